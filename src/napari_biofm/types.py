@@ -1,0 +1,277 @@
+"""The words every room speaks: aliases, small frozen dataclasses, Protocols, errors.
+
+Imports numpy only, so that it can be read by the window, the worker and the command line alike.
+Axes are named in comments; units are SI unless a field says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+# --------------------------------------------------------------------------- arrays
+Image = NDArray[Any]  # (Y, X) or (Y, X, C), any real dtype
+Labels = NDArray[np.int32]  # (Y, X) or (Z, Y, X); 0 is background, a value is a cell_id
+Vectors = NDArray[np.float32]  # (n_cells, n_features)
+Events = NDArray[np.void]  # (n_events,) of EVENT_DTYPE
+
+# --------------------------------------------------------------------------- errors
+
+
+class BiofmError(Exception):
+    """A failure a user can act on: names the thing, the value and the remedy."""
+
+
+class ImageError(BiofmError):
+    """An image that cannot be used as it is."""
+
+
+class RecordingError(BiofmError):
+    """A recording that cannot be read, or a part of it that does not exist."""
+
+
+class ModelError(BiofmError):
+    """Weights that are missing, tampered with, or not what they claim to be."""
+
+
+class EngineError(BiofmError):
+    """A job that could not be run: a dead worker, no memory, no scheduler."""
+
+
+class CellsError(BiofmError):
+    """A table of cells or a classifier that cannot do what was asked."""
+
+
+class TimelineError(BiofmError):
+    """Clocks that cannot be brought together."""
+
+
+class SessionError(BiofmError):
+    """A session that cannot be changed, saved or opened as asked."""
+
+
+# --------------------------------------------------------------------------- work
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a job. `payload` may carry a partial result, e.g. one finished tile."""
+
+    done: int
+    total: int
+    message: str = ""
+    payload: Any = None
+
+
+# A long task is a generator: it yields Progress and returns its result. The engine, the command
+# line and a test drain it alike, and it can be cancelled between any two steps.
+Task = Generator[Progress, None, T]
+
+
+def run_task(task: Task[T]) -> T:
+    """Drain `task` here and now, without showing its progress, and return its result."""
+    while True:
+        try:
+            next(task)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+# --------------------------------------------------------------------------- images
+
+
+@dataclass(frozen=True)
+class SegmentationParameters:
+    """What a user may set before or after the network has run.
+
+    Attributes
+    ----------
+    diameter : mean cell diameter in pixels; None lets the model estimate it.
+    flow_threshold : largest mean squared flow error a mask may have; 0 keeps all.
+    cellprob_threshold : logit above which a pixel belongs to a cell.
+    min_size : smallest object kept, in pixels.
+    """
+
+    diameter: float | None = None
+    flow_threshold: float = 0.4
+    cellprob_threshold: float = 0.0
+    min_size: int = 15
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """Per-position features of one image.
+
+    Attributes
+    ----------
+    data : (C, h, w) float16 or float32; position (i, j) stands for the image pixels around
+        ((i + 0.5) * stride, (j + 0.5) * stride).
+    stride : image pixels per feature position.
+    shape : (Y, X) of the image the map belongs to.
+    model : name of the encoder.
+    """
+
+    data: NDArray[np.floating[Any]]
+    stride: float
+    shape: tuple[int, int]
+    model: str
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The products of one pass over an image.
+
+    Attributes
+    ----------
+    masks : (Y, X) or (Z, Y, X) int32 instance labels, 1..n, 0 is background.
+    flows : (2, Y, X) float32 or None; unit-less flow to the cell centre (y, x), Cellpose convention.
+    cell_prob : (Y, X) float32 logits or None.
+    features : feature map of the same pass, or None.
+    diameter : diameter used, pixels, or None where the method has none.
+    provenance : model name, weights_sha256, device, parameters, versions; JSON-able.
+    """
+
+    masks: Labels
+    flows: NDArray[np.float32] | None = None
+    cell_prob: NDArray[np.float32] | None = None
+    features: FeatureMap | None = None
+    diameter: float | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Pixels -> instance masks (and, where the network gives them, flows and features)."""
+
+    name: str
+
+    def segment(self, image: Image, parameters: SegmentationParameters) -> Task[Segmentation]: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Pixels -> feature map, from which one vector per cell is pooled."""
+
+    name: str
+
+    def embed(self, image: Image) -> Task[FeatureMap]: ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a user says about one object, in image pixels.
+
+    Attributes
+    ----------
+    points : (n, 2) float y, x.
+    positive : (n,) bool; True = inside the object.
+    box : (y0, x0, y1, x1) or None.
+    mask : (Y, X) bool, the mask to refine, or None.
+    """
+
+    points: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    box: tuple[float, float, float, float] | None = None
+    mask: NDArray[np.bool_] | None = None
+
+
+@runtime_checkable
+class Promptable(Protocol):
+    """Clicks -> mask. `prepare` runs the encoder once; `predict` is called at every click."""
+
+    name: str
+
+    def prepare(self, image: Image) -> Task[Any]: ...
+
+    def predict(self, prepared: Any, prompt: Prompt) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Return masks (n_alternatives, Y, X), best first, and their scores (predicted IoU)."""
+        ...
+
+
+# --------------------------------------------------------------------------- signals and events
+
+Kind = Literal["auto", "psc", "ap", "calcium", "channel", "spike", "ecg"]
+Preset = Literal["balanced", "precise"]
+
+EVENT_CLASSES = (
+    "AP",
+    "EPSC",
+    "IPSC",
+    "PSC",
+    "EPSP",
+    "IPSP",
+    "calcium",
+    "spike",
+    "R",
+    "open",
+    "artefact",
+    "rejected",
+)
+
+# One row per event; `time_s` counts from the start of the sweep, `amplitude` is in `unit`.
+EVENT_DTYPE = np.dtype(
+    [
+        ("sweep", np.int32),
+        ("channel", np.int32),
+        ("time_s", np.float64),
+        ("class", "U12"),
+        ("score", np.float32),
+        ("amplitude", np.float64),
+        ("unit", "U8"),
+        ("rise_s", np.float64),
+        ("decay_s", np.float64),
+    ]
+)
+
+
+def no_events() -> Events:
+    """Return an empty event table."""
+    return np.zeros(0, EVENT_DTYPE)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One channel of one sweep, as detectors see it.
+
+    Attributes
+    ----------
+    values : (n_samples,) float32 in `unit`; NaN marks gaps.
+    sampling_rate : Hz.
+    unit : unit of `values`, e.g. "pA", "mV", "dF/F".
+    sweep, channel : where it comes from, counted from 0.
+    holding : holding level of the other quantity in SI (V in voltage clamp), or None.
+    """
+
+    values: NDArray[np.float32]
+    sampling_rate: float
+    unit: str
+    sweep: int = 0
+    channel: int = 0
+    holding: float | None = None
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """What to look for and how sure to be."""
+
+    kind: Kind = "auto"
+    preset: Preset = "balanced"
+    all_scores: bool = False
+    options: Mapping[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Signal -> events. `kinds` are the kinds of signal it is meant for."""
+
+    name: str
+    kinds: Sequence[Kind]
+
+    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]: ...
