@@ -1,0 +1,141 @@
+"""Send Python objects between our two processes, arrays through shared memory.
+
+Only this program's own processes talk here, over a socket that is private to the user and opened with
+a secret, so pickling is safe; files are never read this way. Buffers above `SHARED_MIN` bytes travel
+in shared memory blocks, which stay the sender's until the receiver says that it has copied them.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+from multiprocessing import resource_tracker, shared_memory
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+SHARED_MIN = 1 << 16
+_COPIED = "copied"
+_OBJECT = "object"
+
+
+def _attach(name: str) -> shared_memory.SharedMemory:
+    """Open a block of the other process without making this one's tracker responsible for it."""
+    if sys.version_info >= (3, 13):
+        return shared_memory.SharedMemory(name=name, track=False)
+    block = shared_memory.SharedMemory(name=name)
+    if sys.platform != "win32":
+        resource_tracker.unregister(block._name, "shared_memory")  # type: ignore[attr-defined]
+    return block
+
+
+class Unreadable(Exception):
+    """A message whose content could not be rebuilt here; `kind` and `number` still say what it was."""
+
+    def __init__(self, kind: str, number: int, reason: Exception) -> None:
+        super().__init__(f"{type(reason).__name__}: {reason}")
+        self.kind = kind
+        self.number = number
+
+
+class Channel:
+    """Both ends of the line between window and worker.
+
+    `send` may be called from any thread; `receive` from one thread only.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._lent: dict[str, shared_memory.SharedMemory] = {}
+        self._receipts: SimpleQueue[list[str]] = SimpleQueue()
+
+    def send(self, kind: str, number: int = 0, content: Any = None) -> None:
+        """Send any picklable content; large array buffers go through shared memory.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the other side is gone.
+        """
+        buffers: list[pickle.PickleBuffer] = []
+
+        def keep_inline(buffer: pickle.PickleBuffer) -> bool:
+            if buffer.raw().nbytes < SHARED_MIN:
+                return True
+            buffers.append(buffer)
+            return False
+
+        data = pickle.dumps(content, protocol=5, buffer_callback=keep_inline)
+        blocks = [self._lend(buffer.raw()) for buffer in buffers]
+        with self._lock:
+            self._connection.send((_OBJECT, kind, number, data, blocks))
+            self._send_receipts()
+
+    def receive(self) -> tuple[str, int, Any]:
+        """Wait for the next message and return its kind, number and content.
+
+        Raises
+        ------
+        Unreadable
+            If the content cannot be rebuilt, e.g. a function that this process cannot import.
+        EOFError, OSError
+            If the other side is gone.
+        """
+        while True:
+            what, *parts = self._connection.recv()
+            if what == _COPIED:
+                self._take_back(parts[0])
+                continue
+            kind, number, data, blocks = parts
+            buffers = [self._copy(name, size) for name, size in blocks]
+            if blocks:
+                self._receipts.put([name for name, _ in blocks])
+                # Never wait here: if both ends wrote and none read, both would wait for ever. A sender
+                # that holds the lock now sends the receipt itself.
+                if self._lock.acquire(blocking=False):
+                    try:
+                        self._send_receipts()
+                    finally:
+                        self._lock.release()
+            try:
+                return kind, number, pickle.loads(data, buffers=buffers)
+            except Exception as error:
+                raise Unreadable(kind, number, error) from error
+
+    def _send_receipts(self) -> None:
+        while not self._receipts.empty():
+            self._connection.send((_COPIED, self._receipts.get()))
+
+    def close(self) -> None:
+        """Close the line and free every block still lent."""
+        self._connection.close()
+        self._take_back(list(self._lent))
+
+    def _lend(self, raw: memoryview) -> tuple[str, int]:
+        block = shared_memory.SharedMemory(create=True, size=raw.nbytes)
+        target = np.frombuffer(block.buf, np.uint8, raw.nbytes)
+        np.copyto(target, np.frombuffer(raw, np.uint8))  # copies without holding the GIL
+        del target
+        self._lent[block.name] = block
+        return block.name, raw.nbytes
+
+    def _take_back(self, names: list[str]) -> None:
+        for name in names:
+            block = self._lent.pop(name, None)
+            if block is not None:
+                block.close()
+                block.unlink()
+
+    @staticmethod
+    def _copy(name: str, size: int) -> memoryview:
+        block = _attach(name)
+        own = np.empty(size, np.uint8)
+        source = np.frombuffer(block.buf, np.uint8, size)
+        np.copyto(own, source)
+        del source
+        block.close()
+        return own.data

@@ -1,0 +1,92 @@
+"""The worker process: runs one job after the other and keeps models warm.
+
+Started as `python -m napari_biofm.engine.worker`; the address and the secret of the window come on
+standard input, so that neither shows in a process list.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Client
+from typing import Any
+
+from napari_biofm.engine.base import Cancelled, run_steps
+from napari_biofm.engine.channel import Channel, Unreadable
+from napari_biofm.types import BiofmError, EngineError, Progress
+
+
+def _listen(channel: Channel, jobs: queue.Queue[Any], cancelled: set[int]) -> None:
+    """Read the line until it breaks; jobs are queued, cancellations noted."""
+    while True:
+        try:
+            message = channel.receive()
+        except (EOFError, OSError):
+            os._exit(0)  # the window is gone; nothing is owed to anybody
+        except Unreadable as error:
+            channel.send("failed", error.number, EngineError(f"The worker process cannot read this job: {error}"))
+            continue
+        if message[0] == "cancel":
+            cancelled.add(message[1])
+        else:
+            jobs.put(message)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception the window can unpickle, with the worker's traceback as a note."""
+    note = "".join(traceback.format_exception(error))
+    if isinstance(error, BiofmError):
+        copy: Exception = type(error)(*error.args)
+    elif isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        copy = EngineError(
+            "Not enough memory for this job. Close other programs, choose a smaller image region or model, "
+            f"or run on another device. ({type(error).__name__}: {error})"
+        )
+    else:
+        copy = EngineError(f"{type(error).__name__}: {error}")
+    copy.add_note("In the worker process:\n" + note)
+    return copy
+
+
+def _run(channel: Channel, number: int, call: tuple[Any, ...], cancelled: set[int]) -> None:
+    function, args, kwargs = call
+
+    def report(progress: Progress) -> None:
+        channel.send("progress", number, progress)
+
+    channel.send("started", number)
+    try:
+        result = run_steps(function, args, kwargs, report, lambda: number in cancelled)
+        channel.send("done", number, result)
+    except Cancelled:
+        channel.send("cancelled", number)
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:
+        channel.send("failed", number, _portable(error))
+    cancelled.discard(number)
+
+
+def main() -> None:
+    """Connect to the window that started this process and serve it until it goes."""
+    faulthandler.enable()
+    hello = json.loads(sys.stdin.readline())
+    channel = Channel(Client(hello["address"], hello["family"], bytes.fromhex(hello["secret"])))
+    jobs: queue.Queue[Any] = queue.Queue()
+    cancelled: set[int] = set()
+    threading.Thread(target=_listen, args=(channel, jobs, cancelled), daemon=True).start()
+    while True:
+        kind, number, call = jobs.get()
+        if kind == "stop":
+            channel.close()
+            return
+        _run(channel, number, call, cancelled)
+
+
+if __name__ == "__main__":
+    main()

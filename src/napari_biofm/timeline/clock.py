@@ -1,0 +1,102 @@
+"""The clock of a movie: frame -> second and second -> frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.types import TimelineError
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """When each frame of a movie began, in seconds of the recording it is aligned to.
+
+    Attributes
+    ----------
+    times : (n_frames,) float64, strictly increasing.
+    source : how the times came about, in words, shown to the user and saved.
+    """
+
+    times: NDArray[np.float64]
+    source: str = "frame rate"
+
+    def __post_init__(self) -> None:
+        times = np.asarray(self.times, np.float64)
+        if times.ndim != 1 or len(times) == 0:
+            raise TimelineError(f"A clock needs one time per frame; got an array of shape {times.shape}.")
+        if not np.isfinite(times).all():
+            raise TimelineError("A clock needs finite frame times; some are NaN or infinite.")
+        backwards = np.flatnonzero(np.diff(times) <= 0)
+        if len(backwards):
+            frame = int(backwards[0])
+            raise TimelineError(
+                f"Time runs backwards after frame {frame} ({times[frame]:.6g} s, then {times[frame + 1]:.6g} s). "
+                "Sort the frames or type a frame rate instead."
+            )
+        times.setflags(write=False)
+        object.__setattr__(self, "times", times)
+
+    @classmethod
+    def from_rate(cls, n_frames: int, frame_rate: float, offset: float = 0.0, drift: float = 0.0) -> Clock:
+        """Return the clock of evenly spaced frames.
+
+        Parameters
+        ----------
+        n_frames : number of frames.
+        frame_rate : Hz.
+        offset : second at which frame 0 begins.
+        drift : relative difference between the two clocks; frame i begins at
+            offset + (1 + drift) * i / frame_rate.
+
+        Raises
+        ------
+        TimelineError
+            If the rate is not a positive number or there are no frames.
+        """
+        if not (np.isfinite(frame_rate) and frame_rate > 0):
+            raise TimelineError(f"The frame rate must be a positive number of Hz, not {frame_rate}.")
+        return cls(offset + (1 + drift) * np.arange(n_frames) / frame_rate, f"{frame_rate:g} Hz from {offset:g} s")
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.times)
+
+    @property
+    def frame_rate(self) -> float:
+        """Mean frames per second; NaN for a single frame."""
+        if self.n_frames < 2:
+            return float("nan")
+        return float((self.n_frames - 1) / (self.times[-1] - self.times[0]))
+
+    def time_of(self, frame: int) -> float:
+        """Return the second at which `frame` began; frames outside are clamped to the ends."""
+        return float(self.times[min(max(int(frame), 0), self.n_frames - 1)])
+
+    def frame_at(self, seconds: float) -> int:
+        """Return the frame that was being exposed at `seconds`, clamped to the movie. O(log n)."""
+        return int(self.frames_at(np.array([seconds]))[0])
+
+    def frames_at(self, seconds: NDArray[np.float64] | Sequence[float]) -> NDArray[np.intp]:
+        """Return the frame of each time, clamped to the movie."""
+        index = np.searchsorted(self.times, np.asarray(seconds, float), side="right") - 1
+        return np.clip(index, 0, self.n_frames - 1)
+
+    def covers(self, seconds: NDArray[np.float64] | Sequence[float]) -> NDArray[np.bool_]:
+        """Return which times fall inside the movie, the last frame counted in full."""
+        last = self.times[-1] + (1 / self.frame_rate if self.n_frames > 1 else 0.0)
+        values = np.asarray(seconds, float)
+        return np.asarray((values >= self.times[0]) & (values <= last))
+
+    def describe(self) -> dict[str, Any]:
+        """Return a JSON-able account: source, number of frames, rate, first time."""
+        return {
+            "source": self.source,
+            "n_frames": self.n_frames,
+            "frame_rate_hz": self.frame_rate if self.n_frames > 1 else None,
+            "first_s": float(self.times[0]),
+        }
