@@ -100,7 +100,7 @@ def test_traces_of_the_command_line_contract_are_read_as_cells(tmp_path: Path) -
 def test_a_bare_array_asks_for_rate_and_unit_and_stays_on_disk(tmp_path: Path) -> None:
     path = tmp_path / "bare.npy"
     np.save(path, np.arange(1000, dtype=np.int16))
-    with pytest.raises(RecordingError, match="never guessed"):
+    with pytest.raises(RecordingError, match="ever guessed"):
         read_recording(path)
     recording = read_recording(path, sampling_rate=1e4, unit="mV")
     assert isinstance(recording.samples.arrays[0][0], np.memmap)  # type: ignore[attr-defined]

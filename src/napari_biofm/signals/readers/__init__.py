@@ -98,7 +98,7 @@ def read_recording(
     }
     if given and not form.explicit:
         raise RecordingError(
-            f"{' and '.join(given)} given for {path.name}, but {form.name} files carry their own; leave it out"
+            f"{' and '.join(given)} given for {path.name}, but {form.name} files carry it; leave it out"
         )
     options |= given
     reader = form.load()
