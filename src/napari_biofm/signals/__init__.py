@@ -1,0 +1,10 @@
+"""Files and movies -> `Recording`: lazy, in named units, with sweeps, commands and tags.
+
+`read_recording(path)` opens what is supported; everything else of this room works on a `Recording`
+or on plain arrays. Nothing here knows images, Qt or napari.
+"""
+
+from napari_biofm.signals.readers import read_recording
+from napari_biofm.signals.recording import Channel, Recording, Tag
+
+__all__ = ["Channel", "Recording", "Tag", "read_recording"]

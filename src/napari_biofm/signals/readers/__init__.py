@@ -1,0 +1,110 @@
+"""File -> `Recording`. One file per format; a format's library is imported when it is needed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_biofm.signals.recording import Recording
+from napari_biofm.types import RecordingError
+
+Reader = Callable[..., Recording]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: how it is recognised and who reads it.
+
+    Attributes
+    ----------
+    name : as users call it.
+    suffixes : lower-case endings that point to it.
+    module, function : the reader, imported on first use.
+    magic : first bytes of such a file; empty if it has none.
+    explicit : whether the file may leave its sampling rate and unit to the user.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: str
+    function: str
+    magic: tuple[bytes, ...] = ()
+    explicit: bool = False
+
+    def load(self) -> Reader:
+        reader: Reader = getattr(
+            importlib.import_module(f"napari_biofm.signals.readers.{self.module}"), self.function
+        )
+        return reader
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("Axon ABF", (".abf",), "abf", "read_abf", (b"ABF ", b"ABF2")),
+    Format("NumPy", (".npz", ".npy"), "arrays", "read_numpy", (b"\x93NUMPY",), explicit=True),
+)
+
+
+def supported_suffixes() -> tuple[str, ...]:
+    """Return the file endings that `read_recording` knows, sorted."""
+    return tuple(sorted({suffix for one in FORMATS for suffix in one.suffixes}))
+
+
+def find_format(path: Path) -> Format | None:
+    """Return the format of a file, by its first bytes where they tell, else by its ending."""
+    name = path.name.lower()
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(16)
+        for one in FORMATS:
+            if any(head.startswith(magic) for magic in one.magic):
+                return one
+    for one in FORMATS:
+        if name.endswith(one.suffixes):
+            return one
+    return None
+
+
+def read_recording(
+    path: str | Path, *, sampling_rate: float | None = None, unit: str | None = None, **options: Any
+) -> Recording:
+    """Open a recording of any supported format, without loading its samples where the format allows.
+
+    Parameters
+    ----------
+    path : file or folder.
+    sampling_rate : Hz; for formats that may not carry it (plain arrays, CSV, HDF5) and refused for
+        those that do.
+    unit : unit of the values, likewise; a wrong unit is put right with `Recording.with_channel`.
+    **options : passed to the reader of the format.
+
+    Raises
+    ------
+    RecordingError
+        If the file is missing, of no known format, damaged, or needs a rate or unit that is not given.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RecordingError(f"{path} does not exist")
+    form = find_format(path)
+    if form is None:
+        raise RecordingError(
+            f"{path.name} is of no format known here; known endings are {', '.join(supported_suffixes())}"
+        )
+    given = {
+        key: value for key, value in (("sampling_rate", sampling_rate), ("unit", unit)) if value is not None
+    }
+    if given and not form.explicit:
+        raise RecordingError(
+            f"{' and '.join(given)} given for {path.name}, but {form.name} files carry it; leave it out"
+        )
+    options |= given
+    reader = form.load()
+    try:
+        return reader(path, **options)
+    except OSError as error:
+        raise RecordingError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise RecordingError(f"{path.name} does not fit into memory") from error

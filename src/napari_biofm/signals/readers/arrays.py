@@ -1,0 +1,80 @@
+"""NumPy files: `.npz` that say their rate and unit, and bare `.npy` for which the user says them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.signals.recording import Recording
+from napari_biofm.types import RecordingError
+
+_ASK = "give sampling_rate (Hz) and unit, e.g. sampling_rate=10000, unit='pA'; neither is ever guessed"
+
+
+def read_numpy(path: Path, *, sampling_rate: float | None = None, unit: str | None = None) -> Recording:
+    """Open `.npz` or `.npy`.
+
+    `.npz` holds `signal` ((n_sweeps, n_samples) or (n_samples,)), `sampling_rate` (Hz) and `unit`; or
+    what `napari-biofm traces` writes: `labels`, `dff`, `raw`, `neuropil`, `frame_rate`. A `.npy` is
+    the signal alone, is memory-mapped, and needs `sampling_rate` and `unit`.
+
+    Raises
+    ------
+    RecordingError
+        If a key is missing, a value is no number, or rate or unit are neither stored nor given.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            return _from_npy(path, sampling_rate, unit)
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise RecordingError(f"{path.name} is no readable NumPy file: {error}") from error
+    if "dff" in arrays and "frame_rate" in arrays:
+        return _from_traces(path, arrays)
+    return _from_npz(path, arrays, sampling_rate, unit)
+
+
+def _from_npy(path: Path, sampling_rate: float | None, unit: str | None) -> Recording:
+    if sampling_rate is None or unit is None:
+        raise RecordingError(f"{path.name} is a bare array: {_ASK}")
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
+    _check_numbers(path, "array", values)
+    return Recording.from_arrays(values, sampling_rate, unit, path=path, format="NumPy")
+
+
+def _from_npz(
+    path: Path, arrays: Mapping[str, NDArray[Any]], sampling_rate: float | None, unit: str | None
+) -> Recording:
+    if "signal" not in arrays:
+        raise RecordingError(
+            f"{path.name} has no array called signal, only {', '.join(sorted(arrays)) or 'nothing'}; "
+            "save it with np.savez(path, signal=..., sampling_rate=..., unit=...)"
+        )
+    rate = float(arrays["sampling_rate"]) if "sampling_rate" in arrays else sampling_rate
+    name = str(arrays["unit"]) if "unit" in arrays else unit
+    if rate is None or name is None:
+        raise RecordingError(f"{path.name} does not store its sampling_rate or unit: {_ASK}")
+    _check_numbers(path, "signal", arrays["signal"])
+    return Recording.from_arrays(arrays["signal"], rate, name, path=path, format="NumPy")
+
+
+def _from_traces(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Recording:
+    dff = arrays["dff"]
+    _check_numbers(path, "dff", dff)
+    labels = arrays.get("labels", np.arange(1, len(dff) + 1))
+    return Recording.from_arrays(
+        dff, float(arrays["frame_rate"]), "dF/F", labels=labels, path=path, format="traces"
+    )
+
+
+def _check_numbers(path: Path, key: str, values: NDArray[Any]) -> None:
+    if values.dtype.kind not in "iuf" or values.size == 0:
+        raise RecordingError(
+            f"{key} of {path.name} is {values.dtype} of shape {values.shape}; real numbers are needed"
+        )

@@ -1,0 +1,85 @@
+"""Where the numbers of a recording lie: in memory, on a memory map, behind a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Raw = NDArray[Any]  # (n,) as stored: int16, int32, float32 ...
+
+
+class Samples(Protocol):
+    """What a reader gives to a `Recording`: sizes without reading, values piece by piece."""
+
+    def n_samples(self, sweep: int, channel: int) -> int: ...
+
+    def raw(self, sweep: int, channel: int, start: int, stop: int) -> Raw:
+        """Return samples [start, stop) as stored, a view where that is possible."""
+        ...
+
+    def scale(self, channel: int) -> tuple[float, float] | None:
+        """Return gain and offset that take `raw` to the channel's unit, None if it is there already."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArraySamples:
+    """Arrays or array-likes that accept slices: numpy, memory maps, h5py datasets, zarr.
+
+    Attributes
+    ----------
+    arrays : per sweep, per channel one (n_samples,) array-like.
+    scales : per channel (gain, offset) or None; empty means "already in the channel's unit".
+    """
+
+    arrays: Sequence[Sequence[Any]]
+    scales: Sequence[tuple[float, float] | None] = ()
+
+    def n_samples(self, sweep: int, channel: int) -> int:
+        return int(self.arrays[sweep][channel].shape[0])
+
+    def raw(self, sweep: int, channel: int, start: int, stop: int) -> Raw:
+        return np.asarray(self.arrays[sweep][channel][start:stop])
+
+    def scale(self, channel: int) -> tuple[float, float] | None:
+        return self.scales[channel] if self.scales else None
+
+
+@dataclass(frozen=True)
+class InterleavedSamples:
+    """Samples of all channels side by side, as a digitiser writes them.
+
+    Attributes
+    ----------
+    data : (n_frames, n_channels) array-like, usually a memory map.
+    bounds : (n_sweeps, 2) first and one-past-last frame of each sweep.
+    scales : per channel (gain, offset), or None where `data` is in the channel's unit.
+    """
+
+    data: Any
+    bounds: NDArray[np.int64]
+    scales: Sequence[tuple[float, float] | None]
+
+    def n_samples(self, sweep: int, channel: int) -> int:
+        first, last = self.bounds[sweep]
+        return int(last - first)
+
+    def raw(self, sweep: int, channel: int, start: int, stop: int) -> Raw:
+        first = int(self.bounds[sweep, 0])
+        return np.asarray(self.data[first + start : first + stop, channel])
+
+    def scale(self, channel: int) -> tuple[float, float] | None:
+        return self.scales[channel]
+
+
+def scaled(raw: Raw, scale: tuple[float, float] | None) -> NDArray[np.float32]:
+    """Return `raw` times gain plus offset, computed in float32 as the makers of ABF do."""
+    values: NDArray[np.float32] = np.array(raw, dtype=np.float32)
+    if scale is not None:
+        np.multiply(values, np.float32(scale[0]), out=values)
+        np.add(values, np.float32(scale[1]), out=values)
+    return values

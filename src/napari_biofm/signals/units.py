@@ -1,0 +1,73 @@
+"""Units as recordings spell them, and their SI counterparts."""
+
+from __future__ import annotations
+
+import re
+
+_BASES = {
+    "A": ("A", 1.0),
+    "V": ("V", 1.0),
+    "s": ("s", 1.0),
+    "Hz": ("Hz", 1.0),
+    "m": ("m", 1.0),
+    "Pa": ("Pa", 1.0),
+    "F": ("F", 1.0),
+    "S": ("S", 1.0),
+    "Ohm": ("Ohm", 1.0),
+    "W": ("W", 1.0),
+    "N": ("N", 1.0),
+}
+_PREFIXES = {"": 1.0, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
+_WHOLE = {"mmHg": ("Pa", 133.322387415), "cmH2O": ("Pa", 98.0665), "%": ("", 0.01), "min": ("s", 60.0)}
+_SPELLINGS = {
+    "ohm": "Ohm",
+    "ohms": "Ohm",
+    "volts": "V",
+    "volt": "V",
+    "amperes": "A",
+    "amps": "A",
+    "ampere": "A",
+    "seconds": "s",
+    "df/f": "dF/F",
+    "dff": "dF/F",
+    "d(f)/f": "dF/F",
+    "\N{GREEK SMALL LETTER DELTA}f/f": "dF/F",
+    "\N{INCREMENT}f/f": "dF/F",
+}
+_SPLIT = re.compile(r"^([fpnumkMG]?)(A|V|s|Hz|m|Pa|F|S|Ohm|W|N)$")
+
+
+def clean_unit(text: str) -> str:
+    """Return `text` with control characters, padding and spelling variants removed; "?" if empty.
+
+    Both micro signs become "u", so that "\N{MICRO SIGN}V" and "uV" are one unit.
+    """
+    unit = "".join(c for c in text if c.isprintable()).strip()
+    unit = unit.replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
+    unit = unit.replace("\N{OHM SIGN}", "Ohm").replace("\N{GREEK CAPITAL LETTER OMEGA}", "Ohm")
+    return _SPELLINGS.get(unit.lower(), unit) or "?"
+
+
+def si_unit(unit: str) -> tuple[str, float]:
+    """Return the SI unit behind `unit` and the factor that takes a value there.
+
+    Examples
+    --------
+    >>> si_unit("pA")
+    ('A', 1e-12)
+
+    A unit that is not known, such as "dF/F", "?" or "deg C", comes back with factor 1.
+    """
+    unit = clean_unit(unit)
+    if unit in _WHOLE:
+        return _WHOLE[unit]
+    match = _SPLIT.match(unit)
+    if match is None:
+        return unit, 1.0
+    base, scale = _BASES[match.group(2)]
+    return base, _PREFIXES[match.group(1)] * scale
+
+
+def same_quantity(first: str, second: str) -> bool:
+    """Say whether two units measure the same thing, e.g. "mV" and "V"."""
+    return si_unit(first)[0] == si_unit(second)[0]

@@ -1,0 +1,76 @@
+"""ABF files give what pyabf gives, lazily, and damaged ones are refused."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyabf
+import pytest
+
+from napari_biofm.signals import read_recording
+from napari_biofm.types import RecordingError
+
+ABF = Path(__file__).parents[2].parent / "shared" / "data" / "ephys" / "abf"
+FILES = sorted(ABF.glob("*.abf"))
+FRACTIONAL_RATE = {"File_axon_7.abf"}  # 2480 us per sample; pyabf cuts 403.2258 Hz to 403
+# headers of 2 kB: pyabf takes samples for the protocol there
+NO_PROTOCOL = {"130618-1-12.abf", "invalidDate-abf1.abf"}
+# the synch array of these contradicts the interval that pyabf assumes
+OWN_STARTS = {
+    "05210017_vc_abf1.abf", "File_axon_3.abf", "File_axon_7.abf", "multichannelAbf1WithTags.abf",
+    "190619B_0003.abf", "pclamp11_4ch_abf1.abf", "2020_06_16_0000.abf", "2020_06_16_0001.abf",
+}  # fmt: skip
+
+shared_data = pytest.mark.skipif(not FILES, reason="../shared/data/ephys/abf is not here")
+
+
+@pytest.mark.shared_data
+@shared_data
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_values_units_times_and_commands_equal_pyabf(path: Path) -> None:
+    recording = read_recording(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peer = pyabf.ABF(str(path), stimulusFileFolder=str(path.parent))
+        assert (recording.n_channels, recording.n_sweeps) == (peer.channelCount, peer.sweepCount)
+        assert [c.unit for c in recording.channels] == peer.adcUnits
+        if path.name not in FRACTIONAL_RATE:
+            assert recording.channels[0].sampling_rate == peer.dataRate
+        if path.name not in OWN_STARTS:
+            np.testing.assert_array_equal(recording.sweep_starts, peer.sweepTimesSec)
+        for sweep in peer.sweepList:
+            for channel in peer.channelList:
+                peer.setSweep(sweep, channel)
+                np.testing.assert_array_equal(recording.values(sweep, channel), peer.sweepY)
+                if path.name in NO_PROTOCOL:
+                    assert recording.command(sweep, channel) is None
+                elif sweep % 10 == 0:
+                    _same_command(recording.command(sweep, channel), peer)
+
+
+def _same_command(command, peer) -> None:
+    try:
+        expected = peer.sweepC
+    except IndexError:  # pyabf has no waveform table for this channel
+        assert command is None
+        return
+    np.testing.assert_array_equal(command.values, expected.astype(np.float32))
+
+
+@pytest.mark.shared_data
+@shared_data
+def test_a_sweep_that_does_not_exist_is_named() -> None:
+    recording = read_recording(ABF / "17o05027_ic_ramp.abf")
+    with pytest.raises(RecordingError, match=r"sweep 12 of 2 asked for in 17o05027_ic_ramp\.abf"):
+        recording.values(12, 0)
+
+
+@pytest.mark.shared_data
+@shared_data
+def test_si_values_and_holding_follow_the_units() -> None:
+    recording = read_recording(ABF / "17o05028_ic_steps.abf")
+    np.testing.assert_allclose(recording.values(3, 0, 0, 50, si=True), recording.values(3, 0, 0, 50) * 1e-3)
+    voltage_clamp = read_recording(ABF / "17o05024_vc_steps.abf")
+    assert voltage_clamp.channels[0].holding == pytest.approx(-0.07)
