@@ -1,0 +1,1 @@
+"""Detectors from the literature, each named with its source."""
