@@ -1,0 +1,180 @@
+"""What every dock shares: its session, listening that ends with the dock, jobs with progress and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_biofm.engine import Job
+from napari_biofm.session import Session
+from napari_biofm.types import BiofmError, Progress
+from napari_biofm.widgets.viewers import close_with_window, viewer_session
+
+
+class JobBar(QWidget):
+    """What runs, how far it is, and a button to stop it. Hidden while nothing runs."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.job: Job | None = None
+        self.label = QLabel()
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop after the current step. What is finished is kept.")
+        self.cancel_button.clicked.connect(self.cancel)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.label)
+        layout.addLayout(row)
+        self.hide()
+
+    def track(self, job: Job) -> None:
+        """Show `job` until it ends."""
+        self.job = job
+        if job.state.is_final:  # an inline engine is done before anybody looks
+            return
+        self.label.setText(f"{job.name} ...")
+        self.bar.setRange(0, 0)
+        self.cancel_button.setEnabled(True)
+        self.show()
+
+    def progressed(self, progress: Progress) -> None:
+        """Show one step."""
+        self.bar.setRange(0, max(progress.total, 1))
+        self.bar.setValue(progress.done)
+        if progress.message:
+            self.label.setText(progress.message)
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        if self.job is not None:
+            self.cancel_button.setEnabled(False)
+            self.label.setText(f"{self.job.name}: stopping after this step ...")
+            self.job.cancel()
+
+    def finished(self) -> None:
+        """Hide again."""
+        self.job = None
+        self.hide()
+
+
+class Dock(QWidget):
+    """Base of all docks.
+
+    Parameters
+    ----------
+    napari_viewer : the viewer, injected by napari under this name.
+    session : of this viewer; looked up when not given.
+    """
+
+    def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = session or viewer_session(napari_viewer)
+        self.job_bar = JobBar(self)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._connections: list[tuple[Any, Callable[..., Any]]] = []
+        self._gone = False
+        self.destroyed.connect(_let_go(self._connections, self.__dict__))
+
+    def listen(self, signal: Any, callback: Callable[..., Any]) -> None:
+        """Connect a psygnal signal or a napari event emitter until this dock is destroyed."""
+        signal.connect(callback)
+        self._connections.append((signal, callback))
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        name: str,
+        bound_to: str | None = None,
+        on_done: Callable[[Any], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
+        on_end: Callable[[], None] | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Run a job in the session's engine, shown in this dock's job bar.
+
+        Parameters
+        ----------
+        function, *args, **kwargs : the job, see `Engine.submit`.
+        name : shown to the user.
+        bound_to : unique id of the layer it belongs to.
+        on_done : called with the result, on the GUI thread, unless the dock is gone by then.
+        on_step : called at each step, e.g. to paint a finished tile.
+        on_end : called when the job has ended in any way, e.g. to enable a button again.
+        """
+
+        def step(progress: Progress) -> None:
+            if not self._gone:
+                self.job_bar.progressed(progress)
+                if on_step is not None:
+                    on_step(progress)
+
+        def end(then: Callable[[], None] | None = None) -> None:
+            if self._gone:
+                return
+            self.job_bar.finished()
+            if on_end is not None:
+                on_end()
+            if then is not None:
+                then()
+
+        job = self.session.engine.submit(
+            function,
+            *args,
+            name=name,
+            bound_to=bound_to,
+            on_progress=step,
+            on_done=lambda result: end(lambda: on_done(result) if on_done is not None else None),
+            on_error=lambda error: end(lambda: self.tell_error(error)),
+            on_cancel=lambda: end(lambda: self.tell(f"{name}: cancelled.")),
+            **kwargs,
+        )
+        self.job_bar.track(job)
+        return job
+
+    def tell(self, message: str) -> None:
+        """Show a short message in napari."""
+        from napari.utils.notifications import show_info
+
+        show_info(message)
+
+    def tell_error(self, error: BaseException) -> None:
+        """Show an error in napari's notifications: ours as words, others with their traceback."""
+        from napari.utils.notifications import notification_manager, show_error
+
+        if isinstance(error, BiofmError):
+            show_error(str(error))
+        else:
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Learn which window this dock lives in."""
+        super().showEvent(event)
+        close_with_window(self, self.session)
+
+
+def _let_go(connections: list[tuple[Any, Callable[..., Any]]], state: dict[str, Any]) -> Callable[..., None]:
+    """Return what to do when a dock is destroyed, without holding on to the dock."""
+
+    def let_go(*_: Any) -> None:
+        state["_gone"] = True
+        for signal, callback in connections:
+            try:
+                signal.disconnect(callback)
+            except (ValueError, RuntimeError, TypeError, KeyError):
+                continue  # the emitter went first
+        connections.clear()
+
+    return let_go

@@ -1,0 +1,68 @@
+"""Bind a session to a napari viewer: its engine, its end, and what leaves with a removed layer."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QMainWindow, QWidget
+
+from napari_biofm.engine import Engine, make_engine
+from napari_biofm.session import Session, session_of
+
+ENGINE_VARIABLE = "NAPARI_BIOFM_ENGINE"  # "worker" (default), "inline", or the address of a Dask scheduler
+
+
+class QtPost(QObject):
+    """Calls functions on the thread this object was made on, in the order they were posted."""
+
+    _posted = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._posted.connect(self._call, Qt.ConnectionType.QueuedConnection)
+
+    def __call__(self, call: Callable[[], None]) -> None:
+        try:
+            self._posted.emit(call)
+        except RuntimeError:
+            return  # the application is closing: nobody is left to hear it
+
+    def _call(self, call: Callable[[], None]) -> None:
+        call()
+
+
+def _make_engine() -> Engine:
+    return make_engine(os.environ.get(ENGINE_VARIABLE, "worker"), post=QtPost())
+
+
+def viewer_session(viewer: Any) -> Session:
+    """Return the session of a napari viewer; the first call ties it to the viewer's layers and life."""
+    session = session_of(viewer, engine_factory=_make_engine)
+    if not getattr(session, "_tied_to_viewer", False):
+        session._tied_to_viewer = True  # type: ignore[attr-defined]
+        real = getattr(viewer, "__wrapped__", viewer)
+        real.layers.events.removed.connect(lambda event: session.forget_layer(layer_id(event.value)))
+        weakref.finalize(real, session.close).atexit = True
+    return session
+
+
+def close_with_window(widget: QWidget, session: Session) -> None:
+    """Close `session` when the main window that holds `widget` is destroyed."""
+    window = widget.window()
+    if isinstance(window, QMainWindow) and not window.property("biofm_session"):
+        window.setProperty("biofm_session", True)
+        window.destroyed.connect(lambda *_: session.close())
+
+
+def layer_id(layer: Any) -> str:
+    """Return the unique id of a layer as text; it survives renaming."""
+    return str(layer.unique_id)
+
+
+def layer_by_id(viewer: Any, uid: str | None) -> Any | None:
+    """Return the layer with this unique id, or None if it is gone."""
+    return next((layer for layer in viewer.layers if layer_id(layer) == uid), None) if uid else None
