@@ -1,0 +1,1 @@
+"""Pixels -> masks, feature maps, clicks. No Qt, no napari; torch only inside the adapters."""
