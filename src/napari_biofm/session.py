@@ -257,7 +257,10 @@ class Session:
             self._links = (self._links - less) | more
             self.links_changed.emit()
 
-        details = {"added": [_as_row(a) for a in sorted(add)], "removed": [_as_row(a) for a in sorted(remove)]}
+        details = {
+            "added": [_as_row(a) for a in sorted(add)],
+            "removed": [_as_row(a) for a in sorted(remove)],
+        }
         self.history.do(CallAction(name, lambda: change(add, remove), lambda: change(remove, add), details))
 
     def clock(self, image: str) -> Clock | None:

@@ -38,4 +38,6 @@ def make_engine(address: str = "worker", post: object = None) -> Engine:
         from napari_biofm.engine.dask import DaskEngine
 
         return DaskEngine(address, post=caller)
-    raise EngineError(f"'{address}' is no engine: use 'worker', 'inline' or 'tcp://host:port' of a Dask scheduler.")
+    raise EngineError(
+        f"'{address}' is no engine: use 'worker', 'inline' or 'tcp://host:port' of a Dask scheduler."
+    )

@@ -32,7 +32,7 @@ class JobState(enum.Enum):
         return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """Raised inside an engine when a job was cancelled between two steps."""
 
 
@@ -201,7 +201,9 @@ class Engine(ABC):
         return None
 
     @abstractmethod
-    def _start(self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start(
+        self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         """Begin to run; must not block."""
 
     @abstractmethod
@@ -220,11 +222,11 @@ def run_steps(
 
     Raises
     ------
-    Cancelled
+    CancelledError
         As soon as `cancelled()` is true between two steps. The task's own clean-up runs first.
     """
     if cancelled():
-        raise Cancelled
+        raise CancelledError
     outcome = function(*args, **kwargs)
     if not isinstance(outcome, GeneratorType):
         return outcome
@@ -236,4 +238,4 @@ def run_steps(
         report(progress)
         if cancelled():
             outcome.close()
-            raise Cancelled
+            raise CancelledError

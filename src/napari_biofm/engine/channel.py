@@ -32,7 +32,7 @@ def _attach(name: str) -> shared_memory.SharedMemory:
     return block
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A message whose content could not be rebuilt here; `kind` and `number` still say what it was."""
 
     def __init__(self, kind: str, number: int, reason: Exception) -> None:
@@ -80,7 +80,7 @@ class Channel:
 
         Raises
         ------
-        Unreadable
+        UnreadableError
             If the content cannot be rebuilt, e.g. a function that this process cannot import.
         EOFError, OSError
             If the other side is gone.
@@ -102,9 +102,9 @@ class Channel:
                     finally:
                         self._lock.release()
             try:
-                return kind, number, pickle.loads(data, buffers=buffers)
+                return kind, number, pickle.loads(data, buffers=buffers)  # noqa: S301 - our own process
             except Exception as error:
-                raise Unreadable(kind, number, error) from error
+                raise UnreadableError(kind, number, error) from error
 
     def _send_receipts(self) -> None:
         while not self._receipts.empty():
@@ -117,7 +117,7 @@ class Channel:
 
     def _lend(self, raw: memoryview) -> tuple[str, int]:
         block = shared_memory.SharedMemory(create=True, size=raw.nbytes)
-        target = np.frombuffer(block.buf, np.uint8, raw.nbytes)
+        target = np.ndarray(raw.nbytes, np.uint8, block.buf)
         np.copyto(target, np.frombuffer(raw, np.uint8))  # copies without holding the GIL
         del target
         self._lent[block.name] = block
@@ -134,7 +134,7 @@ class Channel:
     def _copy(name: str, size: int) -> memoryview:
         block = _attach(name)
         own = np.empty(size, np.uint8)
-        source = np.frombuffer(block.buf, np.uint8, size)
+        source = np.ndarray(size, np.uint8, block.buf)
         np.copyto(own, source)
         del source
         block.close()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from napari_biofm.engine.base import Cancelled, Engine, Job, JobState, Post, run_steps
+from napari_biofm.engine.base import CancelledError, Engine, Job, JobState, Post, run_steps
 from napari_biofm.types import EngineError, Progress
 
 CONNECT_TIMEOUT = 10.0
@@ -36,7 +36,7 @@ def _run_on_cluster(
 
     try:
         return "done", run_steps(function, args, kwargs, report, cancelled)
-    except Cancelled:
+    except CancelledError:
         return "cancelled", None
 
 
@@ -64,10 +64,14 @@ class DaskEngine(Engine):
         try:
             self._client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise EngineError(f"No Dask scheduler answers at {address}: start one with 'dask scheduler'.") from error
+            raise EngineError(
+                f"No Dask scheduler answers at {address}: start one with 'dask scheduler'."
+            ) from error
         self._address = address
 
-    def _start(self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start(
+        self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         topic = _topic(job)
         self._client.subscribe_topic(topic, lambda event: job.progressed(Progress(*event[1])))
         future = self._client.submit(_run_on_cluster, topic, function, args, kwargs, pure=False, retries=0)
@@ -85,7 +89,9 @@ class DaskEngine(Engine):
             job.ended(JobState.CANCELLED)
         else:
             error = future.exception()
-            job.ended(JobState.FAILED, error=error or EngineError(f"'{job.name}' was lost by {self._address}."))
+            job.ended(
+                JobState.FAILED, error=error or EngineError(f"'{job.name}' was lost by {self._address}.")
+            )
         if not self._closed:
             self._client.unsubscribe_topic(_topic(job))
 

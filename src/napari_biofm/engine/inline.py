@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from napari_biofm.engine.base import Cancelled, Engine, Job, JobState, run_steps
+from napari_biofm.engine.base import CancelledError, Engine, Job, JobState, run_steps
 
 
 class InlineEngine(Engine):
@@ -13,11 +13,13 @@ class InlineEngine(Engine):
 
     name = "inline"
 
-    def _start(self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start(
+        self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         job.started()
         try:
             result = run_steps(function, args, kwargs, job.progressed, lambda: job.cancel_asked)
-        except Cancelled:
+        except CancelledError:
             job.ended(JobState.CANCELLED)
         except Exception as error:
             job.ended(JobState.FAILED, error=error)

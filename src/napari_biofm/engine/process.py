@@ -10,11 +10,11 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Listener
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from napari_biofm.engine.base import Engine, Job, JobState, Post
-from napari_biofm.engine.channel import Channel, Unreadable
+from napari_biofm.engine.channel import Channel, UnreadableError
 from napari_biofm.types import EngineError
 
 START_TIMEOUT = 60.0  # seconds for a worker to call back, on a slow disk
@@ -55,7 +55,9 @@ class ProcessEngine(Engine):
             self._sender.join(timeout=START_TIMEOUT)
         self._stop_worker()
 
-    def _start(self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start(
+        self, job: Job, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         self._send("run", job.number, (function, args, kwargs))
 
     def _cancel(self, job: Job) -> None:
@@ -125,8 +127,12 @@ class ProcessEngine(Engine):
                 kind, number, content = channel.receive()
             except (EOFError, OSError):
                 break
-            except Unreadable as error:
-                kind, number, content = "failed", error.number, EngineError(f"The result cannot be read: {error}")
+            except UnreadableError as error:
+                kind, number, content = (
+                    "failed",
+                    error.number,
+                    EngineError(f"The result cannot be read: {error}"),
+                )
             job = self._jobs.get(number)
             if job is None:
                 continue
@@ -151,8 +157,8 @@ class ProcessEngine(Engine):
         if self._closed:
             return
         error = EngineError(
-            f"The worker process ended in the middle of the job ({_reason(code)}). The viewer and your layers "
-            "are safe; start the job again, on a smaller region or another device if memory ran out."
+            f"The worker process ended in the middle of the job ({_reason(code)}). The viewer and your "
+            "layers are safe; start the job again, on a smaller region or another device if memory ran out."
         )
         for job in self.jobs:
             job.ended(JobState.FAILED, error=error)
@@ -189,18 +195,21 @@ def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Any:
     while waited < START_TIMEOUT:
         try:
             got = arrived.get(timeout=0.1)
-        except Exception:
+        except Empty:
             waited += 0.1
             if process.poll() is not None:
+                why = _reason(process.returncode)
                 raise EngineError(
-                    f"The worker process could not start ({_reason(process.returncode)}). Run 'napari-biofm doctor'."
+                    f"The worker process could not start ({why}). Run 'napari-biofm doctor'."
                 ) from None
             continue
         if isinstance(got, Exception):
             raise EngineError(f"The worker process could not be reached: {got}")
         return got
     process.kill()
-    raise EngineError(f"The worker process did not answer within {START_TIMEOUT:.0f} s. Run 'napari-biofm doctor'.")
+    raise EngineError(
+        f"The worker process did not answer within {START_TIMEOUT:.0f} s. Run 'napari-biofm doctor'."
+    )
 
 
 def _as_engine_error(job: Job, error: Exception) -> EngineError:

@@ -16,8 +16,8 @@ import traceback
 from multiprocessing.connection import Client
 from typing import Any
 
-from napari_biofm.engine.base import Cancelled, run_steps
-from napari_biofm.engine.channel import Channel, Unreadable
+from napari_biofm.engine.base import CancelledError, run_steps
+from napari_biofm.engine.channel import Channel, UnreadableError
 from napari_biofm.types import BiofmError, EngineError, Progress
 
 
@@ -28,8 +28,10 @@ def _listen(channel: Channel, jobs: queue.Queue[Any], cancelled: set[int]) -> No
             message = channel.receive()
         except (EOFError, OSError):
             os._exit(0)  # the window is gone; nothing is owed to anybody
-        except Unreadable as error:
-            channel.send("failed", error.number, EngineError(f"The worker process cannot read this job: {error}"))
+        except UnreadableError as error:
+            channel.send(
+                "failed", error.number, EngineError(f"The worker process cannot read this job: {error}")
+            )
             continue
         if message[0] == "cancel":
             cancelled.add(message[1])
@@ -63,7 +65,7 @@ def _run(channel: Channel, number: int, call: tuple[Any, ...], cancelled: set[in
     try:
         result = run_steps(function, args, kwargs, report, lambda: number in cancelled)
         channel.send("done", number, result)
-    except Cancelled:
+    except CancelledError:
         channel.send("cancelled", number)
     except (BrokenPipeError, ConnectionResetError):
         raise

@@ -42,7 +42,9 @@ def detect_events(
     for sweep in which:
         for channel in chosen:
             where = f"sweep {sweep}, {recording.channels[channel].name}"
-            table = yield from _relay(machine.detect(recording.sweep(sweep, channel), settings), done, total, where)
+            table = yield from _relay(
+                machine.detect(recording.sweep(sweep, channel), settings), done, total, where
+            )
             done += 1
             tables.append(table)
             yield Progress(done, total, f"{where}: {len(table)} events", payload=table)

@@ -84,5 +84,5 @@ def segment(
     device : "auto", "cpu", "cuda" or "mps".
     """
     segmenter = make_model(model, device)
-    result = yield from segmenter.segment(image, parameters or SegmentationParameters())
+    result: Segmentation = yield from segmenter.segment(image, parameters or SegmentationParameters())
     return result

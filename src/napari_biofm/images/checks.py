@@ -44,7 +44,8 @@ def check_image(image: Any, name: str = "the image") -> Image:
     if not finite.any():
         raise ImageError(f"{name} holds no finite value, only NaN or inf; export it again from its source.")
     values = array[finite]
-    return np.nan_to_num(array, nan=values.min(), neginf=values.min(), posinf=values.max())
+    filled: Image = np.nan_to_num(array, nan=values.min(), neginf=values.min(), posinf=values.max())
+    return filled
 
 
 def read_image(path: Path) -> NDArray[Any]:

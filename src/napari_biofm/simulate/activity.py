@@ -60,7 +60,9 @@ def spike_trains(
 
 
 def calcium_traces(
-    spikes: list[NDArray[np.float64]], frame_times: NDArray[np.float64], kinetics: CalciumKinetics | None = None
+    spikes: list[NDArray[np.float64]],
+    frame_times: NDArray[np.float64],
+    kinetics: CalciumKinetics | None = None,
 ) -> NDArray[np.float64]:
     """Return noise-free dF/F, (n_cells, n_frames).
 

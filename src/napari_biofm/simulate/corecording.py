@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class CoRecording:
     current: PatchTrace
     trigger: NDArray[np.float64]
     voltage: PatchTrace
-    shifts: NDArray[np.float64] = field(repr=False)
+    shifts: NDArray[np.float64]
 
 
 def simulate_corecording(
@@ -77,7 +77,7 @@ def simulate_corecording(
     rng = np.random.default_rng(seed)
     cells = simulate_field(shape, n_cells, radius=8.0, seed=seed)
     n = len(cells.centres)
-    frame_times = offset + (1 + drift) * np.arange(n_frames) / frame_rate
+    frame_times = np.asarray(offset + (1 + drift) * np.arange(n_frames) / frame_rate, np.float64)
     duration = float(frame_times[-1] + 1.0)
     spikes = spike_trains(n, duration, seed=seed + 1)
     dff = calcium_traces(spikes, frame_times + 0.5 / frame_rate, kinetics)
@@ -86,13 +86,25 @@ def simulate_corecording(
     distance = np.linalg.norm(cells.centres - centre, axis=1) + 1e6 * ~active
     patched = int(np.argmin(distance)) + 1
     shifts = ndi.gaussian_filter1d(rng.normal(0, 1, (n_frames, 2)), 25, axis=0, mode="nearest")
-    shifts *= motion / (shifts.std() + 1e-9)
+    shifts = np.asarray(shifts) * motion / (shifts.std() + 1e-9)
     movie = _movie(rng, cells, dff, frame_times, shifts)
     current = current_clamp(spikes[patched - 1], duration, sampling_rate, seed + 2)
     trigger = _trigger(frame_times, len(current.values), sampling_rate)
     voltage = voltage_clamp(20.0, sampling_rate, seed=seed + 3)
     return CoRecording(
-        cells, movie, frame_rate, frame_times, offset, drift, spikes, dff, patched, current, trigger, voltage, shifts
+        cells,
+        movie,
+        frame_rate,
+        frame_times,
+        offset,
+        drift,
+        spikes,
+        dff,
+        patched,
+        current,
+        trigger,
+        voltage,
+        shifts,
     )
 
 
@@ -105,7 +117,10 @@ def _movie(
 ) -> NDArray[np.uint16]:
     """Render frames: cell light and neuropil, bleaching, movement, shot and read noise."""
     n_frames, (height, width) = len(frame_times), cells.masks.shape
-    rest = np.where(cells.masks > 0, 220.0, 0.0) * np.concatenate([[0], rng.uniform(0.7, 1.4, len(dff))])[cells.masks]
+    rest = (
+        np.where(cells.masks > 0, 220.0, 0.0)
+        * np.concatenate([[0], rng.uniform(0.7, 1.4, len(dff))])[cells.masks]
+    )
     neuropil = 60 + 25 * ndi.gaussian_filter(rng.normal(0, 1, (height, width)), 20) * 20
     shared = 0.5 * dff.mean(axis=0) + 0.02 * ndi.gaussian_filter1d(rng.normal(0, 1, n_frames), 10) * 5
     bleach = 0.88 + 0.12 * np.exp(-(frame_times - frame_times[0]) / 20.0)

@@ -46,7 +46,11 @@ def _place(
 
 
 def _body(
-    rng: np.random.Generator, centre: NDArray[np.float64], shape: tuple[int, int], radius: float, stretch: float
+    rng: np.random.Generator,
+    centre: NDArray[np.float64],
+    shape: tuple[int, int],
+    radius: float,
+    stretch: float,
 ) -> tuple[tuple[slice, slice], NDArray[np.float64]]:
     """Return the window of one cell and its normalised distance from the centre (< 1 inside)."""
     reach = int(np.ceil(1.6 * radius * stretch)) + 2
@@ -129,7 +133,7 @@ def simulate_stack(
     centres = _place(rng, n_cells, tuple(int(s) for s in np.asarray(shape) * scale), radius, 0.1) / scale
     masks = np.zeros(shape, np.int32)
     light = np.zeros(shape)
-    grid = np.stack(np.mgrid[: shape[0], : shape[1], : shape[2]], -1)
+    grid = np.moveaxis(np.mgrid[: shape[0], : shape[1], : shape[2]], 0, -1)
     nearest = np.full(shape, np.inf)
     for label, centre in enumerate(centres, start=1):
         axes = radius * rng.uniform(0.8, 1.2, 3)

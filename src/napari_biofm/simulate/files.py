@@ -114,7 +114,9 @@ def write_corecording(folder: Path, data: CoRecording) -> dict[str, Path]:
     now, after = data.current, data.voltage
     paths = {
         "field": write_ome_tiff(folder / "field.ome.tif", data.field.image, "YX", 0.65),
-        "masks": write_ome_tiff(folder / "field_mask.ome.tif", data.field.masks.astype(np.uint16), "YX", 0.65),
+        "masks": write_ome_tiff(
+            folder / "field_mask.ome.tif", data.field.masks.astype(np.uint16), "YX", 0.65
+        ),
         "movie": write_ome_tiff(folder / "movie.ome.tif", data.movie, "TYX", 0.65, data.frame_rate),
         "current_clamp": write_abf(
             folder / "current_clamp.abf",

@@ -35,8 +35,8 @@ class Clock:
         if len(backwards):
             frame = int(backwards[0])
             raise TimelineError(
-                f"Time runs backwards after frame {frame} ({times[frame]:.6g} s, then {times[frame + 1]:.6g} s). "
-                "Sort the frames or type a frame rate instead."
+                f"Time runs back after frame {frame} ({times[frame]:.6g} s, then {times[frame + 1]:.6g} s); "
+                "sort the frames or type a frame rate instead."
             )
         times.setflags(write=False)
         object.__setattr__(self, "times", times)
@@ -60,7 +60,8 @@ class Clock:
         """
         if not (np.isfinite(frame_rate) and frame_rate > 0):
             raise TimelineError(f"The frame rate must be a positive number of Hz, not {frame_rate}.")
-        return cls(offset + (1 + drift) * np.arange(n_frames) / frame_rate, f"{frame_rate:g} Hz from {offset:g} s")
+        times = np.asarray(offset + (1 + drift) * np.arange(n_frames) / frame_rate, np.float64)
+        return cls(times, f"{frame_rate:g} Hz from {offset:g} s")
 
     @property
     def n_frames(self) -> int:

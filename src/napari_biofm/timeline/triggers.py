@@ -46,12 +46,16 @@ def find_triggers(values: NDArray[np.floating], sampling_rate: float) -> Trigger
     """
     trace = np.nan_to_num(np.asarray(values, np.float64))
     if len(trace) < 3:
-        raise TimelineError(f"The trigger channel holds {len(trace)} samples; at least two pulses are needed.")
+        raise TimelineError(
+            f"The trigger channel holds {len(trace)} samples; at least two pulses are needed."
+        )
     low, high = np.percentile(trace, 2), float(trace.max())
     step = high - low
     noise = np.median(np.abs(trace - np.median(trace))) * 1.4826
     if step <= max(8 * noise, 1e-12):
-        raise TimelineError("No pulses found: the trigger channel stays on one level. Choose another channel.")
+        raise TimelineError(
+            "No pulses found: the trigger channel stays on one level. Choose another channel."
+        )
     edges = _rising_edges(trace, low + 0.4 * step, low + 0.6 * step)
     if len(edges) < 2:
         raise TimelineError(f"Only {len(edges)} pulse found in the trigger channel; at least two are needed.")
