@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -48,6 +49,12 @@ class ArraySamples:
     def scale(self, channel: int) -> tuple[float, float] | None:
         return self.scales[channel] if self.scales else None
 
+    def release(self) -> None:
+        """Give the pages of memory maps back to the system; they are read again when needed."""
+        for sweep in self.arrays:
+            for array in sweep:
+                release_pages(array)
+
 
 @dataclass(frozen=True)
 class InterleavedSamples:
@@ -74,6 +81,23 @@ class InterleavedSamples:
 
     def scale(self, channel: int) -> tuple[float, float] | None:
         return self.scales[channel]
+
+    def block(self, sweep: int) -> NDArray[Any]:
+        """Return the (n_frames, n_channels) samples of a sweep as stored."""
+        first, last = self.bounds[sweep]
+        block: NDArray[Any] = self.data[int(first) : int(last)]
+        return block
+
+    def release(self) -> None:
+        """Give the pages of a memory map back to the system; they are read again when needed."""
+        release_pages(self.data)
+
+
+def release_pages(array: Any) -> None:
+    """Drop the resident pages of a memory-mapped array, where the system can."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def scaled(raw: Raw, scale: tuple[float, float] | None) -> NDArray[np.float32]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.readers.abf_check import check_abf
+from napari_biofm.signals.readers.abf_check import FULL_HEADER, OLD_HEADER, check_abf
 from napari_biofm.signals.readers.abf_command import AbfCommand
 from napari_biofm.signals.recording import Channel, Recording, Tag
 from napari_biofm.signals.samples import InterleavedSamples
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError
 
-_FULL_HEADER = 6144  # bytes; the 2 kB header of early ABF1 has no protocol, and samples lie there instead
 _MODES = {
     1: "variable-length events",
     2: "fixed-length events",
@@ -52,7 +54,7 @@ def read_abf(path: Path) -> Recording:
         shape=(int(header.dataPointCount) // n_channels, n_channels),
     )
     rate = _sampling_rate(path, header)
-    old = header.abfVersion["major"] == 1 and header.dataByteStart < _FULL_HEADER
+    old = header.abfVersion["major"] == 1 and header.dataByteStart < FULL_HEADER
     command = None if old else AbfCommand(header, rate, bounds)
     channels = tuple(
         Channel(
@@ -67,7 +69,7 @@ def read_abf(path: Path) -> Recording:
         channels=channels,
         samples=InterleavedSamples(data, bounds, scales),
         sweep_starts=_sweep_starts(path, header, rate, len(bounds)),
-        t0=None if header.abfDateTime == datetime(1, 1, 1) else header.abfDateTime,
+        t0=_start(header),
         path=path,
         format=f"ABF{header.abfVersion['major']}",
         protocol="" if old or header.protocol == "None" else _text(header.protocol),
@@ -86,7 +88,8 @@ def _parse(path: Path) -> Any:
     import pyabf  # type: ignore[import-untyped,unused-ignore]
 
     try:
-        header = pyabf.ABF(str(path), loadData=False)
+        with _whole_header(path) as readable:
+            header = pyabf.ABF(str(readable), loadData=False)
     except Exception as error:  # the parser raises whatever a damaged byte leads it to
         raise RecordingError(
             f"the header of {path.name} cannot be parsed ({type(error).__name__}: {error}); "
@@ -95,6 +98,24 @@ def _parse(path: Path) -> Any:
     if header._dtype == np.int16 and header.dataPointByteSize != 2:
         raise RecordingError(f"{path.name} stores {header.dataPointByteSize} bytes per int16 sample")
     return header
+
+
+@contextmanager
+def _whole_header(path: Path) -> Iterator[Path]:
+    """Yield the file, or for a short ABF1 header a copy of that, filled up with zeros.
+
+    The parser reads 6 kB of every ABF1 file; behind a header of 2 kB it would take samples for settings.
+    """
+    with path.open("rb") as file:
+        head = bytearray(file.read(OLD_HEADER))
+    if head[:4] != b"ABF " or struct.unpack_from("<i", head, 40)[0] * 512 >= FULL_HEADER:
+        yield path
+        return
+    struct.pack_into("<i", head, 48, 0)  # tags lie behind the samples, which the copy lacks
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(head.ljust(FULL_HEADER, b"\0"))
+        yield copy
 
 
 def _scales(path: Path, header: Any) -> list[tuple[float, float] | None]:
@@ -122,7 +143,7 @@ def _sampling_rate(path: Path, header: Any) -> float:
     return float(whole) if abs(exact - whole) <= 2e-7 * exact else exact
 
 
-def _synch_array(header: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+def _synch_array(path: Path, header: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
     """Return start (ticks) and length (interleaved samples) of each sweep, and seconds per tick."""
     if header.abfVersion["major"] == 2:
         section = header._synchArraySection
@@ -130,7 +151,7 @@ def _synch_array(header: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], flo
         starts, lengths = section.lStart, section.lLength
     else:
         head = header._headerV1
-        with open(header.abfFilePath, "rb") as file:
+        with path.open("rb") as file:
             file.seek(head.lSynchArrayPtr * 512)
             pairs = struct.iter_unpack("<ii", file.read(head.lSynchArraySize * 8))
             entries = list(pairs) if head.lSynchArrayPtr > 0 else []
@@ -144,7 +165,7 @@ def _bounds(path: Path, header: Any) -> NDArray[np.int64]:
     """Return (n_sweeps, 2) first and one-past-last frame of each sweep."""
     n_frames = int(header.dataPointCount) // int(header.channelCount)
     n_sweeps = int(header.sweepCount)
-    _, lengths, _ = _synch_array(header)
+    _, lengths, _ = _synch_array(path, header)
     if n_sweeps > 1 and len(lengths) == n_sweeps and len(np.unique(lengths)) > 1:
         frames = lengths // int(header.channelCount)
         ends = np.cumsum(frames)
@@ -167,7 +188,7 @@ def _sweep_starts(path: Path, header: Any, rate: float, n_sweeps: int) -> NDArra
     if not math.isfinite(interval) or interval < 0:
         raise RecordingError(f"{path.name} has {interval} s between sweeps")
     nominal: NDArray[np.float64] = np.arange(n_sweeps, dtype=np.float64) * interval
-    ticks, lengths, seconds = _synch_array(header)
+    ticks, lengths, seconds = _synch_array(path, header)
     if n_sweeps < 2 or len(ticks) != n_sweeps:
         return nominal
     recorded: NDArray[np.float64] = ticks.astype(np.float64) * seconds
@@ -175,6 +196,14 @@ def _sweep_starts(path: Path, header: Any, rate: float, n_sweeps: int) -> NDArra
         return recorded
     agrees = np.abs((recorded - recorded[0]) - nominal).max() <= max(2.0 / rate, 1e-5 * nominal[-1])
     return nominal if agrees else recorded
+
+
+def _start(header: Any) -> datetime | None:
+    """Return when the recording began; None where the file has no date or an impossible one."""
+    if header.abfVersion["major"] == 1 and header._headerV1.lFileStartDate == 0:
+        return None  # pyabf takes the date of the copy on this disk
+    start: datetime = header.abfDateTime
+    return None if start == datetime(1, 1, 1) else start
 
 
 def _metadata(header: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from napari_biofm.types import RecordingError
 _BLOCK = 512
 _MAX_STRINGS = 1 << 20  # bytes; real files hold a few thousand
 _MAX_CHANNELS = 16  # analogue inputs a digitiser of this family has
-_ABF1_HEADER = 5806  # last byte of ABF1 that the parser touches
+OLD_HEADER, FULL_HEADER = 2048, 6144  # bytes; early ABF1 has the short one and no protocol
 
 # ABF2 section: offset of its entry in the header, bytes of one record that are read, most records
 _SECTIONS = {
@@ -89,8 +89,8 @@ def _check_v2(name: str, head: bytes, size: int) -> None:
 
 
 def _check_v1(name: str, head: bytes, size: int) -> None:
-    if len(head) < _ABF1_HEADER:
-        raise _damaged(name, f"the header needs {_ABF1_HEADER} bytes and the file has {size}")
+    if len(head) < OLD_HEADER:
+        raise _damaged(name, f"the header needs {OLD_HEADER} bytes and the file has {size}")
     version, _mode, n_points, n_ignored, episodes = struct.unpack_from("<fhihi", head, 4)
     data_block, tag_block, n_tags = struct.unpack_from("<iii", head, 40)
     synch_block, n_synch, data_format, n_channels = (
@@ -107,6 +107,8 @@ def _check_v1(name: str, head: bytes, size: int) -> None:
         raise _damaged(name, f"data format {data_format}")
     if data_block < 1 or n_ignored < 0:
         raise _damaged(name, f"data said to start at block {data_block}, after {n_ignored} ignored")
+    if data_block * _BLOCK >= FULL_HEADER > size:
+        raise _damaged(name, f"the header needs {FULL_HEADER} bytes and the file has {size}")
     _check_counts(name, n_channels, n_points, episodes)
     width = (2, 4)[data_format]
     for what, first, last in (

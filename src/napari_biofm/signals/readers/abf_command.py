@@ -91,7 +91,7 @@ class AbfCommand:
 
     # ------------------------------------------------------------------ epochs
 
-    def _from_epochs(self, sweep: int, channel: int, n: int) -> NDArray[np.float64]:
+    def _from_epochs(self, sweep: int, channel: int, n: int) -> NDArray[np.float64] | None:
         holding = float(self._header.holdingCommand[channel])
         epochs = [e for e in self._epochs(channel) if e.kind != _OFF]
         values = np.full(n, np.nan)
@@ -100,13 +100,14 @@ class AbfCommand:
         values[:position] = before
         for epoch in epochs:
             level = epoch.level + epoch.level_step * sweep
-            end = position + epoch.duration + epoch.duration_step * sweep
-            if end > position and position < n:
-                piece = _waveform(epoch, before, level, end - position, self._name)
-                values[position : min(end, n)] = piece[: n - position]
-            position = max(end, 0)
+            duration = max(epoch.duration + epoch.duration_step * sweep, 0)
+            if position + duration > n:
+                _log.warning("the epochs of %s are longer than its sweep: its command is unknown", self._name)
+                return None
+            values[position : position + duration] = _waveform(epoch, before, level, duration)
+            position += duration
             before = level
-        values[min(position, n) :] = self._last_level(sweep, channel, epochs)
+        values[position:] = self._last_level(sweep, channel, epochs)
         return values
 
     def _last_level(self, sweep: int, channel: int, epochs: list[Epoch]) -> float:
@@ -173,10 +174,8 @@ class AbfCommand:
         return PureWindowsPath(stored.replace("\x00", "")).name
 
 
-def _waveform(epoch: Epoch, before: float, level: float, n: int, name: str) -> NDArray[np.float64]:
+def _waveform(epoch: Epoch, before: float, level: float, n: int) -> NDArray[np.float64]:
     """Return one epoch of `n` samples that starts at `before` and goes to `level`."""
-    if n > 1 << 31:
-        raise RecordingError(f"an epoch of {n} samples in the protocol of {name}: its header is damaged")
     step = level - before
     if epoch.kind == _STEP:
         return np.full(n, level, np.float64)
@@ -194,14 +193,15 @@ def _waveform(epoch: Epoch, before: float, level: float, n: int, name: str) -> N
 def _train(epoch: Epoch, before: float, level: float, n: int, pulses: int) -> NDArray[np.float64]:
     """Return a train of pulses, triangles or biphasic pulses."""
     values = np.full(n, np.nan if epoch.kind == _TRIANGLE else before, np.float64)
-    width, period = max(epoch.width, 0), epoch.period
+    period = epoch.period
+    width = min(max(epoch.width, 0), period)
     for first in range(0, pulses * period, max(period, 1)):
         last = first + width
         if epoch.kind == _PULSE:
             values[first:last] = level
         elif epoch.kind == _TRIANGLE:
             rise = np.linspace(before, level, width)
-            values[first:last] = rise[: max(n - first, 0)]
+            values[first:last] = rise
             values[last : first + period] = np.linspace(level, before, max(period - width, 0))
         else:
             middle = (first + last) // 2

@@ -1,0 +1,275 @@
+"""How good a recording is: noise, hum, drift, access resistance, saturation, dropouts, a wrong unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal as sps
+
+from napari_biofm.signals.recording import Recording
+from napari_biofm.signals.units import same_quantity, si_unit
+
+Values = NDArray[np.float32]
+_LOOK = 2_000_000  # samples of a sweep that are looked at; more would not change the numbers
+
+
+@dataclass(frozen=True)
+class Hum:
+    """Mains interference: `frequency` Hz, `rms` in the trace's unit (harmonics included), share of noise."""
+
+    frequency: float
+    rms: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Stretches where the trace cannot be believed, as (n, 2) first and one-past-last sample."""
+
+    saturated: NDArray[np.int64]
+    dropouts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a voltage step says about pipette and cell.
+
+    Attributes
+    ----------
+    access_resistance, input_resistance : Ohm.
+    capacitance : F.
+    tau : s, of the capacitive transient.
+    step : V, height of the test pulse.
+    """
+
+    access_resistance: float
+    input_resistance: float
+    capacitance: float
+    tau: float
+    step: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """All of it for one channel of one sweep; numbers in the channel's unit unless named otherwise."""
+
+    unit: str
+    noise_rms: float
+    hum: Hum
+    drift_per_s: float
+    mean: float
+    flags: Flags
+    access: Access | None
+    unit_hint: UnitHint | None
+
+
+@dataclass(frozen=True)
+class UnitHint:
+    """A unit that looks wrong: what it probably is, and why."""
+
+    proposal: str
+    reason: str
+
+
+def assess(recording: Recording, sweep: int, channel: int) -> Quality:
+    """Measure the quality of one channel of one sweep (its first two million samples)."""
+    about = recording.channels[channel]
+    n = min(recording.n_samples(sweep, channel), _LOOK)
+    values = recording.values(sweep, channel, 0, n)
+    return Quality(
+        unit=about.unit,
+        noise_rms=noise_rms(values, about.sampling_rate),
+        hum=hum(values, about.sampling_rate),
+        drift_per_s=drift(values, about.sampling_rate),
+        mean=float(np.nanmean(values)) if np.isfinite(values).any() else float("nan"),
+        flags=find_flags(recording.raw(sweep, channel, 0, n), about.sampling_rate),
+        access=recording_access(recording, sweep, channel),
+        unit_hint=unit_hint(recording, channel),
+    )
+
+
+def noise_rms(values: Values, sampling_rate: float) -> float:
+    """Return the RMS around a straight line in the quietest quarter of windows of 50 ms.
+
+    Events and steps live in the other windows, so that the number is of the noise alone.
+    """
+    size = max(int(0.05 * sampling_rate), 16)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    n = len(finite) // size
+    if n == 0:
+        return float(finite.std()) if finite.size else float("nan")
+    deviation = sps.detrend(finite[: n * size].reshape(n, size), axis=1).std(axis=1)
+    return float(np.median(np.sort(deviation)[: max(n // 4, 1)]))
+
+
+def spectrum(values: Values, sampling_rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return frequencies (Hz) and one-sided power density (unit^2/Hz), Welch's method, 1 Hz or coarser."""
+    finite = values[np.isfinite(values)]
+    if finite.size < 8:
+        return np.zeros(0), np.zeros(0)
+    size = int(min(len(finite), max(sampling_rate, 256), 1 << 17))
+    frequencies, power = sps.welch(finite.astype(np.float64), sampling_rate, nperseg=size)
+    return frequencies, power
+
+
+def hum(values: Values, sampling_rate: float) -> Hum:
+    """Return the stronger of 50 and 60 Hz with its first five multiples, over the floor beside them."""
+    best = Hum(50.0, 0.0, 0.0)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if sampling_rate < 130 or finite.size < sampling_rate / 2:
+        return best
+    size = int(min(len(finite), 2 * sampling_rate))
+    frequencies, power = sps.welch(sps.detrend(finite), sampling_rate, nperseg=size, window="hann")
+    width = frequencies[1]
+    total = float(power[frequencies > 5].sum() * width) or 1.0
+    for mains in (50.0, 60.0):
+        excess = 0.0
+        for k in range(1, 6):
+            if k * mains + 10 >= sampling_rate / 2:
+                break
+            near = np.abs(frequencies - k * mains) <= 1.6 * width
+            beside = (np.abs(frequencies - k * mains) <= 8) & (np.abs(frequencies - k * mains) > 2.5 * width)
+            floor = float(np.median(power[beside])) if beside.any() else 0.0
+            excess += max(float((power[near] - 2 * floor).sum() * width), 0.0)
+        if np.sqrt(excess) > best.rms:
+            best = Hum(mains, float(np.sqrt(excess)), min(excess / total, 1.0))
+    return best
+
+
+def drift(values: Values, sampling_rate: float) -> float:
+    """Return the slow change in units per second: Theil's slope through the medians of ten pieces."""
+    pieces = [p for p in np.array_split(values, 10) if np.isfinite(p).any()]
+    if len(values) < 20 or len(pieces) < 3:
+        return 0.0
+    medians = np.array([np.nanmedian(p) for p in pieces], np.float64)
+    i, j = np.triu_indices(len(medians), 1)
+    return float(np.median((medians[j] - medians[i]) / ((j - i) * len(values) / 10 / sampling_rate)))
+
+
+def find_flags(raw: NDArray[Any], sampling_rate: float) -> Flags:
+    """Find samples stuck at the converter's end or at the trace's own extreme, and flat or missing ones."""
+    if raw.size == 0:
+        empty = np.zeros((0, 2), np.int64)
+        return Flags(empty, empty)
+    low, high = np.nanmin(raw), np.nanmax(raw)
+    integer = raw.dtype.kind in "iu"
+    stuck = np.zeros(len(raw), bool)
+    if high > low:
+        stuck = (raw == high) | (raw == low)
+    saturated = _runs(stuck, 3 if integer and (high >= 32760 or low <= -32760) else 8)
+    missing = np.zeros(len(raw), bool) if integer else ~np.isfinite(raw)
+    same = np.concatenate([[False], raw[1:] == raw[:-1]])
+    flat = (
+        _runs(same, max(int(0.02 * sampling_rate), 32)) if sampling_rate > 200 else np.zeros((0, 2), np.int64)
+    )
+    if high > low and len(saturated) and len(flat):
+        flat = flat[~np.isin(flat[:, 0], saturated[:, 0] + 1)]
+    gaps = _runs(missing, 1)
+    return Flags(saturated, np.concatenate([flat, gaps]))
+
+
+def _runs(mask: NDArray[np.bool_], shortest: int) -> NDArray[np.int64]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8))).reshape(-1, 2)
+    kept: NDArray[np.int64] = edges[edges[:, 1] - edges[:, 0] >= shortest].astype(np.int64)
+    return kept
+
+
+def recording_access(recording: Recording, sweep: int, channel: int) -> Access | None:
+    """Return what the first voltage step of the command says, None in current clamp or without a step."""
+    if si_unit(recording.channels[channel].unit)[0] != "A":
+        return None
+    command = recording.stimulus(sweep, channel)
+    if command is None or si_unit(command.unit)[0] != "V":
+        return None
+    n = min(recording.n_samples(sweep, channel), _LOOK)
+    current = recording.values(sweep, channel, 0, n, si=True)
+    volts = command.values[:n] * np.float32(si_unit(command.unit)[1])
+    return access_resistance(current, volts, recording.channels[channel].sampling_rate)
+
+
+def access_resistance(current: Values, volts: Values, sampling_rate: float) -> Access | None:
+    """Fit the transient after the first small, square voltage step.
+
+    Parameters
+    ----------
+    current, volts : (n_samples,) A and V.
+
+    Returns
+    -------
+    Access, or None where there is no step of 1 to 40 mV that lasts 2 ms, or no transient after it.
+
+    Notes
+    -----
+    A cell behind an access resistance: the transient starts at dV / Ra, decays with
+    tau = Cm Ra Rm / (Ra + Rm) and ends at dV / (Ra + Rm). tau is fitted between 80 and 15 % of the
+    observed peak; the start is the charge of the transient over tau, because filters round and delay
+    the peak but keep its charge.
+    """
+    n = min(len(current), len(volts))
+    jumps = np.flatnonzero(np.abs(np.diff(volts[:n])) > 1e-4)
+    hold = int(0.002 * sampling_rate)
+    for number, jump in enumerate(jumps):
+        start = int(jump) + 1
+        end = int(jumps[number + 1]) + 1 if number + 1 < len(jumps) else n
+        step = float(volts[start] - volts[jump])
+        if not (1e-3 <= abs(step) <= 0.04) or end - start < hold or jump < hold:
+            continue
+        return _fit_step(current[jump - hold : jump], current[start:end], step, sampling_rate)
+    return None
+
+
+def _fit_step(before: Values, after: Values, step: float, sampling_rate: float) -> Access | None:
+    rest = float(np.median(before))
+    steady = float(np.mean(after[int(0.8 * len(after)) :])) - rest
+    transient = (after.astype(np.float64) - rest - steady) * np.sign(step)
+    search = min(len(transient), max(int(0.003 * sampling_rate), 4))
+    peak = int(np.argmax(transient[:search]))
+    top = transient[peak]
+    if top <= 4 * float(np.std(before)) or abs(steady) < 1e-14:
+        return None
+    below = np.flatnonzero(transient[peak:] < 0.15 * top)
+    last = peak + (int(below[0]) if below.size else len(transient) - peak)
+    used = np.arange(peak, last)
+    used = used[transient[used] <= 0.8 * top] if last - peak > 6 else used
+    if used.size < 3:
+        return None
+    slope, _ = np.polyfit(used / sampling_rate, np.log(np.maximum(transient[used], 1e-15)), 1)
+    if slope >= 0:
+        return None
+    tau = -1.0 / slope
+    charge = (
+        float(transient[: min(len(transient), peak + int(8 * tau * sampling_rate))].sum()) / sampling_rate
+    )
+    access = abs(step) / (charge / tau + abs(steady))
+    whole = abs(step) / abs(steady)
+    membrane = whole - access
+    if not (0 < access < 1e9 and membrane > 0 and tau < 0.03):
+        return None
+    return Access(access, whole, tau * (1 / access + 1 / membrane), tau, step)
+
+
+def unit_hint(recording: Recording, channel: int) -> UnitHint | None:
+    """Say which unit a channel probably has where the file's cannot be right, else None."""
+    about = recording.channels[channel]
+    n = min(recording.n_samples(0, channel), 200_000)
+    values = recording.values(0, channel, 0, n)
+    values = values[np.isfinite(values)]
+    quantity, factor = si_unit(about.unit)
+    if values.size == 0 or quantity not in ("A", "V", "?"):
+        return None
+    middle, top = float(np.median(values)), float(np.max(np.abs(values)))
+    if quantity == "?":
+        return UnitHint("mV", "the file names no unit") if -120 < middle < -20 else None
+    if factor == 1.0 and top > (1.0 if quantity == "A" else 15.0):
+        proposal = "pA" if quantity == "A" else "mV"
+        return UnitHint(proposal, f"{top:.3g} {about.unit} is beyond any amplifier")
+    command = recording.command(0, channel) if recording.n_channels == 1 else None
+    if command is None or command.unit == "?" or not same_quantity(command.unit, about.unit):
+        return None
+    other = "mV" if quantity == "A" else "pA"
+    return UnitHint(
+        other, f"{about.unit} recorded while {command.unit} is commanded: one of the two is wrong"
+    )
