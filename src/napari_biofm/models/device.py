@@ -1,0 +1,223 @@
+"""Where a network runs, how precise, and what it will cost: decided by measuring, told beforehand.
+
+A probe times one transformer block (a small part of one tile) in every precision the device knows and
+keeps the fastest. Out of memory is not the end: the batch is halved, then the CPU takes over.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from napari_biofm.types import EngineError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+# A faster precision has to win by this much before full precision is given up.
+_WORTH_IT = 0.85
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """How a network will run.
+
+    Attributes
+    ----------
+    device : "cpu", "cuda" or "mps".
+    dtype : "float32", "bfloat16" or "float16".
+    threads : CPU threads.
+    batch : tiles per pass.
+    seconds_per_tile : measured by the probe, or None before one ran.
+    timings : seconds per tile of every precision tried, by name.
+    """
+
+    device: str
+    dtype: str
+    threads: int
+    batch: int
+    seconds_per_tile: float | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job will take, told before it starts.
+
+    Attributes
+    ----------
+    tiles : passes of the network.
+    seconds : predicted time, or None before a probe ran.
+    memory : predicted peak, bytes, weights included.
+    available : free memory of the device, bytes, or None where nobody can say.
+    device, dtype : where and how.
+    """
+
+    tiles: int
+    seconds: float | None
+    memory: int
+    available: int | None
+    device: str
+    dtype: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether the predicted peak is free on the device."""
+        return self.available is None or self.memory < self.available
+
+    def describe(self) -> str:
+        """Return one line for a person."""
+        seconds = "time unknown until the first tile" if self.seconds is None else _duration(self.seconds)
+        free = "" if self.available is None else f" of {self.available / 1e9:.1f} GB free"
+        return (
+            f"{self.tiles} tiles, {seconds}, {self.memory / 1e9:.1f} GB{free} on {self.device} ({self.dtype})"
+        )
+
+
+def pick_device(name: str = "auto") -> str:
+    """Return the device to use: the one asked for, or the best there is.
+
+    Raises
+    ------
+    EngineError
+        When a device is asked for that is not there.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    kind = name.split(":")[0]
+    if kind not in there:
+        raise EngineError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps")
+    if not there[kind]:
+        raise EngineError(f"device {name!r} is not available to this torch; choose auto or cpu")
+    return name
+
+
+def candidates(device: str) -> tuple[str, ...]:
+    """Return the precisions worth trying on `device`, the safest first."""
+    import torch
+
+    if device.startswith("cuda"):
+        return ("bfloat16",) if torch.cuda.is_bf16_supported() else ("float16", "float32")
+    return ("float32", "bfloat16")
+
+
+def probe(
+    time_tile: Callable[[str], float],
+    device: str,
+    dtypes: Iterable[str] | None = None,
+    batch: int | None = None,
+) -> DevicePlan:
+    """Choose the precision by measuring.
+
+    Parameters
+    ----------
+    time_tile : called with the name of a precision, returns the seconds one tile takes in it; may
+        raise RuntimeError or TypeError where the device does not know that precision.
+    device : as `pick_device` returns it.
+    dtypes : precisions to try; by default those worth trying on the device.
+    batch : tiles per pass; by default 1 on a CPU, 8 elsewhere.
+    """
+    timings: dict[str, float] = {}
+    for dtype in dtypes if dtypes is not None else candidates(device):
+        try:
+            timings[dtype] = time_tile(dtype)
+        except (RuntimeError, TypeError) as error:
+            if is_out_of_memory(error):
+                raise
+    if not timings:
+        raise EngineError(f"the network runs in no known precision on {device}; choose another device")
+    best = next(iter(timings))
+    for dtype, seconds in timings.items():
+        if seconds < _WORTH_IT * timings[best]:
+            best = dtype
+    batch = batch or (1 if device == "cpu" else 8)
+    return DevicePlan(device, best, thread_count(), batch, timings[best], timings)
+
+
+def thread_count() -> int:
+    """Return how many CPU threads torch uses here."""
+    import torch
+
+    return int(torch.get_num_threads())
+
+
+def free_memory(device: str) -> int | None:
+    """Return the bytes free on a device, or None where it cannot be asked."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info()[0])
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return int(psutil.virtual_memory().available)
+
+
+def peak_memory() -> int:
+    """Return the largest resident size of this process so far, bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return int(psutil.Process(os.getpid()).memory_info().peak_wset)
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out, on any device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return any(sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory"))
+
+
+def release(device: str) -> None:
+    """Hand cached memory back to the device."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
+
+
+def timed(run: Callable[[], Any], device: str, repeats: int = 3) -> float:
+    """Return the shortest of some runs in seconds, after one to warm up."""
+    import torch
+
+    def wait() -> None:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        elif device == "mps":
+            torch.mps.synchronize()
+
+    run()
+    wait()
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        wait()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"
