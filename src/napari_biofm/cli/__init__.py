@@ -1,0 +1,61 @@
+"""The same verbs without a screen: `napari-biofm VERB ...`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from napari_biofm import __version__
+from napari_biofm.types import BiofmError
+
+ROOMS = ("images", "signals", "cells", "models", "demo")  # modules that add verbs
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with every verb; each verb sets `run`, a function of the parsed arguments."""
+    import importlib
+
+    parser = argparse.ArgumentParser(
+        prog="napari-biofm", description="Cells and the signals recorded from them, without a screen."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an unexpected error")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for room in ROOMS:
+        importlib.import_module(f"napari_biofm.cli.{room}").add_verbs(verbs)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0 done, 1 bad input, 2 bad call, 70 our own fault."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our own message names the file and the remedy
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    try:
+        args.run(args)
+    except BiofmError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("stopped by the user; finished files are kept", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+    except MemoryError:
+        return _fail("not enough memory; give smaller files or fewer at a time", 1)
+    except Exception as error:
+        if args.debug:
+            raise
+        return _fail(
+            f"unexpected {type(error).__name__}: {error} (add --debug after napari-biofm for details)", 70
+        )
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"napari-biofm: {' '.join(message.split())}", file=sys.stderr)
+    return code

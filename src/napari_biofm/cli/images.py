@@ -1,0 +1,133 @@
+"""Verbs on images: segment, click, embed."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.cli.common import (
+    DEVICES,
+    drain,
+    inputs_exist,
+    note,
+    peak_memory_mb,
+    whole_file,
+    write_json,
+)
+from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.stacks import read_stack, segment_stack
+from napari_biofm.types import ImageError, Labels, SegmentationParameters
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this room to the parser."""
+    segment = verbs.add_parser("segment", help="instance masks of images")
+    segment.add_argument("images", nargs="+", type=Path, metavar="IMG")
+    segment.add_argument("--out", type=Path, required=True, metavar="DIR")
+    segment.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
+    segment.add_argument("--diameter", type=_positive, default=None, metavar="PX")
+    segment.add_argument("--cellprob-threshold", type=float, default=0.0, metavar="LOGIT")
+    segment.add_argument("--flow-threshold", type=float, default=0.4)
+    segment.add_argument("--min-size", type=int, default=15, metavar="PX")
+    segment.add_argument("--device", choices=DEVICES, default="auto")
+    segment.set_defaults(run=run_segment)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (np.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of pixels")
+    return value
+
+
+def run_segment(args: argparse.Namespace) -> None:
+    """Write one mask per image, and the report; images that fail are named after the others are done."""
+    paths = inputs_exist(args.images)
+    _refuse_same_names(paths)
+    model = make_model(args.model, args.device)
+    parameters = SegmentationParameters(
+        args.diameter, args.flow_threshold, args.cellprob_threshold, args.min_size
+    )
+    warm_up(model)
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
+    provenance: dict[str, Any] = {}
+    for path in paths:
+        try:
+            image, is_stack = read_stack(path)
+            start = time.perf_counter()
+            task = segment_stack(model, image, parameters) if is_stack else model.segment(image, parameters)
+            result = drain(task, path.name)
+        except ImageError as error:
+            failed.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
+            continue
+        seconds = time.perf_counter() - start
+        write_mask(args.out / f"{stem_of(path)}_mask.tif", result.masks)
+        provenance = dict(result.provenance) or provenance
+        rows.append(
+            {
+                "image": path.name,
+                "seconds": seconds,
+                "objects": len(np.unique(result.masks[result.masks > 0])),
+                "diameter_px": result.diameter,
+                "peak_memory_mb": peak_memory_mb(),
+            }
+        )
+        note(f"{path.name}: {rows[-1]['objects']} objects, {seconds:.2f} s")
+    report = {
+        "model": provenance.get("model", args.model),
+        "weights_sha256": provenance.get("weights_sha256"),
+        "device": provenance.get("device", "cpu"),
+        "parameters": vars(parameters),
+        "images": rows,
+        "failed": failed,
+    }
+    write_json(args.out / "report.json", report)
+    if failed:
+        raise ImageError(f"{len(failed)} of {len(paths)} images failed: " + " | ".join(failed))
+
+
+def warm_up(model: Any) -> None:
+    """Let the network compile and allocate on a small image, so that times are of the work alone."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64]
+    spot = 200 * np.exp(-((y - 32) ** 2 + (x - 32) ** 2) / 100) + rng.normal(20, 2, (64, 64))
+    drain(model.segment(spot.astype(np.float32), SegmentationParameters()))
+
+
+def stem_of(path: Path) -> str:
+    """Return the file name without its ending, .ome.tif counted as one ending."""
+    name = path.name
+    for ending in (".ome.tiff", ".ome.tif", ".ome.zarr"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return path.stem
+
+
+def _refuse_same_names(paths: list[Path]) -> None:
+    stems: dict[str, Path] = {}
+    for path in paths:
+        other = stems.setdefault(stem_of(path), path)
+        if other != path:
+            raise ImageError(
+                f"{other} and {path} would both be written as {stem_of(path)}_mask.tif; "
+                "run them into different folders."
+            )
+
+
+def write_mask(path: Path, masks: Labels) -> None:
+    """Write labels as TIFF, uint16 where they fit and int32 where not."""
+    import tifffile
+
+    small = masks.max(initial=0) < 2**16
+    with whole_file(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            masks.astype(np.uint16 if small else np.int32),
+            compression="zlib",
+            photometric="minisblack",
+        )

@@ -1,0 +1,176 @@
+"""Images with more than two axes: which axis is what, and masks of whole stacks plane by plane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.images.checks import read_image
+from napari_biofm.types import (
+    ImageError,
+    Labels,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Segmenter,
+    Task,
+)
+
+MAX_CHANNELS = 16
+STITCH_IOU = 0.25  # overlap above which objects of neighbouring planes are one
+
+
+def read_stack(path: Path) -> tuple[NDArray[Any], bool]:
+    """Read an image and tell whether it is a stack.
+
+    Returns
+    -------
+    image : (Y, X), (Y, X, C), or (Z, Y, X) / (Z, Y, X, C) for a stack; a leading time axis counts as Z.
+    is_stack : whether the first axis is Z or time.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read or has more axes than these.
+    """
+    axes = _tiff_axes(path)
+    array = read_image(path)
+    if axes is not None and len(axes) == array.ndim:
+        return _order(array, axes, path.name)
+    return _guess(array, path.name)
+
+
+def _tiff_axes(path: Path) -> str | None:
+    if path.suffix.lower() not in (".tif", ".tiff", ".lsm", ".stk"):
+        return None
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            axes = str(file.series[0].axes) if file.series else None
+    except (OSError, ValueError, IndexError, tifffile.TiffFileError):
+        return None  # `read_image` gives the error with its remedy
+    known = axes is not None and not set(axes) - set("TZCYXS") and "Y" in axes and "X" in axes
+    return axes if known else None
+
+
+def _order(array: NDArray[Any], axes: str, name: str) -> tuple[NDArray[Any], bool]:
+    """Bring named axes to (Z, Y, X, C)."""
+    if "S" in axes and "C" in axes:
+        raise ImageError(f"{name} has both samples and channels (axes {axes}); save one of them.")
+    axes = axes.replace("S", "C")
+    leading = [a for a in "TZ" if a in axes and array.shape[axes.index(a)] > 1]
+    if len(leading) > 1:
+        raise ImageError(f"{name} has time and z (axes {axes}); give one time point or one plane at a time.")
+    for a in "TZC":
+        if a in axes and a not in leading and (a != "C" or array.shape[axes.index(a)] == 1):
+            array, axes = np.take(array, 0, axis=axes.index(a)), axes.replace(a, "")
+    wanted = "".join(leading) + "YX" + ("C" if "C" in axes else "")
+    return np.transpose(array, [axes.index(a) for a in wanted]), bool(leading)
+
+
+def _guess(array: NDArray[Any], name: str) -> tuple[NDArray[Any], bool]:
+    """Decide by size where a file does not name its axes: few entries are channels."""
+    if array.ndim == 2:
+        return array, False
+    if array.ndim == 3:
+        if array.shape[2] <= MAX_CHANNELS and array.shape[2] < min(array.shape[:2]):
+            return array, False
+        if array.shape[0] <= 4 and array.shape[0] < min(array.shape[1:]):
+            return np.moveaxis(array, 0, 2), False
+        return array, True
+    if array.ndim == 4:
+        return (array, True) if array.shape[3] <= MAX_CHANNELS else (np.moveaxis(array, 1, 3), True)
+    raise ImageError(
+        f"{name} has {array.ndim} axes (shape {array.shape}); give at most Z, Y, X and channels."
+    )
+
+
+def segment_stack(
+    segmenter: Segmenter, stack: NDArray[Any], parameters: SegmentationParameters
+) -> Task[Segmentation]:
+    """Segment plane by plane and join objects that overlap from plane to plane.
+
+    The diameter estimated on the middle plane is used for all, so that scale does not flicker.
+
+    Parameters
+    ----------
+    segmenter : any 2D segmenter.
+    stack : (Z, Y, X) or (Z, Y, X, C).
+    parameters : as for one plane.
+
+    Returns
+    -------
+    Segmentation
+        masks (Z, Y, X); flows and features are not kept for stacks.
+    """
+    n = len(stack)
+    masks = np.zeros(stack.shape[:3], np.int32)
+    provenance: dict[str, Any] = {}
+    middle = yield from segmenter.segment(stack[n // 2], parameters)
+    diameter = parameters.diameter or middle.diameter
+    fixed = SegmentationParameters(
+        diameter, parameters.flow_threshold, parameters.cellprob_threshold, parameters.min_size
+    )
+    for z in range(n):
+        found = yield from segmenter.segment(stack[z], fixed)
+        masks[z] = found.masks
+        provenance = dict(found.provenance)
+        yield Progress(z + 1, n, f"plane {z + 1} of {n}")
+    return Segmentation(stitch(masks), diameter=diameter, provenance={**provenance, "stitch_iou": STITCH_IOU})
+
+
+def stitch(planes: Labels, iou: float = STITCH_IOU) -> Labels:
+    """Give objects of neighbouring planes one label where they overlap by more than `iou`.
+
+    Parameters
+    ----------
+    planes : (Z, Y, X) int32, each plane labelled on its own.
+    iou : intersection over union above which two objects are one.
+
+    Returns
+    -------
+    Labels
+        (Z, Y, X) int32 with labels 1..n.
+    """
+    joined = np.zeros_like(planes)
+    highest = 0
+    for z, plane in enumerate(planes):
+        n = int(plane.max())
+        names = np.zeros(n + 1, np.int32)
+        if z and n and joined[z - 1].any():
+            names = _names_from_below(plane, joined[z - 1], iou)
+        new = np.flatnonzero(names[1:] == 0) + 1
+        new = new[np.isin(new, plane)]
+        names[new] = np.arange(highest + 1, highest + 1 + len(new))
+        highest += len(new)
+        joined[z] = names[plane]
+    return joined
+
+
+def _names_from_below(plane: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
+    """Return the label below of each object of `plane`, 0 where none overlaps enough; each is given once."""
+    from scipy import sparse
+
+    n, m = int(plane.max()), int(below.max())
+    ones = np.ones(plane.size, np.int64)
+    overlap = sparse.coo_array((ones, (plane.ravel(), below.ravel())), shape=(n + 1, m + 1)).tocsr().tocoo()
+    areas, areas_below = (
+        np.bincount(plane.ravel(), minlength=n + 1),
+        np.bincount(below.ravel(), minlength=m + 1),
+    )
+    real = (overlap.row > 0) & (overlap.col > 0)
+    here, there, shared = overlap.row[real], overlap.col[real], overlap.data[real]
+    score = shared / (areas[here] + areas_below[there] - shared)
+    names = np.zeros(n + 1, np.int32)
+    taken: set[int] = set()
+    for i in np.argsort(-score, kind="stable"):
+        if score[i] < iou:
+            break
+        if names[here[i]] == 0 and int(there[i]) not in taken:
+            names[here[i]] = there[i]
+            taken.add(int(there[i]))
+    return names
