@@ -1,0 +1,41 @@
+"""Recordings dropped on the viewer: they go to the session and open the trace dock, not a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_biofm.signals.readers import find_format, read_recording
+
+LayerData = list[tuple[Any, ...]]
+NO_LAYER: LayerData = [(None,)]  # what napari takes for "handled, nothing to add"
+TRACE_DOCK = ("napari-biofm", "Traces and events")
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
+    """Return a reader for recordings of a known format, None for anything else."""
+    paths = [path] if isinstance(path, str) else list(path)
+    if not paths or any(find_format(Path(p)) is None for p in paths):
+        return None
+    return read
+
+
+def read(path: str | Sequence[str]) -> LayerData:
+    """Open recordings in the current viewer's session and show the trace dock.
+
+    Raises
+    ------
+    RecordingError
+        If a file cannot be read; recordings read before it stay open.
+    """
+    import napari
+
+    from napari_biofm.widgets.viewers import viewer_session
+
+    viewer = napari.current_viewer()
+    session = viewer_session(viewer)
+    for one in [path] if isinstance(path, str) else path:
+        session.add_recording(read_recording(one))
+    viewer.window.add_plugin_dock_widget(*TRACE_DOCK)
+    return NO_LAYER
