@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 
@@ -74,3 +75,14 @@ def test_si_values_and_holding_follow_the_units() -> None:
     np.testing.assert_allclose(recording.values(3, 0, 0, 50, si=True), recording.values(3, 0, 0, 50) * 1e-3)
     voltage_clamp = read_recording(ABF / "17o05024_vc_steps.abf")
     assert voltage_clamp.channels[0].holding == pytest.approx(-0.07)
+
+
+@pytest.mark.shared_data
+@shared_data
+def test_a_recording_travels_to_another_process_without_its_samples() -> None:
+    recording = read_recording(ABF / "18425108.abf")
+    parcel = pickle.dumps(recording)
+    assert len(parcel) < 20_000
+    arrived = pickle.loads(parcel)
+    np.testing.assert_array_equal(arrived.values(0, 1), recording.values(0, 1))
+    np.testing.assert_array_equal(arrived.command(0, 0).values, recording.command(0, 0).values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,15 @@ def test_a_bare_array_asks_for_rate_and_unit_and_stays_on_disk(tmp_path: Path) -
     recording = read_recording(path, sampling_rate=1e4, unit="mV")
     assert isinstance(recording.samples.arrays[0][0], np.memmap)  # type: ignore[attr-defined]
     assert recording.values(0, 0, 5, 7).tolist() == [5.0, 6.0]
+
+
+def test_rows_of_a_mapped_array_travel_as_addresses(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    np.save(path, np.arange(20_000, dtype=np.float32).reshape(4, 5000))
+    recording = read_recording(path, sampling_rate=100, unit="pA")
+    parcel = pickle.dumps(recording)
+    assert len(parcel) < 5_000
+    np.testing.assert_array_equal(pickle.loads(parcel).values(2, 0, 7, 9), recording.values(2, 0, 7, 9))
 
 
 def test_objects_in_an_npz_are_refused(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def running_percentile(values: NDArray[Any], window: int, percentile: float) -> 
     if block == 1:
         return np.asarray(smooth, np.float32)
     centres = (np.arange(n_blocks) + 0.5) * block - 0.5
-    return np.interp(np.arange(n), centres, smooth).astype(np.float32)
+    return np.asarray(np.interp(np.arange(n), centres, smooth), np.float32)
 
 
 def apply(values: Values, sampling_rate: float, settings: FilterSettings) -> Values:

@@ -49,7 +49,7 @@ class Tag:
     comment: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """Channels x sweeps of samples that stay where they are until asked for.
 

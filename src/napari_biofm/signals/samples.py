@@ -55,6 +55,12 @@ class ArraySamples:
             for array in sweep:
                 release_pages(array)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "arrays": [[_packed(one) for one in sweep] for sweep in self.arrays]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, arrays=[[_unpacked(one) for one in sweep] for sweep in state["arrays"]])
+
 
 @dataclass(frozen=True)
 class InterleavedSamples:
@@ -91,6 +97,44 @@ class InterleavedSamples:
     def release(self) -> None:
         """Give the pages of a memory map back to the system; they are read again when needed."""
         release_pages(self.data)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "data": _packed(self.data)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, data=_unpacked(state["data"]))
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Where a memory-mapped array lies, so that another process maps it instead of receiving it."""
+
+    file: str
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def open(self) -> NDArray[Any]:
+        pages = np.memmap(self.file, np.uint8, "r")
+        return np.ndarray(self.shape, self.dtype, pages, self.offset, self.strides)  # type: ignore[arg-type]
+
+
+def _packed(array: Any) -> Any:
+    """Return where `array` lies if it is memory-mapped, else the array itself."""
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return array
+    root = array
+    while isinstance(root.base, np.memmap):
+        root = root.base
+    address, start = (a.__array_interface__["data"][0] for a in (array, root))
+    return _Mapped(
+        str(array.filename), array.dtype.str, root.offset + address - start, array.shape, array.strides
+    )
+
+
+def _unpacked(array: Any) -> Any:
+    return array.open() if isinstance(array, _Mapped) else array
 
 
 def release_pages(array: Any) -> None:

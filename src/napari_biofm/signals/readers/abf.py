@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.abf_check import FULL_HEADER, OLD_HEADER, check_abf
-from napari_biofm.signals.readers.abf_command import AbfCommand
+from napari_biofm.signals.readers.abf_command import abf_command
 from napari_biofm.signals.recording import Channel, Recording, Tag
 from napari_biofm.signals.samples import InterleavedSamples
 from napari_biofm.signals.units import clean_unit
@@ -55,7 +55,7 @@ def read_abf(path: Path) -> Recording:
     )
     rate = _sampling_rate(path, header)
     old = header.abfVersion["major"] == 1 and header.dataByteStart < FULL_HEADER
-    command = None if old else AbfCommand(header, rate, bounds)
+    command = None if old else abf_command(path, header, rate, bounds)
     channels = tuple(
         Channel(
             name=_text(header.adcNames[i]) or "?",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -34,144 +35,160 @@ class Epoch:
     width: int = 0
 
 
+@dataclass(frozen=True)
+class Output:
+    """One analogue output of the amplifier.
+
+    Attributes
+    ----------
+    unit : of the command.
+    holding : holding level in `unit`.
+    source : 0 holds, 1 follows `epochs`, 2 plays the stimulus file `file`.
+    keeps_level : whether the last level stays until the next sweep.
+    si_holding : holding level in SI, None where the file does not store one.
+    """
+
+    unit: str
+    holding: float
+    source: int
+    keeps_level: bool
+    epochs: tuple[Epoch, ...]
+    file: str
+    si_holding: float | None
+
+
+@dataclass(frozen=True)
 class AbfCommand:
-    """Answers `(sweep, channel) -> Signal` for one file; nothing is built before it is asked for."""
+    """Answers `(sweep, channel) -> Signal` for one file; no waveform is built before it is asked for.
 
-    def __init__(self, header: Any, rate: float, bounds: NDArray[np.int64]) -> None:
-        self._header = header
-        self._rate = rate
-        self._bounds = bounds
-        self._files: dict[str, NDArray[np.float32] | None] = {}
+    Attributes
+    ----------
+    path : of the recording; stimulus files are looked for beside it.
+    rate : Hz.
+    lengths : (n_sweeps,) samples.
+    outputs : one per channel that has a command.
+    """
 
-    @property
-    def _version(self) -> int:
-        return int(self._header.abfVersion["major"])
-
-    def unit(self, channel: int) -> str:
-        """Return the unit of the command for `channel`."""
-        units = self._header.dacUnits
-        return clean_unit(units[channel]) if channel < len(units) else "?"
+    path: Path
+    rate: float
+    lengths: NDArray[np.int64]
+    outputs: tuple[Output, ...]
 
     def holding(self, channel: int) -> float | None:
         """Return the holding level in SI, None where the file does not store one per channel."""
-        if self._version == 1 or channel >= len(self._header.holdingCommand):
-            return None
-        level = float(self._header.holdingCommand[channel])
-        return level * si_unit(self.unit(channel))[1] if np.isfinite(level) else None
+        return self.outputs[channel].si_holding if channel < len(self.outputs) else None
 
     def __call__(self, sweep: int, channel: int) -> Signal | None:
-        values = self._values(sweep, channel)
+        if channel >= len(self.outputs):
+            return None
+        values = self._values(sweep, self.outputs[channel])
         if values is None:
             return None
-        n = int(self._bounds[sweep, 1] - self._bounds[sweep, 0])
+        output, n = self.outputs[channel], int(self.lengths[sweep])
         return Signal(
-            values[:n].astype(np.float32),
-            self._rate,
-            self.unit(channel),
-            sweep,
-            channel,
-            self.holding(channel),
+            values[:n].astype(np.float32), self.rate, output.unit, sweep, channel, output.si_holding
         )
 
-    def _values(self, sweep: int, channel: int) -> NDArray[np.floating[Any]] | None:
-        header = self._header
-        section = header._headerV1 if self._version == 1 else header._dacSection
-        if channel >= min(len(section.nWaveformEnable), len(header.holdingCommand)):
-            return None
-        n = int(self._bounds[sweep, 1] - self._bounds[sweep, 0])
-        source = section.nWaveformSource[channel] if section.nWaveformEnable[channel] else 0
-        lengths = self._bounds[:, 1] - self._bounds[:, 0]
-        if source == 0 or len(np.unique(lengths)) > 1:
-            return np.full(n, header.holdingCommand[channel])
-        if source == 1:
-            return self._from_epochs(sweep, channel, n)
-        if source == 2:
-            return self._from_file(channel, n)
+    def _values(self, sweep: int, output: Output) -> NDArray[np.floating[Any]] | None:
+        n = int(self.lengths[sweep])
+        if output.source == 0 or len(np.unique(self.lengths)) > 1:
+            return np.full(n, output.holding)
+        if output.source == 1:
+            return self._from_epochs(sweep, output, n)
+        if output.source == 2:
+            return self._from_file(output, n)
         return np.full(n, np.nan)
 
-    # ------------------------------------------------------------------ epochs
-
-    def _from_epochs(self, sweep: int, channel: int, n: int) -> NDArray[np.float64] | None:
-        holding = float(self._header.holdingCommand[channel])
-        epochs = [e for e in self._epochs(channel) if e.kind != _OFF]
+    def _from_epochs(self, sweep: int, output: Output, n: int) -> NDArray[np.float64] | None:
         values = np.full(n, np.nan)
-        before = self._last_level(sweep - 1, channel, epochs) if sweep else holding
+        before = _last_level(sweep - 1, output) if sweep else output.holding
         position = n // 64  # the amplifier holds for 1/64 of a sweep before the first epoch
         values[:position] = before
-        for epoch in epochs:
+        for epoch in output.epochs:
             level = epoch.level + epoch.level_step * sweep
             duration = max(epoch.duration + epoch.duration_step * sweep, 0)
             if position + duration > n:
-                _log.warning("the epochs of %s are longer than its sweep: its command is unknown", self._name)
+                _log.warning("the epochs of %s exceed its sweep: its command is unknown", self.path.name)
                 return None
             values[position : position + duration] = _waveform(epoch, before, level, duration)
             position += duration
             before = level
-        values[position:] = self._last_level(sweep, channel, epochs)
+        values[position:] = _last_level(sweep, output)
         return values
 
-    def _last_level(self, sweep: int, channel: int, epochs: list[Epoch]) -> float:
-        """Return the level held between `sweep` and the next."""
-        holding = float(self._header.holdingCommand[channel])
-        if not epochs or not self._keeps_level(channel):
-            return holding
-        return epochs[-1].level + epochs[-1].level_step * sweep
-
-    def _keeps_level(self, channel: int) -> bool:
-        if self._version == 1:
-            return bool(self._header._headerV1.nInterEpisodeLevel[channel])
-        return bool(self._header._dacSection.nInterEpisodeLevel[channel])
-
-    def _epochs(self, channel: int) -> Iterator[Epoch]:
-        if self._version == 1:
-            head = self._header._headerV1
-            for i in range(10 * channel, 10 * channel + 10):  # ten columns for each of two outputs
-                yield Epoch(
-                    head.nEpochType[i],
-                    head.fEpochInitLevel[i],
-                    head.fEpochLevelInc[i],
-                    head.lEpochInitDuration[i],
-                    head.lEpochDurationInc[i],
-                )
-            return
-        table = self._header._epochPerDacSection
-        for i, output in enumerate(table.nDACNum):
-            if output == channel:
-                yield Epoch(
-                    table.nEpochType[i],
-                    table.fEpochInitLevel[i],
-                    table.fEpochLevelInc[i],
-                    table.lEpochInitDuration[i],
-                    table.lEpochDurationInc[i],
-                    table.lEpochPulsePeriod[i],
-                    table.lEpochPulseWidth[i],
-                )
-
-    # ------------------------------------------------------------------ stimulus file
-
-    @property
-    def _name(self) -> str:
-        return Path(self._header.abfFilePath).name
-
-    def _from_file(self, channel: int, n: int) -> NDArray[np.floating[Any]]:
+    def _from_file(self, output: Output, n: int) -> NDArray[np.floating[Any]]:
         """Return the stimulus file's waveform; NaN if no file of that name lies beside the recording."""
-        name = self._stimulus_name(channel)
-        if name not in self._files:
-            self._files[name] = _read_stimulus(Path(self._header.abfFilePath).parent / name) if name else None
-        found = self._files[name]
+        found = _read_stimulus(self.path.parent / output.file) if output.file else None
         if found is None:
-            _log.info("stimulus file %s of %s is not beside it: its command is unknown", name, self._name)
+            _log.info("stimulus file %s of %s is not beside it", output.file, self.path.name)
             return np.full(n, np.nan)
         return found
 
-    def _stimulus_name(self, channel: int) -> str:
-        if self._version == 1:
-            stored = self._header._headerV1.sDACFilePath[channel]
-        else:
-            index = self._header._dacSection.lDACFilePathIndex[channel]
-            strings = self._header._stringsSection._indexedStrings
-            stored = strings[index] if 0 <= index < len(strings) else ""
-        return PureWindowsPath(stored.replace("\x00", "")).name
+
+def abf_command(path: Path, header: Any, rate: float, bounds: NDArray[np.int64]) -> AbfCommand:
+    """Return the commands of a parsed header, free of the parser's objects."""
+    first = header.abfVersion["major"] == 1
+    section = header._headerV1 if first else header._dacSection
+    outputs = []
+    for i in range(min(len(section.nWaveformEnable), len(header.holdingCommand))):
+        unit = clean_unit(header.dacUnits[i]) if i < len(header.dacUnits) else "?"
+        holding = float(header.holdingCommand[i])
+        stored = not first and np.isfinite(holding)
+        outputs.append(
+            Output(
+                unit=unit,
+                holding=holding,
+                source=int(section.nWaveformSource[i]) if section.nWaveformEnable[i] else 0,
+                keeps_level=bool(section.nInterEpisodeLevel[i]),
+                epochs=tuple(e for e in _epochs(header, i) if e.kind != _OFF),
+                file=_stimulus_name(header, i),
+                si_holding=holding * si_unit(unit)[1] if stored else None,
+            )
+        )
+    return AbfCommand(path, rate, bounds[:, 1] - bounds[:, 0], tuple(outputs))
+
+
+def _last_level(sweep: int, output: Output) -> float:
+    """Return the level held between `sweep` and the next."""
+    if not output.epochs or not output.keeps_level:
+        return output.holding
+    return output.epochs[-1].level + output.epochs[-1].level_step * sweep
+
+
+def _epochs(header: Any, channel: int) -> Iterator[Epoch]:
+    if header.abfVersion["major"] == 1:
+        head = header._headerV1
+        for i in range(10 * channel, 10 * channel + 10):  # ten columns for each of two outputs
+            yield Epoch(
+                head.nEpochType[i],
+                head.fEpochInitLevel[i],
+                head.fEpochLevelInc[i],
+                head.lEpochInitDuration[i],
+                head.lEpochDurationInc[i],
+            )
+        return
+    table = header._epochPerDacSection
+    for i, output in enumerate(table.nDACNum):
+        if output == channel:
+            yield Epoch(
+                table.nEpochType[i],
+                table.fEpochInitLevel[i],
+                table.fEpochLevelInc[i],
+                table.lEpochInitDuration[i],
+                table.lEpochDurationInc[i],
+                table.lEpochPulsePeriod[i],
+                table.lEpochPulseWidth[i],
+            )
+
+
+def _stimulus_name(header: Any, channel: int) -> str:
+    if header.abfVersion["major"] == 1:
+        stored = header._headerV1.sDACFilePath[channel]
+    else:
+        index = header._dacSection.lDACFilePathIndex[channel]
+        strings = header._stringsSection._indexedStrings
+        stored = strings[index] if 0 <= index < len(strings) else ""
+    return PureWindowsPath(stored.replace("\x00", "")).name
 
 
 def _waveform(epoch: Epoch, before: float, level: float, n: int) -> NDArray[np.float64]:
@@ -210,6 +227,7 @@ def _train(epoch: Epoch, before: float, level: float, n: int, pulses: int) -> ND
     return values
 
 
+@lru_cache(maxsize=8)
 def _read_stimulus(path: Path) -> NDArray[np.float32] | None:
     """Return the first sweep of a stimulus file (ABF or ATF), None if it is not there."""
     if not path.is_file():
