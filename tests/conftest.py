@@ -1,9 +1,11 @@
-"""Shared fixtures: a viewer, a fixture that fails on leaks, and where the shared data lies."""
+"""Shared fixtures: a viewer, checks for what a test leaves behind, and where the real data lies."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,52 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture
 def shared_data() -> Path:
-    """Folder of the licensed real data; tests that ask for it are skipped where it is absent."""
+    """Folder of the licensed real data; a test that asks for it is skipped where it is absent."""
     if not SHARED.is_dir():
         pytest.skip(f"no real data at {SHARED}: it is not part of the repository")
     return SHARED
+
+
+@pytest.fixture
+def no_leaks(qapp: Any) -> Iterator[None]:
+    """Fail if a test leaves a top-level widget or a running timer of ours behind."""
+    from qtpy.QtCore import QEvent, QTimer
+    from qtpy.QtWidgets import QApplication
+
+    def ours() -> set[str]:
+        widgets = {
+            type(w).__qualname__ for w in QApplication.topLevelWidgets() if type(w).__module__.startswith("napari_biofm")
+        }
+        timers = {
+            f"timer of {type(t.parent()).__qualname__}"
+            for w in QApplication.topLevelWidgets()
+            for t in w.findChildren(QTimer)
+            if t.isActive() and type(t.parent()).__module__.startswith("napari_biofm")
+        }
+        return widgets | timers
+
+    before = ours()
+    yield
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
+    left = ours() - before
+    assert not left, f"left behind: {', '.join(sorted(left))}"
+
+
+@pytest.fixture
+def viewer(no_leaks: None, make_napari_viewer: Callable[..., Any]) -> Any:
+    """A shown viewer that is closed and checked for leaks at the end."""
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def click(qtbot: Any) -> Callable[..., None]:
+    """Press, drag and release on the canvas of a viewer, at positions given in world coordinates."""
+
+    def press_and_release(viewer: Any, *points: Any, button: str = "left", modifiers: Any = ()) -> None:
+        from tests.hand import drag
+
+        drag(viewer, points, button=button, modifiers=modifiers)
+        qtbot.wait(1)
+
+    return press_and_release
