@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-MOVE_INTERVAL = 0.011  # s; vispy drops moves that follow each other within 10 ms
+MOVE_INTERVAL = 15  # ms; vispy drops moves within 10 ms of each other, napari waits 5 ms to pass one on
 BUTTONS = {"left": Qt.MouseButton.LeftButton, "right": Qt.MouseButton.RightButton}
 
 
@@ -33,11 +33,11 @@ def to_canvas(viewer: Any, point: Sequence[float]) -> QPointF:
 
 
 def _send(canvas: Any, kind: Any, at: QPointF, button: Any, held: Any, modifiers: Any) -> None:
-    if kind == QMouseEvent.Type.MouseMove:
-        time.sleep(MOVE_INTERVAL)
     everywhere = QPointF(canvas.mapToGlobal(at.toPoint()))
     event = QMouseEvent(kind, at, everywhere, button, held, modifiers)
     QApplication.sendEvent(canvas, event)
+    if kind == QMouseEvent.Type.MouseMove:
+        QTest.qWait(MOVE_INTERVAL)
 
 
 def drag(viewer: Any, points: Sequence[Any], button: str = "left", modifiers: Any = ()) -> None:
