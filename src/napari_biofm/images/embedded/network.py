@@ -197,3 +197,18 @@ def pool_window(vector_map: Tensor) -> Tensor:
     mean = (vector_map * window).sum((2, 3))
     variance = ((vector_map - mean[..., None, None]) ** 2 * window).sum((2, 3))
     return torch.cat([mean, torch.sqrt(variance + 1e-5), vector_map.amax((2, 3))], dim=1)
+
+
+def fuse(network: Network) -> Network:
+    """Fold every normalisation into the convolution before it (inference only); returns the same object."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for module in list(network.modules()):
+        if isinstance(module, Residual):
+            module.conv1 = fuse_conv_bn_eval(module.conv1, module.norm1)
+            module.conv2 = fuse_conv_bn_eval(module.conv2, module.norm2)
+            module.norm1 = module.norm2 = nn.Identity()  # type: ignore[assignment]
+        elif isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
+            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            module[1] = nn.Identity()
+    return network

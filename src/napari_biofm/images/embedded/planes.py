@@ -23,7 +23,8 @@ def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
 
     Channels without contrast are dropped (an alpha channel, an empty dye); of more than three the three of highest
     contrast stay, in their order; of two, their mean is added; a single one is repeated. A picture whose intensities
-    lean to the bright side (brightfield, H&E, an inverted fluorescence picture) is inverted, so that cells are mostly bright on dark.
+    lean to the bright side (brightfield, H&E, an inverted fluorescence picture) is inverted, so that cells are mostly
+    bright on dark.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
     if polarity and leans_bright(scaled[:, ::step, ::step]):
         scaled = 1.0 - scaled
     if len(scaled) == 1:
-        return np.repeat(scaled, PLANES, axis=0)
+        return np.broadcast_to(scaled, (PLANES, *scaled.shape[1:]))  # a view: three planes for the price of one
     if len(scaled) == 2:
         return np.concatenate([scaled, scaled.mean(0, keepdims=True)])
     return np.ascontiguousarray(scaled)
