@@ -1,0 +1,231 @@
+"""One pass of the network over one image: find the scale, run tile by tile, put the tiles together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.types import Progress, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_biofm.images.embedded.network import Network
+
+Float = NDArray[np.float32]
+GRID = 32  # deepest stride; canvas and tiles lie on this grid so that tiles see what the whole would
+CORE, MARGIN = 1024, 128  # network pixels a tile answers for, and what it sees around them
+OVERVIEW = 320  # longest side, in network pixels, of the picture from which the scale is read first
+RELIABLE = (11.0, 44.0)  # diameters in network pixels at which the scale head is trusted
+LARGEST_ZOOM = 2.0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What the network says about one image, on its own canvas of `zoom` network pixels per image pixel.
+
+    Attributes
+    ----------
+    flow : (2, H, W) float32. cell_prob : (H, W) float32 logits.
+    decoded : (C, H/2, W/2) float32 features for the mask decoder, or None.
+    vector_map : (V + P, H/4, W/4) float16: features to pool vectors from, then the input planes.
+    zoom : network pixels per image pixel. shape : (Y, X) of the image. diameter : image pixels.
+    """
+
+    flow: Float
+    cell_prob: Float
+    decoded: NDArray[np.float16] | None
+    vector_map: NDArray[np.float16]
+    zoom: tuple[float, float]
+    shape: tuple[int, int]
+    diameter: float | None
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Height and width of the image on the canvas, without padding."""
+        return round(self.shape[0] * self.zoom[0]), round(self.shape[1] * self.zoom[1])
+
+
+def resize(array: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (B, C, Y, X) bilinearly, averaging where it gets smaller."""
+    from torch.nn import functional as F  # noqa: N812
+
+    if tuple(array.shape[-2:]) == size:
+        return array
+    smaller = size[0] < array.shape[-2] or size[1] < array.shape[-1]
+    return F.interpolate(array, size, mode="bilinear", align_corners=False, antialias=smaller)
+
+
+def as_tensor(planes: Float) -> Tensor:
+    """(P, Y, X) planes -> (1, P, Y, X) tensor; three equal planes travel as one."""
+    import torch
+
+    one = planes.strides[0] == 0
+    return torch.from_numpy(np.ascontiguousarray(planes[:1] if one else planes))[None]
+
+
+def to_canvas(planes: Tensor, zoom: float) -> Tensor:
+    """Resize to network pixels and pad with background at the lower right to the grid; (1, P, H, W)."""
+    from torch.nn import functional as F  # noqa: N812
+
+    size = tuple(max(1, round(n * zoom)) for n in planes.shape[-2:])
+    scaled = resize(planes, (size[0], size[1]))
+    return F.pad(scaled, (0, -size[1] % GRID, 0, -size[0] % GRID))
+
+
+def _as_input(window: Tensor, planes: int, device: str) -> Tensor:
+    import torch
+
+    return window.expand(-1, planes, -1, -1).contiguous(memory_format=torch.channels_last).to(device)
+
+
+def read_scale(network: Network, canvas: Tensor, device: str) -> float | None:
+    """Median diameter of the cells on `canvas` in network pixels, each cell counting once; None without cells."""
+    import torch
+
+    with torch.inference_mode():
+        levels = network.encode(_as_input(canvas, network.architecture.planes, device))
+        _, cell_prob, log_diameter, _ = network.decode(levels)
+    inside = torch.nn.functional.max_pool2d(cell_prob, 4)[0, 0].cpu().numpy() > 0
+    diameters = 2.0 ** log_diameter[0, 0].cpu().numpy()[inside].astype(np.float64)
+    if diameters.size < 3:
+        return None
+    order = np.argsort(diameters)
+    share = np.cumsum(1.0 / diameters[order] ** 2)
+    return float(diameters[order][np.searchsorted(share, share[-1] / 2)])
+
+
+def estimate_diameter(network: Network, planes: Tensor, canonical: float, device: str) -> float | None:
+    """Estimate the median cell diameter in image pixels from the image alone.
+
+    An overview of the whole picture is read first. Where its cells come out too small or too large to be trusted,
+    the busiest part is read again at the scale the first reading suggests.
+    """
+    longest = max(planes.shape[-2:])
+    zoom = min(1.0, OVERVIEW / longest)
+    found = read_scale(network, to_canvas(planes, zoom), device)
+    for _ in range(2):
+        if found is None:
+            if zoom == 1.0:
+                return None
+            suggested = min(1.0, 2.5 * zoom)
+        elif RELIABLE[0] <= found <= RELIABLE[1]:
+            break
+        else:
+            suggested = float(np.clip(zoom * canonical / found, 0.05, LARGEST_ZOOM))
+        if abs(np.log2(suggested / zoom)) < 0.1:
+            break
+        zoom = suggested
+        found = read_scale(network, to_canvas(busiest(planes, OVERVIEW / zoom), zoom), device) or found
+    return None if found is None else found / zoom
+
+
+def busiest(planes: Tensor, span: float) -> Tensor:
+    """Cut the window of about `span` image pixels with the most structure in it."""
+    from torch.nn import functional as F  # noqa: N812
+
+    height, width = planes.shape[-2:]
+    side = int(max(GRID, span))
+    if side >= height and side >= width:
+        return planes
+    grey = planes.mean(1, keepdim=True)
+    coarse = F.adaptive_avg_pool2d((grey - F.avg_pool2d(grey, 9, 1, 4)).abs(), (min(32, height), min(32, width)))
+    rows, columns = coarse.shape[-2:]
+    high, wide = min(rows, max(1, round(rows * side / height))), min(columns, max(1, round(columns * side / width)))
+    total = F.avg_pool2d(coarse, (high, wide), 1)[0, 0]
+    y, x = divmod(int(total.argmax()), total.shape[1])
+    y0, x0 = min(y * height // rows, max(0, height - side)), min(x * width // columns, max(0, width - side))
+    return planes[..., y0 : y0 + side, x0 : x0 + side]
+
+
+def tiles(height: int, width: int, core: int = CORE, margin: int = MARGIN) -> list[tuple[slice, slice, slice, slice]]:
+    """Cut a canvas into tiles on the grid: what each sees (rows, columns) and what it answers for (rows, columns)."""
+    if height * width <= (core + 2 * margin) ** 2:
+        whole = slice(0, height), slice(0, width)
+        return [(*whole, *whole)]
+    out = []
+    for y in range(0, height, core):
+        for x in range(0, width, core):
+            y1, x1 = min(y + core, height), min(x + core, width)
+            seen = slice(max(0, y - margin), min(height, y1 + margin)), slice(max(0, x - margin), min(width, x1 + margin))
+            out.append((*seen, slice(y, y1), slice(x, x1)))
+    return out
+
+
+def run_pass(
+    network: Network,
+    planes: Float,
+    diameter: float | None,
+    settings: Mapping[str, Any],
+    device: str = "cpu",
+    keep_decoded: bool = False,
+    core: int = CORE,
+) -> Task[Pass]:
+    """Run the network over `planes` (P, Y, X), tile by tile.
+
+    Parameters
+    ----------
+    diameter : cell diameter in image pixels; None to estimate it.
+    settings : `canonical` (network pixels per diameter) and `smallest_zoom`, from the weights' description.
+    keep_decoded : keep the features the mask decoder reads.
+    """
+    import torch
+
+    image = as_tensor(planes)
+    canonical = float(settings["canonical"])
+    if diameter is None:
+        yield Progress(0, 1, "estimating the cell diameter")
+        diameter = estimate_diameter(network, image, canonical, device)
+    zoom = zoom_for(diameter, settings)
+    canvas = to_canvas(image, zoom)
+    height, width = canvas.shape[-2:]
+    arch = network.architecture
+    flow, cell_prob = np.zeros((2, height, width), np.float32), np.zeros((height, width), np.float32)
+    decoded = np.zeros((arch.widths[0], height // 2, width // 2), np.float16) if keep_decoded else None
+    vectors = np.zeros((arch.vector + arch.planes, height // 4, width // 4), np.float16)
+    plan = tiles(height, width, core)
+    for index, (rows, columns, out_rows, out_columns) in enumerate(plan):
+        yield Progress(index, len(plan), f"tile {index + 1} of {len(plan)}")
+        with torch.inference_mode():
+            dense = network(_as_input(canvas[..., rows, columns], arch.planes, device))
+        at = (out_rows, out_columns)
+        inner = tuple(slice(o.start - s.start, o.stop - s.start) for o, s in zip(at, (rows, columns), strict=True))
+        flow[:, *at] = dense.flow[0, :, *inner].float().cpu().numpy()
+        cell_prob[at] = dense.cell_prob[0, 0, *inner].float().cpu().numpy()
+        _place(vectors[: arch.vector], dense.vector_map[0], at, inner, 4)
+        if decoded is not None:
+            _place(decoded, dense.decoded[0], at, inner, 2)
+    vectors[arch.vector :] = torch.nn.functional.avg_pool2d(canvas, 4)[0].expand(arch.planes, -1, -1).numpy()
+    shape = (planes.shape[1], planes.shape[2])
+    size = [max(1, round(n * zoom)) for n in shape]
+    exact = (size[0] / shape[0], size[1] / shape[1])
+    return Pass(flow, cell_prob, decoded, vectors, exact, shape, diameter)
+
+
+def zoom_for(diameter: float | None, settings: Mapping[str, Any]) -> float:
+    """Network pixels per image pixel for cells of `diameter` image pixels; 1 where the diameter is not known."""
+    if diameter is None:
+        return 1.0
+    low, high = settings["working"]
+    working = float(np.clip(diameter, low, high)) if settings["keep_native"] else float(settings["canonical"])
+    return float(np.clip(working / diameter, 0.02, LARGEST_ZOOM))
+
+
+def _place(target: NDArray[np.float16], values: Tensor, at: Any, inner: Any, stride: int) -> None:
+    to = tuple(slice(s.start // stride, s.stop // stride) for s in at)
+    of = tuple(slice(s.start // stride, s.stop // stride) for s in inner)
+    target[:, *to] = values[:, *of].half().cpu().numpy()
+
+
+def at_image_size(found: Pass) -> tuple[Float, Float]:
+    """Bring flow and cell probability to image pixels: (2, Y, X) and (Y, X) float32."""
+    import torch
+
+    height, width = found.inner
+    both = np.concatenate([found.flow[:, :height, :width], found.cell_prob[None, :height, :width]])
+    out = resize(torch.from_numpy(both)[None], found.shape)[0].numpy()
+    return np.ascontiguousarray(out[:2]), np.ascontiguousarray(out[2])

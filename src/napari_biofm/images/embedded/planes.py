@@ -1,0 +1,93 @@
+"""Any image -> three comparable input planes. Numpy only.
+
+The network sees three planes whatever the file holds. What differs between microscopes (bit depth, offset, gain,
+dark or bright ground, channel count) is taken out here, by the same steps in training and in use.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.types import Image, ImageError
+
+PLANES = 3
+LOW, HIGH = 1.0, 99.8  # percentiles brought to 0 and 1
+_SAMPLE = 1 << 18  # pixels looked at to find percentiles
+
+
+def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
+    """Bring an image to three planes of about 0 to 1.
+
+    Channels without contrast are dropped (an alpha channel, an empty dye); of more than three the three of highest
+    contrast stay, in their order; of two, their mean is added; a single one is repeated. A picture whose intensities
+    lean to the bright side (brightfield, H&E, an inverted fluorescence picture) is inverted, so that cells are mostly
+    bright on dark.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, C), any real dtype; NaN and infinity count as background.
+    polarity : whether to invert pictures on a bright ground.
+
+    Returns
+    -------
+    (3, Y, X) float32, clipped to -0.5 .. 2.
+
+    Raises
+    ------
+    ImageError : if the image has no pixels, another number of axes, or values that are not real numbers.
+    """
+    channels = _channels(image)
+    step = max(1, int(np.sqrt(channels.shape[1] * channels.shape[2] / _SAMPLE)))
+    sample = channels[:, ::step, ::step].reshape(len(channels), -1)
+    low, high = np.percentile(sample, (LOW, HIGH), axis=1).astype(np.float64)
+    flat = high <= low
+    if flat.any():  # few bright pixels on a constant ground: percentiles meet, extremes do not
+        low[flat], high[flat] = channels[flat].min((1, 2)), channels[flat].max((1, 2))
+    keep = np.flatnonzero(high > low)
+    if not len(keep):
+        return np.zeros((PLANES, *channels.shape[1:]), np.float32)
+    if len(keep) > PLANES:
+        noise = np.abs(np.diff(sample[keep], axis=1)).mean(1) + 1e-12
+        contrast = sample[keep].std(1) / noise
+        keep = np.sort(keep[np.argsort(-contrast, kind="stable")[:PLANES]])
+    scaled = (channels[keep] - low[keep, None, None]) / (high - low)[keep, None, None]
+    scaled = np.clip(scaled, -0.5, 2.0).astype(np.float32)
+    if polarity and leans_bright(scaled[:, ::step, ::step]):
+        scaled = 1.0 - scaled
+    if len(scaled) == 1:
+        return np.broadcast_to(scaled, (PLANES, *scaled.shape[1:]))  # a view: three planes for the price of one
+    if len(scaled) == 2:
+        return np.concatenate([scaled, scaled.mean(0, keepdims=True)])
+    return np.ascontiguousarray(scaled)
+
+
+def leans_bright(planes: NDArray[np.floating[Any]]) -> bool:
+    """Whether the intensities of `planes` (P, Y, X) have a longer tail towards dark than towards bright."""
+    grey = planes.mean(0, dtype=np.float64)
+    centred = np.clip(grey, 0, 1) - np.clip(grey, 0, 1).mean()
+    return bool((centred**3).mean() < -0.02 * (centred**2).mean() ** 1.5)
+
+
+def _channels(image: Image) -> NDArray[np.float32]:
+    """(Y, X) or (Y, X, C) of any real dtype -> (C, Y, X) float32 without NaN or infinity."""
+    array = np.asarray(image)
+    if array.dtype.kind not in "buif":
+        raise ImageError(f"image of dtype {array.dtype} is not made of real numbers; convert it first")
+    if array.ndim not in (2, 3):
+        raise ImageError(f"image of shape {array.shape} has {array.ndim} axes; give (Y, X) or (Y, X, C)")
+    if array.size == 0:
+        raise ImageError(f"image of shape {array.shape} has no pixels")
+    stack = np.moveaxis(array.reshape(*array.shape[:2], -1), -1, 0)
+    if array.dtype.kind != "f":
+        return stack.astype(np.float32)
+    limit = np.float64(1e30)
+    finite = np.isfinite(stack)
+    stack = np.clip(np.where(finite, stack, np.nan), -limit, limit)
+    with np.errstate(all="ignore"):
+        fill = [np.nanmin(c) if f.any() else 0.0 for c, f in zip(stack, finite, strict=True)]
+    for channel, value in zip(stack, fill, strict=True):
+        channel[np.isnan(channel)] = value
+    return stack.astype(np.float32)

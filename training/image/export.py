@@ -1,0 +1,62 @@
+"""Write a checkpoint as the weights the package ships: ``python training/image/export.py``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+from napari_biofm.images.embedded import weights  # noqa: E402
+from napari_biofm.images.embedded.network import Architecture, Network  # noqa: E402
+
+VERSION = "1.0"
+INFERENCE = {"canonical": 22.0, "working": [18.0, 28.0], "keep_native": False, "cellprob_shift": 0.0}
+LICENCE = "BSD-3-Clause; trained on CC0-1.0, MIT, BSD-3-Clause and CC-BY-4.0 data, see training/image/REPORT.md"
+
+
+def load_network(config: dict[str, Any], run: Path) -> tuple[Network, dict[str, int]]:
+    """Put the averaged backbone and, where it exists, the trained mask decoder together."""
+    network = Network(Architecture.from_json(config["architecture"]))
+    backbone = torch.load(run / "backbone.pt", weights_only=True)
+    network.load_state_dict(backbone["average"])
+    steps = {"backbone": int(backbone["step"])}
+    if (run / "prompt.pt").exists():
+        prompt = torch.load(run / "prompt.pt", weights_only=True)
+        network.mask_decoder.load_state_dict(prompt["average"])
+        steps["prompt"] = int(prompt["step"])
+    return network, steps
+
+
+def main() -> int:
+    """Read a run and write safetensors and JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, default=ROOT / "training/image/config.toml")
+    parser.add_argument("--out", type=Path, default=weights.shipped())
+    parser.add_argument("--report", type=Path, help="scores.json of evaluate.py, stored in the description")
+    arguments = parser.parse_args()
+    config = tomllib.loads(arguments.config.read_text())
+    network, steps = load_network(config, Path(config["out"]).expanduser())
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    described = {
+        "name": "biofm-image",
+        "version": VERSION,
+        "licence": LICENCE,
+        "training": {"commit": commit.stdout.strip(), "steps": steps, "seed": config["seed"]},
+        "inference": INFERENCE,
+        "report": json.loads(arguments.report.read_text()) if arguments.report else {},
+    }
+    sys.stdout.write(f"{weights.write(arguments.out, network, described)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
