@@ -1,0 +1,69 @@
+"""Candidates -> the table of events, with calibrated scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...types import EVENT_DTYPE, DetectionSettings, Events, Signal, no_events
+from .decode import Candidates, sigmoid
+from .words import CLASSES, known_unit
+
+SOLE_CLASS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R"}
+
+
+def scores(kind: str, logit: NDArray[np.float32], card: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Return calibrated probabilities: sigmoid((logit - bias) / temperature) of the kind."""
+    c = card["calibration"].get(kind, {"temperature": 1.0, "bias": 0.0})
+    return np.asarray(sigmoid((logit - c["bias"]) / c["temperature"]), np.float32)
+
+
+def threshold(kind: str, card: Mapping[str, Any], settings: DetectionSettings) -> float:
+    """Return the score from which a candidate counts in a preset; `options["threshold"]` overrides it."""
+    if "threshold" in settings.options:
+        return float(settings.options["threshold"])
+    return float(card["presets"].get(kind, {"balanced": 0.5, "precise": 0.8})[settings.preset])
+
+
+def as_events(
+    signal: Signal,
+    kind: str,
+    found: Candidates,
+    card: Mapping[str, Any],
+    settings: DetectionSettings,
+    adapted: Any = None,
+) -> Events:
+    """Return the rows of a table for candidates of one kind, above the preset's threshold or all of them."""
+    if adapted is not None:
+        score, names = adapted.score(found)
+        least = float(settings.options.get("threshold", adapted.threshold))
+    else:
+        score, names = scores(kind, found.logit, card), _classes(kind, found)
+        least = threshold(kind, card, settings)
+    names = np.where(found.artefact > np.maximum(found.logit, 0), "artefact", names)
+    keep = np.ones(len(score), bool) if settings.all_scores else (score >= least) & (names != "artefact")
+    table = no_events() if not keep.any() else np.zeros(int(keep.sum()), EVENT_DTYPE)
+    if not len(table):
+        return table
+    unit, factor = known_unit(signal.unit)
+    table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
+    table["time_s"], table["class"] = found.time[keep], names[keep]
+    table["score"] = score[keep]
+    table["amplitude"] = found.amplitude[keep] / factor
+    rise = 10.0 ** (found.token[keep, 1].astype(float) - 3)
+    decay = 10.0 ** (found.token[keep, 2].astype(float) - 2)
+    known = kind in ("psc", "ap")
+    table["rise_s"] = rise if known else np.nan
+    table["decay_s"] = decay if known else np.nan
+    return table
+
+
+def _classes(kind: str, found: Candidates) -> NDArray[np.str_]:
+    """Return a class per candidate."""
+    if kind in SOLE_CLASS:
+        return np.full(len(found.logit), SOLE_CLASS[kind], "U12")
+    likely = found.token[:, 4 + CLASSES.index("IPSC")] > found.token[:, 4 + CLASSES.index("EPSC")]
+    return np.where(likely, "IPSC", "EPSC").astype("U12")
