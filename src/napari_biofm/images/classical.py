@@ -46,7 +46,10 @@ class ClassicalSegmenter:
         features = filter_bank(grey)
         diameter = _median_diameter(masks)
         return Segmentation(
-            masks, features=features, diameter=diameter, provenance={"model": self.name, "diameter_px": diameter}
+            masks,
+            features=features,
+            diameter=diameter,
+            provenance={"model": self.name, "diameter_px": diameter},
         )
 
     def embed(self, image: Image) -> Task[FeatureMap]:
@@ -80,7 +83,10 @@ def _split(foreground: NDArray[np.bool_], parameters: SegmentationParameters) ->
     distance = ndi.gaussian_filter(ndi.distance_transform_edt(foreground), 1.0)
     radius = (parameters.diameter or 2 * _typical_radius(distance)) / 2
     peaks = peak_local_max(
-        distance, min_distance=max(1, round(0.7 * radius)), labels=foreground.astype(np.int32), exclude_border=False
+        distance,
+        min_distance=max(1, round(0.7 * radius)),
+        labels=foreground.astype(np.int32),
+        exclude_border=False,
     )
     seeds = np.zeros(foreground.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
