@@ -1,0 +1,594 @@
+"""Cellpose-SAM: the only file that touches cellpose (>= 4.1, < 5).
+
+The network and its post-processing are Cellpose's; cutting, order, batches, attention, precision and
+storage are ours. One pass gives flows, cell probabilities and a feature map (the output of the encoder's
+neck, 256 channels at 8 pixels); masks are made from the flows as often as one likes.
+
+Pachitariu, Rariden and Stringer, Cellpose-SAM: superhuman generalization for cellular segmentation,
+bioRxiv 2025.04.28.651001.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.images.passes import Products, TilePiece, TileRunner
+from napari_biofm.images.pixels import as_channels, is_blank
+from napari_biofm.images.store import Pass, PassStore, content_hash
+from napari_biofm.images.tiles import Blender, Box, TileGrid, fitted_grid, stock_grid
+from napari_biofm.models import device as devices
+from napari_biofm.models.checkpoints import Checkpoint, open_checkpoint
+from napari_biofm.models.device import DevicePlan, Estimate
+from napari_biofm.models.store import digest
+from napari_biofm.types import (
+    FeatureMap,
+    Image,
+    ImageError,
+    Labels,
+    ModelError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Task,
+)
+
+Tiling = Literal["fitted", "stock"]
+
+TILE = 256
+STRIDE = 8
+TRAINED_DIAMETER = 30.0
+_STEPS = 200  # Euler steps at the trained diameter
+_PASS_VERSION = 1  # part of the key of kept passes; raise it when their meaning changes
+_BYTES_PER_TILE = 160_000_000  # activations of one tile in float32, measured
+
+
+@dataclass
+class _Network:
+    """The loaded network and how it runs."""
+
+    net: Any
+    plan: DevicePlan
+    parameters: int
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """What a pass leaves behind, at image resolution: flows (2, Y, X), cell_prob (Y, X)."""
+
+    flows: NDArray[np.float32]
+    cell_prob: NDArray[np.float32]
+    features: FeatureMap | None
+    tiles: int
+    computed: int
+
+
+class CellposeSAM:
+    """Segmenter and Embedder on Cellpose-SAM weights.
+
+    Parameters
+    ----------
+    weights : Cellpose 4 checkpoint (torch or safetensors), official or fine-tuned.
+    device : "auto", "cpu", "cuda", "cuda:1" or "mps".
+    dtype : "auto" lets a probe choose; otherwise "float32", "bfloat16" or "float16".
+    batch : tiles at once; by default 1 on a CPU and 8 elsewhere.
+    tiling : "fitted" shrinks an image by up to 10 % where that saves tiles; "stock" cuts as Cellpose does.
+    overlap : least fraction of a tile shared with its neighbour, at least 0.05.
+    store : keeps finished tiles, so that a pass can go on where it stopped; None keeps nothing.
+    channels : channels of the image to use, at most three; the first three by default.
+    keep_features : whether passes give a feature map.
+    sha256 : digest the file has to have; None trusts the record beside it.
+    """
+
+    def __init__(
+        self,
+        weights: Path | str,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch: int | None = None,
+        tiling: Tiling = "fitted",
+        overlap: float = 0.1,
+        store: PassStore | None = None,
+        channels: Sequence[int] | None = None,
+        keep_features: bool = True,
+        name: str | None = None,
+        sha256: str | None = None,
+    ) -> None:
+        self.weights = Path(weights)
+        self.name = name or self.weights.stem
+        self.tiling: Tiling = tiling
+        self.overlap = overlap
+        self.store = store
+        self.channels = None if channels is None else tuple(channels)
+        self.keep_features = keep_features
+        self._asked = (device, dtype, batch)
+        self._sha256 = sha256
+        self._network: _Network | None = None
+
+    # ------------------------------------------------------------------ loading
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the weights."""
+        if self._sha256 is None:
+            self._sha256 = digest(self.weights)
+        return self._sha256
+
+    @property
+    def plan(self) -> DevicePlan:
+        """Device, precision and batch in use; loads the network and probes it at first."""
+        return self._load().plan
+
+    def _load(self) -> _Network:
+        if self._network is not None:
+            return self._network
+        checkpoint = open_checkpoint(self.weights, "cellpose-sam", self._sha256)
+        net = _build(checkpoint)
+        device = devices.pick_device(self._asked[0])
+        count = sum(p.numel() for p in net.parameters())
+        plan = self._choose(net, device)
+        net.to(device)
+        net.dtype = _torch_dtype(plan.dtype)
+        self._network = _Network(net, plan, count)
+        return self._network
+
+    def _choose(self, net: Any, device: str) -> DevicePlan:
+        """Time one block in every precision and plan for all of them."""
+        _, dtype, batch = self._asked
+        blocks = net.encoder.blocks
+        side = TILE // STRIDE
+
+        def time_tile(dtype: str) -> float:
+            import torch
+
+            block = copy.deepcopy(blocks[0]).to(device, _torch_dtype(dtype))
+            block.attn.forward = _folded(block.attn)
+            x = torch.zeros(
+                1, side, side, block.norm1.weight.shape[0], device=device, dtype=_torch_dtype(dtype)
+            )
+            with torch.inference_mode():
+                return devices.timed(lambda: block(x), device) * len(blocks)
+
+        return devices.probe(time_tile, device, None if dtype == "auto" else (dtype,), batch)
+
+    def estimate(
+        self, shape: Sequence[int], parameters: SegmentationParameters | None = None, planes: int = 1
+    ) -> Estimate:
+        """Predict tiles, time and memory for an image of this (Y, X) shape, before it is run."""
+        network = self._load()
+        grid = self._grid(shape, parameters or SegmentationParameters())
+        plan = network.plan
+        itemsize = 4 if plan.dtype == "float32" else 2
+        maps = grid.frame[0] * grid.frame[1] * 4 * 12 + shape[0] * shape[1] * 4 * 8
+        memory = network.parameters * itemsize + plan.batch * _BYTES_PER_TILE * itemsize // 4 + maps
+        seconds = None if plan.seconds_per_tile is None else plan.seconds_per_tile * len(grid) * planes
+        free = devices.free_memory(plan.device)
+        return Estimate(len(grid) * planes, seconds, memory, free, plan.device, plan.dtype)
+
+    # ------------------------------------------------------------------ one image
+
+    def segment(
+        self, image: Image, parameters: SegmentationParameters, viewport: Box | None = None
+    ) -> Task[Segmentation]:
+        """Segment one image; yields every finished tile as a `TilePiece`, from the viewport outward.
+
+        Parameters
+        ----------
+        image : (Y, X) or (Y, X, C), any real dtype.
+        parameters : diameter and thresholds.
+        viewport : part of the image to begin with, y0, x0, y1, x1.
+        """
+        pixels = as_channels(image, self.channels)
+        if is_blank(pixels):
+            yield Progress(1, 1, "the image is blank: no cells")
+            return self._nothing(pixels.shape[:2], parameters)
+        maps = yield from self._pass(pixels, parameters, viewport)
+        yield Progress(maps.tiles, maps.tiles, "making masks")
+        masks = self._masks(maps.flows, maps.cell_prob, parameters)
+        return Segmentation(
+            masks,
+            maps.flows,
+            maps.cell_prob,
+            maps.features,
+            parameters.diameter,
+            self._provenance(parameters, computed=maps.computed, tiles=maps.tiles),
+        )
+
+    def embed(self, image: Image) -> Task[FeatureMap]:
+        """Return the feature map of one image: 256 channels, one position per 8 network pixels."""
+        pixels = as_channels(image, self.channels)
+        maps = yield from self._pass(pixels, SegmentationParameters(), None, features=True)
+        if maps.features is None:
+            raise ModelError(f"{self.name} gave no features; report this with the file's origin")
+        return maps.features
+
+    def remask(
+        self, segmentation: Segmentation, parameters: SegmentationParameters, region: Box | None = None
+    ) -> Segmentation:
+        """Make the masks again with other thresholds, from the flows that were kept.
+
+        Parameters
+        ----------
+        segmentation : a result of this class.
+        parameters : the new thresholds; its diameter is not used, as it would need the network.
+        region : y0, x0, y1, x1 to work on, e.g. what is visible; the result has that shape.
+
+        Raises
+        ------
+        ImageError
+            When the segmentation has no flows.
+        """
+        flows, cell_prob = segmentation.flows, segmentation.cell_prob
+        if flows is None or cell_prob is None:
+            raise ImageError("this segmentation holds no flows; run Cellpose-SAM on the image first")
+        if region is not None:
+            y0, x0, y1, x1 = region
+            flows, cell_prob = flows[..., y0:y1, x0:x1], cell_prob[..., y0:y1, x0:x1]
+        parameters = replace(parameters, diameter=segmentation.diameter)
+        if cell_prob.ndim == 2:
+            masks = self._masks(flows, cell_prob, parameters)
+        else:
+            masks = self._volume_masks(flows, cell_prob, parameters)
+        provenance = {**segmentation.provenance, "parameters": asdict(parameters), "remasked": True}
+        return replace(segmentation, masks=masks, flows=flows, cell_prob=cell_prob, provenance=provenance)
+
+    # ------------------------------------------------------------------ stacks
+
+    def segment_stack(
+        self,
+        stack: NDArray[Any],
+        parameters: SegmentationParameters,
+        mode: Literal["stitch", "flows", "time"] = "stitch",
+        anisotropy: float = 1.0,
+        stitch_threshold: float = 0.25,
+    ) -> Task[Segmentation]:
+        """Segment a z-stack or a time series.
+
+        Parameters
+        ----------
+        stack : (Z, Y, X) or (Z, Y, X, C).
+        parameters : diameter and thresholds.
+        mode : "stitch" joins the masks of neighbouring planes that overlap; "flows" adds the flows of
+            all three orientations and finds objects in 3D; "time" leaves every frame by itself, with
+            ids that are unique over the series.
+        anisotropy : size of a voxel in z over its size in x; used by "flows".
+        stitch_threshold : intersection over union at which masks of two planes are one object.
+
+        Returns
+        -------
+        Segmentation with masks (Z, Y, X), flows (2 or 3, Z, Y, X), cell_prob (Z, Y, X), no features.
+        """
+        pixels = np.stack([as_channels(plane, self.channels) for plane in np.asarray(stack)])
+        if mode == "flows":
+            flows, cell_prob = yield from self._three_ways(pixels, parameters, anisotropy)
+        else:
+            flows, cell_prob = yield from self._planes(pixels, parameters, mode == "stitch")
+        yield Progress(1, 1, "making masks")
+        masks = self._volume_masks(flows, cell_prob, parameters, stitch_threshold, mode)
+        provenance = self._provenance(
+            parameters, mode=mode, anisotropy=anisotropy, stitch_threshold=stitch_threshold
+        )
+        return Segmentation(masks, flows, cell_prob, None, parameters.diameter, provenance)
+
+    def _planes(
+        self, pixels: NDArray[np.float32], parameters: SegmentationParameters, together: bool
+    ) -> Generator[Progress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Pass every plane by itself; `together` normalises the stack as one, as Cellpose does."""
+        normalised = _normalise(pixels) if together else None
+        shape = pixels.shape[:3]
+        flows, cell_prob = np.zeros((2, *shape), np.float32), np.zeros(shape, np.float32)
+        for z in range(shape[0]):
+            if is_blank(pixels[z]):
+                cell_prob[z] = -np.inf
+                continue
+            plane = pixels[z] if normalised is None else normalised[z]
+            passing = self._pass(plane, parameters, None, False, normalised is not None, (z, shape[0]))
+            maps = yield from passing
+            flows[:, z], cell_prob[z] = maps.flows, maps.cell_prob
+        return flows, cell_prob
+
+    def _three_ways(
+        self, pixels: NDArray[np.float32], parameters: SegmentationParameters, anisotropy: float
+    ) -> Generator[Progress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Pass YX, ZY and ZX planes of an isotropic volume and add up their flows."""
+        from cellpose import transforms
+
+        shape = pixels.shape[:3]
+        rescale = self._rescale(parameters)
+        volume = _normalise(pixels)
+        scaled = (
+            max(1, int(shape[0] * anisotropy * rescale)),
+            int(shape[1] * rescale),
+            int(shape[2] * rescale),
+        )
+        if scaled != shape:
+            volume = transforms.resize_image_3d(volume, scaled)
+        plain = replace(parameters, diameter=None)
+        total = np.zeros((4, *scaled), np.float32)
+        planes = sum(scaled)
+        number = 0
+        # axes of the volume that a plane's y and x are, for each orientation
+        for across, (down, along) in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
+            slices = np.moveaxis(volume, across, 0)
+            for position in range(scaled[across]):
+                maps = yield from self._pass(
+                    np.ascontiguousarray(slices[position]), plain, None, False, True, (number, planes)
+                )
+                where = tuple(position if axis == across else slice(None) for axis in range(3))
+                total[(down, *where)] += maps.flows[0]
+                total[(along, *where)] += maps.flows[1]
+                total[(3, *where)] += maps.cell_prob
+                number += 1
+        if scaled != shape:
+            total = np.moveaxis(transforms.resize_image_3d(np.moveaxis(total, 0, -1), shape), -1, 0)
+        return np.ascontiguousarray(total[:3]), np.ascontiguousarray(total[3])
+
+    # ------------------------------------------------------------------ the pass
+
+    def _pass(
+        self,
+        pixels: NDArray[np.float32],
+        parameters: SegmentationParameters,
+        viewport: Box | None,
+        features: bool | None = None,
+        normalised: bool = False,
+        plane: tuple[int, int] = (0, 1),
+    ) -> Generator[Progress, None, _Maps]:
+        """Run the network over one plane, (Y, X, C)."""
+        network = self._load()
+        features = self.keep_features if features is None else features
+        shape = (pixels.shape[0], pixels.shape[1])
+        grid = self._grid(shape, parameters)
+        kept = self._kept(pixels, grid, normalised)
+        frame = _frame(pixels if normalised else _normalise(pixels), grid)
+        runner = TileRunner(self._forward, network.plan, self._to_cpu)
+        out = Blender(grid, 3)
+        table = Blender(grid, _feature_channels(network.net), STRIDE) if features else None
+        number, planes = plane
+        for done, (index, products) in enumerate(runner.run(frame, grid, grid.order(viewport), kept), 1):
+            out.add(index, products["output"])
+            if table is not None:
+                table.add(index, products["features"])
+            message = runner.notes[-1] if runner.notes else f"tile {done} of {len(grid)}"
+            piece = _piece(index, products["output"][2], grid, number)
+            yield Progress(number * len(grid) + done, planes * len(grid), message, piece)
+        network.plan = runner.plan
+        from cellpose import transforms
+
+        result = out.result().transpose(1, 2, 0)
+        if grid.scaled != grid.shape:
+            result = transforms.resize_image(np.ascontiguousarray(result), *shape)
+        result = np.ascontiguousarray(result.transpose(2, 0, 1))
+        mapped = None
+        if table is not None:
+            data = table.result().astype(np.float16)
+            mapped = FeatureMap(data, STRIDE / grid.scale, shape, self.name)
+        return _Maps(result[:2], result[2], mapped, len(grid), runner.computed)
+
+    def _forward(self, tiles: NDArray[np.float32]) -> Products:
+        """Run (n, 3, 256, 256) tiles: output (n, 3, 256, 256) and features (n, 256, 32, 32)."""
+        import torch
+
+        network = self._load()
+        net = network.net
+        seen: list[torch.Tensor] = []
+        hook = net.encoder.neck.register_forward_hook(lambda module, args, output: seen.append(output))
+        try:
+            with torch.inference_mode():
+                x = torch.from_numpy(tiles).to(network.plan.device, _torch_dtype(network.plan.dtype))
+                output = net(x)[0]
+                return {
+                    "output": output.float().cpu().numpy(),
+                    "features": seen[0].to(torch.float16).cpu().numpy(),
+                }
+        finally:
+            hook.remove()
+
+    def _to_cpu(self) -> DevicePlan:
+        """Move the network to the CPU in full precision and return the plan for it."""
+        import torch
+
+        network = self._load()
+        network.net.to("cpu", torch.float32)
+        network.net.dtype = torch.float32
+        network.plan = DevicePlan("cpu", "float32", devices.thread_count(), 1)
+        return network.plan
+
+    def _grid(self, shape: Sequence[int], parameters: SegmentationParameters) -> TileGrid:
+        rescale = self._rescale(parameters)
+        if self.tiling == "stock":
+            return stock_grid(shape, TILE, self.overlap, rescale)
+        return fitted_grid(shape, TILE, self.overlap, rescale, align=STRIDE)
+
+    def _rescale(self, parameters: SegmentationParameters) -> float:
+        diameter = parameters.diameter
+        if diameter is None:
+            return 1.0
+        if not diameter > 0:
+            raise ImageError(f"a cell diameter of {diameter} pixels is not possible; give a positive one")
+        return TRAINED_DIAMETER / diameter
+
+    def _kept(self, pixels: NDArray[np.float32], grid: TileGrid, normalised: bool) -> Pass | None:
+        if self.store is None:
+            return None
+        parameters = {
+            "version": _PASS_VERSION,
+            "starts": grid.starts,
+            "scaled": grid.scaled,
+            "offset": grid.offset,
+            "dtype": self.plan.dtype,
+            "normalised": normalised,
+        }
+        key = content_hash(pixels, self.sha256, parameters)
+        about = {"model": self.name, "sha256": self.sha256, "shape": grid.shape}
+        return self.store.open(key, len(grid), about)
+
+    # ------------------------------------------------------------------ masks
+
+    def _masks(
+        self, flows: NDArray[np.float32], cell_prob: NDArray[np.float32], parameters: SegmentationParameters
+    ) -> Labels:
+        return self._dynamics(flows, cell_prob, parameters, parameters.min_size)
+
+    def _dynamics(
+        self,
+        flows: NDArray[np.float32],
+        cell_prob: NDArray[np.float32],
+        parameters: SegmentationParameters,
+        min_size: int,
+        volume: bool = False,
+    ) -> Labels:
+        """Follow the flows to masks, with Cellpose's own functions."""
+        import torch
+        from cellpose import dynamics
+
+        device = torch.device("cpu" if self.plan.device == "mps" else self.plan.device)
+        masks = dynamics.resize_and_compute_masks(
+            flows,
+            cell_prob,
+            niter=int(_STEPS / self._rescale(parameters)),
+            cellprob_threshold=parameters.cellprob_threshold,
+            flow_threshold=parameters.flow_threshold,
+            do_3D=volume,
+            min_size=min_size,
+            device=device,
+        )
+        return np.asarray(masks, np.int32)
+
+    def _volume_masks(
+        self,
+        flows: NDArray[np.float32],
+        cell_prob: NDArray[np.float32],
+        parameters: SegmentationParameters,
+        stitch_threshold: float = 0.25,
+        mode: str = "stitch",
+    ) -> Labels:
+        from cellpose import utils
+
+        if len(flows) == 3:
+            return self._dynamics(flows, cell_prob, parameters, parameters.min_size, volume=True)
+        smallest = parameters.min_size if mode == "time" else -1
+        planes = [
+            self._dynamics(flows[:, z], cell_prob[z], parameters, smallest) for z in range(len(cell_prob))
+        ]
+        if mode == "time":
+            counts = np.cumsum([0] + [int(plane.max()) for plane in planes[:-1]])
+            planes = [np.where(p > 0, p + n, 0) for p, n in zip(planes, counts, strict=True)]
+            return np.stack(planes).astype(np.int32)
+        stitched = utils.stitch3D(np.stack(planes), stitch_threshold=stitch_threshold)
+        stitched = utils.fill_holes_and_remove_small_masks(stitched, min_size=parameters.min_size)
+        return np.asarray(stitched, np.int32)
+
+    def _nothing(self, shape: Sequence[int], parameters: SegmentationParameters) -> Segmentation:
+        return Segmentation(
+            np.zeros(tuple(shape), np.int32),
+            np.zeros((2, *shape), np.float32),
+            np.full(tuple(shape), -np.inf, np.float32),
+            None,
+            parameters.diameter,
+            self._provenance(parameters, blank=True),
+        )
+
+    def _provenance(self, parameters: SegmentationParameters, **more: Any) -> dict[str, Any]:
+        import cellpose
+        import torch
+
+        plan = self.plan
+        return {
+            "model": self.name,
+            "weights_sha256": self.sha256,
+            "device": plan.device,
+            "dtype": plan.dtype,
+            "tiling": self.tiling,
+            "parameters": asdict(parameters),
+            "versions": {"cellpose": str(cellpose.version), "torch": torch.__version__},
+            **more,
+        }
+
+
+def _build(checkpoint: Checkpoint) -> Any:
+    """Build the network around a checkpoint's tensors, without filling it with random ones first."""
+    import torch
+
+    try:
+        from cellpose.vit import CPSAM as Network  # noqa: N811  (4.2)
+    except ImportError:
+        from cellpose.vit_sam import Transformer as Network  # 4.1
+
+    with torch.device("meta"):
+        net = Network()
+    state = {key: value.float() for key, value in checkpoint.state.items()}
+    depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.blocks."))
+    net.encoder.blocks = net.encoder.blocks[:depth]
+    for optional in ("diam_mean", "diam_labels"):
+        state.setdefault(optional, torch.tensor([TRAINED_DIAMETER]))
+    try:
+        net.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise ModelError(
+            f"{checkpoint.path} does not fit the Cellpose-SAM network ({detail[:200]}); "
+            f"it was made by another version or is damaged"
+        ) from error
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    for block in net.encoder.blocks:
+        block.attn.forward = _folded(block.attn)
+    return net.eval()
+
+
+def _folded(attention: Any) -> Any:
+    from napari_biofm.images.attention import FoldedAttention
+
+    return FoldedAttention(attention)
+
+
+def _feature_channels(net: Any) -> int:
+    return int(net.encoder.neck[-2].weight.shape[0])
+
+
+def _torch_dtype(name: str) -> Any:
+    import torch
+
+    return getattr(torch, name)
+
+
+def _normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale every channel from its 1st to its 99th percentile, over the whole stack if it is one."""
+    from cellpose import transforms
+
+    return np.asarray(transforms.normalize_img(pixels.copy(), norm3D=True), np.float32)
+
+
+def _frame(pixels: NDArray[np.float32], grid: TileGrid) -> NDArray[np.float32]:
+    """Lay a normalised image on the frame of its grid, (3, y, x); missing channels are zero."""
+    from cellpose import transforms
+
+    if grid.scaled != grid.shape:
+        pixels = transforms.resize_image(pixels, *grid.scaled)
+    pixels = pixels.reshape(*grid.scaled, -1)
+    frame = np.zeros((3, *grid.frame), np.float32)
+    (top, left), (height, width) = grid.offset, grid.scaled
+    frame[: pixels.shape[-1], top : top + height, left : left + width] = pixels.transpose(2, 0, 1)
+    return frame
+
+
+def _piece(index: int, cell_prob: NDArray[np.float32], grid: TileGrid, plane: int) -> TilePiece:
+    """Bring a tile's cell probabilities to image pixels."""
+    from cellpose import transforms
+
+    box = grid.image_box(index)
+    y0, x0 = grid.boxes[index][:2]
+    (top, left), (height, width) = grid.offset, grid.scaled
+    inside = cell_prob[max(top - y0, 0) : top + height - y0, max(left - x0, 0) : left + width - x0]
+    inside = np.ascontiguousarray(inside)
+    if inside.shape != (box[2] - box[0], box[3] - box[1]):
+        inside = transforms.resize_image(inside, box[2] - box[0], box[3] - box[1], no_channels=True)
+    return TilePiece(index, box, inside, plane)
