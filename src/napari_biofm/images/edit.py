@@ -41,7 +41,9 @@ class LabelsTarget(Protocol):
         """Return a copy of the labels in `region`."""
         ...
 
-    def put(self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any) -> None:
+    def put(
+        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+    ) -> None:
         """Write `values` at flat `index` (C order) of the box of `shape` that begins at `start`."""
         ...
 
@@ -66,7 +68,9 @@ class ArrayTarget:
     def read(self, region: Region) -> NDArray[Any]:
         return np.array(self.data[region])
 
-    def put(self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any) -> None:
+    def put(
+        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+    ) -> None:
         region = box_region(start, shape)
         block = np.ascontiguousarray(self.data[region])
         block.reshape(-1)[index] = values
@@ -252,7 +256,9 @@ class LabelsEdit:
     def inverse(self) -> LabelsEdit:
         """Return the edit that takes this one back."""
         name = self.name.removeprefix("undo ") if self.name.startswith("undo ") else f"undo {self.name}"
-        return LabelsEdit(self.target, name, tuple(p.reversed() for p in reversed(self.patches)), self.details)
+        return LabelsEdit(
+            self.target, name, tuple(p.reversed() for p in reversed(self.patches)), self.details
+        )
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -65,7 +65,9 @@ class LabelsEditor:
         SessionError : if the labels' dtype cannot hold it.
         """
         label = self.index.next_id
-        dtype = self.target.read(box_region((0,) * len(self.target.shape), (0,) * len(self.target.shape))).dtype
+        dtype = self.target.read(
+            box_region((0,) * len(self.target.shape), (0,) * len(self.target.shape))
+        ).dtype
         if label > np.iinfo(dtype).max:
             raise SessionError(
                 f"These labels are {dtype} and hold ids up to {np.iinfo(dtype).max}; convert the layer to int32 "
@@ -98,7 +100,13 @@ class LabelsEditor:
         return LabelsEdit.between(self.target, name, [(start, before, after)], details)
 
     def _reshape(
-        self, name: str, view: View, label: int, make: Callable[[Mask], Mask], margin: int, details: Mapping[str, Any]
+        self,
+        name: str,
+        view: View,
+        label: int,
+        make: Callable[[Mask], Mask],
+        margin: int,
+        details: Mapping[str, Any],
     ) -> LabelsEdit:
         """Give a cell another shape; it grows over background only."""
         piece = self._there(view, label).padded(margin, view.shape(self.target.shape))
@@ -156,7 +164,9 @@ class LabelsEditor:
 
         return self._edit(name, view, box.origin, change, box.mask.shape, {"cell": label, **(details or {})})
 
-    def redraw(self, view: View, label: int, piece: Piece, details: Mapping[str, Any] | None = None) -> LabelsEdit:
+    def redraw(
+        self, view: View, label: int, piece: Piece, details: Mapping[str, Any] | None = None
+    ) -> LabelsEdit:
         """Replace a cell's pixels in the view by a drawn mask; others keep theirs."""
         return self.commit(view, piece, label, replace=True, name="redraw cell", details=details)
 
@@ -164,7 +174,9 @@ class LabelsEditor:
         """Delete a cell in the view, or wherever it is."""
         return self._swap("delete cell", {label: 0}, view)
 
-    def merge(self, keep: int, other: int, view: View, *, everywhere: bool = False, bridge: bool = True) -> LabelsEdit:
+    def merge(
+        self, keep: int, other: int, view: View, *, everywhere: bool = False, bridge: bool = True
+    ) -> LabelsEdit:
         """Give the pixels of `other` to `keep`; in a plane, a narrow gap between the two is closed.
 
         Parameters
@@ -183,7 +195,9 @@ class LabelsEditor:
             new = shapes.bridged(one, two, block == 0) if bridge else one | two
             block[new] = keep
 
-        return self._edit("merge cells", view, box.origin, change, box.mask.shape, {"cell": keep, "merged": other})
+        return self._edit(
+            "merge cells", view, box.origin, change, box.mask.shape, {"cell": keep, "merged": other}
+        )
 
     def split(
         self,
@@ -202,13 +216,17 @@ class LabelsEditor:
         local = [np.atleast_2d(np.asarray(s, np.float64)) - np.array(piece.origin) for s in seeds]
         ground = None if landscape is None else landscape(piece.origin, piece.mask.shape)
         details = {"cell": label, "seeds": [np.atleast_2d(s).tolist() for s in seeds]}
-        return self._divide("split cell", view, label, piece, shapes.split(piece.mask, local, ground), details)
+        return self._divide(
+            "split cell", view, label, piece, shapes.split(piece.mask, local, ground), details
+        )
 
     def cut(self, view: View, label: int, line: NDArray[np.float64]) -> LabelsEdit:
         """Split a cell along a drawn line (n, 2) in pixels of the view; no change where it does not cross the cell."""
         piece = self._there(view, label)
         parts = shapes.cut(piece.mask, np.asarray(line, np.float64) - np.array(piece.origin))
-        return self._divide("cut cell", view, label, piece, parts, {"cell": label, "line": np.asarray(line).tolist()})
+        return self._divide(
+            "cut cell", view, label, piece, parts, {"cell": label, "line": np.asarray(line).tolist()}
+        )
 
     def separate(self, view: View, label: int) -> LabelsEdit:
         """Give the unconnected parts of a cell ids of their own."""
@@ -242,7 +260,9 @@ class LabelsEditor:
     def smooth(self, view: View, label: int, radius: float = 2.0) -> LabelsEdit:
         """Smooth the outline of a cell over `radius` pixels."""
         margin = int(np.ceil(3 * radius))
-        return self._reshape("smooth cell", view, label, lambda m: shapes.smoothed(m, radius), margin, {"radius": radius})
+        return self._reshape(
+            "smooth cell", view, label, lambda m: shapes.smoothed(m, radius), margin, {"radius": radius}
+        )
 
     def grow(self, view: View, label: int, pixels: int) -> LabelsEdit:
         """Grow a cell by a distance in pixels, or shrink it where negative."""
@@ -250,7 +270,9 @@ class LabelsEditor:
         name = "grow cell" if pixels > 0 else "shrink cell"
         return self._reshape(name, view, label, lambda m: shapes.grown(m, pixels), margin, {"pixels": pixels})
 
-    def reshape(self, view: View, label: int, piece: Piece, name: str, details: Mapping[str, Any]) -> LabelsEdit:
+    def reshape(
+        self, view: View, label: int, piece: Piece, name: str, details: Mapping[str, Any]
+    ) -> LabelsEdit:
         """Give a cell the shape `piece`, e.g. its basin above another threshold; it grows over background only."""
         if not piece:
             raise SessionError(f"Cell {label} would vanish; delete it instead.")
@@ -258,7 +280,9 @@ class LabelsEditor:
 
     # ------------------------------------------------------------------ ids
 
-    def relabel(self, mapping: Mapping[int, int], axis: int, begin: int, end: int, name: str = "relabel") -> LabelsEdit:
+    def relabel(
+        self, mapping: Mapping[int, int], axis: int, begin: int, end: int, name: str = "relabel"
+    ) -> LabelsEdit:
         """Change ids in the planes begin..end-1 along `axis`, all at once (swaps are safe)."""
         return self._swap(name, mapping, None, (axis, begin, end))
 
@@ -289,7 +313,10 @@ class LabelsEditor:
         step = max(1, _BLOCK // row)
         for begin in range(start[0], stop[0], step):
             at = (begin, *start[1:])
-            shape = (min(stop[0], begin + step) - begin, *(b - a for a, b in zip(start[1:], stop[1:], strict=True)))
+            shape = (
+                min(stop[0], begin + step) - begin,
+                *(b - a for a, b in zip(start[1:], stop[1:], strict=True)),
+            )
             before = self.target.read(box_region(at, shape))
             after = before.copy()
             for old, new in mapping.items():

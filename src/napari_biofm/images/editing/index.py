@@ -62,7 +62,9 @@ class LabelIndex:
             ids, dense = np.unique(slab, return_inverse=True)
             shift = int(ids[0] == 0)
             dense = dense.reshape(slab.shape) + (1 - shift)
-            boxes = ((int(ids[k - 1 + shift]), box) for k, box in enumerate(ndi.find_objects(dense), 1) if box)
+            boxes = (
+                (int(ids[k - 1 + shift]), box) for k, box in enumerate(ndi.find_objects(dense), 1) if box
+            )
         for label, box in boxes:
             start = (box[0].start + begin, *(s.start for s in box[1:]))
             self.include(label, start, (box[0].stop + begin, *(s.stop for s in box[1:])))

@@ -64,7 +64,9 @@ def bridged(first: Mask, second: Mask, free: Mask, limit: int = 6) -> Mask:
     return np.asarray(union | (closed & free & (gap <= limit)), bool)
 
 
-def split(mask: Mask, seeds: Sequence[NDArray[np.float64]], landscape: NDArray[np.floating] | None = None) -> list[Mask]:  # type: ignore[type-arg]
+def split(
+    mask: Mask, seeds: Sequence[NDArray[np.float64]], landscape: NDArray[np.floating] | None = None
+) -> list[Mask]:  # type: ignore[type-arg]
     """Divide a mask among groups of seeds: a watershed from the seeds.
 
     Parameters
@@ -83,7 +85,9 @@ def split(mask: Mask, seeds: Sequence[NDArray[np.float64]], landscape: NDArray[n
     markers = np.zeros(mask.shape, np.int32)
     for number, points in enumerate(seeds, 1):
         for point in np.atleast_2d(points):
-            at = tuple(int(np.clip(round(float(c)), 0, n - 1)) for c, n in zip(point, mask.shape, strict=True))
+            at = tuple(
+                int(np.clip(round(float(c)), 0, n - 1)) for c, n in zip(point, mask.shape, strict=True)
+            )
             if not mask[at]:
                 at = _nearest_inside(mask, at)
             if markers[at] not in (0, number):

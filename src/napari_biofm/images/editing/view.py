@@ -139,4 +139,3 @@ class View:
     def point(self, full: tuple[float, ...]) -> tuple[float, ...]:
         """Return the view's coordinates of a point in the labels."""
         return tuple(full[a] for a in self.axes)
-
