@@ -137,7 +137,7 @@ def levels_of(flat: Trace) -> tuple[float, float, float, int]:
     Gaussians of one width at equal distances are fitted to the all-point histogram by expectation
     maximisation, for 0 to 8 steps; the number of steps is that of the best score, in which each level
     costs as if the trace had 3,000 independent samples. Levels closer than 2 sd are not told apart, and
-    a level less than 0.3 times as full as both its neighbours is the filter's, not the channel's.
+    a level less than 0.3 times as full as levels on both its sides is the filter's, not the channel's.
 
     Closed is the end of the row that is nearer to zero current, where zero lies outside the row or
     within half a step of an end; where it lies inside, openings are taken to go up.
@@ -191,5 +191,6 @@ def _spaced_gaussians(
 
 def _has_ghosts(share: Floats) -> bool:
     """Say whether a level is made of samples on their way between two others, or of next to none."""
-    between = np.minimum(share[:-2], share[2:])
-    return bool((share[1:-1] < 0.3 * between).any() or min(share[0], share[-1]) < 2e-4)
+    left, right = np.maximum.accumulate(share), np.maximum.accumulate(share[::-1])[::-1]
+    valley = share[1:-1] < 0.3 * np.minimum(left[:-2], right[2:])
+    return bool(valley.any() or min(share[0], share[-1]) < 2e-4)
