@@ -2,139 +2,137 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from scipy import signal as sps
 
-from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.events.classical.common import (
+    Cleaned,
+    Floats,
+    Indices,
+    Trace,
+    baseline,
+    clean,
+    criterion_at,
+    lowest_score,
+    noise_sd,
+    option,
+    scores,
+    table,
+)
+from napari_biofm.events.classical.kinetics import measure
+from napari_biofm.events.classical.psc import class_words
+from napari_biofm.signals.units import si_unit
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
 
-# class given to an upward / downward event, and the time scale (s) of one event, by kind
-_CLASSES: dict[str, tuple[str, str, float]] = {
-    "ap": ("AP", "rejected", 0.002),
-    "psc": ("IPSC", "EPSC", 0.010),
-    "calcium": ("calcium", "rejected", 0.5),
-    "spike": ("spike", "spike", 0.001),
-    "ecg": ("R", "R", 0.1),
-    "channel": ("open", "open", 0.005),
+# time scale of one event (s) and the directions to look in (0: whichever is stronger), by kind
+_KINDS: dict[str, tuple[float, float]] = {
+    "ap": (0.002, 1.0),
+    "psc": (0.010, 0.0),
+    "calcium": (0.5, 1.0),
+    "spike": (0.001, -1.0),
+    "ecg": (0.1, 0.0),
+    "channel": (0.005, 0.0),
 }
-
-
+_WORDS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R", "channel": "open"}
 SMALLEST_AP_V = 0.015  # V; smaller deflections are spikelets or synaptic potentials
-
-
-def _volts(unit: str) -> float:
-    return {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6}.get(unit.strip(), 1e-3)
+CUSTOMARY_SIGMA = 5.0
 
 
 def kind_of_unit(unit: str) -> Kind:
-    """Guess what is recorded from the unit: volts are APs, amperes synaptic currents, dF/F calcium."""
-    text = unit.strip().lower()
-    if text.endswith("a"):
-        return "psc"
-    if text.endswith("v"):
-        return "ap"
-    return "calcium"
+    """Guess what is recorded from the unit: volts are APs, amperes synaptic currents, else calcium."""
+    base = si_unit(unit)[0]
+    return "psc" if base == "A" else "ap" if base == "V" else "calcium"
 
 
 class ThresholdDetector:
     """Peaks that leave the noise by k sigma.
 
-    The baseline is a running median over 25 event lengths; sigma is 1.4826 times the median absolute
-    deviation of what is left after smoothing by an eighth of an event. Confidence is a logistic
-    function of the prominence in units of sigma, 0.5 at the threshold of the preset.
+    The baseline is a running median over 25 event lengths; sigma is MAD / 0.6745 of what is left after
+    smoothing by an eighth of an event. The criterion is the prominence in sigma, by custom 5. Options:
+    `sigma` (k), `sign` (+1, -1; else chosen by which side leaves the noise more, both for synaptic
+    currents where both do).
     """
 
     name = "threshold"
-    kinds: tuple[Kind, ...] = ("auto", "psc", "ap", "calcium", "spike", "ecg", "channel")
+    kinds: Sequence[Kind] = ("auto", "psc", "ap", "calcium", "spike", "ecg", "channel")
 
     def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
-        """Return the events of one sweep.
-
-        Parameters
-        ----------
-        signal : values may hold NaN gaps; fewer than 8 finite samples give no events.
-        settings : `options["sigma"]` sets k, by default 5 (balanced) or 7 (precise).
-        """
+        """Return the events of one sweep; `time_s` is the peak (calcium: the foot) of each."""
         kind = kind_of_unit(signal.unit) if settings.kind == "auto" else settings.kind
-        up, down, length_s = _CLASSES[kind]
-        values = np.asarray(signal.values, np.float64)
-        finite = np.isfinite(values)
-        yield Progress(0, 2, "baseline")
-        if finite.sum() < 8 or np.ptp(values[finite]) == 0:
+        length_s, direction = _KINDS[kind]
+        cleaned, words = clean(signal)
+        yield Progress(0, 2, words)
+        if cleaned is None:
             return no_events()
-        rest, sigma = _flatten(values, finite, length_s * signal.sampling_rate)
-        k = float(settings.options.get("sigma", 7.0 if settings.preset == "precise" else 5.0))
-        floor = 2.5 if settings.all_scores else k
-        yield Progress(1, 2, "peaks")
-        if sigma <= 0:
-            return no_events()
+        length = length_s * signal.sampling_rate
+        rest = _flattened(cleaned.values, length)
+        sigma = noise_sd(rest)
+        yield Progress(1, 2, f"{kind}: noise of {sigma:.3g} {signal.unit}")
+        sigma = sigma or 1e-6 * float(np.ptp(rest))
+        k = option(settings, "sigma", CUSTOMARY_SIGMA)
         if kind == "ap":  # synaptic potentials are no spikes, however quiet the baseline
-            smallest = SMALLEST_AP_V / _volts(signal.unit)
-            k, floor = max(k, smallest / sigma), max(floor, smallest / sigma)
-        tables = []
-        for sign, word in ((1.0, up), (-1.0, down)):
-            if word != "rejected":
-                tables.append(self._peaks(signal, sign * rest, sigma, (k, floor), word, sign, length_s))
-        table = np.concatenate(tables)
-        return table[np.argsort(table["time_s"], kind="stable")]
-
-    @staticmethod
-    def _peaks(
-        signal: Signal,
-        rest: NDArray[np.float64],
-        sigma: float,
-        limits: tuple[float, float],
-        word: str,
-        sign: float,
-        length_s: float,
-    ) -> Events:
-        k, floor = limits
-        distance = max(1, round(0.5 * length_s * signal.sampling_rate))
-        peaks, found = sps.find_peaks(rest, height=floor * sigma, prominence=floor * sigma, distance=distance)
-        table = np.zeros(len(peaks), EVENT_DTYPE)
-        table["sweep"], table["channel"] = signal.sweep, signal.channel
-        table["time_s"] = peaks / signal.sampling_rate
-        table["class"], table["unit"] = word, signal.unit
-        table["amplitude"] = sign * rest[peaks]
-        table["score"] = 1 / (1 + np.exp(-(found["prominences"] / sigma - k)))
-        table["rise_s"], table["decay_s"] = _rise_and_decay(rest, peaks, signal.sampling_rate)
-        return table
+            k = max(k, SMALLEST_AP_V / _volts(signal.unit) / sigma)
+        floor = criterion_at(lowest_score(settings), k)
+        direction = float(np.sign(option(settings, "sign", direction)))
+        found = [_peaks(rest, sign, sigma, floor, length) for sign in _signs(rest, sigma, direction, kind)]
+        return _rows(signal, cleaned, rest, found, kind, k, length)
 
 
-def _flatten(
-    values: NDArray[np.float64], finite: NDArray[np.bool_], samples: float
-) -> tuple[NDArray[np.float64], float]:
-    """Subtract a running median and smooth; return the rest (0 in gaps) and its robust sigma."""
-    filled = np.interp(np.arange(len(values)), np.flatnonzero(finite), values[finite])
-    step = max(1, int(samples // 4))
-    coarse = filled[: len(filled) // step * step].reshape(-1, step).mean(axis=1) if step > 1 else filled
-    size = min(101, max(3, len(coarse) // 2 * 2 - 1))
-    median = ndi.median_filter(coarse, size=size, mode="nearest")
-    at = (np.arange(len(coarse)) + 0.5) * step - 0.5
-    rest = filled - np.interp(np.arange(len(values)), at, median)
-    rest = ndi.gaussian_filter1d(rest, max(samples / 8, 0.3), mode="nearest")
-    sigma = 1.4826 * float(np.median(np.abs(rest[finite] - np.median(rest[finite]))))
-    rest[~finite] = 0.0
-    return rest, sigma
+def _volts(unit: str) -> float:
+    base, factor = si_unit(unit)
+    return factor if base == "V" else 1e-3
 
 
-def _rise_and_decay(
-    rest: NDArray[np.float64], peaks: NDArray[np.intp], fs: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return 10-90 % rise and the time from the peak to 37 % of it, seconds; NaN if cut off."""
-    if len(peaks) == 0:
-        return np.zeros(0), np.zeros(0)
-    inner = sps.peak_widths(rest, peaks, rel_height=0.1, prominence_data=_from_zero(rest, peaks))
-    outer = sps.peak_widths(rest, peaks, rel_height=0.9, prominence_data=_from_zero(rest, peaks))
-    decay = sps.peak_widths(rest, peaks, rel_height=1 - np.exp(-1), prominence_data=_from_zero(rest, peaks))
-    return (inner[2] - outer[2]) / fs, (decay[3] - peaks) / fs
+def _flattened(values: Trace, length: float) -> Trace:
+    window = max(5, min(round(25 * length), len(values)))
+    rest = values - baseline(values, window)
+    width = round(0.25 * length)
+    return np.asarray(ndi.uniform_filter1d(rest, width | 1, mode="nearest") if width > 1 else rest, np.float32)
 
 
-def _from_zero(
-    rest: NDArray[np.float64], peaks: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
-    """Measure widths from the baseline, up to the neighbouring peaks."""
-    left = np.concatenate([[0], peaks[:-1]]).astype(np.intp)
-    right = np.concatenate([peaks[1:], [len(rest) - 1]]).astype(np.intp)
-    return rest[peaks], left, right
+def _signs(rest: Trace, sigma: float, direction: float, kind: str) -> list[float]:
+    """Return the directions to look in."""
+    if direction:
+        return [direction]
+    up, down = (float(np.clip(s * rest / sigma - CUSTOMARY_SIGMA, 0, 30).sum()) for s in (1, -1))
+    first = 1.0 if up >= down else -1.0
+    both = kind == "psc" and min(up, down) > 0.2 * max(up, down) > 0
+    return [first, -first] if both else [first]
+
+
+def _peaks(
+    rest: Trace, sign: float, sigma: float, floor: float, length: float
+) -> tuple[Indices, Floats, Floats]:
+    """Return peaks of one direction, their criterion and their direction."""
+    distance = max(1, round(0.5 * length))
+    limit = floor * sigma
+    peaks, found = sps.find_peaks(
+        sign * rest, height=limit, prominence=limit, distance=distance, wlen=max(3, round(50 * length))
+    )
+    return peaks, found["prominences"] / sigma, np.full(len(peaks), sign)
+
+
+def _rows(
+    signal: Signal,
+    cleaned: Cleaned,
+    rest: Trace,
+    found: list[tuple[Indices, Floats, Floats]],
+    kind: str,
+    k: float,
+    length: float,
+) -> Events:
+    fs = signal.sampling_rate
+    peaks, criterion, sign = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(peaks, kind="stable")
+    order = order[cleaned.usable(peaks[order], max(1, round(0.2 * length)))]
+    peaks, criterion, sign = peaks[order], criterion[order], sign[order]
+    onset = np.maximum(peaks - max(1, round(0.3 * length)), 0)
+    before, after = max(2, round(0.2 * length)), max(8, round(4 * length))
+    shape = measure(rest, onset, peaks, sign, fs, before=before, after=after)
+    words = np.where(sign > 0, *class_words(signal.unit)) if kind == "psc" else _WORDS[kind]
+    amplitude = np.asarray(rest[peaks], np.float64)
+    at = onset if kind == "calcium" else peaks
+    return table(signal, at / fs, words, scores(criterion, k), amplitude, shape.rise_s, shape.decay_s)

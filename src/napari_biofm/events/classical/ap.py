@@ -1,0 +1,61 @@
+"""What detectors of action potentials share: millivolts, onset, amplitude, rise and decay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_biofm.events.classical.common import Cleaned, Floats, Indices, Trace, scores, table
+from napari_biofm.events.classical.kinetics import measure, windows
+from napari_biofm.signals.units import si_unit
+from napari_biofm.types import Events, Signal
+
+
+def millivolts(unit: str) -> float:
+    """Return the factor that takes values in `unit` to mV; 1 for a unit that is no voltage.
+
+    A trace in current clamp whose file says pA, or nothing, is in mV more often than not.
+    """
+    base, factor = si_unit(unit)
+    return 1e3 * factor if base == "V" else 1.0
+
+
+def onsets(smooth: Trace, peak: Indices, sampling_rate: float, fraction: float = 0.1) -> Indices:
+    """Return where each AP starts: the last sample before its steepest rise below `fraction` of that slope.
+
+    Looked for up to 4 ms before the peak.
+    """
+    if not len(peak):
+        return peak
+    back = max(3, round(4e-3 * sampling_rate))
+    result = np.empty(len(peak), np.intp)
+    for a in range(0, len(peak), 1024):
+        part = slice(a, a + 1024)
+        slope = np.diff(windows(smooth, peak[part] - back, back + 1), axis=1)
+        steepest = np.argmax(slope, axis=1)
+        limit = fraction * slope[np.arange(len(slope)), steepest]
+        gentle = (slope < limit[:, None]) & (np.arange(back) < steepest[:, None])
+        last = np.where(gentle.any(axis=1), back - np.argmax(gentle[:, ::-1], axis=1), 0)
+        result[part] = peak[part] - back + last
+    return np.clip(result, 0, peak)
+
+
+def ap_rows(
+    signal: Signal, cleaned: Cleaned, smooth: Trace, peak: Indices, criterion: Floats, customary: float
+) -> Events:
+    """Return the table of APs; amplitude is peak minus onset, in the unit of the trace.
+
+    Parameters
+    ----------
+    smooth : (n_samples,) lightly smoothed trace in the unit of the signal.
+    peak, criterion : (n_events,) sorted.
+    """
+    fs = signal.sampling_rate
+    keep = cleaned.usable(peak, max(1, round(1e-3 * fs)))
+    peak, criterion = peak[keep], criterion[keep]
+    onset = onsets(smooth, peak, fs)
+    after = max(8, round(10e-3 * fs))
+    before = max(1, round(0.2e-3 * fs))
+    shape = measure(smooth, onset, peak, 1.0, fs, before=before, after=after)
+    return table(
+        signal, peak / fs, "AP", scores(criterion, customary), shape.amplitude, shape.rise_s, shape.decay_s
+    )

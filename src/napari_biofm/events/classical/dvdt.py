@@ -1,0 +1,80 @@
+"""The dV/dt rule: an action potential is where the membrane depolarises faster than 20 mV/ms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.events.classical.ap import ap_rows, millivolts
+from napari_biofm.events.classical.common import (
+    Floats,
+    Indices,
+    Trace,
+    clean,
+    criterion_at,
+    lowest_score,
+    option,
+    thin,
+)
+from napari_biofm.events.classical.kinetics import highest, windows
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+
+
+class SlopeDetector:
+    """Upward crossings of a slope, followed by a peak (customary 20 mV/ms, as in many AP analyses).
+
+    The slope is the central difference over two samples or 0.1 ms, whichever is longer. A peak must come
+    within 5 ms and be 5 mV above the crossing. The criterion is the steepest slope. Options: `slope`
+    (mV/ms), `refractory_s` (1 ms).
+    """
+
+    name = "dvdt"
+    kinds: Sequence[Kind] = ("ap",)
+
+    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        """Return action potentials; `time_s` is the peak of each."""
+        cleaned, words = clean(signal)
+        yield Progress(0, 1, words)
+        if cleaned is None:
+            return no_events()
+        fs = signal.sampling_rate
+        volts = cleaned.values * np.float32(millivolts(signal.unit))
+        customary = option(settings, "slope", 20.0)
+        slope = slope_mv_per_ms(volts, fs)
+        floor = criterion_at(lowest_score(settings), customary)
+        cross = np.flatnonzero((slope[1:] >= floor) & (slope[:-1] < floor)) + 1
+        peak = highest(volts, cross, round(5e-3 * fs) + 1, 1.0)
+        peak, cross = _one_each(volts, peak, cross)
+        steepest = _steepest(slope, cross, peak)
+        keep = thin(peak, steepest, max(1, round(option(settings, "refractory_s", 1e-3) * fs)))
+        found: Events = ap_rows(signal, cleaned, cleaned.values, peak[keep], steepest[keep], customary)
+        return found
+
+
+def slope_mv_per_ms(volts: NDArray[np.float32], sampling_rate: float) -> Trace:
+    """Return (n_samples,) dV/dt in mV/ms over two samples or 0.1 ms, whichever is longer."""
+    half = max(1, round(0.05e-3 * sampling_rate))
+    padded = np.pad(volts, half, mode="edge")
+    return np.asarray((padded[2 * half :] - padded[: -2 * half]) * (sampling_rate / (2e3 * half)), np.float32)
+
+
+def _one_each(volts: Trace, peak: Indices, cross: Indices) -> tuple[Indices, Indices]:
+    """Keep the first crossing of each peak, and peaks that rise 5 mV above it."""
+    peak, first = np.unique(peak, return_index=True)
+    cross = cross[first]
+    high = volts[peak] - volts[cross] > 5.0
+    return peak[high], cross[high]
+
+
+def _steepest(slope: Trace, cross: Indices, peak: Indices) -> Floats:
+    """Return the largest slope between each crossing and its peak."""
+    if not len(peak):
+        return np.zeros(0)
+    length = int(np.max(peak - cross)) + 1
+    piece = windows(slope, cross, length)
+    piece[np.arange(length) > (peak - cross)[:, None]] = -np.inf
+    return np.asarray(piece.max(axis=1))
+
+

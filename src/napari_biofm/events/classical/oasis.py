@@ -1,0 +1,225 @@
+"""Calcium -> spikes by non-negative deconvolution of an AR(1) model (Friedrich, Zhou & Paninski 2017).
+
+OASIS minimises ``0.5 |c - y|^2`` under ``s_t = c_t - g c_(t-1) >= 0``. With ``c_t = g^t d_t`` that is an
+isotonic regression of ``y_t / g^t`` with weights ``g^(2 t)``, for which SciPy has compiled code: the same
+pools, the same exact minimum, no further dependency. Where the package `oasis-deconv` is installed (GPL-3,
+so it is not required), the option `library` = 1 lets it do the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage as ndi
+from scipy import signal as sps
+from scipy.optimize import isotonic_regression
+
+from napari_biofm.events.classical.common import (
+    Floats,
+    Indices,
+    Trace,
+    clean,
+    criterion_at,
+    lowest_score,
+    option,
+    scores,
+    table,
+)
+from napari_biofm.events.classical.kinetics import measure
+from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Signal, Task, no_events
+
+_SPAN = 300.0  # time constants per block: g^(-t) stays far from overflow
+_OVERLAP = 25.0  # time constants after which a block has forgotten its start, exp(-25) = 1e-11
+
+
+@dataclass(frozen=True)
+class Deconvolved:
+    """A calcium trace explained by spikes.
+
+    Attributes
+    ----------
+    flat : (n_frames,) the trace without its baseline.
+    calcium : (n_frames,) noise-free calcium, unit of the trace, baseline 0.
+    activity : (n_frames,) jumps of calcium per frame, same unit; divided by `unit_jump` it is spikes.
+    noise : standard deviation of the noise.
+    jump_error : standard error of the size of one isolated jump, ``noise sqrt(1 - g^2)``.
+    decay_s : time constant of the model.
+    unit_jump : what counts as one spike: the typical small jump, unit of the trace.
+    """
+
+    flat: Floats
+    calcium: Floats
+    activity: Floats
+    noise: float
+    jump_error: float
+    decay_s: float
+    unit_jump: float
+
+    def rate(self, sampling_rate: float, smooth_s: float = 0.05) -> Floats:
+        """Return (n_frames,) spikes/s, smoothed by a Gaussian of `smooth_s`."""
+        raw = self.activity / self.unit_jump * sampling_rate
+        return np.asarray(ndi.gaussian_filter1d(raw, max(smooth_s * sampling_rate, 1e-3), mode="constant"))
+
+
+class OasisDetector:
+    """Groups of jumps in the deconvolved calcium; the time is the first jump of a group.
+
+    The baseline is a running quantile over 30 s, the noise comes from the upper half of the spectrum, the
+    decay from the autocovariance. The criterion is the calcium a group adds in standard errors of one jump
+    (which fall with the frame rate), customary 4. Options: `decay_s`, `sigma` (4), `group_s` (0.1: jumps closer than this are one event),
+    `baseline_s` (30), `library` (1: use oasis-deconv).
+    """
+
+    name = "oasis"
+    kinds: Sequence[Kind] = ("calcium",)
+
+    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        """Return calcium events; `time_s` is the first spike of each group as inferred."""
+        cleaned, words = clean(signal, 16)
+        yield Progress(0, 2, words)
+        if cleaned is None:
+            return no_events()
+        fs = signal.sampling_rate
+        result = deconvolve(cleaned.values, fs, settings)
+        yield Progress(1, 2, f"decay of {result.decay_s:.2g} s, noise {result.noise:.3g} {signal.unit}")
+        customary = option(settings, "sigma", 4.0)
+        floor = criterion_at(lowest_score(settings), customary)
+        first, size = groups(result, fs, option(settings, "group_s", 0.1))
+        strong = (size / result.jump_error >= floor) & cleaned.usable(first, 1)
+        first, size = first[strong], size[strong]
+        flat = np.asarray(result.flat, np.float32)
+        last = np.concatenate([first[1:], [len(flat)]])
+        peak = _peaks(result.calcium, first, last, round(0.5 * fs) + 1)
+        before, after = max(1, round(0.1 * fs)), max(6, round(4 * result.decay_s * fs))
+        shape = measure(flat, first, peak, 1.0, fs, before=before, after=after)
+        score = scores(size / result.jump_error, customary)
+        return table(signal, first / fs, "calcium", score, size, shape.rise_s, shape.decay_s)
+
+
+def deconvolve(values: Trace, sampling_rate: float, settings: DetectionSettings | None = None) -> Deconvolved:
+    """Explain a dF/F trace by spikes.
+
+    Parameters
+    ----------
+    values : (n_frames,) without gaps.
+    sampling_rate : Hz.
+    settings : options as in `OasisDetector`.
+    """
+    settings = settings or DetectionSettings()
+    noise = spectral_noise(np.asarray(values, np.float64))
+    flat = values - _floor(values, sampling_rate, noise, option(settings, "baseline_s", 30.0))
+    decay = option(settings, "decay_s", 0.0) or decay_from_autocovariance(flat, sampling_rate, noise)
+    g = float(np.exp(-1 / max(decay * sampling_rate, 0.3)))
+    penalty = 1.0 * noise * (1 - g)
+    calcium = _library(flat, g, penalty) if option(settings, "library", 0.0) else ar1(flat - penalty, g)
+    activity = np.diff(calcium, prepend=0.0) + (1 - g) * np.concatenate([[0.0], calcium[:-1]])
+    activity[activity < 1e-9 * max(noise, 1e-12)] = 0.0
+    activity[0] = 0.0  # what was there before the trace began
+    error = noise * float(np.sqrt(1 - g**2))
+    return Deconvolved(flat, calcium, activity, noise, error, decay, _unit_jump(activity, error))
+
+
+def ar1(values: Floats, g: float) -> Floats:
+    """Return the calcium closest to `values` that decays by `g` per frame and never jumps down.
+
+    Exact minimum by isotonic regression in blocks that overlap by 25 time constants.
+
+    Parameters
+    ----------
+    values : (n_frames,) baseline 0.
+    g : 0 < g < 1, decay per frame.
+    """
+    tau = -1 / np.log(g)
+    span, overlap = max(16, int(_SPAN * tau)), max(8, int(_OVERLAP * tau))
+    out = np.empty(len(values))
+    for start in range(0, len(values), span):
+        first, last = max(0, start - overlap), min(len(values), start + span + overlap)
+        fall = g ** np.arange(last - first)
+        fitted = isotonic_regression(values[first:last] / fall, weights=fall**2).x * fall
+        stop = min(start + span, len(values))
+        out[start:stop] = fitted[start - first : stop - first]
+    return np.maximum(out, 0.0)
+
+
+def _library(values: Floats, g: float, penalty: float) -> Floats:
+    try:
+        from oasis.oasis_methods import oasisAR1
+    except ImportError as error:
+        raise ModelError(
+            "option library = 1 needs the package oasis-deconv (GPL-3): pip install oasis-deconv, or leave it "
+            "out; the built-in fit has the same minimum"
+        ) from error
+    return np.asarray(oasisAR1(np.ascontiguousarray(values - penalty), g)[0], np.float64)
+
+
+def _floor(values: Trace, fs: float, noise: float, window_s: float) -> Floats:
+    """Return a running 20 % quantile, plus 0.84 sd: where it lies below the median of mere noise."""
+    n = len(values)
+    window = max(8, min(n, round(window_s * fs)))
+    hop = max(1, window // 8)
+    starts = np.arange(0, max(1, n - window + 1), hop)
+    rows = sliding_window_view(values, window)[::hop, :: max(1, window // 300)]
+    quantiles = np.partition(rows, rows.shape[1] // 5, axis=1)[:, rows.shape[1] // 5].astype(np.float64)
+    if len(quantiles) > 2:
+        quantiles = ndi.gaussian_filter1d(quantiles, 1.0, mode="nearest")
+    line = np.interp(np.arange(n), starts + window / 2, quantiles)
+    return np.asarray(line + 0.84 * noise)
+
+
+def spectral_noise(values: Floats) -> float:
+    """Return the standard deviation of white noise from the upper half of the spectrum (Welch)."""
+    size = min(256, len(values))
+    frequency, power = sps.welch(values, nperseg=size)
+    high = power[frequency > 0.25]
+    level = float(np.sqrt(np.median(high) / 2)) if len(high) else 0.0
+    return level if level > 0 else max(1e-9, 1e-6 * float(np.ptp(values)))
+
+
+def decay_from_autocovariance(flat: Floats, sampling_rate: float, noise: float) -> float:
+    """Return the decay time (s) from the fall of the autocovariance over its first second.
+
+    White noise sits in lag 0 alone, which is left out. Kept between 0.05 and 3 s.
+    """
+    n = len(flat)
+    lags = max(3, min(n // 4, round(1.0 * sampling_rate)))
+    centred = flat - flat.mean()
+    spectrum = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
+    covariance = np.fft.irfft(spectrum)[: lags + 1] / n
+    if covariance[1] <= 0.02 * noise**2:
+        return 0.5
+    lag = np.arange(1, lags + 1)
+    useful = covariance[1:] > 0.15 * covariance[1]
+    stop = lags if useful.all() else max(2, int(np.argmin(useful)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.polyfit(lag[:stop], np.log(np.maximum(covariance[1 : stop + 1], 1e-300)), 1)[0]
+    tau = -1 / slope / sampling_rate if slope < 0 else 3.0
+    return float(np.clip(tau, 0.05, 3.0))
+
+
+def _unit_jump(activity: Floats, error: float) -> float:
+    """Return the typical small jump: the 30 % quantile of those of more than 3 standard errors."""
+    clear = activity[activity > 3 * error]
+    return float(np.quantile(clear, 0.3)) if len(clear) >= 5 else 4 * error
+
+
+def groups(result: Deconvolved, sampling_rate: float, gap_s: float) -> tuple[Indices, Floats]:
+    """Return the first frame and the summed jump of each group of jumps.
+
+    Jumps below half their standard error start no group; a group ends after `gap_s` without a jump.
+    """
+    active = np.flatnonzero(result.activity > 0.5 * result.jump_error)
+    if not len(active):
+        return active, np.zeros(0)
+    apart = np.diff(active) > max(1.0, gap_s * sampling_rate)
+    begin = np.concatenate([[0], np.flatnonzero(apart) + 1])
+    size = np.add.reduceat(result.activity[active], begin)
+    return active[begin], np.asarray(size)
+
+
+def _peaks(calcium: Floats, first: Indices, last: Indices, reach: int) -> Indices:
+    """Return the highest frame of each group, before the next one and within `reach` frames."""
+    stops = np.minimum(np.minimum(last, first + reach), len(calcium))
+    return np.array([a + int(np.argmax(calcium[a : max(b, a + 1)])) for a, b in zip(first, stops, strict=True)], np.intp)

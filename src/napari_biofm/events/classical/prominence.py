@@ -1,0 +1,108 @@
+"""Action potentials by relative prominence: robust to noise, drift, hum and short artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage as ndi
+from scipy import signal as sps
+
+from napari_biofm.events.classical.ap import ap_rows, millivolts
+from napari_biofm.events.classical.common import (
+    Floats,
+    Indices,
+    Trace,
+    clean,
+    criterion_at,
+    lowest_score,
+    noise_sd,
+    option,
+)
+from napari_biofm.events.classical.kinetics import highest
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+
+_ARTEFACT_S = 0.25e-3  # anything this short is no action potential
+_WIDEST_S = 8e-3  # at half prominence; synaptic potentials are wider
+_REACH_S = 0.2  # how far the feet of a peak are looked for
+
+
+@dataclass(frozen=True)
+class _Peaks:
+    """Peaks of the filtered trace with prominence (mV)."""
+
+    index: Indices
+    prominence: Floats
+
+
+class ProminenceDetector:
+    """Peaks whose prominence is a good part of that of the largest ones.
+
+    A median filter removes what is shorter than 0.25 ms, a short Gaussian lowers the noise. The prominence
+    of a peak is its height over the higher of its two feet, so drift and steps do not matter. The
+    threshold is the largest of: a fraction (`relative`, 0.35) of the typical large prominence, `sigma` (9)
+    times the noise, and `smallest_mv` (7 mV). Peaks wider than 8 ms at half prominence are synaptic
+    potentials, not APs. The criterion is prominence over threshold.
+    """
+
+    name = "prominence"
+    kinds: Sequence[Kind] = ("ap",)
+
+    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        """Return action potentials; `time_s` is the peak of each."""
+        cleaned, words = clean(signal)
+        yield Progress(0, 2, words)
+        if cleaned is None:
+            return no_events()
+        fs = signal.sampling_rate
+        factor = np.float32(millivolts(signal.unit))
+        volts = cleaned.values * factor
+        smooth = without_artefacts(volts, fs)
+        yield Progress(1, 2, "peaks")
+        floor = option(settings, "smallest_mv", 7.0)
+        noise = noise_sd(smooth - ndi.uniform_filter1d(smooth, max(3, round(4e-3 * fs)) | 1, mode="nearest"))
+        least = max(floor, option(settings, "sigma", 9.0) * noise)
+        low = criterion_at(lowest_score(settings), least)
+        found = _sharp_peaks(smooth, fs, low)
+        threshold = max(least, option(settings, "relative", 0.35) * typical(found.prominence))
+        keep = found.prominence >= criterion_at(lowest_score(settings), threshold)
+        peak = _refined(volts, smooth, found.index[keep], found.prominence[keep], fs)
+        criterion = found.prominence[keep] / threshold
+        peak, first = np.unique(peak, return_index=True)
+        result: Events = ap_rows(signal, cleaned, smooth / factor, peak, criterion[first], 1.0)
+        return result
+
+
+def without_artefacts(volts: Trace, sampling_rate: float) -> Trace:
+    """Return the trace without excursions shorter than 0.25 ms, lightly smoothed."""
+    size = 2 * int(np.ceil(_ARTEFACT_S * sampling_rate)) + 1
+    kept = ndi.median_filter(volts, size=size, mode="nearest") if size >= 3 else volts
+    sigma = 0.12e-3 * sampling_rate
+    smooth = ndi.gaussian_filter1d(kept, sigma, mode="nearest") if sigma > 0.4 else kept
+    return np.asarray(smooth, np.float32)
+
+
+def typical(prominence: Floats) -> float:
+    """Return the median of the prominences above half of the 98 % quantile: the usual AP, if there is one."""
+    if not len(prominence):
+        return 0.0
+    high = prominence[prominence >= 0.5 * np.quantile(prominence, 0.98)]
+    return float(np.median(high))
+
+
+def _sharp_peaks(smooth: Trace, fs: float, least: float) -> _Peaks:
+    reach = max(3, round(_REACH_S * fs)) | 1
+    peaks, about = sps.find_peaks(
+        smooth, prominence=least, wlen=reach, distance=max(1, round(0.8e-3 * fs)), width=0, rel_height=0.5
+    )
+    narrow = about["widths"] <= max(_WIDEST_S * fs, 2.0)
+    return _Peaks(peaks[narrow], np.asarray(about["prominences"][narrow], np.float64))
+
+
+def _refined(volts: Trace, smooth: Trace, peak: Indices, prominence: Floats, fs: float) -> Indices:
+    """Move each peak to the highest sample within 0.3 ms of the trace itself, unless an artefact sits there."""
+    reach = max(1, round(0.3e-3 * fs))
+    top = highest(volts, np.maximum(peak - reach, 0), 2 * reach + 1, 1.0)
+    calm = volts[top] - smooth[peak] < 0.5 * prominence
+    return np.where(calm, top, peak)

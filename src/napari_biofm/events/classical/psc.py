@@ -1,0 +1,159 @@
+"""What detectors of synaptic events share: from a criterion trace to rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal as sps
+
+from napari_biofm.events.classical.common import (
+    Cleaned,
+    Floats,
+    Indices,
+    Trace,
+    baseline,
+    clean,
+    criterion_at,
+    lowest_score,
+    option,
+    scores,
+    table,
+)
+from napari_biofm.events.classical.kinetics import highest, measure, windows
+from napari_biofm.events.classical.shape import Shape, choose_shapes, low_passed
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+
+_MIN_GAP_S = 1.5e-3  # events closer than this are one
+
+
+@dataclass(frozen=True)
+class Found:
+    """Onsets of one direction with their criterion."""
+
+    onset: Indices
+    criterion: Floats
+    shape: Shape
+
+
+class PscDetector:
+    """Synaptic events through a criterion that peaks at their onsets.
+
+    Options, all numbers: `sign` (+1 up, -1 down), `rise_s` and `decay_s` of the event (else learned from
+    the trace), `threshold` (else the customary one), `baseline_s` window of the running baseline.
+    """
+
+    name = "psc"
+    kinds: Sequence[Kind] = ("auto", "psc")
+    customary = 4.0
+
+    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        """Return synaptic events; `time_s` is the peak of each.
+
+        Yields Progress with words about the trace; where nothing can be found it says why.
+        """
+        cleaned, words = clean(signal, 32)
+        yield Progress(0, 1, words)
+        if cleaned is None:
+            return no_events()
+        fs = signal.sampling_rate
+        window = max(10, round(option(settings, "baseline_s", 0.5) * fs))
+        flat = cleaned.values - baseline(cleaned.values, window)
+        threshold = option(settings, "threshold", self.customary)
+        floor = criterion_at(lowest_score(settings), threshold)
+        found = []
+        for shape in choose_shapes(flat, fs, settings):
+            criterion, delay = yield from self.criterion(flat, fs, shape)
+            found.append(_peaks(criterion, floor, delay, shape, fs))
+        return _rows(signal, settings, cleaned, flat, _without_echoes(found, fs), threshold)
+
+    def criterion(self, flat: Trace, sampling_rate: float, shape: Shape) -> Task[tuple[Trace, int]]:
+        """Return the criterion (n_samples,) and how many samples an onset lies behind its peak."""
+        raise NotImplementedError
+
+
+def _peaks(criterion: Trace, floor: float, delay: int, shape: Shape, fs: float) -> Found:
+    """Return the peaks of a criterion that stand out by `floor`, also from the plateau of a step."""
+    reach = 2 * max(2, round((shape.time_to_peak() + 2 * shape.decay) * fs)) + 1
+    peaks, about = sps.find_peaks(
+        criterion, height=floor, prominence=floor, distance=max(1, round(_MIN_GAP_S * fs)), wlen=reach
+    )
+    height = np.minimum(about["peak_heights"], about["prominences"])
+    return Found(peaks + delay, np.asarray(height, np.float64), shape)
+
+
+def _without_echoes(found: list[Found], fs: float) -> list[Found]:
+    """Drop events of the rarer direction beside a stronger one of the other: undershoots of the filter."""
+    if len(found) < 2 or not len(found[0].onset):
+        return found
+    main, rare = found
+    reach = round((main.shape.time_to_peak() + 2 * main.shape.decay + _MIN_GAP_S) * fs)
+    keep = np.ones(len(rare.onset), bool)
+    for i, (at, height) in enumerate(zip(rare.onset, rare.criterion, strict=True)):
+        near = slice(*np.searchsorted(main.onset, [at - reach, at + reach]))
+        keep[i] = not (main.criterion[near] > height).any()
+    return [main, Found(rare.onset[keep], rare.criterion[keep], rare.shape)]
+
+
+def _rows(
+    signal: Signal,
+    settings: DetectionSettings,
+    cleaned: Cleaned,
+    flat: Trace,
+    found: list[Found],
+    threshold: float,
+) -> Events:
+    """Measure the events of all directions and make one table of them."""
+    fs = signal.sampling_rate
+    onset = np.concatenate([one.onset for one in found])
+    order = np.argsort(onset, kind="stable")
+    onset = np.clip(onset[order], 0, len(flat) - 1)
+    criterion = np.concatenate([one.criterion for one in found])[order]
+    sign = np.concatenate([np.full(len(one.onset), one.shape.sign) for one in found])[order]
+    shape = found[0].shape
+    smooth = low_passed(flat, fs, min(0.5e-3, 0.5 * shape.time_to_peak()))
+    to_peak = shape.time_to_peak()
+    start = np.maximum(onset - round(0.2 * to_peak * fs), 0)
+    peak = highest(smooth, start, round((2.2 * to_peak + 0.5e-3) * fs) + 2, sign)
+    keep = cleaned.usable(peak, max(2, round(2e-3 * fs)))
+    onset, peak, criterion, sign = (a[keep] for a in (onset, peak, criterion, sign))
+    onset = np.minimum(onset, peak)
+    before = max(3, round(max(1e-3, 0.5 * to_peak) * fs))
+    after = max(8, round(min(6 * shape.decay, 0.2) * fs))
+    shapes = measure(smooth, onset, peak, sign, fs, before=before, after=after)
+    words = np.where(sign > 0, *class_words(signal.unit)).astype("U12")
+    words[_artefacts(flat, onset, sign, np.abs(shapes.amplitude), shape, fs)] = "artefact"
+    return table(
+        signal, peak / fs, words, scores(criterion, threshold), shapes.amplitude, shapes.rise_s, shapes.decay_s
+    )
+
+
+def _artefacts(
+    flat: Trace, onset: Indices, sign: Floats, size: Floats, shape: Shape, fs: float
+) -> NDArray[np.bool_]:
+    """Return which events are ten times the usual size and not of the shape: test pulses, switching.
+
+    The shape is judged by the correlation of the trace with the event that was looked for (< 0.8).
+    """
+    huge = size > 10 * np.median(size) if len(size) else np.zeros(0, bool)
+    wave = shape.wave(fs, shape.time_to_peak() + 2 * shape.decay)
+    for i in np.flatnonzero(huge):
+        cut = windows(flat, onset[i : i + 1], len(wave))[0] * sign[i]
+        huge[i] = cut.std() == 0 or np.corrcoef(cut, wave)[0, 1] < 0.8
+    return np.asarray(huge, bool)
+
+
+def class_words(unit: str) -> tuple[str, str]:
+    """Return the classes of upward and downward events in this unit.
+
+    Currents by the convention that outward is inhibitory and inward excitatory, which holds below the
+    reversal potential of chloride's neighbours (near rest) and for outward IPSCs near 0 mV; potentials
+    the other way round; "PSC" where the unit is not known.
+    """
+    if unit.endswith("A"):
+        return "IPSC", "EPSC"
+    if unit.endswith("V"):
+        return "EPSP", "IPSP"
+    return "PSC", "PSC"
