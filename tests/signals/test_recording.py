@@ -125,7 +125,7 @@ def test_objects_in_an_npz_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_lists_the_known_ones(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
+    path = tmp_path / "notes.docx"
     path.write_text("hello")
     with pytest.raises(RecordingError, match=r"\.abf"):
         read_recording(path)

@@ -43,8 +43,15 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("Axon ABF", (".abf",), "abf", "read_abf", (b"ABF ", b"ABF2")),
+    Format("HEKA PatchMaster", (), "heka", "read_heka", (b"DAT2",)),
     Format("NumPy", (".npz", ".npy"), "arrays", "read_numpy", (b"\x93NUMPY",), explicit=True),
+    Format("NWB", (".nwb",), "nwb", "read_nwb"),
+    Format("HDF5", (".h5", ".hdf5"), "hdf5", "read_hdf5", (b"\x89HDF\r\n",), explicit=True),
+    Format("WFDB", (".hea",), "wfdb", "read_wfdb"),
+    Format("text", (".csv", ".tsv", ".txt"), "text", "read_text", explicit=True),
 )
+SUITE2P = Format("suite2p", (), "suite2p", "read_suite2p", explicit=True)
+NEO = Format("neo", (), "neo", "read_neo")
 
 
 def supported_suffixes() -> tuple[str, ...]:
@@ -52,19 +59,24 @@ def supported_suffixes() -> tuple[str, ...]:
     return tuple(sorted({suffix for one in FORMATS for suffix in one.suffixes}))
 
 
-def find_format(path: Path) -> Format | None:
-    """Return the format of a file, by its first bytes where they tell, else by its ending."""
-    name = path.name.lower()
+def find_format(path: Path) -> Format:
+    """Return the format of a file, by its ending and first bytes; what is left is for neo to know."""
+    if path.is_dir() or path.name in ("F.npy", "Fall.mat"):
+        from napari_biofm.signals.readers.suite2p import is_suite2p
+
+        if is_suite2p(path):
+            return SUITE2P
+    name, head = path.name.lower(), b""
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(16)
-        for one in FORMATS:
-            if any(head.startswith(magic) for magic in one.magic):
-                return one
-    for one in FORMATS:
-        if name.endswith(one.suffixes):
-            return one
-    return None
+    by_name = next((one for one in FORMATS if name.endswith(one.suffixes or ("\0",))), None)
+    by_head = next((one for one in FORMATS if any(head.startswith(m) for m in one.magic)), None)
+    if by_name is not None and not by_name.magic:
+        return by_name
+    if by_head is None and path.suffix.lower() in (".dat", ".mat") and path.with_suffix(".hea").is_file():
+        return next(one for one in FORMATS if one.name == "WFDB")
+    return by_head or by_name or NEO
 
 
 def read_recording(
@@ -74,11 +86,12 @@ def read_recording(
 
     Parameters
     ----------
-    path : file or folder.
+    path : file, or a suite2p folder.
     sampling_rate : Hz; for formats that may not carry it (plain arrays, CSV, HDF5) and refused for
         those that do.
     unit : unit of the values, likewise; a wrong unit is put right with `Recording.with_channel`.
-    **options : passed to the reader of the format.
+    **options : passed to the reader of the format, e.g. `series` of a HEKA bundle, `dataset` of HDF5,
+        `stream` of a file read by neo.
 
     Raises
     ------
@@ -89,10 +102,6 @@ def read_recording(
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
     form = find_format(path)
-    if form is None:
-        raise RecordingError(
-            f"{path.name} is of no format known here; known endings are {', '.join(supported_suffixes())}"
-        )
     given = {
         key: value for key, value in (("sampling_rate", sampling_rate), ("unit", unit)) if value is not None
     }

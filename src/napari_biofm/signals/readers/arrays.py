@@ -56,7 +56,8 @@ def _from_npz(
             f"{path.name} has no array called signal, only {', '.join(sorted(arrays)) or 'nothing'}; "
             "save it with np.savez(path, signal=..., sampling_rate=..., unit=...)"
         )
-    rate = float(arrays["sampling_rate"]) if "sampling_rate" in arrays else sampling_rate
+    key = next((k for k in ("sampling_rate", "fs") if k in arrays), None)
+    rate = float(arrays[key]) if key is not None else sampling_rate
     name = str(arrays["unit"]) if "unit" in arrays else unit
     if rate is None or name is None:
         raise RecordingError(f"{path.name} does not store its sampling_rate or unit: {_ASK}")

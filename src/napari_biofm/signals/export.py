@@ -1,0 +1,198 @@
+"""What leaves the trace viewer as data and words: samples, events, NWB, and the methods paragraph."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.signals.filters import FilterSettings
+from napari_biofm.signals.readers.optional import need
+from napari_biofm.signals.recording import Recording
+from napari_biofm.signals.units import si_unit
+from napari_biofm.types import Events, RecordingError
+
+_NOT_EVENTS = ("artefact", "rejected")
+_MAX_ROWS = 20_000_000
+
+
+def event_columns(events: Events, review: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the table of events by column, `review` (accept, unclear, reject or "") beside it.
+
+    Column names carry their units where they have one; `amplitude` is in the column `unit`.
+    """
+    columns = {name: events[name] for name in events.dtype.names or ()}
+    if review is not None:
+        columns["review"] = np.asarray(list(review), dtype="U8")
+    return columns
+
+
+def write_events(
+    path: Path, events: Events, review: Sequence[str] | None = None, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write events as CSV or Parquet, by the ending of `path`, atomically; an empty table keeps its header.
+
+    Raises
+    ------
+    RecordingError
+        If the ending is neither .csv nor .parquet.
+    """
+    columns = event_columns(events, review)
+    partial = path.with_name(f"{path.name}.partial")
+    if path.suffix.lower() == ".csv":
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*(_as_text(column) for column in columns.values()), strict=True))
+    elif path.suffix.lower() == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        table = pyarrow.table({name: pyarrow.array(column.tolist()) for name, column in columns.items()})
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
+        pyarrow.parquet.write_table(table, partial)
+    else:
+        raise RecordingError(
+            f"events cannot be written as {path.suffix or path.name}: choose .csv or .parquet"
+        )
+    partial.replace(path)
+
+
+def write_samples(
+    path: Path, recording: Recording, sweep: int, channels: Sequence[int], start_s: float, stop_s: float
+) -> int:
+    """Write the samples of a span as CSV and return the number of rows.
+
+    Parameters
+    ----------
+    channels : all of one sampling rate.
+    start_s, stop_s : seconds from the start of the sweep.
+
+    Raises
+    ------
+    RecordingError
+        If sampling rates differ or the span is empty or longer than 20 million rows.
+    """
+    rates = {recording.channels[c].sampling_rate for c in channels}
+    if len(rates) != 1:
+        raise RecordingError(
+            f"channels sampled at {sorted(rates)} Hz do not fit into one table: export them singly"
+        )
+    rate = rates.pop()
+    n = min(recording.n_samples(sweep, c) for c in channels)
+    first, last = max(0, int(np.ceil(start_s * rate))), min(n, int(np.floor(stop_s * rate)) + 1)
+    if not 0 < last - first <= _MAX_ROWS:
+        raise RecordingError(f"{last - first} rows to write: choose a span of 1 to {_MAX_ROWS} samples")
+    table = np.column_stack([np.arange(first, last) / rate]
+                            + [recording.values(sweep, c, first, last) for c in channels])  # fmt: skip
+    names = ["time_s"] + [f"{recording.channels[c].name} ({recording.channels[c].unit})" for c in channels]
+    partial = path.with_name(f"{path.name}.partial")
+    header = ",".join('"' + name.replace('"', "'") + '"' for name in names)
+    np.savetxt(partial, table, "%.9g", ",", header=header, comments="", encoding="utf-8")
+    partial.replace(path)
+    return last - first
+
+
+def methods(
+    recording: Recording,
+    filters: FilterSettings,
+    events: Events,
+    provenance: Mapping[str, Any],
+    review: Sequence[str] = (),
+) -> str:
+    """Return a paragraph for a methods section that states every setting that was used."""
+    about = [f"{c.name} ({c.unit}, {c.sampling_rate:g} Hz)" for c in recording.channels[:4]]
+    more = f" and {recording.n_channels - 4} further channels" if recording.n_channels > 4 else ""
+    said = [
+        f"{recording.name} ({recording.format}"
+        + (f", protocol {recording.protocol}" if recording.protocol else "")
+        + f") holds {recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)} of {', '.join(about)}{more}."
+    ]
+    done = recording.metadata.get("processing")
+    if done:
+        said.append(f"Events were sought in a processed copy. {FilterSettings(**done).sentences()}")
+    said.append(
+        f"For display only: {filters.sentences()}" if filters else "No filter was applied for display."
+    )
+    if len(events) or provenance:
+        kept = events[~np.isin(events["class"], _NOT_EVENTS)]
+        counts = ", ".join(f"{int((kept['class'] == c).sum())} {c}" for c in np.unique(kept["class"]))
+        said.append(
+            f"{len(kept)} events were kept ({counts or 'none'}), {len(events) - len(kept)} were rejected."
+        )
+        settings = {k: v for k, v in provenance.items() if k not in ("review",)}
+        if settings:
+            said.append("Detection: " + "; ".join(f"{k} = {_short(v)}" for k, v in settings.items()) + ".")
+    looked = [r for r in review if r]
+    if looked:
+        parts = [f"{looked.count(word)} {word}" for word in ("accept", "unclear", "reject") if word in looked]
+        said.append(f"{len(looked)} events were reviewed by hand ({', '.join(parts)}).")
+    if recording.sha256:
+        said.append(f"Source file SHA-256: {recording.sha256}.")
+    return " ".join(said)
+
+
+def write_nwb(path: Path, recording: Recording, events: Events | None = None) -> None:
+    """Write a recording and its events as NWB, in SI units.
+
+    Sweeps become one series each; events a table in the processing module "events".
+
+    Raises
+    ------
+    RecordingError
+        If pynwb is missing.
+    """
+    pynwb = need("pynwb", path)
+    start = recording.t0 or datetime(1970, 1, 1)
+    nwb = pynwb.NWBFile(
+        session_description=recording.comment or recording.protocol or recording.name,
+        identifier=recording.sha256 or recording.name,
+        session_start_time=start.replace(tzinfo=start.tzinfo or UTC),
+    )
+    for sweep in range(recording.n_sweeps):
+        for index, channel in enumerate(recording.channels):
+            nwb.add_acquisition(
+                pynwb.TimeSeries(
+                    name=f"sweep{sweep:04d}_{index:02d}_{_safe(channel.name)}",
+                    data=recording.values(sweep, index, si=True),
+                    unit=si_unit(channel.unit)[0],
+                    rate=channel.sampling_rate,
+                    starting_time=float(recording.sweep_starts[sweep]),
+                )
+            )
+    if events is not None and len(events):
+        module = nwb.create_processing_module(name="events", description="events found by napari-biofm")
+        columns = []
+        for name in events.dtype.names or ():
+            column = events[name]
+            data = column.astype(str).tolist() if column.dtype.kind == "U" else column.tolist()
+            columns.append(pynwb.core.VectorData(name=name, description=name, data=data))
+        table = pynwb.core.DynamicTable(name="events", description="one row per event", columns=columns)
+        module.add(table)
+    partial = path.with_name(f"{path.name}.partial.nwb")
+    with pynwb.NWBHDF5IO(str(partial), "w") as io:
+        io.write(nwb)
+    partial.replace(path)
+
+
+def _as_text(column: Any) -> list[str]:
+    if column.dtype.kind == "f":
+        return [f"{value:.9g}" for value in column.tolist()]
+    return [str(value) for value in column.tolist()]
+
+
+def _short(value: Any) -> str:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_short(v)}" for k, v in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)

@@ -1,0 +1,141 @@
+"""HDF5: CaImAn's results, and plain datasets for which the user says rate and unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.signals.readers.optional import H5Trace, need
+from napari_biofm.signals.recording import Channel, Recording, checked_rate
+from napari_biofm.signals.samples import ArraySamples
+from napari_biofm.types import RecordingError
+
+
+def read_hdf5(
+    path: Path, *, sampling_rate: float | None = None, unit: str | None = None, dataset: str | None = None
+) -> Recording:
+    """Open an HDF5 file: CaImAn's results, NWB under another ending, or a dataset of sweeps.
+
+    Parameters
+    ----------
+    sampling_rate, unit : of the dataset, unless its attributes `sampling_rate` and `unit` say so.
+    dataset : which to read where there are several; (n_samples,) or (n_sweeps, n_samples).
+
+    Raises
+    ------
+    RecordingError
+        If h5py is missing, the file is damaged, or dataset, rate or unit are neither clear nor given.
+    """
+    h5py = need("h5py", path)
+    try:
+        with h5py.File(path, "r") as file:
+            if "estimates" in file and dataset is None:
+                return _caiman(path, file, sampling_rate)
+            if "nwb_version" in file.attrs:
+                from napari_biofm.signals.readers.nwb import read_nwb
+
+                return read_nwb(path)
+            return _plain(path, file, h5py, dataset, sampling_rate, unit)
+    except (OSError, KeyError, ValueError) as error:
+        raise RecordingError(f"{path.name} is no readable HDF5 file: {error}") from error
+
+
+def _plain(
+    path: Path, file: Any, h5py: Any, dataset: str | None, sampling_rate: float | None, unit: str | None
+) -> Recording:
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(name) if _is_signal(item, h5py) else None)
+    if dataset is None and len(found) == 1:
+        dataset = found[0]
+    if dataset not in found:
+        asked = "which dataset is meant" if dataset is None else f"no dataset of samples called {dataset}"
+        raise RecordingError(
+            f"{path.name}: {asked}; give dataset=... one of {', '.join(found[:20]) or 'none'}"
+        )
+    data = file[dataset]
+    rate = data.attrs.get("sampling_rate", sampling_rate)
+    name = data.attrs.get("unit", unit)
+    if rate is None or name is None:
+        raise RecordingError(
+            f"{dataset} of {path.name} does not state its sampling_rate and unit: give both; "
+            "neither is ever guessed"
+        )
+    name = name.decode() if isinstance(name, bytes) else str(name)
+    n = data.shape[-1]
+    rows = [None] if data.ndim == 1 else range(data.shape[0])
+    arrays: list[list[Any]] = [[H5Trace(str(path), dataset, (n,), row)] for row in rows]
+    return Recording.from_arrays(arrays, float(rate), name, path=path, format="HDF5")
+
+
+def _is_signal(item: Any, h5py: Any) -> bool:
+    return (
+        isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and 1 <= item.ndim <= 2 and item.size > 1
+    )
+
+
+def _caiman(path: Path, file: Any, sampling_rate: float | None) -> Recording:
+    """Return CaImAn's dF/F (or its denoised traces), with deconvolved activity and masks."""
+    estimates = file["estimates"]
+    key = next((k for k in ("F_dff", "C") if k in estimates and getattr(estimates[k], "ndim", 0) == 2), None)
+    if key is None:
+        raise RecordingError(
+            f"{path.name} holds neither estimates/F_dff nor estimates/C: run CaImAn's CNMF first"
+        )
+    stored = file["params/data/fr"][()] if "params/data/fr" in file else None
+    if stored is None and sampling_rate is None:
+        raise RecordingError(f"{path.name} does not state its frame rate: give sampling_rate (Hz)")
+    rate = checked_rate(stored if stored is not None else sampling_rate)
+    n_cells, n_frames = estimates[key].shape
+    accepted = set(_indices(estimates, "idx_components"))
+    unit = "dF/F" if key == "F_dff" else "a.u."
+    channels = tuple(Channel(f"cell {i + 1}", unit, rate, i + 1) for i in range(n_cells))
+    arrays = [[H5Trace(str(path), f"estimates/{key}", (n_frames,), i) for i in range(n_cells)]]
+    return Recording(
+        channels,
+        ArraySamples(arrays),
+        np.zeros(1),
+        path=path,
+        format="CaImAn",
+        metadata={
+            "source": f"estimates/{key}",
+            "accepted": sorted(i + 1 for i in accepted),
+            "has_spikes": "S" in estimates,
+        },
+        rois=_caiman_rois(estimates, n_cells),
+    )
+
+
+def _indices(estimates: Any, key: str) -> list[int]:
+    item = estimates.get(key)
+    if item is None or getattr(item, "dtype", None) is None or item.dtype.kind not in "iu":
+        return []
+    return [int(i) for i in item[()]]
+
+
+def _caiman_rois(estimates: Any, n_cells: int) -> NDArray[np.int32] | None:
+    """Return masks from the sparse footprints `A` (pixels x cells, column-major pixels)."""
+    if "A" not in estimates or "dims" not in estimates or "indptr" not in estimates["A"]:
+        return None
+    height, width = (int(v) for v in estimates["dims"][()][:2])
+    data, rows, ends = (estimates["A"][k][()] for k in ("data", "indices", "indptr"))
+    best = np.zeros(height * width, np.float32)
+    labels = np.zeros(height * width, np.int32)
+    for cell in range(min(n_cells, len(ends) - 1)):
+        pixels, weights = rows[ends[cell] : ends[cell + 1]], data[ends[cell] : ends[cell + 1]]
+        inside = pixels[(weights > 0.2 * weights.max(initial=0)) & (weights > best[pixels])]
+        labels[inside] = cell + 1
+        best[pixels] = np.maximum(best[pixels], weights)
+    return labels.reshape((height, width), order="F")
+
+
+def roi_labels(
+    masks: list[tuple[int, NDArray[Any], NDArray[Any]]], shape: tuple[int, int]
+) -> NDArray[np.int32]:
+    """Paint (label, pixel rows, pixel columns) into one (Y, X) label image, later ones on top."""
+    labels = np.zeros(shape, np.int32)
+    for label, y, x in masks:
+        labels[y, x] = label
+    return labels

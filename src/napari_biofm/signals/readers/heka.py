@@ -1,0 +1,199 @@
+"""HEKA PatchMaster bundles (.dat): a small reader of our own, samples memory-mapped.
+
+A bundle holds several files behind each other; `.pul` is a tree of root, group, series, sweep and trace
+records, `.dat` the samples. One series is one recording.
+
+Source: record layouts as published by HEKA Elektronik, "PatchMaster file format", v2x90.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.signals.recording import Channel, Recording
+from napari_biofm.signals.samples import ArraySamples
+from napari_biofm.signals.units import clean_unit
+from napari_biofm.types import RecordingError
+
+_TRACE_BYTES = 152  # of a trace record that are read
+_FORMATS = ("i2", "i4", "f4", "f8")
+_DISPLAY = {"V": ("mV", 1e3), "A": ("pA", 1e12)}
+_EPOCH = datetime(1601, 1, 1)
+_MAX_NODES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Node:
+    """One record of the tree and what hangs below it."""
+
+    record: bytes
+    children: tuple[Node, ...]
+
+
+def read_heka(path: Path, *, series: int = 0) -> Recording:
+    """Open one series of a PatchMaster bundle.
+
+    Parameters
+    ----------
+    series : which, counted from 0 through all groups; `metadata["series"]` names them all.
+
+    Raises
+    ------
+    RecordingError
+        If the bundle is damaged, or holds no such series.
+    """
+    try:
+        order, items = _bundle(path)
+        root = _tree(path, order, *items[".pul"])
+    except (struct.error, IndexError, KeyError, ValueError) as error:
+        raise RecordingError(f"{path.name} is no readable HEKA bundle: {error}") from error
+    found = [(group, one) for group in root.children for one in group.children]
+    if not 0 <= series < len(found):
+        raise RecordingError(
+            f"series {series} of {len(found)} asked for in {path.name}; "
+            f"they are numbered 0 to {len(found) - 1}"
+        )
+    group, chosen = found[series]
+    try:
+        return _series(path, order, root, group, chosen, [_label(one.record) for _, one in found], series)
+    except struct.error as error:
+        raise RecordingError(f"series {series} of {path.name} is damaged: {error}") from error
+
+
+def _bundle(path: Path) -> tuple[str, dict[str, tuple[int, int]]]:
+    """Return the byte order, and start and length of each file in the bundle."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(256)
+    if head[:4] != b"DAT2":
+        raise RecordingError(f"{path.name} starts with {head[:4]!r}: only bundles (DAT2) are read")
+    order = "<" if head[52] else ">"
+    items = {}
+    for i in range(12):
+        start, length = struct.unpack_from(f"{order}ii", head, 64 + 16 * i)
+        ending = head[72 + 16 * i : 80 + 16 * i].rstrip(b"\0").decode("ascii", "replace")
+        if ending and length > 0:
+            if start < 0 or start + length > size:
+                raise RecordingError(
+                    f"{path.name} is cut off: {ending} ends at byte {start + length} of {size}"
+                )
+            items[ending] = (start, length)
+    if ".pul" not in items:
+        raise RecordingError(f"{path.name} holds no tree of sweeps (.pul)")
+    return order, items
+
+
+def _tree(path: Path, order: str, start: int, length: int) -> Node:
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read(length)
+    if data[:4] not in (b"Tree", b"eerT"):
+        raise ValueError(f"the tree of sweeps starts with {data[:4]!r}")
+    (n_levels,) = struct.unpack_from(f"{order}i", data, 4)
+    if not 1 <= n_levels <= 8:
+        raise ValueError(f"a tree of {n_levels} levels")
+    sizes = struct.unpack_from(f"{order}{n_levels}i", data, 8)
+    if any(not 0 < size <= length for size in sizes):
+        raise ValueError(f"records of {sizes} bytes")
+    count = iter(range(_MAX_NODES))
+
+    def node(position: int, level: int) -> tuple[Node, int]:
+        next(count)
+        record = data[position : position + sizes[level]]
+        position += sizes[level]
+        (n_children,) = struct.unpack_from(f"{order}i", data, position)
+        position += 4
+        if n_children < 0 or (n_children and level + 1 >= n_levels) or n_children * 4 > length:
+            raise ValueError(f"{n_children} records below level {level}")
+        children = []
+        for _ in range(n_children):
+            child, position = node(position, level + 1)
+            children.append(child)
+        return Node(record, tuple(children)), position
+
+    return node(8 + 4 * n_levels, 0)[0]
+
+
+def _series(
+    path: Path, order: str, root: Node, group: Node, series: Node, names: list[str], number: int
+) -> Recording:
+    sweeps = [sweep for sweep in series.children if sweep.children]
+    if not sweeps:
+        raise RecordingError(f"series {number} of {path.name} holds no sweeps")
+    first = [_trace(path, order, trace.record) for trace in sweeps[0].children]
+    arrays: list[list[Any]] = []
+    for sweep in sweeps:
+        traces = [_trace(path, order, trace.record) for trace in sweep.children]
+        if len(traces) != len(first):
+            raise RecordingError(f"series {number} of {path.name}: sweeps differ in their number of traces")
+        arrays.append([trace.data for trace in traces])
+    times = np.array([struct.unpack_from(f"{order}d", s.record, 48)[0] for s in sweeps])
+    return Recording(
+        tuple(trace.channel for trace in first),
+        ArraySamples(arrays, [trace.scale for trace in first]),
+        times - times[0],
+        t0=_date(times[0]),
+        path=path,
+        format="HEKA",
+        protocol=_label(series.record),
+        comment=_text(root.record[120:520]),
+        metadata={
+            "version": _text(root.record[8:40]),
+            "group": _label(group.record),
+            "series": names,
+            "series_read": number,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Trace:
+    channel: Channel
+    data: Any
+    scale: tuple[float, float]
+
+
+def _trace(path: Path, order: str, record: bytes) -> _Trace:
+    if len(record) < _TRACE_BYTES:
+        raise RecordingError(f"a trace record of {len(record)} bytes in {path.name}")
+    start, n = struct.unpack_from(f"{order}ii", record, 40)
+    kind = record[70]
+    scaler, _, zero = struct.unpack_from(f"{order}ddd", record, 72)
+    (interval,) = struct.unpack_from(f"{order}d", record, 104)
+    if kind >= len(_FORMATS) or n < 1 or start < 0 or not (np.isfinite(interval) and interval > 0):
+        raise RecordingError(f"{path.name}: a trace of {n} samples, format {kind}, every {interval} s")
+    dtype = np.dtype(order + _FORMATS[kind])
+    if start + n * dtype.itemsize > path.stat().st_size:
+        raise RecordingError(f"{path.name} is cut off: a trace ends at byte {start + n * dtype.itemsize}")
+    unit = clean_unit(_text(record[96:104]))
+    shown, factor = _DISPLAY.get(unit, (unit, 1.0))
+    rate = 1.0 / interval
+    rate = float(round(rate)) if abs(rate - round(rate)) < 1e-6 * rate else rate
+    data = np.memmap(path, dtype, "r", offset=start, shape=(n,))
+    return _Trace(Channel(_label(record), shown, rate), data, (scaler * factor, -zero * scaler * factor))
+
+
+def _label(record: bytes) -> str:
+    return _text(record[4:36])
+
+
+def _text(data: bytes) -> str:
+    return data.split(b"\0")[0].decode("latin-1").strip()
+
+
+def _date(seconds: float) -> datetime | None:
+    """Return the wall-clock time of a HEKA time stamp, which counts from 1990 in its own way."""
+    seconds -= 1580970496
+    if seconds < 0:
+        seconds += 4294967296
+    seconds += 9561652096
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        return None

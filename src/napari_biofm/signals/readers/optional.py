@@ -1,0 +1,63 @@
+"""Libraries that only some formats need, and HDF5 arrays that are opened when read."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.types import RecordingError
+
+PIP = "pip install 'napari-biofm[formats]'"
+
+
+def need(module: str, path: Path) -> Any:
+    """Return an optional module, or say how to get it.
+
+    Raises
+    ------
+    RecordingError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise RecordingError(f"{path.name} needs {package}, which is not installed: {PIP}") from error
+
+
+@lru_cache(maxsize=16)
+def _open_hdf5(path: str) -> Any:
+    return need("h5py", Path(path)).File(path, "r")
+
+
+@dataclass(frozen=True)
+class H5Trace:
+    """One row or column of an HDF5 dataset, read when sliced; can be sent to another process.
+
+    Attributes
+    ----------
+    path, key : file and dataset.
+    shape : (n_samples,).
+    index : which row or column; None for a one-dimensional dataset.
+    axis : axis along which `index` counts.
+    """
+
+    path: str
+    key: str
+    shape: tuple[int]
+    index: int | None = None
+    axis: int = 0
+
+    def __getitem__(self, span: slice) -> NDArray[Any]:
+        data = _open_hdf5(self.path)[self.key]
+        if self.index is None:
+            values = data[span]
+        else:
+            values = data[self.index, span] if self.axis == 0 else data[span, self.index]
+        return np.asarray(values)

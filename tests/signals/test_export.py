@@ -1,0 +1,82 @@
+"""What is exported is what was seen, and says how it came about."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
+from napari_biofm.signals.filters import FilterSettings, filtered
+from napari_biofm.types import EVENT_DTYPE, Events, RecordingError, no_events
+
+
+def _events() -> Events:
+    rows = [
+        (0, 0, 0.125, "EPSC", 0.9, -20.5, "pA", 0.001, 0.005),
+        (1, 0, 0.25, "rejected", 0.2, 1.0, "pA", 0, 0),
+    ]
+    return np.array(rows, EVENT_DTYPE)
+
+
+def test_events_as_csv_keep_every_column_and_the_review(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    write_events(path, _events(), ["accept", "reject"])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [*EVENT_DTYPE.names, "review"]
+    assert (rows[0]["class"], float(rows[0]["amplitude"]), rows[1]["review"]) == ("EPSC", -20.5, "reject")
+
+
+def test_an_empty_table_keeps_its_header(tmp_path: Path) -> None:
+    write_events(tmp_path / "none.csv", no_events())
+    assert (tmp_path / "none.csv").read_text().startswith("sweep,channel,time_s,class")
+
+
+def test_events_as_parquet_come_back_with_their_types(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_events(tmp_path / "e.parquet", _events(), metadata={"detector": "threshold"})
+    table = parquet.read_table(tmp_path / "e.parquet")
+    assert table["time_s"].to_pylist() == [0.125, 0.25]
+    assert table.schema.metadata[b"detector"] == b"threshold"
+    with pytest.raises(RecordingError, match=r"\.csv or \.parquet"):
+        write_events(tmp_path / "e.xls", _events())
+
+
+def test_samples_of_a_span_are_written_with_units(tmp_path: Path) -> None:
+    recording = Recording.from_arrays(
+        [[np.arange(100.0), np.arange(100.0) * 2]], 10, ["pA", "mV"], names=["I", "V"]
+    )
+    assert write_samples(tmp_path / "s.csv", recording, 0, [0, 1], 1.0, 2.0) == 11
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert lines[0] == '"time_s","I (pA)","V (mV)"' and lines[1] == "1,10,20"
+    with pytest.raises(RecordingError, match="rows"):
+        write_samples(tmp_path / "s.csv", recording, 0, [0], 50, 60)
+
+
+def test_the_methods_paragraph_states_filters_counts_and_settings() -> None:
+    recording = Recording.from_arrays(np.zeros((2, 100)), 1000, "pA", protocol="IV steps")
+    text = methods(
+        filtered(recording, FilterSettings(highpass=2)),
+        FilterSettings(lowpass=100),
+        _events(),
+        {"detector": "threshold", "preset": "balanced", "threshold": 4.0},
+        ["accept", ""],
+    )
+    for part in (
+        "IV steps", "2 sweeps", "1000 Hz", "high-pass filtered at 2 Hz", "low-pass filtered at 100 Hz",
+        "1 EPSC", "1 were rejected", "threshold = 4", "preset = balanced", "reviewed by hand (1 accept)",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_nwb_written_is_nwb_read(tmp_path: Path) -> None:
+    pytest.importorskip("pynwb")
+    values = np.random.default_rng(0).normal(0, 20, (2, 50)).astype(np.float32)
+    write_nwb(tmp_path / "out.nwb", Recording.from_arrays(values, 1000, "pA"), _events())
+    back = read_recording(tmp_path / "out.nwb")
+    np.testing.assert_allclose(back.values(0, 0), values[0], rtol=1e-5)
+    assert back.channels[0].unit == "pA"
