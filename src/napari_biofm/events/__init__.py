@@ -12,6 +12,16 @@ from napari_biofm.types import Detector, RecordingError
 DETECTORS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "threshold": ("napari_biofm.events.classical.threshold", "ThresholdDetector"),
+        "template": ("napari_biofm.events.classical.template", "TemplateDetector"),
+        "deconvolution": ("napari_biofm.events.classical.deconvolution", "DeconvolutionDetector"),
+        "dvdt": ("napari_biofm.events.classical.dvdt", "SlopeDetector"),
+        "prominence": ("napari_biofm.events.classical.prominence", "ProminenceDetector"),
+        "extracellular": ("napari_biofm.events.classical.extracellular", "SpikeDetector"),
+        "half-amplitude": ("napari_biofm.events.classical.half_amplitude", "HalfAmplitudeDetector"),
+        "oasis": ("napari_biofm.events.classical.oasis", "OasisDetector"),
+        "pan-tompkins": ("napari_biofm.events.classical.ecg", "PanTompkinsDetector"),
+        "xqrs": ("napari_biofm.events.classical.ecg", "XqrsDetector"),
+        "neurokit": ("napari_biofm.events.classical.ecg", "NeuroKitDetector"),
     }
 )
 DEFAULT_DETECTOR = "threshold"
