@@ -18,7 +18,9 @@ from napari_biofm.cli.common import (
     whole_file,
     write_json,
 )
+from napari_biofm.cells.vectors import cell_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.checks import read_image
 from napari_biofm.images.stacks import read_stack, segment_stack
 from napari_biofm.types import ImageError, Labels, SegmentationParameters
 
@@ -35,6 +37,14 @@ def add_verbs(verbs: Any) -> None:
     segment.add_argument("--min-size", type=int, default=15, metavar="PX")
     segment.add_argument("--device", choices=DEVICES, default="auto")
     segment.set_defaults(run=run_segment)
+
+    embed = verbs.add_parser("embed", help="one vector per cell")
+    embed.add_argument("image", type=Path, metavar="IMG")
+    embed.add_argument("--masks", type=Path, required=True, metavar="MASK")
+    embed.add_argument("--out", type=Path, required=True, metavar="H5AD")
+    embed.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
+    embed.add_argument("--device", choices=DEVICES, default="auto")
+    embed.set_defaults(run=run_embed)
 
 
 def _positive(text: str) -> float:
@@ -131,3 +141,29 @@ def write_mask(path: Path, masks: Labels) -> None:
             compression="zlib",
             photometric="minisblack",
         )
+
+
+def run_embed(args: argparse.Namespace) -> None:
+    """Write an AnnData table with one row per label and the model's vectors in X."""
+    inputs_exist([args.image, args.masks])
+    if args.out.suffix != ".h5ad":
+        raise ImageError(f"{args.out} should end in .h5ad, the file format of AnnData.")
+    image, is_stack = read_stack(args.image)
+    masks = read_masks(args.masks, image.shape[:3] if is_stack else image.shape[:2])
+    if is_stack:
+        raise ImageError(f"{args.image.name} is a stack; embed one plane at a time.")
+    table = drain(
+        cell_table(image, masks, args.model, args.device, layer=stem_of(args.image)), args.image.name
+    )
+    with whole_file(args.out) as temporary:
+        table.write_h5ad(temporary)
+
+
+def read_masks(path: Path, shape: tuple[int, ...]) -> Labels:
+    """Read a label image and check that it belongs to an image of this shape."""
+    masks = np.squeeze(read_image(path))
+    if masks.dtype.kind not in "bui":
+        raise ImageError(f"{path.name} holds values of type {masks.dtype}; masks are integer labels.")
+    if masks.shape != shape:
+        raise ImageError(f"{path.name} has shape {masks.shape}, its image {shape}; they must be equal.")
+    return masks.astype(np.int32)

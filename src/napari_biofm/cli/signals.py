@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
-from napari_biofm.cli.common import drain, inputs_exist, print_json, write_text
+from napari_biofm.cli.common import drain, inputs_exist, note, print_json, write_text
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.types import DetectionSettings, Kind, Preset, RecordingError
@@ -30,6 +30,17 @@ def add_verbs(verbs: Any) -> None:
     events.add_argument("--all-scores", action="store_true", help="every candidate, whatever its score")
     add_reading(events)
     events.set_defaults(run=run_events)
+
+    traces = verbs.add_parser("traces", help="dF/F of every cell of a movie")
+    traces.add_argument("movie", type=Path, metavar="MOVIE")
+    traces.add_argument("--masks", type=Path, required=True, metavar="MASK")
+    traces.add_argument("--out", type=Path, required=True, metavar="NPZ")
+    traces.add_argument(
+        "--frame-rate", type=float, default=None, metavar="HZ", help="where the file does not say"
+    )
+    traces.add_argument("--neuropil-factor", type=float, default=0.7)
+    traces.add_argument("--correct-bleaching", action="store_true")
+    traces.set_defaults(run=run_traces)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -76,3 +87,23 @@ def run_events(args: argparse.Namespace) -> None:
     settings = DetectionSettings(args.kind, args.preset, args.all_scores)
     table = drain(detect_events(recording, args.detector, settings, channels), args.file.name)
     write_text(args.out, to_csv(table))
+
+
+def run_traces(args: argparse.Namespace) -> None:
+    """Write the traces of every cell of a movie."""
+    from napari_biofm.cli.images import read_masks
+    from napari_biofm.images.stacks import open_movie
+    from napari_biofm.signals.calcium import TraceSettings, extract_traces
+
+    inputs_exist([args.movie, args.masks])
+    movie, frame_rate = open_movie(args.movie)
+    frame_rate = args.frame_rate or frame_rate
+    if frame_rate is None:
+        raise RecordingError(f"{args.movie.name} does not say its frame rate; give --frame-rate HZ")
+    masks = read_masks(args.masks, tuple(movie.shape[1:]))
+    settings = TraceSettings(neuropil_factor=args.neuropil_factor, correct_bleaching=args.correct_bleaching)
+    found = drain(extract_traces(movie, masks, frame_rate, settings), args.movie.name)
+    for warning in found.warnings:
+        note(warning)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    found.save(args.out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -37,6 +38,13 @@ class Family:
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
+        "biofm-image": Family(
+            "napari_biofm.images.embedded.model",
+            "EmbeddedModel",
+            "Embedded model (in the package)",
+            "Nuclei and cells in fluorescence, stained tissue and phase contrast; small and quick on any "
+            "computer. See docs/models.md for where it is weak.",
+        ),
         "classical": Family(
             "napari_biofm.images.classical",
             "ClassicalSegmenter",
@@ -46,26 +54,63 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         ),
     }
 )
-DEFAULT_MODEL = "classical"
+DEFAULT_MODEL = "biofm-image"
+
+# adapter of each family of weights that a registered name or a file may hold
+ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "cellpose-sam": ("napari_biofm.images.cellpose_sam", "CellposeSAM"),
+        "sam": ("napari_biofm.images.sam", "SAM"),
+        "embedded": ("napari_biofm.images.embedded.model", "EmbeddedModel"),
+    }
+)
 
 
-def make_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Any:
-    """Return the model of this name, kept warm in the process that calls.
+def make_model(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Any:
+    """Return a model, kept warm in the process that calls.
+
+    Parameters
+    ----------
+    name : name in `FAMILIES`, a registered or imported model (`napari-biofm models list`), or the path
+        of a weights file.
+    device : "auto", "cpu", "cuda" or "mps".
 
     Raises
     ------
     ModelError
-        If there is no such model.
+        If there is no such model, or its weights are absent, damaged or of no known family.
     """
-    if name not in FAMILIES:
-        raise ModelError(f"No model '{name}'; there are: {', '.join(FAMILIES)}.")
-    family = FAMILIES[name]
-    return keep((name, device), lambda: _make(family, device))
+    key = str(name)
+    if key in FAMILIES:
+        family = FAMILIES[key]
+        return keep((key, device), lambda: _make(family, device))
+    return keep((key, device), lambda: _from_weights(key, device))
 
 
 def _make(family: Family, device: str) -> Any:
     maker = getattr(importlib.import_module(family.module), family.attribute)
-    return maker(device=device) if family.needs_weights else maker()
+    if not family.needs_weights:
+        return maker()
+    from napari_biofm.models.device import pick_device
+
+    return maker(device=pick_device(device))
+
+
+def _from_weights(name: str, device: str) -> Any:
+    from napari_biofm.models.checkpoints import open_checkpoint
+    from napari_biofm.models.store import resolve
+
+    try:
+        weights = resolve(name)
+    except ModelError as error:
+        raise ModelError(f"{error} (built in, without a download: {', '.join(FAMILIES)})") from error
+    family = weights.family or open_checkpoint(weights.path).family
+    if family not in ADAPTERS:
+        raise ModelError(f"{weights.path.name} holds weights of family '{family}', which cannot be run here.")
+    module, attribute = ADAPTERS[family]
+    from napari_biofm.models.device import pick_device
+
+    return getattr(importlib.import_module(module), attribute)(weights.path, device=pick_device(device))
 
 
 def segment(
@@ -79,7 +124,7 @@ def segment(
     Parameters
     ----------
     image : (Y, X) or (Y, X, C), any real dtype.
-    model : name in `FAMILIES`.
+    model : as for `make_model`.
     parameters : thresholds and diameter, defaults when None.
     device : "auto", "cpu", "cuda" or "mps".
     """

@@ -1,0 +1,68 @@
+"""From an image, its masks and a model to a table of cells: the job behind `embed` and the docks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_biofm.cells.table import make_table
+from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.pool import pool
+from napari_biofm.types import FeatureMap, Image, Labels, Progress, Task, Vectors
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def vectors_of_cells(model: Any, features: FeatureMap, masks: Labels) -> Vectors:
+    """Return one vector per label, by the model's own recipe where it has one.
+
+    Parameters
+    ----------
+    model : an embedder; its `vectors(features, masks)` is used if there is one, else all pools.
+    features : feature map of the image.
+    masks : (Y, X) int32.
+    """
+    if hasattr(model, "vectors"):
+        own: Vectors = model.vectors(features, masks)
+        return own
+    return pool(features, masks).vectors
+
+
+def cell_table(
+    image: Image,
+    masks: Labels,
+    model: str = DEFAULT_MODEL,
+    device: str = "auto",
+    *,
+    features: FeatureMap | None = None,
+    layer: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> Task[AnnData]:
+    """Make the table of the cells in one image.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, C).
+    masks : (Y, X) int32 labels.
+    model : encoder, see `images.catalogue.make_model`.
+    device : where it runs.
+    features : map of an earlier pass over the same image by the same model; None runs the encoder.
+    layer : unique id of the labels layer, part of each cell's id.
+    provenance : of the masks, kept in `uns`.
+    """
+    encoder = make_model(model, device)
+    if features is None:
+        features = yield from encoder.embed(image)
+    yield Progress(1, 2, "vectors")
+    vectors = vectors_of_cells(encoder, features, np.asarray(masks, np.int32))
+    source = {
+        "encoder": encoder.name,
+        "weights_sha256": getattr(encoder, "sha256", None),
+        **(provenance or {}),
+    }
+    return make_table(
+        masks, image=image, vectors=vectors, vector_source=encoder.name, layer=layer, provenance=source
+    )
