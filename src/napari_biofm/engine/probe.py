@@ -44,3 +44,15 @@ def describe_process() -> dict[str, Any]:
 def fail(message: str) -> None:
     """Raise a ValueError with `message`."""
     raise ValueError(message)
+
+
+def tiles(steps: int, seconds: float, size: int = 256) -> Task[int]:
+    """Take busy steps, each with one labelled tile as partial result: (y, x, tile) in `payload`."""
+    for i in range(steps):
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            sum(range(1000))
+        tile = np.full((size, size), i % 255 + 1, np.int32)
+        where = ((i // 4) % 4 * size, i % 4 * size)
+        yield Progress(i + 1, steps, f"tile {i + 1} of {steps}", payload=(*where, tile))
+    return os.getpid()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -13,6 +13,9 @@ from napari_biofm.engine import Job
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError, Progress
 from napari_biofm.widgets.viewers import close_with_window, viewer_session
+
+
+SHOW_EVERY_MS = 150  # between two looks of the progress bar
 
 
 class JobBar(QWidget):
@@ -28,6 +31,10 @@ class JobBar(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop after the current step. What is finished is kept.")
         self.cancel_button.clicked.connect(self.cancel)
+        self._latest: Progress | None = None
+        self._ticker = QTimer(self)
+        self._ticker.setInterval(SHOW_EVERY_MS)
+        self._ticker.timeout.connect(self._show_latest)
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.bar, 1)
@@ -49,11 +56,25 @@ class JobBar(QWidget):
         self.show()
 
     def progressed(self, progress: Progress) -> None:
-        """Show one step."""
+        """Show one step; steps that follow each other closely are shown at the next tick."""
+        self._latest = progress
+        if not self._ticker.isActive():
+            self._show_latest()
+            self._ticker.start()
+
+    def _show_latest(self) -> None:
+        progress, self._latest = self._latest, None
+        if progress is None:
+            self._ticker.stop()
+            return
+        # A progress bar repaints at once when set, and with it the whole window and its canvas: set
+        # everything first, paint once.
+        self.setUpdatesEnabled(False)
         self.bar.setRange(0, max(progress.total, 1))
         self.bar.setValue(progress.done)
         if progress.message:
             self.label.setText(progress.message)
+        self.setUpdatesEnabled(True)
 
     def cancel(self) -> None:
         """Ask the job to stop."""
@@ -65,6 +86,8 @@ class JobBar(QWidget):
     def finished(self) -> None:
         """Hide again."""
         self.job = None
+        self._latest = None
+        self._ticker.stop()
         self.hide()
 
 
