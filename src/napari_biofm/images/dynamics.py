@@ -130,20 +130,12 @@ def _follow(flow: Any, inside: Any, step: float, max_steps: int) -> Any:
                 fy, fx = y - iy, x - ix
                 jy, jx = min(iy + 1, height - 1), min(ix + 1, width - 1)
                 a, b, c, d = (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
-                if not inside[iy, ix]:
-                    a = 0.0
-                if not inside[iy, jx]:
-                    b = 0.0
-                if not inside[jy, ix]:
-                    c = 0.0
-                if not inside[jy, jx]:
-                    d = 0.0
                 vy = a * flow[0, iy, ix] + b * flow[0, iy, jx] + c * flow[0, jy, ix] + d * flow[0, jy, jx]
                 vx = a * flow[1, iy, ix] + b * flow[1, iy, jx] + c * flow[1, jy, ix] + d * flow[1, jy, jx]
                 y = min(max(y + pace * vy, 0.0), height - 1.0)
                 x = min(max(x + pace * vx, 0.0), width - 1.0)
                 if i % 6 == 5:  # turning around a sink: shorten the pace, then stop
-                    if (y - old_y) ** 2 + (x - old_x) ** 2 < (1.5 * pace) ** 2:
+                    if (y - old_y) ** 2 + (x - old_x) ** 2 < pace * pace:
                         if pace < 0.4 * step:
                             break
                         pace *= 0.5

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_biofm.images.embedded.network import Network
 
 Float = NDArray[np.float32]
-WINDOW = 128  # network pixels around a prompt
+WINDOW = 96  # network pixels around a prompt
 LARGEST_WINDOW = 512
 BUMP = 2.0  # standard deviation of a click's bump, in decoder pixels
 BASIN_THRESHOLD = -1.0  # logit down to which a pixel belongs to a basin

@@ -1,0 +1,195 @@
+"""The embedded model as segmenter, embedder and vector maker, on drawn pictures and bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_biofm.images.embedded import passes
+from napari_biofm.images.embedded.model import EmbeddedModel
+from napari_biofm.images.embedded.planes import to_planes
+from napari_biofm.types import (
+    Embedder,
+    ImageError,
+    ModelError,
+    Progress,
+    Promptable,
+    SegmentationParameters,
+    Segmenter,
+    run_task,
+)
+
+
+def test_it_speaks_the_words_of_the_house(model: EmbeddedModel) -> None:
+    assert isinstance(model, Segmenter)
+    assert isinstance(model, Embedder)
+    assert isinstance(model, Promptable)
+    assert model.name == "biofm-image"
+
+
+def test_one_pass_gives_all_products_at_the_size_of_the_image(model: EmbeddedModel, discs) -> None:
+    image, _ = discs
+    found = run_task(model.segment(image, SegmentationParameters(diameter=22.0)))
+    assert found.masks.shape == image.shape and found.masks.dtype == np.int32
+    assert found.flows is not None and found.flows.shape == (2, *image.shape)
+    assert found.cell_prob is not None and found.cell_prob.shape == image.shape
+    assert found.features is not None and found.features.shape == image.shape
+    assert found.diameter == 22.0
+    assert found.provenance["weights_sha256"] == model.weights_sha256
+    assert found.provenance["parameters"]["diameter_used"] == 22.0
+
+
+def test_steps_are_told_while_it_works(model: EmbeddedModel, discs) -> None:
+    steps = list(model.segment(discs[0], SegmentationParameters()))
+    assert all(isinstance(step, Progress) for step in steps)
+    assert any("diameter" in step.message for step in steps)
+
+
+def test_the_same_image_gives_the_same_answer_twice(model: EmbeddedModel, discs) -> None:
+    first, second = (run_task(model.segment(discs[0])) for _ in range(2))
+    np.testing.assert_array_equal(first.masks, second.masks)
+    np.testing.assert_array_equal(first.flows, second.flows)
+
+
+def test_embedding_is_the_feature_map_of_segmenting(model: EmbeddedModel, discs) -> None:
+    alone = run_task(model.embed(discs[0]))
+    beside = run_task(model.segment(discs[0])).features
+    assert beside is not None
+    np.testing.assert_array_equal(alone.data, beside.data)
+    assert alone.stride == beside.stride
+
+
+def test_tiles_agree_with_the_whole(shipped: EmbeddedModel) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.random((40, 44)) > 0.7
+    image = np.kron(coarse, np.ones((14, 14))).astype(np.float32) + rng.normal(0, 0.1, (560, 616))
+    planes = to_planes(image)
+    whole = run_task(passes.run_pass(shipped.network, planes, 22.0, shipped.settings))
+    parts = run_task(passes.run_pass(shipped.network, planes, 22.0, shipped.settings, core=128))
+    assert len(passes.tiles(*whole.cell_prob.shape, core=128)) > 4
+    assert np.abs(whole.flow - parts.flow).max() < 0.05
+    assert np.mean((whole.cell_prob > 0) != (parts.cell_prob > 0)) < 5e-4
+
+
+def test_every_pixel_belongs_to_exactly_one_tile() -> None:
+    count = np.zeros((2240, 3008), int)
+    for rows, columns, out_rows, out_columns in passes.tiles(2240, 3008):
+        count[out_rows, out_columns] += 1
+        assert rows.start <= out_rows.start and out_rows.stop <= rows.stop
+        assert rows.start % 32 == columns.start % 32 == out_columns.start % 32 == 0
+    assert (count == 1).all()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((64, 64), np.uint8),
+        np.full((40, 50), 65535, np.uint16),
+        np.ones((1, 1), np.float32),
+        np.zeros((1, 300), np.uint8),
+        np.random.default_rng(0).integers(0, 4000, (48, 56, 16)).astype(np.uint16),
+        np.full((32, 32), np.nan),
+        np.where(np.eye(64) > 0, np.inf, 1.0),
+        np.eye(64, dtype=bool),
+        np.full((32, 32), 1e300),
+        np.arange(64 * 64, dtype=np.int64).reshape(64, 64) - 2**40,
+        np.zeros((32, 32, 4), np.uint8),
+    ],
+    ids=["blank", "saturated", "pixel", "line", "16 channels", "NaN", "inf", "bool", "huge values", "int64", "RGBA"],
+)
+def test_odd_images_give_masks_or_none_but_never_a_crash(model: EmbeddedModel, image: np.ndarray) -> None:
+    found = run_task(model.segment(image))
+    assert found.masks.shape == image.shape[:2]
+    assert found.flows is not None and np.isfinite(found.flows).all()
+    assert found.features is not None and np.isfinite(found.features.data).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (np.zeros((0, 5)), "no pixels"),
+        (np.zeros((3, 4, 5, 6)), "4 axes"),
+        (np.zeros(7), "1 axes"),
+        (np.zeros((4, 4), complex), "complex128"),
+        (np.array([["a", "b"]]), "real numbers"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_its_shape_or_dtype(model: EmbeddedModel, image: np.ndarray, said: str) -> None:
+    with pytest.raises(ImageError, match=said):
+        run_task(model.segment(image))
+
+
+def test_an_image_too_large_for_memory_is_refused_before_it_is_touched(model: EmbeddedModel) -> None:
+    image = np.broadcast_to(np.uint8(0), (30000, 30000))
+    with pytest.raises(ImageError, match="900 million pixels"):
+        run_task(model.segment(image))
+
+
+@pytest.mark.parametrize("diameter", [0.0, -3.0, float("nan"), float("inf")])
+def test_an_impossible_diameter_is_refused(model: EmbeddedModel, discs, diameter: float) -> None:
+    with pytest.raises(ImageError, match="diameter"):
+        run_task(model.segment(discs[0], SegmentationParameters(diameter=diameter)))
+
+
+def test_impossible_devices_and_threads_are_refused(random_weights) -> None:
+    with pytest.raises(ModelError, match="cpu"):
+        EmbeddedModel(random_weights, device="cuda:99")
+    with pytest.raises(ModelError, match="threads"):
+        EmbeddedModel(random_weights, threads=0)
+
+
+def test_polarity_bit_depth_and_offset_do_not_matter(shipped: EmbeddedModel, discs) -> None:
+    image, truth = discs
+    variants = [image, 255 - image, (image * 200).astype(np.uint16), image / 7 - 1000]
+    counts = [run_task(shipped.segment(v)).masks.max() for v in variants]
+    assert counts == [truth.max()] * 4
+
+
+def test_channels_may_come_in_any_number(shipped: EmbeddedModel, discs) -> None:
+    image, truth = discs
+    empty = np.zeros_like(image)
+    for channels in ([image, empty], [empty, image, empty], [image] * 3, [empty] * 5 + [image]):
+        found = run_task(shipped.segment(np.stack(channels, axis=-1)))
+        assert abs(int(found.masks.max()) - int(truth.max())) <= 1
+
+
+@pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
+def test_the_scale_is_found_from_the_image(shipped: EmbeddedModel, discs, size: float) -> None:
+    from skimage.transform import resize
+
+    image = resize(discs[0], [int(n * size) for n in discs[0].shape], anti_aliasing=size < 1)
+    found = run_task(shipped.segment(image))
+    assert found.diameter == pytest.approx(22 * size, rel=0.3)
+    assert found.masks.max() == discs[1].max()
+
+
+def test_vectors_have_one_row_per_label_in_rising_order(model: EmbeddedModel, discs) -> None:
+    image, truth = discs
+    features = run_task(model.embed(image))
+    vectors = model.vectors(features, truth)
+    assert vectors.shape[0] == truth.max() and vectors.dtype == np.float32 and np.isfinite(vectors).all()
+    alone = model.vectors(features, np.where(truth == 5, 70, 0).astype(np.int32))
+    np.testing.assert_allclose(alone[0], vectors[4], rtol=1e-4, atol=1e-4)
+    assert model.vectors(features, np.zeros_like(truth)).shape == (0, vectors.shape[1])
+    with pytest.raises(ImageError, match="do not fit"):
+        model.vectors(features, truth[:-1])
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (2, 40, 40, 3), (2, 17, 90), (1, 1, 1), (2, 30, 30, 7)])
+def test_crops_of_any_size_and_channels_give_vectors_of_one_length(model: EmbeddedModel, shape) -> None:
+    crops = np.random.default_rng(1).integers(0, 255, shape).astype(np.uint8)
+    vectors = model.crop_vectors(crops)
+    assert vectors.shape == (shape[0], model.crop_vectors(np.zeros((1, 8, 8))).shape[1])
+    assert np.isfinite(vectors).all()
+
+
+def test_no_crops_give_no_vectors_and_wrong_stacks_are_refused(model: EmbeddedModel) -> None:
+    assert len(model.crop_vectors(np.zeros((0, 20, 20)))) == 0
+    with pytest.raises(ImageError, match="not \\(N, Y, X\\)"):
+        model.crop_vectors(np.zeros((5, 5)))
+
+
+def test_vectors_keep_how_bright_a_cell_is(model: EmbeddedModel, discs) -> None:
+    crop = discs[0][17:40, 15:38]
+    dim, bright = model.crop_vectors(np.stack([crop, 3 * crop]))
+    assert np.abs(dim - bright).max() > 0.5
