@@ -8,7 +8,7 @@ def _small_sam(checkpoint=None):
     from segment_anything.build_sam import _build_sam
 
     return _build_sam(
-        encoder_embed_dim=48, encoder_depth=3, encoder_num_heads=3, encoder_global_attn_indexes=[1]
+        encoder_embed_dim=24, encoder_depth=2, encoder_num_heads=2, encoder_global_attn_indexes=[1]
     )
 
 
@@ -49,14 +49,12 @@ def cpsam_weights(tmp_path_factory):
     import segment_anything
     import torch
 
-    try:
-        from cellpose.vit import CPSAM as Network
-    except ImportError:
-        from cellpose.vit_sam import Transformer as Network
+    from napari_biofm.images.cellpose_sam import network_class
+
     full = segment_anything.sam_model_registry["vit_l"]
     segment_anything.sam_model_registry["vit_l"] = _small_sam
     try:
-        network = Network()
+        network = network_class()()
     finally:
         segment_anything.sam_model_registry["vit_l"] = full
     identity = network.W2.detach().clone()
@@ -81,10 +79,12 @@ def sam_weights(tmp_path_factory):
 
 @pytest.fixture
 def blobs():
-    """A field of bright discs on a dim background, (300, 330) uint16."""
+    """Twenty-five bright domes on a dim background, (300, 330) uint16."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:300, :330]
-    image = rng.normal(200, 10, y.shape)
-    for cy, cx in rng.uniform(10, 290, (25, 2)):
-        image += 800 * (((y - cy) ** 2 + (x - cx) ** 2) < 12**2)
+    image = rng.normal(200, 5, y.shape)
+    for cy in range(30, 300, 60):
+        for cx in range(35, 330, 65):
+            oy, ox = rng.uniform(-8, 8, 2)
+            image += 900 * np.clip(1 - ((y - cy - oy) ** 2 + (x - cx - ox) ** 2) / 16**2, 0, None)
     return image.astype(np.uint16)

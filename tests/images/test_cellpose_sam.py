@@ -10,8 +10,8 @@ from napari_biofm.types import (
     Embedder,
     ImageError,
     ModelError,
-    Segmenter,
     SegmentationParameters,
+    Segmenter,
     run_task,
 )
 
@@ -59,9 +59,46 @@ def test_flows_and_masks_equal_stock_at_the_same_tiling(ours, stock, blobs, diam
     assert flows.std() > 0.1 and masks.max() > 0
     assert np.abs(result.flows - flows).mean() < 1e-4
     assert np.abs(result.cell_prob - cell_prob).max() < 1e-3
-    # pixels within rounding of the threshold may fall on either side
-    assert np.mean((result.masks > 0) != (masks > 0)) < 1e-3
-    assert abs(int(result.masks.max()) - int(masks.max())) <= 0.02 * masks.max()
+    # random flows are chaotic: rounding sends a few pixels to another sink
+    assert np.mean((result.masks > 0) != (masks > 0)) < 1e-2
+    assert abs(int(result.masks.max()) - int(masks.max())) <= 0.05 * masks.max()
+
+
+def _downhill(tiles):
+    """Stand in for a trained network: flows up the blurred image, cells where it is bright."""
+    import torch
+    from torch.nn.functional import avg_pool2d
+
+    grey = tiles[:, :1].float()
+    blurred = grey
+    for _ in range(3):
+        blurred = avg_pool2d(blurred, 7, 1, 3, count_include_pad=False)
+    down, along = torch.gradient(blurred, dim=(2, 3))
+    length = torch.sqrt(down**2 + along**2) + 0.02
+    return torch.cat([5 * down / length, 5 * along / length, 10 * (blurred - 0.5)], dim=1)
+
+
+@pytest.mark.parametrize("diameter", [None, 24.0])
+def test_meaningful_flows_give_the_masks_of_stock(ours, stock, blobs, diameter, monkeypatch):
+    def pretend(net):
+        def forward(x):
+            net.encoder.neck(x.new_zeros(len(x), net.encoder.neck[0].weight.shape[1], 32, 32))
+            return _downhill(x), x.new_zeros(len(x), 256)
+
+        monkeypatch.setattr(net, "forward", forward)
+
+    pretend(stock.net)
+    masks = stock.eval(blobs, diameter=diameter, flow_threshold=0)[0]
+    assert masks.max() == 25
+    for tiling, agreement in (("stock", 0.999), ("fitted", 0.9)):
+        model = ours(tiling=tiling)
+        pretend(model._load().net)
+        parameters = SegmentationParameters(diameter=diameter, flow_threshold=0)
+        result = run_task(model.segment(blobs, parameters)).masks
+        assert result.max() == masks.max()
+        joint = np.histogram2d(result.ravel(), masks.ravel(), (result.max() + 1, masks.max() + 1))[0]
+        union = joint.sum(0)[1:] + joint.sum(1)[joint[1:, 1:].argmax(0) + 1] - joint[1:, 1:].max(0)
+        assert (joint[1:, 1:].max(0) / union).min() > agreement
 
 
 def test_it_is_a_segmenter_and_an_embedder(ours):
@@ -236,7 +273,7 @@ def test_weights_of_another_shape_are_refused(small_vit, cpsam_weights, tmp_path
 
 @pytest.mark.parametrize("mode", ["stitch", "time", "flows"])
 def test_stacks_give_masks_for_every_plane(ours, blobs, mode):
-    stack = np.stack([blobs[:80, :90]] * 4)
+    stack = np.stack([blobs[:80, :90]] * 4) if mode != "flows" else np.stack([blobs[:12, :14]] * 4)
     parameters = SegmentationParameters(flow_threshold=0, cellprob_threshold=-0.5)
     model = ours()
     result = run_task(model.segment_stack(stack, parameters, mode=mode))
@@ -254,7 +291,7 @@ def test_stacks_give_masks_for_every_plane(ours, blobs, mode):
 
 @pytest.mark.parametrize("options", [{"stitch_threshold": 0.25}, {"do_3D": True, "anisotropy": 2.0}])
 def test_volumes_equal_stock_at_the_same_tiling(ours, stock, blobs, options):
-    stack = np.stack([np.roll(blobs[:60, :70], z, axis=1) for z in range(5)])
+    stack = np.stack([np.roll(blobs[:12, :14], z, axis=1) for z in range(3)])
     parameters = SegmentationParameters(flow_threshold=0, cellprob_threshold=-0.5)
     mode = "flows" if "do_3D" in options else "stitch"
     result = run_task(

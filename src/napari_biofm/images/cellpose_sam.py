@@ -11,7 +11,7 @@ bioRxiv 2025.04.28.651001.
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images import volumes
 from napari_biofm.images.passes import Products, TilePiece, TileRunner
 from napari_biofm.images.pixels import as_channels, is_blank
+from napari_biofm.images.volumes import StackMode, StackOptions
 from napari_biofm.images.store import Pass, PassStore, content_hash
 from napari_biofm.images.tiles import Blender, Box, TileGrid, fitted_grid, stock_grid
 from napari_biofm.models import device as devices
@@ -59,7 +61,7 @@ class _Network:
 
 
 @dataclass(frozen=True)
-class _Maps:
+class Maps:
     """What a pass leaves behind, at image resolution: flows (2, Y, X), cell_prob (Y, X)."""
 
     flows: NDArray[np.float32]
@@ -189,9 +191,9 @@ class CellposeSAM:
         if is_blank(pixels):
             yield Progress(1, 1, "the image is blank: no cells")
             return self._nothing(pixels.shape[:2], parameters)
-        maps = yield from self._pass(pixels, parameters, viewport)
+        maps = yield from self.run(pixels, parameters, viewport)
         yield Progress(maps.tiles, maps.tiles, "making masks")
-        masks = self._masks(maps.flows, maps.cell_prob, parameters)
+        masks = self.follow(maps.flows, maps.cell_prob, parameters)
         return Segmentation(
             masks,
             maps.flows,
@@ -204,7 +206,7 @@ class CellposeSAM:
     def embed(self, image: Image) -> Task[FeatureMap]:
         """Return the feature map of one image: 256 channels, one position per 8 network pixels."""
         pixels = as_channels(image, self.channels)
-        maps = yield from self._pass(pixels, SegmentationParameters(), None, features=True)
+        maps = yield from self.run(pixels, SegmentationParameters(), None, features=True)
         if maps.features is None:
             raise ModelError(f"{self.name} gave no features; report this with the file's origin")
         return maps.features
@@ -233,121 +235,58 @@ class CellposeSAM:
             flows, cell_prob = flows[..., y0:y1, x0:x1], cell_prob[..., y0:y1, x0:x1]
         parameters = replace(parameters, diameter=segmentation.diameter)
         if cell_prob.ndim == 2:
-            masks = self._masks(flows, cell_prob, parameters)
+            masks = self.follow(flows, cell_prob, parameters)
         else:
-            masks = self._volume_masks(flows, cell_prob, parameters)
+            options = StackOptions(**segmentation.provenance.get("stack", {}))
+            masks = volumes.stack_masks(self, flows, cell_prob, parameters, options)
         provenance = {**segmentation.provenance, "parameters": asdict(parameters), "remasked": True}
         return replace(segmentation, masks=masks, flows=flows, cell_prob=cell_prob, provenance=provenance)
-
-    # ------------------------------------------------------------------ stacks
 
     def segment_stack(
         self,
         stack: NDArray[Any],
         parameters: SegmentationParameters,
-        mode: Literal["stitch", "flows", "time"] = "stitch",
+        mode: StackMode = "stitch",
         anisotropy: float = 1.0,
         stitch_threshold: float = 0.25,
     ) -> Task[Segmentation]:
-        """Segment a z-stack or a time series.
-
-        Parameters
-        ----------
-        stack : (Z, Y, X) or (Z, Y, X, C).
-        parameters : diameter and thresholds.
-        mode : "stitch" joins the masks of neighbouring planes that overlap; "flows" adds the flows of
-            all three orientations and finds objects in 3D; "time" leaves every frame by itself, with
-            ids that are unique over the series.
-        anisotropy : size of a voxel in z over its size in x; used by "flows".
-        stitch_threshold : intersection over union at which masks of two planes are one object.
-
-        Returns
-        -------
-        Segmentation with masks (Z, Y, X), flows (2 or 3, Z, Y, X), cell_prob (Z, Y, X), no features.
-        """
+        """Segment a z-stack or a time series; see `volumes`."""
         pixels = np.stack([as_channels(plane, self.channels) for plane in np.asarray(stack)])
-        if mode == "flows":
-            flows, cell_prob = yield from self._three_ways(pixels, parameters, anisotropy)
-        else:
-            flows, cell_prob = yield from self._planes(pixels, parameters, mode == "stitch")
+        options = StackOptions(mode, anisotropy, stitch_threshold)
+        flows, cell_prob = yield from volumes.stack_maps(self, pixels, parameters, options)
         yield Progress(1, 1, "making masks")
-        masks = self._volume_masks(flows, cell_prob, parameters, stitch_threshold, mode)
-        provenance = self._provenance(
-            parameters, mode=mode, anisotropy=anisotropy, stitch_threshold=stitch_threshold
-        )
+        masks = volumes.stack_masks(self, flows, cell_prob, parameters, options)
+        provenance = self._provenance(parameters, stack=asdict(options))
         return Segmentation(masks, flows, cell_prob, None, parameters.diameter, provenance)
-
-    def _planes(
-        self, pixels: NDArray[np.float32], parameters: SegmentationParameters, together: bool
-    ) -> Generator[Progress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Pass every plane by itself; `together` normalises the stack as one, as Cellpose does."""
-        normalised = _normalise(pixels) if together else None
-        shape = pixels.shape[:3]
-        flows, cell_prob = np.zeros((2, *shape), np.float32), np.zeros(shape, np.float32)
-        for z in range(shape[0]):
-            if is_blank(pixels[z]):
-                cell_prob[z] = -np.inf
-                continue
-            plane = pixels[z] if normalised is None else normalised[z]
-            passing = self._pass(plane, parameters, None, False, normalised is not None, (z, shape[0]))
-            maps = yield from passing
-            flows[:, z], cell_prob[z] = maps.flows, maps.cell_prob
-        return flows, cell_prob
-
-    def _three_ways(
-        self, pixels: NDArray[np.float32], parameters: SegmentationParameters, anisotropy: float
-    ) -> Generator[Progress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Pass YX, ZY and ZX planes of an isotropic volume and add up their flows."""
-        from cellpose import transforms
-
-        shape = pixels.shape[:3]
-        rescale = self._rescale(parameters)
-        volume = _normalise(pixels)
-        scaled = (
-            max(1, int(shape[0] * anisotropy * rescale)),
-            int(shape[1] * rescale),
-            int(shape[2] * rescale),
-        )
-        if scaled != shape:
-            volume = transforms.resize_image_3d(volume, scaled)
-        plain = replace(parameters, diameter=None)
-        total = np.zeros((4, *scaled), np.float32)
-        planes = sum(scaled)
-        number = 0
-        # axes of the volume that a plane's y and x are, for each orientation
-        for across, (down, along) in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
-            slices = np.moveaxis(volume, across, 0)
-            for position in range(scaled[across]):
-                maps = yield from self._pass(
-                    np.ascontiguousarray(slices[position]), plain, None, False, True, (number, planes)
-                )
-                where = tuple(position if axis == across else slice(None) for axis in range(3))
-                total[(down, *where)] += maps.flows[0]
-                total[(along, *where)] += maps.flows[1]
-                total[(3, *where)] += maps.cell_prob
-                number += 1
-        if scaled != shape:
-            total = np.moveaxis(transforms.resize_image_3d(np.moveaxis(total, 0, -1), shape), -1, 0)
-        return np.ascontiguousarray(total[:3]), np.ascontiguousarray(total[3])
 
     # ------------------------------------------------------------------ the pass
 
-    def _pass(
+    def run(
         self,
         pixels: NDArray[np.float32],
         parameters: SegmentationParameters,
-        viewport: Box | None,
+        viewport: Box | None = None,
         features: bool | None = None,
         normalised: bool = False,
         plane: tuple[int, int] = (0, 1),
-    ) -> Generator[Progress, None, _Maps]:
-        """Run the network over one plane, (Y, X, C)."""
+    ) -> Task[Maps]:
+        """Run the network over one plane.
+
+        Parameters
+        ----------
+        pixels : (Y, X, C) float32.
+        parameters : its diameter sets the scale.
+        viewport : where to begin, y0, x0, y1, x1.
+        features : whether to make the feature map; by default as the object was made.
+        normalised : whether `pixels` are normalised already.
+        plane : number of this plane and of all planes, for the progress.
+        """
         network = self._load()
         features = self.keep_features if features is None else features
         shape = (pixels.shape[0], pixels.shape[1])
         grid = self._grid(shape, parameters)
         kept = self._kept(pixels, grid, normalised)
-        frame = _frame(pixels if normalised else _normalise(pixels), grid)
+        frame = _frame(pixels if normalised else normalise(pixels), grid)
         runner = TileRunner(self._forward, network.plan, self._to_cpu)
         out = Blender(grid, 3)
         table = Blender(grid, _feature_channels(network.net), STRIDE) if features else None
@@ -370,7 +309,7 @@ class CellposeSAM:
         if table is not None:
             data = table.result().astype(np.float16)
             mapped = FeatureMap(data, STRIDE / grid.scale, shape, self.name)
-        return _Maps(result[:2], result[2], mapped, len(grid), runner.computed)
+        return Maps(result[:2], result[2], mapped, len(grid), runner.computed)
 
     def _forward(self, tiles: NDArray[np.float32]) -> Products:
         """Run (n, 3, 256, 256) tiles: output (n, 3, 256, 256) and features (n, 256, 32, 32)."""
@@ -402,12 +341,13 @@ class CellposeSAM:
         return network.plan
 
     def _grid(self, shape: Sequence[int], parameters: SegmentationParameters) -> TileGrid:
-        rescale = self._rescale(parameters)
+        rescale = self.rescale(parameters)
         if self.tiling == "stock":
             return stock_grid(shape, TILE, self.overlap, rescale)
         return fitted_grid(shape, TILE, self.overlap, rescale, align=STRIDE)
 
-    def _rescale(self, parameters: SegmentationParameters) -> float:
+    def rescale(self, parameters: SegmentationParameters) -> float:
+        """Return the magnification that brings the diameter to the one the network was trained at."""
         diameter = parameters.diameter
         if diameter is None:
             return 1.0
@@ -432,20 +372,10 @@ class CellposeSAM:
 
     # ------------------------------------------------------------------ masks
 
-    def _masks(
+    def follow(
         self, flows: NDArray[np.float32], cell_prob: NDArray[np.float32], parameters: SegmentationParameters
     ) -> Labels:
-        return self._dynamics(flows, cell_prob, parameters, parameters.min_size)
-
-    def _dynamics(
-        self,
-        flows: NDArray[np.float32],
-        cell_prob: NDArray[np.float32],
-        parameters: SegmentationParameters,
-        min_size: int,
-        volume: bool = False,
-    ) -> Labels:
-        """Follow the flows to masks, with Cellpose's own functions."""
+        """Follow flows (2, Y, X) or (3, Z, Y, X) to masks, with Cellpose's own functions."""
         import torch
         from cellpose import dynamics
 
@@ -453,38 +383,14 @@ class CellposeSAM:
         masks = dynamics.resize_and_compute_masks(
             flows,
             cell_prob,
-            niter=int(_STEPS / self._rescale(parameters)),
+            niter=int(_STEPS / self.rescale(parameters)),
             cellprob_threshold=parameters.cellprob_threshold,
             flow_threshold=parameters.flow_threshold,
-            do_3D=volume,
-            min_size=min_size,
+            do_3D=len(flows) == 3,
+            min_size=parameters.min_size,
             device=device,
         )
         return np.asarray(masks, np.int32)
-
-    def _volume_masks(
-        self,
-        flows: NDArray[np.float32],
-        cell_prob: NDArray[np.float32],
-        parameters: SegmentationParameters,
-        stitch_threshold: float = 0.25,
-        mode: str = "stitch",
-    ) -> Labels:
-        from cellpose import utils
-
-        if len(flows) == 3:
-            return self._dynamics(flows, cell_prob, parameters, parameters.min_size, volume=True)
-        smallest = parameters.min_size if mode == "time" else -1
-        planes = [
-            self._dynamics(flows[:, z], cell_prob[z], parameters, smallest) for z in range(len(cell_prob))
-        ]
-        if mode == "time":
-            counts = np.cumsum([0] + [int(plane.max()) for plane in planes[:-1]])
-            planes = [np.where(p > 0, p + n, 0) for p, n in zip(planes, counts, strict=True)]
-            return np.stack(planes).astype(np.int32)
-        stitched = utils.stitch3D(np.stack(planes), stitch_threshold=stitch_threshold)
-        stitched = utils.fill_holes_and_remove_small_masks(stitched, min_size=parameters.min_size)
-        return np.asarray(stitched, np.int32)
 
     def _nothing(self, shape: Sequence[int], parameters: SegmentationParameters) -> Segmentation:
         return Segmentation(
@@ -513,17 +419,22 @@ class CellposeSAM:
         }
 
 
+def network_class() -> Any:
+    """Return the class of the network in the installed cellpose."""
+    import importlib
+
+    try:
+        return importlib.import_module("cellpose.vit").CPSAM  # 4.2
+    except ImportError:
+        return importlib.import_module("cellpose.vit_sam").Transformer  # 4.1
+
+
 def _build(checkpoint: Checkpoint) -> Any:
     """Build the network around a checkpoint's tensors, without filling it with random ones first."""
     import torch
 
-    try:
-        from cellpose.vit import CPSAM as Network  # noqa: N811  (4.2)
-    except ImportError:
-        from cellpose.vit_sam import Transformer as Network  # 4.1
-
     with torch.device("meta"):
-        net = Network()
+        net = network_class()()
     state = {key: value.float() for key, value in checkpoint.state.items()}
     depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.blocks."))
     net.encoder.blocks = net.encoder.blocks[:depth]
@@ -560,11 +471,26 @@ def _torch_dtype(name: str) -> Any:
     return getattr(torch, name)
 
 
-def _normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale every channel from its 1st to its 99th percentile, over the whole stack if it is one."""
     from cellpose import transforms
 
     return np.asarray(transforms.normalize_img(pixels.copy(), norm3D=True), np.float32)
+
+
+def resize_volume(volume: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Resize (Z, Y, X, C) linearly to `shape`, (z, y, x)."""
+    from cellpose import transforms
+
+    return np.asarray(transforms.resize_image_3d(volume, shape), np.float32)
+
+
+def stitch_planes(planes: Labels, threshold: float, min_size: int) -> Labels:
+    """Join the masks of neighbouring planes that overlap by more than `threshold` (IoU)."""
+    from cellpose import utils
+
+    stitched = utils.stitch3D(planes, stitch_threshold=threshold)
+    return np.asarray(utils.fill_holes_and_remove_small_masks(stitched, min_size=min_size), np.int32)
 
 
 def _frame(pixels: NDArray[np.float32], grid: TileGrid) -> NDArray[np.float32]:
