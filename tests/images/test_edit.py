@@ -48,7 +48,7 @@ def test_a_patch_takes_before_to_after_and_back(dtype):
 
 def test_an_edit_is_an_action_and_holds_changed_pixels_only():
     labels = discs((2000, 2000), ((500, 700),), 20)
-    target, editor, view = editor_of(labels)
+    _, editor, view = editor_of(labels)
     edit = editor.delete(1, view)
     assert isinstance(edit, Action)
     assert edit.patches[0].n_pixels == (labels == 1).sum()
@@ -224,7 +224,7 @@ def test_a_zarr_array_is_edited_in_place(tmp_path):
     zarr = pytest.importorskip("zarr")
     array = zarr.create_array(str(tmp_path / "l.zarr"), shape=(60, 80), chunks=(16, 16), dtype="int32")
     array[:] = discs()
-    target, editor, view = editor_of(array)
+    _, editor, view = editor_of(array)
     edit = editor.delete(1, view)
     edit.apply()
     assert not (array[:] == 1).any()

@@ -1,8 +1,8 @@
 """Clicks answered from a pass that was made already: every pixel knows the sink its flow runs to.
 
-No network and no image: a click takes the basin under it, a second click adds another basin, a negative click takes
-one away or splits, a threshold on the cell probability grows or shrinks the cell. Needs the flows and the cell
-probability of Cellpose-SAM or of the embedded model.
+No network and no image: a click takes the basin under it, a second click adds another basin, a negative
+click takes one away or splits, a threshold on the cell probability grows or shrinks the cell. Needs the
+flows and the cell probability of Cellpose-SAM or of the embedded model.
 """
 
 from __future__ import annotations
@@ -50,14 +50,15 @@ class Basins:
         ------
         ImageError : if it has no flows.
         """
-        from napari_biofm.images.dynamics import flow_basins
-
         flows, prob = segmentation.flows, segmentation.cell_prob
         if flows is None or prob is None or prob.ndim != 2:
             raise ImageError(
-                "This segmentation keeps no flows of a single plane: segment the image with Cellpose-SAM or the "
+                "This segmentation keeps no flows of a single plane: segment the image with Cellpose-SAM "
+                "or the "
                 "shipped model first, or choose another click tool."
             )
+        from napari_biofm.images.dynamics import flow_basins
+
         basins, _ = flow_basins(flows, prob, LOWEST, segmentation.diameter)
         return cls.from_arrays(basins, prob)
 
@@ -88,7 +89,9 @@ class FlowBasins:
         yield Progress(0, 1, "flow basins")
         found = Basins.of(self._segmentation)
         if tuple(np.shape(image)[:2]) != found.shape:
-            raise ImageError(f"The flows belong to an image of {found.shape}, this one is {np.shape(image)[:2]}.")
+            raise ImageError(
+                f"The flows belong to an image of {found.shape}, this one is {np.shape(image)[:2]}."
+            )
         return found
 
     def predict(self, prepared: Basins, prompt: Prompt) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -104,7 +107,8 @@ def lookup(table: Basins, prompt: Prompt, threshold: float = 0.0) -> Answer:
     """Answer a prompt from basins; alternatives are the same cell at other thresholds."""
     positives, negatives = points_of(prompt, table.shape)
     start = Piece.of(prompt.mask) if prompt.mask is not None else None
-    pieces, scores = [], []
+    pieces: list[Piece] = []
+    scores: list[float] = []
     for step in STEPS:
         level = threshold + step
         piece = _one(table, positives, negatives, prompt.box, start, level)
@@ -129,7 +133,8 @@ def basin_at(table: Basins, point: NDArray[np.float64]) -> int:
 
 
 def region(table: Basins, basin: int, threshold: float, point: NDArray[np.float64] | None = None) -> Piece:
-    """Return a basin above a threshold, without holes; a click below the threshold lowers it to the click's own level.
+    """Return a basin above a threshold, without holes; a click below the threshold lowers it to the click's
+    own level.
 
     Parameters
     ----------
@@ -143,7 +148,10 @@ def region(table: Basins, basin: int, threshold: float, point: NDArray[np.float6
     prob = table.cell_prob[box]
     at = None
     if point is not None:
-        at = tuple(int(np.clip(round(float(c)) - s.start, 0, s.stop - s.start - 1)) for c, s in zip(point, box, strict=True))
+        at = tuple(
+            int(np.clip(round(float(c)) - s.start, 0, s.stop - s.start - 1))
+            for c, s in zip(point, box, strict=True)
+        )
         if inside[at]:
             threshold = min(threshold, float(prob[at]) - 0.25)
     mask = inside & (prob > threshold)

@@ -1,4 +1,6 @@
-"""What lookups and classical click tools share: an answer cropped to its mask, and correction by further clicks."""
+"""What lookups and classical click tools share: an answer cropped to its mask, and correction by further
+clicks.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +54,9 @@ class Answer:
         return np.stack(masks), np.array(self.scores, np.float32)
 
 
-def points_of(
-    prompt: Prompt, shape: tuple[int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return positive and negative points (n, 2) of a prompt, moved into the image where they lie just outside.
+def points_of(prompt: Prompt, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return positive and negative points (n, 2) of a prompt, moved into the image where they lie just
+    outside.
 
     Raises
     ------
@@ -93,8 +94,8 @@ def corrected(
     region: Callable[[NDArray[np.float64]], Piece],
     shape: tuple[int, int],
 ) -> Piece:
-    """Correct a mask by clicks: what a positive click outside of it shows is added, what is nearer to a negative
-    click than to what stays is split off.
+    """Correct a mask by clicks: what a positive click outside of it shows is added, what is nearer to a
+    negative click than to what stays is split off.
 
     Parameters
     ----------
@@ -146,6 +147,4 @@ def _deepest(mask: Mask, away: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _outside(piece: Piece, shape: tuple[int, int]) -> bool:
-    return min(piece.origin, default=0) < 0 or any(
-        s > n for s, n in zip(piece.stop, shape, strict=True)
-    )
+    return min(piece.origin, default=0) < 0 or any(s > n for s, n in zip(piece.stop, shape, strict=True))

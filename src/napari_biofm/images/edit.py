@@ -1,8 +1,8 @@
 """Edits of labels as data: what changed, where, and back again.
 
-An edit keeps changed pixels only, as runs of equal before and after, compressed: a cell of a thousand pixels takes
-some hundred bytes, whatever the size of the image. It is an `Action` of the session's history, and its record in
-the log is enough to make the same labels again.
+An edit keeps changed pixels only, as runs of equal before and after, compressed: a cell of a thousand pixels
+takes some hundred bytes, whatever the size of the image. It is an `Action` of the session's history, and its
+record in the log is enough to make the same labels again.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Patch:
     Attributes
     ----------
     start, shape : where the box begins in the labels, and its size.
-    runs : zlib of int64 little-endian columns gap, length, before, after; `gap` counts unchanged pixels (C order
-        in the box) between the end of one run and the start of the next.
+    runs : zlib of int64 little-endian columns gap, length, before, after; `gap` counts unchanged pixels (C
+        order in the box) between the end of one run and the start of the next.
     """
 
     start: tuple[int, ...]
@@ -248,7 +248,8 @@ class LabelsEdit:
             now = self.target.read(box_region(patch.start, patch.shape)).reshape(-1)
             if now.size <= int(index[-1]) or not np.array_equal(now[index], before):
                 raise SessionError(
-                    f"'{self.name}' does not fit the labels at {patch.start}: they were changed by something that "
+                    f"'{self.name}' does not fit the labels at {patch.start}: they were changed by "
+                    f"something that "
                     "is not in the history. Save the labels and start a new history with them."
                 )
             self.target.put(patch.start, patch.shape, index, after)
@@ -294,8 +295,8 @@ def edits_of(log: Iterable[Mapping[str, Any]], layer: str | None = None) -> Iter
 def replay(log: Iterable[Mapping[str, Any]], target: LabelsTarget, layer: str | None = None) -> int:
     """Write every edit of a log, undos included, and return their number.
 
-    Values are written as the log states them, so that replaying over labels that hold a part of the edits already
-    (a snapshot taken while somebody drew) gives the same result.
+    Values are written as the log states them, so that replaying over labels that hold a part of the edits
+    already (a snapshot taken while somebody drew) gives the same result.
 
     Parameters
     ----------

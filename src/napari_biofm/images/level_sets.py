@@ -1,10 +1,10 @@
 """A click tool without a model: connected level sets around the click, the one with the sharpest outline.
 
-For a click, the image is flooded from the clicked pixel downwards (and upwards, and by likeness of colour); every
-level gives one connected region, nested in the next (a branch of the component tree: Salembier et al., IEEE Trans.
-Image Processing 7:555, 1998). The region whose outline has the largest contrast is the answer. Good for bright or dark
-blobs on an even ground, weak on texture and touching cells; it needs no weights, no preparation and a few
-milliseconds. It is the fallback while no model is loaded, and says so by its name.
+For a click, the image is flooded from the clicked pixel downwards (and upwards, and by likeness of colour);
+every level gives one connected region, nested in the next (a branch of the component tree: Salembier et al.,
+IEEE Trans. Image Processing 7:555, 1998). The region whose outline has the largest contrast is the answer.
+Good for bright or dark blobs on an even ground, weak on texture and touching cells; it needs no weights, no
+preparation and a few milliseconds. It is the fallback while no model is loaded, and says so by its name.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from napari_biofm.types import Image, ImageError, Progress, Prompt, Task
 
 LEVELS = 256
 HALF = (48, 110, 240)  # half sizes of the windows tried around a click, pixels
+NOISE = 6.0  # contrasts below this many standard deviations of the noise count less
 SMALLEST = 12  # pixels of the smallest region that is an object
 
 
@@ -42,11 +43,13 @@ class Plane:
         height, width = self.data.shape[:2]
         return int(height), int(width)
 
-    def window(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Return (Y, X, C) float32, smoothed by one pixel against noise."""
+    def window(self, rows: slice, columns: slice) -> tuple[NDArray[np.float32], float]:
+        """Return (Y, X, C) float32, smoothed by one pixel against noise, and the noise it had before."""
         part = np.nan_to_num(np.asarray(self.data[rows, columns]).astype(np.float32))
         part = part[..., None] if part.ndim == 2 else part
-        return ndi.gaussian_filter(part, (1.0, 1.0, 0.0)).astype(np.float32)
+        steps = np.abs(np.diff(part.mean(axis=2), axis=1))
+        noise = float(np.median(steps)) * 1.4826 / np.sqrt(2) if steps.size else 0.0
+        return ndi.gaussian_filter(part, (1.0, 1.0, 0.0)).astype(np.float32), noise
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -86,7 +89,8 @@ def _flood(values: Any, seeds: Any) -> Any:
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _profile(level: Any, values: Any) -> Any:
     """Per level t: area, outline length, summed contrast of the outline, and pixels on the window's edge of
-    {level >= t}."""
+    {level >= t}.
+    """
     height, width = level.shape
     out = np.zeros((4, LEVELS + 1), np.float64)
     for y in range(height):
@@ -175,7 +179,7 @@ def _regions(
 def _in_window(
     plane: Plane, rows: slice, columns: slice, seeds: NDArray[np.float64], negatives: NDArray[np.float64]
 ) -> list[tuple[float, Piece]]:
-    pixels = plane.window(rows, columns)
+    pixels, noise = plane.window(rows, columns)
     size = np.array(pixels.shape[:2])
     starts = np.clip(np.rint(seeds), 0, size - 1).astype(np.int64)
     away = np.rint(negatives).astype(np.int64)
@@ -187,7 +191,7 @@ def _in_window(
         columns.stop < plane.shape[1],
     )
     found = []
-    for values in _maps(pixels, starts):
+    for values in _maps(pixels, noise, starts):
         level = _flood(values, starts)
         best = _best_level(level, values, away, any(inner))
         if best is not None:
@@ -197,11 +201,11 @@ def _in_window(
     return sorted(found, key=lambda item: -item[0])
 
 
-def _maps(pixels: NDArray[np.float32], starts: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+def _maps(pixels: NDArray[np.float32], noise: float, starts: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
     """Return what is flooded: brightness, darkness, likeness to the colour under the click; 0..255."""
     grey = pixels.mean(axis=2)
     low, high = np.percentile(grey, (0.5, 99.5))
-    span = max(float(high - low), 1e-9)
+    span = max(float(high - low), NOISE * noise, 1e-9)
     bright = np.clip((grey - low) / span * 255, 0, 255)
     colour = pixels[starts[:, 0], starts[:, 1]].mean(axis=0)
     unlike = np.linalg.norm(pixels - colour, axis=2) / np.sqrt(pixels.shape[2]) / span * 255
@@ -230,14 +234,16 @@ def _best_level(level: Any, values: Any, away: NDArray[np.int64], bounded: bool)
 
 
 def _in_box(plane: Plane, box: tuple[float, float, float, float]) -> list[tuple[float, Piece]]:
-    """Return regions that fill a box: seeds are the middle of the box, the level is the one that fits the box best."""
+    """Return regions that fill a box: seeds are the middle of the box, the level is the one that fits the
+    box best.
+    """
     rows, columns = box_slices(box, plane.shape)
-    pixels = plane.window(rows, columns)
+    pixels, noise = plane.window(rows, columns)
     size = np.array(pixels.shape[:2])
     middle = np.argwhere(np.ones(np.maximum(size // 4, 1), bool)) + size * 3 // 8
     middle = np.minimum(middle, size - 1)
     found = []
-    for values in _maps(pixels, middle):
+    for values in _maps(pixels, noise, middle):
         typical = np.median(values[middle[:, 0], middle[:, 1]])
         near = np.abs(values[middle[:, 0], middle[:, 1]].astype(float) - typical) <= 32
         level = _flood(values, middle[near])

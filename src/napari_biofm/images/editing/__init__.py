@@ -1,4 +1,6 @@
-"""Editing labels: operations that give edits, a journal that survives a kill, propagation and linking. No Qt."""
+"""Editing labels: operations that give edits, a journal that survives a kill, propagation and linking. No
+Qt.
+"""
 
 from napari_biofm.images.edit import ArrayTarget, LabelsEdit, Patch, replay
 from napari_biofm.images.editing.editor import LabelsEditor

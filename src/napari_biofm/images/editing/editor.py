@@ -1,7 +1,7 @@
 """What a hand can do to the cells of a labels layer. Every method returns an edit; none carries it out.
 
-Ids: a new cell gets an id that none had before; deleting, merging and splitting leave the ids of all other cells as
-they are; of two parts the larger keeps the id.
+Ids: a new cell gets an id that none had before; deleting, merging and splitting leave the ids of all other
+cells as they are; of two parts the larger keeps the id.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class LabelsEditor:
         ).dtype
         if label > np.iinfo(dtype).max:
             raise SessionError(
-                f"These labels are {dtype} and hold ids up to {np.iinfo(dtype).max}; convert the layer to int32 "
+                f"These labels are {dtype} and hold ids up to {np.iinfo(dtype).max}; convert the layer to "
+                f"int32 "
                 "to add more cells."
             )
         return label
@@ -221,7 +222,9 @@ class LabelsEditor:
         )
 
     def cut(self, view: View, label: int, line: NDArray[np.float64]) -> LabelsEdit:
-        """Split a cell along a drawn line (n, 2) in pixels of the view; no change where it does not cross the cell."""
+        """Split a cell along a drawn line (n, 2) in pixels of the view; no change where it does not cross
+        the cell.
+        """
         piece = self._there(view, label)
         parts = shapes.cut(piece.mask, np.asarray(line, np.float64) - np.array(piece.origin))
         return self._divide(
@@ -273,7 +276,9 @@ class LabelsEditor:
     def reshape(
         self, view: View, label: int, piece: Piece, name: str, details: Mapping[str, Any]
     ) -> LabelsEdit:
-        """Give a cell the shape `piece`, e.g. its basin above another threshold; it grows over background only."""
+        """Give a cell the shape `piece`, e.g. its basin above another threshold; it grows over background
+        only.
+        """
         if not piece:
             raise SessionError(f"Cell {label} would vanish; delete it instead.")
         return self.commit(view, piece, label, replace=True, name=name, details=details)

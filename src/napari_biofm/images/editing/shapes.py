@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ def filled(mask: Mask) -> Mask:
 
 
 def smoothed(mask: Mask, radius: float = 2.0) -> Mask:
-    """Return the mask with an outline smoothed over `radius` pixels; its area stays as it was to within a pixel row.
+    """Return the mask with an outline smoothed over `radius` pixels; its area stays as it was to within a
+    pixel row.
 
     The mask must have a margin of background of about `radius`.
     """
@@ -52,7 +54,9 @@ def largest_part(mask: Mask) -> Mask:
 
 
 def bridged(first: Mask, second: Mask, free: Mask, limit: int = 6) -> Mask:
-    """Return the union of two masks with a gap of up to `limit` pixels between them closed over `free` pixels."""
+    """Return the union of two masks with a gap of up to `limit` pixels between them closed over `free`
+    pixels.
+    """
     union = first | second
     gap = np.minimum(ndi.distance_transform_edt(~first), ndi.distance_transform_edt(~second))
     between = ndi.distance_transform_edt(~first) + ndi.distance_transform_edt(~second)
@@ -64,39 +68,70 @@ def bridged(first: Mask, second: Mask, free: Mask, limit: int = 6) -> Mask:
     return np.asarray(union | (closed & free & (gap <= limit)), bool)
 
 
-def split(
-    mask: Mask, seeds: Sequence[NDArray[np.float64]], landscape: NDArray[np.floating] | None = None
-) -> list[Mask]:  # type: ignore[type-arg]
+def split(mask: Mask, seeds: Sequence[NDArray[Any]], landscape: NDArray[Any] | None = None) -> list[Mask]:
     """Divide a mask among groups of seeds: a watershed from the seeds.
 
     Parameters
     ----------
     mask : the cell.
     seeds : two or more groups of points (n, ndim) in pixels of the mask; each group becomes one part.
-    landscape : what is flooded, low inside the parts (e.g. minus cell probability); minus the distance to the
-        outline when not given, which parts the cell at its necks.
+    landscape : what is flooded, low inside the parts (e.g. minus cell probability); minus the distance to
+        the outline when not given, which parts the cell at its necks, and half way where there is none.
 
     Raises
     ------
-    SessionError : if two groups share a pixel or one lies outside the cell.
+    SessionError : if two groups share a pixel.
     """
     from skimage.segmentation import watershed
 
     markers = np.zeros(mask.shape, np.int32)
-    for number, points in enumerate(seeds, 1):
-        for point in np.atleast_2d(points):
-            at = tuple(
-                int(np.clip(round(float(c)), 0, n - 1)) for c, n in zip(point, mask.shape, strict=True)
-            )
-            if not mask[at]:
-                at = _nearest_inside(mask, at)
+    places = [[_inside(mask, point) for point in np.atleast_2d(points)] for points in seeds]
+    for number, group in enumerate(places, 1):
+        for at in group:
             if markers[at] not in (0, number):
                 raise SessionError("Two seeds of the split fall on one pixel; put them further apart.")
             markers[at] = number
-    ground = -ndi.distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim]
-    ground = ground if landscape is None else landscape
-    parts = watershed(ground, markers, mask=mask)
+    if landscape is None:
+        landscape = _necks(mask, places, markers)
+    parts = watershed(landscape, markers, mask=mask)
     return [parts == k for k in range(1, len(seeds) + 1)]
+
+
+def _necks(
+    mask: Mask, places: list[list[tuple[int, ...]]], markers: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Return minus the depth in the mask. Seeds on slopes of different hills are joined by their tops (added
+    to `markers`); where two share a hill, it is levelled at the lower seed, so that it is shared out by
+    distance.
+    """
+    depth: NDArray[np.float64] = ndi.gaussian_filter(ndi.distance_transform_edt(np.pad(mask, 1)), 1.0)[
+        (slice(1, -1),) * mask.ndim
+    ]
+    tops = [{_climb(depth, at) for at in group} for group in places]
+    shared = any(a & b for i, a in enumerate(tops) for b in tops[:i])
+    if shared:
+        return -np.minimum(depth, min(depth[at] for group in places for at in group))
+    for number, group in enumerate(tops, 1):
+        for at in group:
+            markers[at] = number
+    return -depth
+
+
+def _climb(height: NDArray[np.float64], at: tuple[int, ...]) -> tuple[int, ...]:
+    """Go uphill from `at` to the next top, looking two pixels around."""
+    while True:
+        window = tuple(slice(max(0, c - 2), c + 3) for c in at)
+        near = height[window]
+        best = np.unravel_index(int(near.argmax()), near.shape)
+        there = tuple(int(b) + s.start for b, s in zip(best, window, strict=True))
+        if height[there] <= height[at]:
+            return at
+        at = there
+
+
+def _inside(mask: Mask, point: NDArray[Any]) -> tuple[int, ...]:
+    at = tuple(int(np.clip(round(float(c)), 0, n - 1)) for c, n in zip(point, mask.shape, strict=True))
+    return at if mask[at] else _nearest_inside(mask, at)
 
 
 def _nearest_inside(mask: Mask, at: tuple[int, ...]) -> tuple[int, ...]:
@@ -120,7 +155,7 @@ def cut(mask: Mask, line: NDArray[np.float64]) -> list[Mask]:
     """
     barrier = draw_line(mask.shape, line, diagonal=False)
     parts, n = ndi.label(mask & ~barrier)
-    before, n_before = ndi.label(mask)
+    _, n_before = ndi.label(mask)
     if n <= n_before:
         return [mask.copy()]
     nearest = ndi.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
@@ -130,7 +165,9 @@ def cut(mask: Mask, line: NDArray[np.float64]) -> list[Mask]:
 
 
 def draw_line(shape: tuple[int, ...], line: NDArray[np.float64], diagonal: bool = True) -> Mask:
-    """Return the pixels of a drawn line (n, 2); without `diagonal` steps it leaves no way through for a flood."""
+    """Return the pixels of a drawn line (n, 2); without `diagonal` steps it leaves no way through for a
+    flood.
+    """
     out = np.zeros(shape, bool)
     points = np.asarray(line, np.float64)
     for a, b in pairwise(points):

@@ -136,6 +136,6 @@ class View:
         at[axis] = index
         return View(tuple(at), self.axes)
 
-    def point(self, full: tuple[float, ...]) -> tuple[float, ...]:
+    def point(self, full: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the view's coordinates of a point in the labels."""
         return tuple(full[a] for a in self.axes)

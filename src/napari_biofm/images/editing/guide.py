@@ -1,0 +1,176 @@
+"""Which cells need a look first, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from napari_biofm.types import ImageError
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A cell that deserves a look.
+
+    Attributes
+    ----------
+    label : its id; 0 where another segmentation has a cell and this one has none.
+    centre : where it is, index along every axis.
+    reasons : in words, worst first.
+    score : how much it deserves the look, 0..; the list is sorted by it.
+    """
+
+    label: int
+    centre: tuple[float, ...]
+    reasons: tuple[str, ...]
+    score: float
+
+
+def doubts(
+    labels: NDArray[Any],
+    cell_prob: NDArray[Any] | None = None,
+    other: NDArray[Any] | None = None,
+    offset: tuple[int, ...] | None = None,
+) -> list[Doubt]:
+    """List the cells that need a look first: low confidence, odd size, ragged or in pieces, cut by the
+    border, or unlike what a second segmentation says.
+
+    Parameters
+    ----------
+    labels : integer labels of any dimension; a window of a larger image counts.
+    cell_prob : logits of the same shape.
+    other : a second segmentation of the same shape, e.g. of another model.
+    offset : where the window begins, added to the centres.
+
+    Returns
+    -------
+    Doubts, the most doubtful first; cells without one are left out.
+    """
+    for name, array in (("cell probability", cell_prob), ("second segmentation", other)):
+        if array is not None and array.shape != labels.shape:
+            raise ImageError(
+                f"The {name} has shape {array.shape}, the labels {labels.shape}; they must be equal."
+            )
+    ids, inverse = np.unique(labels, return_inverse=True)
+    dense: NDArray[np.int32] = np.asarray(inverse, np.int32).reshape(labels.shape)
+    if ids[0] != 0:
+        ids, dense = np.concatenate([[0], ids]), np.asarray(dense + 1, np.int32)
+    n = len(ids)
+    area = np.bincount(dense.ravel(), minlength=n).astype(float)
+    found: dict[int, list[tuple[float, str]]] = {k: [] for k in range(1, n)}
+    boxes = ndi.find_objects(dense)
+    _odd_size(area, found)
+    _border(boxes, labels.shape, found)
+    _pieces(dense, boxes, area, found)
+    if cell_prob is not None:
+        _confidence(dense, cell_prob, area, found)
+    missed = _disagreement(dense, other, area, found) if other is not None else []
+    start = np.array(offset if offset is not None else (0,) * labels.ndim, float)
+    out = [
+        Doubt(
+            int(ids[k]),
+            _centre(dense, boxes[k - 1], k, start),
+            tuple(r for _, r in sorted(v, reverse=True)),
+            float(sum(s for s, _ in v)),
+        )
+        for k, v in found.items()
+        if v and boxes[k - 1] is not None
+    ]
+    out += [Doubt(0, tuple(c + start), (reason,), score) for c, score, reason in missed]
+    return sorted(out, key=lambda d: (-d.score, d.label))
+
+
+def _odd_size(area: NDArray[np.float64], found: dict[int, list[tuple[float, str]]]) -> None:
+    """Sizes far from the others', on a logarithmic scale, measured by the median absolute deviation."""
+    if len(area) < 6:
+        return
+    size = np.log(np.maximum(area[1:], 1))
+    middle = np.median(size)
+    spread = max(1.4826 * float(np.median(np.abs(size - middle))), 0.1)
+    for k, z in enumerate((size - middle) / spread, 1):
+        if abs(z) > 2.5:
+            word = "small" if z < 0 else "large"
+            found[k].append(
+                (min(abs(z) / 5, 1.5), f"unusually {word}: {area[k]:.0f} px, usual {np.exp(middle):.0f}")
+            )
+
+
+def _border(boxes: Any, shape: tuple[int, ...], found: dict[int, list[tuple[float, str]]]) -> None:
+    axes = range(max(0, len(shape) - 2), len(shape))
+    for k, box in enumerate(boxes, 1):
+        if box is not None and any(box[a].start == 0 or box[a].stop == shape[a] for a in axes):
+            found[k].append((0.2, "cut by the border"))
+
+
+def _pieces(
+    dense: NDArray[np.int32], boxes: Any, area: NDArray[np.float64], found: dict[int, list[tuple[float, str]]]
+) -> None:
+    for k, box in enumerate(boxes, 1):
+        if box is None:
+            continue
+        mask = dense[box] == k
+        _, parts = ndi.label(mask, np.ones((3,) * mask.ndim))
+        if parts > 1:
+            found[k].append((0.8, f"in {parts} pieces"))
+        holes = int(ndi.binary_fill_holes(mask).sum() - area[k])
+        if holes > 0.02 * area[k] and holes > 3:
+            found[k].append((0.5, f"has holes of {holes} px"))
+
+
+def _confidence(
+    dense: NDArray[np.int32],
+    cell_prob: NDArray[Any],
+    area: NDArray[np.float64],
+    found: dict[int, list[tuple[float, str]]],
+) -> None:
+    chance = 1 / (1 + np.exp(-np.clip(cell_prob.astype(np.float64), -30, 30)))
+    mean = np.bincount(dense.ravel(), chance.ravel(), minlength=len(area)) / np.maximum(area, 1)
+    for k in found:
+        if mean[k] < 0.75:
+            found[k].append((2 * (0.75 - float(mean[k])) + 0.3, f"low confidence: {mean[k]:.2f}"))
+
+
+def _disagreement(
+    dense: NDArray[np.int32],
+    other: NDArray[Any],
+    area: NDArray[np.float64],
+    found: dict[int, list[tuple[float, str]]],
+) -> list[tuple[NDArray[np.float64], float, str]]:
+    """Compare with a second segmentation by overlap; return its cells that have no match here."""
+    theirs, second = np.unique(other, return_inverse=True)
+    second = second.reshape(other.shape)
+    if theirs[0] != 0:
+        second = second + 1
+        theirs = np.concatenate([[0], theirs])
+    both = np.bincount(
+        dense.ravel().astype(np.int64) * len(theirs) + second.ravel(), minlength=len(area) * len(theirs)
+    )
+    table = both.reshape(len(area), len(theirs)).astype(float)
+    union = area[:, None] + table.sum(axis=0)[None] - table
+    iou = table / np.maximum(union, 1)
+    for k in found:
+        best = float(iou[k, 1:].max(initial=0))
+        if best < 0.6:
+            words = (
+                "no such cell in the second segmentation"
+                if best < 0.1
+                else f"second segmentation differs (IoU {best:.2f})"
+            )
+            found[k].append((1.2 - best, words))
+    missed = np.flatnonzero(table[1:, 1:].sum(axis=0) < 0.3 * table[:, 1:].sum(axis=0)) + 1
+    return [
+        (np.array(ndi.center_of_mass(second == j)), 1.0, "the second segmentation has a cell here")
+        for j in missed
+    ]
+
+
+def _centre(dense: NDArray[np.int32], box: Any, k: int, start: NDArray[np.float64]) -> tuple[float, ...]:
+    points = np.argwhere(dense[box] == k)
+    near = points[
+        ((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin()
+    ]  # on the cell, however bent it is
+    return tuple(float(c + s.start + o) for c, s, o in zip(near, box, start, strict=True))

@@ -1,0 +1,145 @@
+"""Click backends by name, and the two jobs behind them: prepare an image once, answer prompts many times.
+
+What a network prepares stays in the process that made it (a few images, latest used first); only prompts and
+cropped masks travel. Lookups and the level sets need no worker: windows call them directly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari_biofm.images.catalogue import FAMILIES, make_model
+from napari_biofm.images.correction import Answer
+from napari_biofm.types import Image, ModelError, Progress, Prompt, Task
+
+LEVEL_SETS = "level-sets"
+FLOW_BASINS = "flow-basins"
+KEPT = 6  # prepared images per process
+_PREPARED: OrderedDict[tuple[str, str], Any] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way of answering clicks.
+
+    Attributes
+    ----------
+    name : word of the command line and the log.
+    title : as shown in the menu.
+    needs_worker : whether it is a network.
+    """
+
+    name: str
+    title: str
+    needs_worker: bool
+
+
+LOCAL = (
+    Backend(FLOW_BASINS, "Flow basins (no network; needs a segmentation with flows)", False),
+    Backend(LEVEL_SETS, "Level sets (no model)", False),
+)
+
+
+def click_models() -> list[Backend]:
+    """Return the networks of the catalogue that answer clicks and whose weights are here, best choice
+    first.
+    """
+    return [
+        Backend(name, family.title, True)
+        for name, family in FAMILIES.items()
+        if getattr(family, "clicks", False) and _has_weights(name, family)
+    ]
+
+
+def backends() -> list[Backend]:
+    """Return every backend that can be used here."""
+    return [*click_models(), *LOCAL]
+
+
+def best_backend() -> str:
+    """Return the backend used when none is named: the first network that is here, else the level sets."""
+    models = click_models()
+    return models[0].name if models else LEVEL_SETS
+
+
+def _has_weights(name: str, family: Any) -> bool:
+    """Whether a model could be made without a download; answered without importing torch."""
+    from napari_biofm.models.store import find
+
+    if not family.needs_weights or getattr(family, "shipped", False):
+        return True
+    try:
+        return find(name) is not None
+    except ModelError:
+        return False
+
+
+def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> Task[str]:
+    """Run a model's encoder on an image and keep the result in this process under `key`.
+
+    Parameters
+    ----------
+    key : names the image (layer, plane, window, version); asked for again, nothing is computed.
+    model : name in the catalogue.
+    image : (Y, X) or (Y, X, C).
+
+    Returns
+    -------
+    The key.
+    """
+    if _look_up(model, key) is not None:
+        return key
+    yield Progress(0, 1, f"{model}: loading")
+    promptable = make_model(model, device)
+    prepared = yield from promptable.prepare(image)
+    with _LOCK:
+        _PREPARED[(model, key)] = prepared
+        while len(_PREPARED) > KEPT:
+            _PREPARED.popitem(last=False)
+    return key
+
+
+def answer_prompt(key: str, model: str, prompt: Prompt, device: str = "auto") -> Answer | None:
+    """Answer a prompt on an image prepared before; None where this process has not prepared it (any more)."""
+    prepared = _look_up(model, key)
+    if prepared is None:
+        return None
+    masks, scores = make_model(model, device).predict(prepared, prompt)
+    return Answer.of(masks, [float(s) for s in scores])
+
+
+def precompute_files(paths: Sequence[str], model: str, device: str = "auto") -> Task[list[str]]:
+    """Prepare the images of a series ahead; yields one step per file with its path as payload.
+
+    Returns
+    -------
+    Paths prepared and kept; as many as a process keeps.
+    """
+    from napari_biofm.images.series import read_image
+
+    done: list[str] = []
+    for number, path in enumerate(paths):
+        yield Progress(number, len(paths), f"preparing {path}")
+        yield from prepare_image(path, model, read_image(path), device)
+        done.append(path)
+        yield Progress(number + 1, len(paths), f"prepared {path}", payload=path)
+    return done
+
+
+def forget_prepared() -> None:
+    """Let go of everything prepared in this process."""
+    with _LOCK:
+        _PREPARED.clear()
+
+
+def _look_up(model: str, key: str) -> Any:
+    with _LOCK:
+        found = _PREPARED.get((model, key))
+        if found is not None:
+            _PREPARED.move_to_end((model, key))
+        return found
