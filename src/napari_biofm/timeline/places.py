@@ -95,8 +95,16 @@ class CellEvents:
 
     def take(self, index: NDArray[Any]) -> CellEvents:
         """Return a part of the events, by index or mask."""
-        parts = (self.seconds, self.labels, self.classes, self.scores, self.source, self.rows)
-        return CellEvents(*(part[index] for part in parts), self.recordings, self.elsewhere)
+        return CellEvents(
+            self.seconds[index],
+            self.labels[index],
+            self.classes[index],
+            self.scores[index],
+            self.source[index],
+            self.rows[index],
+            self.recordings,
+            self.elsewhere,
+        )
 
 
 def cell_events(
@@ -140,6 +148,6 @@ def cell_events(
         )
     empty = (np.zeros(0), np.zeros(0, np.int64), np.zeros(0, "U12"), np.zeros(0, np.float32))
     columns.append((*empty, np.zeros(0, np.int64), np.zeros(0, np.int64)))
-    joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
-    order = np.argsort(joined[0], kind="stable")
-    return CellEvents(*(column[order] for column in joined), tuple(found), tuple(elsewhere))
+    a, b, c, d, e, f = (np.concatenate(column) for column in zip(*columns, strict=True))
+    joined = CellEvents(a, b, c, d, e, f, tuple(found), tuple(elsewhere))
+    return joined.take(np.argsort(joined.seconds, kind="stable"))

@@ -102,7 +102,7 @@ class TimelineDock(Dock):
     def _chose(self, which: str, uid: str | None) -> None:
         self.state.choose(which, uid)
         if which == "labels" and uid is not None and uid not in self._painted:
-            layer = layer_by_id(self.viewer, uid)
+            layer: Any = layer_by_id(self.viewer, uid)
             self._painted[uid] = None
             for event in (layer.events.data, layer.events.labels_update, layer.events.selected_label):
                 watched = self.state.pixels_changed

@@ -84,7 +84,8 @@ class EventPoints:
 
     def _put(self, data: np.ndarray, features: dict[str, np.ndarray], colours: np.ndarray) -> None:
         if self.layer is None or self.layer not in self.state.viewer.layers:
-            movie, labels = self.state.movie, self.state.labels
+            movie: Any = self.state.movie
+            labels = self.state.labels
             active = self.state.viewer.layers.selection.active
             self.layer = self.state.viewer.add_points(
                 data,
@@ -120,8 +121,8 @@ class EventPoints:
     def _why_none(self, n_events: int, elsewhere: tuple[str, ...]) -> str:
         if elsewhere and not n_events:
             return (
-                f"{', '.join(elsewhere)} is not the recording the movie is aligned to, so nobody knows when its "
-                "events happened. Align the movie to it, or link the recording the movie is aligned to."
+                f"{', '.join(elsewhere)} is not the recording the movie is aligned to, so nobody knows when "
+                "its events happened. Align the movie to it, or link the recording the movie is aligned to."
             )
         if n_events:
             return f"{n_events} events, but none falls inside the movie or on a cell of this labels layer."
