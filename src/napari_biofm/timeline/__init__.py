@@ -1,7 +1,27 @@
 """Which frame is which second, which recording is which cell, and events as image data."""
 
+from napari_biofm.timeline.align import Alignment, DriftFit, clock_from_triggers, fit_drift
 from napari_biofm.timeline.clock import Clock
-from napari_biofm.timeline.overlay import event_points
+from napari_biofm.timeline.colours import CLASS_COLOURS, class_colours
+from napari_biofm.timeline.overlay import event_points, visible_frames
+from napari_biofm.timeline.places import CellEvents, cell_centres, cell_events, event_seconds, is_of_movie
 from napari_biofm.timeline.triggers import TriggerReport, find_triggers
 
-__all__ = ["Clock", "TriggerReport", "event_points", "find_triggers"]
+__all__ = [
+    "CLASS_COLOURS",
+    "Alignment",
+    "CellEvents",
+    "Clock",
+    "DriftFit",
+    "TriggerReport",
+    "cell_centres",
+    "cell_events",
+    "class_colours",
+    "clock_from_triggers",
+    "event_points",
+    "event_seconds",
+    "find_triggers",
+    "fit_drift",
+    "is_of_movie",
+    "visible_frames",
+]

@@ -20,13 +20,15 @@ class Clock:
     ----------
     times : (n_frames,) float64, strictly increasing.
     source : how the times came about, in words, shown to the user and saved.
+    recording : id of the recording whose seconds these are, "" where none is meant.
     """
 
     times: NDArray[np.float64]
     source: str = "frame rate"
+    recording: str = ""
 
     def __post_init__(self) -> None:
-        times = np.asarray(self.times, np.float64)
+        times = np.array(self.times, np.float64)
         if times.ndim != 1 or len(times) == 0:
             raise TimelineError(f"A clock needs one time per frame; got an array of shape {times.shape}.")
         if not np.isfinite(times).all():
@@ -42,7 +44,9 @@ class Clock:
         object.__setattr__(self, "times", times)
 
     @classmethod
-    def from_rate(cls, n_frames: int, frame_rate: float, offset: float = 0.0, drift: float = 0.0) -> Clock:
+    def from_rate(
+        cls, n_frames: int, frame_rate: float, offset: float = 0.0, drift: float = 0.0, recording: str = ""
+    ) -> Clock:
         """Return the clock of evenly spaced frames.
 
         Parameters
@@ -52,6 +56,7 @@ class Clock:
         offset : second at which frame 0 begins.
         drift : relative difference between the two clocks; frame i begins at
             offset + (1 + drift) * i / frame_rate.
+        recording : id of the recording it is aligned to.
 
         Raises
         ------
@@ -60,8 +65,11 @@ class Clock:
         """
         if not (np.isfinite(frame_rate) and frame_rate > 0):
             raise TimelineError(f"The frame rate must be a positive number of Hz, not {frame_rate}.")
+        if not (np.isfinite(offset) and np.isfinite(drift) and drift > -1):
+            raise TimelineError(f"Offset and drift must be finite numbers, not {offset} s and {drift}.")
         times = np.asarray(offset + (1 + drift) * np.arange(n_frames) / frame_rate, np.float64)
-        return cls(times, f"{frame_rate:g} Hz from {offset:g} s")
+        words = f"{frame_rate:g} Hz from {offset:g} s" + (f", drift {1e6 * drift:.3g} ppm" if drift else "")
+        return cls(times, words, recording)
 
     @property
     def n_frames(self) -> int:
@@ -87,6 +95,15 @@ class Clock:
         index = np.searchsorted(self.times, np.asarray(seconds, float), side="right") - 1
         return np.clip(index, 0, self.n_frames - 1)
 
+    def at_frames(self, frames: NDArray[np.floating[Any]] | Sequence[float]) -> NDArray[np.float64]:
+        """Return the second of each (fractional) frame; outside, the mean rate is continued."""
+        wanted = np.asarray(frames, float)
+        inside = np.interp(wanted, np.arange(self.n_frames), self.times)
+        if self.n_frames < 2:
+            return np.asarray(inside)
+        beyond = wanted - np.clip(wanted, 0, self.n_frames - 1)
+        return np.asarray(inside + beyond / self.frame_rate)
+
     def covers(self, seconds: NDArray[np.float64] | Sequence[float]) -> NDArray[np.bool_]:
         """Return which times fall inside the movie, the last frame counted in full."""
         last = self.times[-1] + (1 / self.frame_rate if self.n_frames > 1 else 0.0)
@@ -94,9 +111,10 @@ class Clock:
         return np.asarray((values >= self.times[0]) & (values <= last))
 
     def describe(self) -> dict[str, Any]:
-        """Return a JSON-able account: source, number of frames, rate, first time."""
+        """Return a JSON-able account: source, recording, number of frames, rate, first time."""
         return {
             "source": self.source,
+            "recording": self.recording,
             "n_frames": self.n_frames,
             "frame_rate_hz": self.frame_rate if self.n_frames > 1 else None,
             "first_s": float(self.times[0]),

@@ -1,0 +1,153 @@
+"""Where cells are, and when events happened on the clock of the movie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.timeline.clock import Clock
+from napari_biofm.timeline.overlay import NOT_SHOWN
+from napari_biofm.types import Events
+
+if TYPE_CHECKING:
+    from napari_biofm.signals import Recording
+
+
+def cell_centres(labels: NDArray[np.integer[Any]]) -> dict[int, tuple[float, float]]:
+    """Return the centre of mass (y, x) of each label, pixels. One pass over the image.
+
+    Parameters
+    ----------
+    labels : (Y, X) integers, 0 is background.
+    """
+    flat = np.asarray(labels).ravel()
+    inside = np.flatnonzero(flat)
+    if len(inside) == 0:
+        return {}
+    ids, index = np.unique(flat[inside], return_inverse=True)
+    y, x = np.divmod(inside, labels.shape[1])
+    area = np.bincount(index)
+    ys, xs = np.bincount(index, y) / area, np.bincount(index, x) / area
+    return {int(i): (float(a), float(b)) for i, a, b in zip(ids, ys, xs, strict=True)}
+
+
+def is_of_movie(recording: Recording, clock: Clock) -> bool:
+    """Return whether a recording holds traces of cells measured on the frames of the clock's movie."""
+    return bool(
+        recording.is_cells and recording.n_sweeps == 1 and recording.n_samples(0, 0) == clock.n_frames
+    )
+
+
+def event_seconds(events: Events, recording: Recording, clock: Clock | None = None) -> NDArray[np.float64]:
+    """Return when each event happened, seconds on the session's clock.
+
+    Sweeps count from their start, so the start is added. Traces measured on the movie's own frames have
+    no clock of their own: their samples are frames, and the movie's clock says when those were.
+
+    Parameters
+    ----------
+    events : table of EVENT_DTYPE found in `recording`.
+    recording : where they were found.
+    clock : of the movie, if there is one.
+    """
+    seconds = events["time_s"].astype(np.float64)
+    if clock is not None and is_of_movie(recording, clock):
+        rates = np.array([channel.sampling_rate for channel in recording.channels])
+        channels = np.clip(events["channel"], 0, recording.n_channels - 1)
+        return clock.at_frames(seconds * rates[channels])
+    if recording.n_sweeps == 0:
+        return seconds
+    sweeps = np.clip(events["sweep"], 0, recording.n_sweeps - 1)
+    return np.asarray(seconds + recording.sweep_starts[sweeps])
+
+
+@dataclass(frozen=True, eq=False)
+class CellEvents:
+    """All events of cells, from all recordings, on one clock; sorted by time.
+
+    Attributes
+    ----------
+    seconds : (n,) float64 on the session's clock.
+    labels : (n,) int64 label of the cell.
+    classes : (n,) class of the event.
+    scores : (n,) float32.
+    source : (n,) index into `recordings`.
+    rows : (n,) row in that recording's event table.
+    recordings : ids of the recordings looked at.
+    elsewhere : recordings with linked events that have no place on this clock.
+    """
+
+    seconds: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    classes: NDArray[np.str_]
+    scores: NDArray[np.float32]
+    source: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    recordings: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def take(self, index: NDArray[Any]) -> CellEvents:
+        """Return a part of the events, by index or mask."""
+        return CellEvents(
+            self.seconds[index],
+            self.labels[index],
+            self.classes[index],
+            self.scores[index],
+            self.source[index],
+            self.rows[index],
+            self.recordings,
+            self.elsewhere,
+        )
+
+
+def cell_events(
+    found: Mapping[str, tuple[Recording, Events]],
+    cells_of: Mapping[str, Mapping[int, int]],
+    clock: Clock | None = None,
+) -> CellEvents:
+    """Bring the events of all recordings to their cells and to one clock.
+
+    Parameters
+    ----------
+    found : per recording id the recording and its events.
+    cells_of : per recording id, channel -> label. Traces of cells (`Recording.is_cells`) need no entry:
+        their channels carry a label, which an entry overrides.
+    clock : of the movie. A recording that is neither the one it is aligned to nor made of the movie has
+        no known place in time; its events are left out and its id is returned in `elsewhere`.
+    """
+    columns: list[tuple[NDArray[Any], ...]] = []
+    elsewhere = []
+    for i, (uid, (recording, events)) in enumerate(found.items()):
+        cells = {c: a.label for c, a in enumerate(recording.channels) if a.label is not None}
+        cells.update(cells_of.get(uid, {}))
+        rows = np.flatnonzero(np.isin(events["channel"], list(cells)) & ~np.isin(events["class"], NOT_SHOWN))
+        if len(rows) == 0:
+            continue
+        if clock is not None and clock.recording not in ("", uid) and not is_of_movie(recording, clock):
+            elsewhere.append(uid)
+            continue
+        part = events[rows]
+        lookup = np.zeros(max(cells) + 1, np.int64)
+        lookup[list(cells)] = list(cells.values())
+        columns.append(
+            (
+                event_seconds(part, recording, clock),
+                lookup[part["channel"]],
+                part["class"],
+                part["score"],
+                np.full(len(rows), i),
+                rows,
+            )
+        )
+    empty = (np.zeros(0), np.zeros(0, np.int64), np.zeros(0, "U12"), np.zeros(0, np.float32))
+    columns.append((*empty, np.zeros(0, np.int64), np.zeros(0, np.int64)))
+    a, b, c, d, e, f = (np.concatenate(column) for column in zip(*columns, strict=True))
+    joined = CellEvents(a, b, c, d, e, f, tuple(found), tuple(elsewhere))
+    return joined.take(np.argsort(joined.seconds, kind="stable"))

@@ -1,0 +1,170 @@
+"""Align panel: which frame is which second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_biofm.timeline import Clock
+from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trigger
+from napari_biofm.types import TimelineError
+from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.movies import frame_rate, n_frames
+from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.viewers import layer_by_id
+
+TRIGGERS, RATE = "pulses in a recorded channel", "rate and offset"
+
+
+class AlignPanel(QWidget):
+    """Frame times from the camera's pulses in a recording, or from a rate and an offset.
+
+    Parameters
+    ----------
+    dock : that holds the panel; runs its jobs and shows its errors.
+    state : of the dock.
+    """
+
+    def __init__(self, dock: Dock, state: TimelineState) -> None:
+        super().__init__()
+        self.dock = dock
+        self.state = state
+        self.source = QComboBox()
+        self.source.addItems([TRIGGERS, RATE])
+        self.source.setToolTip("Where the frame times come from.")
+        self.channel = Chooser("no recording", "The channel that holds one pulse per frame.")
+        self.rate = _number(0, 100_000, 4, " Hz", "Frames per second on the camera's clock; 0 = not known.")
+        self.offset = _number(-1e6, 1e6, 4, " s", "Second of the recording at which frame 0 began.")
+        self.drift = _number(
+            -1e5, 1e5, 2, " ppm", "How much longer a second of the camera is, in millionths."
+        )
+        self.button = QPushButton("Align")
+        self.button.setToolTip("Give the movie these frame times. Can be undone.")
+        self.report = QLabel()
+        self.report.setWordWrap(True)
+        self._form = QFormLayout()
+        self._form.addRow("Frame times", self.source)
+        self._form.addRow("Channel", self.channel)
+        self._form.addRow("Frame rate", self.rate)
+        self._form.addRow("Offset", self.offset)
+        self._form.addRow("Drift", self.drift)
+        layout = QVBoxLayout(self)
+        layout.addLayout(self._form)
+        layout.addWidget(self.button)
+        layout.addWidget(self.report)
+        layout.addStretch(1)
+        self.source.currentTextChanged.connect(self._show_rows)
+        self.button.clicked.connect(lambda: self.align())
+        dock.listen(state.chosen, self.things_chosen)
+        dock.listen(state.session.clocks_changed, self._tell_clock)
+        self._show_rows()
+        self.things_chosen()
+
+    def align(self) -> None:
+        """Set the movie's clock from what the form says."""
+        movie = self.state.movie
+        if movie is None:
+            self.dock.tell("Open a movie first: an image with a time axis.")
+            return
+        try:
+            if self.source.currentText() == RATE:
+                self._use_rate(movie)
+            else:
+                self._use_pulses(movie)
+        except TimelineError as error:
+            self.dock.tell_error(error)
+
+    def things_chosen(self) -> None:
+        """Offer the channels of the recording and the rate of the movie in play."""
+        entry = self.state.session.recordings.get(self.state.recording_uid or "")
+        movie = self.state.movie
+        if entry is None:
+            self.channel.set_choices([])
+        else:
+            channels = entry.recording.channels
+            self.channel.set_choices(
+                [(f"{i}: {c.name} ({c.unit})", i) for i, c in enumerate(channels)],
+                prefer=likely_trigger(entry.recording),
+            )
+        rate = None if movie is None else frame_rate(movie)
+        if rate:
+            self.rate.setValue(rate)
+        if entry is None or likely_trigger(entry.recording) is None:
+            if self.state.clock is None:
+                self.source.setCurrentText(RATE)
+        else:
+            self.source.setCurrentText(TRIGGERS)
+            self.channel.choose(likely_trigger(entry.recording))
+        self._tell_clock()
+
+    def _use_rate(self, movie: Any) -> None:
+        uid = self.state.movie_uid
+        clock = Clock.from_rate(
+            n_frames(movie),
+            self.rate.value(),
+            self.offset.value(),
+            self.drift.value() * 1e-6,
+            self.state.recording_uid or "",
+        )
+        self.state.session.set_clock(str(uid), clock)
+        self._tell_clock()
+
+    def _use_pulses(self, movie: Any) -> None:
+        entry = self.state.session.recordings.get(self.state.recording_uid or "")
+        channel = self.channel.key
+        if entry is None or not isinstance(channel, int):
+            raise TimelineError("Open a recording with a frame-trigger channel, or choose 'rate and offset'.")
+        uid = str(self.state.movie_uid)
+        self.button.setEnabled(False)
+        self.dock.run(
+            align_to_channel,
+            entry.recording,
+            channel,
+            n_frames(movie),
+            self.rate.value() or None,
+            str(self.state.recording_uid),
+            name="Find frame pulses",
+            bound_to=uid,
+            on_done=lambda alignment: self._pulses_found(uid, alignment),
+            on_end=lambda: self.button.setEnabled(True),
+        )
+
+    def _pulses_found(self, uid: str, alignment: Alignment) -> None:
+        if layer_by_id(self.state.viewer, uid) is None:
+            self.report.setText("The movie was removed while its frame times were looked for.")
+            return
+        self.state.session.set_clock(uid, alignment.clock)
+        self.report.setText("\n".join(alignment.notes))
+
+    def _tell_clock(self) -> None:
+        clock = self.state.clock
+        if self.state.movie is None:
+            self.report.setText("Open a movie: an image with a time axis.")
+        elif clock is None:
+            self.report.setText(
+                "This movie has no clock yet. Choose where its frame times come from, then Align."
+            )
+        else:
+            to = f", on the clock of {clock.recording}" if clock.recording else ""
+            self.report.setText(
+                f"{clock.n_frames} frames from {clock.times[0]:.4f} to {clock.times[-1]:.4f} s"
+                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}."
+            )
+
+    def _show_rows(self, *_: Any) -> None:
+        by_rate = self.source.currentText() == RATE
+        self._form.setRowVisible(self.channel, not by_rate)
+        self._form.setRowVisible(self.offset, by_rate)
+        self._form.setRowVisible(self.drift, by_rate)
+
+
+def _number(low: float, high: float, decimals: int, suffix: str, tooltip: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setDecimals(decimals)
+    box.setRange(low, high)
+    box.setSuffix(suffix)
+    box.setToolTip(tooltip)
+    box.setKeyboardTracking(False)
+    return box

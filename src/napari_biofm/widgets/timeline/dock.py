@@ -1,0 +1,144 @@
+"""The timeline dock: one clock and one cell id across image, mask, trace and event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
+
+from napari_biofm.session import Session
+from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.align import AlignPanel
+from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.link import LinkPanel
+from napari_biofm.widgets.timeline.movies import is_movie
+from napari_biofm.widgets.timeline.picking import click_picker
+from napari_biofm.widgets.timeline.show import ShowPanel
+from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.timeline.sync import SliderSync
+from napari_biofm.widgets.viewers import layer_by_id, layer_id
+
+
+class TimelineDock(Dock):
+    """Align a movie and a recording, link channels to cells, show events on the image.
+
+    Parameters
+    ----------
+    napari_viewer : the viewer, injected by napari.
+    session : of this viewer; looked up when not given.
+    """
+
+    def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
+        super().__init__(napari_viewer, session=session)
+        self.state = TimelineState(self.viewer, self.session)
+        self.sync = SliderSync(self.viewer, self.session, lambda: self.state.movie)
+        self.movie = Chooser("no movie open", "The image layer whose frames are placed in time.")
+        self.labels = Chooser("no cells yet", "The labels layer with the cells.")
+        self.recording = Chooser("no recording open", "The recording made at the same time.")
+        self.align_panel = AlignPanel(self, self.state)
+        self.link_panel = LinkPanel(self, self.state)
+        self.show_panel = ShowPanel(self, self.state)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.undo_button = QPushButton("Undo")
+        self.redo_button = QPushButton("Redo")
+        self._lay_out()
+        self._connect()
+        self._layers_changed()
+        self._recordings_changed()
+
+    def tell(self, message: str) -> None:
+        """Show a short message in napari and in the dock."""
+        self.words.setText(message)
+        super().tell(message)
+
+    def tell_error(self, error: BaseException) -> None:
+        """Show an error in napari's notifications and in the dock."""
+        self.words.setText(str(error))
+        super().tell_error(error)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.addRow("Movie", self.movie)
+        form.addRow("Cells", self.labels)
+        form.addRow("Recording", self.recording)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.align_panel, "Align")
+        self.tabs.addTab(self.link_panel, "Cells")
+        self.tabs.addTab(self.show_panel, "Show")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.undo_button)
+        buttons.addWidget(self.redo_button)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.job_bar)
+        layout.addWidget(self.words)
+        layout.addLayout(buttons)
+
+    def _connect(self) -> None:
+        session, state, layers = self.session, self.state, self.viewer.layers
+        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
+            self.listen(event, self._layers_changed)
+        self.listen(session.layers_changed, self._layers_changed)
+        self.listen(session.recordings_changed, self._recordings_changed)
+        for signal in (session.events_changed, session.links_changed, session.clocks_changed):
+            self.listen(signal, state.things_changed)
+        self.listen(session.clocks_changed, self.sync.slider_moved)
+        self.listen(session.time_changed, self.sync.time_moved)
+        self.listen(self.viewer.dims.events.current_step, self.sync.slider_moved)
+        self.listen(session.history.changed, self._history_changed)
+        self.movie.chosen.connect(lambda uid: self._chose("movie", uid))
+        self.labels.chosen.connect(lambda uid: self._chose("labels", uid))
+        self.recording.chosen.connect(lambda uid: self._chose("recording", uid))
+        self.undo_button.clicked.connect(lambda: session.history.undo())
+        self.redo_button.clicked.connect(lambda: session.history.redo())
+        picker = click_picker(state, lambda: not self._gone and self.link_panel.pick.isChecked())
+        self.viewer.mouse_drag_callbacks.append(picker)
+        self._connections.append((_Callbacks(self.viewer.mouse_drag_callbacks), picker))
+        self._painted: dict[str, Any] = {}
+        self._history_changed()
+
+    def _chose(self, which: str, uid: str | None) -> None:
+        self.state.choose(which, uid)
+        if which == "labels" and uid is not None and uid not in self._painted:
+            layer: Any = layer_by_id(self.viewer, uid)
+            self._painted[uid] = None
+            for event in (layer.events.data, layer.events.labels_update, layer.events.selected_label):
+                watched = self.state.pixels_changed
+                if event is layer.events.selected_label:
+                    watched = lambda event=None: self.link_panel.show_cell()  # noqa: E731
+                self.listen(event, watched)
+        if which == "movie":
+            self.sync.slider_moved()
+
+    def _layers_changed(self, event: Any = None) -> None:
+        movies = [(layer.name, layer_id(layer)) for layer in self.viewer.layers if is_movie(layer)]
+        labels = [
+            (layer.name, layer_id(layer))
+            for layer in self.viewer.layers
+            if type(layer).__name__ == "Labels" and not layer.metadata.get("biofm_overlay")
+        ]
+        self.movie.set_choices(movies, prefer=self.session.image)
+        self.labels.set_choices(labels, prefer=self.session.labels)
+
+    def _recordings_changed(self) -> None:
+        self.recording.set_choices([(uid, uid) for uid in self.session.recordings])
+        self.state.things_changed()
+
+    def _history_changed(self) -> None:
+        history = self.session.history
+        self.undo_button.setEnabled(history.can_undo)
+        self.redo_button.setEnabled(history.can_redo)
+        self.undo_button.setToolTip(f"Undo: {history.undo_name}" if history.can_undo else "Nothing to undo.")
+
+
+class _Callbacks:
+    """Lets a list of callbacks be left like a signal."""
+
+    def __init__(self, callbacks: list[Any]) -> None:
+        self._callbacks = callbacks
+
+    def disconnect(self, callback: Any) -> None:
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)

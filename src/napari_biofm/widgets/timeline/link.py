@@ -1,0 +1,150 @@
+"""Link panel: which recorded channel is which cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_biofm.session import CellKey, Link
+from napari_biofm.types import BiofmError
+from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.viewers import layer_by_id, layer_id
+
+
+class LinkPanel(QWidget):
+    """Tie a channel to a cell: click the cell, press Link.
+
+    Parameters
+    ----------
+    dock : that holds the panel.
+    state : of the dock.
+    """
+
+    def __init__(self, dock: Dock, state: TimelineState) -> None:
+        super().__init__()
+        self.dock = dock
+        self.state = state
+        self.channel = Chooser("no recording", "The recorded channel that belongs to a cell.")
+        self.pick = QCheckBox("Click a cell on the image to choose it")
+        self.pick.setToolTip("A click chooses the cell under the mouse, Shift adds to the choice.")
+        self.pick.setChecked(True)
+        self.cell = QLabel()
+        self.cell.setWordWrap(True)
+        self.button = QPushButton("Link")
+        self.button.setToolTip("This channel was recorded from this cell. Can be undone.")
+        self.links = QListWidget()
+        self.links.setToolTip("Choose a link to choose its cell.")
+        self.links.setMinimumHeight(60)
+        self.unlink_button = QPushButton("Unlink")
+        self.unlink_button.setToolTip("Take the chosen link away. Can be undone.")
+        form = QFormLayout()
+        form.addRow("Channel", self.channel)
+        form.addRow("Cell", self.cell)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.button)
+        buttons.addWidget(self.unlink_button)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.pick)
+        layout.addLayout(buttons)
+        layout.addWidget(self.links)
+        self.button.clicked.connect(lambda: self.link())
+        self.unlink_button.clicked.connect(lambda: self.unlink())
+        self.links.itemClicked.connect(self._choose_cell_of)
+        self.links.itemSelectionChanged.connect(self._enable)
+        session = state.session
+        dock.listen(state.chosen, self.things_chosen)
+        dock.listen(session.links_changed, self.show_links)
+        dock.listen(session.recordings_changed, self.show_links)
+        dock.listen(state.cells_moved, self.show_links)
+        dock.listen(session.selection_changed, lambda _: self.show_cell())
+        self.things_chosen()
+
+    def candidate(self) -> CellKey | None:
+        """Return the cell that Link would take: the one selected cell, else the layer's selected label."""
+        chosen = [key for key in self.state.session.selection if key.layer == self.state.labels_uid]
+        if len(chosen) == 1:
+            return chosen[0]
+        layer = self.state.labels
+        if not chosen and layer is not None and int(layer.selected_label) in self.state.centres():
+            return CellKey(layer_id(layer), int(layer.selected_label))
+        return None
+
+    def link(self) -> None:
+        """Tie the chosen channel to the chosen cell."""
+        channel, cell = self.channel.key, self.candidate()
+        if not isinstance(channel, int):
+            self.dock.tell("Open a recording first.")
+            return
+        if cell is None:
+            self.dock.tell("Choose one cell: click it on the image.")
+            return
+        try:
+            self.state.session.link(Link(str(self.state.recording_uid), channel, cell))
+        except BiofmError as error:
+            self.dock.tell_error(error)
+
+    def unlink(self) -> None:
+        """Take away the links chosen in the list."""
+        for item in self.links.selectedItems():
+            self.state.session.unlink(item.data(Qt.ItemDataRole.UserRole))
+
+    def things_chosen(self) -> None:
+        """Offer the channels of the recording in play."""
+        entry = self.state.session.recordings.get(self.state.recording_uid or "")
+        channels = () if entry is None else entry.recording.channels
+        self.channel.set_choices([(f"{i}: {c.name} ({c.unit})", i) for i, c in enumerate(channels)])
+        self.show_cell()
+        self.show_links()
+
+    def show_cell(self) -> None:
+        """Say which cell Link would take."""
+        cell, layer = self.candidate(), self.state.labels
+        if layer is None:
+            self.cell.setText("No labels layer: segment the image first.")
+        elif cell is None:
+            self.cell.setText("none or several: click one cell on the image")
+        else:
+            self.cell.setText(f"cell {cell.label} of '{layer.name}'")
+        self._enable()
+
+    def show_links(self) -> None:
+        """List all links, those whose cell or recording is gone included: nothing is lost silently."""
+        self.links.clear()
+        recordings = self.state.session.recordings
+        for link in sorted(self.state.session.links):
+            layer = layer_by_id(self.state.viewer, link.cell.layer)
+            entry = recordings.get(link.recording)
+            channel = entry.recording.channels[link.channel].name if entry else f"channel {link.channel}"
+            words = f"{link.recording}, {channel}  -  cell {link.cell.label}"
+            if layer is None:
+                words += " (its labels layer was removed)"
+            elif link.cell.layer == self.state.labels_uid and link.cell.label not in self.state.centres():
+                words += f" (no longer in '{layer.name}')"
+            if entry is None:
+                words += " (the recording was closed)"
+            item = QListWidgetItem(words)
+            item.setData(Qt.ItemDataRole.UserRole, link)
+            self.links.addItem(item)
+        self._enable()
+
+    def _choose_cell_of(self, item: QListWidgetItem) -> None:
+        self.state.session.select([item.data(Qt.ItemDataRole.UserRole).cell])
+
+    def _enable(self, *_: Any) -> None:
+        self.button.setEnabled(isinstance(self.channel.key, int) and self.candidate() is not None)
+        self.unlink_button.setEnabled(bool(self.links.selectedItems()))

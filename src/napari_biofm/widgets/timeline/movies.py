@@ -1,0 +1,66 @@
+"""What the timeline needs to know of a movie layer: its frames, its rate, its slider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.timeline.metadata import frame_rate_of_file
+
+SECONDS = {"second": 1.0, "s": 1.0, "millisecond": 1e-3, "ms": 1e-3, "minute": 60.0, "min": 60.0}
+
+
+def is_movie(layer: Any) -> bool:
+    """Return whether a layer is an image with an axis in front of its plane."""
+    return type(layer).__name__ == "Image" and _ndim(layer) >= 3 and not layer.metadata.get("biofm_overlay")
+
+
+def n_frames(layer: Any) -> int:
+    """Return the number of frames, along the layer's first axis."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    return int(data.shape[0])
+
+
+def frame_rate(layer: Any) -> float | None:
+    """Return the frame rate in Hz that the layer or its file states, None where neither does."""
+    stated = layer.metadata.get("frame_rate_hz")
+    if stated:
+        return float(stated)
+    unit = SECONDS.get(str(layer.units[0]))
+    if unit is not None and layer.scale[0] > 0:
+        return float(1 / (layer.scale[0] * unit))
+    path = layer.metadata.get("path") or layer.source.path
+    return frame_rate_of_file(Path(path)) if path else None
+
+
+def time_axis(viewer: Any, layer: Any) -> int:
+    """Return the viewer's axis along which the frames of `layer` lie."""
+    return int(viewer.dims.ndim - _ndim(layer))
+
+
+def shown_frame(viewer: Any, layer: Any) -> int:
+    """Return the frame the slider stands on."""
+    origin, step = _world(layer)
+    frame = round((viewer.dims.point[time_axis(viewer, layer)] - origin) / step)
+    return int(min(max(frame, 0), n_frames(layer) - 1))
+
+
+def show_frame(viewer: Any, layer: Any, frame: int) -> None:
+    """Put the slider on a frame."""
+    origin, step = _world(layer)
+    viewer.dims.set_point(time_axis(viewer, layer), origin + frame * step)
+
+
+def _world(layer: Any) -> tuple[float, float]:
+    """Return where frame 0 lies on the viewer's axis, and how far frames are apart."""
+    zero = np.zeros(_ndim(layer))
+    one = zero.copy()
+    one[0] = 1
+    origin = float(layer.data_to_world(zero)[0])
+    return origin, float(layer.data_to_world(one)[0]) - origin
+
+
+def _ndim(layer: Any) -> int:
+    return int(layer.ndim)
