@@ -29,7 +29,9 @@ def no_leaks(qapp: Any) -> Iterator[None]:
 
     def ours() -> set[str]:
         widgets = {
-            type(w).__qualname__ for w in QApplication.topLevelWidgets() if type(w).__module__.startswith("napari_biofm")
+            type(w).__qualname__
+            for w in QApplication.topLevelWidgets()
+            if type(w).__module__.startswith("napari_biofm")
         }
         timers = {
             f"timer of {type(t.parent()).__qualname__}"

@@ -36,7 +36,9 @@ def test_npe2_finds_the_installed_manifest() -> None:
 
 
 @pytest.mark.parametrize("command", MANIFEST.contributions.commands, ids=lambda c: c.id)
-def test_every_command_points_at_something_that_exists(command: npe2.manifest.contributions.CommandContribution) -> None:
+def test_every_command_points_at_something_that_exists(
+    command: npe2.manifest.contributions.CommandContribution,
+) -> None:
     module, name = command.python_name.split(":")
     assert callable(getattr(importlib.import_module(module), name))
 

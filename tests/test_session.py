@@ -94,7 +94,10 @@ def test_a_removed_layer_takes_what_was_derived_from_it_and_stops_its_jobs() -> 
 
 def test_recordings_get_names_of_their_own() -> None:
     session = Session()
-    first, second = session.add_recording(recording(), "cell3.abf"), session.add_recording(recording(), "cell3.abf")
+    first, second = (
+        session.add_recording(recording(), "cell3.abf"),
+        session.add_recording(recording(), "cell3.abf"),
+    )
     assert (first, second) == ("cell3.abf", "cell3.abf [2]")
     session.remove_recording(first)
     assert list(session.recordings) == [second]

@@ -27,7 +27,9 @@ def best_overlap(truth: np.ndarray, found: np.ndarray) -> list[float]:
     for k in range(1, truth.max() + 1):
         mine = truth == k
         others = [m for m in np.unique(found[mine]) if m]
-        scores.append(max(((mine & (found == m)).sum() / (mine | (found == m)).sum() for m in others), default=0.0))
+        scores.append(
+            max(((mine & (found == m)).sum() / (mine | (found == m)).sum() for m in others), default=0.0)
+        )
     return scores
 
 

@@ -62,7 +62,9 @@ def test_calcium_follows_a_spike_with_the_indicator_s_kinetics() -> None:
     times = np.arange(200) / 100.0
     trace = calcium_traces([np.array([0.5])], times, kinetics)[0]
     assert np.abs(trace[times < 0.49]).max() == 0
-    assert trace.max() == pytest.approx(kinetics.amplitude / (1 + kinetics.amplitude / kinetics.saturation), rel=0.03)
+    assert trace.max() == pytest.approx(
+        kinetics.amplitude / (1 + kinetics.amplitude / kinetics.saturation), rel=0.03
+    )
     peak = times[np.argmax(trace)]
     assert 0.55 < peak < 0.65
 

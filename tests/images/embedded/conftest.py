@@ -50,7 +50,9 @@ def discs() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     labels = np.zeros((150, 200), np.int32)
     yy, xx = np.mgrid[:150, :200]
-    for k, (y, x) in enumerate(((r * 45 + 28, c * 48 + 26 - 12 * (r == 1)) for r in range(3) for c in range(4)), 1):
+    for k, (y, x) in enumerate(
+        ((r * 45 + 28, c * 48 + 26 - 12 * (r == 1)) for r in range(3) for c in range(4)), 1
+    ):
         labels[((yy - y) ** 2 + (xx - x) ** 2 < 11**2) & (labels == 0)] = k
     image = 10 + 100 * (labels > 0) + rng.normal(0, 4, labels.shape)
     return image.astype(np.float32), labels

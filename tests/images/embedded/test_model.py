@@ -95,7 +95,19 @@ def test_every_pixel_belongs_to_exactly_one_tile() -> None:
         np.arange(64 * 64, dtype=np.int64).reshape(64, 64) - 2**40,
         np.zeros((32, 32, 4), np.uint8),
     ],
-    ids=["blank", "saturated", "pixel", "line", "16 channels", "NaN", "inf", "bool", "huge values", "int64", "RGBA"],
+    ids=[
+        "blank",
+        "saturated",
+        "pixel",
+        "line",
+        "16 channels",
+        "NaN",
+        "inf",
+        "bool",
+        "huge values",
+        "int64",
+        "RGBA",
+    ],
 )
 def test_odd_images_give_masks_or_none_but_never_a_crash(model: EmbeddedModel, image: np.ndarray) -> None:
     found = run_task(model.segment(image))
@@ -114,7 +126,9 @@ def test_odd_images_give_masks_or_none_but_never_a_crash(model: EmbeddedModel, i
         (np.array([["a", "b"]]), "real numbers"),
     ],
 )
-def test_what_is_no_image_is_refused_with_its_shape_or_dtype(model: EmbeddedModel, image: np.ndarray, said: str) -> None:
+def test_what_is_no_image_is_refused_with_its_shape_or_dtype(
+    model: EmbeddedModel, image: np.ndarray, said: str
+) -> None:
     with pytest.raises(ImageError, match=said):
         run_task(model.segment(image))
 

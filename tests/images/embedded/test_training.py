@@ -28,7 +28,13 @@ def training() -> Any:
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
-    "architecture": {"planes": 3, "widths": [8, 8, 16, 16, 16], "blocks": [1, 1, 1, 1, 1], "vector": 12, "prompt": 8},
+    "architecture": {
+        "planes": 3,
+        "widths": [8, 8, 16, 16, 16],
+        "blocks": [1, 1, 1, 1, 1],
+        "vector": 12,
+        "prompt": 8,
+    },
     "data_set": {"canonical": 22.0, "odds": {"synthetic": 1.0}},
     "backbone": {
         "crop": 64,
@@ -86,7 +92,9 @@ def test_three_steps_run_and_resume_exactly(training: Any, tmp_path: Path) -> No
     again = train.Backbone(CONFIG, {"drawn": 2})
     again.restore(torch.load(tmp_path / "backbone.pt", weights_only=True))
     assert again.update(drawn) == losses[2]
-    for mine, theirs in zip(again.network.state_dict().values(), straight.network.state_dict().values(), strict=True):
+    for mine, theirs in zip(
+        again.network.state_dict().values(), straight.network.state_dict().values(), strict=True
+    ):
         assert torch.equal(mine, theirs)
 
 
@@ -129,7 +137,9 @@ def test_flows_of_a_turned_crop_still_lead_to_the_cells(training: Any) -> None:
     picture = training("data").make_picture(image, labels, "synthetic", "s", "s", "train", 40.0)
     crop = training("augment").crop_picture(picture, 96, 22.0, np.random.default_rng(2))
     found = masks_from_flows(crop.flow, np.where(crop.labels > 0, 5.0, -5.0))
-    scores = training("metrics").average_precision(np.unique(crop.labels, return_inverse=True)[1].reshape(96, 96), found)
+    scores = training("metrics").average_precision(
+        np.unique(crop.labels, return_inverse=True)[1].reshape(96, 96), found
+    )
     assert scores[0] > 0.7
 
 

@@ -74,7 +74,9 @@ def test_missing_files_are_named(copied: Path, missing: str) -> None:
         ({"inference": []}, "inference"),
     ],
 )
-def test_descriptions_that_do_not_fit_are_refused(copied: Path, changes: dict[str, object], said: str) -> None:
+def test_descriptions_that_do_not_fit_are_refused(
+    copied: Path, changes: dict[str, object], said: str
+) -> None:
     rewrite(copied, **changes)
     with pytest.raises(ModelError, match=said):
         EmbeddedModel(copied)

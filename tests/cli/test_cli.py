@@ -1,0 +1,183 @@
+"""The command line: files that are whole, one clear line on failure, the same twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_biofm.cli import build_parser, main
+from napari_biofm.cli.common import whole_file
+from napari_biofm.signals import read_recording
+from napari_biofm.simulate import simulate_corecording, simulate_field, voltage_clamp, write_corecording
+from tests.images.test_classical import matched
+
+
+def run(*args: Any) -> int:
+    return main([str(a) for a in args])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    data = simulate_corecording((96, 96), n_cells=8, n_frames=60, sampling_rate=10_000, seed=5)
+    return write_corecording(tmp_path_factory.mktemp("co"), data)
+
+
+def test_segment_writes_masks_of_the_image_s_shape_and_a_report(tmp_path: Path) -> None:
+    field = simulate_field((150, 170), 15, crowding=-0.5, seed=0)
+    tifffile.imwrite(tmp_path / "a.tif", field.image)
+    np.save(tmp_path / "b.npy", np.zeros((40, 50), np.uint8))
+    assert (
+        run(
+            "segment", tmp_path / "a.tif", tmp_path / "b.npy", "--out", tmp_path / "o", "--model", "classical"
+        )
+        == 0
+    )
+    mask = tifffile.imread(tmp_path / "o" / "a_mask.tif")
+    assert matched(mask.astype(int), field.masks) > 0.9
+    assert tifffile.imread(tmp_path / "o" / "b_mask.tif").shape == (40, 50)
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    assert {"model", "weights_sha256", "device", "images"} <= set(report)
+    assert [set(r) >= {"seconds", "objects", "peak_memory_mb"} for r in report["images"]] == [True, True]
+    assert report["images"][1]["objects"] == 0
+
+
+def test_the_same_call_twice_gives_the_same_files(tmp_path: Path, files: dict[str, Path]) -> None:
+    for out in ("one", "two"):
+        assert run("segment", files["field"], "--out", tmp_path / out, "--model", "classical") == 0
+        assert (
+            run(
+                "events", files["voltage_clamp"], "--out", tmp_path / out / "e.csv", "--detector", "threshold"
+            )
+            == 0
+        )
+    for name in ("field_mask.tif", "e.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_bad_image_among_good_ones_costs_only_itself(
+    tmp_path: Path, files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.tif"
+    bad.touch()
+    assert run("segment", files["field"], bad, "--out", tmp_path, "--model", "classical") == 1
+    assert (tmp_path / "field_mask.tif").exists()
+    assert json.loads((tmp_path / "report.json").read_text())["failed"]
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "bad.tif is empty (0 bytes)" in last
+
+
+def test_events_of_any_array_and_recording(tmp_path: Path, files: dict[str, Path]) -> None:
+    trace = voltage_clamp(10.0, seed=1)
+    np.savez(tmp_path / "t.npz", signal=trace.values, sampling_rate=trace.sampling_rate, unit="pA")
+    for source in (tmp_path / "t.npz", files["current_clamp"]):
+        assert run("events", source, "--out", tmp_path / "e.csv", "--detector", "threshold") == 0
+        with (tmp_path / "e.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert rows
+        assert list(rows[0]) == "sweep channel time_s class score amplitude unit rise_s decay_s".split()
+    assert {row["class"] for row in rows} == {"AP"}
+
+
+def test_traces_have_the_keys_of_the_contract(tmp_path: Path, files: dict[str, Path]) -> None:
+    assert run("traces", files["movie"], "--masks", files["masks"], "--out", tmp_path / "t.npz") == 0
+    with np.load(tmp_path / "t.npz") as found:
+        assert {"labels", "dff", "raw", "neuropil", "frame_rate"} <= set(found.files)
+        assert found["dff"].shape == (len(found["labels"]), 60)
+        assert float(found["frame_rate"]) == pytest.approx(20.0)
+    recording = read_recording(tmp_path / "t.npz")
+    assert recording.is_cells
+
+
+def test_embed_gives_one_row_per_label(tmp_path: Path, files: dict[str, Path]) -> None:
+    import anndata
+
+    out = tmp_path / "cells.h5ad"
+    assert run("embed", files["field"], "--masks", files["masks"], "--out", out, "--model", "classical") == 0
+    table = anndata.read_h5ad(out)
+    labels = np.unique(tifffile.imread(files["masks"]))[1:]
+    assert table.obs["label"].tolist() == labels.tolist()
+    assert np.isfinite(table.X).all()
+    assert table.X.shape[1] > 10
+
+
+def test_info_tells_what_is_inside(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", files["current_clamp"], "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [c["unit"] for c in found["channels"]] == ["mV", "pA", "V"]
+    assert run("info", files["current_clamp"]) == 0
+    assert "channel 2: Frames [V] at 10000 Hz" in capsys.readouterr().out
+
+
+def test_models_are_listed_with_licence_and_presence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models", "list", "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["biofm-image"]["default"]
+    assert "CC-BY-NC" in rows["cpsam"]["licence"]
+
+
+def test_the_doctor_finds_this_machine_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["problems"] == []
+    assert "cpu" in report["devices"]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (("segment", "absent.tif", "--out", "{tmp}"), "absent.tif does not exist"),
+        (("segment", "{field}", "--out", "{tmp}", "--model", "nobody"), "nobody"),
+        (("events", "{empty}", "--out", "{tmp}/e.csv"), "empty.abf"),
+        (("events", "{cc}", "--out", "{tmp}/e.csv", "--channel", "9"), "channel 9"),
+        (("traces", "{field}", "--masks", "{masks}", "--out", "{tmp}/t.npz"), "a movie is"),
+        (("embed", "{movie}", "--masks", "{masks}", "--out", "{tmp}/c.h5ad"), "shape"),
+        (("segment", "{field}", "--out", "{field}/below"), "field.ome.tif"),
+    ],
+)
+def test_a_failure_is_one_clear_line(
+    call: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    files: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty.abf").touch()
+    names = {
+        "tmp": tmp_path,
+        "empty": tmp_path / "empty.abf",
+        "cc": files["current_clamp"],
+        **{k: files[k] for k in ("field", "masks", "movie")},
+    }
+    assert run(*(part.format(**names) for part in call)) != 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("napari-biofm:")]
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("former")
+
+    def break_off() -> None:
+        with whole_file(target) as temporary:
+            temporary.write_text("half")
+            raise ValueError("power cut")
+
+    with pytest.raises(ValueError, match="power cut"):
+        break_off()
+    assert target.read_text() == "former"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["--help"])
+    text = capsys.readouterr().out
+    for verb in ("segment", "embed", "traces", "events", "info", "models", "doctor"):
+        assert verb in text

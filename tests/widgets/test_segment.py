@@ -1,0 +1,91 @@
+"""The Segment dock, clicked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_biofm.session import session_of
+from napari_biofm.simulate import simulate_corecording, simulate_field
+from napari_biofm.widgets.pixels import MEAN
+from napari_biofm.widgets.segment import SegmentDock
+from napari_biofm.widgets.viewers import layer_id
+
+
+@pytest.fixture
+def dock(viewer: Any) -> SegmentDock:
+    made = SegmentDock(viewer)
+    viewer.window.add_dock_widget(made, name="Segment cells")
+    made.model.value = "classical"
+    return made
+
+
+def press(dock: SegmentDock) -> None:
+    QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
+
+
+def test_pressing_segment_adds_masks_over_the_image(viewer: Any, dock: SegmentDock) -> None:
+    field = simulate_field((128, 128), 12, seed=1)
+    image = viewer.add_image(field.image, name="field", scale=(0.5, 0.5), translate=(10, 20), rotate=30)
+    press(dock)
+    labels = viewer.layers["field cells"]
+    assert labels.data.max() >= 8
+    assert str(labels.data.max()) in dock.result.text()
+    for point in ((0, 0), (100, 30)):
+        np.testing.assert_allclose(labels.data_to_world(point), image.data_to_world(point))
+    session = session_of(viewer)
+    assert session.labels == layer_id(labels)
+    assert session.image == layer_id(image)
+    assert session.segmentation(layer_id(labels)).features is not None
+    assert labels.metadata["biofm"]["model"] == "classical"
+
+
+def test_without_an_image_the_dock_says_what_to_do(viewer: Any, dock: SegmentDock) -> None:
+    notification_manager.records.clear()
+    press(dock)
+    assert any("Open an image first" in n.message for n in notification_manager.records)
+    assert len(viewer.layers) == 0
+
+
+def test_an_empty_image_is_named(viewer: Any, dock: SegmentDock) -> None:
+    viewer.add_image(np.full((20, 20), np.nan), name="nothing", contrast_limits=(0, 1))
+    notification_manager.records.clear()
+    press(dock)
+    assert any("no finite value" in n.message for n in notification_manager.records)
+    assert dock.run_button.enabled
+
+
+def test_a_blank_image_gives_no_cells_and_advice(viewer: Any, dock: SegmentDock) -> None:
+    viewer.add_image(np.zeros((40, 40), np.uint8), name="blank")
+    press(dock)
+    assert "No cells found in 'blank'" in dock.result.text()
+
+
+def test_a_movie_is_segmented_on_its_mean(viewer: Any, dock: SegmentDock) -> None:
+    data = simulate_corecording((96, 96), n_cells=8, n_frames=30, sampling_rate=5000, seed=5)
+    viewer.add_image(data.movie, name="movie", scale=(1, 0.65, 0.65))
+    dock.pixels.value = MEAN
+    press(dock)
+    labels = viewer.layers["movie cells"]
+    assert labels.data.shape == (96, 96)
+    assert labels.data.max() >= 5
+
+
+def test_the_layer_that_was_chosen_gets_the_result(viewer: Any, dock: SegmentDock) -> None:
+    first = viewer.add_image(simulate_field((96, 96), 6, seed=1).image, name="first")
+    viewer.add_image(simulate_field((96, 96), 6, seed=2).image, name="second")
+    dock.image.value = first
+    press(dock)
+    assert "first cells" in viewer.layers
+
+
+def test_the_choice_follows_the_layers(viewer: Any, dock: SegmentDock) -> None:
+    layer = viewer.add_image(np.zeros((8, 8)), name="one")
+    assert dock.image.value is layer
+    viewer.layers.remove(layer)
+    assert dock.image.value is None
