@@ -247,7 +247,7 @@ def _unseen(count: NDArray[np.int64]) -> tuple[int, int]:
     now, _ = misfit(n - 1, 0)
     options = [(below, above, *misfit(n - 1 + below + above, below)) for below, above in ((1, 0), (0, 1))]
     below, above, cost, mass = min(options, key=lambda o: o[2])
-    return (below, above) if now > 5e-3 and cost < 0.2 * now and mass < 4e-3 else (0, 0)
+    return (below, above) if now > 1.5e-3 and cost < 0.2 * now and mass < 4e-3 else (0, 0)
 
 
 def _shut_is_top(m: _Model, base: NDArray[Any], noise: NDArray[Any], holding: float | None) -> bool:

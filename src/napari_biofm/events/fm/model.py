@@ -162,6 +162,8 @@ class PhysioFM:
         check(signal)
         if len(signal.values) < 3:
             return no_events()
+        if self.adapted is not None:
+            return (yield from self.adapted.detect(self, signal, settings))
         kind = settings.kind if settings.kind != "auto" else self.recognise(signal)[0]
         if kind == "channel":
             from ..channels import opening_events
@@ -169,7 +171,7 @@ class PhysioFM:
             return opening_events(signal)
         parts: list[Events] = [no_events()]
         for done, total, found in self.candidates(signal, kind):
-            part = as_events(signal, kind, found, self.card, settings, self.adapted)
+            part = as_events(signal, kind, found, self.card, settings)
             parts.append(part)
             yield Progress(done, total, f"{kind}: {sum(map(len, parts))} events", part)
         return cast("Events", np.concatenate(parts))
@@ -185,6 +187,135 @@ class PhysioFM:
             return
         others = [Trace(signal.values, rung, factor) for rung in rungs[1:]]
         yield from decode_trace(self, trace, others, unit, kind)
+
+
+    # ------------------------------------------------------------------ other answers
+    def rate(
+        self, dff: NDArray[Any], sampling_rate: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return the spike rate of cells from their fluorescence.
+
+        Parameters
+        ----------
+        dff : (n_cells, n_frames) or (n_frames,) dF/F as a fraction (0.1 is 10 %); NaN marks gaps.
+        sampling_rate : frames per second.
+
+        Returns
+        -------
+        rate, low, high : (n_cells, n_frames) float32, spikes/s, and the 5 and 95 % quantiles of the true rate smoothed
+            with a Gaussian of 50 ms.
+        """
+        from .calcium import spike_rate
+
+        return spike_rate(self, dff, sampling_rate)
+
+    def forecast(
+        self, signal: Signal, at_s: float, horizon: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+        """Return quantiles of the `horizon` samples that follow `at_s`, from what lies before it only.
+
+        Returns
+        -------
+        quantiles : (q, horizon) in the signal's unit. q : (q,). time_s : (horizon,) from the start of the sweep.
+
+        Raises
+        ------
+        RecordingError : nothing lies before `at_s`, or the horizon is not positive.
+        """
+        from .forecast import HISTORY, QUANTILES, forecast_quantiles
+
+        check(signal)
+        at = round(at_s * signal.sampling_rate)
+        if at < 1 or at > len(signal.values) or horizon < 1:
+            span = len(signal.values) / signal.sampling_rate
+            raise RecordingError(
+                f"a forecast of {horizon} samples at {at_s} s: the sweep lasts {span:.3f} s; choose a time inside it."
+            )
+        trace = Trace(signal.values, Rung(signal.sampling_rate))
+        past = trace.read(max(0, at - HISTORY), at)[0]
+        return forecast_quantiles(past, horizon), QUANTILES.copy(), (at + np.arange(horizon)) / signal.sampling_rate
+
+    def surprise(self, signal: Signal, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
+        """Return how unexpected each moment is from its surroundings.
+
+        Every patch of eight samples is hidden in turn and filled in by the network; the surprise is the distance between
+        what was there and what was filled in, in robust standard deviations of the window.
+
+        Returns
+        -------
+        surprise : (m,) float32 at the rung's rate, rate : that rate in Hz.
+        """
+        import torch
+
+        check(signal)
+        unit, factor = known_unit(signal.unit)
+        kind = kind or self.recognise(signal)[0]
+        trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
+        out = np.zeros(trace.length, np.float32)
+        net = self.network()
+        for w in windows(trace.length):
+            x = trace.read(w.start, w.stop)[0][None]
+            inputs, tokens, _, _ = prepare(x, trace.rung.sampling_rate, unit, KINDS.index(kind))
+            count = x.shape[1] // PATCH
+            filled = np.zeros(x.shape[1], np.float32)
+            for phase in range(4):
+                hidden = (np.arange(count) % 4 == phase)[None]
+                with torch.inference_mode():
+                    said = net(torch.from_numpy(inputs), torch.from_numpy(tokens), torch.from_numpy(hidden))
+                where = np.repeat(hidden[0], PATCH)
+                filled[where] = said["sample"][0, :, 4].numpy()[where]
+            apart = np.abs(inputs[0, 0] - filled)
+            out[w.first : w.last] = apart[w.first - w.start : w.last - w.start]
+        return out, trace.rung.sampling_rate
+
+    def embed(self, signal: Signal, times: NDArray[np.float64] | None = None, kind: str | None = None) -> NDArray[Any]:
+        """Return vectors of moments, or of the whole trace.
+
+        Parameters
+        ----------
+        times : (n,) s from the start of the sweep; None for one vector of the trace.
+
+        Returns
+        -------
+        (n, width) float32 features at the moments, or (1, 2 * width): their mean and standard deviation over the trace.
+        """
+        check(signal)
+        unit, factor = known_unit(signal.unit)
+        kind = kind or self.recognise(signal)[0]
+        trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
+        place = None if times is None else np.round(np.asarray(times) * trace.rung.sampling_rate).astype(int)
+        vectors: NDArray[np.float32] | None = None
+        total, squares, count = 0.0, 0.0, 0
+        for group in self.pieces(trace, unit, kind):
+            for piece in group:
+                w = piece.window
+                if vectors is None and place is not None:
+                    vectors = np.zeros((len(place), piece.features.shape[1]), np.float32)
+                if place is not None and vectors is not None:
+                    inside = np.flatnonzero((place >= w.first) & (place < w.last))
+                    vectors[inside] = piece.features[(place[inside] - w.start) // PATCH]
+                else:
+                    used = piece.features[(w.first - w.start) // PATCH : -(-(w.last - w.start) // PATCH)]
+                    total, squares, count = total + used.sum(0), squares + (used**2).sum(0), count + len(used)
+        if vectors is not None:
+            return vectors
+        mean = np.asarray(total) / max(count, 1)
+        spread = np.sqrt(np.maximum(np.asarray(squares) / max(count, 1) - mean**2, 0))
+        return np.concatenate([mean, spread])[None].astype(np.float32)
+
+    def classify(self, clips: Mapping[str, NDArray[Any]], sampling_rate: float = 300.0, task: str = "af") -> Any:
+        """Return the rhythm of electrocardiogram clips; see `rhythm.classify`."""
+        from .rhythm import classify
+
+        if task != "af":
+            raise RecordingError(f"task {task!r}: the stock model knows 'af' (N, A, O, ~).")
+        return classify(self, clips, sampling_rate)
+
+    def describe(self, signal: Signal) -> dict[str, Any]:
+        """Return kind, faults and a proposal where the unit looks wrong; JSON-able."""
+        from .describe import describe
+
+        return describe(self, signal)
 
 
 def check(signal: Signal) -> None:

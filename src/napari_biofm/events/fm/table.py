@@ -34,15 +34,10 @@ def as_events(
     found: Candidates,
     card: Mapping[str, Any],
     settings: DetectionSettings,
-    adapted: Any = None,
 ) -> Events:
     """Return the rows of a table for candidates of one kind, above the preset's threshold or all of them."""
-    if adapted is not None:
-        score, names = adapted.score(found)
-        least = float(settings.options.get("threshold", adapted.threshold))
-    else:
-        score, names = scores(kind, found.logit, card), _classes(kind, found)
-        least = threshold(kind, card, settings)
+    score, names = scores(kind, found.logit, card), _classes(kind, found)
+    least = threshold(kind, card, settings)
     names = np.where(found.artefact > np.maximum(found.logit, 0), "artefact", names)
     keep = np.ones(len(score), bool) if settings.all_scores else (score >= least) & (names != "artefact")
     table = no_events() if not keep.any() else np.zeros(int(keep.sum()), EVENT_DTYPE)

@@ -1,0 +1,137 @@
+"""What comes next: quantiles of the coming samples, from an ensemble weighed on the recording's own past.
+
+Members are a mean, the last value, linear prediction of several orders, and analogues (what followed the moments most
+like now). Their weights per horizon and the spread of the errors are measured on earlier moments of the same trace, so
+that the band is calibrated by what was missed before. The network takes no part in it: it sees the future too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUANTILES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
+ORDERS = (4, 32, 96)
+HISTORY = 60_000  # samples looked back at most
+ORIGINS = 240  # earlier moments the ensemble is weighed on
+PATTERN = 48  # samples that an analogue has to resemble
+ANALOGUES = 24
+INFLATE = 1.12  # the future differs more from the past than the past from itself; measured on other traces
+
+
+def linear_weights(x: NDArray[np.float64], order: int) -> NDArray[np.float64]:
+    """Return AR coefficients (order,), newest sample first, by least squares with a little ridge."""
+    rows = np.lib.stride_tricks.sliding_window_view(x[:-1], order)[:, ::-1]
+    thin = max(1, len(rows) // 20_000)
+    a, b = rows[::thin], x[order:][::thin]
+    gram = a.T @ a
+    ridge = 1e-4 * np.trace(gram) / order
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(order), a.T @ b))
+
+
+def run_linear(x: NDArray[np.float64], origins: NDArray[np.int64], w: NDArray[np.float64], n: int) -> NDArray[Any]:
+    """Return (origins, n) linear predictions from the samples before each origin."""
+    order = len(w)
+    state = np.stack([x[o - order : o][::-1] for o in origins])
+    out = np.empty((len(origins), n))
+    for h in range(n):
+        out[:, h] = state @ w
+        state = np.concatenate([out[:, h : h + 1], state[:, :-1]], 1)
+    limit = 4 * np.abs(x).max()
+    return np.clip(out, -limit, limit)
+
+
+def run_analogues(x: NDArray[np.float64], origins: NDArray[np.int64], n: int) -> NDArray[Any]:
+    """Return (origins, n) means of what followed the moments most like each origin, all of them earlier or apart."""
+    step = max(1, len(x) // 6000)
+    ends = np.arange(PATTERN, len(x) - n, step)
+    if len(ends) < 4 * ANALOGUES:
+        return np.zeros((len(origins), n))
+    library = np.stack([x[e - PATTERN : e] for e in ends])
+    now = np.stack([x[o - PATTERN : o] for o in origins])
+    weight = np.linspace(0.3, 1.0, PATTERN)
+    a, b = library * weight, now * weight
+    distance = (a**2).sum(1)[None] - 2 * b @ a.T + (b**2).sum(1)[:, None]
+    near_future = np.abs(ends[None] - origins[:, None]) < n + PATTERN
+    distance = np.where(near_future, np.inf, distance)
+    best = np.argpartition(distance, ANALOGUES, axis=1)[:, :ANALOGUES]
+    futures = np.stack([x[e : e + n] for e in ends])
+    shift = now[:, -1:, None] - library[best][:, :, -1].reshape(len(origins), -1, 1).transpose(0, 2, 1)
+    decay = np.exp(-np.arange(n) / 4.0)
+    return np.asarray(futures[best].mean(1) + shift.mean(2) * decay)
+
+
+def members(x: NDArray[np.float64], origins: NDArray[np.int64], n: int, fit_until: int) -> NDArray[Any]:
+    """Return (members, origins, n) predictions; coefficients come from x[:fit_until]."""
+    out = [np.zeros((len(origins), n)), np.repeat(x[origins - 1][:, None], n, 1)]
+    for order in ORDERS:
+        if fit_until > 8 * order:
+            out.append(run_linear(x, origins, linear_weights(x[:fit_until], order), n))
+    out.append(run_analogues(x, origins, n))
+    return np.stack(out)
+
+
+def mix(predictions: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
+    """Return weights (members, n): ridge-stacked per band of horizons, non-negative."""
+    from scipy.optimize import nnls
+
+    m, _, n = predictions.shape
+    weights = np.zeros((m, n))
+    edges = np.unique(np.r_[0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, n])
+    edges = edges[edges <= n]
+    scale = truth.std() + 1e-12
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        p = predictions[:, :, a:b].reshape(m, -1).T / scale
+        y = truth[:, a:b].ravel() / scale
+        pull = np.sqrt(0.02 * len(y) / m) * np.eye(m) * np.sqrt(np.mean(p**2) + 1e-6)
+        weights[:, a:b] = nnls(np.concatenate([p, pull]), np.concatenate([y, np.zeros(m)]))[0][:, None]
+    return weights
+
+
+def forecast_quantiles(x: NDArray[Any], horizon: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return (len(QUANTILES), horizon) quantiles of what follows a trace.
+
+    Parameters
+    ----------
+    x : (n,) the past, finite. With fewer than 64 samples the answer is the spread of the past itself.
+    """
+    x = np.asarray(x[-HISTORY:], np.float64)
+    if len(x) < 64 or np.ptp(x) == 0:
+        spread = np.quantile(x, QUANTILES) if len(x) else np.zeros(len(QUANTILES))
+        return np.repeat(spread[:, None], horizon, 1).astype(np.float32)
+    middle = np.median(x)
+    y = x - middle
+    first = max(max(ORDERS), PATTERN) + 1
+    room = len(y) - horizon - first
+    if room < 8:
+        return np.repeat(np.quantile(x, QUANTILES)[:, None], horizon, 1).astype(np.float32)
+    origins = np.unique(np.linspace(first, len(y) - horizon, min(ORIGINS, room)).astype(int))
+    predicted = members(y, origins, horizon, len(y))
+    truth = np.stack([y[o : o + horizon] for o in origins])
+    weights = mix(predicted, truth)
+    past = np.einsum("moh,mh->oh", predicted, weights)
+    now = np.einsum("moh,mh->oh", members(y, np.array([len(y)]), horizon, len(y)), weights)[0]
+    error = truth - past
+    # errors depend on how restless the trace is: scale them by its recent movement, weigh moments by likeness
+    restless = np.array([np.abs(np.diff(y[o - PATTERN : o])).mean() for o in [*origins, len(y)]]) + 1e-12
+    level = np.array([np.abs(y[o - 8 : o]).mean() for o in [*origins, len(y)]]) + 1e-12
+    apart = np.abs(np.log(restless[:-1] / restless[-1])) + 0.5 * np.abs(np.log(level[:-1] / level[-1]))
+    like = 0.1 + np.exp(-apart / max(0.3, np.quantile(apart, 0.25)))
+    return (now + _spread(error, like) + middle).astype(np.float32)
+
+
+def _spread(error: NDArray[Any], like: NDArray[Any]) -> NDArray[np.float64]:
+    """Return weighted quantiles of errors per horizon, pooled with neighbouring horizons; (q, n)."""
+    n = error.shape[1]
+    out = np.empty((len(QUANTILES), n))
+    for h in range(n):
+        reach = int(0.25 * h)
+        pool = error[:, max(0, h - reach) : min(n, h + reach + 1)]
+        pool = pool[:, :: max(1, pool.shape[1] // 6)]
+        values, weight = pool.ravel(), np.repeat(like, pool.shape[1])
+        order = np.argsort(values)
+        place = np.cumsum(weight[order]) - 0.5 * weight[order]
+        out[:, h] = INFLATE * np.interp(QUANTILES, place / weight.sum(), values[order])
+    return out

@@ -1,0 +1,162 @@
+"""Calibrate a checkpoint and write the shipped weights.
+
+`python training/physio/calibrate.py --checkpoint runs/physio/stock/last.pt --out src/napari_biofm/weights/physio.safetensors`
+
+Temperature and bias of every kind's scores, the two presets, the accept and reject limits and the band of the
+calcium rate come from one half of the validation traces; what is reported comes from the other half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from scipy.optimize import minimize  # noqa: E402
+
+from napari_biofm.events.fm import PhysioFM, weights  # noqa: E402
+from napari_biofm.events.fm.decode import Candidates, sigmoid  # noqa: E402
+from training.physio.measure import DEFAULT_CARD, TOLERANCE, labelled_sets, match, model_of, smooth  # noqa: E402
+from training.physio.real import Real  # noqa: E402
+
+
+def collect(model: PhysioFM, kind: str, real: Real) -> list[dict[str, Any]]:
+    """Return per trace: its set, logits, which candidates are true, how many truths there are."""
+    rows = []
+    for name, traces in labelled_sets(kind, real).items():
+        for i, (signal, truth) in enumerate(traces):
+            parts = [part for _, _, part in model.candidates(signal, kind)]
+            found = Candidates.join(parts)
+            logit = np.where(found.artefact > np.maximum(found.logit, 0), -9.0, found.logit)
+            hit = match(np.sort(truth), found.time, logit, TOLERANCE[kind])
+            rows.append({"set": name, "i": i, "logit": logit, "hit": hit, "n": len(truth)})
+    return rows
+
+
+def platt(logit: NDArray[Any], hit: NDArray[Any]) -> tuple[float, float]:
+    """Return temperature and bias of sigmoid((logit - bias) / temperature) by likelihood."""
+
+    def cost(p: NDArray[Any]) -> float:
+        z = (logit - p[1]) / np.exp(p[0])
+        return float(np.mean(np.logaddexp(0, z) - hit * z))
+
+    best = minimize(cost, [0.0, 0.0], method="Nelder-Mead").x
+    return float(np.exp(best[0])), float(best[1])
+
+
+def expected_error(score: NDArray[Any], hit: NDArray[Any], bins: int = 10) -> tuple[float, list[list[float]]]:
+    """Return the expected calibration error and the reliability table (mean score, share true, n)."""
+    which = np.minimum((score * bins).astype(int), bins - 1)
+    table, error = [], 0.0
+    for k in range(bins):
+        inside = which == k
+        if inside.any():
+            table.append([float(score[inside].mean()), float(hit[inside].mean()), int(inside.sum())])
+            error += abs(table[-1][0] - table[-1][1]) * inside.mean()
+    return float(error), table
+
+
+def f1_per_set(rows: list[dict[str, Any]], threshold: float, key: str = "score") -> dict[str, float]:
+    """Return F1 of every set at a threshold."""
+    out = {}
+    for name in dict.fromkeys(r["set"] for r in rows):
+        mine = [r for r in rows if r["set"] == name]
+        tp = sum(int((r["hit"] & (r[key] >= threshold)).sum()) for r in mine)
+        found = sum(int((r[key] >= threshold).sum()) for r in mine)
+        out[name] = 2 * tp / max(found + sum(r["n"] for r in mine), 1)
+    return out
+
+
+def calibrate_kind(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[str, float], dict[str, Any]]:
+    """Return calibration, presets and the report of a kind, fitted on even traces, told on odd ones."""
+    even, odd = [r for r in rows if r["i"] % 2 == 0], [r for r in rows if r["i"] % 2]
+    logit, hit = (np.concatenate([r[k] for r in even]) for k in ("logit", "hit"))
+    temperature, bias = platt(logit, hit.astype(float))
+    for r in rows:
+        r["score"] = sigmoid((r["logit"] - bias) / temperature)
+    grid = np.round(np.linspace(0.05, 0.95, 91), 3)
+    mean_f1 = [np.mean(list(f1_per_set(even, t).values())) for t in grid]
+    balanced = float(grid[int(np.argmax(mean_f1))])
+    score = np.concatenate([r["score"] for r in even])
+    precise = next((float(t) for t in np.linspace(0.3, 0.995, 140) if hit[score >= t].mean() >= 0.955), 0.995)
+    reject = next((float(t) for t in grid[::-1] if t < balanced and hit[score < t].mean() <= 0.05), 0.05)
+    score_odd, hit_odd = (np.concatenate([r[k] for r in odd]) for k in ("score", "hit"))
+    error, table = expected_error(score_odd, hit_odd)
+    report = {
+        "f1_balanced": {k: round(v, 4) for k, v in f1_per_set(odd, balanced).items()},
+        "f1_precise": {k: round(v, 4) for k, v in f1_per_set(odd, precise).items()},
+        "precision_of_precise": round(float(hit_odd[score_odd >= precise].mean()), 4),
+        "ece": round(error, 4),
+        "reliability": [[round(a, 3), round(b, 3), n] for a, b, n in table],
+        "n_events": sum(r["n"] for r in odd),
+    }
+    presets = {"balanced": balanced, "precise": max(precise, balanced), "accept": max(precise, balanced), "reject": reject}
+    return {"temperature": temperature, "bias": bias}, presets, report
+
+
+def rate_band(model: PhysioFM, real: Real) -> dict[str, Any]:
+    """Return the table rate -> 5 and 95 % quantiles of the true smoothed rate, from every other kept-back cell."""
+    said, true = [], []
+    for dff, fs, spikes, _ in real.cells[::2]:
+        if len(dff) < 100:
+            continue
+        rate, _, _ = model.rate(dff[None], fs)
+        count = np.bincount(np.clip((spikes * fs).astype(int), 0, len(dff) - 1), minlength=len(dff)) * fs
+        thin = max(1, int(fs // 15))
+        said.append(smooth(rate[0], fs)[::thin])
+        true.append(smooth(count, fs)[::thin])
+    x, y = np.concatenate(said), np.concatenate(true)
+    edges = np.unique(np.quantile(x, np.r_[np.linspace(0, 0.9, 10), np.linspace(0.92, 1, 9)]))
+    rows = []
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        inside = (x >= a) & (x <= b)
+        if inside.sum() > 50:
+            rows.append([float(np.median(x[inside])), *np.quantile(y[inside], [0.05, 0.95]).tolist()])
+    table = np.maximum.accumulate(np.array(rows), axis=0)
+    top = table[-1]
+    table = np.concatenate([table, [top * 4]])
+    return {"rate": table[:, 0].tolist(), "low": table[:, 1].tolist(), "high": table[:, 2].tolist(), "smoothing_s": 0.05}
+
+
+def main() -> None:
+    """Calibrate and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
+    parser.add_argument("--cache", type=Path, default=ROOT / "runs/physio/cache")
+    parser.add_argument("--psc-rungs", type=int, nargs="*", default=[0, 1])
+    arguments = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(1)
+    real = Real(arguments.data, arguments.cache, "val")
+    card: dict[str, Any] = json.loads(json.dumps(DEFAULT_CARD)) | {"rungs": {"psc": arguments.psc_rungs}}
+    model = model_of(arguments.checkpoint, card)
+    report: dict[str, Any] = {}
+    for kind in TOLERANCE:
+        card["calibration"][kind], card["presets"][kind], report[kind] = calibrate_kind(collect(model, kind, real))
+        sys.stdout.write(f"{kind} {json.dumps(card['presets'][kind])} {json.dumps(report[kind]['f1_balanced'])}\n")
+        sys.stdout.flush()
+    card["rate_band"] = rate_band(model, real)
+    step = torch.load(arguments.checkpoint, weights_only=True)["step"]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    card |= {
+        "name": "physio-fm",
+        "version": "1",
+        "training": {"commit": commit, "steps": step, "config": "training/physio/config.toml"},
+        "report": report,
+    }
+    weights.write(arguments.out, model.network(), card)
+
+
+if __name__ == "__main__":
+    main()
