@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 from cellpose import models
-from pairs import Side, compare, measure, processor_ratio, report
 
 from napari_biofm.images.cellpose_sam import CellposeSAM, network_class
 from napari_biofm.images.pool import pool
 from napari_biofm.images.tiles import Blender, fitted_grid, stock_grid
 from napari_biofm.types import FeatureMap, SegmentationParameters, run_task
+from pairs import Side, compare, measure, processor_ratio, report
 
 PARAMETERS = SegmentationParameters()
 

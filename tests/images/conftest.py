@@ -35,6 +35,12 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session")
+def small_sam():
+    """Return a function that builds a Segment Anything network with a small ViT."""
+    return _small_sam
+
+
 @pytest.fixture
 def small_vit(monkeypatch):
     """Let Cellpose and us build a small ViT where they ask for ViT-L."""

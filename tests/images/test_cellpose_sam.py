@@ -10,6 +10,7 @@ from napari_biofm.types import (
     Embedder,
     ImageError,
     ModelError,
+    Segmentation,
     SegmentationParameters,
     Segmenter,
     run_task,
@@ -256,8 +257,6 @@ def test_images_it_cannot_use_are_refused(ours):
     with pytest.raises(ImageError, match="channels"):
         run_task(ours(channels=(5,)).segment(np.zeros((9, 9, 3)), DEFAULT))
     with pytest.raises(ImageError, match="no flows"):
-        from napari_biofm.types import Segmentation
-
         ours().remask(Segmentation(np.zeros((3, 3), np.int32)), DEFAULT)
 
 

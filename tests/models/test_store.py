@@ -17,7 +17,7 @@ class _Server(BaseHTTPRequestHandler):
     """Serves WEIGHTS, knows Range, and hangs up after `cut` bytes when told to."""
 
     cut: int | None = None
-    ranges: list[str | None] = []  # noqa: RUF012
+    ranges: list[str | None] = []
 
     def do_GET(self):
         wanted = self.headers.get("Range")

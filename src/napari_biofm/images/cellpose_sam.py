@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from napari_biofm.images import volumes
 from napari_biofm.images.passes import Products, TilePiece, TileRunner
 from napari_biofm.images.pixels import as_channels, is_blank
-from napari_biofm.images.volumes import StackMode, StackOptions
 from napari_biofm.images.store import Pass, PassStore, content_hash
 from napari_biofm.images.tiles import Blender, Box, TileGrid, fitted_grid, stock_grid
+from napari_biofm.images.volumes import StackMode, StackOptions
 from napari_biofm.models import device as devices
 from napari_biofm.models.checkpoints import Checkpoint, open_checkpoint
 from napari_biofm.models.device import DevicePlan, Estimate

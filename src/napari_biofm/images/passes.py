@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.store import Pass
 from napari_biofm.images.tiles import Box, TileGrid
-from napari_biofm.models.device import DevicePlan, is_out_of_memory, release
+from napari_biofm.models.device import DevicePlan, Stopwatch, is_out_of_memory, release
 from napari_biofm.types import EngineError
 
 Products = dict[str, NDArray[Any]]
@@ -89,8 +89,11 @@ class TileRunner:
 
     def _attempt(self, tiles: NDArray[np.float32]) -> Products | None:
         """Run a batch; without memory change the plan and return None."""
+        seconds = Stopwatch()
         try:
-            return self._forward(tiles)
+            products = self._forward(tiles)
+            self.plan = replace(self.plan, seconds_per_tile=seconds.read() / len(tiles))
+            return products
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

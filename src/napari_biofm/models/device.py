@@ -194,6 +194,16 @@ def release(device: str) -> None:
         torch.mps.empty_cache()
 
 
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def read(self) -> float:
+        return time.perf_counter() - self._start
+
+
 def timed(run: Callable[[], Any], device: str, repeats: int = 3) -> float:
     """Return the shortest of some runs in seconds, after one to warm up."""
     import torch
