@@ -162,8 +162,9 @@ class Annotator:
         details = {
             "tool": "prompt",
             "backend": self.broker.backend,
-            "points": [[*map(float, p), int(s)] for p, s in zip(pending.points, pending.positive, "
-            "strict=True)],
+            "points": [
+                [*map(float, p), int(s)] for p, s in zip(pending.points, pending.positive, strict=True)
+            ],
             "box": pending.box,
             "alternative": self.chosen,
         }
@@ -295,8 +296,9 @@ class Annotator:
             self.say("No mask here; click again, or try another tool." if self.pending else "")
             return
         score, n = self.answer.scores[self.chosen], len(self.answer.pieces)
-        self.say(f"score {score:.2f}, {self.shown.area if self.shown else 0} px, alternative {self.chosen +
-        1} of {n}")
+        self.say(
+            f"score {score:.2f}, {self.shown.area if self.shown else 0} px, alternative {self.chosen + 1} of {n}"
+        )
 
     # ------------------------------------------------------------------ gestures
 
@@ -380,8 +382,9 @@ class Annotator:
         elif tool is Tool.LASSO:
             self.set_outline(path, view)
         elif tool in (Tool.SCRIBBLE, Tool.POINT):
-            pick = np.unique(np.linspace(0, len(path) - 1, min(len(path),
-            SCRIBBLE_POINTS)).round().astype(int)) self.add_points(path[pick], not shift, view)
+            n = min(len(path), SCRIBBLE_POINTS)
+            pick = np.unique(np.linspace(0, len(path) - 1, n).round().astype(int))
+            self.add_points(path[pick], not shift, view)
         elif tool is Tool.MERGE:
             first, last = self.editor.value(view, path[0]), self.editor.value(view, path[-1])
             if first and last and first != last:
@@ -430,8 +433,10 @@ class Annotator:
         label = self.pending.label or int(self.labels.selected_label)
         view = self.view
         if self.broker.backend == FLOW_BASINS and self.broker.segmentation() is not None:
-            self.threshold_cell(label, self._levels.get((layer_id(self.labels), label), 0.0) - direction *
-            STEP) return
+            self.threshold_cell(
+                label, self._levels.get((layer_id(self.labels), label), 0.0) - direction * STEP
+            )
+            return
         self.do(self.editor.grow(view, label, direction))
 
     def set_threshold(self, threshold: float) -> None:

@@ -13,8 +13,14 @@ from typing import Any
 from qtpy.QtCore import QTimer
 
 from napari_biofm.images.edit import LabelsTarget
-from napari_biofm.images.editing.journal import Journal, autosave_folder, find_journals, prune_journals,
-recover from napari_biofm.session import Session
+from napari_biofm.images.editing.journal import (
+    Journal,
+    autosave_folder,
+    find_journals,
+    prune_journals,
+    recover,
+)
+from napari_biofm.session import Session
 from napari_biofm.types import SessionError, Task
 from napari_biofm.widgets.annotate.geometry import matrix_of
 
@@ -31,8 +37,9 @@ class Autosave:
     folder : of all journals.
     """
 
-    def __init__(self, session: Session, tell_error: Callable[[BaseException], None], folder: Path | None =
-    None) -> None:
+    def __init__(
+        self, session: Session, tell_error: Callable[[BaseException], None], folder: Path | None = None
+    ) -> None:
         self._session = session
         self._tell_error = tell_error
         self.folder = folder or autosave_folder()

@@ -131,8 +131,12 @@ class Broker:
         if size == plane.shape[:2]:
             key = self.known_as.get(layer_id(layer), key)
         if key not in self._ready:
-            self._prepare(key, plane[slice(origin[0], origin[0] + size[0]), slice(origin[1], origin[1] +
-            size[1])], layer) self._waiting = (number, asked, listener)
+            self._prepare(
+                key,
+                plane[slice(origin[0], origin[0] + size[0]), slice(origin[1], origin[1] + size[1])],
+                layer,
+            )
+            self._waiting = (number, asked, listener)
             return
 
         def arrived(answer: Answer | None) -> None:
@@ -202,8 +206,9 @@ class Broker:
 
         found = self.segmentation()
         if found is None:
-            raise ImageError("No flows are there yet: segment this image first, or choose another click
-            tool.")
+            raise ImageError(
+                "No flows are there yet: segment this image first, or choose another click tool."
+            )
         if self._basins is None or self._basins[0] is not found:
             shape = LazyPlane(layer, view).shape[:2]
             blank = np.broadcast_to(np.zeros(1, np.uint8), shape)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -187,14 +188,14 @@ class AnnotateDock(Dock):
 
     def _refresh_layers(self, _event: Any = None) -> None:
         layers = [x for x in self.viewer.layers if not is_helper(x)]
-        for box, kind in ((self.image, "image"), (self.labels, "labels")):
+        for box, kind in ((self.image, Image), (self.labels, Labels)):
             chosen = box.currentData()
             box.blockSignals(True)
             box.clear()
             for layer in reversed(layers):
-                if layer._type_string == kind:
+                if isinstance(layer, kind):
                     box.addItem(layer.name, layer_id(layer))
-            if kind == "labels" and not box.count():
+            if kind is Labels and not box.count():
                 box.addItem(NO_LABELS, None)
             box.setCurrentIndex(max(0, box.findData(chosen)))
             box.blockSignals(False)
@@ -266,10 +267,8 @@ class AnnotateDock(Dock):
 
     def _mode_changed(self, event: Any) -> None:
         layer, annotator = event.source, self.annotator
-        if (
-            (layer is annotator.labels
-            and str(layer.mode) not in ("pan_zoom", "paint"))
-            or (layer is annotator.labels and str(layer.mode) == "paint" and annotator.tool is not Tool.BRUSH)
+        if (layer is annotator.labels and str(layer.mode) not in ("pan_zoom", "paint")) or (
+            layer is annotator.labels and str(layer.mode) == "paint" and annotator.tool is not Tool.BRUSH
         ):
             annotator.tool = Tool.BRUSH
             self._show_state()

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from napari.layers import Labels
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout,
-QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.images.editing.guide import Doubt, doubts
 from napari_biofm.session import CellKey
@@ -29,8 +37,10 @@ class GuidePanel(QWidget):
         self._annotator = annotator
         self._view: Any = None
         self.find_button = QPushButton("Find cells that need a look")
-        self.find_button.setToolTip("Low confidence, odd size, ragged, cut by the border, or unlike a second
-        segmentation.") self.find_button.clicked.connect(self.find)
+        self.find_button.setToolTip(
+            "Low confidence, odd size, ragged, cut by the border, or unlike a second segmentation."
+        )
+        self.find_button.clicked.connect(self.find)
         self.other = QComboBox()
         self.other.setToolTip("Labels of another model or person to compare with.")
         self.list = QListWidget()
@@ -50,8 +60,7 @@ class GuidePanel(QWidget):
         self.other.clear()
         self.other.addItem(NOTHING, None)
         for layer in self._dock.viewer.layers:
-            if layer._type_string == "labels" and not is_helper(layer) and layer is not
-            self._annotator.labels:
+            if isinstance(layer, Labels) and not is_helper(layer) and layer is not self._annotator.labels:
                 self.other.addItem(layer.name, layer_id(layer))
         self.other.setCurrentIndex(max(0, self.other.findData(chosen)))
 
@@ -91,8 +100,10 @@ class GuidePanel(QWidget):
         labels = self._annotator.labels
         middle = labels.world_to_data(self._dock.viewer.camera.center[-labels.ndim :])
         centre = self._view_point(middle)
-        origin = tuple(int(np.clip(c - side // 2, 0, max(0, n - side))) for c, n in zip(centre, shape,
-        strict=True)) return origin, tuple(min(side, n) for n in shape)
+        origin = tuple(
+            int(np.clip(c - side // 2, 0, max(0, n - side))) for c, n in zip(centre, shape, strict=True)
+        )
+        return origin, tuple(min(side, n) for n in shape)
 
     def _view_point(self, point: Any) -> tuple[float, ...]:
         full = [0.0] * (self._annotator.labels.ndim - len(point)) + [float(c) for c in point]
@@ -117,8 +128,9 @@ class GuidePanel(QWidget):
             self.list.addItem(item)
         self.list.setCurrentRow(-1)
         self.list.blockSignals(False)
-        self._annotator.say(f"{len(found)} cells need a look; step through them by key." if found else "No
-        doubts.")
+        self._annotator.say(
+            f"{len(found)} cells need a look; step through them by key." if found else "No doubts."
+        )
 
     def step(self, by: int) -> None:
         """Go to the next (1) or previous (-1) cell of the list."""

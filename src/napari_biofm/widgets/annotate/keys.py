@@ -72,9 +72,10 @@ class KeyTable(QTableWidget):
         self.setHorizontalHeaderLabels(["Action", "Key"])
         self.verticalHeader().hide()
         self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked |
-        QAbstractItemView.EditTrigger.EditKeyPressed) self.setToolTip("Double-click a key to change it, e.g.
-        to 'F' or 'Control-F'.") for row, (name, key) in enumerate(self._keys.items()):
+        triggers = QAbstractItemView.EditTrigger
+        self.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
+        self.setToolTip("Double-click a key to change it, e.g. to 'F' or 'Control-F'.")
+        for row, (name, key) in enumerate(self._keys.items()):
             what = QTableWidgetItem(titles()[name])
             what.setFlags(Qt.ItemFlag.ItemIsEnabled)
             self.setItem(row, 0, what)

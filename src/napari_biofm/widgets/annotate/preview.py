@@ -36,8 +36,11 @@ class Preview:
     @property
     def layers(self) -> list[Any]:
         """The helper layers that are in the viewer."""
-        return [layer for layer in (self._mask, self._clicks) if layer is not None and layer in
-        self._viewer.layers]
+        return [
+            layer
+            for layer in (self._mask, self._clicks)
+            if layer is not None and layer in self._viewer.layers
+        ]
 
     def show(self, labels: Any, view: View, piece: Piece | None) -> None:
         """Show a mask (2D) in the view of the labels layer, or none."""
@@ -47,8 +50,9 @@ class Preview:
         """Show a drawn line, given as its pixels."""
         self._draw(labels, view, LINE, None if piece is None or not piece else piece)
 
-    def show_clicks(self, labels: Any, view: View, points: NDArray[np.float64], positive: NDArray[np.bool_])
-    -> None:
+    def show_clicks(
+        self, labels: Any, view: View, points: NDArray[np.float64], positive: NDArray[np.bool_]
+    ) -> None:
         """Show positive and negative clicks (n, 2)."""
         if self._clicks is None and not len(points):
             return
@@ -123,8 +127,12 @@ class Preview:
                 for o, n, p, e in zip(self._origin, size, piece.origin, piece.stop, strict=True)
             )
             middle = [(p + e) // 2 for p, e in zip(piece.origin, piece.stop, strict=True)]
-            origin = self._origin if fits else tuple(
-                int(np.clip(m - s // 2, 0, n - s)) for m, s, n in zip(middle, size, plane, strict=True)
+            origin = (
+                self._origin
+                if fits
+                else tuple(
+                    int(np.clip(m - s // 2, 0, n - s)) for m, s, n in zip(middle, size, plane, strict=True)
+                )
             )
         matrix = matrix_of(labels)
         wanted = (view, origin, size, matrix.tobytes())

@@ -138,5 +138,6 @@ class SeriesPanel(QWidget):
         self.bar.setRange(0, len(self.series))
         self.bar.setValue(self.series.n_done)
         self.bar.setFormat(f"{self.series.n_done} of {len(self.series)} done")
-        self.about.setText(f"{self.series.entry(self.number).path.name} ({self.number + 1} of
-        {len(self.series)})")
+        self.about.setText(
+            f"{self.series.entry(self.number).path.name} ({self.number + 1} of {len(self.series)})"
+        )

@@ -64,8 +64,9 @@ class LayerTarget:
     def read(self, region: Region) -> NDArray[Any]:
         return np.array(self.layer.data[region])
 
-    def put(self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any) ->
-    None:
+    def put(
+        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+    ) -> None:
         layer = self.layer
         self.writing = True
         try:

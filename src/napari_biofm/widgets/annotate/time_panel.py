@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout,
-QWidget
+from napari.layers import Tracks
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.images.edit import LabelsEdit
 from napari_biofm.images.editing.linking import Tracking, link_array, n_tracks, relabel_edit
@@ -34,12 +43,16 @@ class TimePanel(QWidget):
         self.last.setRange(0, 1_000_000)
         self.last.setToolTip("The plane to go to, forwards or backwards from the one shown.")
         self.go_button = QPushButton("Propagate")
-        self.go_button.setToolTip("Carry the selected cell to the other plane; stops where it becomes
-        doubtful.") self.keep_button = QPushButton("Keep")
+        self.go_button.setToolTip(
+            "Carry the selected cell to the other plane; stops where it becomes doubtful."
+        )
+        self.keep_button = QPushButton("Keep")
         self.drop_button = QPushButton("Discard")
         self.link_button = QPushButton("Link over time")
-        self.link_button.setToolTip("Follow all cells along the first axis; each gets its track's id.
-        Divisions are found.") self.outcome = QLabel(wordWrap=True)
+        self.link_button.setToolTip(
+            "Follow all cells along the first axis; each gets its track's id. Divisions are found."
+        )
+        self.outcome = QLabel(wordWrap=True)
         self.go_button.clicked.connect(self.propagate)
         self.keep_button.clicked.connect(self.keep)
         self.drop_button.clicked.connect(self.discard)
@@ -91,8 +104,9 @@ class TimePanel(QWidget):
         self._label = int(annotator.labels.selected_label)
         piece = annotator.editor.piece(view, self._label)
         if not piece:
-            raise SessionError(f"Cell {self._label} is not in this plane; click it with Refine or commit it
-            first.")
+            raise SessionError(
+                f"Cell {self._label} is not in this plane; click it with Refine or commit it first."
+            )
         here = view.position[axis]
         end = min(self.last.value(), annotator.editor.target.shape[axis] - 1)
         way = list(range(here, end + 1)) if end >= here else list(range(here, end - 1, -1))
@@ -102,8 +116,10 @@ class TimePanel(QWidget):
         behind = annotator.image.ndim - annotator.labels.ndim
         if axis + behind < 0:
             raise SessionError("The image has no such axis; it is the same in all planes.")
-        stack = np.stack([np.asarray(LazyPlane(annotator.image, image_view.moved(axis + behind, k))) for k in
-        way]) model = LEVEL_SETS if annotator.broker.is_local else annotator.broker.backend
+        stack = np.stack(
+            [np.asarray(LazyPlane(annotator.image, image_view.moved(axis + behind, k))) for k in way]
+        )
+        model = LEVEL_SETS if annotator.broker.is_local else annotator.broker.backend
         self._steps, self._plan = [], (view, axis, way)
         self._offer(False)
         self.go_button.setEnabled(False)
@@ -211,7 +227,7 @@ class TimePanel(QWidget):
             self._annotator.do(edit)
         viewer = self._dock.viewer
         name = f"{labels.name} tracks"
-        for old in [x for x in viewer.layers if x.name == name and x._type_string == "tracks"]:
+        for old in [x for x in viewer.layers if x.name == name and isinstance(x, Tracks)]:
             viewer.layers.remove(old)
         viewer.add_tracks(
             tracking.data, graph=tracking.graph, name=name, scale=labels.scale, translate=labels.translate,

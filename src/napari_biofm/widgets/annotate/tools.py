@@ -40,13 +40,17 @@ class About:
 
 
 TOOLS: Mapping[Tool, About] = {
-    Tool.POINT: About("+ Point", "A", "Click inside a cell. Shift+click: not this. With flow basins, drag to
-    join."), Tool.MINUS: About("- Point", "S", "Click on what does not belong to the cell."),
+    Tool.POINT: About(
+        "+ Point", "A", "Click inside a cell. Shift+click: not this. With flow basins, drag to join."
+    ),
+    Tool.MINUS: About("- Point", "S", "Click on what does not belong to the cell."),
     Tool.BOX: About("Box", "W", "Drag a box around a cell."),
     Tool.SCRIBBLE: About("Scribble", "Q", "Drag through a cell. Shift: through what does not belong to it."),
     Tool.LASSO: About("Lasso", "O", "Draw around a cell; the outline itself is the mask."),
-    Tool.REFINE: About("Refine", "R", "Click a cell of the labels, then correct it with points, box or
-    lasso."), Tool.SPLIT: About("Split", "K", "Click the two centres in one cell, or drag a line across it."),
+    Tool.REFINE: About(
+        "Refine", "R", "Click a cell of the labels, then correct it with points, box or lasso."
+    ),
+    Tool.SPLIT: About("Split", "K", "Click the two centres in one cell, or drag a line across it."),
     Tool.MERGE: About("Merge", "G", "Drag from one cell to another, or click both. The first keeps its id."),
     Tool.DELETE: About("Delete", "D", "Click a cell. Shift+click: in all planes."),
     Tool.FILL: About("Fill holes", "H", "Click a cell."),
