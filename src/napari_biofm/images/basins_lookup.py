@@ -103,10 +103,16 @@ class FlowBasins:
         return lookup(prepared, prompt, self.threshold if threshold is None else threshold)
 
 
-def lookup(table: Basins, prompt: Prompt, threshold: float = 0.0) -> Answer:
-    """Answer a prompt from basins; alternatives are the same cell at other thresholds."""
-    positives, negatives = points_of(prompt, table.shape)
-    start = Piece.of(prompt.mask) if prompt.mask is not None else None
+def lookup(table: Basins, prompt: Prompt, threshold: float = 0.0, start: Piece | None = None) -> Answer:
+    """Answer a prompt from basins; alternatives are the same cell at other thresholds.
+
+    Parameters
+    ----------
+    start : the mask to correct, cropped; the same as `prompt.mask`, for large images.
+    """
+    if start is None and prompt.mask is not None:
+        start = Piece.of(prompt.mask)
+    positives, negatives = points_of(prompt, table.shape, start)
     pieces: list[Piece] = []
     scores: list[float] = []
     for step in STEPS:

@@ -54,7 +54,9 @@ class Answer:
         return np.stack(masks), np.array(self.scores, np.float32)
 
 
-def points_of(prompt: Prompt, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def points_of(
+    prompt: Prompt, shape: tuple[int, int], start: Piece | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return positive and negative points (n, 2) of a prompt, moved into the image where they lie just
     outside.
 
@@ -68,7 +70,7 @@ def points_of(prompt: Prompt, shape: tuple[int, int]) -> tuple[NDArray[np.float6
         raise ImageError(f"{len(points)} points but {len(positive)} signs; give one sign per point.")
     if not np.isfinite(points).all():
         raise ImageError("A point of the prompt is not finite; give y, x in pixels of the image.")
-    has_mask = prompt.mask is not None and bool(np.any(prompt.mask))
+    has_mask = bool(start) or (prompt.mask is not None and bool(np.any(prompt.mask)))
     if not positive.any() and prompt.box is None and not has_mask:
         raise ImageError("The prompt has no positive point, box or mask; click inside the object.")
     points = np.clip(points, 0, np.array(shape) - 1)

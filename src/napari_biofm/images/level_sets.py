@@ -136,16 +136,23 @@ class LevelSets:
         """Return masks (n, Y, X), best first, and a score in 0..1 from the contrast of their outlines."""
         return self.answer(prepared, prompt).full(prepared.shape)
 
-    def answer(self, prepared: Plane, prompt: Prompt) -> Answer:
-        """Return the cropped answer; costs do not depend on the size of the image."""
-        positives, negatives = points_of(prompt, prepared.shape)
+    def answer(self, prepared: Plane, prompt: Prompt, start: Piece | None = None) -> Answer:
+        """Return the cropped answer; costs do not depend on the size of the image.
+
+        Parameters
+        ----------
+        start : the mask to correct, cropped; the same as `prompt.mask`, for large images.
+        """
+        if start is None and prompt.mask is not None:
+            start = Piece.of(prompt.mask)
+        positives, negatives = points_of(prompt, prepared.shape, start)
 
         def around(point: NDArray[np.float64]) -> Piece:
             found = _regions(prepared, point[None], negatives)
             return found[0][1] if found else Piece.of(np.zeros((1, 1), bool))
 
-        if prompt.mask is not None and np.any(prompt.mask):
-            firsts = [(0.5, Piece.of(prompt.mask))]
+        if start:
+            firsts = [(0.5, start)]
         elif prompt.box is not None:
             firsts = _in_box(prepared, prompt.box)
         else:

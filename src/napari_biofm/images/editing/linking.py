@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from napari_biofm.images.edit import LabelsEdit, LabelsTarget
+from napari_biofm.images.edit import ArrayTarget, LabelsEdit, LabelsTarget
 from napari_biofm.types import ImageError, Progress, Task
 
 
@@ -71,6 +71,11 @@ def link(target: LabelsTarget, reach: float | None = None, divisions: bool = Tru
             )
         before = (frame, picture)
     return tracks.result()
+
+
+def link_array(labels: NDArray[Any], reach: float | None = None) -> Task[Tracking]:
+    """Follow the cells of an array of labels; see `link`. The job that docks submit."""
+    return (yield from link(ArrayTarget(labels), reach))
 
 
 class _Tracks:

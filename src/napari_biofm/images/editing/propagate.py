@@ -179,3 +179,31 @@ def _moved(piece: Piece, shift: tuple[int, int], shape: tuple[int, ...]) -> Piec
     moved = Piece((piece.origin[0] + shift[0], piece.origin[1] + shift[1]), piece.mask)
     inside = moved.within((0, 0), (int(shape[0]), int(shape[1])))
     return Piece.of(inside.mask)
+
+
+def propagate_stack(
+    stack: NDArray[Any],
+    piece: Piece,
+    model: str = "level-sets",
+    device: str = "auto",
+    limits: Limits | None = None,
+) -> Task[Propagated]:
+    """Carry `piece` of plane 0 of a stack through its other planes: the job that docks submit.
+
+    Parameters
+    ----------
+    stack : (n, Y, X) or (n, Y, X, C), in the order of the way.
+    model : click model of the catalogue, or "level-sets".
+    """
+    from napari_biofm.images.catalogue import make_model
+    from napari_biofm.images.level_sets import LevelSets
+    from napari_biofm.images.prompting import LEVEL_SETS
+    from napari_biofm.types import run_task
+
+    tool: Any = LevelSets() if model == LEVEL_SETS else make_model(model, device)
+
+    def answer(index: int, prompt: Prompt) -> tuple[Piece, float]:
+        masks, scores = tool.predict(run_task(tool.prepare(stack[index])), prompt)
+        return Piece.of(masks[0]), float(scores[0])
+
+    return (yield from propagate(lambda k: stack[k], answer, piece, 0, range(1, len(stack)), limits))

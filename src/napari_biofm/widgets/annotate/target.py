@@ -1,0 +1,182 @@
+"""A Labels layer as the target of edits, and napari's own brush strokes as edits."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
+
+from napari_biofm.images.edit import LabelsEdit, Patch, Region, box_region
+from napari_biofm.types import SessionError
+from napari_biofm.widgets.viewers import layer_id
+
+SMALL = 1 << 16  # changed pixels up to which napari redraws only the part that changed
+LARGEST_TEXTURE = 16384  # pixels; napari draws larger planes whole at every change
+LATER_MS = 1200  # quiet time before such a plane is drawn again
+_UNION = 1 << 22  # pixels of a stroke's box up to which it is stored as one patch
+
+
+class LayerTarget:
+    """Edits of one Labels layer; only the changed region is written and drawn.
+
+    Parameters
+    ----------
+    layer : Labels layer of any dimension on an array that can be written (numpy, zarr).
+
+    Raises
+    ------
+    SessionError : if the layer is multiscale or its data cannot be written.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        if layer.multiscale:
+            raise SessionError(f"Layer '{layer.name}' is multiscale; open its full resolution to edit it.")
+        if not hasattr(layer.data, "__setitem__") or type(layer.data).__module__.startswith("dask"):
+            raise SessionError(
+                f"Layer '{layer.name}' holds {type(layer.data).__name__} data, which cannot be written in "
+                f"place; "
+                "save it as OME-Zarr or load it into memory to edit it."
+            )
+        self._layer = weakref.ref(layer)
+        self.uid = layer_id(layer)
+        self.writing = False
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(LATER_MS)
+        self._timer.timeout.connect(self._draw)
+
+    @property
+    def layer(self) -> Any:
+        """The layer; SessionError where it was removed."""
+        found = self._layer()
+        if found is None:
+            raise SessionError("The labels layer of this edit was removed from the viewer.")
+        return found
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.layer.data.shape)
+
+    def read(self, region: Region) -> NDArray[Any]:
+        return np.array(self.layer.data[region])
+
+    def put(
+        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+    ) -> None:
+        layer = self.layer
+        self.writing = True
+        try:
+            if len(index) <= SMALL and max(self.shape[-2:]) <= LARGEST_TEXTURE:
+                where = np.unravel_index(index, shape)
+                at = tuple(w + s for w, s in zip(where, start, strict=True))
+                layer.data_setitem(at, np.asarray(values).astype(layer.data.dtype))
+            else:
+                region = box_region(start, shape)
+                block = np.ascontiguousarray(layer.data[region])
+                block.reshape(-1)[index] = values
+                layer.data[region] = block
+                self._draw_soon()
+        finally:
+            self.writing = False
+
+    def _draw_soon(self) -> None:
+        if max(self.shape[-2:]) > LARGEST_TEXTURE:
+            self._timer.start()
+        else:
+            self._draw()
+
+    def _draw(self) -> None:
+        layer = self._layer()
+        if layer is not None:
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+
+class StrokeCapture:
+    """Turns what napari's brush, fill bucket, eraser and polygon do into edits of the same history.
+
+    Parameters
+    ----------
+    target : the layer.
+    on_stroke : called with the edit, which has been applied already.
+    """
+
+    def __init__(self, target: LayerTarget, on_stroke: Callable[[LabelsEdit], None]) -> None:
+        self._target = target
+        self._on_stroke = on_stroke
+        target.layer.events.paint.connect(self._painted)
+
+    def stop(self) -> None:
+        """Listen no longer."""
+        layer = self._target._layer()
+        if layer is not None:
+            layer.events.paint.disconnect(self._painted)
+
+    def _painted(self, event: Any) -> None:
+        if self._target.writing:
+            return
+        edit = LabelsEdit(self._target, "brush", tuple(stroke_patches(self._target, event.value)))
+        if edit:
+            self._on_stroke(edit)
+
+
+def stroke_patches(target: LayerTarget, atoms: Any) -> list[Patch]:
+    """Return what a finished stroke changed.
+
+    Parameters
+    ----------
+    atoms : the value of napari's `paint` event, in the order painted: either (indices, old values, new
+        values) or a record with `slice_key`, `mask`, `old_values` and `new_value`.
+    """
+    boxes = [_atom_box(atom) for atom in atoms]
+    if not boxes:
+        return []
+    start = tuple(min(b[0][a] for b in boxes) for a in range(len(target.shape)))
+    stop = tuple(max(b[1][a] for b in boxes) for a in range(len(target.shape)))
+    if np.prod([b - a for a, b in zip(start, stop, strict=True)], dtype=np.int64) <= _UNION:
+        return _patch_of(target, atoms, start, stop)
+    patches: list[Patch] = []
+    for k, (low, high) in enumerate(boxes):  # a long stroke: atom by atom, as the labels were after each
+        after = _rewound(target, atoms[k + 1 :], low, high)
+        patch = Patch.between(low, _rewound(target, atoms[k:], low, high), after)
+        patches += [patch] if patch is not None else []
+    return patches
+
+
+def _patch_of(target: LayerTarget, atoms: Any, start: tuple[int, ...], stop: tuple[int, ...]) -> list[Patch]:
+    after = target.read(tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
+    patch = Patch.between(start, _rewound(target, atoms, start, stop), after)
+    return [] if patch is None else [patch]
+
+
+def _rewound(target: LayerTarget, atoms: Any, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
+    """Return a box of the labels as it was before `atoms` were painted."""
+    block = target.read(tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
+    for atom in reversed(list(atoms)):
+        at, old = _atom_pixels(atom)
+        at = [np.asarray(a) - s for a, s in zip(at, start, strict=True)]
+        inside = np.all([(a >= 0) & (a < n) for a, n in zip(at, block.shape, strict=True)], axis=0)
+        block[tuple(a[inside] for a in at)] = np.broadcast_to(old, inside.shape)[inside]
+    return block
+
+
+def _atom_pixels(atom: Any) -> tuple[list[NDArray[Any]], NDArray[Any]]:
+    """Return indices along every axis and old values of one atom."""
+    if hasattr(atom, "slice_key"):
+        starts = [s.start for s in atom.slice_key]
+        if atom.mask is None:
+            old = np.asarray(atom.old_values)
+            where = np.nonzero(np.ones(old.shape, bool))
+            return [w + s for w, s in zip(where, starts, strict=True)], old.reshape(-1)
+        where = np.nonzero(atom.mask)
+        return [w + s for w, s in zip(where, starts, strict=True)], np.asarray(atom.old_values)
+    return [np.asarray(i) for i in atom[0]], np.asarray(atom[1])
+
+
+def _atom_box(atom: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if hasattr(atom, "slice_key"):
+        return tuple(s.start for s in atom.slice_key), tuple(s.stop for s in atom.slice_key)
+    return tuple(int(np.min(i)) for i in atom[0]), tuple(int(np.max(i)) + 1 for i in atom[0])

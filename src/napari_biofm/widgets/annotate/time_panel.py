@@ -1,0 +1,237 @@
+"""Through z and t: carry a cell from plane to plane, and link cells over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Tracks
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_biofm.images.edit import LabelsEdit
+from napari_biofm.images.editing.linking import Tracking, link_array, n_tracks, relabel_edit
+from napari_biofm.images.editing.propagate import Propagated, Step, propagate_stack
+from napari_biofm.images.prompting import LEVEL_SETS
+from napari_biofm.types import BiofmError, Progress, SessionError
+from napari_biofm.widgets.annotate.annotator import Annotator
+from napari_biofm.widgets.annotate.broker import LazyPlane
+from napari_biofm.widgets.viewers import layer_id
+
+
+class TimePanel(QWidget):
+    """Range and direction of a propagation, its outcome, and linking."""
+
+    def __init__(self, dock: Any, annotator: Annotator) -> None:
+        super().__init__()
+        self._dock = dock
+        self._annotator = annotator
+        self._steps: list[Step] = []
+        self._label = 0
+        self._plan: tuple[Any, int, list[int]] | None = None
+        self.axis = QComboBox()
+        self.axis.setToolTip("The axis to go along.")
+        self.last = QSpinBox()
+        self.last.setRange(0, 1_000_000)
+        self.last.setToolTip("The plane to go to, forwards or backwards from the one shown.")
+        self.go_button = QPushButton("Propagate")
+        self.go_button.setToolTip(
+            "Carry the selected cell to the other plane; stops where it becomes doubtful."
+        )
+        self.keep_button = QPushButton("Keep")
+        self.drop_button = QPushButton("Discard")
+        self.link_button = QPushButton("Link over time")
+        self.link_button.setToolTip(
+            "Follow all cells along the first axis; each gets its track's id. Divisions are found."
+        )
+        self.outcome = QLabel(wordWrap=True)
+        self.go_button.clicked.connect(self.propagate)
+        self.keep_button.clicked.connect(self.keep)
+        self.drop_button.clicked.connect(self.discard)
+        self.link_button.clicked.connect(self.link)
+        form = QFormLayout()
+        form.addRow("Along", self.axis)
+        form.addRow("To plane", self.last)
+        row = QHBoxLayout()
+        for button in (self.go_button, self.keep_button, self.drop_button):
+            row.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addLayout(row)
+        layout.addWidget(self.outcome)
+        layout.addWidget(self.link_button)
+        self._offer(False)
+
+    def refresh_layers(self) -> None:
+        """Offer the axes of the labels that are not shown."""
+        labels = self._annotator.labels
+        self.axis.clear()
+        if labels is not None:
+            view = self._annotator.view
+            for axis in range(labels.ndim):
+                if axis not in view.axes:
+                    self.axis.addItem(f"axis {axis} ({labels.data.shape[axis]} planes)", axis)
+            if self.axis.count():
+                self.last.setValue(int(labels.data.shape[self.axis.itemData(0)]) - 1)
+        self.setEnabled(self.axis.count() > 0)
+
+    # ------------------------------------------------------------------ propagation
+
+    def propagate(self) -> None:
+        """Carry the selected cell (or the preview, which is committed first) through the range."""
+        annotator = self._annotator
+        try:
+            if annotator.shown is not None:
+                annotator.commit()
+            self._start()
+        except BiofmError as error:
+            self._dock.tell_error(error)
+
+    def _start(self) -> None:
+        annotator = self._annotator
+        view, axis = annotator.view, self.axis.currentData()
+        if axis is None or annotator.image is None:
+            raise SessionError("Propagation needs an image and labels with z or t.")
+        self._label = int(annotator.labels.selected_label)
+        piece = annotator.editor.piece(view, self._label)
+        if not piece:
+            raise SessionError(
+                f"Cell {self._label} is not in this plane; click it with Refine or commit it first."
+            )
+        here = view.position[axis]
+        end = min(self.last.value(), annotator.editor.target.shape[axis] - 1)
+        way = list(range(here, end + 1)) if end >= here else list(range(here, end - 1, -1))
+        if len(way) < 2:
+            raise SessionError(f"Plane {end} is the one shown; choose another to go to.")
+        plane_map, image_view = annotator.plane_map(view)
+        behind = annotator.image.ndim - annotator.labels.ndim
+        if axis + behind < 0:
+            raise SessionError("The image has no such axis; it is the same in all planes.")
+        stack = np.stack(
+            [np.asarray(LazyPlane(annotator.image, image_view.moved(axis + behind, k))) for k in way]
+        )
+        model = LEVEL_SETS if annotator.broker.is_local else annotator.broker.backend
+        self._steps, self._plan = [], (view, axis, way)
+        self._offer(False)
+        self.go_button.setEnabled(False)
+        self._map = plane_map
+        self._dock.run(
+            propagate_stack,
+            stack,
+            plane_map.piece_to_image(piece),
+            model,
+            name=f"Propagating cell {self._label}",
+            bound_to=layer_id(annotator.labels),
+            on_step=self._stepped,
+            on_done=self._done,
+            on_end=self._ended,
+        )
+
+    def _stepped(self, progress: Progress) -> None:
+        if isinstance(progress.payload, Step):
+            self._steps.append(progress.payload)
+
+    def _done(self, outcome: Propagated) -> None:
+        assert self._plan is not None
+        view, axis, way = self._plan
+        self._steps = list(outcome.steps)
+        if outcome.stopped_at is None:
+            self.keep()
+            return
+        plane = way[outcome.stopped_at]
+        self.outcome.setText(
+            f"Stopped at plane {plane}: {outcome.reason}. {len(self._steps)} planes are done. Keep them, "
+            f"correct the "
+            f"cell in plane {plane}, then propagate from there."
+        )
+        self._offer(bool(self._steps))
+        self._show_plane(view, axis, plane)
+
+    def _ended(self) -> None:
+        self.go_button.setEnabled(True)
+        if self._steps and not self.keep_button.isEnabled() and not self.outcome.text():
+            self.outcome.setText(f"Cancelled; {len(self._steps)} planes are done.")
+            self._offer(True)
+
+    def keep(self) -> None:
+        """Write the planes done so far into the labels, as one edit."""
+        if self._plan is None or not self._steps:
+            return
+        view, axis, way = self._plan
+        editor = self._annotator.editor
+        patches: list[Any] = []
+        for step in self._steps:
+            piece = self._map.piece_to_labels(step.piece)
+            there = view.moved(axis, way[step.index])
+            patches += editor.commit(there, piece, self._label, replace=True).patches
+        details = {"cell": self._label, "axis": axis, "planes": [way[s.index] for s in self._steps]}
+        n = len(self._steps)
+        self._steps = []
+        self._offer(False)
+        self._annotator.do(LabelsEdit(editor.target, "propagate cell", tuple(patches), details))
+        self.outcome.setText(f"Cell {self._label}: {n} planes written.")
+
+    def discard(self) -> None:
+        """Forget the planes done so far."""
+        self._steps = []
+        self.outcome.setText("")
+        self._offer(False)
+
+    def _offer(self, on: bool) -> None:
+        self.keep_button.setEnabled(on)
+        self.drop_button.setEnabled(on)
+        if not on:
+            self.outcome.setText("")
+
+    def _show_plane(self, view: Any, axis: int, index: int) -> None:
+        labels, viewer = self._annotator.labels, self._dock.viewer
+        at = [float(p) for p in view.position]
+        at[axis] = index
+        world = np.asarray(labels.data_to_world(at), float)
+        ahead = viewer.dims.ndim - len(world)
+        viewer.dims.set_point(axis + ahead, float(world[axis]))
+
+    # ------------------------------------------------------------------ linking
+
+    def link(self) -> None:
+        """Follow all cells over time, give them their tracks' ids, and show the tracks."""
+        labels = self._annotator.labels
+        if labels is None or labels.ndim < 3:
+            self._dock.tell_error(SessionError("Linking needs labels over time (T, Y, X)."))
+            return
+        uid = layer_id(labels)
+        self.link_button.setEnabled(False)
+        self._dock.run(
+            link_array,
+            np.asarray(labels.data),
+            name="Linking cells over time",
+            bound_to=uid,
+            on_done=lambda tracking: self._linked(labels, tracking),
+            on_end=lambda: self.link_button.setEnabled(True),
+        )
+
+    def _linked(self, labels: Any, tracking: Tracking) -> None:
+        if self._annotator.labels is not labels or not len(tracking.data):
+            return
+        edit = relabel_edit(self._annotator.editor.target, tracking)
+        if edit:
+            self._annotator.do(edit)
+        viewer = self._dock.viewer
+        name = f"{labels.name} tracks"
+        for old in [x for x in viewer.layers if x.name == name and isinstance(x, Tracks)]:
+            viewer.layers.remove(old)
+        viewer.add_tracks(
+            tracking.data, graph=tracking.graph, name=name, scale=labels.scale, translate=labels.translate,
+            rotate=labels.rotate, shear=labels.shear, affine=labels.affine, units=labels.units,
+        )  # fmt: skip
+        viewer.layers.selection.active = labels
+        self._annotator.say(f"{n_tracks(tracking)} tracks, {len(tracking.graph) // 2} divisions.")
