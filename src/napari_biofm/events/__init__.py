@@ -12,19 +12,20 @@ from napari_biofm.types import Detector, RecordingError
 DETECTORS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "threshold": ("napari_biofm.events.classical.threshold", "ThresholdDetector"),
+        "classical": ("napari_biofm.events.classical.choice", "ClassicalDetector"),
         "template": ("napari_biofm.events.classical.template", "TemplateDetector"),
         "deconvolution": ("napari_biofm.events.classical.deconvolution", "DeconvolutionDetector"),
-        "dvdt": ("napari_biofm.events.classical.dvdt", "SlopeDetector"),
         "prominence": ("napari_biofm.events.classical.prominence", "ProminenceDetector"),
+        "dvdt": ("napari_biofm.events.classical.dvdt", "SlopeDetector"),
         "extracellular": ("napari_biofm.events.classical.extracellular", "SpikeDetector"),
-        "half-amplitude": ("napari_biofm.events.classical.half_amplitude", "HalfAmplitudeDetector"),
         "oasis": ("napari_biofm.events.classical.oasis", "OasisDetector"),
+        "half-amplitude": ("napari_biofm.events.classical.half_amplitude", "HalfAmplitudeDetector"),
         "pan-tompkins": ("napari_biofm.events.classical.ecg", "PanTompkinsDetector"),
         "xqrs": ("napari_biofm.events.classical.ecg", "XqrsDetector"),
         "neurokit": ("napari_biofm.events.classical.ecg", "NeuroKitDetector"),
     }
 )
-DEFAULT_DETECTOR = "threshold"
+DEFAULT_DETECTOR = "classical"
 
 
 def make_detector(name: str = DEFAULT_DETECTOR) -> Detector:

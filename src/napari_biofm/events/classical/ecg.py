@@ -65,12 +65,12 @@ class PanTompkinsDetector(_EcgDetector):
     def beats(self, cleaned: Cleaned, signal: Signal, lowest: float) -> Task[tuple[Indices, Floats]]:
         fs = signal.sampling_rate
         band = yield from band_passed(cleaned.values, fs, 5.0, 15.0)
-        slope = np.gradient(band) * fs
-        energy = ndi.uniform_filter1d(np.asarray(slope**2, np.float64), max(1, round(0.15 * fs)), mode="nearest")
+        slope = np.gradient(np.asarray(band, np.float64)) * fs
+        energy = ndi.uniform_filter1d(slope**2, max(1, round(0.15 * fs)), mode="nearest")
         peaks, _ = sps.find_peaks(energy, distance=max(1, round(_REFRACTORY_S * fs)))
         peaks = peaks[energy[peaks] > 0]
         steep = ndi.maximum_filter1d(np.abs(slope), max(1, round(0.15 * fs)), mode="nearest")
-        return follow(peaks, energy[peaks], np.asarray(steep[peaks], np.float64), fs)
+        return follow(peaks, energy[peaks], steep[peaks], fs)
 
 
 class XqrsDetector(_EcgDetector):

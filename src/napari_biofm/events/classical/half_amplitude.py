@@ -55,7 +55,7 @@ class HalfAmplitudeDetector:
 
     Options: `step` (current of one channel, with sign) and `closed` (level of no open channel) fix the
     levels, else they come from the all-point histogram; `lowpass_s` smooths before (by default only where
-    the noise is above a third of a step); `baseline_s` > 0 follows a drifting baseline.
+    the noise is above 0.28 of a step); `baseline_s` > 0 follows a drifting baseline.
     """
 
     name = "half-amplitude"
@@ -113,7 +113,7 @@ def idealise(values: Trace, sampling_rate: float, settings: DetectionSettings | 
     while True:
         flat = ndi.uniform_filter1d(flat, width | 1, mode="nearest") if width > 1 else flat
         closed, step, noise, most = levels_of(flat)
-        if width > 1 or (step != 0 and noise < 0.35 * abs(step)):
+        if width > 1 or (step != 0 and noise < 0.28 * abs(step)):
             break
         width = _smoothing(noise, step)
     if "step" in settings.options:
@@ -127,8 +127,8 @@ def idealise(values: Trace, sampling_rate: float, settings: DetectionSettings | 
 
 
 def _smoothing(noise: float, step: float) -> int:
-    """Return the boxcar that brings the noise to a quarter of a step, 3 to 9 samples; 5 without levels."""
-    return 5 if step == 0 else int(np.clip(np.ceil((noise / (0.25 * abs(step))) ** 2), 3, 9))
+    """Return the boxcar that brings the noise to a fifth of a step, 3 to 9 samples; 5 without levels."""
+    return 5 if step == 0 else int(np.clip(np.ceil((noise / (0.2 * abs(step))) ** 2), 3, 9))
 
 
 def levels_of(flat: Trace) -> tuple[float, float, float, int]:

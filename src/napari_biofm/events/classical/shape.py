@@ -155,11 +155,18 @@ def fit_biexponential(wave: Floats, sampling_rate: float) -> tuple[float, float]
     data = wave[: len(wave) // step * step].reshape(-1, step).mean(axis=1)
     fs = sampling_rate / step
     data = data - data.mean()
+    rise, decay = _best_shape(data, fs, _RISES, _DECAYS)
+    fine = np.geomspace(0.7, 1.4, 9)
+    return _best_shape(data, fs, rise * fine, decay * fine)
+
+
+def _best_shape(data: Floats, fs: float, rises: Floats, decays: Floats) -> tuple[float, float]:
+    """Return the pair of a grid that explains most of `data` at its best onset."""
     t = np.arange(len(data)) / fs
     onsets = np.arange(0, max(2, len(data) // 8))
-    best = (-np.inf, 0.5e-3, 5e-3)
-    for rise in _RISES:
-        for decay in _DECAYS[_DECAYS > rise]:
+    best = (-np.inf, float(rises[0]), float(decays[-1]))
+    for rise in rises:
+        for decay in decays[decays > rise]:
             shape = biexponential(t[None, :] - onsets[:, None] / fs, float(rise), float(decay))
             shape -= shape.mean(axis=1, keepdims=True)
             power = np.maximum((shape**2).sum(axis=1), 1e-12)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy import signal as sps
 
+from napari_biofm.events.classical.choice import kind_of_unit
 from napari_biofm.events.classical.common import (
     Cleaned,
     Floats,
@@ -39,12 +40,6 @@ _KINDS: dict[str, tuple[float, float]] = {
 _WORDS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R", "channel": "open"}
 SMALLEST_AP_V = 0.015  # V; smaller deflections are spikelets or synaptic potentials
 CUSTOMARY_SIGMA = 5.0
-
-
-def kind_of_unit(unit: str) -> Kind:
-    """Guess what is recorded from the unit: volts are APs, amperes synaptic currents, else calcium."""
-    base = si_unit(unit)[0]
-    return "psc" if base == "A" else "ap" if base == "V" else "calcium"
 
 
 class ThresholdDetector:
