@@ -17,6 +17,7 @@ from scipy import ndimage, optimize, sparse
 
 from napari_biofm.signals.filters import running_percentile
 from napari_biofm.signals.recording import Recording, checked_rate
+from napari_biofm.signals.samples import unpacked
 from napari_biofm.types import Progress, RecordingError, Task
 
 _CHUNK_BYTES = 48 << 20  # of float32 frames held at once
@@ -95,7 +96,8 @@ def extract_traces(
 
     Parameters
     ----------
-    movie : (T, Y, X) array-like that accepts slices: numpy, memory map, Dask, zarr, h5py.
+    movie : (T, Y, X) array-like that accepts slices: numpy, memory map, Dask, zarr, h5py; or what
+        `samples.packed` makes of a memory map, to send its address to a worker and not its pixels.
     labels : (Y, X) int, 0 is background.
     frame_rate : Hz.
 
@@ -110,6 +112,7 @@ def extract_traces(
         If shapes do not fit, the frame rate is no positive number, or there are no cells.
     """
     settings = settings or TraceSettings()
+    movie = unpacked(movie)
     rate = checked_rate(frame_rate)
     shape = tuple(int(n) for n in movie.shape)
     if len(shape) != 3 or labels.shape != shape[1:]:

@@ -91,6 +91,15 @@ def assess(recording: Recording, sweep: int, channel: int) -> Quality:
     )
 
 
+def report(
+    recording: Recording, sweep: int, channel: int
+) -> tuple[Quality, NDArray[np.float64], NDArray[np.float64]]:
+    """Return `assess` and the power spectrum (Hz, unit^2/Hz) of one channel of one sweep."""
+    about = recording.channels[channel]
+    values = recording.values(sweep, channel, 0, min(recording.n_samples(sweep, channel), _LOOK))
+    return assess(recording, sweep, channel), *spectrum(values, about.sampling_rate)
+
+
 def noise_rms(values: Values, sampling_rate: float) -> float:
     """Return the RMS around a straight line in the quietest quarter of windows of 50 ms.
 

@@ -56,10 +56,10 @@ class ArraySamples:
                 release_pages(array)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "arrays": [[_packed(one) for one in sweep] for sweep in self.arrays]}
+        return {**self.__dict__, "arrays": [[packed(one) for one in sweep] for sweep in self.arrays]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, arrays=[[_unpacked(one) for one in sweep] for sweep in state["arrays"]])
+        self.__dict__.update(state, arrays=[[unpacked(one) for one in sweep] for sweep in state["arrays"]])
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ class InterleavedSamples:
         release_pages(self.data)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "data": _packed(self.data)}
+        return {**self.__dict__, "data": packed(self.data)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, data=_unpacked(state["data"]))
+        self.__dict__.update(state, data=unpacked(state["data"]))
 
 
 @dataclass(frozen=True)
-class _Mapped:
+class Mapped:
     """Where a memory-mapped array lies, so that another process maps it instead of receiving it."""
 
     file: str
@@ -120,7 +120,7 @@ class _Mapped:
         return np.ndarray(self.shape, self.dtype, pages, self.offset, self.strides)  # type: ignore[arg-type]
 
 
-def _packed(array: Any) -> Any:
+def packed(array: Any) -> Any:
     """Return where `array` lies if it is memory-mapped, else the array itself."""
     if not isinstance(array, np.memmap) or array.filename is None:
         return array
@@ -128,13 +128,13 @@ def _packed(array: Any) -> Any:
     while isinstance(root.base, np.memmap):
         root = root.base
     address, start = (a.__array_interface__["data"][0] for a in (array, root))
-    return _Mapped(
+    return Mapped(
         str(array.filename), array.dtype.str, root.offset + address - start, array.shape, array.strides
     )
 
 
-def _unpacked(array: Any) -> Any:
-    return array.open() if isinstance(array, _Mapped) else array
+def unpacked(array: Any) -> Any:
+    return array.open() if isinstance(array, Mapped) else array
 
 
 def release_pages(array: Any) -> None:

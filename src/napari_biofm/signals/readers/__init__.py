@@ -59,8 +59,8 @@ def supported_suffixes() -> tuple[str, ...]:
     return tuple(sorted({suffix for one in FORMATS for suffix in one.suffixes}))
 
 
-def find_format(path: Path) -> Format:
-    """Return the format of a file, by its ending and first bytes; what is left is for neo to know."""
+def find_format(path: Path) -> Format | None:
+    """Return the format of a file, by its ending and first bytes; None is left for neo to know."""
     if path.is_dir() or path.name in ("F.npy", "Fall.mat"):
         from napari_biofm.signals.readers.suite2p import is_suite2p
 
@@ -76,7 +76,7 @@ def find_format(path: Path) -> Format:
         return by_name
     if by_head is None and path.suffix.lower() in (".dat", ".mat") and path.with_suffix(".hea").is_file():
         return next(one for one in FORMATS if one.name == "WFDB")
-    return by_head or by_name or NEO
+    return by_head or by_name
 
 
 def read_recording(
@@ -101,7 +101,7 @@ def read_recording(
     path = Path(path)
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
-    form = find_format(path)
+    form = find_format(path) or NEO
     given = {
         key: value for key, value in (("sampling_rate", sampling_rate), ("unit", unit)) if value is not None
     }

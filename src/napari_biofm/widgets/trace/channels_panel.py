@@ -1,0 +1,110 @@
+"""Which channels are shown, their units (to be put right), and their gain."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from napari_biofm.signals import Recording
+from napari_biofm.signals.quality import UnitHint
+from napari_biofm.widgets.trace.events_panel import button
+
+MOST = 500  # rows in the table; cells beyond are reached through the heatmap
+
+
+class ChannelsPanel(QWidget):
+    """One row per channel."""
+
+    shown = Signal(list)  # channels to show
+    unit_changed = Signal(int, str)
+    gain = Signal(int, float)  # channel, factor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = QTableWidget(0, 5)
+        self.table.setHorizontalHeaderLabels(["Channel", "Unit", "Rate (Hz)", "Gain", ""])
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column, width in ((1, 56), (2, 74), (3, 34), (4, 34)):
+            self.table.setColumnWidth(column, width)
+        self.table.itemChanged.connect(self._changed)
+        self.about = QLabel("")
+        self.about.setWordWrap(True)
+        self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._quiet = False
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel("Tick to show. Double-click a unit to put it right; the numbers stay as they are."))
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.about)
+
+    def set_recording(self, recording: Recording | None, shown: list[int], hints: dict[int, UnitHint]) -> None:
+        """List the channels of a recording."""
+        self._quiet = True
+        self.table.setRowCount(0)
+        if recording is not None:
+            self.table.setRowCount(min(recording.n_channels, MOST))
+            for row in range(self.table.rowCount()):
+                self._fill(row, recording, row in shown, hints.get(row))
+            self.about.setText(_about(recording))
+        else:
+            self.about.setText("")
+        self._quiet = False
+
+    def set_shown(self, shown: list[int]) -> None:
+        """Tick what is shown."""
+        self._quiet = True
+        for row in range(self.table.rowCount()):
+            item = self.table.item(row, 0)
+            if item is not None:
+                item.setCheckState(Qt.CheckState.Checked if row in shown else Qt.CheckState.Unchecked)
+        self._quiet = False
+
+    def _fill(self, row: int, recording: Recording, is_shown: bool, hint: UnitHint | None) -> None:
+        about = recording.channels[row]
+        name, unit, rate = QTableWidgetItem(about.name), QTableWidgetItem(about.unit), QTableWidgetItem(f"{about.sampling_rate:g}")
+        name.setFlags((name.flags() | Qt.ItemFlag.ItemIsUserCheckable) & ~Qt.ItemFlag.ItemIsEditable)
+        name.setCheckState(Qt.CheckState.Checked if is_shown else Qt.CheckState.Unchecked)
+        rate.setFlags(rate.flags() & ~Qt.ItemFlag.ItemIsEditable)
+        unit.setToolTip("Double-click to change the unit this channel is labelled with.")
+        if hint is not None:
+            unit.setText(f"{about.unit} ?")
+            unit.setToolTip(f"Probably {hint.proposal}: {hint.reason}.")
+        for column, item in enumerate((name, unit, rate)):
+            self.table.setItem(row, column, item)
+        if row < 64:
+            for column, (text, factor) in enumerate((("+", 1.25), ("-", 0.8)), start=3):
+                one = button(text, "Stretch or shrink this channel.", partial(self._gain, row, factor))
+                one.setMaximumWidth(30)
+                self.table.setCellWidget(row, column, one)
+
+    def _gain(self, row: int, factor: float, *_: Any) -> None:
+        self.gain.emit(row, factor)
+
+    def _changed(self, item: QTableWidgetItem) -> None:
+        if self._quiet:
+            return
+        if item.column() == 1:
+            self.unit_changed.emit(item.row(), item.text().rstrip(" ?"))
+        elif item.column() == 0:
+            rows = range(self.table.rowCount())
+            ticked = [r for r in rows if self.table.item(r, 0).checkState() == Qt.CheckState.Checked]
+            self.shown.emit(ticked)
+
+
+def _about(recording: Recording) -> str:
+    """Return what the file says about itself."""
+    said = [
+        f"{recording.format}, {recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)}, "
+        f"{recording.total_duration:.4g} s in all"
+    ]
+    if recording.protocol:
+        said.append(f"Protocol: {recording.protocol}")
+    if recording.t0 is not None:
+        said.append(f"Recorded {recording.t0:%Y-%m-%d %H:%M:%S}")
+    if recording.comment:
+        said.append(recording.comment[:300])
+    said += [f"{tag.time_s:.2f} s: {tag.comment}" for tag in recording.tags[:20]]
+    return "\n".join(said)

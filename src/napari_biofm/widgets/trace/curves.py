@@ -1,0 +1,174 @@
+"""Curves that ask for their points when the view changes, and the view itself: wheel, drag, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import QPointF, Qt, Signal
+from qtpy.QtGui import QColor
+
+from napari_biofm.widgets.trace.source import Line
+
+Supplier = Callable[[float, float, int], Line | None]  # (start s, stop s, pixels) -> points
+_HISTORY = 100
+
+
+class LazyCurve(pg.PlotCurveItem):
+    """A curve whose points come from `supplier` for what is in view, and only when that changes.
+
+    Parameters
+    ----------
+    supplier : (start, stop, pixels) -> times and values, NaN breaks the line.
+    pen : one pixel wide; wider pens are several times slower.
+    """
+
+    def __init__(self, supplier: Supplier, pen: Any, **options: Any) -> None:
+        super().__init__(pen=pg.mkPen(pen, width=1), antialias=False, skipFiniteCheck=False, **options)
+        self._supplier = supplier
+        self._shown: tuple[float, float, int] | None = None
+        self.setSegmentedLineMode("off")
+
+    def viewRangeChanged(self) -> None:
+        """Ask for new points if the span in view is another one."""
+        self.refresh()
+
+    def refresh(self, force: bool = False) -> None:
+        """Draw what is in view; with `force` even if it was drawn before."""
+        view = self.getViewBox()
+        if not isinstance(view, pg.ViewBox) or not self.isVisible():
+            return
+        (start, stop), _ = view.viewRange()
+        pixels = max(int(view.width()), 16)
+        if not force and (start, stop, pixels) == self._shown:
+            return
+        line = self._supplier(start, stop, pixels)
+        if line is None:
+            return
+        self._shown = (start, stop, pixels)
+        # a double is enough for hours at 100 kHz; NaN breaks the line between sweeps
+        self.setData(line[0], line[1], connect="finite" if np.isnan(line[1]).any() else "all")
+
+    def dataBounds(self, *args: Any, **kwargs: Any) -> tuple[None, None]:
+        """Take no part in automatic ranges: the plots know the extrema from the pyramid."""
+        return None, None
+
+    def forget(self) -> None:
+        """Draw again at the next change, e.g. after the data changed."""
+        self._shown = None
+
+
+class TraceViewBox(pg.ViewBox):
+    """Wheel zooms time about the mouse (Ctrl: the y axis, Shift: pans), drag zooms a box, and there is a way back.
+
+    The middle button pans. `stepped` is emitted before each zoom, so that the plots can remember where
+    they were.
+    """
+
+    stepped = Signal()
+    clicked = Signal(float, float, object)  # time, value, mouse event
+    double_clicked = Signal(float, float, object)
+
+    def __init__(self, selection_colour: Any = "#4da3ff") -> None:
+        super().__init__(enableMenu=False)
+        self.setMouseMode(pg.ViewBox.RectMode)
+        colour = QColor(selection_colour)
+        self.rbScaleBox.setPen(pg.mkPen(colour))
+        colour.setAlpha(50)
+        self.rbScaleBox.setBrush(pg.mkBrush(colour))
+
+    def wheelEvent(self, event: Any, axis: int | None = None) -> None:
+        """Zoom or pan by the wheel."""
+        event.accept()
+        steps = event.delta() / 120.0
+        self.stepped.emit()
+        modifiers = event.modifiers()
+        (x0, x1), (y0, y1) = self.viewRange()
+        if modifiers & Qt.KeyboardModifier.ShiftModifier:
+            self.setXRange(*(v - 0.1 * steps * (x1 - x0) for v in (x0, x1)), padding=0)
+            return
+        factor = 0.8**steps
+        at = self.mapSceneToView(event.scenePos())
+        if modifiers & Qt.KeyboardModifier.ControlModifier or axis == 1:
+            self.setYRange(at.y() + (y0 - at.y()) * factor, at.y() + (y1 - at.y()) * factor, padding=0)
+        else:
+            self.setXRange(at.x() + (x0 - at.x()) * factor, at.x() + (x1 - at.x()) * factor, padding=0)
+
+    def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
+        """Left: a box to zoom to, its height kept with Shift. Middle: pan."""
+        if event.button() == Qt.MouseButton.LeftButton and axis is None:
+            event.accept()
+            if not event.isFinish():
+                self.updateScaleBox(event.buttonDownPos(), event.pos())
+                return
+            self.rbScaleBox.hide()
+            box = self.childGroup.mapRectFromParent(
+                pg.QtCore.QRectF(pg.Point(event.buttonDownPos()), pg.Point(event.pos()))
+            ).normalized()
+            if box.width() <= 0:
+                return
+            self.stepped.emit()
+            self.setXRange(box.left(), box.right(), padding=0)
+            if box.height() > 0 and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+                self.setYRange(box.top(), box.bottom(), padding=0)
+            return
+        if event.isStart():
+            self.stepped.emit()
+        super().mouseDragEvent(event, axis)
+
+    def mouseClickEvent(self, event: Any) -> None:
+        """Say where the trace was clicked."""
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        at: QPointF = self.mapSceneToView(event.scenePos())
+        event.accept()
+        (self.double_clicked if event.double() else self.clicked).emit(at.x(), at.y(), event)
+
+
+def detach(item: Any) -> None:
+    """Take an item out of its view; nothing happens if the view was deleted before."""
+    try:
+        view = item.getViewBox() if item.scene() is not None else None
+    except RuntimeError:
+        return  # went with its plot
+    if isinstance(view, pg.ViewBox):
+        view.removeItem(item)
+
+
+class ViewHistory:
+    """Where the plots were before each zoom: the way back.
+
+    Parameters
+    ----------
+    views : the view boxes that move together.
+    """
+
+    def __init__(self) -> None:
+        self._past: list[list[list[list[float]]]] = []
+
+    def __len__(self) -> int:
+        return len(self._past)
+
+    def remember(self, views: list[TraceViewBox]) -> None:
+        """Keep the present ranges, unless nothing changed since the last."""
+        now = [[list(axis) for axis in view.viewRange()] for view in views]
+        if not self._past or self._past[-1] != now:
+            self._past.append(now)
+            del self._past[:-_HISTORY]
+
+    def back(self, views: list[TraceViewBox]) -> bool:
+        """Go to the last remembered ranges that differ from the present; False if there are none."""
+        now = [[list(axis) for axis in view.viewRange()] for view in views]
+        while self._past:
+            then = self._past.pop()
+            if then != now and len(then) == len(views):
+                for view, (x, y) in zip(views, then, strict=True):
+                    view.setRange(xRange=x, yRange=y, padding=0)
+                return True
+        return False
+
+    def clear(self) -> None:
+        """Forget everything, e.g. when other channels are shown."""
+        self._past.clear()

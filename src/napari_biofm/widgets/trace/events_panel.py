@@ -1,0 +1,174 @@
+"""Find events, look through them, judge and correct them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_biofm.events import DETECTORS
+from napari_biofm.types import EVENT_CLASSES, Events
+from napari_biofm.widgets.trace.event_table import EventTable
+
+KINDS = {
+    "Found out": "auto",
+    "Synaptic currents": "psc",
+    "Action potentials": "ap",
+    "Calcium transients": "calcium",
+    "Single channels": "channel",
+    "Extracellular spikes": "spike",
+    "Heart beats": "ecg",
+}
+PRESETS = {"Balanced": "balanced", "Precise (95 %)": "precise"}
+NONSTOP_MS = 900
+
+
+def button(text: str, tip: str, on_click: Any, *, checkable: bool = False) -> QPushButton:
+    """Return a push button with a tooltip that does something."""
+    one = QPushButton(text)
+    one.setToolTip(tip)
+    one.setCheckable(checkable)
+    one.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    (one.toggled if checkable else one.clicked).connect(on_click)
+    return one
+
+
+class EventsPanel(QWidget):
+    """Form and table of events; tells what is asked for and changes nothing itself."""
+
+    detect = Signal(str, str, str)  # detector, kind, preset
+    judge = Signal(list, str)
+    delete = Signal(list)
+    reclass = Signal(list, str)
+    undo = Signal()
+    redo = Signal()
+    picked = Signal(list)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detector, self.kind, self.preset = QComboBox(), QComboBox(), QComboBox()
+        self.detector.addItems(list(DETECTORS))
+        self.kind.addItems(list(KINDS))
+        self.preset.addItems(list(PRESETS))
+        self.detector.setToolTip("The method that looks for events.")
+        self.kind.setToolTip("What kind of events the recording holds.")
+        self.preset.setToolTip("Balanced finds the most at few errors; precise keeps those that are 95 % sure.")
+        self.detect_button = button("Detect", "Look for events in all sweeps of the shown channels.", self._ask)
+        self.table = EventTable()
+        self.table.picked.connect(self._on_picked)
+        self.which_class, self.which_verdict = QComboBox(), QComboBox()
+        self.which_class.addItem("All classes")
+        self.which_verdict.addItems(["All verdicts", "not reviewed", "accept", "unclear", "reject"])
+        for box in (self.which_class, self.which_verdict):
+            box.setToolTip("Show these events only.")
+            box.currentTextChanged.connect(self._filter)
+        self.counts = QLabel("No events yet. Choose a detector and press Detect, or double-click a trace.")
+        self.counts.setWordWrap(True)
+        self.new_class = QComboBox()
+        self.new_class.addItems(list(EVENT_CLASSES))
+        self.new_class.setToolTip("Class of events added by double-click, and what Set class gives the selected.")
+        self.nonstop = button(
+            "Nonstop", "Step through the events by itself; press a verdict key to judge the shown one.",
+            self._nonstop, checkable=True,
+        )  # fmt: skip
+        self._timer = QTimer(self)
+        self._timer.setInterval(NONSTOP_MS)
+        self._timer.timeout.connect(lambda: self.table.step(1))
+        self._arrange()
+
+    def _arrange(self) -> None:
+        form = QGridLayout()
+        for column, (text, box) in enumerate(
+            (("Detector", self.detector), ("Kind", self.kind), ("Preset", self.preset))
+        ):
+            form.addWidget(QLabel(text), 0, column)
+            form.addWidget(box, 1, column)
+        form.addWidget(self.detect_button, 1, 3)
+        verdicts, edits, filters = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        for text, tip, word in (
+            ("Accept", "The event is real (key A).", "accept"),
+            ("Unclear", "Nobody can tell (key U).", "unclear"),
+            ("Reject", "The event is none (key R).", "reject"),
+        ):
+            verdicts.addWidget(button(text, tip, lambda *_, w=word: self.judge_selected(w)))
+        verdicts.addWidget(button("<", "The event before (key P).", lambda: self.table.step(-1)))
+        verdicts.addWidget(button(">", "The next event (key N or space).", lambda: self.table.step(1)))
+        verdicts.addWidget(self.nonstop)
+        edits.addWidget(self.new_class)
+        edits.addWidget(
+            button("Set class", "Give the selected events this class.",
+                   lambda: self.reclass.emit(self.table.selected(), self.new_class.currentText()))
+        )  # fmt: skip
+        edits.addWidget(
+            button("Delete", "Delete the selected events (key Del).", lambda: self.delete.emit(self.table.selected()))
+        )
+        self.undo_button = button("Undo", "Take the last edit back (Ctrl+Z).", lambda: self.undo.emit())
+        self.redo_button = button("Redo", "Do again what was undone (Ctrl+Shift+Z).", lambda: self.redo.emit())
+        edits.addWidget(self.undo_button)
+        edits.addWidget(self.redo_button)
+        filters.addWidget(self.which_class)
+        filters.addWidget(self.which_verdict)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.counts)
+        layout.addLayout(filters)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(verdicts)
+        layout.addLayout(edits)
+
+    def set_events(self, events: Events, review: list[str]) -> None:
+        """Show another table."""
+        self.table.set_events(events, review)
+        classes = sorted(set(events["class"].tolist()))
+        now = self.which_class.currentText()
+        self.which_class.blockSignals(True)
+        self.which_class.clear()
+        self.which_class.addItems(["All classes", *classes])
+        self.which_class.setCurrentText(now if now in classes else "All classes")
+        self.which_class.blockSignals(False)
+        self._filter()
+        if len(events):
+            looked = sum(1 for word in review if word)
+            each = ", ".join(f"{int((events['class'] == c).sum())} {c}" for c in classes)
+            self.counts.setText(f"{len(events)} events: {each}. {looked} reviewed.")
+        else:
+            self.counts.setText("No events yet. Choose a detector and press Detect, or double-click a trace.")
+
+    def set_history(self, undo: str, can_redo: bool) -> None:
+        """Say what undo would take back."""
+        self.undo_button.setEnabled(bool(undo))
+        self.undo_button.setToolTip(f"Take back: {undo} (Ctrl+Z)." if undo else "Nothing to take back.")
+        self.redo_button.setEnabled(can_redo)
+
+    def judge_selected(self, verdict: str) -> None:
+        """Judge the selected events and go on to the next."""
+        rows = self.table.selected()
+        if not rows:
+            return
+        self.judge.emit(rows, verdict)
+        if len(rows) == 1 and not self._timer.isActive():
+            self.table.step(1)
+
+    def _filter(self, *_: Any) -> None:
+        name, verdict = self.which_class.currentText(), self.which_verdict.currentText()
+        rows = self.table.selected()
+        self.table.events_model.set_filter(
+            None if name in ("", "All classes") else name,
+            {"All verdicts": None, "not reviewed": ""}.get(verdict, verdict),
+        )
+        self.table.select_rows(rows, tell=False)
+
+    def _ask(self) -> None:
+        self.detect.emit(
+            self.detector.currentText(), KINDS[self.kind.currentText()], PRESETS[self.preset.currentText()]
+        )
+
+    def _nonstop(self, on: bool) -> None:
+        if on:
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def _on_picked(self, rows: list[int]) -> None:
+        self.picked.emit(rows)

@@ -1,0 +1,73 @@
+"""What leaves the dock: events, samples, figure, NWB, and the methods paragraph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyqtgraph.exporters as exporters
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QApplication, QGridLayout, QPlainTextEdit, QVBoxLayout, QWidget
+
+from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.plots import TracePlots
+
+ENDINGS = {
+    "events_csv": "CSV (*.csv)",
+    "events_parquet": "Parquet (*.parquet)",
+    "samples": "CSV (*.csv)",
+    "nwb": "NWB (*.nwb)",
+    "png": "PNG (*.png)",
+    "svg": "SVG (*.svg)",
+}
+_BUTTONS = (
+    ("Events as CSV", "events_csv", "All events with their verdicts, units in their own column."),
+    ("Events as Parquet", "events_parquet", "The same for Python and R, with the settings inside."),
+    ("Samples in view as CSV", "samples", "The recorded samples of the shown channels and seconds, unfiltered."),
+    ("All as NWB", "nwb", "The whole recording and its events in SI units."),
+    ("Figure as PNG", "png", "What is seen, at twice the screen's resolution."),
+    ("Figure as SVG", "svg", "What is seen, as lines for a paper."),
+)
+
+
+class ExportPanel(QWidget):
+    """Buttons that ask for an export, and the methods paragraph."""
+
+    asked = Signal(str)  # key of ENDINGS
+    refresh = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        grid = QGridLayout()
+        for i, (text, key, tip) in enumerate(_BUTTONS):
+            grid.addWidget(button(text, tip, lambda *_, k=key: self.asked.emit(k)), i // 2, i % 2)
+        self.methods = QPlainTextEdit()
+        self.methods.setReadOnly(True)
+        self.methods.setPlaceholderText("Press Write methods for a paragraph that states every setting.")
+        grid.addWidget(
+            button("Write methods", "State every setting that was used, for a methods section.",
+                   lambda: self.refresh.emit()), 3, 0,
+        )  # fmt: skip
+        grid.addWidget(button("Copy methods", "Copy the paragraph.", self.copy), 3, 1)
+        layout = QVBoxLayout(self)
+        layout.addLayout(grid)
+        layout.addWidget(self.methods, 1)
+
+    def copy(self) -> None:
+        """Put the paragraph on the clipboard."""
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(self.methods.toPlainText())
+
+
+def save_figure(plots: TracePlots, path: Path) -> None:
+    """Write what the plots show as PNG or SVG, by the ending of `path`, atomically."""
+    scene: Any = plots.canvas.scene()
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    if path.suffix.lower() == ".svg":
+        exporters.SVGExporter(scene).export(str(partial))
+    else:
+        exporter = exporters.ImageExporter(scene)
+        exporter.parameters()["width"] = int(2 * plots.canvas.width())
+        exporter.export(str(partial))
+    partial.replace(path)

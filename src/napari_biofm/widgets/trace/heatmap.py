@@ -1,0 +1,171 @@
+"""All cells at once: one row per cell, brightness is the trace. Click rows to see their lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_biofm.signals import Recording
+from napari_biofm.types import Progress, Task, run_task
+from napari_biofm.widgets.trace.curves import TraceViewBox
+from napari_biofm.widgets.trace.stepper import Stepper
+from napari_biofm.widgets.trace.style import Colours
+
+MAX_COLUMNS = 24_000  # wider images do not fit into one picture; frames are then joined by their maximum
+_AT_ONCE = 4_000_000
+
+
+def heat_image(recording: Recording) -> Task[NDArray[np.uint8]]:
+    """Return (n_cells, columns) uint8: each trace from its own baseline, one scale for all cells.
+
+    Frames that do not fit are joined by their maximum, so that no transient disappears.
+    """
+    n_cells, n_frames = recording.n_channels, recording.n_samples()
+    join = -(-n_frames // MAX_COLUMNS)
+    columns = -(-n_frames // join)
+    heat = np.zeros((n_cells, columns), np.float16)
+    for channel in range(n_cells):
+        if channel % 16 == 0:
+            yield Progress(channel, n_cells, "reading the traces")
+        values = _from_baseline(recording.values(0, channel), recording.channels[channel].unit)
+        padded = np.pad(values, (0, columns * join - n_frames), mode="edge")
+        heat[channel] = np.clip(padded.reshape(columns, join).max(axis=1), 0, 100)
+    sample = heat[:: max(n_cells // 200, 1), :: max(columns // 2000, 1)].astype(np.float32)
+    top = max(float(np.percentile(sample, 99.7)), 1e-6)
+    return (np.clip(heat.astype(np.float32) / top, 0, 1) * 255).astype(np.uint8)
+
+
+def _from_baseline(values: NDArray[np.float32], unit: str) -> NDArray[np.float32]:
+    """Return what a trace rises above its 20th percentile; fluorescence as a share of it."""
+    values = np.nan_to_num(values)
+    base = np.float32(np.percentile(values[:: max(len(values) // 4000, 1)], 20))
+    risen = values - base
+    return risen if unit == "dF/F" else risen / np.float32(max(abs(float(base)), 1e-9))
+
+
+class CellHeatmap(QWidget):
+    """Heatmap of a recording of cells.
+
+    Parameters
+    ----------
+    recording : whose channels are cells.
+    """
+
+    picked = Signal(int, bool)  # channel, whether it is added to the selection
+    ready = Signal()
+
+    def __init__(self, recording: Recording | None = None, *, colours: Colours | None = None) -> None:
+        super().__init__()
+        self._colours = colours or Colours()
+        self.recording: Recording | None = None
+        self.order: NDArray[np.intp] = np.zeros(0, np.intp)
+        self._heat: NDArray[np.uint8] | None = None
+        self.stepper = Stepper(self)
+        self.view = TraceViewBox(self._colours.accent)
+        self.canvas = pg.GraphicsLayoutWidget()
+        self.canvas.setBackground(self._colours.background)
+        self.plot = self.canvas.addPlot(viewBox=self.view)
+        self.plot.hideButtons()
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(self._colours.faint)
+            axis.setTextPen(self._colours.foreground)
+        self.plot.getAxis("left").setWidth(74)
+        self.plot.setLabel("left", "Cell (row)", color=self._colours.foreground)
+        self.plot.getAxis("bottom").setStyle(showValues=False)
+        self.view.invertY(True)
+        self.view.disableAutoRange()
+        self.image = pg.ImageItem(axisOrder="row-major")
+        self.image.setLookupTable(pg.colormap.get("inferno").getLookupTable(nPts=256))
+        self.plot.addItem(self.image)
+        self._marks = pg.ScatterPlotItem(pxMode=True, symbol="t2", size=10, brush=self._colours.accent, pen=None)
+        self.plot.addItem(self._marks)
+        self._line = pg.InfiniteLine(pen=pg.mkPen(self._colours.accent, width=1))
+        self._line.hide()
+        self.plot.addItem(self._line, ignoreBounds=True)
+        self._selected: list[int] = []
+        self.view.clicked.connect(self._clicked)
+        self.view.sigRangeChanged.connect(lambda *_: self._place_marks())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.canvas)
+        self.setMinimumHeight(90)
+        self.setToolTip(
+            "Every row is a cell. Click to see its trace, Ctrl-click to add it. Wheel zooms time, Ctrl+wheel rows."
+        )
+        self.set_recording(recording)
+
+    def set_recording(self, recording: Recording | None) -> None:
+        """Show the cells of another recording; nothing for one without cells."""
+        self.stepper.stop()
+        self.recording = recording if recording is not None and recording.is_cells else None
+        self.setVisible(self.recording is not None)
+        self.image.clear()
+        if self.recording is None:
+            return
+        self.order = np.arange(self.recording.n_channels)
+        task = _keep(self, heat_image(self.recording))
+        if self.recording.n_channels * self.recording.n_samples() <= _AT_ONCE:
+            run_task(task)
+            self._show()
+        else:
+            self.stepper.start(task, self._show)
+
+    def sort(self, by: str) -> None:
+        """Order rows by "id", by the "time" of their brightest moment, or by "activity"."""
+        if self._heat is None:
+            return
+        if by == "time":
+            self.order = np.argsort(np.argmax(self._heat, axis=1), kind="stable")
+        elif by == "activity":
+            self.order = np.argsort(-self._heat.astype(np.float32).std(axis=1), kind="stable")
+        else:
+            self.order = np.arange(len(self._heat))
+        self._show(keep=True)
+
+    def select(self, channels: list[int]) -> None:
+        """Point at the rows of these cells."""
+        self._selected = list(channels)
+        self._place_marks()
+
+    def set_time(self, seconds: float) -> None:
+        """Put the time line."""
+        self._line.setValue(seconds)
+        self._line.setVisible(self.recording is not None)
+
+    def row_of(self, channel: int) -> int:
+        """Return the row in which a channel is shown."""
+        return int(np.flatnonzero(self.order == channel)[0])
+
+    def _show(self, keep: bool = False) -> None:
+        if self.recording is None or self._heat is None:
+            return
+        self.image.setImage(self._heat[self.order], autoLevels=False, levels=(0, 255))
+        length = self.recording.duration(0)
+        self.image.setRect(0, 0, length, len(self._heat))
+        if not keep:
+            self.view.setRange(xRange=(0, length), yRange=(0, len(self._heat)), padding=0)
+        self._place_marks()
+        self.ready.emit()
+
+    def _place_marks(self) -> None:
+        if self.recording is None or not len(self.order):
+            return
+        start = self.view.viewRange()[0][0]
+        rows = [self.row_of(c) + 0.5 for c in self._selected if c < len(self.order)]
+        self._marks.setData([start] * len(rows), rows)
+
+    def _clicked(self, time_s: float, row: float, event: Any) -> None:
+        if self.recording is not None and 0 <= row < len(self.order):
+            add = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+            self.picked.emit(int(self.order[int(row)]), add)
+
+
+def _keep(widget: CellHeatmap, task: Task[NDArray[np.uint8]]) -> Task[None]:
+    widget._heat = None
+    widget._heat = yield from task

@@ -1,0 +1,111 @@
+"""How sweeps are laid over, under or behind each other, as points to draw. No Qt here."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_biofm.widgets.trace.source import Line, TraceSource
+
+MAX_SWEEPS = 200  # drawn together
+_POINTS = 60_000  # drawn together, over all sweeps
+
+
+class SweepMode(enum.Enum):
+    """How several sweeps are shown."""
+
+    ONE = "One by one"
+    OVERLAY = "Overlaid"
+    STACKED = "Stacked"
+    IN_TIME = "In time"
+
+
+class ScaleMode(enum.Enum):
+    """How the y axes of channels relate."""
+
+    REAL = "Real"
+    SAME = "Same"
+    BY_CHANNEL = "By channel"
+
+
+def sweeps_shown(n_sweeps: int, current: int, mode: SweepMode) -> list[int]:
+    """Return which sweeps are drawn: at most 200, around the current one."""
+    if mode is SweepMode.ONE or n_sweeps <= 1:
+        return [current] if n_sweeps else []
+    if n_sweeps <= MAX_SWEEPS:
+        return list(range(n_sweeps))
+    first = int(np.clip(current - MAX_SWEEPS // 2, 0, n_sweeps - MAX_SWEEPS))
+    return list(range(first, first + MAX_SWEEPS))
+
+
+def joined(
+    source: TraceSource,
+    sweeps: Sequence[int],
+    channel: int,
+    start: float,
+    stop: float,
+    pixels: int,
+    mode: SweepMode,
+    step: float = 0.0,
+) -> Line | None:
+    """Return several sweeps as one polyline with NaN between them.
+
+    Parameters
+    ----------
+    step : distance between stacked sweeps, in the channel's unit; the first sweep is on top.
+    """
+    starts = source.recording.sweep_starts
+    pieces: list[Line] = []
+    visible = list(sweeps)
+    if mode is SweepMode.IN_TIME:
+        ends = [starts[s] + source.recording.n_samples(s, channel)
+                / source.recording.channels[channel].sampling_rate for s in sweeps]  # fmt: skip
+        visible = [s for s, end in zip(sweeps, ends, strict=True) if starts[s] <= stop and end >= start]
+    if not visible:
+        return np.zeros(0), np.zeros(0, np.float32)
+    bins = int(np.clip(_POINTS // (2 * len(visible)), 32, pixels))
+    for row, sweep in enumerate(visible):
+        shift = float(starts[sweep]) if mode is SweepMode.IN_TIME else 0.0
+        line = source.line(sweep, channel, start - shift, stop - shift, bins)
+        if line is None:
+            return None
+        x, y = line
+        pieces.append((x + shift, y - np.float32(row * step) if step else y))
+    gap = np.full(1, np.nan, np.float32)
+    xs = [part for x, _ in pieces for part in (x, x[-1:])]
+    ys = [part for x, y in pieces for part in (y, gap[: len(x[-1:])])]
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+def y_ranges(
+    extrema: Sequence[tuple[float, float] | None], units: Sequence[str], mode: ScaleMode
+) -> list[tuple[float, float]]:
+    """Return the y range of each channel from its extrema in view.
+
+    "Real" gives channels of one unit the same range, "same" the same span about their own middle, "by
+    channel" each its own.
+    """
+    own = [_padded(one) for one in extrema]
+    if mode is ScaleMode.BY_CHANNEL:
+        return own
+    result = []
+    for (low, high), unit in zip(own, units, strict=True):
+        group = [r for r, u, e in zip(own, units, extrema, strict=True) if u == unit and e is not None]
+        if not group:
+            result.append((low, high))
+        elif mode is ScaleMode.REAL:
+            result.append((min(r[0] for r in group), max(r[1] for r in group)))
+        else:
+            half = max(r[1] - r[0] for r in group) / 2
+            result.append(((low + high) / 2 - half, (low + high) / 2 + half))
+    return result
+
+
+def _padded(extrema: tuple[float, float] | None) -> tuple[float, float]:
+    if extrema is None:
+        return -1.0, 1.0
+    low, high = extrema
+    margin = 0.06 * (high - low) or max(abs(low) * 0.05, 1e-9)
+    return low - margin, high + margin

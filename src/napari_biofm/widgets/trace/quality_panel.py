@@ -1,0 +1,94 @@
+"""How good the shown sweep is: noise, hum, drift, access, flags, and its power spectrum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+
+from napari_biofm.signals import Recording
+from napari_biofm.signals.quality import Quality
+from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.style import Colours
+
+
+class QualityPanel(QWidget):
+    """Numbers and spectrum of one channel of the current sweep; asks for them, computes nothing itself."""
+
+    asked = Signal(int)  # channel
+
+    def __init__(self, colours: Colours | None = None) -> None:
+        super().__init__()
+        colours = colours or Colours()
+        self.channel = QComboBox()
+        self.channel.setToolTip("The channel that is measured.")
+        self.numbers = QLabel("Press Measure to look at the shown sweep.")
+        self.numbers.setWordWrap(True)
+        self.numbers.setTextInteractionFlags(pg.QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.canvas = pg.PlotWidget()
+        self.canvas.setBackground(colours.background)
+        self.canvas.setLogMode(True, True)
+        self.canvas.setLabel("bottom", "Frequency (Hz)", color=colours.foreground)
+        for side in ("left", "bottom"):
+            self.canvas.getAxis(side).setPen(colours.faint)
+            self.canvas.getAxis(side).setTextPen(colours.foreground)
+        self.canvas.setMinimumHeight(140)
+        self._colour = colours.channel(0)
+        self._foreground = colours.foreground
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.channel)
+        layout.addWidget(button("Measure", "Measure the shown sweep of this channel.", lambda: self.ask()))
+        layout.addWidget(self.numbers)
+        layout.addWidget(self.canvas, 1)
+
+    def set_recording(self, recording: Recording | None) -> None:
+        """Offer the channels of another recording."""
+        self.channel.clear()
+        if recording is not None:
+            self.channel.addItems([f"{i}: {c.name} ({c.unit})" for i, c in enumerate(recording.channels[:2000])])
+        self.numbers.setText("Press Measure to look at the shown sweep.")
+        self.canvas.clear()
+
+    def ask(self) -> None:
+        """Ask for the numbers of the chosen channel."""
+        if self.channel.count():
+            self.asked.emit(self.channel.currentIndex())
+
+    def show_report(self, found: tuple[Quality, Any, Any]) -> None:
+        """Show what was measured."""
+        quality, frequencies, power = found
+        self.numbers.setText("<br>".join(sentences(quality)))
+        self.canvas.clear()
+        keep = (frequencies > 0) & (power > 0)
+        if keep.any():
+            self.canvas.plot(frequencies[keep], power[keep], pen=pg.mkPen(self._colour, width=1))
+            self.canvas.setLabel("left", f"Power ({quality.unit}^2/Hz)", color=self._foreground)
+
+
+def sentences(quality: Quality) -> list[str]:
+    """Return the numbers as lines, what needs attention in bold."""
+    unit = quality.unit
+    said = [f"Noise: {quality.noise_rms:.3g} {unit} RMS about a mean of {quality.mean:.4g} {unit}"]
+    hum = quality.hum
+    loud = hum.rms > 0.5 * quality.noise_rms and hum.share > 0.02
+    text = f"Hum at {hum.frequency:.0f} Hz: {hum.rms:.3g} {unit} RMS, {hum.share:.0%} of the power"
+    said.append(f"<b>{text}: check the grounding, or filter a copy</b>" if loud else text)
+    said.append(f"Drift: {quality.drift_per_s:.3g} {unit}/s")
+    if quality.access is not None:
+        a = quality.access
+        said.append(
+            f"Test pulse of {a.step * 1e3:.3g} mV: access resistance {a.access_resistance / 1e6:.3g} MOhm, input "
+            f"resistance {a.input_resistance / 1e6:.4g} MOhm, capacitance {a.capacitance * 1e12:.3g} pF, "
+            f"tau {a.tau * 1e3:.3g} ms"
+        )
+    else:
+        said.append("Access resistance: no square voltage step of 1 to 40 mV in this sweep's command")
+    for name, spans in (("saturated", quality.flags.saturated), ("flat or missing", quality.flags.dropouts)):
+        n = int(np.sum(spans[:, 1] - spans[:, 0])) if len(spans) else 0
+        said.append(f"<b>{len(spans)} stretches {name}, {n} samples</b>" if n else f"Nothing {name}")
+    if quality.unit_hint is not None:
+        said.append(f"<b>The unit looks wrong: {quality.unit_hint.reason}</b>")
+    return said

@@ -1,0 +1,70 @@
+"""Colours of the trace dock: taken from napari's theme, event classes in one fixed palette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+CLASS_COLOURS = {
+    "AP": "#e8743b",
+    "EPSC": "#2f9e6e",
+    "IPSC": "#8d6fd1",
+    "PSC": "#3aa6a0",
+    "EPSP": "#6cb33f",
+    "IPSP": "#b05fc0",
+    "calcium": "#2fae5a",
+    "spike": "#e0a030",
+    "R": "#e05263",
+    "open": "#4a90d9",
+    "artefact": "#8a8a8a",
+    "rejected": "#7a5555",
+}
+CHANNEL_COLOURS = ("#4aa3df", "#f2a65a", "#5fbf87", "#c98bdb", "#e87a90", "#8fb8a0", "#d9c86a", "#9aa7e0")
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What plots are drawn with.
+
+    Attributes
+    ----------
+    background, foreground : of the plots; the foreground is for axes and text.
+    faint : of sweeps behind the current one.
+    accent : of cursors, selection and the time line.
+    """
+
+    background: str = "#262930"
+    foreground: str = "#d6d6d6"
+    faint: str = "#5d6470"
+    accent: str = "#f6c945"
+
+    def channel(self, index: int) -> str:
+        """Return the colour of the n-th channel."""
+        return CHANNEL_COLOURS[index % len(CHANNEL_COLOURS)]
+
+
+def class_colour(name: str) -> str:
+    """Return the colour of an event class."""
+    return CLASS_COLOURS.get(name, "#c0c0c0")
+
+
+def colours_of(viewer: Any) -> Colours:
+    """Return the colours of a viewer's theme; the dark ones where it has none."""
+    try:
+        from napari.utils.theme import get_theme
+
+        theme = get_theme(viewer.theme)
+        background, text, secondary = (c.as_hex() for c in (theme.background, theme.text, theme.primary))
+    except (AttributeError, ValueError, KeyError, ImportError):
+        return Colours()
+    return Colours(_long(background), _long(text), _long(secondary), "#f6c945" if _is_dark(background) else "#b8860b")
+
+
+def _long(colour: str) -> str:
+    """Return #rrggbb for #rgb."""
+    return f"#{''.join(2 * c for c in colour[1:])}" if len(colour) == 4 else colour
+
+
+def _is_dark(colour: str) -> bool:
+    colour = _long(colour)
+    return sum(int(colour[i : i + 2], 16) for i in (1, 3, 5)) < 384

@@ -1,0 +1,112 @@
+"""The row above the plots: which recording, which sweep, how sweeps and scales are laid out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QWidget
+
+from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode
+
+
+class TraceToolbar(QWidget):
+    """Controls of the plots; tells what is asked for."""
+
+    recording_chosen = Signal(str)
+    open_asked = Signal()
+    close_asked = Signal()
+    sweep_asked = Signal(int)
+    mode_asked = Signal(object)
+    scale_asked = Signal(object)
+    back_asked = Signal()
+    whole_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recordings = QComboBox()
+        self.recordings.setMinimumContentsLength(14)
+        self.recordings.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.recordings.setToolTip("The recording that is shown.")
+        self.recordings.activated.connect(lambda _: self.recording_chosen.emit(self.recordings.currentText()))
+        self.sweep = QSpinBox()
+        self.sweep.setToolTip("The current sweep, counted from 0 (left and right arrow keys).")
+        self.sweep.setKeyboardTracking(False)
+        self.sweep.valueChanged.connect(self.sweep_asked)
+        self.count = QLabel("of 0")
+        self.mode, self.scale = QComboBox(), QComboBox()
+        for mode in SweepMode:
+            self.mode.addItem(mode.value)
+        for scale in ScaleMode:
+            self.scale.addItem(scale.value)
+        self.scale.setCurrentText(ScaleMode.BY_CHANNEL.value)
+        self.mode.setToolTip("Sweeps one by one, overlaid, stacked below each other, or in time behind each other.")
+        self.scale.setToolTip(
+            "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its own "
+            "middle. By channel: each fits its own."
+        )
+        self.mode.currentTextChanged.connect(lambda text: self.mode_asked.emit(SweepMode(text)))
+        self.scale.currentTextChanged.connect(lambda text: self.scale_asked.emit(ScaleMode(text)))
+        self.average = button("Average", "Draw the mean of all sweeps.", lambda _: None, checkable=True)
+        self.command = button("Command", "Show what the amplifier was told to do.", lambda _: None, checkable=True)
+        self.command.setChecked(True)
+        self.bars = button("Scale bars", "Scale bars instead of axes.", lambda _: None, checkable=True)
+        self.cursors = button("Cursors", "Two cursors to measure between (key C).", lambda _: None, checkable=True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2, 2, 2, 2)
+        row.setSpacing(4)
+        row.addWidget(self.recordings, 1)
+        row.addWidget(button("Open", "Open a recording of any supported format.", lambda: self.open_asked.emit()))
+        row.addWidget(button("Close", "Close this recording; the file stays.", lambda: self.close_asked.emit()))
+        row.addWidget(QLabel("Sweep"))
+        row.addWidget(self.sweep)
+        row.addWidget(self.count)
+        row.addWidget(self.mode)
+        row.addWidget(QLabel("Scale"))
+        row.addWidget(self.scale)
+        for one in (self.average, self.command, self.bars, self.cursors):
+            row.addWidget(one)
+        row.addWidget(button("Back", "Go back to the view before the last zoom (Backspace).", lambda: self.back_asked.emit()))
+        row.addWidget(button("All", "Show everything (Home).", lambda: self.whole_asked.emit()))
+
+    def set_recordings(self, names: list[str], current: str | None) -> None:
+        """Offer these recordings."""
+        self.recordings.blockSignals(True)
+        self.recordings.clear()
+        self.recordings.addItems(names)
+        if current is not None:
+            self.recordings.setCurrentText(current)
+            self.recordings.setToolTip(f"{current}: the recording that is shown.")
+        self.recordings.blockSignals(False)
+        self.recordings.setEnabled(bool(names))
+
+    def set_sweeps(self, n_sweeps: int, current: int) -> None:
+        """Offer these sweeps."""
+        for one in (self.sweep, self.mode):
+            one.blockSignals(True)
+        self.sweep.setRange(0, max(n_sweeps - 1, 0))
+        self.sweep.setValue(current)
+        self.count.setText(f"of {n_sweeps}")
+        several = n_sweeps > 1
+        for one in (self.sweep, self.mode, self.average):
+            one.setEnabled(several)
+        for one in (self.sweep, self.mode):
+            one.blockSignals(False)
+
+    def show_mode(self, mode: SweepMode) -> None:
+        """Say how sweeps are laid out, without asking for it."""
+        self.mode.blockSignals(True)
+        self.mode.setCurrentText(mode.value)
+        self.mode.blockSignals(False)
+
+
+def shortcut(parent: QWidget, keys: str, call: Any) -> Any:
+    """Bind keys to a call while `parent` or a widget in it has the focus."""
+    from qtpy.QtGui import QKeySequence
+    from qtpy.QtWidgets import QShortcut
+
+    one = QShortcut(QKeySequence(keys), parent)
+    one.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    one.activated.connect(call)
+    return one
