@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.cells.folds import make_folds
-from napari_biofm.cells.logistic import Weights, balanced, best_temperature, softmax, solve, solve_path
-from napari_biofm.cells.scaling import Scaler
+from napari_biofm.cells.logistic import Weights, balanced, best_temperature, softmax, solve
+from napari_biofm.cells.scaling import Rotation, Scaler
 from napari_biofm.cells.table import UNKNOWN, text, vectors_of
 from napari_biofm.types import CellsError, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-4.0, 0.6, 0.5))
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)  # strongest first
+FOLDS = 4
 Probabilities = NDArray[np.float32]
 
 
@@ -108,16 +109,26 @@ class LogisticHead:
 
     def fit(self, X: Vectors, y: ArrayLike, groups: Sequence[Any] | None = None) -> Self:
         vectors, codes, classes, usable = encode(X, y)
-        same_classes = classes == self.classes
+        former = self.weights if classes == self.classes else None
         self.classes = classes
         self.scaler = Scaler.fit(vectors)
-        features = self.scaler.apply(vectors)
-        kept = None if groups is None else np.asarray(groups, object)[usable]
-        l2, self.temperature = self._tune(features, codes, None if kept is None else list(kept))
-        self.chosen_l2 = l2
-        start = self.weights if same_classes else None
+        standardised = self.scaler.apply(vectors)
+        rotation = Rotation.fit(standardised)
+        features = rotation.apply(standardised)
+        kept = None if groups is None else list(np.asarray(groups, object)[usable])
+        self.chosen_l2, self.temperature = self._tune(features, rotation.variances, codes, kept)
+        start = None if former is None else _rotated(former, rotation.axes.T)
         weight = balanced(codes, len(classes), self.balance)
-        self.weights = solve(features, codes, len(classes), l2=l2, sample_weight=weight, start=start)
+        found = solve(
+            features,
+            codes,
+            len(classes),
+            l2=self.chosen_l2,
+            sample_weight=weight,
+            variances=rotation.variances,
+            start=start,
+        )
+        self.weights = _rotated(found, rotation.axes)
         return self
 
     def predict_proba(self, X: Vectors) -> Probabilities:
@@ -130,35 +141,43 @@ class LogisticHead:
         return self.weights.logits(self.scaler.apply(X))
 
     def _tune(
-        self, features: Vectors, codes: NDArray[np.int64], groups: Sequence[Any] | None
+        self,
+        features: Vectors,
+        variances: NDArray[np.float32],
+        codes: NDArray[np.int64],
+        groups: Sequence[Any] | None,
     ) -> tuple[float, float]:
         """Choose penalty and temperature on logits of rows that were left out."""
-        penalties = PENALTIES if self.l2 is None else (self.l2,)
         n_classes = len(self.classes)
-        folds = make_folds(codes, groups)
-        held = {l2: np.zeros((len(codes), n_classes), np.float32) for l2 in penalties}
-        seen = np.zeros(len(codes), bool)
-        for train, test in folds:
-            if len(np.unique(codes[train])) < 2:
-                continue
-            seen[test] = True
-
-            def visit(l2: float, weights: Weights, test: NDArray[np.int64] = test) -> None:
-                held[l2][test] = weights.logits(features[test])
-
-            weight = balanced(codes[train], n_classes, self.balance)
-            solve_path(features[train], codes[train], n_classes, penalties, visit, weight)
-        if not seen.any():
+        folds = [f for f in make_folds(codes, groups, FOLDS) if len(np.unique(codes[f[0]])) > 1]
+        if not folds:
             return self.l2 or 1e-2, 1.0
-        weight = balanced(codes[seen], n_classes, self.balance)
-        losses = {}
-        temperatures = {}
-        for l2 in penalties:
-            temperatures[l2] = best_temperature(held[l2][seen], codes[seen])
-            chosen = softmax(held[l2][seen], temperatures[l2])[np.arange(seen.sum()), codes[seen]]
-            losses[l2] = -float((weight * np.log(np.maximum(chosen, 1e-12))).mean())
-        best = min(penalties, key=lambda l2: losses[l2])
-        return best, temperatures[best]
+        seen = np.concatenate([test for _, test in folds])
+        weight = balanced(codes, n_classes, self.balance)
+        starts: list[Weights | None] = [None] * len(folds)
+        best = (np.inf, self.l2 or 1e-2, 1.0)
+        for l2 in PENALTIES if self.l2 is None else (self.l2,):
+            held = np.zeros((len(codes), n_classes), np.float32)
+            for i, (train, test) in enumerate(folds):
+                found = solve(
+                    features[train],
+                    codes[train],
+                    n_classes,
+                    l2=l2,
+                    sample_weight=weight[train],
+                    variances=variances,
+                    start=starts[i],
+                    tolerance=1e-3,
+                )
+                starts[i] = found
+                held[test] = found.logits(features[test])
+            temperature = best_temperature(held[seen], codes[seen])
+            chosen = softmax(held[seen], temperature)[np.arange(len(seen)), codes[seen]]
+            loss = -float((weight[seen] * np.log(np.maximum(chosen, 1e-12))).mean())
+            if loss > 1.03 * best[0]:
+                break  # the path goes from strong to weak: it gets worse from here on
+            best = min(best, (loss, l2, temperature))
+        return best[1], best[2]
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         if self.weights is None:
@@ -180,6 +199,10 @@ class LogisticHead:
         head.scaler = Scaler(arrays["mean"], arrays["scale"])
         head.weights = Weights(arrays["coefficients"], arrays["intercept"])
         return head
+
+
+def _rotated(weights: Weights, axes: NDArray[np.float32]) -> Weights:
+    return Weights(np.asarray(axes @ weights.coefficients), weights.intercept)
 
 
 def check_width(name: str, X: Vectors, width: int) -> None:

@@ -1,12 +1,12 @@
 """Multinomial logistic regression on NumPy alone: quick enough to be refitted at every click.
 
 The objective is the weighted mean cross entropy plus `l2 / 2` times the squared weights (the intercept is
-free), minimised with L-BFGS from wherever the last fit ended.
+free), minimised with L-BFGS from wherever the last fit ended. On decorrelated features (`scaling.Rotation`)
+the variances of the columns tell the curvature beforehand, and some ten steps do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,7 @@ def solve(
     *,
     l2: float,
     sample_weight: NDArray[np.float64] | None = None,
+    variances: NDArray[np.floating] | None = None,
     start: Weights | None = None,
     tolerance: float = 1e-4,
     max_iter: int = 200,
@@ -47,6 +48,7 @@ def solve(
     codes : (n,) class of each row, 0 .. n_classes - 1.
     l2 : strength of the penalty, per sample.
     sample_weight : (n,), scaled to mean 1 here.
+    variances : (d,) mean squares of decorrelated columns: the preconditioner.
     start : weights to start from.
     """
     from scipy.optimize import minimize
@@ -56,9 +58,10 @@ def solve(
     weight = (weight / weight.sum()).astype(np.float32)
     rows = np.arange(n)
     shape = (d + 1, n_classes)
+    pace = _pace(d, n_classes, l2, variances)
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        theta = flat.reshape(shape)
+        theta = flat.reshape(shape) * pace
         logits = features @ theta[:-1].astype(np.float32)
         logits += theta[-1].astype(np.float32)
         logits -= logits.max(1, keepdims=True)
@@ -70,29 +73,26 @@ def solve(
         gradient = np.empty(shape)
         gradient[:-1] = features.T @ expected + l2 * theta[:-1]
         gradient[-1] = expected.sum(0)
+        gradient *= pace
         return loss + 0.5 * l2 * float((theta[:-1] ** 2).sum()), gradient.ravel()
 
     first = np.zeros(shape)
     if start is not None and start.coefficients.shape == (d, n_classes):
         first[:-1], first[-1] = start.coefficients, start.intercept
-    options = {"maxiter": max_iter, "gtol": tolerance, "ftol": 1e-7, "maxcor": 12}
+    first /= pace
+    options = {"maxiter": max_iter, "gtol": tolerance, "ftol": tolerance / 50, "maxcor": 12}
     found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
+    found *= pace
     return Weights(found[:-1].astype(np.float32), found[-1].astype(np.float32))
 
 
-def solve_path(
-    features: Matrix,
-    codes: Codes,
-    n_classes: int,
-    penalties: Sequence[float],
-    visit: Callable[[float, Weights], None],
-    sample_weight: NDArray[np.float64] | None = None,
-) -> None:
-    """Fit for each penalty, strongest first, each from the former's weights, and hand them to `visit`."""
-    start: Weights | None = None
-    for l2 in sorted(penalties, reverse=True):
-        start = solve(features, codes, n_classes, l2=l2, sample_weight=sample_weight, start=start)
-        visit(l2, start)
+def _pace(d: int, n_classes: int, l2: float, variances: NDArray[np.floating] | None) -> NDArray[np.float64]:
+    """Step length of each row of the weights, (d + 1, 1): one over the root of its curvature."""
+    if variances is None:
+        return np.ones((d + 1, 1))
+    bend = 0.5 * (1 - 1 / n_classes) * 2 / n_classes  # of the softmax where it is undecided
+    curvature = np.append(bend * np.asarray(variances, np.float64), bend) + l2
+    return (1.0 / np.sqrt(curvature))[:, None]
 
 
 def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float32]:

@@ -199,19 +199,29 @@ def _texture(channel: NDArray[Any], labels: Labels, pixels: PixelLists, std: Col
     """Band energies, gradient, and likeness of pixels some steps apart."""
     filled = np.nan_to_num(channel.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     columns: dict[str, Column] = {}
-    gradient = ndimage.gaussian_gradient_magnitude(filled, 1.0).reshape(-1)[pixels.index].astype(float)
-    columns["gradient_mean"] = pixels.mean(gradient)
-    columns["gradient_std"] = pixels.std(gradient)
     smooth = filled
     for sigma in SCALES:
         smoother = ndimage.gaussian_filter(filled, sigma)
         band = (smooth - smoother).reshape(-1)[pixels.index].astype(float)
         columns[f"band_{sigma:g}_mean"] = divide(pixels.mean(band), std)
         columns[f"band_{sigma:g}_std"] = divide(pixels.std(band), std)
+        if sigma == SCALES[0]:
+            gradient = _slope(smoother).reshape(-1)[pixels.index].astype(float)
+            columns["gradient_mean"] = pixels.mean(gradient)
+            columns["gradient_std"] = pixels.std(gradient)
         smooth = smoother
     for lag in LAGS:
         columns[f"contrast_{lag}"] = divide(_contrast(filled, labels, pixels, lag), std**2)
     return columns
+
+
+def _slope(smooth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Length of the gradient, from central differences."""
+    squared = np.zeros_like(smooth)
+    for axis in range(smooth.ndim):
+        if smooth.shape[axis] > 1:
+            squared += np.gradient(smooth, axis=axis) ** 2
+    return np.asarray(np.sqrt(squared))
 
 
 def _contrast(filled: NDArray[np.float32], labels: Labels, pixels: PixelLists, lag: int) -> Column:

@@ -62,11 +62,15 @@ class PixelLists:
         return self._reduce(np.maximum, values)
 
     def quantiles(self, values: NDArray[Any], quantiles: Sequence[float]) -> list[Column]:
-        """Return one column per quantile (nearest rank)."""
-        cell = np.repeat(np.arange(len(self.count)), self.count)
-        ordered = values[np.lexsort((values, cell))]
+        """Return one column per quantile (nearest rank), from one sort of all pixels."""
+        if not len(values):
+            return [np.zeros(0) for _ in quantiles]
+        low = np.nanmin(values) if np.isfinite(values).any() else 0.0
+        span = max(float(np.nanmax(values) - low) if np.isfinite(values).any() else 0.0, 1e-12) * 2
+        cell = np.repeat(np.arange(len(self.count), dtype=np.float64) * span, self.count)
+        ordered = np.sort(np.where(np.isfinite(values), values - low, 0.0) + cell) - cell + low
         rank = [self.start + np.round(q * (self.count - 1)).astype(np.int64) for q in quantiles]
-        return [ordered[r].astype(np.float64) for r in rank]
+        return [ordered[r] for r in rank]
 
     def _reduce(self, ufunc: np.ufunc, values: NDArray[Any]) -> Column:
         if not len(self.start):

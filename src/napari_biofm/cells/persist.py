@@ -1,0 +1,165 @@
+"""Trained heads on disk: a folder with `head.safetensors` and `head.json`. Nothing in it is executed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.cells.heads import Head
+from napari_biofm.types import CellsError
+
+ARRAYS, SETTINGS = "head.safetensors", "head.json"
+FORMAT = 1
+
+
+@dataclass
+class SavedHead:
+    """A head and what it was trained on.
+
+    Attributes
+    ----------
+    head : trained.
+    blocks : names of the vectors it takes, side by side.
+    encoders : for each block, its provenance: `name`, `weights_sha256`.
+    details : anything else worth keeping, JSON-able (scores, colours, counts).
+    """
+
+    head: Head
+    blocks: tuple[str, ...]
+    encoders: dict[str, dict[str, Any]]
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, encoders: Mapping[str, Mapping[str, Any]]) -> None:
+        """Refuse vectors of another encoder than the head was trained on.
+
+        Raises
+        ------
+        CellsError
+            If a block is missing, or comes from other weights.
+        """
+        for block in self.blocks:
+            if block not in encoders:
+                have = ", ".join(encoders) or "none"
+                raise CellsError(
+                    f"This head needs the vectors '{block}'; there are: {have}. Compute '{block}' for these "
+                    "cells, or train a new head on what there is."
+                )
+            mine, theirs = _identity(self.encoders[block]), _identity(encoders[block])
+            if mine != theirs:
+                raise CellsError(
+                    f"This head was trained on '{block}' vectors of {_words(mine)}, but these come from "
+                    f"{_words(theirs)}. Compute the vectors with the encoder of the head, or train a new head."
+                )
+
+
+def save_head(folder: Path | str, saved: SavedHead) -> Path:
+    """Write a trained head into `folder`, as a whole or not at all, and return the folder."""
+    from safetensors.numpy import save_file
+
+    arrays, settings = saved.head.state()
+    manifest = {
+        "format": FORMAT,
+        "kind": "napari-biofm cell state head",
+        "head": saved.head.name,
+        "settings": settings,
+        "blocks": list(saved.blocks),
+        "encoders": saved.encoders,
+        "details": saved.details,
+    }
+    with replacing(Path(folder)) as partial:
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, partial / ARRAYS)
+        (partial / SETTINGS).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+    return Path(folder)
+
+
+def load_head(folder: Path | str) -> SavedHead:
+    """Read a head.
+
+    Raises
+    ------
+    CellsError
+        If the folder holds none, or one that cannot be understood.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from napari_biofm.cells.more_heads import HEADS
+
+    folder = Path(folder)
+    missing = [name for name in (ARRAYS, SETTINGS) if not (folder / name).is_file()]
+    if missing:
+        raise CellsError(f"{folder} holds no trained head: {' and '.join(missing)} not found.")
+    try:
+        manifest = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        arrays = load_file(folder / ARRAYS)
+        if manifest["format"] > FORMAT or manifest["head"] not in HEADS:
+            raise CellsError(
+                f"{folder} was written by a newer napari-biofm (format {manifest['format']}, head "
+                f"'{manifest['head']}'). Update napari-biofm, or train the head again."
+            )
+        head = HEADS[manifest["head"]].restore(arrays, manifest["settings"])
+        return SavedHead(head, tuple(manifest["blocks"]), manifest["encoders"], manifest["details"])
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise CellsError(f"The head in {folder} is damaged ({error}); train and save it again.") from error
+
+
+class replacing:  # noqa: N801 - reads as a verb: with replacing(folder) as partial
+    """Fill a new folder beside `folder`; it takes its place when all went well."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Path:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.partial = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+        return self.partial
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            return
+        self.partial.chmod(0o755)
+        if not self.folder.exists():
+            self.partial.replace(self.folder)
+            return
+        for path in self.partial.iterdir():  # the user may keep other files there
+            path.replace(self.folder / path.name)
+        self.partial.rmdir()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _identity(provenance: Mapping[str, Any]) -> tuple[str, str]:
+    return str(provenance.get("name", "")), str(provenance.get("weights_sha256", ""))
+
+
+def _words(identity: Sequence[str]) -> str:
+    name, sha = identity
+    return f"'{name}'" + (f" (weights {sha[:12]})" if sha else "")

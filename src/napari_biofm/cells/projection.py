@@ -1,0 +1,64 @@
+"""Two dimensions to look at: PCA at once, UMAP in the background where umap-learn is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.types import CellsError, Progress, Task
+
+UMAP_MISSING = (
+    "UMAP needs the package umap-learn, which is not installed: pip install umap-learn. PCA works without it."
+)
+
+
+def has_umap() -> bool:
+    """Tell whether UMAP can be computed, without importing it."""
+    return importlib.util.find_spec("umap") is not None
+
+
+def pca(features: NDArray[np.float32], n: int = 2) -> NDArray[np.float32]:
+    """Return the first `n` axes of features that are rotated already (`live.Prepared`), (cells, n)."""
+    out = np.zeros((len(features), n), np.float32)
+    out[:, : min(n, features.shape[1])] = features[:, :n]
+    return out
+
+
+def randomised_pca(vectors: NDArray[np.float32], n: int = 2, seed: int = 0) -> NDArray[np.float32]:
+    """Return (cells, n) principal components of standardised vectors by randomised SVD.
+
+    Halko, Martinsson and Tropp, SIAM Review 53:217 (2011), with two power iterations.
+    """
+    centred = vectors - vectors.mean(0)
+    rng = np.random.default_rng(seed)
+    width = min(n + 8, *centred.shape)
+    basis = np.linalg.qr(centred @ rng.normal(size=(centred.shape[1], width)).astype(np.float32))[0]
+    for _ in range(2):
+        basis = np.linalg.qr(centred @ (centred.T @ basis))[0]
+    u, s, _ = np.linalg.svd(basis.T @ centred, full_matrices=False)
+    found = (basis @ u)[:, :n] * s[:n]
+    out = np.zeros((len(vectors), n), np.float32)
+    out[:, : found.shape[1]] = found
+    return out
+
+
+def umap(features: NDArray[np.float32], n_neighbours: int = 15, seed: int = 0) -> Task[NDArray[np.float32]]:
+    """Compute a UMAP of features (cells, r), (cells, 2); runs in the worker.
+
+    Raises
+    ------
+    CellsError
+        If umap-learn is not installed, or there are too few cells.
+    """
+    if not has_umap():
+        raise CellsError(UMAP_MISSING)
+    if len(features) < 5:
+        raise CellsError(f"UMAP needs five cells at least, there are {len(features)}.")
+    yield Progress(0, 2, "UMAP: loading")
+    from umap import UMAP
+
+    yield Progress(1, 2, f"UMAP of {len(features)} cells ...")
+    model = UMAP(n_neighbors=min(n_neighbours, len(features) - 1), random_state=seed, n_jobs=1)
+    return np.asarray(model.fit_transform(features[:, :50]), np.float32)

@@ -1,0 +1,72 @@
+"""An untrained network: what any trained encoder has to beat (arXiv 2603.13377)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.cells.crops import check_crops
+from napari_biofm.types import Vectors
+
+WIDTHS = (48, 96, 192)
+
+
+class RandomConvEncoder:
+    """Three convolutions with fixed random weights, ReLU, mean and standard deviation of each map.
+
+    Filters have zero mean and there are no biases: a brighter background changes nothing, and a crop's
+    vector does not depend on the other crops.
+
+    Attributes
+    ----------
+    name : "random-conv".
+    weights_sha256 : hash of what makes the weights; they are drawn, not stored.
+    """
+
+    name = "random-conv"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.weights_sha256 = hashlib.sha256(f"random-conv {WIDTHS} {seed}".encode()).hexdigest()
+
+    def crop_vectors(self, crops: NDArray[Any]) -> Vectors:
+        """Return (N, d) float32 for crops (N, Y, X[, C])."""
+        import torch
+
+        stack = check_crops(crops)
+        n, channels = len(stack), stack.shape[-1]
+        with torch.inference_mode():
+            filters = self._filters(channels)
+            parts = []
+            for start in range(0, n, 256):
+                batch = torch.from_numpy(stack[start : start + 256]).permute(0, 3, 1, 2)
+                parts.append(self._forward(batch, filters))
+        return np.concatenate(parts) if parts else np.zeros((0, 2 * sum(WIDTHS)), np.float32)
+
+    def _filters(self, channels: int) -> list[Any]:
+        import torch
+
+        rng = np.random.default_rng(self.seed)
+        filters = []
+        for width in WIDTHS:
+            drawn = rng.normal(0, np.sqrt(2 / (25 * channels)), (width, channels, 5, 5))
+            filters.append(torch.from_numpy((drawn - drawn.mean((2, 3), keepdims=True)).astype(np.float32)))
+            channels = width
+        return filters
+
+    def _forward(self, maps: Any, filters: list[Any]) -> NDArray[np.float32]:
+        import torch
+        from torch.nn import functional
+
+        pooled = []
+        for weights in filters:
+            maps = functional.relu(
+                functional.conv2d(functional.pad(maps, (2, 2, 2, 2), mode="replicate"), weights)
+            )
+            if min(maps.shape[2:]) >= 4:
+                maps = functional.avg_pool2d(maps, 2)
+            pooled += [maps.mean((2, 3)), maps.std((2, 3))]
+        return np.asarray(torch.cat(pooled, 1), np.float32)

@@ -1,0 +1,75 @@
+"""Trained trees as plain arrays: what a file can hold without pickle, and how to walk them with NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def flatten_forest(forest: Any, n_classes: int) -> Arrays:
+    """Return the trees of a fitted scikit-learn forest; leaves hold the share of each class."""
+    parts = []
+    for estimator in forest.estimators_:
+        tree = estimator.tree_
+        value = np.zeros((tree.node_count, n_classes), np.float32)
+        share = tree.value[:, 0, :]
+        value[:, forest.classes_] = share / share.sum(1, keepdims=True)
+        threshold = np.asarray(tree.threshold, np.float64)
+        parts.append((tree.feature, threshold, tree.children_left, tree.children_right, value))
+    return _join(parts)
+
+
+def flatten_boosting(boosting: Any, n_classes: int) -> Arrays:
+    """Return the trees of a fitted histogram gradient boosting; leaves hold what they add to each logit."""
+    present = boosting.classes_
+    columns = present[1:] if len(present) == 2 else present
+    parts = []
+    for trees in boosting._predictors:
+        for column, predictor in zip(columns, trees, strict=True):
+            nodes = predictor.nodes
+            leaf = nodes["is_leaf"].astype(bool)
+            value = np.zeros((len(nodes), n_classes), np.float32)
+            value[leaf, column] = nodes["value"][leaf]
+            feature = np.where(leaf, -2, nodes["feature_idx"].astype(np.int64))
+            left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
+            parts.append((feature, nodes["num_threshold"], left, right, value))
+    baseline = np.full(n_classes, -1e3, np.float32)
+    baseline[present] = 0.0
+    baseline[columns] = np.ravel(boosting._baseline_prediction)
+    return {**_join(parts), "baseline": baseline}
+
+
+def sum_of_leaves(trees: Arrays, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the sum of the leaf values each row reaches, (n, n_classes)."""
+    total = np.zeros((len(features), trees["value"].shape[1]))
+    rows = np.arange(len(features))
+    for root in trees["roots"]:
+        node = np.full(len(features), root)
+        while True:
+            feature = trees["feature"][node]
+            inner = feature >= 0
+            if not inner.any():
+                break
+            goes_left = features[rows, np.maximum(feature, 0)] <= trees["threshold"][node]
+            node = np.where(inner, np.where(goes_left, trees["left"][node], trees["right"][node]), node)
+        total += trees["value"][node]
+    return total
+
+
+def _join(parts: list[tuple[Any, ...]]) -> Arrays:
+    sizes = [len(part[0]) for part in parts]
+    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    feature, threshold, left, right, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    shift = np.repeat(roots, sizes)
+    return {
+        "roots": roots,
+        "feature": feature.astype(np.int32),
+        "threshold": threshold.astype(np.float64),
+        "left": (left + shift).astype(np.int32),
+        "right": (right + shift).astype(np.int32),
+        "value": value,
+    }
