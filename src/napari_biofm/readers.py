@@ -10,15 +10,24 @@ from napari_biofm.signals.readers import find_format, read_recording
 
 LayerData = list[tuple[Any, ...]]
 NO_LAYER: LayerData = [(None,)]  # what napari takes for "handled, nothing to add"
+SUFFIXES = (".abf", ".nwb", ".hea")
+CERTAIN = ("Axon ABF", "HEKA PatchMaster", "suite2p")
 TRACE_DOCK = ("napari-biofm", "Traces and events")
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
     """Return a reader for recordings of a known format, None for anything else."""
     paths = [path] if isinstance(path, str) else list(path)
-    if not paths or any(find_format(Path(p)) is None for p in paths):
+    if not paths or not all(is_recording(Path(p)) for p in paths):
         return None
     return read
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file is a recording for certain: napari also asks about images, arrays and tables."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    return path.exists() and find_format(path).name in CERTAIN
 
 
 def read(path: str | Sequence[str]) -> LayerData:
