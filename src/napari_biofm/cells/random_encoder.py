@@ -12,10 +12,13 @@ from napari_biofm.cells.crops import check_crops
 from napari_biofm.types import Vectors
 
 WIDTHS = (48, 96, 192)
+FLOOR = 0.002  # of a crop's maximum: where the log scale begins
 
 
 class RandomConvEncoder:
     """Three convolutions with fixed random weights, ReLU, mean and standard deviation of each map.
+
+    Each crop is seen twice: as it is, and with its intensities on a log scale (faint texture counts).
 
     Filters have zero mean and there are no biases: a brighter background changes nothing, and a crop's
     vector does not depend on the other crops.
@@ -30,7 +33,7 @@ class RandomConvEncoder:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.weights_sha256 = hashlib.sha256(f"random-conv {WIDTHS} {seed}".encode()).hexdigest()
+        self.weights_sha256 = hashlib.sha256(f"random-conv {WIDTHS} {FLOOR} {seed}".encode()).hexdigest()
 
     def crop_vectors(self, crops: NDArray[Any]) -> Vectors:
         """Return (N, d) float32 for crops (N, Y, X[, C])."""
@@ -43,8 +46,9 @@ class RandomConvEncoder:
             parts = []
             for start in range(0, n, 256):
                 batch = torch.from_numpy(stack[start : start + 256]).permute(0, 3, 1, 2)
-                parts.append(self._forward(batch, filters))
-        return np.concatenate(parts) if parts else np.zeros((0, 2 * sum(WIDTHS)), np.float32)
+                views = [self._forward(batch, filters), self._forward(_log_scale(batch), filters)]
+                parts.append(np.concatenate(views, 1))
+        return np.concatenate(parts) if parts else np.zeros((0, 4 * sum(WIDTHS)), np.float32)
 
     def _filters(self, channels: int) -> list[Any]:
         import torch
@@ -70,3 +74,11 @@ class RandomConvEncoder:
                 maps = functional.avg_pool2d(maps, 2)
             pooled += [maps.mean((2, 3)), maps.std((2, 3))]
         return np.asarray(torch.cat(pooled, 1), np.float32)
+
+
+def _log_scale(batch: Any) -> Any:
+    """Return log(1 + x / floor), the floor being a share of each crop's own maximum."""
+    import torch
+
+    floor = FLOOR * batch.amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
+    return torch.log1p(batch.clamp(min=0) / floor)

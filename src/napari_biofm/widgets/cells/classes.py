@@ -1,0 +1,132 @@
+"""The classes: name, colour, hot key and how many cells are labelled; one of them is being given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QColorDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_biofm.types import CellsError
+from napari_biofm.widgets.cells.states import CellStates
+
+N_KEYS = 9
+COLOUR, NAME, KEY, COUNT = range(4)
+
+
+class ClassList(QWidget):
+    """Define classes and choose the one that clicks and hot keys give."""
+
+    def __init__(self, states: CellStates, tell_error: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.states = states
+        self._tell_error = tell_error
+        self.name = QLineEdit()
+        self.name.setPlaceholderText("New class, e.g. metaphase")
+        self.add_button = QPushButton("Add class")
+        self.add_button.setToolTip("Add this class; cells you click then get it.")
+        self.table = QTableWidget(0, 4)
+        self.table.setHorizontalHeaderLabels(["", "Class", "Key", "Labelled"])
+        self.table.setToolTip(
+            "The chosen class is given to cells you click. Double-click a name or a colour to change it."
+        )
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().hide()
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        for column, width in ((COLOUR, 28), (KEY, 56), (COUNT, 68)):
+            self.table.setColumnWidth(column, width)
+        self.table.setMinimumHeight(110)
+        row = QHBoxLayout()
+        row.addWidget(self.name, 1)
+        row.addWidget(self.add_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.table)
+        self.add_button.clicked.connect(self.add)
+        self.name.returnPressed.connect(self.add)
+        self.table.itemChanged.connect(self._edited)
+        self.table.cellDoubleClicked.connect(self._choose_colour)
+        self._filling = False
+        self.refill()
+
+    @property
+    def current(self) -> int:
+        """Code of the chosen class, -1 where there is none."""
+        return self.table.currentRow()
+
+    def choose(self, code: int) -> None:
+        """Choose the class that is given from now on."""
+        if 0 <= code < self.table.rowCount():
+            self.table.setCurrentCell(code, NAME)
+
+    def add(self) -> None:
+        """Add the class named in the field."""
+        try:
+            code = self.states.add_class(self.name.text())
+        except CellsError as error:
+            self._tell_error(error)
+            return
+        self.name.clear()
+        self.choose(code)
+
+    def refill(self) -> None:
+        """Show the classes as they are."""
+        self._filling = True
+        current = self.table.currentRow()
+        self.table.setRowCount(len(self.states.classes))
+        for i, (name, colour) in enumerate(self.states.classes):
+            swatch = QTableWidgetItem()
+            swatch.setBackground(QColor(colour))
+            swatch.setFlags(Qt.ItemFlag.ItemIsEnabled)
+            self.table.setItem(i, COLOUR, swatch)
+            self.table.setItem(i, NAME, QTableWidgetItem(name))
+            for column, words in ((KEY, f"Alt+{i + 1}" if i < N_KEYS else ""), (COUNT, "")):
+                item = QTableWidgetItem(words)
+                item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+                self.table.setItem(i, column, item)
+        self._filling = False
+        if self.states.classes:
+            self.choose(min(max(current, 0), len(self.states.classes) - 1))
+        self.recount()
+
+    def recount(self) -> None:
+        """Show how many cells of each class are labelled."""
+        self._filling = True
+        hand = self.states.by_hand
+        counts = np.bincount(hand[hand >= 0], minlength=len(self.states.classes))
+        for i in range(self.table.rowCount()):
+            item = self.table.item(i, COUNT)
+            if item is not None:
+                item.setText(str(counts[i]))
+        self._filling = False
+
+    def _edited(self, item: QTableWidgetItem) -> None:
+        if self._filling or item.column() != NAME:
+            return
+        try:
+            self.states.rename(item.row(), item.text())
+        except CellsError as error:
+            self._tell_error(error)
+            self.refill()
+
+    def _choose_colour(self, row: int, column: int) -> None:
+        if column == COLOUR:
+            colour = QColorDialog.getColor(QColor(self.states.classes[row][1]), self)
+            if colour.isValid():
+                self.states.set_colour(row, colour.name())

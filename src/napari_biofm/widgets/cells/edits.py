@@ -1,0 +1,50 @@
+"""Which cells an edit of the masks touched: listens to a Labels layer and waits for a pause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+PAUSE = 500  # ms
+
+
+class MaskEdits(QObject):
+    """Collects touched label values and hands them over when the brush rests.
+
+    Parameters
+    ----------
+    edited : called with the set of label values.
+    """
+
+    def __init__(self, edited: Callable[[set[int]], None]) -> None:
+        super().__init__()
+        self._edited = edited
+        self._touched: set[int] = set()
+        self._layer: Any = None
+        self._timer = QTimer(self, singleShot=True, interval=PAUSE)
+        self._timer.timeout.connect(self.flush)
+
+    def follow(self, layer: Any) -> None:
+        """Listen to another layer."""
+        if layer is self._layer:
+            return
+        if self._layer is not None:
+            self._layer.events.paint.disconnect(self._painted)
+        self._layer, self._touched = layer, set()
+        if layer is not None:
+            layer.events.paint.connect(self._painted)
+
+    def flush(self) -> None:
+        """Hand over what was touched."""
+        touched, self._touched = self._touched - {0}, set()
+        if touched:
+            self._edited(touched)
+
+    def _painted(self, event: Any) -> None:
+        for _, old, new in event.value:
+            self._touched.update(np.unique(old).tolist())
+            self._touched.update(np.unique(new).tolist())
+        self._timer.start()

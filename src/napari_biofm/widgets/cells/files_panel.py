@@ -1,0 +1,179 @@
+"""Carrying on: save and load heads, read labels, export what is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_biofm.cells.export import class_image, read_classes, write_csv, write_h5ad
+from napari_biofm.cells.heads import Head
+from napari_biofm.cells.live import Prediction
+from napari_biofm.cells.more_heads import HEADS
+from napari_biofm.cells.persist import SavedHead, load_head, save_head
+from napari_biofm.cells.table import vectors_of
+from napari_biofm.types import BiofmError, CellsError
+
+
+class FilesPanel(QWidget):
+    """Buttons for files. Each has a method of the same name that takes a path.
+
+    Parameters
+    ----------
+    dock : the Cells dock.
+    """
+
+    def __init__(self, dock: Any) -> None:
+        super().__init__()
+        self.dock = dock
+        self.trained: Head | None = None  # a head other than the live one, when it gave the predictions
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for words, tip, ask in (
+            ("Save head ...", "Save what was learnt, to use it on other images.", self._ask_save),
+            ("Load head ...", "Predict these cells with a head that was saved.", self._ask_load),
+            ("Read labels ...", "Read classes by hand from a CSV: object_id,label.", self._ask_labels),
+            ("Export CSV ...", "Write one line per cell, as shown.", self._ask_csv),
+            ("Export AnnData ...", "Write the table with all vectors (.h5ad).", self._ask_h5ad),
+            ("Class image as layer", "Make a Labels layer whose values are classes.", self.add_class_layer),
+        ):
+            button = QPushButton(words)
+            button.setToolTip(tip)
+            button.clicked.connect(lambda _=False, ask=ask: self._guarded(ask))
+            layout.addWidget(button)
+        self.words = QLabel("")
+        self.words.setWordWrap(True)
+        layout.addWidget(self.words)
+        layout.addStretch(1)
+
+    @property
+    def states(self) -> Any:
+        return self.dock.states
+
+    def save_head(self, folder: Path) -> None:
+        """Save the head that gave the predictions, into a folder of its own."""
+        states = self.states
+        names = [n for n, _ in states.classes]
+        if self.trained is not None:
+            head = self.trained
+        elif states.head is not None:
+            head = states.head.as_head(names)
+        else:
+            raise CellsError("Nothing was learnt yet; label cells of two classes first.")
+        blocks = tuple(states.block_names)
+        encoders = {b: _identity(states.table.uns["blocks"][b]) for b in blocks}
+        details = {
+            "colours": dict(states.classes),
+            "min_probability": states.min_probability,
+            "n_labels": int((states.by_hand >= 0).sum()),
+        }
+        save_head(folder, SavedHead(head, blocks, encoders, details))
+        self.words.setText(f"Saved '{head.name}' with {len(head.classes)} classes in {folder}.")
+
+    def load_head(self, folder: Path) -> None:
+        """Predict with a saved head; labels by hand stay as they are."""
+        saved, table = load_head(folder), self._table()
+        saved.check(table.uns["blocks"])
+        for name in saved.head.classes:
+            self.states.add_class(name, saved.details.get("colours", {}).get(name))
+        probabilities = saved.head.predict_proba(vectors_of(table, saved.blocks))
+        self.trained = saved.head
+        self._show(saved.head.classes, probabilities)
+        self.words.setText(
+            f"Predicted with '{saved.head.name}' from {folder}. The next label refits a new head."
+        )
+
+    def use_trained(self, trained: Any, table: Any) -> None:
+        """Show the predictions of a head trained in the worker."""
+        if table is not self.states.table:
+            self.dock.tell("The cells changed while the head was trained; train it again.")
+            return
+        self.trained = HEADS[trained.name].restore(trained.arrays, trained.settings)
+        self._show(self.trained.classes, trained.probabilities)
+
+    def _show(self, classes: tuple[str, ...], probabilities: Any) -> None:
+        code = {name: i for i, (name, _) in enumerate(self.states.classes)}
+        codes = tuple(code[name] for name in classes)
+        finite = np.isfinite(probabilities).all(1)
+        best = np.where(finite, np.nan_to_num(probabilities).argmax(1), -1)
+        self.states.prediction = Prediction(
+            np.asarray([*codes, -1], np.int16)[best], probabilities.max(1), probabilities, codes
+        )
+        self.states.predictions_changed.emit()
+
+    def read_labels(self, path: Path) -> None:
+        """Label cells from a CSV."""
+        found = read_classes(self._table(), path)
+        self.states.assign_names(found)
+        self.words.setText(f"{len(found)} labels read from {path.name}.")
+
+    def export_csv(self, path: Path) -> None:
+        """Write obs as CSV."""
+        self.states.write_predictions()
+        write_csv(self._table(), path)
+        self.words.setText(f"{self._table().n_obs} cells written to {path}.")
+
+    def export_h5ad(self, path: Path) -> None:
+        """Write the table as AnnData."""
+        self.states.write_predictions()
+        write_h5ad(self._table(), path)
+        self.words.setText(f"{self._table().n_obs} cells with their vectors written to {path}.")
+
+    def add_class_layer(self) -> None:
+        """Add a Labels layer whose values are classes, a copy that stays as it is."""
+        table, layer = self._table(), self.dock.layer
+        self.states.write_predictions()
+        names = [n for n, _ in self.states.classes]
+        data = layer.data[0] if layer.multiscale else layer.data
+        image = class_image(np.asarray(data), table, names)
+        legend = {str(i + 1): name for i, name in enumerate(names)}
+        self.dock.viewer.add_labels(
+            image,
+            name=f"{layer.name} states",
+            scale=layer.scale,
+            translate=layer.translate,
+            affine=layer.affine,
+            metadata={"classes": legend},
+        )
+
+    def _table(self) -> Any:
+        if self.states.table is None:
+            raise CellsError("Measure the cells first; there is no table yet.")
+        return self.states.table
+
+    def _guarded(self, ask: Any) -> None:
+        try:
+            ask()
+        except (BiofmError, OSError) as error:
+            self.dock.tell_error(error if isinstance(error, BiofmError) else CellsError(str(error)))
+
+    def _ask_save(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save head: name of a new folder", "head")
+        if name:
+            self.save_head(Path(name))
+
+    def _ask_load(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Folder of the head")
+        if name:
+            self.load_head(Path(name))
+
+    def _ask_labels(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Labels", "", "CSV (*.csv)")
+        if name:
+            self.read_labels(Path(name))
+
+    def _ask_csv(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Export CSV", "cells.csv", "CSV (*.csv)")
+        if name:
+            self.export_csv(Path(name))
+
+    def _ask_h5ad(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Export AnnData", "cells.h5ad", "AnnData (*.h5ad)")
+        if name:
+            self.export_h5ad(Path(name))
+
+
+def _identity(provenance: Any) -> dict[str, Any]:
+    return {key: str(provenance.get(key, "")) for key in ("name", "weights_sha256")}

@@ -1,0 +1,72 @@
+"""Short work off the GUI thread, of which only the newest matters: refitting at each click."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from napari_biofm.widgets.viewers import QtPost
+
+Work = Callable[[], Any]
+
+
+class Latest:
+    """One thread at most; work asked for while it is busy replaces what waits.
+
+    Parameters
+    ----------
+    inline : do the work at once on this thread, for tests and scripts.
+    """
+
+    def __init__(self, inline: bool = False) -> None:
+        self._inline = inline
+        self._post = QtPost()
+        self._lock = threading.Lock()
+        self._waiting: tuple[Work, Callable[[Any], None], Callable[[Exception], None]] | None = None
+        self._busy = False
+        self._closed = False
+
+    def submit(
+        self, work: Work, on_done: Callable[[Any], None], on_error: Callable[[Exception], None]
+    ) -> None:
+        """Run `work`; the listeners are called on the GUI thread, unless newer work came in between."""
+        if self._closed:
+            return
+        if self._inline:
+            self._once((work, on_done, on_error), lambda call: call())
+            return
+        with self._lock:
+            self._waiting = (work, on_done, on_error)
+            if self._busy:
+                return
+            self._busy = True
+        threading.Thread(target=self._run, name="biofm-refit", daemon=True).start()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._busy
+
+    def close(self) -> None:
+        """Drop what waits; nothing is heard any more."""
+        self._closed = True
+        with self._lock:
+            self._waiting = None
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                todo, self._waiting = self._waiting, None
+                if todo is None:
+                    self._busy = False
+                    return
+            self._once(todo, self._post)
+
+    def _once(self, todo: Any, post: Callable[[Callable[[], None]], None]) -> None:
+        work, on_done, on_error = todo
+        try:
+            result = work()
+        except Exception as error:
+            post(lambda error=error: None if self._closed else on_error(error))
+        else:
+            post(lambda: None if self._closed else on_done(result))

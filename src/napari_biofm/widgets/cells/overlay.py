@@ -1,0 +1,125 @@
+"""The classes on the image: a Labels layer whose pixels are looked up from the cells' classes.
+
+Measured against giving the cells' own layer a `DirectLabelColormap` with an entry per cell (65 ms at 4,900 cells,
+over a second at 100,000): the overlay holds small codes, computes only the plane that is shown, and its
+colormap has one entry per class. A movie's planes are coloured as napari slices them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.widgets.cells.states import SELECTED_CODE, UNKNOWN_CODE
+
+SUFFIX = " · classes"
+
+
+class CodedLabels:
+    """Array-like of class codes: `codes[labels]`, computed for what is asked for.
+
+    Parameters
+    ----------
+    labels : integer array or array-like of cells. n_max : largest label.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, labels: Any, n_max: int) -> None:
+        self.labels = labels
+        self.lut: NDArray[np.uint8] = np.zeros(n_max + 1, np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.labels.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        part = np.asarray(self.labels[key])
+        return np.asarray(self.lut.take(part, mode="clip"))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[...], dtype)
+
+
+class Overlay:
+    """Keeps the class layer of one Labels layer in step."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.layer: Any = None
+        self.coded: CodedLabels | None = None
+        self._of: Any = None
+
+    def show(self, labels_layer: Any, n_max: int) -> None:
+        """Lay a class layer over a Labels layer, in its place and scale."""
+        if self._of is labels_layer and self.is_shown and self.coded is not None:
+            if len(self.coded.lut) <= n_max or self.coded.labels is not _full(labels_layer):
+                self.coded = CodedLabels(_full(labels_layer), n_max)
+                self.layer.data = self.coded
+            return
+        self.hide()
+        self._of, self.coded = labels_layer, CodedLabels(_full(labels_layer), n_max)
+        selected = list(self.viewer.layers.selection)
+        self.layer = self.viewer.add_labels(
+            self.coded,
+            name=f"{labels_layer.name}{SUFFIX}",
+            opacity=0.6,
+            blending="translucent",
+            affine=labels_layer.affine,
+            scale=labels_layer.scale,
+            translate=labels_layer.translate,
+            metadata={"biofm_overlay_of": str(labels_layer.unique_id)},
+        )
+        self.layer.editable = False
+        self.viewer.layers.selection = selected
+
+    @property
+    def is_shown(self) -> bool:
+        return self.layer is not None and self.layer in self.viewer.layers
+
+    def hide(self) -> None:
+        """Take the class layer away."""
+        if self.is_shown:
+            self.viewer.layers.remove(self.layer)
+        self.layer = self.coded = self._of = None
+
+    def set_colours(self, colours: list[str]) -> None:
+        """Colour the classes, in the order of their codes."""
+        from napari.utils.colormaps import DirectLabelColormap
+
+        if not self.is_shown:
+            return
+        table: dict[int | None, Any] = {0: "transparent", None: "transparent"}
+        table |= {i + 1: colour for i, colour in enumerate(colours)}
+        table |= {UNKNOWN_CODE: "#6b6b6b", SELECTED_CODE: "white"}
+        self.layer.colormap = DirectLabelColormap(color_dict=table)
+
+    def paint(self, values: NDArray[np.int64], codes: NDArray[np.uint8], selected: NDArray[np.int64]) -> None:
+        """Show the code of each cell, the selected ones in white, and draw the plane again."""
+        if not self.is_shown or self.coded is None:
+            return
+        shown = codes
+        if len(selected):
+            shown = codes.copy()
+            shown[selected] = SELECTED_CODE
+        self.coded.lut[:] = 0
+        self.coded.lut[values] = shown
+        self.coded.lut[0] = 0
+        self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+
+def _full(layer: Any) -> Any:
+    return layer.data[0] if layer.multiscale else layer.data

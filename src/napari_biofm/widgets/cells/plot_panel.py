@@ -1,0 +1,89 @@
+"""The scatter plot with its choice of projection; UMAP is computed in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_biofm.cells.projection import UMAP_MISSING, has_umap, pca, umap
+from napari_biofm.widgets.cells.scatter import Scatter
+from napari_biofm.widgets.cells.states import CellStates
+
+PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
+
+
+class PlotPanel(QWidget):
+    """Projection of the vectors in use, coloured like the image.
+
+    Parameters
+    ----------
+    run : runs a job in the engine: `run(function, *args, name=, bound_to=, on_done=)`.
+    """
+
+    def __init__(self, states: CellStates, run: Callable[..., Any], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.states = states
+        self._run = run
+        self.kind = QComboBox()
+        self.kind.addItems([PCA, PCA_34, UMAP])
+        self.kind.setToolTip("How the vectors are laid out in two dimensions.")
+        self.words = QLabel("")
+        self.words.setWordWrap(True)
+        self.scatter = Scatter()
+        row = QHBoxLayout()
+        row.addWidget(self.kind)
+        row.addWidget(self.words, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.scatter, 1)
+        self.kind.currentTextChanged.connect(self.project)
+        self._projected: Any = None
+
+    def project(self, *_: Any) -> None:
+        """Lay out the vectors in use."""
+        prepared, kind = self.states.prepared, self.kind.currentText()
+        self._projected = prepared
+        self.words.setText("")
+        if prepared is None:
+            self.scatter.set_points(np.zeros((0, 2), np.float32), ("", ""))
+            return
+        if kind == UMAP and has_umap():
+            self.words.setText("UMAP runs in the background; PCA is shown meanwhile.")
+            self._run(
+                umap,
+                prepared.features,
+                name="UMAP",
+                bound_to=self.states.uid,
+                on_done=lambda points: self._show_umap(prepared, points),
+            )
+        elif kind == UMAP:
+            self.words.setText(UMAP_MISSING)
+        first = 2 if kind == PCA_34 else 0
+        points = pca(prepared.features, 4)[:, first : first + 2]
+        points[~prepared.finite] = np.nan
+        self._show(points, (f"PCA {first + 1}", f"PCA {first + 2}"))
+
+    def refresh(self) -> None:
+        """Colour the points like the cells; lay them out first where the vectors are others."""
+        if self._projected is not self.states.prepared:
+            self.project()
+        else:
+            self.scatter.set_colours(self.states.shown_codes, [c for _, c in self.states.classes])
+
+    def show_selection(self, rows: Any) -> None:
+        """Mark the selected cells."""
+        self.scatter.set_selected(rows)
+
+    def _show_umap(self, prepared: Any, points: Any) -> None:
+        if prepared is self.states.prepared and self.kind.currentText() == UMAP:
+            self.words.setText("")
+            self._show(points, ("UMAP 1", "UMAP 2"))
+
+    def _show(self, points: Any, names: tuple[str, str]) -> None:
+        self.scatter.set_points(points, names)
+        self.scatter.set_colours(self.states.shown_codes, [c for _, c in self.states.classes])
+        self.scatter.set_selected(self.states.selected_rows)
