@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_biofm.signals import Recording
+from napari_biofm.timeline.activity import CellLevels, cell_levels
+from napari_biofm.timeline.places import is_of_movie
 from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.overlays import ActivityOverlay, FlashOverlay
 from napari_biofm.widgets.timeline.points import EventPoints
 from napari_biofm.widgets.timeline.state import TimelineState
 
@@ -20,8 +24,15 @@ class ShowPanel(QWidget):
 
     def __init__(self, dock: Dock, state: TimelineState) -> None:
         super().__init__()
+        self.dock = dock
         self.state = state
         self.points = EventPoints(state)
+        self.activity = ActivityOverlay(state)
+        self.flashes = FlashOverlay(state)
+        self.show_activity = QCheckBox("Show activity of cells")
+        self.show_activity.setToolTip("Each cell as bright as its trace, frame by frame.")
+        self.show_flashes = QCheckBox("Flash cells at events")
+        self.show_flashes.setToolTip("A cell lights up at an event, in the colour of its class, and fades.")
         self.show_points = QCheckBox("Show events on the image")
         self.show_points.setToolTip(
             "A point on the cell from the frame an event falls in, in its class's colour."
@@ -38,6 +49,8 @@ class ShowPanel(QWidget):
         self.words.setWordWrap(True)
         form = QFormLayout()
         form.addRow(self.show_points)
+        form.addRow(self.show_flashes)
+        form.addRow(self.show_activity)
         form.addRow("Visible for", self.hold)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
@@ -45,14 +58,55 @@ class ShowPanel(QWidget):
         layout.addStretch(1)
         self.show_points.toggled.connect(lambda on: self.words.setText(self.points.show(on)))
         self.hold.valueChanged.connect(self._hold_changed)
+        self.show_flashes.toggled.connect(self._flash)
+        self.show_activity.toggled.connect(self._activity)
         dock.listen(state.events_moved, self.refresh)
+        dock.listen(state.viewer.dims.events.current_step, self.flashes.frame_moved)
 
     def refresh(self) -> None:
         """Bring the overlays up to date."""
-        words = self.points.refresh()
-        if words:
-            self.words.setText(words)
+        for words in (self.flashes.refresh(), self.points.refresh()):
+            if words:
+                self.words.setText(words)
 
     def _hold_changed(self, seconds: float) -> None:
         self.points.hold_s = seconds
+        self.flashes.decay_s = max(seconds, 0.02)
         self.refresh()
+
+    def _flash(self, on: bool) -> None:
+        self.flashes.on = on
+        if on:
+            self.words.setText(self.flashes.refresh())
+        else:
+            self.flashes.remove()
+
+    def _activity(self, on: bool) -> None:
+        self.activity.on = on
+        self.activity.remove()
+        if not on:
+            return
+        lacking, recording = self.activity.lacks(), self._traces()
+        if lacking or recording is None:
+            self.words.setText(lacking or "No traces of these cells: measure them under 'Cells' first.")
+            self.show_activity.setChecked(False)
+            return
+        self.dock.run(
+            cell_levels,
+            recording,
+            self.state.clock,
+            name="Brightness of cells",
+            bound_to=self.state.movie_uid,
+            on_done=self._show_activity,
+        )
+
+    def _show_activity(self, levels: CellLevels) -> None:
+        if self.activity.on and not self.activity.lacks():
+            self.words.setText(self.activity.show(levels))
+
+    def _traces(self) -> Recording | None:
+        """Return the traces of cells to show: those of the movie before others, the latest first."""
+        clock = self.state.clock
+        entries = [e.recording for e in self.state.session.recordings.values() if e.recording.is_cells]
+        own = [r for r in entries if clock is not None and is_of_movie(r, clock)]
+        return next(reversed(own or entries), None)

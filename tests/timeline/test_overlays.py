@@ -1,0 +1,114 @@
+"""Overlays show in every frame what the traces and events say, and nothing else."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from napari_biofm.signals import Recording
+from napari_biofm.timeline import Clock
+from napari_biofm.timeline.activity import ActivityMovie, CellLevels, cell_levels, dense_index
+from napari_biofm.timeline.flashes import STEPS, FlashImage
+from napari_biofm.timeline.places import CellEvents
+from napari_biofm.types import TimelineError, run_task
+
+LABELS = np.zeros((8, 10), np.int32)
+LABELS[1:3, 1:4], LABELS[5:8, 5:9], LABELS[0, 9] = 4, 70_000, 9
+CLOCK = Clock.from_rate(50, 10.0)
+
+
+def events(seconds, labels, classes):
+    n = len(seconds)
+    zeros = np.zeros(n, np.int64)
+    return CellEvents(
+        np.array(seconds, float),
+        np.array(labels),
+        np.array(classes, "U12"),
+        np.ones(n, np.float32),
+        zeros,
+        zeros,
+    )
+
+
+def test_pixels_know_the_place_of_their_label():
+    index = dense_index(LABELS, np.array([4, 70_000]))
+    assert index.dtype == np.uint16
+    assert (index[LABELS == 4] == 1).all() and (index[LABELS == 70_000] == 2).all()
+    assert (index[(LABELS == 0) | (LABELS == 9)] == 0).all()
+
+
+def test_frame_t_of_the_activity_movie_is_the_lut_of_t_applied_to_the_labels():
+    levels = np.random.default_rng(0).integers(1, 255, (50, 3)).astype(np.uint8)
+    levels[:, 0] = 0
+    movie = ActivityMovie(LABELS, CellLevels(np.array([4, 70_000]), levels))
+    whole = np.asarray(movie)
+    assert movie.shape == whole.shape == (50, 8, 10)
+    assert (whole[:, LABELS == 4] == levels[:, 1][:, None]).all()
+    assert (whole[:, LABELS == 0] == 0).all()
+    for key in (7, (7,), (slice(7, 8), slice(None), slice(None)), (..., 3, slice(2, 5)), slice(3, 9, 2),
+                (slice(2, 4), 6), (-1, slice(None), slice(1, 4)), (slice(4, 4),)):  # fmt: skip
+        np.testing.assert_array_equal(movie[key], whole[key])
+
+
+def test_levels_run_between_the_percentiles_of_each_trace():
+    traces = np.stack([np.linspace(0, 1, 50), np.full(50, 3.0), np.full(50, np.nan)]).astype(np.float32)
+    found = run_task(cell_levels(Recording.from_arrays(traces, 10.0, "dF/F", labels=[9, 4, 5]), CLOCK))
+    assert found.labels.tolist() == [4, 5, 9]
+    assert found.levels.shape == (50, 4)
+    assert (found.levels[:, :3] == [0, 1, 1]).all()
+    assert (np.diff(found.levels[:, 3].astype(int)) >= 0).all() and found.levels[-1, 3] == 255
+
+
+def test_traces_of_another_rate_are_taken_at_the_middle_of_each_frame():
+    trace = np.linspace(0, 1, 500).astype(np.float32)[None]
+    found = run_task(cell_levels(Recording.from_arrays(trace, 100.0, "dF/F", labels=[4]), CLOCK))
+    assert found.levels.shape == (50, 2)
+    assert found.levels[-1, 1] > found.levels[25, 1] > 1
+
+
+def test_a_patch_recording_has_no_activity_image():
+    with pytest.raises(TimelineError, match="no traces of cells"):
+        run_task(cell_levels(Recording.from_arrays(np.zeros(100), 10.0, "mV"), CLOCK))
+
+
+def test_an_event_lights_its_cell_in_its_frame_and_fades():
+    flash = FlashImage(LABELS, events([1.04], [4], ["AP"]), CLOCK, decay_s=0.3)
+    seen = []
+    for frame in range(30):
+        flash.show(frame)
+        inside = np.unique(flash.image[LABELS == 4])
+        assert len(inside) == 1 and (flash.image[LABELS != 4] == 0).all()
+        seen.append(int(inside[0]))
+    assert seen[9] == 0 and seen[10] == STEPS
+    assert all(a >= b for a, b in itertools.pairwise(seen[10:])) and seen[-1] == 0
+
+
+def test_scrubbing_back_gives_the_same_image_as_playing():
+    rng = np.random.default_rng(1)
+    many = events(
+        np.sort(rng.uniform(0, 5, 60)), rng.choice([4, 9, 70_000], 60), rng.choice(["AP", "EPSC"], 60)
+    )
+    flash = FlashImage(LABELS, many, CLOCK)
+    played = []
+    for frame in range(50):
+        flash.show(frame)
+        played.append(flash.image.copy())
+    for frame in rng.permutation(50):
+        flash.show(int(frame))
+        np.testing.assert_array_equal(flash.image, played[frame])
+
+
+def test_classes_have_their_colours_and_dark_is_black():
+    flash = FlashImage(LABELS, events([1.0, 1.0], [4, 9], ["AP", "EPSC"]), CLOCK)
+    flash.show(10)
+    bright = flash.colours[[flash.image[1, 1], flash.image[0, 9]]]
+    assert bright[0, :3] == pytest.approx((0xF0 / 255, 0xE4 / 255, 0x42 / 255), abs=0.01)
+    assert bright[1, 2] > bright[1, 0]
+    assert (flash.colours[0, :3] == 0).all()
+
+
+def test_nothing_is_written_when_nothing_changed():
+    flash = FlashImage(LABELS, events([1.0], [4], ["AP"]), CLOCK)
+    assert flash.show(10)
+    assert not flash.show(10)
+    assert flash.show(0) and not flash.show(1)
