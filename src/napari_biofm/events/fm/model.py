@@ -16,6 +16,7 @@ from .rungs import BATCH, Rung, Trace, Window, choose_rung, windows
 from .table import as_events
 from .words import CLASSES, KINDS, PATCH, known_unit, prepare
 
+NOTHING = -20.0  # logit of a window without any movement
 SHORTEST = 16  # samples of a rung; below that there is nothing to see
 
 
@@ -98,6 +99,8 @@ class PhysioFM:
             if len(group) < BATCH and i + 1 < len(todo):
                 continue
             out = self.run(np.stack([g[1] for g in group]), trace.rung.sampling_rate, unit, kind)
+            flat = np.array([np.ptp(g[1]) == 0 for g in group])
+            out["sample"][flat, :, :2] = NOTHING
             yield [
                 Piece(w, x, gap, float(out["scale"][j]), *(out[k][j] for k in ("sample", "token", "features", "window")))
                 for j, (w, x, gap) in enumerate(group)

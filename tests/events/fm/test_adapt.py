@@ -1,0 +1,94 @@
+"""Teaching: a head learns an unfamiliar event from a few marks, is saved without code, and the stock stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_biofm.events.fm import PhysioFM
+from napari_biofm.events.fm.adapt import AdaptedHead, Marks, adapt, forgetting_probe
+from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Signal, run_task
+
+FS = 10e3
+
+
+def strange(seed: int, seconds: float = 12.0) -> tuple[Signal, np.ndarray]:
+    """Return doublets of opposite sign, which no kind knows, and their peaks."""
+    rng = np.random.default_rng(seed)
+    n = int(seconds * FS)
+    x = rng.normal(size=n) * 2
+    wave = np.concatenate([np.hanning(40), -0.8 * np.hanning(60), 0.4 * np.hanning(90)])
+    at = np.cumsum(rng.integers(1500, 5000, n // 3000))
+    at = at[at < n - 300]
+    for a in at:
+        x[a : a + len(wave)] += 11 * wave * rng.uniform(0.8, 1.3)
+    for a in rng.integers(0, n - 300, 20):  # what is not meant
+        x[a : a + 200] -= 14 * np.exp(-np.arange(200) / 50)
+    return Signal(x.astype(np.float32), FS, "pA"), (at + 19) / FS
+
+
+@pytest.fixture(scope="module")
+def taught(weights_path: Path) -> AdaptedHead:
+    model = PhysioFM(weights_path, threads=1)
+    recordings = [strange(1), strange(2)]
+    marks = [Marks(s, t[:15], spans=[(0.0, float(t[14]) + 0.05)]) for s, t in recordings]
+    return run_task(adapt(model, marks, "psc"))
+
+
+def test_thirty_marks_teach_a_strange_event(model: PhysioFM, taught: AdaptedHead) -> None:
+    signal, truth = strange(5)
+    table = run_task(taught.detect(model, signal, DetectionSettings()))
+    gap = np.abs(table["time_s"][:, None] - truth[None])
+    precision, recall = (gap.min(1) < 5e-3).mean(), (gap.min(0) < 5e-3).mean()
+    assert 2 * precision * recall / (precision + recall) > 0.9
+    assert taught.report["f1_adapted"] > max(0.9, taught.report["f1_stock"])
+    assert taught.report["seconds"] < 10
+
+
+def test_a_head_survives_saving(model: PhysioFM, taught: AdaptedHead, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    taught.save(path)
+    again = AdaptedHead.load(path, model)
+    signal, _ = strange(6, 4.0)
+    a, b = (run_task(h.detect(model, signal, DetectionSettings())) for h in (taught, again))
+    np.testing.assert_allclose(a["time_s"], b["time_s"])
+    np.testing.assert_allclose(a["score"], b["score"], atol=1e-4)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ModelError, match="changed or damaged"):
+        AdaptedHead.load(path, model)
+
+
+def test_a_head_for_other_stock_weights_is_refused(model: PhysioFM, taught: AdaptedHead, tmp_path: Path) -> None:
+    import copy
+
+    other = copy.copy(taught)
+    other.stock_sha256 = "0" * 64
+    other.save(tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="other stock weights"):
+        AdaptedHead.load(tmp_path / "other.safetensors", model)
+
+
+def test_the_stock_answers_as_before_when_the_head_is_taken_off(model: PhysioFM, taught: AdaptedHead) -> None:
+    signal, _ = strange(7, 4.0)
+    settings = DetectionSettings(kind="psc")
+    before = run_task(model.detect(signal, settings))
+    model.adapted = taught
+    during = run_task(model.detect(signal, settings))
+    model.adapted = None
+    after = run_task(model.detect(signal, settings))
+    assert before.tobytes() == after.tobytes()
+    assert len(during) != len(before)
+
+
+def test_two_marks_are_too_few(model: PhysioFM) -> None:
+    signal, truth = strange(1, 4.0)
+    with pytest.raises(RecordingError, match="at least 3"):
+        run_task(adapt(model, [Marks(signal, truth[:2])], "psc"))
+
+
+def test_what_is_forgotten_is_told(model: PhysioFM, taught: AdaptedHead) -> None:
+    probe = forgetting_probe(model, taught, [strange(8, 4.0)])
+    assert set(probe) == {"stock", "adapted", "forgotten"}
+    assert probe["adapted"] > 0.8
