@@ -7,7 +7,17 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.engine import Job
 from napari_biofm.session import Session
@@ -15,6 +25,11 @@ from napari_biofm.types import BiofmError, Progress
 from napari_biofm.widgets.viewers import close_with_window, viewer_session
 
 
+AREAS = {
+    "right": Qt.DockWidgetArea.RightDockWidgetArea,
+    "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
+}
+RIGHT_WIDTH = 400  # pixels
 SHOW_EVERY_MS = 150  # between two looks of the progress bar
 
 
@@ -98,7 +113,13 @@ class Dock(QWidget):
     ----------
     napari_viewer : the viewer, injected by napari under this name.
     session : of this viewer; looked up when not given.
+
+    Attributes
+    ----------
+    area : where the dock opens, "right" or "bottom" (napari itself opens every plugin on the right).
     """
+
+    area = "right"
 
     def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
         super().__init__()
@@ -108,6 +129,7 @@ class Dock(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
         self._gone = False
+        self._placed = False
         self.destroyed.connect(_let_go(self._connections, self.__dict__))
 
     def listen(self, signal: Any, callback: Callable[..., Any]) -> None:
@@ -183,9 +205,39 @@ class Dock(QWidget):
             notification_manager.receive_error(type(error), error, error.__traceback__)
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Learn which window this dock lives in."""
+        """Learn which window this dock lives in and, the first time, take a sensible place there."""
         super().showEvent(event)
         close_with_window(self, self.session)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._take_place)
+
+    def _take_place(self) -> None:
+        """Go to this dock's area; docks of ours in the same area become tabs instead of squeezing each other."""
+        if self._gone:
+            return
+        window, frame = self.window(), self.parentWidget()
+        while frame is not None and not isinstance(frame, QDockWidget):
+            frame = frame.parentWidget()
+        if not isinstance(window, QMainWindow) or frame is None or frame.isFloating():
+            return
+        area = AREAS[self.area]
+        if window.dockWidgetArea(frame) != area:
+            window.addDockWidget(area, frame)
+        for other in window.findChildren(Dock):
+            place = other.parentWidget()
+            while place is not None and not isinstance(place, QDockWidget):
+                place = place.parentWidget()
+            if other is self or place is None or place is frame or place.isFloating() or not other._placed:
+                continue
+            if other.area == self.area and window.dockWidgetArea(place) == area:
+                window.tabifyDockWidget(place, frame)
+                break
+        frame.raise_()
+        if self.area == "right":
+            window.resizeDocks([frame], [RIGHT_WIDTH], Qt.Orientation.Horizontal)
+        else:
+            window.resizeDocks([frame], [window.height() // 3], Qt.Orientation.Vertical)
 
 
 def _let_go(connections: list[tuple[Any, Callable[..., Any]]], state: dict[str, Any]) -> Callable[..., None]:

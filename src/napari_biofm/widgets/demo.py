@@ -135,14 +135,18 @@ class Demo:
         self.session.select([CellKey(self.uid, patched)])
 
     def _show(self) -> None:
+        from napari_biofm.widgets.viewers import layer_id
+
         dock = self._dock("Timeline")
         dock.show_panel.show_points.setChecked(True)
         self.trace.show_recording(self.recording)
-        aps = self.session.events(self.recording)
-        aps = aps[aps["class"] == "AP"]
-        if len(aps):
-            self.session.set_time(float(aps["time_s"][len(aps) // 2]))
+        clock = self.session.clock(layer_id(self.movie))
+        times = self.session.events(self.recording)["time_s"]
+        seen = times[clock.covers(times)]
+        if len(seen):
+            self.session.set_time(float(seen[len(seen) // 2]))
         self._pump(0.3)
+        self.viewer.reset_view()
 
     # ------------------------------------------------------------------ what it leaves
 

@@ -54,6 +54,8 @@ from napari_biofm.widgets.viewers import layer_id
 class TraceDock(Dock):
     """Recordings of the session: seen, measured, their events found, judged and exported."""
 
+    area = "bottom"
+
     def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
         super().__init__(napari_viewer, session=session)
         self.uid: str | None = None
