@@ -102,7 +102,12 @@ def test_a_model_cell_has_the_resistances_printed_on_it() -> None:
 def test_a_wrong_unit_is_noticed_and_a_right_one_is_not() -> None:
     hint = unit_hint(read_recording(ABF / "opto_aps_bad_units.abf"), 0)
     assert hint is not None and hint.proposal == "mV" and "commanded" in hint.reason
-    assert unit_hint(read_recording(ABF / "opto_aps_good_units.abf"), 0) is None
+    good = read_recording(ABF / "opto_aps_good_units.abf")
+    assert unit_hint(good, 0) is None
+    bad = read_recording(ABF / "opto_aps_bad_units.abf")
+    mended = bad.with_channel(0, unit=hint.proposal, factor=hint.factor)
+    rest = [float(np.median(one.values(0, 0, 0, 50_000))) for one in (mended, good)]
+    assert mended.channels[0].unit == "mV" and rest[0] == pytest.approx(rest[1], rel=0.15)
 
 
 def test_amperes_by_the_score_are_noticed() -> None:

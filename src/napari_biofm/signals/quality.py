@@ -68,10 +68,11 @@ class Quality:
 
 @dataclass(frozen=True)
 class UnitHint:
-    """A unit that looks wrong: what it probably is, and why."""
+    """A unit that looks wrong: what it probably is, why, and by how much the values are off as well."""
 
     proposal: str
     reason: str
+    factor: float = 1.0
 
 
 def assess(recording: Recording, sweep: int, channel: int) -> Quality:
@@ -279,6 +280,17 @@ def unit_hint(recording: Recording, channel: int) -> UnitHint | None:
     if command is None or command.unit == "?" or not same_quantity(command.unit, about.unit):
         return None
     other = "mV" if quantity == "A" else "pA"
-    return UnitHint(
-        other, f"{about.unit} recorded while {command.unit} is commanded: one of the two is wrong"
-    )
+    reason = f"{about.unit} recorded while {command.unit} is commanded: one of the two is wrong"
+    factor = _membrane_factor(values) if other == "mV" else 1.0
+    if factor != 1.0:
+        reason += f", and {middle:.0f} mV at rest says that the gain was {1 / factor:g} times too high"
+    return UnitHint(other, reason, factor)
+
+
+def _membrane_factor(values: Values) -> float:
+    """Return what takes values to a membrane potential: 1 if they are one, or one over a usual gain."""
+    rest, top = (float(np.percentile(values, q)) for q in (50, 99.99))
+    for gain in (1, 2, 5, 10, 20, 50, 100):
+        if -95 < rest / gain < -35 and top / gain < 90:
+            return 1.0 / gain
+    return 1.0

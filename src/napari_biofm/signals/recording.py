@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_biofm.signals.samples import ArraySamples, Raw, Samples, scaled
+from napari_biofm.signals.samples import ArraySamples, Raw, RescaledSamples, Samples, scaled
 from napari_biofm.signals.units import clean_unit, same_quantity, si_unit
 from napari_biofm.types import RecordingError, Signal
 
@@ -145,10 +145,13 @@ class Recording:
             **attributes,
         )
 
-    def with_channel(self, channel: int, *, unit: str | None = None, name: str | None = None) -> Recording:
-        """Return the same recording with another unit or name for one channel.
+    def with_channel(
+        self, channel: int, *, unit: str | None = None, name: str | None = None, factor: float = 1.0
+    ) -> Recording:
+        """Return the same recording with another unit, name or scale for one channel.
 
-        The numbers stay: a trace in mV that the file calls pA becomes mV, value for value.
+        The numbers stay unless `factor` says otherwise: a trace in mV that the file calls pA becomes
+        mV, value for value; one whose amplifier gain was typed in wrong is multiplied by `factor`.
         """
         self._check(0, channel)
         old = self.channels[channel]
@@ -156,7 +159,8 @@ class Recording:
             old, unit=old.unit if unit is None else clean_unit(unit), name=old.name if name is None else name
         )
         channels = (*self.channels[:channel], new, *self.channels[channel + 1 :])
-        return dataclasses.replace(self, channels=channels)
+        samples = self.samples if factor == 1.0 else RescaledSamples(self.samples, channel, float(factor))
+        return dataclasses.replace(self, channels=channels, samples=samples)
 
     # ------------------------------------------------------------------ sizes and clocks
 

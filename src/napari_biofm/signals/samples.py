@@ -106,6 +106,28 @@ class InterleavedSamples:
 
 
 @dataclass(frozen=True)
+class RescaledSamples:
+    """The samples of another source, one channel multiplied by a factor."""
+
+    source: Samples
+    channel: int
+    factor: float
+
+    def n_samples(self, sweep: int, channel: int) -> int:
+        return self.source.n_samples(sweep, channel)
+
+    def raw(self, sweep: int, channel: int, start: int, stop: int) -> Raw:
+        return self.source.raw(sweep, channel, start, stop)
+
+    def scale(self, channel: int) -> tuple[float, float] | None:
+        scale = self.source.scale(channel)
+        if channel != self.channel:
+            return scale
+        gain, offset = scale or (1.0, 0.0)
+        return gain * self.factor, offset * self.factor
+
+
+@dataclass(frozen=True)
 class Mapped:
     """Where a memory-mapped array lies, so that another process maps it instead of receiving it."""
 

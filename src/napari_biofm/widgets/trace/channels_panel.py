@@ -36,7 +36,9 @@ class ChannelsPanel(QWidget):
         self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._quiet = False
         layout = QVBoxLayout(self)
-        layout.addWidget(QLabel("Tick to show. Double-click a unit to put it right; the numbers stay as they are."))
+        help_text = QLabel("Tick to show. Double-click a unit to put it right; the numbers stay as they are.")
+        help_text.setWordWrap(True)
+        layout.addWidget(help_text)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.about)
 

@@ -51,10 +51,6 @@ class LazyCurve(pg.PlotCurveItem):
         # a double is enough for hours at 100 kHz; NaN breaks the line between sweeps
         self.setData(line[0], line[1], connect="finite" if np.isnan(line[1]).any() else "all")
 
-    def dataBounds(self, *args: Any, **kwargs: Any) -> tuple[None, None]:
-        """Take no part in automatic ranges: the plots know the extrema from the pyramid."""
-        return None, None
-
     def forget(self) -> None:
         """Draw again at the next change, e.g. after the data changed."""
         self._shown = None

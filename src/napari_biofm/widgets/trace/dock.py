@@ -99,7 +99,8 @@ class TraceDock(Dock):
         self._stack = QSplitter(Qt.Orientation.Vertical)
         self._stack.addWidget(self.heatmap)
         self._stack.addWidget(self.plots)
-        self._stack.setStretchFactor(1, 2)
+        self._stack.setStretchFactor(0, 2)
+        self._stack.setStretchFactor(1, 3)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
@@ -248,6 +249,7 @@ class TraceDock(Dock):
         recording = self.recording
         self.toolbar.show_mode(SweepMode.ONE)
         self.plots.mode = SweepMode.ONE
+        self.filters_panel.show_filters.setChecked(False)  # a filter is never carried over unseen
         self._install(recording)
 
     def _install(self, recording: Recording | None, *, keep_view: bool = False) -> None:
@@ -255,6 +257,8 @@ class TraceDock(Dock):
         self.heatmap.set_recording(recording)
         self.plots.set_recording(recording, keep_view=keep_view)
         self.plots.set_filters(self.filters_panel.shown)
+        height = max(self._stack.height(), 200)
+        self._stack.setSizes([int(0.4 * height), int(0.6 * height)])
         self.toolbar.set_sweeps(recording.n_sweeps if recording else 0, self.plots.sweep)
         self.quality_panel.set_recording(recording)
         if recording is not None:
@@ -278,6 +282,7 @@ class TraceDock(Dock):
             self.toolbar.set_recordings(list(known), self.uid)
             if self.plots.recording is not self.recording:
                 self._install(self.recording, keep_view=True)
+                self.plots.fit_y()
 
     def _listed(self) -> list[str]:
         box = self.toolbar.recordings
@@ -285,12 +290,12 @@ class TraceDock(Dock):
 
     # ------------------------------------------------------------------ units
 
-    def set_unit(self, channel: int, unit: str) -> None:
-        """Put a channel's unit right, as an edit that can be undone."""
+    def set_unit(self, channel: int, unit: str, factor: float = 1.0) -> None:
+        """Put a channel's unit (and scale) right, as an edit that can be undone."""
         recording, uid = self.recording, self.uid
-        if recording is None or uid is None or recording.channels[channel].unit == unit:
+        if recording is None or uid is None or (recording.channels[channel].unit == unit and factor == 1.0):
             return
-        changed = recording.with_channel(channel, unit=unit)
+        changed = recording.with_channel(channel, unit=unit, factor=factor)
 
         def put(one: Recording) -> None:
             entry = self.session.recordings.get(uid)
@@ -298,7 +303,7 @@ class TraceDock(Dock):
                 entry.recording = one
                 self.session.recordings_changed.emit()
 
-        details = {"recording": uid, "channel": channel, "unit": unit}
+        details = {"recording": uid, "channel": channel, "unit": unit, "factor": factor}
         self.session.history.do(CallAction("set unit", lambda: put(changed), lambda: put(recording), details))
 
     def _hints(self, recording: Recording | None) -> dict[int, UnitHint]:
@@ -314,11 +319,13 @@ class TraceDock(Dock):
             channel, hint = self._hinted
             about = self.recording.channels[channel]
             self.hint.setText(f"The unit of {about.name} ({about.unit}) looks wrong: {hint.reason}.")
-            self.fix_unit.setText(f"Set to {hint.proposal}")
+            times = f", values times {hint.factor:g}" if hint.factor != 1 else ""
+            self.fix_unit.setText(f"Set to {hint.proposal}{times}")
 
     def _take_hint(self) -> None:
         if self._hinted is not None:
-            self.set_unit(self._hinted[0], self._hinted[1].proposal)
+            channel, hint = self._hinted
+            self.set_unit(channel, hint.proposal, hint.factor)
 
     # ------------------------------------------------------------------ sweeps, channels, time
 

@@ -12,7 +12,7 @@ from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.trace.event_table import EventTable
 
 KINDS = {
-    "Found out": "auto",
+    "Auto": "auto",
     "Synaptic currents": "psc",
     "Action potentials": "ap",
     "Calcium transients": "calcium",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
@@ -75,7 +75,7 @@ class CellHeatmap(QWidget):
             axis = self.plot.getAxis(side)
             axis.setPen(self._colours.faint)
             axis.setTextPen(self._colours.foreground)
-        self.plot.getAxis("left").setWidth(74)
+        self.plot.getAxis("left").setWidth(58)
         self.plot.setLabel("left", "Cell (row)", color=self._colours.foreground)
         self.plot.getAxis("bottom").setStyle(showValues=False)
         self.view.invertY(True)
@@ -99,6 +99,9 @@ class CellHeatmap(QWidget):
             "Every row is a cell. Click to see its trace, Ctrl-click to add it. Wheel zooms time, Ctrl+wheel rows."
         )
         self.set_recording(recording)
+
+    def sizeHint(self) -> QSize:
+        return QSize(900, 180)
 
     def set_recording(self, recording: Recording | None) -> None:
         """Show the cells of another recording; nothing for one without cells."""

@@ -356,9 +356,9 @@ class TracePlots(QWidget):
             axis.setPen(self.colours.faint)
             axis.setTextPen(self.colours.foreground)
             axis.enableAutoSIPrefix(side == "bottom")
-        plot.getAxis("left").setWidth(74)
+        plot.getAxis("left").setWidth(58)
         plot.getAxis("bottom").setStyle(showValues=False)
-        plot.setLabel("left", f"{name[:16]} ({unit})", color=self.colours.foreground)
+        self._name_row(view, f"{name[:40]} ({unit})", channel if name != COMMAND else None)
         view.disableAutoRange()
         if self.rows:
             view.setXLink(self.rows[0].view)
@@ -371,11 +371,19 @@ class TracePlots(QWidget):
         if self.show_bars:
             for side in ("left", "bottom"):
                 plot.hideAxis(side)
-            row.bar = ScaleBar(view, unit, self.colours.foreground, name)
+            row.bar = ScaleBar(view, unit, self.colours.foreground)
         elif self.mode is SweepMode.STACKED and name != COMMAND:  # values are shifted: a bar says how much is how much
             plot.getAxis("left").setStyle(showValues=False)
             row.bar = ScaleBar(view, unit, self.colours.foreground)
         return row
+
+    def _name_row(self, view: TraceViewBox, text: str, channel: int | None) -> None:
+        """Write name and unit into the corner, where they fit however low the row is."""
+        cells = self.recording is not None and self.recording.is_cells
+        colour = self.colours.foreground if channel is None or cells else self.colours.channel(channel)
+        label = pg.LabelItem(text, color=colour, size="9pt")
+        label.setParentItem(view)
+        label.anchor(itemPos=(0, 0), parentPos=(0, 0), offset=(4, -4))
 
     def _curve(self, row: Row, supplier: Any, colour: str) -> LazyCurve:
         curve = LazyCurve(supplier, colour)

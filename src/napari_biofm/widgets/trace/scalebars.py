@@ -38,17 +38,15 @@ class ScaleBar:
     view : view box it is drawn in.
     unit : of the y axis.
     colour : of lines and text.
-    name : of the channel, written at the upper left.
     """
 
-    def __init__(self, view: pg.ViewBox, unit: str, colour: str, name: str = "") -> None:
+    def __init__(self, view: pg.ViewBox, unit: str, colour: str) -> None:
         self._view = view
         self._unit = unit
         self._line = pg.PlotCurveItem(pen=pg.mkPen(colour, width=1))
         self._along = pg.TextItem(color=colour, anchor=(0.5, 0.0))
         self._up = pg.TextItem(color=colour, anchor=(0.0, 0.5))
-        self._name = pg.TextItem(name, color=colour, anchor=(0.0, 0.0))
-        for item in (self._line, self._along, self._up, self._name):
+        for item in (self._line, self._along, self._up):
             view.addItem(item, ignoreBounds=True)
         view.sigRangeChanged.connect(self.update)
         self.update()
@@ -68,4 +66,3 @@ class ScaleBar:
         self._along.setPos(right - width / 2, bottom)
         self._up.setText(f"{height:g} {self._unit}")
         self._up.setPos(right, bottom + height / 2)
-        self._name.setPos(x0, y1)

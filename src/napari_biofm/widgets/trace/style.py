@@ -35,7 +35,7 @@ class Colours:
 
     background: str = "#262930"
     foreground: str = "#d6d6d6"
-    faint: str = "#5d6470"
+    faint: str = "#707279"
     accent: str = "#f6c945"
 
     def channel(self, index: int) -> str:
@@ -54,10 +54,17 @@ def colours_of(viewer: Any) -> Colours:
         from napari.utils.theme import get_theme
 
         theme = get_theme(viewer.theme)
-        background, text, secondary = (c.as_hex() for c in (theme.background, theme.text, theme.primary))
+        background, text = (_long(c.as_hex()) for c in (theme.background, theme.text))
     except (AttributeError, ValueError, KeyError, ImportError):
         return Colours()
-    return Colours(_long(background), _long(text), _long(secondary), "#f6c945" if _is_dark(background) else "#b8860b")
+    accent = "#f6c945" if _is_dark(background) else "#b8860b"
+    return Colours(background, text, _between(background, text, 0.42), accent)
+
+
+def _between(first: str, second: str, share: float) -> str:
+    """Return a colour between two."""
+    pairs = [(int(first[i : i + 2], 16), int(second[i : i + 2], 16)) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in pairs)
 
 
 def _long(colour: str) -> str:
@@ -66,5 +73,4 @@ def _long(colour: str) -> str:
 
 
 def _is_dark(colour: str) -> bool:
-    colour = _long(colour)
     return sum(int(colour[i : i + 2], 16) for i in (1, 3, 5)) < 384
