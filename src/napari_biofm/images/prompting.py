@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_biofm.images.catalogue import FAMILIES, make_model
+from napari_biofm.images.catalogue import ADAPTERS, FAMILIES, make_model
 from napari_biofm.images.correction import Answer
-from napari_biofm.types import Image, ModelError, Progress, Prompt, Task
+from napari_biofm.types import Image, Progress, Prompt, Task
 
 LEVEL_SETS = "level-sets"
 FLOW_BASINS = "flow-basins"
+EMBEDDED = "biofm-image"
+CLICK_FAMILIES = ("sam", "mobile-sam")
 KEPT = 6  # prepared images per process
 _PREPARED: OrderedDict[tuple[str, str], Any] = OrderedDict()
 _LOCK = threading.Lock()
@@ -40,20 +42,21 @@ class Backend:
 
 
 LOCAL = (
-    Backend(FLOW_BASINS, "Flow basins (no network; needs a segmentation with flows)", False),
     Backend(LEVEL_SETS, "Level sets (no model)", False),
+    Backend(FLOW_BASINS, "Flow basins (no network; needs a segmentation with flows)", False),
 )
 
 
 def click_models() -> list[Backend]:
-    """Return the networks of the catalogue that answer clicks and whose weights are here, best choice
-    first.
-    """
-    return [
-        Backend(name, family.title, True)
-        for name, family in FAMILIES.items()
-        if getattr(family, "clicks", False) and _has_weights(name, family)
-    ]
+    """Return the networks that answer clicks and whose weights are here, best choice first; imports no torch."""
+    from napari_biofm.images.embedded.weights import shipped
+    from napari_biofm.models import registry, store
+
+    found = [Backend(EMBEDDED, FAMILIES[EMBEDDED].title, True)] if shipped().exists() else []
+    for entry in registry.REGISTRY:
+        if entry.family in ADAPTERS and entry.family in CLICK_FAMILIES and store.find(entry.name) is not None:
+            found.append(Backend(entry.name, entry.title, True))
+    return found
 
 
 def backends() -> list[Backend]:
@@ -65,18 +68,6 @@ def best_backend() -> str:
     """Return the backend used when none is named: the first network that is here, else the level sets."""
     models = click_models()
     return models[0].name if models else LEVEL_SETS
-
-
-def _has_weights(name: str, family: Any) -> bool:
-    """Whether a model could be made without a download; answered without importing torch."""
-    from napari_biofm.models.store import find
-
-    if not family.needs_weights or getattr(family, "shipped", False):
-        return True
-    try:
-        return find(name) is not None
-    except ModelError:
-        return False
 
 
 def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> Task[str]:

@@ -296,9 +296,8 @@ class Annotator:
             self.say("No mask here; click again, or try another tool." if self.pending else "")
             return
         score, n = self.answer.scores[self.chosen], len(self.answer.pieces)
-        self.say(
-            f"score {score:.2f}, {self.shown.area if self.shown else 0} px, alternative {self.chosen + 1} of {n}"
-        )
+        area = self.shown.area if self.shown else 0
+        self.say(f"score {score:.2f}, {area} px, alternative {self.chosen + 1} of {n}")
 
     # ------------------------------------------------------------------ gestures
 
