@@ -21,22 +21,24 @@ def gating(rng: np.random.Generator, n: int, channels: int, stay: float = 50.0) 
     return total
 
 
+def log_likelihood(path: tuple[int, ...], x: np.ndarray, model: tuple[np.ndarray, ...]) -> float:
+    levels, sigma, move, start = model
+    steps = sum(np.log(move[a, b]) for a, b in itertools.pairwise(path))
+    k = np.array(path)
+    seen = np.sum(0.5 * ((x - levels[k]) / sigma[k]) ** 2 + np.log(sigma[k]))
+    return float(np.log(start[path[0]]) + steps - seen)
+
+
 def test_viterbi_finds_the_best_of_all_paths() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         s, n = 3, 6
         levels, sigma = np.sort(rng.normal(size=s)), rng.uniform(0.3, 1, s)
         move, start = rng.dirichlet(np.ones(s), s), rng.dirichlet(np.ones(s))
-        x = rng.normal(size=n)
-
-        def likelihood(path: tuple[int, ...]) -> float:
-            value = np.log(start[path[0]])
-            value += sum(np.log(move[a, b]) for a, b in itertools.pairwise(path))
-            return value + sum(-0.5 * ((v - levels[k]) / sigma[k]) ** 2 - np.log(sigma[k]) for v, k in zip(x, path))
-
-        best = max(itertools.product(range(s), repeat=n), key=likelihood)
+        x, model = rng.normal(size=n), (levels, sigma, move, start)
+        scored = {path: log_likelihood(path, x, model) for path in itertools.product(range(s), repeat=n)}
         found = viterbi(x, levels, sigma, np.log(move), np.log(start))
-        assert tuple(found) == best
+        assert tuple(found) == max(scored, key=scored.__getitem__)
 
 
 @pytest.mark.parametrize(("channels", "noise", "least"), [(1, 0.2, 0.99), (3, 0.25, 0.97), (5, 0.2, 0.97)])

@@ -1,0 +1,1 @@
+"""How the weights of physio-FM were made."""

@@ -19,20 +19,33 @@ from .simulators.ecg import draw_ecg
 from .simulators.psc import draw_psc
 from .simulators.spike import draw_spike
 
-SPREAD = {"psc": 6.0, "ap": 3.0, "calcium": 4.0, "channel": 2.0, "spike": 3.0, "ecg": 4.0}  # of the heat, samples
+SPREAD = {
+    "psc": 6.0,
+    "ap": 3.0,
+    "calcium": 4.0,
+    "channel": 2.0,
+    "spike": 3.0,
+    "ecg": 4.0,
+}  # of the heat, samples
 MOST_EVENTS = 64
 
 
-def draw(rng: np.random.Generator, real: Real | None, mix: dict[str, float], real_share: dict[str, float]) -> Crop:
+def draw(
+    rng: np.random.Generator, real: Real | None, mix: dict[str, float], real_share: dict[str, float]
+) -> Crop:
     """Draw one window: a kind by `mix`, real instead of simulated by `real_share`."""
     kind = rng.choice(list(mix), p=np.array(list(mix.values())) / sum(mix.values()))
     if real is not None and rng.random() < real_share.get(kind, 0.0):
         return {"ap": real.ap, "calcium": real.calcium, "ecg": real.ecg, "psc": real.clamp}[kind](rng)
     if kind == "psc":
         return draw_psc(rng, real.spectra if real is not None else None)
-    return {"ap": draw_ap, "calcium": draw_calcium, "channel": draw_channel, "spike": draw_spike, "ecg": draw_ecg}[
-        kind
-    ](rng)
+    return {
+        "ap": draw_ap,
+        "calcium": draw_calcium,
+        "channel": draw_channel,
+        "spike": draw_spike,
+        "ecg": draw_ecg,
+    }[kind](rng)
 
 
 def tell(rng: np.random.Generator, crop: Crop) -> tuple[str, int | None, tuple[str, ...] | None]:
@@ -54,7 +67,11 @@ def tell(rng: np.random.Generator, crop: Crop) -> tuple[str, int | None, tuple[s
 
 
 def make_batch(
-    rng: np.random.Generator, size: int, real: Real | None, mix: dict[str, float], real_share: dict[str, float]
+    rng: np.random.Generator,
+    size: int,
+    real: Real | None,
+    mix: dict[str, float],
+    real_share: dict[str, float],
 ) -> dict[str, torch.Tensor]:
     """Draw `size` windows and return inputs and targets as tensors."""
     rows: list[dict[str, Any]] = []
@@ -62,8 +79,10 @@ def make_batch(
         crop = draw(rng, real, mix, real_share)
         crop.x = np.nan_to_num(crop.x)
         unit, kind, found = tell(rng, crop)
-        inputs, tokens, middle, scale = prepare(crop.x[None], crop.sampling_rate, unit, kind)
-        rows.append(targets(crop, float(scale[0]), kind is None, found) | {"inputs": inputs[0], "tokens": tokens[0]})
+        inputs, tokens, _, scale = prepare(crop.x[None], crop.sampling_rate, unit, kind)
+        rows.append(
+            targets(crop, float(scale[0]), kind is None, found) | {"inputs": inputs[0], "tokens": tokens[0]}
+        )
         assert unit in UNITS
     return {k: torch.from_numpy(np.stack([r[k] for r in rows])) for k in rows[0]}
 
@@ -78,7 +97,9 @@ def targets(crop: Crop, scale: float, untold: bool, found: tuple[str, ...] | Non
         for t in places:
             a, b = max(0, int(t - 4 * spread)), min(LENGTH, int(t + 4 * spread) + 2)
             if b > a:
-                np.maximum(heat[a:b, column], np.exp(-0.5 * ((grid[a:b] - t) / spread) ** 2), out=heat[a:b, column])
+                np.maximum(
+                    heat[a:b, column], np.exp(-0.5 * ((grid[a:b] - t) / spread) ** 2), out=heat[a:b, column]
+                )
     for a, b in crop.ignore:
         weight[max(0, int(a)) : max(0, int(b))] = 0
     n = min(len(crop.time), MOST_EVENTS)

@@ -1,6 +1,7 @@
 """Calibrate a checkpoint and write the shipped weights.
 
-`python training/physio/calibrate.py --checkpoint runs/physio/stock/last.pt --out src/napari_biofm/weights/physio.safetensors`
+`python training/physio/calibrate.py --checkpoint runs/physio/stock/last.pt --out
+src/napari_biofm/weights/physio.safetensors`
 
 Temperature and bias of every kind's scores, the two presets, the accept and reject limits and the band of the
 calcium rate come from one half of the validation traces; what is reported comes from the other half.
@@ -9,6 +10,7 @@ calcium rate come from one half of the validation traces; what is reported comes
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -98,12 +100,18 @@ def calibrate_kind(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[s
         "reliability": [[round(a, 3), round(b, 3), n] for a, b, n in table],
         "n_events": sum(r["n"] for r in odd),
     }
-    presets = {"balanced": balanced, "precise": max(precise, balanced), "accept": max(precise, balanced), "reject": reject}
+    presets = {
+        "balanced": balanced,
+        "precise": max(precise, balanced),
+        "accept": max(precise, balanced),
+        "reject": reject,
+    }
     return {"temperature": temperature, "bias": bias}, presets, report
 
 
 def rate_band(model: PhysioFM, real: Real) -> dict[str, Any]:
-    """Return the table rate -> 5 and 95 % quantiles of the true smoothed rate, from every other kept-back cell."""
+    """Return the table rate -> 5 and 95 % quantiles of the true smoothed rate, from every other kept-back
+    cell."""
     said, true = [], []
     for dff, fs, spikes, _ in real.cells[::2]:
         if len(dff) < 100:
@@ -116,14 +124,19 @@ def rate_band(model: PhysioFM, real: Real) -> dict[str, Any]:
     x, y = np.concatenate(said), np.concatenate(true)
     edges = np.unique(np.quantile(x, np.r_[np.linspace(0, 0.9, 10), np.linspace(0.92, 1, 9)]))
     rows = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         inside = (x >= a) & (x <= b)
         if inside.sum() > 50:
             rows.append([float(np.median(x[inside])), *np.quantile(y[inside], [0.05, 0.95]).tolist()])
     table = np.maximum.accumulate(np.array(rows), axis=0)
     top = table[-1]
     table = np.concatenate([table, [top * 4]])
-    return {"rate": table[:, 0].tolist(), "low": table[:, 1].tolist(), "high": table[:, 2].tolist(), "smoothing_s": 0.05}
+    return {
+        "rate": table[:, 0].tolist(),
+        "low": table[:, 1].tolist(),
+        "high": table[:, 2].tolist(),
+        "smoothing_s": 0.05,
+    }
 
 
 def main() -> None:
@@ -143,12 +156,18 @@ def main() -> None:
     model = model_of(arguments.checkpoint, card)
     report: dict[str, Any] = {}
     for kind in TOLERANCE:
-        card["calibration"][kind], card["presets"][kind], report[kind] = calibrate_kind(collect(model, kind, real))
-        sys.stdout.write(f"{kind} {json.dumps(card['presets'][kind])} {json.dumps(report[kind]['f1_balanced'])}\n")
+        card["calibration"][kind], card["presets"][kind], report[kind] = calibrate_kind(
+            collect(model, kind, real)
+        )
+        sys.stdout.write(
+            f"{kind} {json.dumps(card['presets'][kind])} {json.dumps(report[kind]['f1_balanced'])}\n"
+        )
         sys.stdout.flush()
     card["rate_band"] = rate_band(model, real)
     step = torch.load(arguments.checkpoint, weights_only=True)["step"]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT
+    ).stdout.strip()
     card |= {
         "name": "physio-fm",
         "version": "1",

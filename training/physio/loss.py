@@ -26,8 +26,8 @@ WEIGHTS = {
 def losses(out: dict[str, Tensor], batch: dict[str, Tensor], hidden: Tensor | None) -> dict[str, Tensor]:
     """Return the loss of every head that has labels in this batch.
 
-    Heat is a binary cross-entropy against a soft peak, so that its height is a probability; spikes are a Poisson
-    likelihood, so that the rate is calibrated; the denoised trace is compared in asinh units.
+    Heat is a binary cross-entropy against a soft peak, so that its height is a probability; spikes are a
+    Poisson likelihood, so that the rate is calibrated; the denoised trace is compared in asinh units.
     """
     sample, found = out["sample"], {}
     eventful = batch["truth"] != KINDS.index("channel")
@@ -62,7 +62,9 @@ def losses(out: dict[str, Tensor], batch: dict[str, Tensor], hidden: Tensor | No
         found["values"] = found.get("values", 0) + term
     if (klass >= 0).any():
         found["klass"] = F.cross_entropy(token[..., 4 : 4 + len(CLASSES)][klass >= 0], klass[klass >= 0])
-    kinds, faults, rhythm = out["window"].split([len(KINDS), len(FAULTS), out["window"].shape[1] - len(KINDS) - len(FAULTS)], 1)
+    kinds, faults, rhythm = out["window"].split(
+        [len(KINDS), len(FAULTS), out["window"].shape[1] - len(KINDS) - len(FAULTS)], 1
+    )
     if (batch["kind"] >= 0).any():
         found["kind"] = F.cross_entropy(kinds[batch["kind"] >= 0], batch["kind"][batch["kind"] >= 0])
     told = torch.isfinite(batch["faults"])

@@ -1,7 +1,7 @@
 """Validation sets of physio-FM, the scores on them, and classical peers where they are a few lines.
 
-`python training/physio/measure.py --checkpoint runs/physio/stock/last.pt [--only psc ap ...]` prints a table. Nothing
-in here is trained on: other cells, other files, other records, other seeds.
+`python training/physio/measure.py --checkpoint runs/physio/stock/last.pt [--only psc ap ...]` prints a
+table. Nothing in here is trained on: other cells, other files, other records, other seeds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from training.physio.simulators.spike import shape  # noqa: E402
 DEFAULT_CARD: dict[str, Any] = {"version": "0", "calibration": {}, "presets": {}, "rungs": {"psc": [0, 1]}}
 
 
-def match(truth: NDArray[Any], found: NDArray[Any], score: NDArray[Any], tolerance: float) -> NDArray[np.bool_]:
+def match(
+    truth: NDArray[Any], found: NDArray[Any], score: NDArray[Any], tolerance: float
+) -> NDArray[np.bool_]:
     """Return which found events are true: best score first, each truth taken once, the nearest free one."""
     free = np.ones(len(truth), bool)
     hit = np.zeros(len(found), bool)
@@ -173,7 +175,8 @@ def template_matches(x: NDArray[Any], fs: float, rise: float, decay: float) -> N
 
 
 def template_peaks(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return peaks (s) of the criterion of Clements & Bekkers for downward currents of 0.4 / 5 ms: the peer."""
+    """Return peaks (s) of the criterion of Clements & Bekkers for downward currents of 0.4 / 5 ms: the
+    peer."""
     thin = max(1, round(signal.sampling_rate / 10e3))
     x = signal.values.astype(float)
     x = x[: len(x) // thin * thin].reshape(-1, thin).mean(1)
@@ -193,7 +196,7 @@ def measure_windows(model: PhysioFM, data: Path) -> dict[str, Any]:
     best = []
     for x in events[keep]:
         unit = x.astype(np.float32)
-        time_s, score, found = found_by(model, Signal(unit, 50e3, "pA"), "psc")
+        _, score, _ = found_by(model, Signal(unit, 50e3, "pA"), "psc")
         best.append((score.max() if len(score) else 0.0, np.ptp(np.convolve(x, np.ones(15) / 15, "valid"))))
     table = np.array(best)
     return {
@@ -233,13 +236,19 @@ def sigmas(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def ecg_sets(real: Real, most: int = 60) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
-    """Return kept-back electrocardiograms as they are and with coloured noise of 0.3 and 0.6 R waves added."""
+    """Return kept-back electrocardiograms as they are and with coloured noise of 0.3 and 0.6 R waves
+    added."""
     out: dict[str, list[tuple[Signal, NDArray[Any]]]] = {}
     for name, level in (("clean", 0.0), ("noise 0.3", 0.3), ("noise 0.6", 0.6)):
         for i, (x, peaks, _) in enumerate(real.beats[:most]):
             rng = np.random.default_rng((2, i))
             size = np.median(np.abs(x[peaks].astype(float)))
-            y = x + level * size * np.concatenate([coloured(rng, 300.0) for _ in range(len(x) // 2048 + 1)])[: len(x)]
+            y = (
+                x
+                + level
+                * size
+                * np.concatenate([coloured(rng, 300.0) for _ in range(len(x) // 2048 + 1)])[: len(x)]
+            )
             out.setdefault(name, []).append((Signal(y.astype(np.float32), 300.0, "other"), peaks / 300.0))
     return out
 
@@ -253,7 +262,8 @@ def smooth(rate: NDArray[Any], fs: float, sigma: float = 0.05) -> NDArray[Any]:
 
 
 def ar1_deconvolved(x: NDArray[Any], fs: float) -> NDArray[Any]:
-    """Return non-negative steps of a plain AR(1) deconvolution: a peer of a few lines, decay by autocovariance."""
+    """Return non-negative steps of a plain AR(1) deconvolution: a peer of a few lines, decay by
+    autocovariance."""
     y = x - np.quantile(x, 0.2)
     c = [np.mean(y[: len(y) - k] * y[k:]) for k in (1, 2, 3)]
     g = float(np.clip(c[1] / max(c[0], 1e-12), 0.3, 0.999))
@@ -270,7 +280,8 @@ def calcium_sets(real: Real) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
 
 
 def measure_rate(model: PhysioFM, real: Real) -> dict[str, Any]:
-    """Return the median r of rates smoothed with 50 ms per set, beside AR(1) deconvolution; coverage of the band."""
+    """Return the median r of rates smoothed with 50 ms per set, beside AR(1) deconvolution; coverage of the
+    band."""
     sets: dict[str, Any] = {}
     for dff, fs, spikes, name in real.cells:
         if len(spikes) < 3 or len(dff) < 100:
@@ -310,7 +321,8 @@ def labelled_sets(kind: str, real: Real) -> dict[str, list[tuple[Signal, NDArray
 
 
 def measure_events(model: PhysioFM, real: Real, kind: str, part: slice = slice(None)) -> dict[str, Any]:
-    """Return per set: n, F1 at the balanced preset, best F1 and its threshold, and the peer's best (oracle)."""
+    """Return per set: n, F1 at the balanced preset, best F1 and its threshold, and the peer's best
+    (oracle)."""
     out = {}
     balanced = model.card["presets"].get(kind, {"balanced": 0.5})["balanced"]
     for name, traces in labelled_sets(kind, real).items():
@@ -367,7 +379,9 @@ def main() -> None:
             continue
         start = time.monotonic()
         for key, row in suite().items():
-            sys.stdout.write(json.dumps({"set": f"{name} / {key}", "is": row}, default=lambda v: round(v, 4)) + "\n")
+            sys.stdout.write(
+                json.dumps({"set": f"{name} / {key}", "is": row}, default=lambda v: round(v, 4)) + "\n"
+            )
         sys.stdout.write(f"# {name}: {time.monotonic() - start:.1f} s\n")
         sys.stdout.flush()
 

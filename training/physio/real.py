@@ -26,7 +26,8 @@ from .simulators.noise import coloured, drift, faults, hum
 VALIDATION_FILES = ("18713001", "17o05028_ic_steps", "18425108", "19702037")  # action potentials
 VALIDATION_SETS = ("DS10", "DS16", "DS20")  # calcium sets never trained on
 AP_FILES = (
-    "171116sh_0016", "171116sh_0019", "17o05027_ic_ramp", "17o05028_ic_steps", "18425108", "18711001", "18713001",
+    "171116sh_0016", "171116sh_0019", "17o05027_ic_ramp", "17o05028_ic_steps", "18425108", "18711001",
+    "18713001",
     "190619B_0003", "19702037", "19702038", "2019_07_24_0051", "2019_07_24_0055_fsi", "File_axon_3",
     "File_axon_5", "opto_aps_good_units",
 )  # fmt: skip
@@ -41,7 +42,11 @@ def rule_aps(v: NDArray[np.floating[Any]], fs: float) -> tuple[NDArray[np.int64]
     peaks, p = find_peaks(v, prominence=4, wlen=int(0.05 * fs) | 1, width=0, rel_height=0.5)
     slope = np.gradient(v) * fs / 1000
     before = np.array([slope[max(0, k - int(0.002 * fs)) : k + 1].max() for k in peaks])
-    sure = (p["prominences"] >= 20) & (before >= 10) & (p["widths"] < 0.005 * fs) if len(peaks) else np.zeros(0, bool)
+    sure = (
+        (p["prominences"] >= 20) & (before >= 10) & (p["widths"] < 0.005 * fs)
+        if len(peaks)
+        else np.zeros(0, bool)
+    )
     maybe = ~sure & (before >= 4) if len(peaks) else sure
     return peaks[sure], peaks[maybe]
 
@@ -92,7 +97,9 @@ def r_peaks(x: NDArray[np.floating[Any]], fs: float) -> tuple[NDArray[np.int64],
         return found, 0.0
     smooth = np.convolve(np.gradient(x.astype(float)) ** 2, np.ones(int(0.12 * fs)), "same")
     other, _ = find_peaks(smooth, distance=int(0.28 * fs), height=0.15 * np.quantile(smooth, 0.97))
-    near = np.abs(found[:, None] - other[None]).min(1) <= 0.1 * fs if len(other) else np.zeros(len(found), bool)
+    near = (
+        np.abs(found[:, None] - other[None]).min(1) <= 0.1 * fs if len(other) else np.zeros(len(found), bool)
+    )
     w = int(0.06 * fs)
     base = np.median(x)
     ways = []
@@ -114,7 +121,9 @@ def build_ecg(data: Path, cache: Path) -> None:
     with np.load(data / "ecg/physionet2017_train.npz") as records:
         for n, name in enumerate(sorted(labels)):
             x = records[name]
-            peaks, agreement = r_peaks(x, 300.0) if labels[name] != "~" and n % 3 != 1 else (np.zeros(0, int), 0.0)
+            peaks, agreement = (
+                r_peaks(x, 300.0) if labels[name] != "~" and n % 3 != 1 else (np.zeros(0, int), 0.0)
+            )
             split = "val" if n % 5 == 0 else "train"
             key = f"{split}_{name}"
             out[key], out[key + "@t"] = x, peaks
@@ -132,7 +141,9 @@ class Real:
         with np.load(cache / "abf.npz") as z:
             self.spectra = z["spectra"]
             keys = [k for k in z if k.startswith(f"ap_{split}_") and "@" not in k]
-            self.aps = [(z[k], z[k + "@t"], z[k + "@m"], float(z[k + "@fs"]), k.split("_", 2)[2]) for k in keys]
+            self.aps = [
+                (z[k], z[k + "@t"], z[k + "@m"], float(z[k + "@fs"]), k.split("_", 2)[2]) for k in keys
+            ]
             self.clamped = [(z[k], float(z[k + "_fs"])) for k in z if k.startswith("vc_") and "fs" not in k]
         self.beats: list[Any] = []
         self.clips: list[Any] = []
@@ -154,7 +165,12 @@ class Real:
                         dff = z[key + "_dff"].astype(np.float32)
                         bad = ~np.isfinite(dff)
                         dff[bad] = 0
-                        yield dff, float(z[key + "_fs"]), np.sort(z[key + "_spikes_s"]).astype(float), path.stem
+                        yield (
+                            dff,
+                            float(z[key + "_fs"]),
+                            np.sort(z[key + "_spikes_s"]).astype(float),
+                            path.stem,
+                        )
 
     def ap(self, rng: np.random.Generator) -> Crop:
         """Draw a window around real action potentials and make them hard to see."""
@@ -163,7 +179,9 @@ class Real:
         need = int(LENGTH * stretch) + 2
         if len(v) <= need:
             stretch, need = 1.0, LENGTH
-        centre = rng.integers(len(v)) if rng.random() < 0.2 or not len(sure) else sure[rng.integers(len(sure))]
+        centre = (
+            rng.integers(len(v)) if rng.random() < 0.2 or not len(sure) else sure[rng.integers(len(sure))]
+        )
         start = int(np.clip(centre - rng.integers(need), 0, max(0, len(v) - need)))
         grid = start + np.arange(LENGTH) * stretch
         x = np.interp(grid, np.arange(len(v)), v).astype(float)
@@ -198,8 +216,9 @@ class Real:
             rows = [(t, -a, r, d, k) for t, a, r, d, k in rows]
         amplitude = np.array([r[1] for r in rows], float)
         return Crop(
-            x.astype(np.float32), fs / stretch if rng.random() < 0.5 else fs, "mV", "ap", time, amplitude, nan, nan,
-            np.full(n, AP), np.array(artefacts), ignore, (clean * scale).astype(np.float32), faults=found,
+            x.astype(np.float32), fs / stretch if rng.random() < 0.5 else fs, "mV", "ap", time, amplitude,
+            nan, nan, np.full(n, AP), np.array(artefacts), ignore, (clean * scale).astype(np.float32),
+            faults=found,
         )  # fmt: skip
 
     def calcium(self, rng: np.random.Generator) -> Crop:
@@ -238,14 +257,18 @@ class Real:
         if rng.random() < 0.25 or not self.beats:
             x, rhythm = self.clips[rng.integers(len(self.clips))]
             start = rng.integers(max(1, len(x) - LENGTH))
-            piece = np.pad(x[start : start + LENGTH].astype(np.float32), (0, max(0, LENGTH - len(x))), mode="reflect")
+            piece = np.pad(
+                x[start : start + LENGTH].astype(np.float32), (0, max(0, LENGTH - len(x))), mode="reflect"
+            )
             return Crop(piece, 300.0, "other", "ecg", labelled=False, faults=None, rhythm=rhythm)
         x, peaks, rhythm = self.beats[rng.integers(len(self.beats))]
         start = int(rng.integers(max(1, len(x) - LENGTH)))
         piece = x[start : start + LENGTH].astype(float)
         time = (peaks - start).astype(float)
         time = time[(time >= 0) & (time < LENGTH)]
-        sigma = np.median(np.abs(piece[np.clip(time.astype(int), 0, LENGTH - 1)])) if len(time) else piece.std()
+        sigma = (
+            np.median(np.abs(piece[np.clip(time.astype(int), 0, LENGTH - 1)])) if len(time) else piece.std()
+        )
         amplitude = piece[time.astype(int)] - np.median(piece)
         if rng.random() < 0.6:
             piece = piece + log_uniform(rng, 0.02, 0.5) * sigma * coloured(rng, 300.0)
@@ -255,8 +278,8 @@ class Real:
         n = len(time)
         nan = np.full(n, np.nan)
         crop = Crop(
-            (way * piece).astype(np.float32), 300.0, "other", "ecg", time, way * amplitude, nan, nan, np.full(n, R),
-            faults=None, rhythm=rhythm,
+            (way * piece).astype(np.float32), 300.0, "other", "ecg", time, way * amplitude, nan, nan,
+            np.full(n, R), faults=None, rhythm=rhythm,
         )  # fmt: skip
         if rng.random() < 0.4:
             crop.x, crop.unit, crop.amplitude = crop.x / 1000, "mV", crop.amplitude / 1000
@@ -268,5 +291,7 @@ class Real:
         thin = int(rng.choice([1, 2]))
         start = int(rng.integers(max(1, len(y) - LENGTH * thin)))
         piece = y[start : start + LENGTH * thin : thin]
-        piece = np.pad(piece, (0, LENGTH - len(piece)), mode="reflect" if len(piece) > LENGTH // 2 else "wrap")
+        piece = np.pad(
+            piece, (0, LENGTH - len(piece)), mode="reflect" if len(piece) > LENGTH // 2 else "wrap"
+        )
         return Crop(piece.astype(np.float32), fs / thin, "pA", "psc", labelled=False, faults=None)

@@ -59,8 +59,16 @@ def main() -> None:
         x = np.stack([features(model, clip, 300.0) for clip, _ in real.clips])
         sets[split] = x, np.array([label for _, label in real.clips])
     x, y = sets["train"]
-    options = dict(max_iter=140, learning_rate=0.06, max_leaf_nodes=12, l2_regularization=3.0, min_samples_leaf=12,
-                   max_features=0.3, class_weight="balanced", random_state=0)  # fmt: skip
+    options: dict[str, Any] = {
+        "max_iter": 140,
+        "learning_rate": 0.06,
+        "max_leaf_nodes": 12,
+        "l2_regularization": 3.0,
+        "min_samples_leaf": 12,
+        "max_features": 0.3,
+        "class_weight": "balanced",
+        "random_state": 0,
+    }
     trees = HistGradientBoostingClassifier(**options).fit(x, y)
     everything = np.concatenate([x, sets["val"][0]]), np.concatenate([y, sets["val"][1]])
     folds = StratifiedKFold(5, shuffle=True, random_state=0)

@@ -40,7 +40,10 @@ class Trainer:
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
         plain = [p for p in self.net.parameters() if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
+            [
+                {"params": decayed, "weight_decay": config["weight_decay"]},
+                {"params": plain, "weight_decay": 0.0},
+            ],
             lr=config["learning_rate"],
             betas=(0.9, 0.98),
         )
@@ -81,7 +84,10 @@ class Trainer:
         with torch.no_grad():
             for a, b in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 a.lerp_(b, 1 - keep)
-        return {k: float(v.detach()) for k, v in found.items()} | {"loss": float(loss.detach()), "norm": float(norm)}
+        return {k: float(v.detach()) for k, v in found.items()} | {
+            "loss": float(loss.detach()),
+            "norm": float(norm),
+        }
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on."""
@@ -110,7 +116,9 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--until", type=int, help="stop after this step (the schedule stays that of the configuration)")
+    parser.add_argument(
+        "--until", type=int, help="stop after this step (the schedule stays that of the configuration)"
+    )
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text())
     torch.set_num_threads(arguments.threads or config["threads"])

@@ -1,8 +1,8 @@
 """Single channels: levels, baseline and noise found without a hand, then decoded exactly.
 
-The unit current is searched on short stretches with a hidden Markov model of equally spaced levels, the baseline
-is followed through the recording, both are refined by expectation maximisation, and the path is the exact
-Viterbi path. Level 0 is the shut one.
+The unit current is searched on short stretches with a hidden Markov model of equally spaced levels, the
+baseline is followed through the recording, both are refined by expectation maximisation, and the path is the
+exact Viterbi path. Level 0 is the shut one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Idealized:
     Attributes
     ----------
     n_open : (n,) int8, channels open.
-    levels : (k,) mean current of 0, 1, ... open channels above the baseline, in the signal's unit; levels[0] is 0.
+    levels : (k,) mean current of 0, 1, ... open channels above the baseline, in the signal's unit; levels[0]
+    is 0.
     baseline : (n,) float32, current with all channels shut.
     noise : (k,) standard deviation per level.
     """
@@ -62,8 +63,11 @@ def _moves(n: int, stay: float = 0.9) -> NDArray[np.float64]:
     return np.asarray(move / move.sum(1, keepdims=True))
 
 
-def _em(x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int, block: int) -> tuple[NDArray[Any], float, Any]:
-    """Refine a model and its baseline in place; return the baseline, log likelihood and level probabilities."""
+def _em(
+    x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int, block: int
+) -> tuple[NDArray[Any], float, Any]:
+    """Refine a model and its baseline in place; return the baseline, log likelihood and level
+    probabilities."""
     from .viterbi import posterior
 
     steps = np.arange(m.n)
@@ -106,7 +110,8 @@ def _baseline(shut: NDArray[Any], block: int) -> NDArray[np.float64]:
 
 
 def _search(x: NDArray[Any]) -> tuple[float, _Model, NDArray[Any]]:
-    """Return (penalised log likelihood per sample, model, baseline) of the best ladder of levels on a stretch."""
+    """Return (penalised log likelihood per sample, model, baseline) of the best ladder of levels on a
+    stretch."""
     low, high = np.quantile(x, [0.002, 0.998])
     span = float(high - low)
     flat = _Model(span, float(x.std()), 1, np.ones((1, 1)), np.ones(1))
@@ -128,7 +133,8 @@ def _search(x: NDArray[Any]) -> tuple[float, _Model, NDArray[Any]]:
 
 
 def _rate(x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int) -> tuple[float, _Model, NDArray[Any]]:
-    """Refine a model on a stretch; return its likelihood per sample less a price per level, the model, the baseline."""
+    """Refine a model on a stretch; return its likelihood per sample less a price per level, the model, the
+    baseline."""
     base, score, p = _em(x, base, m, rounds, len(x))
     visited = np.flatnonzero(p.sum(0) > 3)
     count = int(visited[-1] - visited[0] + 1) if len(visited) else 1
@@ -213,7 +219,8 @@ def _settle(x: NDArray[Any], base: NDArray[Any], m: _Model, n: int) -> tuple[_Mo
 def _within(
     x: NDArray[Any], base: NDArray[Any], m: _Model, first: int, last: int, rounds: int
 ) -> tuple[_Model, NDArray[Any], float]:
-    """Refine with the levels first to last of a model only; return the model, the baseline, the log likelihood."""
+    """Refine with the levels first to last of a model only; return the model, the baseline, the log
+    likelihood."""
     inner = slice(first, last + 1)
     move = m.move[inner, inner] + 1e-9
     start = m.start[inner] + 1e-9
@@ -253,8 +260,8 @@ def _unseen(count: NDArray[np.int64]) -> tuple[int, int]:
 def _shut_is_top(m: _Model, base: NDArray[Any], noise: NDArray[Any], holding: float | None) -> bool:
     """Decide which end of the ladder is the shut one.
 
-    In this order: the holding potential's sign where it is told; the end that is quieter by a fifth (open channels are
-    noisier); the end that lies at zero current; else the lower one.
+    In this order: the holding potential's sign where it is told; the end that is quieter by a fifth (open
+    channels are noisier); the end that lies at zero current; else the lower one.
     """
     if holding is not None and abs(holding) > 1e-4:
         return holding < 0
@@ -285,7 +292,9 @@ def idealize(signal: Signal) -> Idealized:
     if bad.any() and not bad.all():
         values = np.interp(np.arange(len(values)), np.flatnonzero(~bad), values[~bad])
     nothing = Idealized(
-        np.zeros(len(values), np.int8), np.zeros(1), np.full(len(values), np.median(values) if len(values) else 0, "f4")
+        np.zeros(len(values), np.int8),
+        np.zeros(1),
+        np.full(len(values), np.median(values) if len(values) else 0, "f4"),
     )
     if len(values) < 50 or bad.all() or np.ptp(values) == 0:
         return nothing

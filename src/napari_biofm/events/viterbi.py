@@ -1,6 +1,7 @@
 """Compiled kernels of a hidden Markov model with Gaussian levels on a moving baseline.
 
-Rabiner 1989 (Proc IEEE 77:257) for the recursions; Qin 2004 (Biophys J 86:1488) for their use on single channels.
+Rabiner 1989 (Proc IEEE 77:257) for the recursions; Qin 2004 (Biophys J 86:1488) for their use on single
+channels.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def posterior(
 def follow(
     x: NDArray[Any], levels: NDArray[Any], sigma: float, move: NDArray[Any], baseline: float, gain: float
 ) -> NDArray[Any]:
-    """Return the baseline (T,) followed forward in time: a filter that moves it by `gain` of each surprise."""
+    """Return the baseline (T,) followed forward in time: a filter that moves it by `gain` of each
+    surprise."""
     n, s = len(x), len(levels)
     p = np.full(s, 1.0 / s)
     q = np.empty(s)
@@ -119,7 +121,11 @@ def follow(
 
 @njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
 def viterbi(
-    x: NDArray[Any], levels: NDArray[Any], sigma: NDArray[Any], log_move: NDArray[Any], log_start: NDArray[Any]
+    x: NDArray[Any],
+    levels: NDArray[Any],
+    sigma: NDArray[Any],
+    log_move: NDArray[Any],
+    log_start: NDArray[Any],
 ) -> NDArray[Any]:
     """Return the most likely path (T,) int8; exact.
 

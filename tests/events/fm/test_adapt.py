@@ -1,4 +1,5 @@
-"""Teaching: a head learns an unfamiliar event from a few marks, is saved without code, and the stock stays."""
+"""Teaching: a head learns an unfamiliar event from a few marks, is saved without code, and the stock
+stays."""
 
 from __future__ import annotations
 
@@ -60,7 +61,9 @@ def test_a_head_survives_saving(model: PhysioFM, taught: AdaptedHead, tmp_path: 
         AdaptedHead.load(path, model)
 
 
-def test_a_head_for_other_stock_weights_is_refused(model: PhysioFM, taught: AdaptedHead, tmp_path: Path) -> None:
+def test_a_head_for_other_stock_weights_is_refused(
+    model: PhysioFM, taught: AdaptedHead, tmp_path: Path
+) -> None:
     import copy
 
     other = copy.copy(taught)

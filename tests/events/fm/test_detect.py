@@ -89,8 +89,8 @@ def test_windows_use_every_sample_once() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        np.zeros(0), np.zeros(3), np.ones(3), np.ones(50_000), np.full(1000, np.nan), np.r_[np.ones(3), np.nan],
-        np.full(9000, np.inf),
+        np.zeros(0), np.zeros(3), np.ones(3), np.ones(50_000), np.full(1000, np.nan), np.r_[np.ones(3),
+        np.nan], np.full(9000, np.inf),
     ],
     ids=["empty", "three", "three ones", "constant", "all gaps", "nearly nothing", "infinite"],
 )  # fmt: skip
@@ -103,7 +103,9 @@ def test_where_there_is_nothing_the_table_is_empty(model: PhysioFM, values: np.n
 
 @pytest.mark.parametrize("fs", [7.0, 1e3, 500e3])
 @pytest.mark.parametrize("unit", ["pA", "mV", "dF/F", "", "furlongs"])
-def test_any_rate_and_unit_is_worked_on(model: PhysioFM, rng: np.random.Generator, fs: float, unit: str) -> None:
+def test_any_rate_and_unit_is_worked_on(
+    model: PhysioFM, rng: np.random.Generator, fs: float, unit: str
+) -> None:
     signal = trace(rng, 4000 if fs < 100 else 20_000, fs, unit)
     table = run_task(model.detect(signal, settings("auto")))
     assert np.isfinite(table["time_s"]).all()
@@ -132,7 +134,9 @@ def test_a_sampling_rate_of_zero_is_told(model: PhysioFM) -> None:
         run_task(model.detect(Signal(np.zeros(100, np.float32), 0.0, "pA"), settings()))
 
 
-def test_a_unit_that_is_not_understood_is_told_with_a_proposal(model: PhysioFM, rng: np.random.Generator) -> None:
+def test_a_unit_that_is_not_understood_is_told_with_a_proposal(
+    model: PhysioFM, rng: np.random.Generator
+) -> None:
     said = model.describe(trace(rng, 30_000, unit="furlongs"))
     assert said["proposed_unit"] in ("pA", "mV", "dF/F", "uV")
     assert "furlongs" in said["messages"][0]

@@ -44,7 +44,9 @@ def test_importing_the_package_imports_no_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, napari_biofm.events.fm, napari_biofm.events.channels; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, napari_biofm.events.fm, napari_biofm.events.channels; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -21,7 +21,9 @@ from .psc import waveform
 AP, PSP = 0, 3
 
 
-def action_potential(rng: np.random.Generator, fs: float, half_width: float) -> tuple[NDArray[np.float64], int]:
+def action_potential(
+    rng: np.random.Generator, fs: float, half_width: float
+) -> tuple[NDArray[np.float64], int]:
     """Return one AP of height one above threshold with its afterpotential, and the index of its peak."""
     up = half_width * rng.uniform(0.25, 0.5)
     down = half_width * rng.uniform(0.55, 1.0)
@@ -99,7 +101,9 @@ def _current_step(rng: np.random.Generator, trace: NDArray[np.float64], fs: floa
     trace -= size * (1 - np.exp(-np.maximum(n - b, 0) / tau)) * (n >= b)
 
 
-def _train(rng: np.random.Generator, trace: NDArray[np.float64], fs: float, height: float, rows: list[Any]) -> None:
+def _train(
+    rng: np.random.Generator, trace: NDArray[np.float64], fs: float, height: float, rows: list[Any]
+) -> None:
     """Add action potentials at 0.5 to 500 Hz with adaptation and attenuation."""
     half = log_uniform(rng, 0.25e-3, 3e-3)
     wave, peak = action_potential(rng, fs, half)
@@ -115,7 +119,11 @@ def _train(rng: np.random.Generator, trace: NDArray[np.float64], fs: float, heig
             return
         start = int(at)
         amplitude = height * scale * (1 + 0.04 * rng.normal())
-        w = wave if broaden < 1.01 else np.interp(np.arange(len(wave)) / broaden**i, np.arange(len(wave)), wave)
+        w = (
+            wave
+            if broaden < 1.01
+            else np.interp(np.arange(len(wave)) / broaden**i, np.arange(len(wave)), wave)
+        )
         p = peak if broaden < 1.01 else int(np.argmax(w))
         ramp = np.linspace(0, 1, max(2, int(0.004 * fs))) ** 2 * rng.uniform(0, 10) * min(1, height / 60)
         add_at(trace, ramp, start - len(ramp))

@@ -31,7 +31,9 @@ def spike_train(rng: np.random.Generator, seconds: float) -> NDArray[np.float64]
         starts = rng.uniform(0, seconds, rng.poisson(min(rate, 1.0) * seconds))
         gap = log_uniform(rng, 3e-3, 0.06)
         size = rng.integers(2, 12)
-        times = np.concatenate([[], *(s + np.cumsum(rng.exponential(gap, rng.integers(1, size + 1))) for s in starts)])
+        times = np.concatenate(
+            [[], *(s + np.cumsum(rng.exponential(gap, rng.integers(1, size + 1))) for s in starts)]
+        )
     elif how == 2:  # slowly modulated
         n = max(2, int(seconds / log_uniform(rng, 0.3, 4)))
         gain = np.exp(rng.normal(size=n) * 1.3)
@@ -56,7 +58,9 @@ def fluorescence(
     rise = log_uniform(rng, 2e-3, 0.1)
     decay = log_uniform(rng, 0.05, 2.0)
     fine = 4  # finer grid so that the spike's place in a frame matters
-    drive = np.bincount(np.clip((times * fs * fine).astype(int), 0, n * fine - 1), minlength=n * fine).astype(float)
+    drive = np.bincount(np.clip((times * fs * fine).astype(int), 0, n * fine - 1), minlength=n * fine).astype(
+        float
+    )
     a, b = np.exp(-1 / (decay * fs * fine)), np.exp(-1 / (rise * fs * fine))
     calcium = lfilter([1.0], [1, -(a + b), a * b], drive)
     lone = lfilter([1.0], [1, -(a + b), a * b], np.eye(1, int(6 * (rise + decay) * fs * fine) + 8)[0])
@@ -102,7 +106,11 @@ def draw_calcium(rng: np.random.Generator) -> Crop:
 
 
 def at_rung(
-    x: NDArray[np.float64], clean: NDArray[np.float64] | None, times: NDArray[np.float64], fs: float, factor: int
+    x: NDArray[np.float64],
+    clean: NDArray[np.float64] | None,
+    times: NDArray[np.float64],
+    fs: float,
+    factor: int,
 ) -> Crop:
     """Interpolate a trace to the network's rate and label it with spikes (s from its start)."""
     rung = fs * factor

@@ -1,9 +1,9 @@
 """Electrocardiograms: sinus rhythm, atrial fibrillation, ectopic beats, and what electrodes add.
 
 Ranges: waves as sums of Gaussians (McSharry et al. 2003 IEEE Trans Biomed Eng 50:289); 35 to 200 per minute,
-RR variation 1 to 10 % in sinus rhythm, 10 to 35 % in atrial fibrillation with fibrillatory waves of 4 to 10 Hz
-(Petrutiu et al. 2007 Europace 9:466); QRS 60 to 120 ms, 120 to 200 ms in ventricular beats; baseline wander
-below 0.7 Hz, muscle noise, mains hum, electrode movement (Moody et al. 1984 Comput Cardiol 11:381).
+RR variation 1 to 10 % in sinus rhythm, 10 to 35 % in atrial fibrillation with fibrillatory waves of 4 to 10
+Hz (Petrutiu et al. 2007 Europace 9:466); QRS 60 to 120 ms, 120 to 200 ms in ventricular beats; baseline
+wander below 0.7 Hz, muscle noise, mains hum, electrode movement (Moody et al. 1984 Comput Cardiol 11:381).
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def draw_ecg(rng: np.random.Generator) -> Crop:
         at += max(0.24, step * (1.35 if premature else 1.0) * (0.65 if rng.random() < ectopic else 1.0))
     if af:
         f = rng.uniform(4, 10)
-        trace += rng.uniform(0.01, 0.1) * np.sin(2 * np.pi * f * np.arange(LENGTH) / fs + np.cumsum(rng.normal(size=LENGTH)) * 0.05)
+        trace += rng.uniform(0.01, 0.1) * np.sin(
+            2 * np.pi * f * np.arange(LENGTH) / fs + np.cumsum(rng.normal(size=LENGTH)) * 0.05
+        )
     x = trace + log_uniform(rng, 0.005, 0.5) * coloured(rng, fs)
     if rng.random() < 0.6:
         u = np.arange(LENGTH) / fs
@@ -57,7 +59,9 @@ def draw_ecg(rng: np.random.Generator) -> Crop:
         a = rng.integers(LENGTH)
         x[a : a + 200] += rng.normal() * 2 * drift(rng, len(x[a : a + 200]))
     x, found = faults(rng, x, fs, 0.08, 0.1)
-    unit, gain = ("mV", log_uniform(rng, 0.3, 2)) if rng.random() < 0.5 else ("other", log_uniform(rng, 1, 1000))
+    unit, gain = (
+        ("mV", log_uniform(rng, 0.3, 2)) if rng.random() < 0.5 else ("other", log_uniform(rng, 1, 1000))
+    )
     table = np.array(rows, float).reshape(-1, 2)
     nan = np.full(len(table), np.nan)
     return Crop(

@@ -58,7 +58,9 @@ def draw_psc(rng: np.random.Generator, spectra: NDArray[Any] | None = None) -> C
     start = rng.uniform(-300, LENGTH, rng.poisson(mean * 1.15))
     if rng.random() < 0.15:  # a burst
         gap = log_uniform(rng, 1.5e-3, 15e-3) * fs
-        start = np.append(start, rng.uniform(0, LENGTH) + np.cumsum(rng.exponential(gap, rng.integers(3, 12))))
+        start = np.append(
+            start, rng.uniform(0, LENGTH) + np.cumsum(rng.exponential(gap, rng.integers(3, 12)))
+        )
     for s in start:
         inhibitory, rise, decay, slow, way = families[rng.integers(len(families))]
         rise *= np.exp(rng.normal() * 0.25)

@@ -33,7 +33,9 @@ def shape(rng: np.random.Generator, fs: float) -> tuple[NDArray[np.float64], int
 def draw_spike(rng: np.random.Generator) -> Crop:
     """Draw one window of an extracellular recording."""
     fs = log_uniform(rng, 14000, 34500)
-    unit, sigma = ("uV", log_uniform(rng, 3, 25)) if rng.random() < 0.6 else ("mV", log_uniform(rng, 0.003, 0.05))
+    unit, sigma = (
+        ("uV", log_uniform(rng, 3, 25)) if rng.random() < 0.6 else ("mV", log_uniform(rng, 0.003, 0.05))
+    )
     if rng.random() < 0.3:
         unit, sigma = "other", log_uniform(rng, 0.01, 100)
     noise = coloured(rng, fs)
@@ -63,7 +65,9 @@ def draw_spike(rng: np.random.Generator) -> Crop:
     noise = noise * way if way < 0 else noise
     x, found = faults(rng, trace + sigma * noise, fs, sigma, 0.1)
     if rng.random() < 0.2:
-        x = x + sigma * rng.uniform(1, 10) * np.sin(2 * np.pi * (np.arange(LENGTH) / fs * rng.uniform(3, 60) + rng.random()))
+        x = x + sigma * rng.uniform(1, 10) * np.sin(
+            2 * np.pi * (np.arange(LENGTH) / fs * rng.uniform(3, 60) + rng.random())
+        )
     table = np.array(sorted(rows), float).reshape(-1, 2)
     n = len(table)
     nan = np.full(n, np.nan)

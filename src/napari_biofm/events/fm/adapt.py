@@ -1,9 +1,9 @@
 """Teach the model a new event from a few marks, in seconds.
 
-The network stays as it is. Candidates come from its heat and from a matched filter made of the average marked event;
-a small logistic head weighs both together with the network's features. What is gained is scored by leaving recordings
-out (or stretches of one recording), and what is forgotten is nothing by construction: the stock head is not touched,
-only stood beside.
+The network stays as it is. Candidates come from its heat and from a matched filter made of the average
+marked event; a small logistic head weighs both together with the network's features. What is gained is
+scored by leaving recordings out (or stretches of one recording), and what is forgotten is nothing by
+construction: the stock head is not touched, only stood beside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...types import EVENT_DTYPE, DetectionSettings, Events, ModelError, Progress, RecordingError, Signal, Task, no_events
+from ...types import (
+    EVENT_DTYPE,
+    DetectionSettings,
+    Events,
+    ModelError,
+    Progress,
+    RecordingError,
+    Signal,
+    Task,
+    no_events,
+)
 from .decode import Candidates, peaks, sigmoid
 from .rungs import Trace, choose_rung
 from .words import known_unit
@@ -59,7 +69,8 @@ class AdaptedHead:
     kind : kind whose rung is used. classes : names, one logistic row each.
     template : (L,) average event of unit peak, `peak` its reference sample.
     mean, spread : (F,) of the features. weights : (classes, F + 1), bias last.
-    threshold : score from which an event counts. stock_sha256 : weights it stands on. report : scores before and after.
+    threshold : score from which an event counts. stock_sha256 : weights it stands on. report : scores before
+    and after.
     """
 
     kind: str
@@ -85,9 +96,14 @@ class AdaptedHead:
         from .weights import sha256
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {k: np.ascontiguousarray(getattr(self, k), np.float32) for k in ("template", "mean", "spread", "weights")}
+        arrays = {
+            k: np.ascontiguousarray(getattr(self, k), np.float32)
+            for k in ("template", "mean", "spread", "weights")
+        }
         save_file(arrays, path)
-        card = {k: getattr(self, k) for k in ("kind", "classes", "peak", "threshold", "stock_sha256", "report")}
+        card = {
+            k: getattr(self, k) for k in ("kind", "classes", "peak", "threshold", "stock_sha256", "report")
+        }
         path.with_suffix(".json").write_text(json.dumps(card | {"sha256": sha256(path)}, indent=1) + "\n")
 
     @classmethod
@@ -131,7 +147,8 @@ class AdaptedHead:
 
 
 def matched(trace: Trace, template: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
-    """Yield (first rung sample, correlation -1 to 1, fitted amplitude) of a template slid along a trace, block by block."""
+    """Yield (first rung sample, correlation -1 to 1, fitted amplitude) of a template slid along a trace,
+    block by block."""
     from scipy.signal import fftconvolve
 
     n = len(template)
@@ -154,7 +171,7 @@ def gather(
 
     Candidates are the peaks of the matched filter and of the network's heat.
     """
-    unit, factor = known_unit(signal.unit)
+    _, factor = known_unit(signal.unit)
     rung = choose_rung(signal.sampling_rate, kind)
     trace, rate = Trace(signal.values, rung, factor), rung.sampling_rate
     if trace.length < len(template) + 2:
@@ -202,7 +219,7 @@ def make_template(model: PhysioFM, marks: Sequence[Marks], kind: str) -> tuple[N
     cuts = []
     reach = 400
     for one in marks:
-        unit, factor = known_unit(one.signal.unit)
+        _, factor = known_unit(one.signal.unit)
         trace = Trace(one.signal.values, choose_rung(one.signal.sampling_rate, kind), factor)
         for t in one.time_s:
             k = round(float(t) * trace.rung.sampling_rate)
@@ -215,7 +232,10 @@ def make_template(model: PhysioFM, marks: Sequence[Marks], kind: str) -> tuple[N
     mean = np.median(table, 0) if len(table) > 4 else table.mean(0)
     for _ in range(2):  # align by the best lag within 12 samples
         core = mean[reach - 40 : reach + 80]
-        lags = [max(range(-12, 13), key=lambda s, c=c: float(c[reach - 40 + s : reach + 80 + s] @ core)) for c in table]
+        lags = [
+            max(range(-12, 13), key=lambda s, c=c: float(c[reach - 40 + s : reach + 80 + s] @ core))
+            for c in table
+        ]
         table = np.stack([np.roll(c, -s) for c, s in zip(table, lags, strict=True)])
         mean = table.mean(0)
     error = table.std(0).mean() / np.sqrt(len(table)) + 1e-12
@@ -230,10 +250,14 @@ def make_template(model: PhysioFM, marks: Sequence[Marks], kind: str) -> tuple[N
     return template / max(np.abs(template).max(), 1e-12), reach - a
 
 
-def labels(time_s: NDArray[np.float64], one: Marks, classes: list[str], tolerance: float) -> NDArray[np.int64]:
+def labels(
+    time_s: NDArray[np.float64], one: Marks, classes: list[str], tolerance: float
+) -> NDArray[np.int64]:
     """Return the class of each candidate, -1 for none, -2 where nothing is known."""
     out = np.full(len(time_s), -2)
-    spans = list(one.spans) or [(float(np.min(one.time_s)), float(np.max(one.time_s)))] if len(one.time_s) else []
+    spans = (
+        list(one.spans) or [(float(np.min(one.time_s)), float(np.max(one.time_s)))] if len(one.time_s) else []
+    )
     for a, b in spans:
         out[(time_s >= a - tolerance) & (time_s <= b + tolerance)] = -1
     for t in one.rejected_s:
@@ -249,7 +273,8 @@ def labels(time_s: NDArray[np.float64], one: Marks, classes: list[str], toleranc
 def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tuple[Any, Any, Any]:
     """Return mean, spread and weights (classes, F + 1) of one-against-all logistic heads.
 
-    The network's features are held back ten times as strongly as the template's: with few marks the template leads.
+    The network's features are held back ten times as strongly as the template's: with few marks the template
+    leads.
     """
     from scipy.optimize import minimize
 
@@ -268,7 +293,9 @@ def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tu
             slope = balance * (sigmoid(s) - target) / len(s)
             return float(loss), np.r_[z.T @ slope + hold * w[:-1], slope.sum()]
 
-        weights[k] = minimize(cost, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+        weights[k] = minimize(
+            cost, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 200}
+        ).x
     return mean, spread, weights
 
 
@@ -309,12 +336,16 @@ def adapt(model: PhysioFM, marks: Sequence[Marks], kind: str = "psc") -> Task[Ad
         raise RecordingError(f"{n_marks} marked events: mark at least 3, better 10 to 50.")
     if kind == "auto":
         kind = model.recognise(marks[0].signal)[0]
-    default = {"psc": "PSC", "ap": "AP", "spike": "spike", "ecg": "R", "calcium": "calcium"}.get(kind, "event")
+    default = {"psc": "PSC", "ap": "AP", "spike": "spike", "ecg": "R", "calcium": "calcium"}.get(
+        kind, "event"
+    )
     classes = sorted({n for m in marks for n in m.names}) or [default]
     yield Progress(0, 3, "averaging the marked events")
     template, peak = make_template(model, marks, kind)
     rate = choose_rung(marks[0].signal.sampling_rate, kind).sampling_rate
-    tolerance = float(np.clip(0.4 * len(template) / rate, 2 / rate, TOLERANCE if kind == "psc" else 10 * TOLERANCE))
+    tolerance = float(
+        np.clip(0.4 * len(template) / rate, 2 / rate, TOLERANCE if kind == "psc" else 10 * TOLERANCE)
+    )
     rows, kinds_, group = [], [], []
     for i, one in enumerate(marks):
         yield Progress(1, 3, f"recording {i + 1} of {len(marks)}")
@@ -351,10 +382,14 @@ def adapt(model: PhysioFM, marks: Sequence[Marks], kind: str = "psc") -> Task[Ad
         "stock_untouched": True, "seconds": round(time.monotonic() - begun, 2),
     }  # fmt: skip
     threshold = float(np.clip(threshold, 0.05, 0.95))
-    return AdaptedHead(kind, classes, template, peak, mean, spread, w, threshold, model.card.get("sha256", ""), report)
+    return AdaptedHead(
+        kind, classes, template, peak, mean, spread, w, threshold, model.card.get("sha256", ""), report
+    )
 
 
-def forgetting_probe(model: PhysioFM, head: AdaptedHead, probes: Sequence[tuple[Signal, NDArray[np.float64]]]) -> dict[str, float]:
+def forgetting_probe(
+    model: PhysioFM, head: AdaptedHead, probes: Sequence[tuple[Signal, NDArray[np.float64]]]
+) -> dict[str, float]:
     """Return how the head does on probes with known events of its kind, beside the stock model.
 
     Parameters
@@ -371,7 +406,10 @@ def forgetting_probe(model: PhysioFM, head: AdaptedHead, probes: Sequence[tuple[
     for signal, truth in probes:
         n += len(truth)
         settings = DetectionSettings(kind=cast("Any", head.kind))
-        tables = {"stock": run_task(model.detect(signal, settings)), "adapted": run_task(head.detect(model, signal, settings))}
+        tables = {
+            "stock": run_task(model.detect(signal, settings)),
+            "adapted": run_task(head.detect(model, signal, settings)),
+        }
         for name, table in tables.items():
             if len(table) and len(truth):
                 hits[name] += int((np.abs(truth[:, None] - table["time_s"][None]).min(1) <= TOLERANCE).sum())

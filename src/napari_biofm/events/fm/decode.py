@@ -37,7 +37,8 @@ def sigmoid(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def peaks(logit: NDArray[np.float32], reach: int, floor: float = FLOOR) -> NDArray[np.int64]:
-    """Return the samples that are the highest within `reach` on both sides and above `floor` (probability)."""
+    """Return the samples that are the highest within `reach` on both sides and above `floor`
+    (probability)."""
     from scipy.ndimage import maximum_filter1d
 
     least = np.log(floor / (1 - floor))
@@ -59,7 +60,11 @@ def between(logit: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def heights(
-    x: NDArray[np.float32], clean: NDArray[np.float32], at: NDArray[np.int64], before: NDArray[np.float64], kind: str
+    x: NDArray[np.float32],
+    clean: NDArray[np.float32],
+    at: NDArray[np.int64],
+    before: NDArray[np.float64],
+    kind: str,
 ) -> NDArray[np.float32]:
     """Return the amplitude of events above what preceded them, in the unit of x.
 

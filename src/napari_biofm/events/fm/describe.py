@@ -19,16 +19,22 @@ USUAL_UNIT = {"psc": "pA", "channel": "pA", "ap": "mV", "calcium": "dF/F", "spik
 def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
     """Return `kind`, `probabilities`, `faults` (probability each), `unit`, `proposed_unit` and `messages`.
 
-    The kind is also judged without being told the unit; where that verdict is sure and contradicts the unit, the usual
-    unit of the kind is proposed. A membrane potential outside -200 to 200 mV, or a unit that is not understood, is
-    told as well.
+    The kind is also judged without being told the unit; where that verdict is sure and contradicts the unit,
+    the usual unit of the kind is proposed. A membrane potential outside -200 to 200 mV, or a unit that is
+    not understood, is told as well.
     """
     from .network import FAULTS
 
     unit, factor = known_unit(signal.unit)
     messages: list[str] = []
     if len(signal.values) < 64:
-        return {"kind": None, "probabilities": {}, "faults": {}, "unit": unit, "messages": ["too short to judge"]}
+        return {
+            "kind": None,
+            "probabilities": {},
+            "faults": {},
+            "unit": unit,
+            "messages": ["too short to judge"],
+        }
     kind, table = model.recognise(signal)
     trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
     todo = list(windows(trace.length))
@@ -42,8 +48,14 @@ def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
     guess = KINDS[int(np.argmax(blind))]
     if unit == "other":
         proposed = USUAL_UNIT[guess]
-        messages.append(f"unit {signal.unit!r} is not understood; the trace looks like {guess}, usually in {proposed}.")
-    elif blind.max() > 0.8 and unit not in (USUAL_UNIT[guess], "uV") and {unit, USUAL_UNIT[guess]} <= set(UNITS[:3]):
+        messages.append(
+            f"unit {signal.unit!r} is not understood; the trace looks like {guess}, usually in {proposed}."
+        )
+    elif (
+        blind.max() > 0.8
+        and unit not in (USUAL_UNIT[guess], "uV")
+        and {unit, USUAL_UNIT[guess]} <= set(UNITS[:3])
+    ):
         proposed = USUAL_UNIT[guess]
         messages.append(f"the unit says {signal.unit}, the shape says {guess}: is it {proposed}?")
     elif unit == "mV" and guess == "ap" and np.quantile(np.abs(x), 0.9) > 200:

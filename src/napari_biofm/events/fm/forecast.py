@@ -1,12 +1,14 @@
 """What comes next: quantiles of the coming samples, from an ensemble weighed on the recording's own past.
 
-Members are a mean, the last value, linear prediction of several orders, and analogues (what followed the moments most
-like now). Their weights per horizon and the spread of the errors are measured on earlier moments of the same trace, so
-that the band is calibrated by what was missed before. The network takes no part in it: it sees the future too.
+Members are a mean, the last value, linear prediction of several orders, and analogues (what followed the
+moments most like now). Their weights per horizon and the spread of the errors are measured on earlier
+moments of the same trace, so that the band is calibrated by what was missed before. The network takes no
+part in it: it sees the future too.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,9 @@ def linear_weights(x: NDArray[np.float64], order: int) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(gram + ridge * np.eye(order), a.T @ b))
 
 
-def run_linear(x: NDArray[np.float64], origins: NDArray[np.int64], w: NDArray[np.float64], n: int) -> NDArray[Any]:
+def run_linear(
+    x: NDArray[np.float64], origins: NDArray[np.int64], w: NDArray[np.float64], n: int
+) -> NDArray[Any]:
     """Return (origins, n) linear predictions from the samples before each origin."""
     order = len(w)
     state = np.stack([x[o - order : o][::-1] for o in origins])
@@ -44,7 +48,8 @@ def run_linear(x: NDArray[np.float64], origins: NDArray[np.int64], w: NDArray[np
 
 
 def run_analogues(x: NDArray[np.float64], origins: NDArray[np.int64], n: int) -> NDArray[Any]:
-    """Return (origins, n) means of what followed the moments most like each origin, all of them earlier or apart."""
+    """Return (origins, n) means of what followed the moments most like each origin, all of them earlier or
+    apart."""
     step = max(1, len(x) // 6000)
     ends = np.arange(PATTERN, len(x) - n, step)
     if len(ends) < 4 * ANALOGUES:
@@ -82,7 +87,7 @@ def mix(predictions: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
     edges = np.unique(np.r_[0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, n])
     edges = edges[edges <= n]
     scale = truth.std() + 1e-12
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         p = predictions[:, :, a:b].reshape(m, -1).T / scale
         y = truth[:, a:b].ravel() / scale
         pull = np.sqrt(0.02 * len(y) / m) * np.eye(m) * np.sqrt(np.mean(p**2) + 1e-6)

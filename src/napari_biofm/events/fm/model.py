@@ -24,7 +24,8 @@ SHORTEST = 16  # samples of a rung; below that there is nothing to see
 class Piece:
     """What the network says of the used part of one window.
 
-    sample : (n, 5) outputs, features : (m, width) and token : (m, ...) of the whole window, x : (T,) its trace.
+    sample : (n, 5) outputs, features : (m, width) and token : (m, ...) of the whole window, x : (T,) its
+    trace.
     """
 
     window: Window
@@ -80,7 +81,9 @@ class PhysioFM:
             self._net, self._card = weights.load(self.path or weights.STOCK, self.device)
         return self._net
 
-    def run(self, x: NDArray[np.float32], rate: float, unit: str, kind: str | None) -> dict[str, NDArray[Any]]:
+    def run(
+        self, x: NDArray[np.float32], rate: float, unit: str, kind: str | None
+    ) -> dict[str, NDArray[Any]]:
         """Run the network on windows (B, T) at a rung; outputs as arrays plus `scale` (B,)."""
         import torch
 
@@ -102,7 +105,13 @@ class PhysioFM:
             flat = np.array([np.ptp(g[1]) == 0 for g in group])
             out["sample"][flat, :, :2] = NOTHING
             yield [
-                Piece(w, x, gap, float(out["scale"][j]), *(out[k][j] for k in ("sample", "token", "features", "window")))
+                Piece(
+                    w,
+                    x,
+                    gap,
+                    float(out["scale"][j]),
+                    *(out[k][j] for k in ("sample", "token", "features", "window")),
+                )
                 for j, (w, x, gap) in enumerate(group)
             ]
             group = []
@@ -122,8 +131,8 @@ class PhysioFM:
         options = likely.get(unit, KINDS)
         options = tuple(
             k for k in options
-            if (k != "ecg" or rate <= 5000) and (k != "calcium" or rate <= 1000) and (k != "spike" or rate >= 8000)
-            and (k not in ("psc", "ap", "channel") or rate >= 900)
+            if (k != "ecg" or rate <= 5000) and (k != "calcium" or rate <= 1000) and (k != "spike" or rate >=
+            8000) and (k not in ("psc", "ap", "channel") or rate >= 900)
         ) or options  # fmt: skip
         if len(options) == 1:
             return options[0], {options[0]: 1.0}
@@ -191,7 +200,6 @@ class PhysioFM:
         others = [Trace(signal.values, rung, factor) for rung in rungs[1:]]
         yield from decode_trace(self, trace, others, unit, kind)
 
-
     # ------------------------------------------------------------------ other answers
     def rate(
         self, dff: NDArray[Any], sampling_rate: float
@@ -205,7 +213,8 @@ class PhysioFM:
 
         Returns
         -------
-        rate, low, high : (n_cells, n_frames) float32, spikes/s, and the 5 and 95 % quantiles of the true rate smoothed
+        rate, low, high : (n_cells, n_frames) float32, spikes/s, and the 5 and 95 % quantiles of the true
+        rate smoothed
             with a Gaussian of 50 ms.
         """
         from .calcium import spike_rate
@@ -219,7 +228,8 @@ class PhysioFM:
 
         Returns
         -------
-        quantiles : (q, horizon) in the signal's unit. q : (q,). time_s : (horizon,) from the start of the sweep.
+        quantiles : (q, horizon) in the signal's unit. q : (q,). time_s : (horizon,) from the start of the
+        sweep.
 
         Raises
         ------
@@ -236,13 +246,17 @@ class PhysioFM:
             )
         trace = Trace(signal.values, Rung(signal.sampling_rate))
         past = trace.read(max(0, at - HISTORY), at)[0]
-        return forecast_quantiles(past, horizon), QUANTILES.copy(), (at + np.arange(horizon)) / signal.sampling_rate
+        return (
+            forecast_quantiles(past, horizon),
+            QUANTILES.copy(),
+            (at + np.arange(horizon)) / signal.sampling_rate,
+        )
 
     def surprise(self, signal: Signal, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
         """Return how unexpected each moment is from its surroundings.
 
-        Every patch of eight samples is hidden in turn and filled in by the network; the surprise is the distance between
-        what was there and what was filled in, in robust standard deviations of the window.
+        Every patch of eight samples is hidden in turn and filled in by the network; the surprise is the
+        distance between what was there and what was filled in, in robust standard deviations of the window.
 
         Returns
         -------
@@ -271,7 +285,9 @@ class PhysioFM:
             out[w.first : w.last] = apart[w.first - w.start : w.last - w.start]
         return out, trace.rung.sampling_rate
 
-    def embed(self, signal: Signal, times: NDArray[np.float64] | None = None, kind: str | None = None) -> NDArray[Any]:
+    def embed(
+        self, signal: Signal, times: NDArray[np.float64] | None = None, kind: str | None = None
+    ) -> NDArray[Any]:
         """Return vectors of moments, or of the whole trace.
 
         Parameters
@@ -280,7 +296,8 @@ class PhysioFM:
 
         Returns
         -------
-        (n, width) float32 features at the moments, or (1, 2 * width): their mean and standard deviation over the trace.
+        (n, width) float32 features at the moments, or (1, 2 * width): their mean and standard deviation over
+        the trace.
         """
         check(signal)
         unit, factor = known_unit(signal.unit)
@@ -306,7 +323,9 @@ class PhysioFM:
         spread = np.sqrt(np.maximum(np.asarray(squares) / max(count, 1) - mean**2, 0))
         return np.concatenate([mean, spread])[None].astype(np.float32)
 
-    def classify(self, clips: Mapping[str, NDArray[Any]], sampling_rate: float = 300.0, task: str = "af") -> Any:
+    def classify(
+        self, clips: Mapping[str, NDArray[Any]], sampling_rate: float = 300.0, task: str = "af"
+    ) -> Any:
         """Return the rhythm of electrocardiogram clips; see `rhythm.classify`."""
         from .rhythm import classify
 
@@ -325,7 +344,9 @@ def check(signal: Signal) -> None:
     """Raise RecordingError where a signal cannot be worked on."""
     rate = signal.sampling_rate
     if not np.isfinite(rate) or rate <= 0:
-        raise RecordingError(f"sampling rate {rate} Hz of sweep {signal.sweep}: give the rate in Hz, above 0.")
+        raise RecordingError(
+            f"sampling rate {rate} Hz of sweep {signal.sweep}: give the rate in Hz, above 0."
+        )
     shape = getattr(signal.values, "shape", (len(signal.values),))
     if len(shape) != 1:
         raise RecordingError(f"a signal of shape {shape}: give one channel of one sweep, (n_samples,).")
@@ -391,7 +412,9 @@ def _join(group: list[Piece], rows: int = 0) -> dict[str, NDArray[Any]]:
     return {
         "logit": np.concatenate([p.sample[s, 0] for p, s in cut]),
         "artefact": np.concatenate([p.sample[s, 1] for p, s in cut]),
-        "clean": np.concatenate([np.sinh(np.clip(p.sample[s, 2], -15, 15)) * np.float32(p.scale) for p, s in cut]),
+        "clean": np.concatenate(
+            [np.sinh(np.clip(p.sample[s, 2], -15, 15)) * np.float32(p.scale) for p, s in cut]
+        ),
         "x": np.concatenate([p.x[s] for p, s in cut]),
         "gap": np.concatenate([p.gap[s] for p, s in cut]),
         "row": np.concatenate(
@@ -401,7 +424,13 @@ def _join(group: list[Piece], rows: int = 0) -> dict[str, NDArray[Any]]:
 
 
 def _candidates(
-    now: Mapping[str, Any], tokens: NDArray[np.float32], offset: int, start: int, stop: int, rate: float, kind: str
+    now: Mapping[str, Any],
+    tokens: NDArray[np.float32],
+    offset: int,
+    start: int,
+    stop: int,
+    rate: float,
+    kind: str,
 ) -> decode.Candidates:
     """Return the candidates with peaks in [start, stop) of the rung."""
     at = decode.peaks(now["logit"], decode.REACH[kind])
@@ -409,9 +438,10 @@ def _candidates(
     place = decode.between(now["logit"], at)
     both = tokens[np.maximum(now["row"][at], 0)]
     token, features = both[:, : 4 + len(CLASSES)], both[:, 4 + len(CLASSES) :]
-    before = 10.0 ** np.clip(token[:, 1] - 3, -6, 1) * rate if kind == "psc" else np.full(len(at), 0.002 * rate)
+    before = (
+        10.0 ** np.clip(token[:, 1] - 3, -6, 1) * rate if kind == "psc" else np.full(len(at), 0.002 * rate)
+    )
     amplitude = decode.heights(now["x"], now["clean"], at, before, kind)
     return decode.Candidates(
         (place + offset) / rate, now["logit"][at], now["artefact"][at], token, amplitude, features
     )
-

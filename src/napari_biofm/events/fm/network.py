@@ -113,7 +113,9 @@ class PhysioNet(nn.Module):
             bias[:, :2] = -4.0
             bias[:, 3] = -4.0
 
-    def trunk(self, inputs: Tensor, tokens: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def trunk(
+        self, inputs: Tensor, tokens: Tensor, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return token features (B, T/8, a), the patches they saw, and the bottom (B, T/128, c)."""
         batch, _, samples = inputs.shape
         padded = reflect(inputs.transpose(1, 2), self.context)

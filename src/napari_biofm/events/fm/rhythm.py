@@ -71,7 +71,8 @@ def shape_features(x: NDArray[np.float64], beats: NDArray[np.int64], fs: float) 
 
 
 def features(model: PhysioFM, clip: NDArray[Any], fs: float) -> NDArray[np.float64]:
-    """Return the features of one clip: intervals, shape, spectrum, noise, and the network's own mean vector."""
+    """Return the features of one clip: intervals, shape, spectrum, noise, and the network's own mean
+    vector."""
     x = np.nan_to_num(np.asarray(clip, np.float64))
     signal = Signal(x.astype(np.float32), fs, "other")
     found = [part for _, _, part in model.candidates(signal, "ecg")]
@@ -83,9 +84,17 @@ def features(model: PhysioFM, clip: NDArray[Any], fs: float) -> NDArray[np.float
     total = power[(f > 0.1) & (f < 75)].sum() + 1e-12
     bands = [float(np.log10(power[(f >= a) & (f < b)].sum() / total + 1e-6)) for a, b in BANDS]
     sure = p[p > 0.05]
-    certainty = [float(sure.mean()), float(np.mean(sure < 0.6)), float(np.mean(sure > 0.95))] if len(sure) else [np.nan] * 3
+    certainty = (
+        [float(sure.mean()), float(np.mean(sure < 0.6)), float(np.mean(sure > 0.95))]
+        if len(sure)
+        else [np.nan] * 3
+    )
     size = np.abs(x - np.median(x))
-    extremes = [float(np.log10(size.max() + 1)), float(size.max() / (np.quantile(size, 0.95) + 1e-9)), float(np.mean(size < 1e-6))]
+    extremes = [
+        float(np.log10(size.max() + 1)),
+        float(size.max() / (np.quantile(size, 0.95) + 1e-9)),
+        float(np.mean(size < 1e-6)),
+    ]
     vector = model.embed(signal, kind="ecg")[0]
     return np.concatenate(
         [interval_features(np.diff(time_s)), shape_features(x, beats, fs), bands, certainty, extremes, vector]
@@ -105,7 +114,8 @@ def tree_scores(tensors: Mapping[str, NDArray[Any]], x: NDArray[np.float64]) -> 
 
     Parameters
     ----------
-    tensors : `first` (trees + 1,) first node of each tree, `feature`, `threshold`, `left`, `right`, `value`, `missing`
+    tensors : `first` (trees + 1,) first node of each tree, `feature`, `threshold`, `left`, `right`, `value`,
+    `missing`
         (NaN goes left), `leaf` per node, `baseline` (classes,). Trees take turns over the classes.
     """
     first, classes = tensors["first"], len(tensors["baseline"])
@@ -118,13 +128,19 @@ def tree_scores(tensors: Mapping[str, NDArray[Any]], x: NDArray[np.float64]) -> 
             if not inner.any():
                 break
             v = x[rows, tensors["feature"][node]]
-            goes_left = np.where(np.isnan(v), tensors["missing"][node].astype(bool), v <= tensors["threshold"][node])
-            node = np.where(inner, first[k] + np.where(goes_left, tensors["left"][node], tensors["right"][node]), node)
+            goes_left = np.where(
+                np.isnan(v), tensors["missing"][node].astype(bool), v <= tensors["threshold"][node]
+            )
+            node = np.where(
+                inner, first[k] + np.where(goes_left, tensors["left"][node], tensors["right"][node]), node
+            )
         out[:, k % classes] += tensors["value"][node]
     return out
 
 
-def classify(model: PhysioFM, clips: Mapping[str, NDArray[Any]], sampling_rate: float) -> list[tuple[str, str, float]]:
+def classify(
+    model: PhysioFM, clips: Mapping[str, NDArray[Any]], sampling_rate: float
+) -> list[tuple[str, str, float]]:
     """Return (record, label, probability) of each clip.
 
     Parameters
@@ -141,7 +157,9 @@ def classify(model: PhysioFM, clips: Mapping[str, NDArray[Any]], sampling_rate: 
 
     path = trees_path(model)
     if not path.exists() or sha256(path) != model.card.get("rhythm", {}).get("sha256"):
-        raise ModelError(f"{path.name} is missing or not what the model's JSON expects; reinstall napari-biofm.")
+        raise ModelError(
+            f"{path.name} is missing or not what the model's JSON expects; reinstall napari-biofm."
+        )
     for name, clip in clips.items():
         if len(clip) < 2 * sampling_rate:
             raise RecordingError(f"clip {name} lasts {len(clip) / sampling_rate:.1f} s; give at least 2 s.")

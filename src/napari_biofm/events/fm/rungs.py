@@ -1,7 +1,8 @@
 """The ladder of sampling rates, and how a recording of any length is cut into windows on it.
 
-A trace is brought by a power of two to the rate at which an event of its kind spans 20 to 200 samples. Windows
-lie on a grid fixed by the trace alone, so that what is found does not depend on how much is read at a time.
+A trace is brought by a power of two to the rate at which an event of its kind spans 20 to 200 samples.
+Windows lie on a grid fixed by the trace alone, so that what is found does not depend on how much is read at
+a time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LOWEST = {"psc": 3.5e3, "ap": 4e3, "calcium": 56.6, "channel": 10.0, "spike": 14
 TILE = 4096  # samples of the rung per window
 MARGIN = 384  # of them at each inner end, seen but not used
 BATCH = 8  # windows per pass; fixed, so that a result never depends on the chunk
+DENSEST = 16  # interpolated samples per native one at most
 TAPS = 8  # filter taps on each side per unit of decimation
 
 
@@ -41,7 +43,7 @@ def choose_rung(sampling_rate: float, kind: str, coarser: int = 0) -> Rung:
     if steps >= 1:
         return Rung(sampling_rate / 2**steps, thin=2**steps)
     if sampling_rate < LOWEST[kind]:
-        dense = 2 ** int(np.ceil(np.log2(LOWEST[kind] / sampling_rate) - 1e-9))
+        dense = min(DENSEST, 2 ** int(np.ceil(np.log2(LOWEST[kind] / sampling_rate) - 1e-9)))
         return Rung(sampling_rate * dense, dense=dense)
     return Rung(sampling_rate)
 
@@ -57,7 +59,7 @@ class Trace:
 
     def __init__(self, values: Any, rung: Rung, factor: float = 1.0) -> None:
         self.values, self.rung, self.factor = values, rung, factor
-        self.native = int(len(values))
+        self.native = len(values)
         self.length = self.native * rung.dense if rung.dense > 1 else -(-self.native // rung.thin)
         self._filter = None
         if rung.thin > 1:
@@ -90,7 +92,9 @@ class Trace:
         middle = x[len(x) // 2]  # keeps single precision where the offset is large
         y = upfirdn(self._filter, x - middle, up=1, down=thin)
         first = 2 * half // thin
-        return (y[first : first + stop - start] + middle).astype(np.float32), gap[half : len(gap) - half : thin]
+        return (y[first : first + stop - start] + middle).astype(np.float32), gap[
+            half : len(gap) - half : thin
+        ]
 
 
 def _bridge(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

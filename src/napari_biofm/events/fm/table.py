@@ -43,7 +43,7 @@ def as_events(
     table = no_events() if not keep.any() else np.zeros(int(keep.sum()), EVENT_DTYPE)
     if not len(table):
         return table
-    unit, factor = known_unit(signal.unit)
+    _, factor = known_unit(signal.unit)
     table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
     table["time_s"], table["class"] = found.time[keep], names[keep]
     table["score"] = score[keep]

@@ -30,7 +30,9 @@ def read_card(weights: Path) -> dict[str, Any]:
     card_path = weights.with_suffix(".json")
     for path in (weights, card_path):
         if not path.exists():
-            raise ModelError(f"{path.name} not found in {path.parent}; reinstall napari-biofm or name the weights.")
+            raise ModelError(
+                f"{path.name} not found in {path.parent}; reinstall napari-biofm or name the weights."
+            )
     try:
         card: dict[str, Any] = json.loads(card_path.read_text())
     except json.JSONDecodeError as error:

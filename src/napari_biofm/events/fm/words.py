@@ -96,7 +96,8 @@ def prepare(
     reference = REFERENCE[unit]
     absolute = (x if unit == "mV" else centred) / np.float32(reference)
     inputs = np.stack(
-        [np.arcsinh(centred / scale[:, None]), np.arcsinh(absolute), np.arcsinh(step / step_scale[:, None])], 1
+        [np.arcsinh(centred / scale[:, None]), np.arcsinh(absolute), np.arcsinh(step / step_scale[:, None])],
+        1,
     )
     tokens = np.zeros((len(x), N_TOKENS), np.float32)
     tokens[:, 0] = (np.log2(sampling_rate) - 10.0) / 4.0
