@@ -20,8 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from napari_biofm.images.embedded.model import EmbeddedModel  # noqa: E402
-from napari_biofm.types import SegmentationParameters, run_task  # noqa: E402
-from training.image.data import index, load_pair  # noqa: E402
+from napari_biofm.types import Prompt, SegmentationParameters, run_task  # noqa: E402
+from training.image import states as state_scores  # noqa: E402
+from training.image.clicks import deepest, next_click  # noqa: E402
+from training.image.data import index, load_pair, load_states  # noqa: E402
 from training.image.metrics import average_precision  # noqa: E402
 
 
@@ -51,8 +53,73 @@ def _summary(values: list[Any]) -> dict[str, Any]:
         "ap": round(float(scores.mean()), 4),
         "log2_diameter_error": round(float(np.nanmean(np.abs(np.log2([v[2] for v in values])))), 3),
         "seconds": round(float(np.mean([v[3] for v in values])), 3),
-        "images": {v[0]: [round(float(v[1][0]), 3), round(float(v[1].mean()), 3), round(float(v[2]), 2), v[4], v[5]] for v in values},
+        "images": {
+            v[0]: [round(float(v[1][0]), 3), round(float(v[1].mean()), 3), round(float(v[2]), 2), v[4], v[5]]
+            for v in values
+        },
     }
+
+
+def clicks(model: EmbeddedModel, data: Path, validation: float, most: int = 4, objects: int = 6) -> dict[str, Any]:
+    """IoU after 1 to 5 clicks (each in the middle of the largest mistake) and clicks needed for IoU .85 (at most 10)."""
+    rng = np.random.default_rng(0)
+    rows: dict[str, list[Any]] = defaultdict(list)
+    milliseconds = []
+    table = index(data, validation)
+    table = table[table.part == "validation"]
+    for row in table.groupby("kind").head(most).itertuples():
+        image, truth = load_pair(data, row)
+        prepared = run_task(model.prepare(image))
+        labels = np.flatnonzero(np.bincount(truth.ravel()) >= 30)
+        labels = labels[labels > 0]
+        for label in rng.choice(labels, min(objects, len(labels)), replace=False):
+            rows[row.kind].append(_one_object(model, prepared, truth == label, milliseconds))
+    out: dict[str, Any] = {"p50_ms": round(float(np.median(milliseconds)), 1)}
+    everything = [r for values in rows.values() for r in values]
+    for kind, values in [*rows.items(), ("all", everything)]:
+        iou = np.array([v[0] for v in values])
+        out[kind] = {
+            "n": len(values),
+            **{f"iou{k}": round(float(iou[:, k - 1].mean()), 3) for k in (1, 2, 3, 5)},
+            "noc85": round(float(np.mean([v[1] for v in values])), 2),
+            "failed85": round(float(np.mean([v[2] for v in values])), 3),
+        }
+    return out
+
+
+def _one_object(model: EmbeddedModel, prepared: Any, truth: Any, milliseconds: list[float]) -> tuple[Any, int, bool]:
+    points, positive, scores = [deepest(truth)], [True], []
+    for _ in range(10):
+        prompt = Prompt(np.array(points, float), np.array(positive))
+        started = time.perf_counter()
+        answer = model.predict(prepared, prompt)[0][0]
+        milliseconds.append(1e3 * (time.perf_counter() - started))
+        scores.append(float((answer & truth).sum() / (answer | truth).sum()))
+        click = next_click(truth, answer)
+        if click is None or (len(scores) >= 5 and max(scores) >= 0.85):
+            break
+        points.append(click[:2])
+        positive.append(click[2])
+    reached = next((i + 1 for i, s in enumerate(scores) if s >= 0.85), None)
+    padded = (scores + [scores[-1]] * 5)[:5]
+    return padded, reached or 10, reached is None
+
+
+def states(model: EmbeddedModel, data: Path, strengths: tuple[float, ...] = (0.01, 0.1, 1.0)) -> dict[str, Any]:
+    """Macro-F1 of logistic regression on groups kept back: the model's vectors beside baselines, one row per set."""
+    out: dict[str, Any] = {}
+    for one in load_states(data):
+        vectors = {
+            "model": model.crop_vectors(one.crops),
+            "handcrafted": state_scores.handcrafted(one),
+            "random filters": state_scores.random_features(one),
+            "untrained network": state_scores.untrained(model, one),
+        }
+        counts = {"n_train": int((one.part == "train").sum()), "n_validation": int((one.part == "validation").sum())}
+        out[one.name] = counts | {
+            name: {str(c): round(state_scores.score(v, one, c), 3) for c in strengths} for name, v in vectors.items()
+        }
+    return out
 
 
 def main() -> int:
@@ -71,6 +138,10 @@ def main() -> int:
     scores: dict[str, Any] = {}
     if "masks" in arguments.what:
         scores["masks"] = masks(model, data, share, arguments.most)
+    if "clicks" in arguments.what:
+        scores["clicks"] = clicks(model, data, share)
+    if "states" in arguments.what:
+        scores["states"] = states(model, data)
     text = json.dumps(scores, indent=1)
     if arguments.out:
         arguments.out.write_text(text + "\n")

@@ -29,7 +29,7 @@ from training.image import augment, losses  # noqa: E402
 from training.image.data import Picture, States, by_kind, load_pictures, load_states  # noqa: E402
 
 log = logging.getLogger("train")
-PAIR_WIDTH, QUEUE, VIEW = 64, 384, 64
+PAIR_WIDTH, QUEUE = 64, 384
 
 
 class StateHeads(nn.Module):
@@ -80,8 +80,8 @@ class Sampler:
             which = int(rng.choice(len(self.states), p=_state_odds(len(self.states))))
             states, (train, odds) = self.states[which], self.cells[which]
             cell = int(train[rng.choice(len(train), p=odds)])
-            first.append(augment.cell_view(states.crops[cell], VIEW, rng))
-            second.append(augment.cell_view(states.crops[cell], VIEW, rng))
+            first.append(augment.cell_view(states.crops[cell], self.config["backbone"]["crop"] // 2, rng))
+            second.append(augment.cell_view(states.crops[cell], self.config["backbone"]["crop"] // 2, rng))
             labels.append((states.name, int(states.labels[cell])))
         return first + second, labels
 

@@ -20,7 +20,7 @@ USUAL_DIAMETER = 24.0  # pixels; larger cells are walked through in proportional
 MAX_STEPS = 240
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _diffuse(inside: Any, cy: int, cx: int, steps: int) -> Any:
     """Spread heat from (cy, cx) within a padded boolean box and return log(1 + heat)."""
     height, width = inside.shape
@@ -40,26 +40,28 @@ def _diffuse(inside: Any, cy: int, cx: int, steps: int) -> Any:
     return np.log(1.0 + heat)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _flow_of_one(labels: Any, label: int, box: Any, flow: Any) -> None:
-    """Write the unit flow of one object into `flow` (2, Y, X)."""
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _unit_flow(labels: Any, label: int, box: Any, stride: int) -> Any:
+    """Unit flow of one object on every `stride`-th pixel of its box, padded by one: (2, h + 2, w + 2)."""
     y0, x0, y1, x1 = box
-    height, width = y1 - y0 + 2, x1 - x0 + 2
+    height, width = (y1 - y0 + stride - 1) // stride + 2, (x1 - x0 + stride - 1) // stride + 2
     inside = np.zeros((height, width), np.bool_)
+    flow = np.zeros((2, height, width), np.float32)
     sum_y = sum_x = count = 0.0
-    for y in range(y0, y1):
-        for x in range(x0, x1):
-            if labels[y, x] == label:
-                inside[y - y0 + 1, x - x0 + 1] = True
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            if labels[y0 + (y - 1) * stride, x0 + (x - 1) * stride] == label:
+                inside[y, x] = True
                 sum_y += y
                 sum_x += x
                 count += 1
-    mean_y, mean_x = sum_y / count, sum_x / count
+    if count == 0:
+        return flow
     best, cy, cx = 1e18, 1, 1
     for y in range(1, height - 1):
         for x in range(1, width - 1):
             if inside[y, x]:
-                far = (y + y0 - 1 - mean_y) ** 2 + (x + x0 - 1 - mean_x) ** 2
+                far = (y - sum_y / count) ** 2 + (x - sum_x / count) ** 2
                 if far < best:
                     best, cy, cx = far, y, x
     heat = _diffuse(inside, cy, cx, 2 * (height + width))
@@ -68,13 +70,34 @@ def _flow_of_one(labels: Any, label: int, box: Any, flow: Any) -> None:
             if inside[y, x]:
                 gy = heat[y + 1, x] - heat[y - 1, x]
                 gx = heat[y, x + 1] - heat[y, x - 1]
-                norm = np.sqrt(gy * gy + gx * gx) + 1e-20
+                norm = np.sqrt(gy * gy + gx * gx)
                 if norm > 1e-12:
-                    flow[0, y + y0 - 1, x + x0 - 1] = gy / norm
-                    flow[1, y + y0 - 1, x + x0 - 1] = gx / norm
+                    flow[0, y, x], flow[1, y, x] = gy / norm, gx / norm
+    return flow
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _errors(labels: Any, boxes: Any, flows: Any, across: float) -> Any:
+    """Mean squared difference from the ideal flow per label, on a grid of about `across` positions per object."""
+    out = np.zeros(len(boxes), np.float64)
+    for label in range(1, len(boxes)):
+        y0, x0, y1, x1 = boxes[label]
+        if y1 == 0:
+            continue
+        stride = max(1, int(min(y1 - y0, x1 - x0) / across))
+        ideal = _unit_flow(labels, label, boxes[label], stride)
+        total, count = 0.0, 0
+        for y in range(1, ideal.shape[1] - 1):
+            for x in range(1, ideal.shape[2] - 1):
+                v, u = y0 + (y - 1) * stride, x0 + (x - 1) * stride
+                if labels[v, u] == label:
+                    total += (ideal[0, y, x] - flows[0, v, u]) ** 2 + (ideal[1, y, x] - flows[1, v, u]) ** 2
+                    count += 1
+        out[label] = total / max(count, 1)
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _boxes(labels: Any, n: int) -> Any:
     """(n + 1, 4) int64 y0, x0, y1, x1 of every label; absent labels have y1 = 0."""
     height, width = labels.shape
@@ -89,11 +112,16 @@ def _boxes(labels: Any, n: int) -> Any:
     return boxes
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _all_flows(labels: Any, boxes: Any, flow: Any) -> None:
     for label in range(1, len(boxes)):
-        if boxes[label, 2] > 0:
-            _flow_of_one(labels, label, boxes[label], flow)
+        y0, x0, y1, x1 = boxes[label]
+        if y1 > 0:
+            one = _unit_flow(labels, label, boxes[label], 1)
+            for y in range(y0, y1):
+                for x in range(x0, x1):
+                    if labels[y, x] == label:
+                        flow[:, y, x] = one[:, y - y0 + 1, x - x0 + 1]
 
 
 def flows_from_masks(masks: NDArray[Any]) -> Float:
@@ -316,23 +344,20 @@ def masks_from_flows(
     _tidy(labels, _boxes(labels, int(labels.max())))
     keep = np.bincount(labels.ravel()) >= max(1, chosen.min_size)
     if chosen.flow_threshold > 0:
-        keep &= flow_errors(labels, flows, chosen.diameter) <= chosen.flow_threshold
+        keep &= flow_errors(labels, flows) <= chosen.flow_threshold
     keep[0] = False
     return _renumber(np.where(keep[labels], labels, 0))
 
 
-def flow_errors(masks: NDArray[Any], flows: NDArray[Any], diameter: float | None = None) -> NDArray[np.float64]:
+def flow_errors(masks: NDArray[Any], flows: NDArray[Any]) -> NDArray[np.float64]:
     """Mean squared difference of given flows from the ideal flows of each mask; (n + 1,), index = label.
 
-    Large objects are compared on a coarser grid, so that the cost does not grow with their size.
+    Large objects are compared on a coarser grid of their own, so that the cost does not grow with their size.
     """
-    stride = max(1, int((diameter or USUAL_DIAMETER) // 14))
-    coarse = np.ascontiguousarray(masks[::stride, ::stride])
-    ideal = flows_from_masks(coarse)
-    error = ((ideal - np.asarray(flows)[:, ::stride, ::stride]) ** 2).sum(0)
-    n = int(masks.max()) + 1
-    area = np.bincount(coarse.ravel(), minlength=n)
-    return np.bincount(coarse.ravel(), weights=error.ravel(), minlength=n) / np.maximum(area, 1)
+    labels = np.ascontiguousarray(masks, np.int32)
+    boxes = _boxes(labels, int(labels.max()))
+    errors: NDArray[np.float64] = _errors(labels, boxes, np.asarray(flows, np.float32), 14.0)
+    return errors
 
 
 def _renumber(labels: NDArray[Any]) -> Labels:

@@ -65,7 +65,7 @@ def as_tensor(planes: Float) -> Tensor:
     import torch
 
     one = planes.strides[0] == 0
-    return torch.from_numpy(np.ascontiguousarray(planes[:1] if one else planes))[None]
+    return torch.from_numpy(np.array(planes[:1] if one else planes))[None]
 
 
 def to_canvas(planes: Tensor, zoom: float) -> Tensor:

@@ -91,8 +91,8 @@ def _tensors(file: Path, data: bytes) -> Mapping[str, Tensor]:
     return tensors
 
 
-def build(stored: Stored) -> Network:
-    """Build the network of `stored` in float32, ready for inference.
+def unfused(stored: Stored) -> Network:
+    """Build the network of `stored` in float32, with its normalisations apart, in evaluation mode.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def build(stored: Stored) -> Network:
     """
     import torch
 
-    from napari_biofm.images.embedded.network import Architecture, Network, fuse
+    from napari_biofm.images.embedded.network import Architecture, Network
 
     try:
         network = Network(Architecture.from_json(stored.config["architecture"]))
@@ -110,7 +110,16 @@ def build(stored: Stored) -> Network:
         raise ModelError(f"{stored.path} does not fit its description ({error}); {_REMEDY}") from error
     if not all(bool(torch.isfinite(p).all()) for p in network.state_dict().values()):
         raise ModelError(f"{stored.path} holds numbers that are not finite; {_REMEDY}")
-    return fuse(network.eval()).to(memory_format=torch.channels_last)
+    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def build(stored: Stored) -> Network:
+    """Build the network of `stored`, normalisations folded in: faster, for inference only."""
+    import torch
+
+    from napari_biofm.images.embedded.network import fuse
+
+    return fuse(unfused(stored)).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def write(path: Path, network: Network, config: Mapping[str, Any]) -> Path:
