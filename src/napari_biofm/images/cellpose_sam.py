@@ -379,7 +379,8 @@ class CellposeSAM:
         import torch
         from cellpose import dynamics
 
-        device = torch.device("cpu" if self.plan.device == "mps" else self.plan.device)
+        name = self._network.plan.device if self._network else devices.pick_device(self._asked[0])
+        device = torch.device("cpu" if name == "mps" else name)
         masks = dynamics.resize_and_compute_masks(
             flows,
             cell_prob,
