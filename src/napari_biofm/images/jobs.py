@@ -145,7 +145,7 @@ def _plane_by_plane(
     result: Segmentation
     if stack.mode == "flows":
         raise ModelError(
-            "This model finds objects in planes only; choose the stitched stack, or Cellpose-SAM for 3D flows."
+            "This model finds objects in planes only; choose the joined planes, or Cellpose-SAM for 3D flows."
         )
     if stack.mode == "stitch":
         from napari_biofm.images.stacks import segment_stack
