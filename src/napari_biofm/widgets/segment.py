@@ -71,9 +71,10 @@ class SegmentDock(Dock):
             label="Image",
             options={"tooltip": "The image layer to segment."},
         )
+        self._pixel_choices = [SHOWN, MEAN]
         self.pixels = ComboBox(
             label="Pixels",
-            choices=[SHOWN, MEAN],
+            choices=lambda _: self._pixel_choices,
             tooltip="Of a movie or stack: the plane you see, the mean over its first axis, or all of it.",
         )
         self.device = ComboBox(label="Device", choices=DEVICES, tooltip="Where the network runs.")
@@ -364,11 +365,8 @@ class SegmentDock(Dock):
         """Offer the whole stack only where there is one."""
         layer = self.image.value
         leading = 0 if layer is None else self._data(layer).ndim - (3 if layer.rgb else 2)
-        choices = [SHOWN, MEAN, *(STACKS if leading == 1 else ())]
-        chosen = self.pixels.value
-        self.pixels.choices = choices
-        if chosen in choices:
-            self.pixels.value = chosen
+        self._pixel_choices = [SHOWN, MEAN, *(STACKS if leading == 1 else ())]
+        self.pixels.reset_choices()
 
 
 def _whole_placing(layer: Any) -> dict[str, Any]:

@@ -27,8 +27,11 @@ class ModelChooser(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._choices: list[tuple[str, str]] = []
         self.choice = ComboBox(
-            label="Model", choices=[], tooltip="The method that finds the cells. Its licence is shown below."
+            label="Model",
+            choices=lambda _: self._choices,  # asked again whenever magicgui resets its widgets
+            tooltip="The method that finds the cells. Its licence is shown below.",
         )
         self.about = QLabel(wordWrap=True)
         self.download_button = QPushButton("Download")
@@ -69,7 +72,8 @@ class ModelChooser(QWidget):
                 here = "" if store.find(entry.name) else f" ({entry.size / 1e6:.0f} MB to download)"
                 choices.append((f"{entry.title}{here}", entry.name))
         choices += [(f"{name} (your own)", name) for name in self._own()]
-        self.choice.choices = choices
+        self._choices = choices
+        self.choice.reset_choices()
         if chosen in [name for _, name in choices]:
             self.choice.value = chosen
         self.describe()
