@@ -177,7 +177,11 @@ class CellposeSAM:
     # ------------------------------------------------------------------ one image
 
     def segment(
-        self, image: Image, parameters: SegmentationParameters, viewport: Box | None = None
+        self,
+        image: Image,
+        parameters: SegmentationParameters,
+        viewport: Box | None = None,
+        limits: NDArray[np.float64] | None = None,
     ) -> Task[Segmentation]:
         """Segment one image; yields every finished tile as a `TilePiece`, from the viewport outward.
 
@@ -186,12 +190,17 @@ class CellposeSAM:
         image : (Y, X) or (Y, X, C), any real dtype.
         parameters : diameter and thresholds.
         viewport : part of the image to begin with, y0, x0, y1, x1.
+        limits : intensities (C, 2) that become 0 and 1, for parts of a larger image; the 1st and 99th
+            percentile of this image by default.
         """
         pixels = as_channels(image, self.channels)
         if is_blank(pixels):
             yield Progress(1, 1, "the image is blank: no cells")
             return self._nothing(pixels.shape[:2], parameters)
-        maps = yield from self.run(pixels, parameters, viewport)
+        if limits is not None:
+            low, high = np.asarray(limits, np.float32)[list(self.channels or range(pixels.shape[-1]))].T
+            pixels = (pixels - low) / np.maximum(high - low, 1e-6)
+        maps = yield from self.run(pixels, parameters, viewport, normalised=limits is not None)
         yield Progress(maps.tiles, maps.tiles, "making masks")
         masks = self.follow(maps.flows, maps.cell_prob, parameters)
         return Segmentation(
@@ -379,7 +388,8 @@ class CellposeSAM:
         import torch
         from cellpose import dynamics
 
-        device = torch.device("cpu" if self.plan.device == "mps" else self.plan.device)
+        name = self._network.plan.device if self._network else devices.pick_device(self._asked[0])
+        device = torch.device("cpu" if name == "mps" else name)
         masks = dynamics.resize_and_compute_masks(
             flows,
             cell_prob,

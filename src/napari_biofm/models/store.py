@@ -285,7 +285,8 @@ def overview(folder: Path | str | None = None) -> list[dict[str, Any]]:
         path = find(entry.name, folder)
         rows.append({**entry.as_dict(), "path": str(path) if path else None, "usable": not entry.missing})
     for own in imported_models(folder).values():
-        row = {"name": own.name, "family": own.family, "title": "your own model", "path": str(own.path)}
+        row = {"name": own.name, "family": own.family, "title": "your own", "path": str(own.path)}
+        row["licence"] = "yours"
         rows.append({**row, "sha256": own.sha256, "size": own.path.stat().st_size, "usable": True})
     return rows
 

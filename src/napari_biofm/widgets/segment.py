@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, FloatSpinBox, PushButton, SpinBox, create_widget
+import numpy as np
+from magicgui.widgets import (
+    ComboBox,
+    Container,
+    FloatSlider,
+    FloatSpinBox,
+    PushButton,
+    SpinBox,
+    create_widget,
+)
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
-from napari_biofm.images.catalogue import DEFAULT_MODEL, FAMILIES, segment
-from napari_biofm.types import Segmentation, SegmentationParameters
+from napari_biofm.history import CallAction
+from napari_biofm.images.jobs import estimate_job, import_job, remask_job, segment_job
+from napari_biofm.images.volumes import StackOptions
+from napari_biofm.models import store
+from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.pixels import MEAN, SHOWN, plane_of, spatial_placing
+from napari_biofm.widgets.segment_model import ModelChooser
+from napari_biofm.widgets.segment_preview import ThresholdPreview, TilePainter, visible_box
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
+
+STITCHED = "whole stack: join planes (3D)"
+FLOWS_3D = "whole stack: flows of all directions (3D)"
+SERIES = "whole series: every frame by itself"
+STACKS = {STITCHED: "stitch", FLOWS_3D: "flows", SERIES: "time"}
+DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 
 class SegmentDock(Dock):
@@ -19,23 +41,43 @@ class SegmentDock(Dock):
 
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
+        self.chooser = ModelChooser()
+        self.model = self.chooser.choice
+        self._make_form()
+        self.estimate = QLabel(wordWrap=True)
+        self.result = QLabel("Open an image, then press Segment.", wordWrap=True)
+        layout = QVBoxLayout(self)
+        for widget in (
+            self._form.native,
+            self.chooser,
+            self.run_button.native,
+            self.estimate,
+            self.job_bar,
+            self.result,
+            self._thresholds.native,
+        ):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        self.preview = ThresholdPreview(self.viewer, self._ask_preview, self)
+        self._painter: TilePainter | None = None
+        self._connect()
+        self._layers_changed()
+        self._watch_labels()
+
+    def _make_form(self) -> None:
         self.image = create_widget(
             annotation="napari.layers.Image",
             name="image",
             label="Image",
             options={"tooltip": "The image layer to segment."},
         )
-        self.model = ComboBox(
-            label="Model",
-            choices=[(family.title, name) for name, family in FAMILIES.items()],
-            value=DEFAULT_MODEL,
-            tooltip="The method that finds the cells.",
-        )
+        self._pixel_choices = [SHOWN, MEAN]
         self.pixels = ComboBox(
             label="Pixels",
-            choices=[SHOWN, MEAN],
-            tooltip="Of a movie or stack: the plane you see, or the mean over its first axis.",
+            choices=lambda _: self._pixel_choices,
+            tooltip="Of a movie or stack: the plane you see, the mean over its first axis, or all of it.",
         )
+        self.device = ComboBox(label="Device", choices=DEVICES, tooltip="Where the network runs.")
         self.diameter = FloatSpinBox(
             label="Diameter (px)",
             value=0,
@@ -44,13 +86,29 @@ class SegmentDock(Dock):
             step=1,
             tooltip="Mean cell diameter in pixels; 0 lets the model estimate it.",
         )
-        self.cell_prob = FloatSpinBox(
+        self.estimate_button = PushButton(
+            text="Estimate", tooltip="Tell tiles, time and memory before anything is run."
+        )
+        self.run_button = PushButton(text="Segment", tooltip="Find the cells in the chosen image.")
+        self._form = Container(
+            widgets=[self.image, self.pixels, self.model, self.device, self.diameter, self.estimate_button],
+            labels=True,
+        )
+        self.cell_prob = FloatSlider(
             label="Cell probability",
             value=0,
             min=-6,
             max=6,
-            step=0.5,
+            step=0.25,
             tooltip="Logit above which a pixel belongs to a cell: lower finds more and larger cells.",
+        )
+        self.flow_threshold = FloatSlider(
+            label="Flow error",
+            value=0.4,
+            min=0,
+            max=3,
+            step=0.05,
+            tooltip="Largest flow error a mask may have: lower drops odd shapes; 0 keeps all.",
         )
         self.min_size = SpinBox(
             label="Smallest (px)",
@@ -59,98 +117,263 @@ class SegmentDock(Dock):
             max=100_000,
             tooltip="Objects with fewer pixels are dropped.",
         )
-        self.run_button = PushButton(text="Segment", tooltip="Find the cells in the chosen image.")
-        form = Container(
-            widgets=[
-                self.image,
-                self.model,
-                self.pixels,
-                self.diameter,
-                self.cell_prob,
-                self.min_size,
-                self.run_button,
-            ],
-            labels=True,
+        self.apply_button = PushButton(
+            text="Apply to all", tooltip="Make all masks again with these thresholds. Can be undone."
         )
-        self.about_model = QLabel(wordWrap=True)
-        self.result = QLabel("Open an image, then press Segment.", wordWrap=True)
-        layout = QVBoxLayout(self)
-        layout.addWidget(form.native)
-        layout.addWidget(self.about_model)
-        layout.addWidget(self.job_bar)
-        layout.addWidget(self.result)
-        layout.addStretch(1)
-        self._form = form
-        self.model.changed.connect(self._describe_model)
+        self._thresholds = Container(
+            widgets=[self.cell_prob, self.flow_threshold, self.min_size, self.apply_button], labels=True
+        )
+        self.apply_button.enabled = False
+
+    def _connect(self) -> None:
         self.run_button.changed.connect(self.segment)
+        self.estimate_button.changed.connect(self.tell_estimate)
+        self.apply_button.changed.connect(self.apply_thresholds)
+        self.image.changed.connect(self._image_changed)
+        for widget in (self.cell_prob, self.flow_threshold, self.min_size):
+            widget.changed.connect(lambda _: self.preview.touch())
+        self.chooser.download_asked.connect(self.download)
+        self.chooser.import_asked.connect(self.import_weights)
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             self.listen(event, self._layers_changed)
-        self._describe_model()
-        self._layers_changed()
+        self.listen(self.session.layers_changed, self._watch_labels)
+        self.listen(self.session.segmentation_changed, self._watch_labels)
 
     @property
     def parameters(self) -> SegmentationParameters:
         """What the form says."""
         return SegmentationParameters(
             diameter=self.diameter.value or None,
+            flow_threshold=self.flow_threshold.value,
             cellprob_threshold=self.cell_prob.value,
             min_size=self.min_size.value,
         )
 
+    # ------------------------------------------------------------------ jobs
+
     def segment(self) -> None:
-        """Start the job for the chosen layer; the result comes back to that layer, whatever is chosen then."""
+        """Start the job for the chosen layer; the result comes back to it, whatever is chosen then."""
         layer = self.image.value
         if layer is None:
             self.tell("Open an image first: drag a file onto the canvas, or File > Open Sample.")
             return
+        missing = self.chooser.what_is_missing()
+        if missing:
+            self.result.setText(f"{missing} Press Download, or choose another model.")
+            self.tell(self.result.text())
+            return
         try:
-            pixels = plane_of(self.viewer, layer, self.pixels.value)
+            pixels, stack = self._pixels_of(layer)
         except Exception as error:  # lazy arrays read here, with whatever their files do
             self.tell_error(error)
             return
-        uid = layer_id(layer)
+        uid, model = layer_id(layer), self.chooser.value
+        self.preview.close()
         self.run_button.enabled = False
+        self.estimate.clear()
         self.result.setText(f"Segmenting '{layer.name}' ...")
+        self._painter = TilePainter(self.viewer, layer, self._plane_shape(layer), spatial_placing(layer))
         self.run(
-            segment,
+            segment_job,
             pixels,
-            self.model.value,
+            model,
             self.parameters,
+            self.device.value,
+            stack,
+            visible_box(self.viewer, layer),
             name=f"Segment '{layer.name}'",
             bound_to=uid,
-            on_done=lambda result: self._show(uid, result),
+            on_step=self._step,
+            on_done=lambda result: self._show(uid, model, result),
             on_end=self._job_ended,
         )
 
-    def _show(self, image_uid: str, result: Segmentation) -> None:
+    def tell_estimate(self) -> None:
+        """Ask what the job would take, without running it."""
+        layer = self.image.value
+        missing = self.chooser.what_is_missing()
+        if layer is None or missing:
+            self.estimate.setText(missing or "Open an image first.")
+            return
+        planes = self._data(layer).shape[0] if self.pixels.value in STACKS else 1
+        self.estimate.setText("Measuring one block of the network ...")
+        self.run(
+            estimate_job,
+            self.chooser.value,
+            self._plane_shape(layer),
+            planes,
+            self.parameters,
+            self.device.value,
+            name="Estimate",
+            on_done=lambda text: self.estimate.setText(
+                text or "This model takes moments; no estimate needed."
+            ),
+        )
+
+    def download(self, name: str) -> None:
+        """Fetch the weights of a registered model."""
+        self.run(
+            store.download,
+            name,
+            name=f"Download {name}",
+            on_done=lambda path: self.tell(f"{name} is here: {path}"),
+            on_end=self.chooser.refresh,
+        )
+
+    def import_weights(self, path: str) -> None:
+        """Take the user's own weights, and choose them."""
+        self.run(import_job, Path(path), name="Import weights", on_done=self.chooser.refresh)
+
+    def apply_thresholds(self) -> None:
+        """Make all masks of the layer in play again with the thresholds of the form."""
+        uid = self.session.labels
+        found = self.session.segmentation(uid) if uid else None
+        layer = layer_by_id(self.viewer, uid)
+        if uid is None or found is None or layer is None:
+            return
+        parameters = self.parameters
+        self.run(
+            remask_job,
+            replace(found, features=None),
+            parameters,
+            self._model_of(found),
+            self.device.value,
+            name=f"New masks for '{layer.name}'",
+            bound_to=uid,
+            on_done=lambda masks: self._replace_masks(uid, found, masks, parameters),
+        )
+
+    def _ask_preview(self, part: Segmentation, box: tuple[int, int, int, int]) -> None:
+        self.run(
+            remask_job,
+            part,
+            self.parameters,
+            self._model_of(part),
+            self.device.value,
+            name="Preview",
+            on_done=lambda masks: self.preview.show(masks, box),
+        )
+
+    # ------------------------------------------------------------------ what comes back
+
+    def _step(self, progress: Progress) -> None:
+        if " tiles, " in progress.message:
+            self.estimate.setText(progress.message)
+        if self._painter is not None and hasattr(progress.payload, "cell_prob"):
+            self._painter.paint(progress.payload)
+
+    def _show(self, image_uid: str, model: str, result: Segmentation) -> None:
         layer = layer_by_id(self.viewer, image_uid)
         if layer is None:
             self.result.setText("The image was removed while it was being segmented; its masks were dropped.")
             return
+        result = replace(result, provenance={**result.provenance, "choice": model})
+        flat = result.masks.ndim == 2
         labels = self.viewer.add_labels(
             result.masks,
             name=f"{layer.name} cells",
             metadata={"biofm": dict(result.provenance)},
-            **spatial_placing(layer),
+            **(spatial_placing(layer) if flat else _whole_placing(layer)),
         )
         uid = layer_id(labels)
         self.session.set_segmentation(uid, result)
         self.session.set_layers(image=image_uid, labels=uid)
-        count = int(result.masks.max())
+        self._tell_count(layer.name, result)
+
+    def _tell_count(self, name: str, result: Segmentation) -> None:
+        count = len(np.unique(result.masks[result.masks > 0]))
         size = f", median diameter {result.diameter:.0f} px" if result.diameter else ""
         self.result.setText(
-            f"{count} cells in '{layer.name}'{size}."
+            f"{count} cells in '{name}'{size}."
             if count
-            else f"No cells found in '{layer.name}'. Try another model, a diameter, or a lower cell probability."
+            else f"No cells found in '{name}'. Try another model, a diameter, or a lower cell probability."
         )
+
+    def _replace_masks(
+        self, uid: str, found: Segmentation, masks: Labels, parameters: SegmentationParameters
+    ) -> None:
+        layer = layer_by_id(self.viewer, uid)
+        if layer is None:
+            return
+        drawn = np.array(layer.data)
+        used = {**found.provenance, "parameters": vars(parameters), "remasked": True}
+        after = replace(found, masks=masks, provenance=used)
+
+        def put(data: Any, segmentation: Segmentation) -> None:
+            still = layer_by_id(self.viewer, uid)
+            if still is not None:
+                still.data = np.array(data)
+                still.metadata = {**still.metadata, "biofm": dict(segmentation.provenance)}
+                self.session.set_segmentation(uid, segmentation)
+
+        self.preview.close()
+        self.session.history.do(
+            CallAction(
+                "New thresholds",
+                lambda: put(masks, after),
+                lambda: put(drawn, found),
+                {"labels": uid, "parameters": vars(parameters)},
+            )
+        )
+        self._tell_count(layer.name, after)
 
     def _job_ended(self) -> None:
         self.run_button.enabled = True
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
         if self.result.text().endswith("..."):
             self.result.setText("Nothing was changed.")
 
-    def _describe_model(self) -> None:
-        self.about_model.setText(FAMILIES[self.model.value].good_for)
+    # ------------------------------------------------------------------ layers
+
+    def _pixels_of(self, layer: Any) -> tuple[Any, StackOptions | None]:
+        """Return the pixels that are meant, and how planes become objects where all are."""
+        mode: Any = STACKS.get(self.pixels.value)
+        if mode is None:
+            return plane_of(self.viewer, layer, self.pixels.value), None
+        scale = np.abs(np.asarray(layer.scale, float))
+        anisotropy = float(scale[-3] / scale[-1]) if mode == "flows" and scale[-1] > 0 else 1.0
+        return np.asarray(self._data(layer)), StackOptions(mode, anisotropy)
+
+    def _data(self, layer: Any) -> Any:
+        return layer.data[0] if layer.multiscale else layer.data
+
+    def _plane_shape(self, layer: Any) -> tuple[int, int]:
+        shape = self._data(layer).shape
+        height, width = shape[-3:-1] if layer.rgb else shape[-2:]
+        return int(height), int(width)
+
+    def _model_of(self, segmentation: Segmentation) -> str:
+        return str(segmentation.provenance.get("choice") or segmentation.provenance.get("model", ""))
+
+    def _watch_labels(self, *_: Any) -> None:
+        """Offer new thresholds for the labels in play, where their flows were kept."""
+        uid = self.session.labels
+        layer = layer_by_id(self.viewer, uid)
+        found = self.session.segmentation(uid) if uid else None
+        kept = layer is not None and found is not None and found.flows is not None
+        self.apply_button.enabled = kept
+        if kept and found is not None:
+            self.preview.watch(layer, found)
 
     def _layers_changed(self, event: Any = None) -> None:
         self.image.reset_choices()
+        self._image_changed()
+
+    def _image_changed(self, *_: Any) -> None:
+        """Offer the whole stack only where there is one."""
+        layer = self.image.value
+        leading = 0 if layer is None else self._data(layer).ndim - (3 if layer.rgb else 2)
+        self._pixel_choices = [SHOWN, MEAN, *(STACKS if leading == 1 else ())]
+        self.pixels.reset_choices()
+
+
+def _whole_placing(layer: Any) -> dict[str, Any]:
+    """Return affine and units of all axes, for labels of the same extent as a stack."""
+    n = len(layer.units)
+    origin = np.asarray(layer.data_to_world(np.zeros(n)))
+    affine = np.eye(n + 1)
+    affine[:n, :n] = np.column_stack([np.asarray(layer.data_to_world(row)) - origin for row in np.eye(n)])
+    affine[:n, n] = origin
+    return {"affine": affine, "units": [str(unit) for unit in layer.units]}

@@ -1,0 +1,133 @@
+"""Images larger than memory: block by block, with objects on the seams found once and whole.
+
+Every block is segmented with a margin around it. A block gives the objects whose middle lies in it; one
+that an earlier block gave already (most of its pixels are taken) is not given again. Blocks are read and
+written one at a time, so that an OME-Zarr or Dask image of any size passes through bounded memory.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_biofm.images.tiles import Box
+from napari_biofm.types import ImageError, Labels, Progress, SegmentationParameters, Segmenter, Task
+
+BLOCK = 2048
+MARGIN = 128
+_STEPS = 100  # of progress per block
+_TAKEN = 0.5  # fraction of an object that is taken when an earlier block gave it
+_SAMPLES = 1_000_000  # pixels looked at for the limits of intensity
+
+
+def segment_blocks(
+    segmenter: Segmenter,
+    image: Any,
+    parameters: SegmentationParameters,
+    out: Any = None,
+    block: int = BLOCK,
+    margin: int = MARGIN,
+) -> Task[Any]:
+    """Segment a plane of any size into `out`.
+
+    Parameters
+    ----------
+    segmenter : any segmenter of planes; one that takes `limits` sees all blocks on one scale of intensity.
+    image : (Y, X) or (Y, X, C) array or array-like that is read by slices (zarr, dask, memory map).
+    parameters : as for one image.
+    out : (Y, X) integer array or zarr array to write to; a new int32 array by default.
+    block : side of a block in pixels.
+    margin : what a block sees around itself; at least the diameter of the largest object.
+
+    Returns
+    -------
+    `out`, with labels 1..n.
+
+    Raises
+    ------
+    ImageError
+        When the shapes do not fit.
+    """
+    shape = tuple(int(n) for n in image.shape[:2])
+    if out is None:
+        out = np.zeros(shape, np.int32)
+    if tuple(out.shape) != shape:
+        raise ImageError(f"labels of shape {tuple(out.shape)} cannot hold those of an image of shape {shape}")
+    options: dict[str, Any] = {}
+    if "limits" in inspect.signature(segmenter.segment).parameters:
+        options["limits"] = limits_of(image)
+    boxes = list(block_boxes((shape[0], shape[1]), block))
+    highest = 0
+    for number, core in enumerate(boxes):
+        seen = _grown(core, margin, (shape[0], shape[1]))
+        pixels = np.asarray(image[seen[0] : seen[2], seen[1] : seen[3]])
+        task = segmenter.segment(pixels, parameters, **options)
+        while True:
+            try:
+                step = next(task)
+            except StopIteration as stop:
+                found: Labels = stop.value.masks
+                break
+            part = min(_STEPS - 1, _STEPS * step.done // max(1, step.total))
+            message = f"block {number + 1} of {len(boxes)}: {step.message}"
+            yield Progress(number * _STEPS + part, len(boxes) * _STEPS, message)
+        window = (slice(seen[0], seen[2]), slice(seen[1], seen[3]))
+        before = np.asarray(out[window])
+        after, highest = _add(before, found, core, seen, highest, margin / 4)
+        out[window] = after
+        yield Progress((number + 1) * _STEPS, len(boxes) * _STEPS, f"{highest} objects")
+    return out
+
+
+def block_boxes(shape: tuple[int, int], block: int) -> Iterator[Box]:
+    """Yield blocks of about equal size, y0, x0, y1, x1, that cover an image without overlap."""
+    edges = []
+    for length in shape:
+        count = max(1, math.ceil(length / block))
+        edges.append([round(k * length / count) for k in range(count + 1)])
+    for y0, y1 in zip(edges[0], edges[0][1:]):
+        for x0, x1 in zip(edges[1], edges[1][1:]):
+            yield y0, x0, y1, x1
+
+
+def limits_of(image: Any, low: float = 1.0, high: float = 99.0) -> NDArray[np.float64]:
+    """Return two percentiles of every channel, (C, 2), from a sample of rows of the whole image."""
+    height, width = image.shape[:2]
+    rows = max(1, min(height, _SAMPLES // max(1, width)))
+    picked = np.unique(np.linspace(0, height - 1, rows).astype(int))
+    sample = np.stack([np.asarray(image[int(row) : int(row) + 1])[0] for row in picked])
+    flat = sample.reshape(-1, 1) if sample.ndim == 2 else sample.reshape(-1, sample.shape[-1])
+    return np.nanpercentile(flat.astype(np.float64), (low, high), axis=0).T
+
+
+def _grown(box: Box, margin: int, shape: tuple[int, int]) -> Box:
+    y0, x0, y1, x1 = box
+    return max(0, y0 - margin), max(0, x0 - margin), min(shape[0], y1 + margin), min(shape[1], x1 + margin)
+
+
+def _add(
+    before: NDArray[Any], found: Labels, core: Box, seen: Box, highest: int, slack: float
+) -> tuple[NDArray[Any], int]:
+    """Write the objects of a block over what earlier blocks left free; return labels and highest label."""
+    after = before.copy()
+    low = np.array(core[:2]) - seen[:2] - slack
+    high = np.array(core[2:]) - seen[:2] + slack
+    for label, window in enumerate(ndimage.find_objects(found), 1):
+        if window is None:
+            continue
+        mask = found[window] == label
+        middle = np.argwhere(mask).mean(0) + (window[0].start, window[1].start)
+        if (middle < low).any() or (middle >= high).any():
+            continue
+        free = mask & (after[window] == 0)
+        if free.sum() <= (1 - _TAKEN) * mask.sum():
+            continue
+        highest += 1
+        after[window][free] = highest
+    return after, highest

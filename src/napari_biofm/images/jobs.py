@@ -1,0 +1,162 @@
+"""What the Segment dock asks a worker to do: estimate, segment, make masks again, import weights.
+
+Module-level functions of plain arguments, so that they travel to a worker process or a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.images.catalogue import make_model
+from napari_biofm.images.volumes import StackOptions
+from napari_biofm.types import (
+    Image,
+    ImageError,
+    Labels,
+    ModelError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Task,
+)
+
+Box = tuple[int, int, int, int]
+
+
+def segment_job(
+    pixels: Image,
+    model: str,
+    parameters: SegmentationParameters,
+    device: str = "auto",
+    stack: StackOptions | None = None,
+    viewport: Box | None = None,
+) -> Task[Segmentation]:
+    """Segment an image or a stack; the first step tells time and memory where the model can predict them.
+
+    Parameters
+    ----------
+    pixels : (Y, X), (Y, X, C), or with a leading Z or T where `stack` is given.
+    model : as for `catalogue.make_model`.
+    parameters : diameter and thresholds.
+    device : "auto", "cpu", "cuda" or "mps".
+    stack : how planes become objects; None for a single plane.
+    viewport : part of the image to begin with, y0, x0, y1, x1.
+    """
+    yield Progress(0, 0, f"loading {model}")
+    segmenter = make_model(model, device)
+    _keep_passes(segmenter)
+    shape = pixels.shape[1:3] if stack is not None else pixels.shape[:2]
+    told = estimate_of(segmenter, shape, parameters, len(pixels) if stack is not None else 1)
+    if told:
+        yield Progress(0, 0, told)
+    result: Segmentation
+    if stack is None:
+        options = {"viewport": viewport} if _begins_anywhere(segmenter) else {}
+        result = yield from segmenter.segment(pixels, parameters, **options)
+        return result
+    if hasattr(segmenter, "segment_stack"):
+        result = yield from segmenter.segment_stack(
+            pixels, parameters, stack.mode, stack.anisotropy, stack.stitch_threshold
+        )
+        return result
+    result = yield from _plane_by_plane(segmenter, pixels, parameters, stack)
+    return result
+
+
+def estimate_job(
+    model: str, shape: tuple[int, int], planes: int, parameters: SegmentationParameters, device: str = "auto"
+) -> str:
+    """Return what a job will take, in a line for a person; empty where the model cannot say."""
+    return estimate_of(make_model(model, device), shape, parameters, planes)
+
+
+def estimate_of(
+    segmenter: Any, shape: tuple[int, ...], parameters: SegmentationParameters, planes: int
+) -> str:
+    """Return the line of `estimate_job` for a model that is loaded."""
+    if not hasattr(segmenter, "estimate"):
+        return ""
+    estimate = segmenter.estimate(shape, parameters, planes)
+    warning = "" if estimate.fits else " - more than is free: close other programs or choose a smaller region"
+    return f"{estimate.describe()}{warning}"
+
+
+def remask_job(
+    segmentation: Segmentation,
+    parameters: SegmentationParameters,
+    model: str,
+    device: str = "auto",
+) -> Labels:
+    """Make the masks again with other thresholds, from flows that were kept; no network runs.
+
+    Raises
+    ------
+    ImageError
+        When the segmentation has no flows.
+    """
+    if segmentation.flows is None or segmentation.cell_prob is None:
+        raise ImageError("This segmentation keeps no flows; run it with Cellpose-SAM or the embedded model.")
+    maker = make_model(model, device)
+    if hasattr(maker, "remask"):
+        masks: Labels = maker.remask(segmentation, parameters).masks
+        return masks
+    from napari_biofm.images.dynamics import masks_from_flows
+
+    settings: Mapping[str, Any] = getattr(maker, "settings", {})
+    shifted = parameters.cellprob_threshold + float(settings.get("cellprob_shift", 0.0))
+    chosen = replace(parameters, diameter=segmentation.diameter, cellprob_threshold=shifted)
+    return masks_from_flows(segmentation.flows, segmentation.cell_prob, chosen)
+
+
+def import_job(path: Path, name: str | None = None) -> str:
+    """Take a user's weights into the folder of models and return the name they got."""
+    from napari_biofm.models.store import import_model
+
+    own = import_model(path, name)
+    if own.family not in ("cellpose-sam", "sam"):
+        raise ModelError(f"{path} was imported, but holds {own.family} weights, which cannot segment here.")
+    return own.name
+
+
+def _keep_passes(segmenter: Any) -> None:
+    """Let a model that can, keep its tiles on disk, so that a stopped job goes on where it was."""
+    if getattr(segmenter, "store", False) is None:
+        from napari_biofm.images.store import PassStore
+
+        segmenter.store = PassStore()
+
+
+def _begins_anywhere(segmenter: Any) -> bool:
+    import inspect
+
+    return "viewport" in inspect.signature(segmenter.segment).parameters
+
+
+def _plane_by_plane(
+    segmenter: Any, pixels: NDArray[Any], parameters: SegmentationParameters, stack: StackOptions
+) -> Task[Segmentation]:
+    """Segment planes with a model that knows single planes only."""
+    result: Segmentation
+    if stack.mode == "flows":
+        raise ModelError(
+            "This model finds objects in planes only; choose the joined planes, or Cellpose-SAM for 3D flows."
+        )
+    if stack.mode == "stitch":
+        from napari_biofm.images.stacks import segment_stack
+
+        result = yield from segment_stack(segmenter, pixels, parameters)
+        return result
+    masks = np.zeros(pixels.shape[:3], np.int32)
+    highest = 0
+    for t, frame in enumerate(pixels):
+        result = yield from segmenter.segment(frame, parameters)
+        masks[t] = np.where(result.masks > 0, result.masks + highest, 0)
+        highest = max(highest, int(masks[t].max()))
+        yield Progress(t + 1, len(pixels), f"frame {t + 1} of {len(pixels)}")
+    return Segmentation(masks, diameter=result.diameter, provenance=result.provenance)

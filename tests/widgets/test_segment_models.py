@@ -1,0 +1,181 @@
+"""The Segment dock with a network: licence and estimate first, tiles as they come, thresholds that move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from tests.tiny_networks import blobs, cpsam_weights, small_vit
+
+from napari_biofm.images import jobs
+from napari_biofm.images.passes import TilePiece
+from napari_biofm.models import store
+from napari_biofm.session import session_of
+from napari_biofm.types import Progress
+from napari_biofm.widgets.segment import SERIES, STITCHED, SegmentDock
+from napari_biofm.widgets.segment_preview import TilePainter, visible_box
+
+__all__ = ["blobs", "cpsam_weights", "small_vit"]
+
+
+@pytest.fixture
+def dock(viewer: Any, tmp_path: Any, monkeypatch: Any) -> SegmentDock:
+    monkeypatch.setenv("NAPARI_BIOFM_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path / "passes"))
+    monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path / "cellpose"))
+    made = SegmentDock(viewer)
+    viewer.window.add_dock_widget(made, name="Segment cells")
+    return made
+
+
+@pytest.fixture
+def tiny(dock: SegmentDock, small_vit: None, cpsam_weights: Any) -> SegmentDock:
+    """The dock with imported Cellpose-SAM weights, chosen."""
+    from napari_biofm.engine.warm import forget
+
+    forget()
+    dock.chooser.import_asked.emit(str(cpsam_weights))
+    assert dock.model.value == "tiny_cpsam"
+    yield dock
+    forget()
+
+
+def press(button: Any) -> None:
+    QTest.mouseClick(getattr(button, "native", button), Qt.MouseButton.LeftButton)
+
+
+def test_licence_size_and_absence_are_shown_before_anything_is_downloaded(dock: SegmentDock) -> None:
+    dock.model.value = "cpsam_v2"
+    text = dock.chooser.about.text()
+    assert "CC-BY-NC" in text and "1234 MB" in text and "Not on this computer" in text
+    assert dock.chooser.download_button.isVisible()
+    dock.model.value = "classical"
+    assert not dock.chooser.download_button.isVisible()
+
+
+def test_a_model_that_is_not_here_is_not_started(viewer: Any, dock: SegmentDock) -> None:
+    viewer.add_image(np.eye(30), name="image")
+    dock.model.value = "cpsam_v2"
+    notification_manager.records.clear()
+    press(dock.run_button)
+    assert "Press Download" in dock.result.text()
+    assert len(viewer.layers) == 1
+
+
+def test_offline_a_download_says_which_file_to_copy(dock: SegmentDock, monkeypatch: Any) -> None:
+    monkeypatch.setenv("NAPARI_BIOFM_OFFLINE", "1")
+    dock.model.value = "cpsam_v2"
+    notification_manager.records.clear()
+    press(dock.chooser.download_button)
+    assert any("cpsam_v2" in n.message and "copy" in n.message for n in notification_manager.records)
+
+
+def test_ones_own_weights_are_imported_chosen_and_run(viewer: Any, tiny: SegmentDock, blobs: Any) -> None:
+    viewer.add_image(blobs[:100, :120], name="cells")
+    tiny.cell_prob.value = -6
+    tiny.flow_threshold.value = 0
+    press(tiny.run_button)
+    labels = viewer.layers["cells cells"]
+    assert labels.data.shape == (100, 120) and labels.data.max() > 0
+    provenance = labels.metadata["biofm"]
+    assert provenance["model"] == "tiny_cpsam" and len(provenance["weights_sha256"]) == 64
+    assert "1 tiles" in tiny.estimate.text()
+    assert [layer.name for layer in viewer.layers] == ["cells", "cells cells"]
+
+
+def test_thresholds_are_previewed_on_what_is_seen_and_applied_with_undo(
+    viewer: Any, tiny: SegmentDock, blobs: Any, qtbot: Any, monkeypatch: Any
+) -> None:
+    viewer.add_image(blobs[:100, :120], name="cells")
+    tiny.cell_prob.value = -6
+    tiny.flow_threshold.value = 0
+    press(tiny.run_button)
+    labels = viewer.layers["cells cells"]
+    before = labels.data.copy()
+    monkeypatch.setattr(jobs, "segment_job", None)  # no network from here on
+    tiny.cell_prob.value = 0.5
+    qtbot.waitUntil(lambda: "cells cells (preview)" in viewer.layers, timeout=20_000)
+    assert (viewer.layers["cells cells (preview)"].data > 0).sum() < (before > 0).sum()
+    np.testing.assert_array_equal(labels.data, before)
+    press(tiny.apply_button)
+    assert "cells cells (preview)" not in viewer.layers
+    after = labels.data.copy()
+    assert (after > 0).sum() < (before > 0).sum()
+    session = session_of(viewer)
+    assert session.segmentation(session.labels).provenance["parameters"]["cellprob_threshold"] == 0.5
+    session.history.undo()
+    np.testing.assert_array_equal(labels.data, before)
+    session.history.redo()
+    np.testing.assert_array_equal(labels.data, after)
+
+
+def test_time_and_memory_are_told_without_a_run(viewer: Any, tiny: SegmentDock, blobs: Any) -> None:
+    viewer.add_image(blobs, name="cells")
+    press(tiny.estimate_button)
+    assert "4 tiles" in tiny.estimate.text() and "GB" in tiny.estimate.text()
+    assert len(viewer.layers) == 1
+
+
+def test_stacks_are_offered_where_there_is_one(viewer: Any, dock: SegmentDock, blobs: Any) -> None:
+    plane = viewer.add_image(blobs, name="plane")
+    assert STITCHED not in dock.pixels.choices
+    stack = viewer.add_image(
+        np.stack([blobs[:80, :90]] * 3), name="stack", scale=(3, 0.5, 0.5), translate=(1, 2, 3)
+    )
+    dock.image.value = stack
+    assert STITCHED in dock.pixels.choices
+    dock.model.value = "classical"
+    for choice, joined in ((STITCHED, True), (SERIES, False)):
+        dock.pixels.value = choice
+        press(dock.run_button)
+        labels = viewer.layers[-1]
+        assert labels.data.shape == (3, 80, 90)
+        np.testing.assert_allclose(labels.data_to_world((1, 5, 6)), stack.data_to_world((1, 5, 6)))
+        shared = set(np.unique(labels.data[0])) & set(np.unique(labels.data[2])) - {0}
+        assert bool(shared) is joined
+        viewer.layers.remove(labels)
+    dock.image.value = plane
+    assert STITCHED not in dock.pixels.choices
+
+
+def test_a_tile_is_painted_where_it_lies(viewer: Any) -> None:
+    image = viewer.add_image(np.zeros((60, 80)), name="image", scale=(2, 2))
+    painter = TilePainter(viewer, image, (60, 80), {"scale": (2, 2)})
+    painter.paint(TilePiece(0, (10, 20, 30, 60), np.full((20, 40), 9, np.float32)))
+    painted = viewer.layers["image: cells so far"]
+    assert painted.data[15, 30] > 250 and painted.data[5, 5] == 0
+    painter.close()
+    assert [layer.name for layer in viewer.layers] == ["image"]
+
+
+def test_a_cancelled_job_leaves_no_trace(viewer: Any, dock: SegmentDock, monkeypatch: Any) -> None:
+    def endless(*_: Any):
+        while True:
+            yield Progress(1, 10, "tile", TilePiece(0, (0, 0, 8, 8), np.ones((8, 8), np.float32)))
+            dock.job_bar.cancel()
+
+    monkeypatch.setattr("napari_biofm.widgets.segment.segment_job", endless)
+    viewer.add_image(np.eye(30), name="image")
+    dock.model.value = "classical"
+    press(dock.run_button)
+    assert [layer.name for layer in viewer.layers] == ["image"]
+    assert dock.result.text() == "Nothing was changed."
+
+
+def test_the_visible_part_follows_the_camera(viewer: Any) -> None:
+    layer = viewer.add_image(np.zeros((400, 600)), name="image")
+    assert visible_box(viewer, layer) == (0, 0, 400, 600)
+    viewer.scene.camera.center = (100, 100)
+    viewer.scene.camera.zoom = 20
+    y0, x0, y1, x1 = visible_box(viewer, layer)
+    assert 0 < y0 < 100 < y1 < 400 and 0 < x0 < 100 < x1 < 600
+
+
+def test_models_are_listed_by_name_only_once(dock: SegmentDock) -> None:
+    names = dock.model.choices
+    assert len(set(names)) == len(names)
+    assert "sam_vit_b" in names and store.imported_models() == {}
