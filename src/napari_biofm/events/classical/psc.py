@@ -18,6 +18,7 @@ from napari_biofm.events.classical.common import (
     clean,
     criterion_at,
     lowest_score,
+    noise_sd,
     option,
     scores,
     table,
@@ -124,25 +125,30 @@ def _rows(
     after = max(8, round(min(6 * shape.decay, 0.2) * fs))
     shapes = measure(smooth, onset, peak, sign, fs, before=before, after=after)
     words = np.where(sign > 0, *class_words(signal.unit)).astype("U12")
-    words[_artefacts(flat, onset, sign, np.abs(shapes.amplitude), shape, fs)] = "artefact"
+    size, sure = np.abs(shapes.amplitude), criterion >= threshold
+    usual = float(np.median(size[sure])) if sure.any() else np.inf
+    huge = size > min(10 * usual, 60 * noise_sd(smooth))
+    words[_misshapen(flat, onset, sign, huge, shape, fs)] = "artefact"
     return table(
         signal, peak / fs, words, scores(criterion, threshold), shapes.amplitude, shapes.rise_s, shapes.decay_s
     )
 
 
-def _artefacts(
-    flat: Trace, onset: Indices, sign: Floats, size: Floats, shape: Shape, fs: float
+def _misshapen(
+    flat: Trace, onset: Indices, sign: Floats, huge: NDArray[np.bool_], shape: Shape, fs: float
 ) -> NDArray[np.bool_]:
-    """Return which events are ten times the usual size and not of the shape: test pulses, switching.
+    """Return which huge events are not of the shape: test pulses, switching, stimulation.
 
-    The shape is judged by the correlation of the trace with the event that was looked for (< 0.8).
+    The shape is judged by the correlation of the trace with the event that was looked for, or one that
+    decays up to four times slower (< 0.8).
     """
-    huge = size > 10 * np.median(size) if len(size) else np.zeros(0, bool)
-    wave = shape.wave(fs, shape.time_to_peak() + 2 * shape.decay)
+    huge = huge.copy()
+    length = shape.time_to_peak() + 2 * shape.decay
+    waves = [Shape(shape.rise, k * shape.decay, 1.0).wave(fs, length) for k in (1, 2, 4)]
     for i in np.flatnonzero(huge):
-        cut = windows(flat, onset[i : i + 1], len(wave))[0] * sign[i]
-        huge[i] = cut.std() == 0 or np.corrcoef(cut, wave)[0, 1] < 0.8
-    return np.asarray(huge, bool)
+        cut = windows(flat, onset[i : i + 1], len(waves[0]))[0] * sign[i]
+        huge[i] = cut.std() == 0 or max(np.corrcoef(cut, wave)[0, 1] for wave in waves) < 0.8
+    return huge
 
 
 def class_words(unit: str) -> tuple[str, str]:
