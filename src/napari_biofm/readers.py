@@ -27,7 +27,8 @@ def is_recording(path: Path) -> bool:
     """Whether a file is a recording for certain: napari also asks about images, arrays and tables."""
     if path.suffix.lower() in SUFFIXES:
         return True
-    return path.exists() and find_format(path).name in CERTAIN
+    form = find_format(path) if path.exists() else None
+    return form is not None and form.name in CERTAIN
 
 
 def read(path: str | Sequence[str]) -> LayerData:
