@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.cells.table import make_table
+from napari_biofm.cells.table import Groups, make_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
 from napari_biofm.images.pool import pool
 from napari_biofm.types import FeatureMap, Image, Labels, Progress, Task, Vectors
@@ -39,6 +39,7 @@ def cell_table(
     *,
     features: FeatureMap | None = None,
     layer: str = "",
+    groups: Groups | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Task[AnnData]:
     """Make the table of the cells in one image.
@@ -51,6 +52,7 @@ def cell_table(
     device : where it runs.
     features : map of an earlier pass over the same image by the same model; None runs the encoder.
     layer : unique id of the labels layer, part of each cell's id.
+    groups : image, plate or well of the cells, see `make_table`.
     provenance : of the masks, kept in `uns`.
     """
     encoder = make_model(model, device)
@@ -64,5 +66,11 @@ def cell_table(
         **(provenance or {}),
     }
     return make_table(
-        masks, image=image, vectors=vectors, vector_source=encoder.name, layer=layer, provenance=source
+        masks,
+        image=image,
+        vectors=vectors,
+        vector_source=encoder.name,
+        layer=layer,
+        provenance=source,
+        groups=groups,
     )

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.cells.rarity import find_similar, label_next
 from napari_biofm.cells.table import BASELINE, text, vectors_of
+from napari_biofm.images.catalogue import DEFAULT_MODEL
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.cells import jobs
@@ -254,6 +255,9 @@ class CellsDock(Dock):
             return
         uid = layer_id(layer)
         image = self._image_for(layer)
+        found = self.session.segmentation(uid)
+        features = None if found is None else found.features
+        model = str(found.provenance.get("model", DEFAULT_MODEL)) if found is not None else DEFAULT_MODEL
         self.measure_button.setEnabled(False)
         self.run(
             jobs.measure_cells,
@@ -261,6 +265,8 @@ class CellsDock(Dock):
             image,
             uid,
             layer.name,
+            model,
+            features,
             name=f"Measure '{layer.name}'",
             bound_to=uid,
             on_done=lambda table: self._measured(uid, table),

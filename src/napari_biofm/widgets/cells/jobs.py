@@ -12,16 +12,41 @@ from numpy.typing import NDArray
 from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.scores import Report, make_report
 from napari_biofm.cells.table import make_table, update_table
-from napari_biofm.types import Progress, Task, Vectors
+from napari_biofm.cells.vectors import cell_table
+from napari_biofm.images.catalogue import DEFAULT_MODEL
+from napari_biofm.types import FeatureMap, Progress, Task, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def measure_cells(labels: NDArray[Any], image: NDArray[Any] | None, layer: str, group: str) -> Task[AnnData]:
-    """Make the table of a Labels layer."""
-    yield Progress(0, 1, "measuring cells ...")
-    return make_table(np.asarray(labels), image=image, layer=layer, groups=group)
+def measure_cells(
+    labels: NDArray[Any],
+    image: NDArray[Any] | None,
+    layer: str,
+    group: str,
+    model: str = DEFAULT_MODEL,
+    features: FeatureMap | None = None,
+) -> Task[AnnData]:
+    """Make the table of a Labels layer: measures, and the vectors of `model` where it can give them.
+
+    Parameters
+    ----------
+    labels : (Y, X) or (Z, Y, X).
+    image : of the same shape; None leaves shape alone to be measured.
+    layer, group : unique id of the layer, and the image, plate or well it belongs to.
+    model : encoder of the vectors.
+    features : map of the pass that made the masks, so that nothing is encoded twice.
+    """
+    masks = np.asarray(labels)
+    flat = masks.ndim == 2 and image is not None and masks.any()
+    if not flat or (features is not None and features.shape != masks.shape):
+        features = None
+    yield Progress(0, 2, "measuring cells ...")
+    if not flat or image is None:
+        return make_table(masks, image=image, layer=layer, groups=group)
+    table = yield from cell_table(image, masks, model, features=features, layer=layer, groups=group)
+    return table
 
 
 def measure_changed(
