@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from napari_biofm.images.embedded.model import EmbeddedModel  # noqa: E402
 from napari_biofm.types import Prompt, SegmentationParameters, run_task  # noqa: E402
-from training.image import states as state_scores  # noqa: E402
+from training.image import states  # noqa: E402
 from training.image.clicks import deepest, next_click  # noqa: E402
 from training.image.data import index, load_pair, load_states  # noqa: E402
 from training.image.metrics import average_precision  # noqa: E402
@@ -105,23 +105,6 @@ def _one_object(model: EmbeddedModel, prepared: Any, truth: Any, milliseconds: l
     return padded, reached or 10, reached is None
 
 
-def states(model: EmbeddedModel, data: Path, strengths: tuple[float, ...] = (0.01, 0.1, 1.0)) -> dict[str, Any]:
-    """Macro-F1 of logistic regression on groups kept back: the model's vectors beside baselines, one row per set."""
-    out: dict[str, Any] = {}
-    for one in load_states(data):
-        vectors = {
-            "model": model.crop_vectors(one.crops),
-            "handcrafted": state_scores.handcrafted(one),
-            "random filters": state_scores.random_features(one),
-            "untrained network": state_scores.untrained(model, one),
-        }
-        counts = {"n_train": int((one.part == "train").sum()), "n_validation": int((one.part == "validation").sum())}
-        out[one.name] = counts | {
-            name: {str(c): round(state_scores.score(v, one, c), 3) for c in strengths} for name, v in vectors.items()
-        }
-    return out
-
-
 def main() -> int:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,7 +124,7 @@ def main() -> int:
     if "clicks" in arguments.what:
         scores["clicks"] = clicks(model, data, share)
     if "states" in arguments.what:
-        scores["states"] = states(model, data)
+        scores["states"] = {one.name: states.compare(model, one) for one in load_states(data)}
     text = json.dumps(scores, indent=1)
     if arguments.out:
         arguments.out.write_text(text + "\n")
