@@ -60,8 +60,12 @@ def _summary(values: list[Any]) -> dict[str, Any]:
     }
 
 
-def clicks(model: EmbeddedModel, data: Path, validation: float, most: int = 4, objects: int = 6) -> dict[str, Any]:
-    """IoU after 1 to 5 clicks (each in the middle of the largest mistake) and clicks needed for IoU .85 (at most 10)."""
+def clicks(
+    model: EmbeddedModel, data: Path, validation: float, most: int = 4, objects: int = 6
+) -> dict[str, Any]:
+    """IoU after 1 to 5 clicks (each in the middle of the largest mistake) and clicks needed for IoU .85
+    (at most 10).
+    """
     rng = np.random.default_rng(0)
     rows: dict[str, list[Any]] = defaultdict(list)
     milliseconds = []
@@ -87,7 +91,9 @@ def clicks(model: EmbeddedModel, data: Path, validation: float, most: int = 4, o
     return out
 
 
-def _one_object(model: EmbeddedModel, prepared: Any, truth: Any, milliseconds: list[float]) -> tuple[Any, int, bool]:
+def _one_object(
+    model: EmbeddedModel, prepared: Any, truth: Any, milliseconds: list[float]
+) -> tuple[Any, int, bool]:
     points, positive, scores = [deepest(truth)], [True], []
     for _ in range(10):
         prompt = Prompt(np.array(points, float), np.array(positive))

@@ -1,4 +1,6 @@
-"""Write REPORT.md and its pictures from measured scores: ``python training/image/report.py --scores scores.json``."""
+"""Write REPORT.md and its pictures from measured scores: ``python training/image/report.py --scores
+scores.json``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import matplotlib as mpl
 import numpy as np
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -76,7 +78,10 @@ def failures(model: EmbeddedModel, data: Path, share: float, scores: dict[str, A
 
 def masks_table(scores: dict[str, Any]) -> str:
     """Markdown of AP per modality."""
-    lines = ["| modality | images / objects | AP@0.5 | AP@[.5:.95] | error of the diameter (octaves) |", "|---|---|---|---|---|"]
+    lines = [
+        "| modality | images / objects | AP@0.5 | AP@[.5:.95] | error of the diameter (octaves) |",
+        "|---|---|---|---|---|",
+    ]
     for kind, row in sorted(scores.items()):
         lines.append(
             f"| {kind} | {row['n']} / {row['objects']} | {row['ap50']:.3f} | {row['ap']:.3f} "
@@ -87,11 +92,16 @@ def masks_table(scores: dict[str, Any]) -> str:
 
 def clicks_table(scores: dict[str, Any]) -> str:
     """Markdown of IoU after clicks per modality."""
-    lines = ["| modality | n | IoU 1 click | 3 clicks | 5 clicks | NoC@85 | not reached in 10 |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| modality | n | IoU 1 click | 3 clicks | 5 clicks | NoC@85 | not reached in 10 |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for kind, row in scores.items():
         if isinstance(row, dict):
             values = " | ".join(f"{row[k]:.3f}" for k in ("iou1", "iou3", "iou5"))
-            lines.append(f"| {kind} | {row['n']} | {values} | {row['noc85']:.2f} | {100 * row['failed85']:.0f} % |")
+            lines.append(
+                f"| {kind} | {row['n']} | {values} | {row['noc85']:.2f} | {100 * row['failed85']:.0f} % |"
+            )
     return "\n".join(lines)
 
 
@@ -101,7 +111,9 @@ def states_table(scores: dict[str, Any]) -> str:
     for name, row in scores.items():
         for vectors, value in row.items():
             if not vectors.startswith("n_"):
-                lines.append(f"| {name} | {row['n_train']} / {row['n_validation']} | {vectors} | {value:.3f} |")
+                lines.append(
+                    f"| {name} | {row['n_train']} / {row['n_validation']} | {vectors} | {value:.3f} |"
+                )
     return "\n".join(lines)
 
 

@@ -36,7 +36,9 @@ class Untrained:
 
 
 def score(vectors: NDArray[Any], states: States) -> float:
-    """Macro-F1 on the validation groups of a head fitted (and tuned on folds of groups) on the training groups."""
+    """Macro-F1 on the validation groups of a head fitted (and tuned on folds of groups) on the training
+    groups.
+    """
     train, test = states.part == "train", states.part == "validation"
     names = np.array(states.classes, object)[states.labels]
     head = LogisticHead().fit(vectors[train], names[train], list(states.groups[train]))
@@ -53,10 +55,15 @@ def compare(model: EmbeddedModel, states: States) -> dict[str, Any]:
     blocks = {
         "model": own,
         "model, one view": model.crop_vectors(states.crops),
-        "model + handcrafted + random (as the command line may choose)": np.concatenate([own, hand, random], 1),
+        "model + handcrafted + random (as the command line may choose)": np.concatenate(
+            [own, hand, random], 1
+        ),
         "handcrafted": hand,
         "random convolutions": random,
         "the network untrained": untrained,
     }
-    counts = {"n_train": int((states.part == "train").sum()), "n_validation": int((states.part == "validation").sum())}
+    counts = {
+        "n_train": int((states.part == "train").sum()),
+        "n_validation": int((states.part == "validation").sum()),
+    }
     return counts | {name: round(score(vectors, states), 3) for name, vectors in blocks.items()}

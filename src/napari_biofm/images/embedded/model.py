@@ -76,12 +76,14 @@ class EmbeddedModel:
 
         Returns
         -------
-        Segmentation with masks, flows, cell_prob at image size, features, diameter and provenance. Images without
+        Segmentation with masks, flows, cell_prob at image size, features, diameter and provenance. Images
+        without
         contrast give no cells.
 
         Raises
         ------
-        ImageError : if the image has no pixels, wrong axes, is larger than 64 million pixels, or the diameter is not
+        ImageError : if the image has no pixels, wrong axes, is larger than 64 million pixels, or the
+        diameter is not
             a positive number.
         """
         chosen = parameters or SegmentationParameters()
@@ -107,7 +109,8 @@ class EmbeddedModel:
 
         Raises
         ------
-        ImageError : if the prompt holds neither a positive point, a box nor a mask, or does not fit the image.
+        ImageError : if the prompt holds neither a positive point, a box nor a mask, or does not fit the
+        image.
         """
         from napari_biofm.images.embedded.clicks import predict
 
@@ -115,7 +118,9 @@ class EmbeddedModel:
             return predict(self.network, prepared, prompt, self.device)
 
     def vectors(self, features: FeatureMap, masks: Labels) -> Vectors:
-        """Pool one vector per label of `masks` (in rising order of label) from a feature map of this model."""
+        """Pool one vector per label of `masks` (in rising order of label) from a feature map of this
+        model.
+        """
         from napari_biofm.images.embedded.vectors import pool_masks
 
         return pool_masks(features, masks)
@@ -130,7 +135,9 @@ class EmbeddedModel:
     def _masks(
         self, image: Image, chosen: SegmentationParameters, keep_decoded: bool = False
     ) -> Task[tuple[passes.Pass, Labels, NDArray[np.float32], NDArray[np.float32]]]:
-        """Run a pass and follow its flows; once more if the cells turn out to be of another size than estimated."""
+        """Run a pass and follow its flows; once more if the cells turn out to be of another size than
+        estimated.
+        """
         diameter = chosen.diameter
         while True:
             found = yield from self._pass(image, diameter, keep_decoded)
@@ -146,7 +153,9 @@ class EmbeddedModel:
 
     def _pass(self, image: Image, diameter: float | None, keep_decoded: bool = False) -> Task[passes.Pass]:
         if diameter is not None and not (np.isfinite(diameter) and diameter > 0):
-            raise ImageError(f"diameter {diameter} is not a positive number of pixels; give one, or none to estimate it")
+            raise ImageError(
+                f"diameter {diameter} is not a positive number of pixels; give one, or none to estimate it"
+            )
         pixels = int(np.prod(np.shape(image)[:2]))
         if pixels > LARGEST_IMAGE:
             raise ImageError(
@@ -204,7 +213,12 @@ def _version() -> str:
 def _with_pace(
     chosen: SegmentationParameters, diameter: float | None, settings: Mapping[str, Any]
 ) -> SegmentationParameters:
-    """The user's thresholds, shifted by what the weights were calibrated with, and the diameter that was used."""
+    """The user's thresholds, shifted by what the weights were calibrated with, and the diameter that was
+    used.
+    """
     return SegmentationParameters(
-        diameter, chosen.flow_threshold, chosen.cellprob_threshold + float(settings["cellprob_shift"]), chosen.min_size
+        diameter,
+        chosen.flow_threshold,
+        chosen.cellprob_threshold + float(settings["cellprob_shift"]),
+        chosen.min_size,
     )
