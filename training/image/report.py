@@ -93,15 +93,29 @@ def masks_table(scores: dict[str, Any]) -> str:
 def clicks_table(scores: dict[str, Any]) -> str:
     """Markdown of IoU after clicks per modality."""
     lines = [
-        "| modality | n | IoU 1 click | 3 clicks | 5 clicks | NoC@85 | not reached in 10 |",
-        "|---|---|---|---|---|---|---|",
+        "| modality | n | IoU 1 click | 3 clicks | 5 clicks | NoC@85 | not reached in 10 | flow basin alone, 1 click |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for kind, row in scores.items():
         if isinstance(row, dict):
             values = " | ".join(f"{row[k]:.3f}" for k in ("iou1", "iou3", "iou5"))
             lines.append(
-                f"| {kind} | {row['n']} | {values} | {row['noc85']:.2f} | {100 * row['failed85']:.0f} % |"
+                f"| {kind} | {row['n']} | {values} | {row['noc85']:.2f} | {100 * row['failed85']:.0f} % "
+                f"| {row['basin1']:.3f} |"
             )
+    return "\n".join(lines)
+
+
+def ablations_table(scores: dict[str, Any]) -> str:
+    """Markdown of AP@0.5 per modality and switched-off part."""
+    kinds = sorted(next(iter(scores.values())))
+    lines = [
+        "| AP@0.5, at most 4 pictures each | " + " | ".join(kinds) + " |",
+        "|---" * (len(kinds) + 1) + "|",
+    ]
+    lines += [
+        f"| {name} | " + " | ".join(f"{row[k]:.2f}" for k in kinds) + " |" for name, row in scores.items()
+    ]
     return "\n".join(lines)
 
 
@@ -130,7 +144,12 @@ def main() -> int:
     failures(EmbeddedModel(), data, config["data_set"]["validation"], scores["masks"], HERE / "failures.jpg")
     report = HERE / "REPORT.md"
     text = report.read_text()
-    tables = {"masks": masks_table, "clicks": clicks_table, "states": states_table}
+    tables = {
+        "masks": masks_table,
+        "clicks": clicks_table,
+        "states": states_table,
+        "ablations": ablations_table,
+    }
     for name, make in tables.items():
         if name in scores:
             before, rest = text.split(f"<!-- {name} -->", 1)

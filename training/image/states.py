@@ -14,7 +14,7 @@ from napari_biofm.cells.heads import LogisticHead
 from napari_biofm.cells.random_encoder import RandomConvEncoder
 from napari_biofm.images.embedded.model import EmbeddedModel
 from napari_biofm.images.embedded.network import Network, fuse
-from napari_biofm.images.embedded.vectors import crop_vectors
+from napari_biofm.images.embedded.vectors import FACTS, crop_vectors
 from napari_biofm.types import run_task
 from training.image.data import States
 
@@ -52,9 +52,12 @@ def compare(model: EmbeddedModel, states: States) -> dict[str, Any]:
     hand = run_task(encode_crops(HandcraftedEncoder(), states.crops))
     random = run_task(encode_crops(RandomConvEncoder(), states.crops, VIEWS))
     untrained = run_task(encode_crops(Untrained(model), states.crops, VIEWS))
+    learned = 3 * model.network.architecture.vector
     blocks = {
         "model": own,
-        "model, one view": model.crop_vectors(states.crops),
+        "model: learned map only": own[:, :learned],
+        "model: texture of the encoder only": own[:, learned : -3 * FACTS],
+        "model: size and brightness only": own[:, -3 * FACTS :],
         "model + handcrafted + random (as the command line may choose)": np.concatenate(
             [own, hand, random], 1
         ),
