@@ -1,6 +1,7 @@
 """Times of the embedded image model: ``python benchmarks/embedded.py [--json] [--quick] [--threads 2]``.
 
-Pictures are drawn (bright discs of 22 px on noise), so that anyone can run it; the diameter is estimated as by default.
+Pictures are drawn (bright discs of 22 px on noise), so that anyone can run it; the diameter is estimated
+as by default.
 The last line printed is one JSON object.
 """
 
@@ -29,7 +30,9 @@ def picture(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     for y, x in np.round(centres).astype(int):
         radius = rng.uniform(9, 13)
         window = image[max(0, y - 15) : y + 16, max(0, x - 15) : x + 16]
-        disc = (yy**2 + xx**2 < radius**2)[max(0, 15 - y) :, max(0, 15 - x) :][: window.shape[0], : window.shape[1]]
+        disc = (yy**2 + xx**2 < radius**2)[max(0, 15 - y) :, max(0, 15 - x) :][
+            : window.shape[0], : window.shape[1]
+        ]
         window += disc * rng.uniform(400, 1500)
     return np.clip(image, 0, 65535).astype(np.uint16), centres
 

@@ -1,6 +1,7 @@
 """Licensed sets and synthetic scenes -> cached pictures with flows, split by group.
 
-A picture keeps its planes (see `napari_biofm.images.embedded.planes`), labels, ideal flows and the diameter of every
+A picture keeps its planes (see `napari_biofm.images.embedded.planes`), labels, ideal flows and the
+diameter of every
 object. Whatever shares a group (mosaic, well, field, movie) or is a duplicate falls on one side of the split.
 """
 
@@ -36,7 +37,8 @@ class Picture:
     planes : (P, Y, X) float16, P is 1 (grey) or 3.
     labels : (Y, X) int32. flow : (2, Y, X) int8, unit vectors times 127.
     diameters : (n + 1,) float32, equivalent diameter of every label in cached pixels.
-    diameter : median of them. kind : modality. stem, group, part : where it comes from, "train" or "validation".
+    diameter : median of them. kind : modality. stem, group, part : where it comes from, "train" or
+    "validation".
     """
 
     planes: NDArray[np.float16]
@@ -63,7 +65,9 @@ class States:
 
 
 def index(data: Path, validation: float) -> pd.DataFrame:
-    """List the pictures present, with `set`, `kind` and `part`; BBBC039 duplicates of DSB2018 fields are left out."""
+    """List the pictures present, with `set`, `kind` and `part`; BBBC039 duplicates of DSB2018 fields are
+    left out.
+    """
     frames = []
     for name in SETS:
         frame = pd.read_csv(data / name / "index.csv", dtype={"dup_of": str, "group": str})
@@ -83,7 +87,9 @@ def index(data: Path, validation: float) -> pd.DataFrame:
 
 
 def _parts(groups: Any, share: float) -> list[str]:
-    """Give whole groups to the validation part, in the order of a hash of their name, until `share` is reached."""
+    """Give whole groups to the validation part, in the order of a hash of their name, until `share` is
+    reached.
+    """
     sizes = groups.value_counts()
     order = sorted(sizes.index, key=lambda g: hashlib.sha256(str(g).encode()).hexdigest())
     chosen, total = set(), 0
@@ -102,7 +108,9 @@ def load_pair(data: Path, row: Any) -> tuple[NDArray[Any], NDArray[np.int32]]:
     return image, relabel_sequential(masks)[0].astype(np.int32)
 
 
-def make_picture(image: Any, labels: Any, kind: str, stem: str, group: str, part: str, largest: float) -> Picture:
+def make_picture(
+    image: Any, labels: Any, kind: str, stem: str, group: str, part: str, largest: float
+) -> Picture:
     """Prepare one picture: planes, at most `largest` px diameter, flows."""
     planes = to_planes(image)
     if image.ndim == 2 or image.shape[2] == 1:
@@ -140,7 +148,9 @@ def _cached(path: Path, make: Any) -> Picture:
 
 
 def load_pictures(data: Path, cache: Path, settings: dict[str, Any], parts: tuple[str, ...]) -> list[Picture]:
-    """Load (and on first use prepare) all real pictures of `parts`, and synthetic ones if "train" is among them."""
+    """Load (and on first use prepare) all real pictures of `parts`, and synthetic ones if "train" is among
+    them.
+    """
     pictures = []
     largest = float(settings["largest"])
     for row in index(data, settings["validation"]).itertuples():
@@ -156,14 +166,18 @@ def load_pictures(data: Path, cache: Path, settings: dict[str, Any], parts: tupl
 
             def drawn(seed: int = seed) -> Picture:
                 image, labels, _ = scene(seed)
-                return make_picture(image, labels, "synthetic", f"scene{seed}", f"scene{seed}", "train", largest)
+                return make_picture(
+                    image, labels, "synthetic", f"scene{seed}", f"scene{seed}", "train", largest
+                )
 
             pictures.append(_cached(cache / "synthetic" / f"scene{seed}.npz", drawn))
     return [p for p in pictures if len(p.diameters) > 1]
 
 
 def load_states(data: Path, validation: float = 0.2) -> list[States]:
-    """Read the single-cell sets; whole groups (plates, pictures) are kept for validation, single cells if there is one group."""
+    """Read the single-cell sets; whole groups (plates, pictures) are kept for validation, single cells if
+    there is one group.
+    """
     sets = []
     for name in STATES:
         table = pd.read_csv(data / name / "labels.csv", dtype={"group": str})

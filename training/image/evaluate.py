@@ -19,27 +19,31 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from napari_biofm.images.embedded import model as model_module  # noqa: E402
+from napari_biofm.images.embedded import passes  # noqa: E402
 from napari_biofm.images.embedded.model import EmbeddedModel  # noqa: E402
 from napari_biofm.types import Prompt, SegmentationParameters, run_task  # noqa: E402
-from training.image import states as state_scores  # noqa: E402
+from training.image import states  # noqa: E402
 from training.image.clicks import deepest, next_click  # noqa: E402
 from training.image.data import index, load_pair, load_states  # noqa: E402
 from training.image.metrics import average_precision  # noqa: E402
 
 
-def masks(model: EmbeddedModel, data: Path, validation: float, most: int | None = None) -> dict[str, Any]:
-    """AP per modality of the validation pictures, with the error of the estimated diameter."""
+def masks(
+    model: EmbeddedModel, data: Path, validation: float, most: int | None = None, told: bool = False
+) -> dict[str, Any]:
+    """AP per modality of the validation pictures, with the error of the diameter; `told` gives the true one."""
     rows: dict[str, list[Any]] = defaultdict(list)
     table = index(data, validation)
     table = table[table.part == "validation"]
     for row in table.groupby("kind").head(most or len(table)).itertuples():
         image, truth = load_pair(data, row)
+        true = passes.median_diameter(truth) or 1.0
         started = time.perf_counter()
-        found = run_task(model.segment(image, SegmentationParameters()))
+        found = run_task(model.segment(image, SegmentationParameters(diameter=true if told else None)))
         seconds = time.perf_counter() - started
         scores = average_precision(truth, found.masks)
-        areas = np.bincount(truth.ravel())[1:]
-        ratio = (found.diameter or np.nan) / np.median(np.sqrt(areas * 4 / np.pi))
+        ratio = (found.diameter or np.nan) / true
         rows[row.kind].append((row.stem, scores, ratio, seconds, int(truth.max()), int(found.masks.max())))
     return {kind: _summary(values) for kind, values in rows.items()}
 
@@ -60,8 +64,29 @@ def _summary(values: list[Any]) -> dict[str, Any]:
     }
 
 
-def clicks(model: EmbeddedModel, data: Path, validation: float, most: int = 4, objects: int = 6) -> dict[str, Any]:
-    """IoU after 1 to 5 clicks (each in the middle of the largest mistake) and clicks needed for IoU .85 (at most 10)."""
+def ablations(
+    model: EmbeddedModel, data: Path, validation: float, most: int = 4
+) -> dict[str, dict[str, float]]:
+    """AP@0.5 per modality with parts of the inference switched off, on `most` pictures each."""
+    rim, limit = passes.RIM, model_module.SECOND_PASS
+    out = {"as shipped": masks(model, data, validation, most)}
+    out["true diameter given"] = masks(model, data, validation, most, told=True)
+    try:
+        model_module.SECOND_PASS = 1e9
+        out["no second pass at the measured diameter"] = masks(model, data, validation, most)
+        model_module.SECOND_PASS, passes.RIM = limit, 0
+        out["no rim of background"] = masks(model, data, validation, most)
+    finally:
+        passes.RIM, model_module.SECOND_PASS = rim, limit
+    return {name: {kind: row["ap50"] for kind, row in rows.items()} for name, rows in out.items()}
+
+
+def clicks(
+    model: EmbeddedModel, data: Path, validation: float, most: int = 4, objects: int = 6
+) -> dict[str, Any]:
+    """IoU after 1 to 5 clicks (each in the middle of the largest mistake) and clicks needed for IoU .85
+    (at most 10).
+    """
     rng = np.random.default_rng(0)
     rows: dict[str, list[Any]] = defaultdict(list)
     milliseconds = []
@@ -81,20 +106,26 @@ def clicks(model: EmbeddedModel, data: Path, validation: float, most: int = 4, o
         out[kind] = {
             "n": len(values),
             **{f"iou{k}": round(float(iou[:, k - 1].mean()), 3) for k in (1, 2, 3, 5)},
+            "basin1": round(float(np.mean([v[3] for v in values])), 3),
             "noc85": round(float(np.mean([v[1] for v in values])), 2),
             "failed85": round(float(np.mean([v[2] for v in values])), 3),
         }
     return out
 
 
-def _one_object(model: EmbeddedModel, prepared: Any, truth: Any, milliseconds: list[float]) -> tuple[Any, int, bool]:
-    points, positive, scores = [deepest(truth)], [True], []
+def _one_object(
+    model: EmbeddedModel, prepared: Any, truth: Any, milliseconds: list[float]
+) -> tuple[Any, int, bool, float]:
+    points, positive, scores, basin = [deepest(truth)], [True], [], 0.0
     for _ in range(10):
         prompt = Prompt(np.array(points, float), np.array(positive))
         started = time.perf_counter()
-        answer = model.predict(prepared, prompt)[0][0]
+        answers = model.predict(prepared, prompt)[0]
+        answer = answers[0]
         milliseconds.append(1e3 * (time.perf_counter() - started))
-        scores.append(float((answer & truth).sum() / (answer | truth).sum()))
+        scores.append(_iou(answer, truth))
+        if len(scores) == 1 and len(answers) > 1:
+            basin = _iou(answers[1], truth)
         click = next_click(truth, answer)
         if click is None or (len(scores) >= 5 and max(scores) >= 0.85):
             break
@@ -102,24 +133,11 @@ def _one_object(model: EmbeddedModel, prepared: Any, truth: Any, milliseconds: l
         positive.append(click[2])
     reached = next((i + 1 for i, s in enumerate(scores) if s >= 0.85), None)
     padded = (scores + [scores[-1]] * 5)[:5]
-    return padded, reached or 10, reached is None
+    return padded, reached or 10, reached is None, basin
 
 
-def states(model: EmbeddedModel, data: Path, strengths: tuple[float, ...] = (0.01, 0.1, 1.0)) -> dict[str, Any]:
-    """Macro-F1 of logistic regression on groups kept back: the model's vectors beside baselines, one row per set."""
-    out: dict[str, Any] = {}
-    for one in load_states(data):
-        vectors = {
-            "model": model.crop_vectors(one.crops),
-            "handcrafted": state_scores.handcrafted(one),
-            "random filters": state_scores.random_features(one),
-            "untrained network": state_scores.untrained(model, one),
-        }
-        counts = {"n_train": int((one.part == "train").sum()), "n_validation": int((one.part == "validation").sum())}
-        out[one.name] = counts | {
-            name: {str(c): round(state_scores.score(v, one, c), 3) for c in strengths} for name, v in vectors.items()
-        }
-    return out
+def _iou(answer: Any, truth: Any) -> float:
+    return float((answer & truth).sum() / max(1, (answer | truth).sum()))
 
 
 def main() -> int:
@@ -127,7 +145,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=ROOT / "training/image/config.toml")
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--what", nargs="+", default=["masks"], choices=("masks", "clicks", "states"))
+    parser.add_argument(
+        "--what", nargs="+", default=["masks"], choices=("masks", "clicks", "states", "ablations")
+    )
     parser.add_argument("--most", type=int, help="pictures per modality")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
@@ -141,7 +161,9 @@ def main() -> int:
     if "clicks" in arguments.what:
         scores["clicks"] = clicks(model, data, share)
     if "states" in arguments.what:
-        scores["states"] = states(model, data)
+        scores["states"] = {one.name: states.compare(model, one) for one in load_states(data)}
+    if "ablations" in arguments.what:
+        scores["ablations"] = ablations(model, data, share)
     text = json.dumps(scores, indent=1)
     if arguments.out:
         arguments.out.write_text(text + "\n")

@@ -1,4 +1,4 @@
-"""How well vectors tell cell states: logistic regression on groups kept back, beside two baselines."""
+"""How well vectors tell cell states: the project's own head on groups kept back, beside baselines."""
 
 from __future__ import annotations
 
@@ -7,63 +7,66 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
-from skimage.measure import label, regionprops
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from napari_biofm.cells.encoders import HandcraftedEncoder, encode_crops
+from napari_biofm.cells.heads import LogisticHead
+from napari_biofm.cells.random_encoder import RandomConvEncoder
 from napari_biofm.images.embedded.model import EmbeddedModel
 from napari_biofm.images.embedded.network import Network, fuse
-from napari_biofm.images.embedded.vectors import crop_vectors, crop_view
+from napari_biofm.images.embedded.vectors import FACTS, crop_vectors
+from napari_biofm.types import run_task
 from training.image.data import States
 
+VIEWS = 4  # as `napari-biofm cells fit` uses
 
-def score(vectors: NDArray[Any], states: States, strength: float = 0.01) -> float:
-    """Macro-F1 on the validation groups of a logistic regression fitted on the training groups."""
+
+class Untrained:
+    """The recipe of the model on the same network with random weights."""
+
+    name, weights_sha256 = "untrained network", ""
+
+    def __init__(self, model: EmbeddedModel) -> None:
+        torch.manual_seed(0)
+        self.network = fuse(Network(model.network.architecture).eval())
+
+    def crop_vectors(self, crops: NDArray[Any]) -> NDArray[np.float32]:
+        """Give vectors of crops (N, Y, X[, C])."""
+        return crop_vectors(self.network, crops)
+
+
+def score(vectors: NDArray[Any], states: States) -> float:
+    """Macro-F1 on the validation groups of a head fitted (and tuned on folds of groups) on the training
+    groups.
+    """
     train, test = states.part == "train", states.part == "validation"
-    head = make_pipeline(
-        StandardScaler(), LogisticRegression(C=strength, max_iter=2000, class_weight="balanced", tol=1e-3)
-    )
-    head.fit(vectors[train], states.labels[train])
-    return float(f1_score(states.labels[test], head.predict(vectors[test]), average="macro"))
+    names = np.array(states.classes, object)[states.labels]
+    head = LogisticHead().fit(vectors[train], names[train], list(states.groups[train]))
+    found = np.array(head.classes, object)[head.predict_proba(vectors[test]).argmax(1)]
+    return float(f1_score(names[test].astype(str), found.astype(str), average="macro"))
 
 
-def handcrafted(states: States) -> NDArray[np.float32]:
-    """Area, shape and intensity by Otsu and regionprops, per channel."""
-    rows = []
-    for crop in states.crops:
-        stack = crop.reshape(*crop.shape[:2], -1).astype(float)
-        reference = stack[..., min(1, stack.shape[2] - 1)]
-        cut = threshold_otsu(reference) if reference.max() > reference.min() else 0
-        pieces = label(reference > cut)
-        props = max(regionprops(pieces, intensity_image=stack), key=lambda p: p.area, default=None)
-        basic = [stack.mean((0, 1)), stack.std((0, 1)), np.quantile(stack, [0.1, 0.5, 0.9, 0.99], axis=(0, 1)).ravel()]
-        if props is None:
-            rows.append(np.concatenate([*basic, np.zeros(7 + 3 * stack.shape[2])]))
-            continue
-        inside = stack[pieces == props.label]
-        shape = [props.area, props.perimeter, props.eccentricity, props.solidity, props.extent]
-        shape += [props.axis_major_length, props.axis_minor_length]
-        rows.append(np.concatenate([*basic, shape, inside.sum(0), inside.mean(0), inside.std(0)]))
-    return np.array(rows, np.float32)
-
-
-def untrained(model: EmbeddedModel, states: States) -> NDArray[np.float32]:
-    """The same recipe on the same network with random weights."""
-    torch.manual_seed(0)
-    network = fuse(Network(model.network.architecture).eval())
-    return crop_vectors(network, states.crops)
-
-
-def random_features(states: States, filters: int = 512) -> NDArray[np.float32]:
-    """Mean and maximum of random 7 x 7 filters, rectified (no learning at all)."""
-    generator = torch.Generator().manual_seed(0)
-    kernels = torch.randn(filters, 3, 7, 7, generator=generator) / 12
-    out = []
-    for crop in states.crops:
-        view = torch.from_numpy(crop_view(crop))[None]
-        answer = torch.relu(torch.nn.functional.conv2d(view, kernels, stride=2))
-        out.append(torch.cat([answer.mean((2, 3)), answer.amax((2, 3))], dim=1)[0].numpy())
-    return np.array(out, np.float32)
+def compare(model: EmbeddedModel, states: States) -> dict[str, Any]:
+    """Score the model's vectors, its parts and the baselines on one set."""
+    own = run_task(encode_crops(model, states.crops, VIEWS))
+    hand = run_task(encode_crops(HandcraftedEncoder(), states.crops))
+    random = run_task(encode_crops(RandomConvEncoder(), states.crops, VIEWS))
+    untrained = run_task(encode_crops(Untrained(model), states.crops, VIEWS))
+    learned = 3 * model.network.architecture.vector
+    blocks = {
+        "model": own,
+        "model: learned map only": own[:, :learned],
+        "model: texture of the encoder only": own[:, learned : -3 * FACTS],
+        "model: size and brightness only": own[:, -3 * FACTS :],
+        "model + handcrafted + random (as the command line may choose)": np.concatenate(
+            [own, hand, random], 1
+        ),
+        "handcrafted": hand,
+        "random convolutions": random,
+        "the network untrained": untrained,
+    }
+    counts = {
+        "n_train": int((states.part == "train").sum()),
+        "n_validation": int((states.part == "validation").sum()),
+    }
+    return counts | {name: round(score(vectors, states), 3) for name, vectors in blocks.items()}

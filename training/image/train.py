@@ -1,7 +1,9 @@
 """Train the embedded image model: ``python training/image/train.py --config training/image/config.toml``.
 
-Two phases: the backbone (masks, scale, vectors), then the mask decoder for clicks on the frozen backbone. Every step
-draws its data from a generator seeded by (seed, phase, step), so a run that was cut off resumes exactly (--resume).
+Two phases: the backbone (masks, scale, vectors), then the mask decoder for clicks on the frozen backbone.
+Every step
+draws its data from a generator seeded by (seed, phase, step), so a run that was cut off resumes exactly
+(--resume).
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ PAIR_WIDTH, QUEUE = 64, 384
 
 
 class StateHeads(nn.Module):
-    """Heads used while training only: one classifier per single-cell set, one projection for the pair loss."""
+    """Heads used while training only: one classifier per single-cell set, one projection for the pair
+    loss.
+    """
 
     def __init__(self, vector: int, classes: dict[str, int]) -> None:
         super().__init__()
@@ -74,7 +78,9 @@ class Sampler:
         return out
 
     def pairs(self, n: int, rng: augment.Rng) -> tuple[list[augment.Float], list[tuple[str, int]]]:
-        """Draw `n` cells in two views each: 2 n views (first all first views) and (set, class) of the cells."""
+        """Draw `n` cells in two views each: 2 n views (first all first views) and (set, class) of the
+        cells.
+        """
         first, second, labels = [], [], []
         for _ in range(n):
             which = int(rng.choice(len(self.states), p=_state_odds(len(self.states))))
@@ -115,7 +121,9 @@ class Backbone:
     def __init__(self, config: dict[str, Any], classes: dict[str, int]) -> None:
         torch.manual_seed(config["seed"])
         self.config, self.settings, self.step = config, config["backbone"], 0
-        self.network = Network(Architecture.from_json(config["architecture"])).to(memory_format=torch.channels_last)
+        self.network = Network(Architecture.from_json(config["architecture"])).to(
+            memory_format=torch.channels_last
+        )
         self.heads = StateHeads(self.network.architecture.vector, classes)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         decay = self.settings["weight_decay"]
@@ -157,7 +165,12 @@ class Backbone:
     def _state_losses(self, levels: list[Tensor], labels: list[tuple[str, int]]) -> dict[str, Tensor]:
         maps = self.network.vectors(levels)
         half = maps.shape[-1] // 2
-        quarters = [maps[:, :, :half, :half], maps[:, :, :half, half:], maps[:, :, half:, :half], maps[:, :, half:, half:]]
+        quarters = [
+            maps[:, :, :half, :half],
+            maps[:, :, :half, half:],
+            maps[:, :, half:, :half],
+            maps[:, :, half:, half:],
+        ]
         views = torch.stack(quarters, dim=1).flatten(0, 1)  # the order `mosaic` was given them in
         pooled = self.heads(pool_window(views))
         total, n = pooled.new_zeros(()), len(labels)
@@ -166,7 +179,9 @@ class Backbone:
             if mine:
                 rows = torch.tensor(mine + [i + n for i in mine])
                 wanted = torch.tensor([labels[i][1] for i in mine] * 2)
-                total = total + F.cross_entropy(head(pooled[rows]), wanted, label_smoothing=0.1) * len(mine) / n
+                total = (
+                    total + F.cross_entropy(head(pooled[rows]), wanted, label_smoothing=0.1) * len(mine) / n
+                )
         projected = F.normalize(self.heads.project(pooled), dim=1)
         pair = losses.pair_loss(projected[:n], projected[n:], self.queue)
         self.queue = torch.cat([projected[n:].detach(), self.queue])[:QUEUE]
@@ -236,7 +251,11 @@ def run(trainer: Any, sampler: Any, settings: dict[str, Any], out: Path, name: s
         recent.append(trainer.update(sampler))
         if trainer.step % 50 == 0:
             means = {key: float(np.mean([r[key] for r in recent])) for key in recent[-1]}
-            row = {"step": trainer.step, "seconds_per_step": (time.monotonic() - started) / len(recent), **means}
+            row = {
+                "step": trainer.step,
+                "seconds_per_step": (time.monotonic() - started) / len(recent),
+                **means,
+            }
             fresh = not curve.exists()
             with curve.open("a", newline="") as stream:
                 writer = csv.DictWriter(stream, list(row))

@@ -1,7 +1,10 @@
-"""Flows to masks and back: the post-processing shared by Cellpose-SAM and the embedded model. Numpy and numba only.
+"""Flows to masks and back: the post-processing shared by Cellpose-SAM and the embedded model. Numpy and
+numba only.
 
-A flow field holds, at every pixel of a cell, a unit vector along the steepest way of heat spreading from the cell's
-centre; following it leads to the centre, so pixels that end at one place are one cell (Stringer et al., Nature Methods
+A flow field holds, at every pixel of a cell, a unit vector along the steepest way of heat spreading from
+the cell's
+centre; following it leads to the centre, so pixels that end at one place are one cell (Stringer et al.,
+Nature Methods
 18:100, 2021). The implementation is our own.
 """
 
@@ -78,7 +81,9 @@ def _unit_flow(labels: Any, label: int, box: Any, stride: int) -> Any:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _errors(labels: Any, boxes: Any, flows: Any, across: float) -> Any:
-    """Mean squared difference from the ideal flow per label, on a grid of about `across` positions per object."""
+    """Mean squared difference from the ideal flow per label, on a grid of about `across` positions per
+    object.
+    """
     out = np.zeros(len(boxes), np.float64)
     for label in range(1, len(boxes)):
         y0, x0, y1, x1 = boxes[label]
@@ -174,7 +179,9 @@ def _follow(flow: Any, inside: Any, step: float, max_steps: int) -> Any:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _find_sinks(ends: Any, reach: int, least: int) -> Any:
-    """Places where at least `least` pixels end within one pixel and no neighbour in `reach` has more; (n, 2) int64."""
+    """Places where at least `least` pixels end within one pixel and no neighbour in `reach` has more; (n,
+    2) int64.
+    """
     height, width = ends.shape[:2]
     count = np.zeros((height + 2, width + 2), np.int32)
     for y in range(height):

@@ -48,7 +48,11 @@ def test_the_loss_falls_and_the_result_is_a_model(random_weights: Path, tmp_path
 
 def test_a_teacher_that_sees_nothing_is_reported(random_weights: Path, tmp_path: Path, discs) -> None:
     with pytest.raises(ModelError, match="oracle found no cells in 1 images"):
-        run_task(distill([discs[0]], Oracle(np.zeros_like(discs[1])), tmp_path / "x.safetensors", random_weights, 1))
+        run_task(
+            distill(
+                [discs[0]], Oracle(np.zeros_like(discs[1])), tmp_path / "x.safetensors", random_weights, 1
+            )
+        )
 
 
 def test_crops_keep_flows_pointing_at_the_centre() -> None:

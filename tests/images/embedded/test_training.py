@@ -1,4 +1,5 @@
-"""A few steps of training on synthetic scenes: it runs, it resumes exactly, and the pictures are what they claim."""
+"""A few steps of training on synthetic scenes: it runs, it resumes exactly, and the pictures are what they
+claim."""
 
 from __future__ import annotations
 

@@ -65,18 +65,22 @@ def prompt_planes(
 
     Parameters
     ----------
-    shape : (h, w) of the window. points : (n, 2) y, x. positive : (n,) bool. box : (4,) y0, x0, y1, x1 or None.
+    shape : (h, w) of the window. points : (n, 2) y, x. positive : (n,) bool. box : (4,) y0, x0, y1, x1 or
+    None.
     mask : (h, w) 0..1 of an earlier answer, or None. basins : (h, w) basin labels.
 
     Returns
     -------
-    (6, h, w) float32: positive bumps, negative bumps, box, earlier mask, basins under the positive points, and
+    (6, h, w) float32: positive bumps, negative bumps, box, earlier mask, basins under the positive points,
+    and
     whether there is an earlier mask.
     """
     planes = np.zeros((6, *shape), np.float32)
     rows, columns = np.arange(shape[0], dtype=np.float32), np.arange(shape[1], dtype=np.float32)
     for (y, x), good in zip(points, positive, strict=True):
-        bump = np.exp(-((rows - y) ** 2) / (2 * BUMP**2))[:, None] * np.exp(-((columns - x) ** 2) / (2 * BUMP**2))
+        bump = np.exp(-((rows - y) ** 2) / (2 * BUMP**2))[:, None] * np.exp(
+            -((columns - x) ** 2) / (2 * BUMP**2)
+        )
         plane = planes[0 if good else 1]
         np.maximum(plane, bump, out=plane)
     if box is not None:
@@ -88,12 +92,19 @@ def prompt_planes(
     return planes
 
 
-def _basins_under(points: NDArray[Any], positive: NDArray[Any], box: Any, basins: NDArray[Any]) -> NDArray[np.bool_]:
-    """Union of the basins under positive points less those under negative ones; without points, that of the box."""
+def _basins_under(
+    points: NDArray[Any], positive: NDArray[Any], box: Any, basins: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Union of the basins under positive points less those under negative ones; without points, that of
+    the box.
+    """
     chosen: set[int] = set()
     refused: set[int] = set()
     for (y, x), good in zip(points, positive, strict=True):
-        at = (int(np.clip(round(float(y)), 0, basins.shape[0] - 1)), int(np.clip(round(float(x)), 0, basins.shape[1] - 1)))
+        at = (
+            int(np.clip(round(float(y)), 0, basins.shape[0] - 1)),
+            int(np.clip(round(float(x)), 0, basins.shape[1] - 1)),
+        )
         (chosen if good else refused).add(int(basins[at]))
     if not len(points) and box is not None:
         y0, x0, y1, x1 = (int(max(0, round(float(v)))) for v in box)
@@ -128,9 +139,13 @@ def predict(
         None if prompt.mask is None else _sample(prompt.mask, rows, columns, to_decoder),
         prepared.basins[rows, columns],
     )
-    features = np.concatenate([prepared.features[:, rows, columns].astype(np.float32), np.ones((1, *size), np.float32)])
+    features = np.concatenate(
+        [prepared.features[:, rows, columns].astype(np.float32), np.ones((1, *size), np.float32)]
+    )
     with torch.inference_mode():
-        logits, quality = network.mask_decoder(*(torch.from_numpy(a)[None].to(device) for a in (features, planes)))
+        logits, quality = network.mask_decoder(
+            *(torch.from_numpy(a)[None].to(device) for a in (features, planes))
+        )
     score = float(torch.sigmoid(quality)[0])
     clicked = np.floor(np.asarray(prompt.points, np.float64).reshape(-1, 2)[positive]).astype(int)
     answer = _onto_image(logits[0, 0].float().cpu().numpy(), (2 * top, 2 * left), found, clicked)
@@ -170,10 +185,13 @@ def _sample(mask: NDArray[Any], rows: slice, columns: slice, to_decoder: NDArray
         at = ((np.arange(part.start, part.stop) + 0.5) / ratio).astype(int)
         index.append((np.minimum(at, n - 1), at < n))
     (y, y_in), (x, x_in) = index
-    return (np.asarray(mask)[y[:, None], x] & y_in[:, None] & x_in).astype(np.float32)
+    seen: Float = (np.asarray(mask, bool)[y[:, None], x] & y_in[:, None] & x_in).astype(np.float32)
+    return seen
 
 
-def _window(points: NDArray[Any], box: Any, extent: Any, shape: tuple[int, ...]) -> tuple[int, int, tuple[int, int]]:
+def _window(
+    points: NDArray[Any], box: Any, extent: Any, shape: tuple[int, ...]
+) -> tuple[int, int, tuple[int, int]]:
     """Place a window (a multiple of 16 decoder pixels wide) around everything the prompt names."""
     spots = [points] if len(points) else []
     spots += [np.asarray(corners).reshape(2, 2) for corners in (box, extent) if corners is not None]
@@ -181,14 +199,19 @@ def _window(points: NDArray[Any], box: Any, extent: Any, shape: tuple[int, ...])
     low, high = every.min(0), every.max(0)
     side = int(np.clip(1.6 * (high - low).max(), WINDOW // 2, LARGEST_WINDOW // 2))
     side = -(-side // 16) * 16
-    corner = [int(np.clip(round(c - side / 2), 0, max(0, n - side))) for c, n in zip((low + high) / 2, shape, strict=True)]
+    corner = [
+        int(np.clip(round(c - side / 2), 0, max(0, n - side)))
+        for c, n in zip((low + high) / 2, shape, strict=True)
+    ]
     return corner[0], corner[1], (min(side, shape[0]), min(side, shape[1]))
 
 
 def _onto_image(
     logits: NDArray[Any], corner: tuple[int, int], found: Pass, clicked: NDArray[np.int_]
 ) -> NDArray[np.bool_]:
-    """Read window logits (network pixels) at image pixels and keep the pieces that were clicked, else the largest."""
+    """Read window logits (network pixels) at image pixels and keep the pieces that were clicked, else the
+    largest.
+    """
     out = np.zeros(found.shape, bool)
     spans, weights = [], []
     for start, n, zoom, limit in zip(corner, logits.shape, found.zoom, found.shape, strict=True):

@@ -1,6 +1,7 @@
 """Teach the embedded model on a user's own images with a larger model as teacher.
 
-The teacher segments each image once; the student learns flows, cell probability and diameter of these masks on random
+The teacher segments each image once; the student learns flows, cell probability and diameter of these
+masks on random
 crops. What an image looks like to the network, and what is written, is the same as for the shipped weights.
 """
 
@@ -51,7 +52,8 @@ def distill(
 
     Returns
     -------
-    `out`. The JSON says which weights and which teacher it came from and with how many cells. The scores of the
+    `out`. The JSON says which weights and which teacher it came from and with how many cells. The scores
+    of the
     starting weights do not hold for the result and are left out.
 
     Raises
@@ -70,7 +72,9 @@ def distill(
             lessons.append(_lesson(image, answer.masks, float(stored.config["inference"]["canonical"])))
             cells += len(np.unique(answer.masks)) - 1
     if not lessons:
-        raise ModelError(f"{teacher.name} found no cells in {len(images)} images; there is nothing to learn from")
+        raise ModelError(
+            f"{teacher.name} found no cells in {len(images)} images; there is nothing to learn from"
+        )
     rng = np.random.default_rng(seed)
     # normalisation keeps its statistics: a few images are too few to measure them anew
     learned = [p for n, p in network.named_parameters() if not n.startswith(("mask_decoder", "to_vector"))]
@@ -84,7 +88,13 @@ def distill(
         yield Progress(len(images) + step + 1, len(images) + steps, f"loss {float(loss.detach()):.3f}")
     described = {k: v for k, v in stored.config.items() if k not in ("architecture", "format", "sha256")}
     described["report"] = {}
-    described["distilled"] = {"from": stored.sha256, "teacher": teacher.name, "cells": cells, "steps": steps, "seed": seed}
+    described["distilled"] = {
+        "from": stored.sha256,
+        "teacher": teacher.name,
+        "cells": cells,
+        "steps": steps,
+        "seed": seed,
+    }
     return weights.write(Path(out), network, described)
 
 
@@ -100,7 +110,10 @@ def _lesson(image: Image, masks: NDArray[Any], canonical: float) -> Float:
     planes = torch.from_numpy(np.array(to_planes(image)))[None]
     size = (max(1, round(masks.shape[0] * zoom)), max(1, round(masks.shape[1] * zoom)))
     scaled = passes.resize(planes, size)[0].numpy()
-    rows, columns = (np.minimum(((np.arange(n) + 0.5) / zoom).astype(int), m - 1) for n, m in zip(size, masks.shape, strict=True))
+    rows, columns = (
+        np.minimum(((np.arange(n) + 0.5) / zoom).astype(int), m - 1)
+        for n, m in zip(size, masks.shape, strict=True)
+    )
     small = labels[rows[:, None], columns].astype(np.int32)
     log_diameter = np.where(small > 0, np.log2(np.maximum(diameters * zoom, 1.0))[small], 0)
     parts = [scaled, flows_from_masks(small), (small > 0)[None], log_diameter[None]]
@@ -135,5 +148,7 @@ def _loss(network: Network, crops: list[Float]) -> Tensor:
     error = (((found - flow) ** 2).sum(1, keepdim=True) * share).sum() / share.sum()
     entropy = F.binary_cross_entropy_with_logits(cell_prob, inside)
     where = (wanted > 0).float()
-    scale = (F.smooth_l1_loss(log_diameter, wanted, reduction="none", beta=0.3) * where).sum() / (where.sum() + 1)
+    scale = (F.smooth_l1_loss(log_diameter, wanted, reduction="none", beta=0.3) * where).sum() / (
+        where.sum() + 1
+    )
     return 4 * error + entropy + 0.3 * scale

@@ -33,6 +33,7 @@ from napari_biofm.types import (
 if TYPE_CHECKING:
     from napari_biofm.images.embedded.clicks import Prepared
 
+SECOND_PASS = 0.3  # octaves between estimated and measured diameter beyond which the image is seen again
 LARGEST_IMAGE = 1 << 26  # pixels; beyond, the caller goes tile by tile
 
 
@@ -75,33 +76,32 @@ class EmbeddedModel:
 
         Returns
         -------
-        Segmentation with masks, flows, cell_prob at image size, features, diameter and provenance. Images without
+        Segmentation with masks, flows, cell_prob at image size, features, diameter and provenance. Images
+        without
         contrast give no cells.
 
         Raises
         ------
-        ImageError : if the image has no pixels, wrong axes, is larger than 64 million pixels, or the diameter is not
+        ImageError : if the image has no pixels, wrong axes, is larger than 64 million pixels, or the
+        diameter is not
             a positive number.
         """
         chosen = parameters or SegmentationParameters()
-        found = yield from self._pass(image, chosen.diameter)
-        yield Progress(1, 1, "following flows")
-        flows, cell_prob = passes.at_image_size(found)
-        masks = masks_from_flows(flows, cell_prob, _with_pace(chosen, found.diameter, self.settings))
+        found, masks, flows, cell_prob = yield from self._masks(image, chosen)
         return Segmentation(
             masks, flows, cell_prob, self._feature_map(found), found.diameter, self._provenance(chosen, found)
         )
 
     def embed(self, image: Image) -> Task[FeatureMap]:
         """Compute the feature map of `image` (Y, X) or (Y, X, C); the same as that of `segment`."""
-        found = yield from self._pass(image, None)
+        found, *_ = yield from self._masks(image, SegmentationParameters())
         return self._feature_map(found)
 
     def prepare(self, image: Image) -> Task[Prepared]:
         """Run the encoder once, so that `predict` can answer clicks on `image`."""
         from napari_biofm.images.embedded.clicks import Prepared
 
-        found = yield from self._pass(image, None, keep_decoded=True)
+        found, *_ = yield from self._masks(image, SegmentationParameters(), keep_decoded=True)
         return Prepared.of(found)
 
     def predict(self, prepared: Prepared, prompt: Prompt) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -109,7 +109,8 @@ class EmbeddedModel:
 
         Raises
         ------
-        ImageError : if the prompt holds neither a positive point, a box nor a mask, or does not fit the image.
+        ImageError : if the prompt holds neither a positive point, a box nor a mask, or does not fit the
+        image.
         """
         from napari_biofm.images.embedded.clicks import predict
 
@@ -117,7 +118,9 @@ class EmbeddedModel:
             return predict(self.network, prepared, prompt, self.device)
 
     def vectors(self, features: FeatureMap, masks: Labels) -> Vectors:
-        """Pool one vector per label of `masks` (in rising order of label) from a feature map of this model."""
+        """Pool one vector per label of `masks` (in rising order of label) from a feature map of this
+        model.
+        """
         from napari_biofm.images.embedded.vectors import pool_masks
 
         return pool_masks(features, masks)
@@ -129,9 +132,30 @@ class EmbeddedModel:
         with self._threads():
             return crop_vectors(self.network, crops, self.device)
 
+    def _masks(
+        self, image: Image, chosen: SegmentationParameters, keep_decoded: bool = False
+    ) -> Task[tuple[passes.Pass, Labels, NDArray[np.float32], NDArray[np.float32]]]:
+        """Run a pass and follow its flows; once more if the cells turn out to be of another size than
+        estimated.
+        """
+        diameter = chosen.diameter
+        while True:
+            found = yield from self._pass(image, diameter, keep_decoded)
+            yield Progress(1, 1, "following flows")
+            flows, cell_prob = passes.at_image_size(found)
+            masks = masks_from_flows(flows, cell_prob, _with_pace(chosen, found.diameter, self.settings))
+            measured = passes.median_diameter(masks)
+            if diameter is not None or measured is None or found.diameter is None:
+                return found, masks, flows, cell_prob
+            if abs(np.log2(measured / found.diameter)) < SECOND_PASS:
+                return found, masks, flows, cell_prob
+            diameter = measured
+
     def _pass(self, image: Image, diameter: float | None, keep_decoded: bool = False) -> Task[passes.Pass]:
         if diameter is not None and not (np.isfinite(diameter) and diameter > 0):
-            raise ImageError(f"diameter {diameter} is not a positive number of pixels; give one, or none to estimate it")
+            raise ImageError(
+                f"diameter {diameter} is not a positive number of pixels; give one, or none to estimate it"
+            )
         pixels = int(np.prod(np.shape(image)[:2]))
         if pixels > LARGEST_IMAGE:
             raise ImageError(
@@ -189,7 +213,12 @@ def _version() -> str:
 def _with_pace(
     chosen: SegmentationParameters, diameter: float | None, settings: Mapping[str, Any]
 ) -> SegmentationParameters:
-    """The user's thresholds, shifted by what the weights were calibrated with, and the diameter that was used."""
+    """The user's thresholds, shifted by what the weights were calibrated with, and the diameter that was
+    used.
+    """
     return SegmentationParameters(
-        diameter, chosen.flow_threshold, chosen.cellprob_threshold + float(settings["cellprob_shift"]), chosen.min_size
+        diameter,
+        chosen.flow_threshold,
+        chosen.cellprob_threshold + float(settings["cellprob_shift"]),
+        chosen.min_size,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -48,7 +49,11 @@ class Architecture:
             raise ValueError(f"architecture has keys {sorted(values)}, wanted {sorted(known)}")
         widths, blocks = tuple(values["widths"]), tuple(values["blocks"])
         numbers = (*widths, *blocks, values["planes"], values["vector"], values["prompt"])
-        if len(widths) != 5 or len(blocks) != 5 or not all(isinstance(n, int) and 0 < n <= 1024 for n in numbers):
+        if (
+            len(widths) != 5
+            or len(blocks) != 5
+            or not all(isinstance(n, int) and 0 < n <= 1024 for n in numbers)
+        ):
             raise ValueError(f"architecture sizes out of range: {dict(values)}")
         return cls(values["planes"], widths, blocks, values["vector"], values["prompt"])
 
@@ -108,7 +113,9 @@ class MaskDecoder(nn.Module):
         self.prompt = nn.Conv2d(PROMPT_PLANES, width, 5, padding=2)
         self.fine1 = Residual(width)
         self.down = _step(width, 2 * width, 3, 2)
-        self.coarse = nn.Sequential(Residual(2 * width), _step(2 * width, 2 * width, 3, 2), Residual(2 * width))
+        self.coarse = nn.Sequential(
+            Residual(2 * width), _step(2 * width, 2 * width, 3, 2), Residual(2 * width)
+        )
         self.up = nn.Conv2d(2 * width, width, 1)
         self.fine2 = Residual(width)
         self.out = nn.Conv2d(width, 4, 1)
@@ -119,7 +126,8 @@ class MaskDecoder(nn.Module):
 
         Parameters
         ----------
-        features : (B, C + 4, h, w) decoder features, flow, cell probability and distance to the window's edge.
+        features : (B, C + 4, h, w) decoder features, flow, cell probability and distance to the window's
+        edge.
         prompts : (B, PROMPT_PLANES, h, w).
 
         Returns
@@ -141,15 +149,16 @@ class Network(nn.Module):
         self.architecture = arch = architecture or Architecture()
         w = arch.widths
         self.stem = _step(arch.planes, w[0], 5, 2)
-        self.downs = nn.ModuleList(_step(a, b, 3, 2) for a, b in zip(w[:-1], w[1:], strict=True))
+        self.downs = nn.ModuleList(_step(a, b, 3, 2) for a, b in pairwise(w))
         self.encoder = nn.ModuleList(
-            nn.Sequential(*(Residual(width) for _ in range(n))) for width, n in zip(w, arch.blocks, strict=True)
+            nn.Sequential(*(Residual(width) for _ in range(n)))
+            for width, n in zip(w, arch.blocks, strict=True)
         )
-        self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(w[:-1], w[1:], strict=True))
+        self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(w))
         self.decoder = nn.ModuleList(Residual(width) for width in w[:-1])
         self.dense = nn.Conv2d(w[0], 12, 3, padding=1)
         self.scale = nn.Conv2d(w[1], 1, 1)
-        nn.init.constant_(self.scale.bias, 4.4)  # log2 of the usual diameter
+        self.scale.bias = nn.Parameter(torch.full((1,), 4.4))  # log2 of the usual diameter
         self.to_vector = nn.ModuleList(nn.Conv2d(width, arch.vector, 1) for width in w[1:])
         self.mask_decoder = MaskDecoder(w[0], arch.prompt)
 
@@ -170,7 +179,9 @@ class Network(nn.Module):
         return F.gelu(total)
 
     def decode(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return flow, cell probability, log diameter and decoder features (see `Dense`) of encoder levels."""
+        """Return flow, cell probability, log diameter and decoder features (see `Dense`) of encoder
+        levels.
+        """
         x, quarter = levels[-1], levels[1]
         for index in (3, 2, 1, 0):
             skip = levels[index]
@@ -209,6 +220,6 @@ def fuse(network: Network) -> Network:
             module.conv2 = fuse_conv_bn_eval(module.conv2, module.norm2)
             module.norm1 = module.norm2 = nn.Identity()  # type: ignore[assignment]
         elif isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            module[0] = fuse_conv_bn_eval(module[0], module[1])  # type: ignore[type-var]
             module[1] = nn.Identity()
     return network

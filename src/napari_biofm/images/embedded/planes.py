@@ -1,6 +1,7 @@
 """Any image -> three comparable input planes. Numpy only.
 
-The network sees three planes whatever the file holds. What differs between microscopes (bit depth, offset, gain,
+The network sees three planes whatever the file holds. What differs between microscopes (bit depth, offset,
+gain,
 dark or bright ground, channel count) is taken out here, by the same steps in training and in use.
 """
 
@@ -21,9 +22,12 @@ _SAMPLE = 1 << 18  # pixels looked at to find percentiles
 def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
     """Bring an image to three planes of about 0 to 1.
 
-    Channels without contrast are dropped (an alpha channel, an empty dye); of more than three the three of highest
-    contrast stay, in their order; of two, their mean is added; a single one is repeated. A picture whose intensities
-    lean to the bright side (brightfield, H&E, an inverted fluorescence picture) is inverted, so that cells are mostly
+    Channels without contrast are dropped (an alpha channel, an empty dye); of more than three the three of
+    highest
+    contrast stay, in their order; of two, their mean is added; a single one is repeated. A picture whose
+    intensities
+    lean to the bright side (brightfield, H&E, an inverted fluorescence picture) is inverted, so that cells
+    are mostly
     bright on dark.
 
     Parameters
@@ -58,7 +62,9 @@ def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
     if polarity and leans_bright(scaled[:, ::step, ::step]):
         scaled = 1.0 - scaled
     if len(scaled) == 1:
-        return np.broadcast_to(scaled, (PLANES, *scaled.shape[1:]))  # a view: three planes for the price of one
+        return np.broadcast_to(
+            scaled, (PLANES, *scaled.shape[1:])
+        )  # a view: three planes for the price of one
     if len(scaled) == 2:
         return np.concatenate([scaled, scaled.mean(0, keepdims=True)])
     return np.ascontiguousarray(scaled)

@@ -1,8 +1,11 @@
 """Feature maps and single-cell crops -> one vector per cell, by a fixed recipe.
 
-A cell's state shows in three ways: what the network learned to see (pooled maps), texture at several scales (pooled
-encoder levels), and plain facts that normalising the input removes: how large and how bright the cell is. The vector
-of a crop holds all three, in this order; that of a mask in a feature map holds the first and the pooled input planes.
+A cell's state shows in three ways: what the network learned to see (pooled maps), texture at several
+scales (pooled
+encoder levels), and plain facts that normalising the input removes: how large and how bright the cell is.
+The vector
+of a crop holds all three, in this order; that of a mask in a feature map holds the first and the pooled
+input planes.
 """
 
 from __future__ import annotations
@@ -44,21 +47,27 @@ def pool_masks(features: FeatureMap, masks: Labels) -> Vectors:
     ImageError : if masks and map belong to images of different shape.
     """
     if tuple(masks.shape) != tuple(features.shape):
-        raise ImageError(f"masks of shape {masks.shape} do not fit a feature map of an image {features.shape}")
+        raise ImageError(
+            f"masks of shape {masks.shape} do not fit a feature map of an image {features.shape}"
+        )
     present = np.unique(masks)
     present = present[present > 0]
     channels, height, width = features.data.shape
     if not len(present):
         return np.zeros((0, 2 * channels + 1), np.float32)
     index = np.searchsorted(present, masks)
-    rows, columns = (np.minimum((np.arange(n) / features.stride).astype(int), m - 1) for n, m in zip(masks.shape, (height, width), strict=True))
+    rows, columns = (
+        np.minimum((np.arange(n) / features.stride).astype(int), m - 1)
+        for n, m in zip(masks.shape, (height, width), strict=True)
+    )
     inside = np.flatnonzero(masks.ravel())
     where = (rows[:, None] * width + columns).ravel()[inside]
     area = np.bincount(index.ravel()[inside], minlength=len(present)).astype(np.float64)
     from scipy.sparse import csr_matrix
 
     share = csr_matrix(
-        (1.0 / area[index.ravel()[inside]], (index.ravel()[inside], where)), shape=(len(present), height * width)
+        (1.0 / area[index.ravel()[inside]], (index.ravel()[inside], where)),
+        shape=(len(present), height * width),
     )
     flat = features.data.reshape(channels, -1).T.astype(np.float32)
     mean = share @ flat
@@ -130,9 +139,9 @@ def pool_network(network: Network, views: Tensor) -> Tensor:
 def facts(crop: NDArray[Any]) -> Float:
     """Size, brightness and coarse shape per channel, in the crop's own units; (3 * FACTS,) float32.
 
-    Per channel: log of mean, spread, quantiles (offset by one unit), log integrated intensity over the background,
-    foreground area in pixels and its mean, elongation, extent, entropy; channels beyond three are left out, missing
-    ones repeat the first.
+    Per channel: log of mean, spread, quantiles (offset by one unit), log integrated intensity over the
+    background, foreground area in pixels and its mean, elongation, extent, entropy; channels beyond three
+    are left out, missing ones repeat the first.
     """
     array = np.asarray(crop)
     stack = np.moveaxis(array.reshape(*array.shape[:2], -1), -1, 0)[:PLANES].astype(np.float64)

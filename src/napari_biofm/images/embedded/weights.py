@@ -1,4 +1,6 @@
-"""Weights on disk: safetensors and, beside them, a JSON that explains and vouches for them. Nothing is executed."""
+"""Weights on disk: safetensors and, beside them, a JSON that explains and vouches for them. Nothing is
+executed.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def read(path: Path | None = None) -> Stored:
 
     Parameters
     ----------
-    path : the `.safetensors` file (its `.json` lies beside it) or a folder with `image.safetensors`; None for the
+    path : the `.safetensors` file (its `.json` lies beside it) or a folder with `image.safetensors`; None
+    for the
         shipped ones.
 
     Raises
@@ -60,8 +63,8 @@ def read(path: Path | None = None) -> Stored:
     digest = hashlib.sha256(data).hexdigest()
     if digest != config["sha256"]:
         raise ModelError(
-            f"{file} has sha256 {digest[:12]}..., but {beside.name} promises {str(config['sha256'])[:12]}...: "
-            f"the file is damaged or was exchanged; {_REMEDY}"
+            f"{file} has sha256 {digest[:12]}..., but {beside.name} promises "
+            f"{str(config['sha256'])[:12]}...: the file is damaged or was exchanged; {_REMEDY}"
         )
     return Stored(config, _tensors(file, data), digest, file)
 
@@ -71,12 +74,21 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path} is not readable JSON ({error}); {_REMEDY}") from error
-    needed = {"format": int, "name": str, "version": str, "architecture": dict, "inference": dict, "sha256": str}
+    needed = {
+        "format": int,
+        "name": str,
+        "version": str,
+        "architecture": dict,
+        "inference": dict,
+        "sha256": str,
+    }
     for key, kind in needed.items():
         if not isinstance(config, dict) or not isinstance(config.get(key), kind):
             raise ModelError(f"{path} lacks `{key}` ({kind.__name__}); {_REMEDY}")
     if config["format"] != FORMAT:
-        raise ModelError(f"{path} has format {config['format']}, this version reads {FORMAT}; update napari-biofm")
+        raise ModelError(
+            f"{path} has format {config['format']}, this version reads {FORMAT}; update napari-biofm"
+        )
     return dict(config)
 
 
@@ -110,7 +122,7 @@ def unfused(stored: Stored) -> Network:
         raise ModelError(f"{stored.path} does not fit its description ({error}); {_REMEDY}") from error
     if not all(bool(torch.isfinite(p).all()) for p in network.state_dict().values()):
         raise ModelError(f"{stored.path} holds numbers that are not finite; {_REMEDY}")
-    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def build(stored: Stored) -> Network:
@@ -119,7 +131,7 @@ def build(stored: Stored) -> Network:
 
     from napari_biofm.images.embedded.network import fuse
 
-    return fuse(unfused(stored)).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return fuse(unfused(stored)).to(memory_format=torch.channels_last)
 
 
 def write(path: Path, network: Network, config: Mapping[str, Any]) -> Path:
@@ -129,7 +141,8 @@ def write(path: Path, network: Network, config: Mapping[str, Any]) -> Path:
     ----------
     path : the `.safetensors` file to write.
     network : trained network (not fused).
-    config : name, version, inference settings, report, licence, ...; architecture, format and sha256 are added.
+    config : name, version, inference settings, report, licence, ...; architecture, format and sha256 are
+    added.
     """
     from safetensors.torch import save
 
@@ -143,7 +156,10 @@ def write(path: Path, network: Network, config: Mapping[str, Any]) -> Path:
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    for target, content in ((path, data), (path.with_suffix(".json"), json.dumps(described, indent=1).encode() + b"\n")):
+    for target, content in (
+        (path, data),
+        (path.with_suffix(".json"), json.dumps(described, indent=1).encode() + b"\n"),
+    ):
         temporary = target.with_name(target.name + ".part")
         temporary.write_bytes(content)
         temporary.replace(target)
