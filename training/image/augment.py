@@ -127,18 +127,13 @@ def cell_view(crop: NDArray[Any], size: int, rng: Rng | None) -> Float:
     offset = np.full(2, (size - 1) / 2) + shift - matrix @ centre
     affine = np.column_stack([matrix, offset])
     view = np.stack(
-        [
-            cv2.warpAffine(p, affine, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for p in planes
-        ]
+        [cv2.warpAffine(p, affine, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for p in planes]
     )
     if rng is not None:
         view = view * np.exp(rng.normal(0, 0.15)) + rng.normal(0, 0.03)
         view = np.sign(view) * np.abs(view) ** np.exp(rng.normal(0, 0.12))
         if rng.random() < 0.3:
-            view = np.stack(
-                [cv2.GaussianBlur(p, (0, 0), rng.uniform(0.3, 0.9)) for p in view.astype(np.float32)]
-            )
+            view = np.stack([cv2.GaussianBlur(p, (0, 0), rng.uniform(0.3, 0.9)) for p in view.astype(np.float32)])
         if rng.random() < 0.4:
             view = view + rng.normal(0, rng.uniform(0.005, 0.05), view.shape)
     return np.clip(view, -0.5, 2.0).astype(np.float32)

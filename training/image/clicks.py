@@ -137,9 +137,7 @@ class Clicks:
             self.fill(sampler)
         rng = np.random.default_rng((self.config["seed"], 3, self.step))
         sessions = [self.begin(rng) for _ in range(self.settings["batch"])]
-        features = torch.from_numpy(np.stack([s.features for s in sessions])).contiguous(
-            memory_format=torch.channels_last
-        )
+        features = torch.from_numpy(np.stack([s.features for s in sessions])).contiguous(memory_format=torch.channels_last)
         truth = torch.from_numpy(np.stack([s.truth for s in sessions])[:, None].astype(np.float32))
         answers: NDArray[np.bool_] | None = None
         self.decoder.train()
@@ -147,9 +145,7 @@ class Clicks:
         rounds = int(rng.integers(1, self.settings["rounds"] + 1))
         self.optimiser.zero_grad(set_to_none=True)
         for turn in range(rounds):
-            planes = np.stack(
-                [_planes(s, answers[i] if answers is not None else None, rng) for i, s in enumerate(sessions)]
-            )
+            planes = np.stack([_planes(s, answers[i] if answers is not None else None, rng) for i, s in enumerate(sessions)])
             logits, quality = self.decoder(features, torch.from_numpy(planes))
             total, iou = answer_loss(logits, quality, truth)
             (total / rounds).backward()
@@ -194,9 +190,7 @@ class Clicks:
         self.optimiser.load_state_dict(state["optimiser"])
 
 
-def _planes(
-    session: Session, answer: NDArray[np.bool_] | None, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _planes(session: Session, answer: NDArray[np.bool_] | None, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draw what was said; half the time the earlier answer is shown too."""
     shape = (session.basins.shape[0], session.basins.shape[1])
     mask = None

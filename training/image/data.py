@@ -102,9 +102,7 @@ def load_pair(data: Path, row: Any) -> tuple[NDArray[Any], NDArray[np.int32]]:
     return image, relabel_sequential(masks)[0].astype(np.int32)
 
 
-def make_picture(
-    image: Any, labels: Any, kind: str, stem: str, group: str, part: str, largest: float
-) -> Picture:
+def make_picture(image: Any, labels: Any, kind: str, stem: str, group: str, part: str, largest: float) -> Picture:
     """Prepare one picture: planes, at most `largest` px diameter, flows."""
     planes = to_planes(image)
     if image.ndim == 2 or image.shape[2] == 1:
@@ -158,9 +156,7 @@ def load_pictures(data: Path, cache: Path, settings: dict[str, Any], parts: tupl
 
             def drawn(seed: int = seed) -> Picture:
                 image, labels, _ = scene(seed)
-                return make_picture(
-                    image, labels, "synthetic", f"scene{seed}", f"scene{seed}", "train", largest
-                )
+                return make_picture(image, labels, "synthetic", f"scene{seed}", f"scene{seed}", "train", largest)
 
             pictures.append(_cached(cache / "synthetic" / f"scene{seed}.npz", drawn))
     return [p for p in pictures if len(p.diameters) > 1]

@@ -51,10 +51,7 @@ def _summary(values: list[Any]) -> dict[str, Any]:
         "ap": round(float(scores.mean()), 4),
         "log2_diameter_error": round(float(np.nanmean(np.abs(np.log2([v[2] for v in values])))), 3),
         "seconds": round(float(np.mean([v[3] for v in values])), 3),
-        "images": {
-            v[0]: [round(float(v[1][0]), 3), round(float(v[1].mean()), 3), round(float(v[2]), 2), v[4], v[5]]
-            for v in values
-        },
+        "images": {v[0]: [round(float(v[1][0]), 3), round(float(v[1].mean()), 3), round(float(v[2]), 2), v[4], v[5]] for v in values},
     }
 
 

@@ -20,9 +20,7 @@ from napari_biofm.images.embedded.network import Architecture, Network  # noqa: 
 
 VERSION = "1.0"
 INFERENCE = {"canonical": 22.0, "working": [18.0, 28.0], "keep_native": False, "cellprob_shift": 0.0}
-LICENCE = (
-    "BSD-3-Clause; trained on CC0-1.0, MIT, BSD-3-Clause and CC-BY-4.0 data, see training/image/REPORT.md"
-)
+LICENCE = "BSD-3-Clause; trained on CC0-1.0, MIT, BSD-3-Clause and CC-BY-4.0 data, see training/image/REPORT.md"
 
 
 def load_network(config: dict[str, Any], run: Path) -> tuple[Network, dict[str, int]]:
@@ -47,9 +45,7 @@ def main() -> int:
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text())
     network, steps = load_network(config, Path(config["out"]).expanduser())
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     described = {
         "name": "biofm-image",
         "version": VERSION,

@@ -39,11 +39,7 @@ def handcrafted(states: States) -> NDArray[np.float32]:
         cut = threshold_otsu(reference) if reference.max() > reference.min() else 0
         pieces = label(reference > cut)
         props = max(regionprops(pieces, intensity_image=stack), key=lambda p: p.area, default=None)
-        basic = [
-            stack.mean((0, 1)),
-            stack.std((0, 1)),
-            np.quantile(stack, [0.1, 0.5, 0.9, 0.99], axis=(0, 1)).ravel(),
-        ]
+        basic = [stack.mean((0, 1)), stack.std((0, 1)), np.quantile(stack, [0.1, 0.5, 0.9, 0.99], axis=(0, 1)).ravel()]
         if props is None:
             rows.append(np.concatenate([*basic, np.zeros(7 + 3 * stack.shape[2])]))
             continue

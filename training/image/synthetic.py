@@ -31,11 +31,7 @@ def _centres(n: int, size: int, spacing: float, clustered: bool, rng: Rng) -> Fl
     for _ in range(n * 8):
         if len(points) == n:
             break
-        p = (
-            hubs[rng.integers(len(hubs))] + rng.normal(0, 2.5 * spacing, 2)
-            if clustered
-            else rng.uniform(0, size, 2)
-        )
+        p = hubs[rng.integers(len(hubs))] + rng.normal(0, 2.5 * spacing, 2) if clustered else rng.uniform(0, size, 2)
         if all(np.hypot(*(p - q)) > spacing for q in points):
             points.append(p)
     return np.array(points, np.float32).reshape(-1, 2)
@@ -101,17 +97,13 @@ def render(labels: NDArray[np.int32], modality: str, radius: float, rng: Rng, ki
     level = np.concatenate([[0], np.exp(rng.normal(0, 0.35, n))]).astype(np.float32)[labels]
     texture = smooth_noise(shape, rng.uniform(0.08, 0.3) * radius, rng)
     psf = rng.uniform(0.4, 0.14 * radius + 0.6)
-    depth = np.minimum(ndi.distance_transform_edt(labels > 0), 0.5 * radius).astype(np.float32) / (
-        0.5 * radius
-    )
+    depth = np.minimum(ndi.distance_transform_edt(labels > 0), 0.5 * radius).astype(np.float32) / (0.5 * radius)
     if modality == "fluorescence":
         body = level * (1 + rng.uniform(0.05, 0.35) * texture) * (0.5 + 0.5 * depth ** rng.uniform(0.1, 1))
         if kind == "neurons" or rng.random() < 0.15:
             body = body * (1 - rng.uniform(0.2, 0.7) * (depth > 0.8))
             body = body + rng.uniform(0, 0.4) * (np.abs(smooth_noise(shape, 1.2 * radius, rng)) < 0.06)
-        picture = ndi.gaussian_filter(body, psf) + 0.25 * rng.random() * ndi.gaussian_filter(
-            inside, 1.5 * radius
-        )
+        picture = ndi.gaussian_filter(body, psf) + 0.25 * rng.random() * ndi.gaussian_filter(inside, 1.5 * radius)
     elif modality == "phase":
         edge = inside - ndi.gaussian_filter(inside, rng.uniform(0.15, 0.5) * radius)
         body = -rng.uniform(0.1, 0.6) * edge * inside - rng.uniform(0.6, 1.5) * edge * (1 - inside)
@@ -128,15 +120,11 @@ def render(labels: NDArray[np.int32], modality: str, radius: float, rng: Rng, ki
 
 def _histology(labels: Any, level: Any, texture: Any, psf: float, radius: float, rng: Rng) -> Float:
     shape = labels.shape
-    stroma = np.clip(
-        0.5 + 0.35 * smooth_noise(shape, 2.5 * radius, rng) + 0.2 * smooth_noise(shape, 2, rng), 0, 2
-    )
+    stroma = np.clip(0.5 + 0.35 * smooth_noise(shape, 2.5 * radius, rng) + 0.2 * smooth_noise(shape, 2, rng), 0, 2)
     nuclei = ndi.gaussian_filter((labels > 0) * (0.6 + 0.4 * level) * (1 + 0.3 * texture), psf)
     blue = np.array([0.65, 0.70, 0.29]) + rng.normal(0, 0.06, 3)
     pink = np.array([0.10, 0.95, 0.25]) + rng.normal(0, 0.08, 3)
-    density = nuclei[..., None] * blue * rng.uniform(0.6, 1.6) + stroma[..., None] * pink * rng.uniform(
-        0.1, 0.8
-    )
+    density = nuclei[..., None] * blue * rng.uniform(0.6, 1.6) + stroma[..., None] * pink * rng.uniform(0.1, 0.8)
     picture = np.exp(-np.clip(density, 0, 4)) + rng.normal(0, rng.uniform(0.005, 0.03), (*shape, 3))
     return np.asarray(np.clip(picture, 0, 1), np.float32)
 
@@ -146,9 +134,7 @@ def _camera(picture: Any, radius: float, rng: Rng) -> Float:
     shape = picture.shape
     picture = picture - picture.min()
     picture = picture / (picture.max() + 1e-6)
-    picture = picture * (
-        1 + rng.uniform(0, 0.3) * np.clip(smooth_noise(shape, shape[0] / 3, rng), -2, 2) * 0.5
-    )
+    picture = picture * (1 + rng.uniform(0, 0.3) * np.clip(smooth_noise(shape, shape[0] / 3, rng), -2, 2) * 0.5)
     for _ in range(rng.integers(0, 8)):
         y, x = rng.integers(0, shape[0]), rng.integers(0, shape[1])
         picture[y : y + rng.integers(1, 4), x : x + rng.integers(1, 4)] += rng.normal(0.3, 0.4)

@@ -115,9 +115,7 @@ class Backbone:
     def __init__(self, config: dict[str, Any], classes: dict[str, int]) -> None:
         torch.manual_seed(config["seed"])
         self.config, self.settings, self.step = config, config["backbone"], 0
-        self.network = Network(Architecture.from_json(config["architecture"])).to(
-            memory_format=torch.channels_last
-        )
+        self.network = Network(Architecture.from_json(config["architecture"])).to(memory_format=torch.channels_last)
         self.heads = StateHeads(self.network.architecture.vector, classes)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         decay = self.settings["weight_decay"]
@@ -159,12 +157,7 @@ class Backbone:
     def _state_losses(self, levels: list[Tensor], labels: list[tuple[str, int]]) -> dict[str, Tensor]:
         maps = self.network.vectors(levels)
         half = maps.shape[-1] // 2
-        quarters = [
-            maps[:, :, :half, :half],
-            maps[:, :, :half, half:],
-            maps[:, :, half:, :half],
-            maps[:, :, half:, half:],
-        ]
+        quarters = [maps[:, :, :half, :half], maps[:, :, :half, half:], maps[:, :, half:, :half], maps[:, :, half:, half:]]
         views = torch.stack(quarters, dim=1).flatten(0, 1)  # the order `mosaic` was given them in
         pooled = self.heads(pool_window(views))
         total, n = pooled.new_zeros(()), len(labels)
@@ -173,9 +166,7 @@ class Backbone:
             if mine:
                 rows = torch.tensor(mine + [i + n for i in mine])
                 wanted = torch.tensor([labels[i][1] for i in mine] * 2)
-                total = (
-                    total + F.cross_entropy(head(pooled[rows]), wanted, label_smoothing=0.1) * len(mine) / n
-                )
+                total = total + F.cross_entropy(head(pooled[rows]), wanted, label_smoothing=0.1) * len(mine) / n
         projected = F.normalize(self.heads.project(pooled), dim=1)
         pair = losses.pair_loss(projected[:n], projected[n:], self.queue)
         self.queue = torch.cat([projected[n:].detach(), self.queue])[:QUEUE]
@@ -245,11 +236,7 @@ def run(trainer: Any, sampler: Any, settings: dict[str, Any], out: Path, name: s
         recent.append(trainer.update(sampler))
         if trainer.step % 50 == 0:
             means = {key: float(np.mean([r[key] for r in recent])) for key in recent[-1]}
-            row = {
-                "step": trainer.step,
-                "seconds_per_step": (time.monotonic() - started) / len(recent),
-                **means,
-            }
+            row = {"step": trainer.step, "seconds_per_step": (time.monotonic() - started) / len(recent), **means}
             fresh = not curve.exists()
             with curve.open("a", newline="") as stream:
                 writer = csv.DictWriter(stream, list(row))
