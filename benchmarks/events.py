@@ -1,8 +1,9 @@
 """Event detectors side by side: all registered ones, their default preset, on the shared recordings.
 
-`python benchmarks/events.py [--quick] [--json] [--data DIR]`. The recordings are those physio-FM was not trained on
-(other files, cells and records; see training/physio/real.py), made harder or given known events where a truth is
-needed. The last line is one JSON object with `msamples_per_s` per detector and `f1` per detector and set.
+`python benchmarks/events.py [--quick] [--json] [--data DIR]`. The recordings are those physio-FM was not
+trained on (other files, cells and records; see training/physio/real.py), made harder or given known events
+where a truth is needed. The last line is one JSON object with `msamples_per_s` per detector and `f1` per
+detector and set.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from napari_biofm.events import DETECTORS, make_detector  # noqa: E402
-from napari_biofm.types import BiofmError, DetectionSettings, Detector, Signal, run_task  # noqa: E402
 from training.physio.measure import TOLERANCE, Scores, labelled_sets  # noqa: E402
 from training.physio.real import Real, build_cache, build_ecg  # noqa: E402
+
+from napari_biofm.events import DETECTORS, make_detector  # noqa: E402
+from napari_biofm.types import BiofmError, DetectionSettings, Detector, Signal, run_task  # noqa: E402
 
 MEANT_FOR = {"half-amplitude": "channel"}  # scored per sample elsewhere
 SPEED_SECONDS = 30.0
@@ -62,9 +64,9 @@ def f1_table(detectors: dict[str, Detector], real: Real, thin: int) -> dict[str,
 def channel_table() -> dict[str, dict[str, float]]:
     """Return per-sample macro F1 of idealisation on simulated channels, ours and half amplitude's."""
     from sklearn.metrics import f1_score
+    from training.physio.simulators.channel import dwell_path
 
     from napari_biofm.events.channels import idealize
-    from training.physio.simulators.channel import dwell_path
 
     out: dict[str, dict[str, float]] = {"physio-fm": {}}
     rng = np.random.default_rng(0)

@@ -73,8 +73,9 @@ def test_three_steps_train_and_a_resumed_run_is_the_same(tmp_path: Path) -> None
 def test_onnx_says_the_same(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from napari_biofm.events.fm.network import PhysioNet
     from training.physio.export_onnx import export
+
+    from napari_biofm.events.fm.network import PhysioNet
 
     torch.manual_seed(0)
     net = PhysioNet(**CONFIG["model"]).eval()

@@ -1,7 +1,7 @@
 """Export the shipped network to ONNX and check that it says the same.
 
-`python training/physio/export_onnx.py --out physio.onnx` (needs onnx and onnxruntime). Inputs `inputs` (B, 3, T) and
-`tokens` (B, 18); B and T are those of the example, a window of 4096 samples by default.
+`python training/physio/export_onnx.py --out physio.onnx` (needs onnx and onnxruntime). Inputs `inputs` (B,
+3, T) and `tokens` (B, 18); B and T are those of the example, a window of 4096 samples by default.
 """
 
 from __future__ import annotations
