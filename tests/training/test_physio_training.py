@@ -68,3 +68,15 @@ def test_three_steps_train_and_a_resumed_run_is_the_same(tmp_path: Path) -> None
     resumed.advance()
     for a, b in zip(straight.average.parameters(), resumed.average.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_onnx_says_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from training.physio.export_onnx import export
+
+    from napari_biofm.events.fm.network import PhysioNet
+
+    torch.manual_seed(0)
+    net = PhysioNet(**CONFIG["model"]).eval()
+    assert export(net, tmp_path / "tiny.onnx", 512) < 1e-4

@@ -111,7 +111,8 @@ def calibrate_kind(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[s
 
 def rate_band(model: PhysioFM, real: Real) -> dict[str, Any]:
     """Return the table rate -> 5 and 95 % quantiles of the true smoothed rate, from every other kept-back
-    cell."""
+    cell.
+    """
     said, true = [], []
     for dff, fs, spikes, _ in real.cells[::2]:
         if len(dff) < 100:
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs/physio/cache")
-    parser.add_argument("--psc-rungs", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--psc-rungs", type=int, nargs="*", default=[1, 2])
     arguments = parser.parse_args()
     import torch
 

@@ -30,7 +30,7 @@ from training.physio.simulators.noise import coloured  # noqa: E402
 from training.physio.simulators.psc import waveform  # noqa: E402
 from training.physio.simulators.spike import shape  # noqa: E402
 
-DEFAULT_CARD: dict[str, Any] = {"version": "0", "calibration": {}, "presets": {}, "rungs": {"psc": [0, 1]}}
+DEFAULT_CARD: dict[str, Any] = {"version": "0", "calibration": {}, "presets": {}, "rungs": {"psc": [1, 2]}}
 
 
 def match(
@@ -176,7 +176,8 @@ def template_matches(x: NDArray[Any], fs: float, rise: float, decay: float) -> N
 
 def template_peaks(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return peaks (s) of the criterion of Clements & Bekkers for downward currents of 0.4 / 5 ms: the
-    peer."""
+    peer.
+    """
     thin = max(1, round(signal.sampling_rate / 10e3))
     x = signal.values.astype(float)
     x = x[: len(x) // thin * thin].reshape(-1, thin).mean(1)
@@ -237,7 +238,8 @@ def sigmas(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def ecg_sets(real: Real, most: int = 60) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
     """Return kept-back electrocardiograms as they are and with coloured noise of 0.3 and 0.6 R waves
-    added."""
+    added.
+    """
     out: dict[str, list[tuple[Signal, NDArray[Any]]]] = {}
     for name, level in (("clean", 0.0), ("noise 0.3", 0.3), ("noise 0.6", 0.6)):
         for i, (x, peaks, _) in enumerate(real.beats[:most]):
@@ -263,7 +265,8 @@ def smooth(rate: NDArray[Any], fs: float, sigma: float = 0.05) -> NDArray[Any]:
 
 def ar1_deconvolved(x: NDArray[Any], fs: float) -> NDArray[Any]:
     """Return non-negative steps of a plain AR(1) deconvolution: a peer of a few lines, decay by
-    autocovariance."""
+    autocovariance.
+    """
     y = x - np.quantile(x, 0.2)
     c = [np.mean(y[: len(y) - k] * y[k:]) for k in (1, 2, 3)]
     g = float(np.clip(c[1] / max(c[0], 1e-12), 0.3, 0.999))
@@ -281,7 +284,8 @@ def calcium_sets(real: Real) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
 
 def measure_rate(model: PhysioFM, real: Real) -> dict[str, Any]:
     """Return the median r of rates smoothed with 50 ms per set, beside AR(1) deconvolution; coverage of the
-    band."""
+    band.
+    """
     sets: dict[str, Any] = {}
     for dff, fs, spikes, name in real.cells:
         if len(spikes) < 3 or len(dff) < 100:
@@ -322,7 +326,8 @@ def labelled_sets(kind: str, real: Real) -> dict[str, list[tuple[Signal, NDArray
 
 def measure_events(model: PhysioFM, real: Real, kind: str, part: slice = slice(None)) -> dict[str, Any]:
     """Return per set: n, F1 at the balanced preset, best F1 and its threshold, and the peer's best
-    (oracle)."""
+    (oracle).
+    """
     out = {}
     balanced = model.card["presets"].get(kind, {"balanced": 0.5})["balanced"]
     for name, traces in labelled_sets(kind, real).items():

@@ -67,7 +67,8 @@ def _em(
     x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int, block: int
 ) -> tuple[NDArray[Any], float, Any]:
     """Refine a model and its baseline in place; return the baseline, log likelihood and level
-    probabilities."""
+    probabilities.
+    """
     from .viterbi import posterior
 
     steps = np.arange(m.n)
@@ -106,12 +107,14 @@ def _baseline(shut: NDArray[Any], block: int) -> NDArray[np.float64]:
     centre = 0.5 * (edges[:-1] + edges[1:] - 1)
     first = mean[0] - (mean[1] - mean[0]) / (centre[1] - centre[0]) * centre[0]
     last = mean[-1] + (mean[-1] - mean[-2]) / (centre[-1] - centre[-2]) * (n - 1 - centre[-1])
-    return np.interp(np.arange(n), np.r_[0, centre, n - 1], np.r_[first, mean, last])
+    knots = np.interp(np.arange(n), np.r_[0, centre, n - 1], np.r_[first, mean, last])
+    return np.asarray(knots, np.float64)
 
 
 def _search(x: NDArray[Any]) -> tuple[float, _Model, NDArray[Any]]:
     """Return (penalised log likelihood per sample, model, baseline) of the best ladder of levels on a
-    stretch."""
+    stretch.
+    """
     low, high = np.quantile(x, [0.002, 0.998])
     span = float(high - low)
     flat = _Model(span, float(x.std()), 1, np.ones((1, 1)), np.ones(1))
@@ -134,7 +137,8 @@ def _search(x: NDArray[Any]) -> tuple[float, _Model, NDArray[Any]]:
 
 def _rate(x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int) -> tuple[float, _Model, NDArray[Any]]:
     """Refine a model on a stretch; return its likelihood per sample less a price per level, the model, the
-    baseline."""
+    baseline.
+    """
     base, score, p = _em(x, base, m, rounds, len(x))
     visited = np.flatnonzero(p.sum(0) > 3)
     count = int(visited[-1] - visited[0] + 1) if len(visited) else 1
@@ -220,7 +224,8 @@ def _within(
     x: NDArray[Any], base: NDArray[Any], m: _Model, first: int, last: int, rounds: int
 ) -> tuple[_Model, NDArray[Any], float]:
     """Refine with the levels first to last of a model only; return the model, the baseline, the log
-    likelihood."""
+    likelihood.
+    """
     inner = slice(first, last + 1)
     move = m.move[inner, inner] + 1e-9
     start = m.start[inner] + 1e-9

@@ -86,7 +86,8 @@ def follow(
     x: NDArray[Any], levels: NDArray[Any], sigma: float, move: NDArray[Any], baseline: float, gain: float
 ) -> NDArray[Any]:
     """Return the baseline (T,) followed forward in time: a filter that moves it by `gain` of each
-    surprise."""
+    surprise.
+    """
     n, s = len(x), len(levels)
     p = np.full(s, 1.0 / s)
     q = np.empty(s)

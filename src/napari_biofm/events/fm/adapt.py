@@ -148,7 +148,8 @@ class AdaptedHead:
 
 def matched(trace: Trace, template: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
     """Yield (first rung sample, correlation -1 to 1, fitted amplitude) of a template slid along a trace,
-    block by block."""
+    block by block.
+    """
     from scipy.signal import fftconvolve
 
     n = len(template)

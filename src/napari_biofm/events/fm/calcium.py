@@ -54,7 +54,8 @@ def band(
     rate: NDArray[np.float32], sampling_rate: float, table: dict[str, Any] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the 5 and 95 % quantiles of the true rate (smoothed with 50 ms) given the model's, by a
-    measured table."""
+    measured table.
+    """
     from scipy.ndimage import gaussian_filter1d
 
     steady = gaussian_filter1d(np.nan_to_num(rate), max(BAND_SMOOTHING * sampling_rate, 0.3), axis=1)

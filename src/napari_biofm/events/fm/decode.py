@@ -38,7 +38,8 @@ def sigmoid(x: NDArray[Any]) -> NDArray[Any]:
 
 def peaks(logit: NDArray[np.float32], reach: int, floor: float = FLOOR) -> NDArray[np.int64]:
     """Return the samples that are the highest within `reach` on both sides and above `floor`
-    (probability)."""
+    (probability).
+    """
     from scipy.ndimage import maximum_filter1d
 
     least = np.log(floor / (1 - floor))

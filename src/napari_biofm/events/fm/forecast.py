@@ -49,7 +49,8 @@ def run_linear(
 
 def run_analogues(x: NDArray[np.float64], origins: NDArray[np.int64], n: int) -> NDArray[Any]:
     """Return (origins, n) means of what followed the moments most like each origin, all of them earlier or
-    apart."""
+    apart.
+    """
     step = max(1, len(x) // 6000)
     ends = np.arange(PATTERN, len(x) - n, step)
     if len(ends) < 4 * ANALOGUES:

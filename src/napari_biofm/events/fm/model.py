@@ -242,7 +242,8 @@ class PhysioFM:
         if at < 1 or at > len(signal.values) or horizon < 1:
             span = len(signal.values) / signal.sampling_rate
             raise RecordingError(
-                f"a forecast of {horizon} samples at {at_s} s: the sweep lasts {span:.3f} s; choose a time inside it."
+                f"a forecast of {horizon} samples at {at_s} s: the sweep lasts {span:.3f} s; "
+                "choose a time inside it."
             )
         trace = Trace(signal.values, Rung(signal.sampling_rate))
         past = trace.read(max(0, at - HISTORY), at)[0]

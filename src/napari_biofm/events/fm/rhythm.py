@@ -72,7 +72,8 @@ def shape_features(x: NDArray[np.float64], beats: NDArray[np.int64], fs: float) 
 
 def features(model: PhysioFM, clip: NDArray[Any], fs: float) -> NDArray[np.float64]:
     """Return the features of one clip: intervals, shape, spectrum, noise, and the network's own mean
-    vector."""
+    vector.
+    """
     x = np.nan_to_num(np.asarray(clip, np.float64))
     signal = Signal(x.astype(np.float32), fs, "other")
     found = [part for _, _, part in model.candidates(signal, "ecg")]

@@ -40,7 +40,8 @@ def read_card(weights: Path) -> dict[str, Any]:
     found = sha256(weights)
     if card.get("sha256") != found:
         raise ModelError(
-            f"{weights.name} has sha256 {found[:12]}..., {card_path.name} expects {str(card.get('sha256'))[:12]}...: "
+            f"{weights.name} has sha256 {found[:12]}..., {card_path.name} expects "
+            f"{str(card.get('sha256'))[:12]}...: "
             "the weights were changed or damaged; restore both files."
         )
     return card
