@@ -48,7 +48,8 @@ def windows(n: int) -> dict[str, tuple[float, list[float]]]:
     whole = n / RATE
     kinds = {"full": 0.9 * whole, "10 s": min(10.0, whole / 3), "1 s": min(1.0, whole / 9)}
     return {
-        name: (length, [float(s) for s in rng.uniform(0, whole - length, PANS)]) for name, length in kinds.items()
+        name: (length, [float(s) for s in rng.uniform(0, whole - length, PANS)])
+        for name, length in kinds.items()
     }
 
 
@@ -60,8 +61,11 @@ def rss_mb() -> float:
 
 
 def measure(
-    first_draw: Callable[[], float], pan: Callable[[float, float], None], seen: Callable[[], tuple[float, float]],
-    data: Any, n: int,
+    first_draw: Callable[[], float],
+    pan: Callable[[float, float], None],
+    seen: Callable[[], tuple[float, float]],
+    data: Any,
+    n: int,
 ) -> dict[str, Any]:
     """Time the first draw and pans, weigh the memory, count lost extrema of channel 0."""
     before = rss_mb()
@@ -251,7 +255,9 @@ def main() -> None:
     """Run every viewer in a process of its own and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="4 x 3 M samples instead of 4 x 30 M")
-    parser.add_argument("--json", action="store_true", help="kept for the common call; JSON is always printed")
+    parser.add_argument(
+        "--json", action="store_true", help="kept for the common call; JSON is always printed"
+    )
     parser.add_argument("--viewer", choices=VIEWERS, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -272,7 +278,9 @@ def main() -> None:
             found[viewer] = json.loads(done.stdout.splitlines()[-1])
             with contextlib.suppress(OSError):
                 path.open("rb").close()
-    print(f"{N_CHANNELS} x {n / 1e6:g} M int16 samples, {SIZE[0]} x {SIZE[1]} px; pan in ms of CPU, 95th percentile")
+    print(
+        f"{N_CHANNELS} x {n / 1e6:g} M int16 samples, {SIZE[0]} x {SIZE[1]} px; pan in ms of CPU, 95th percentile"
+    )
     print(f"{'':28}{'first draw s':>13}{'memory MB':>11}{'full':>8}{'10 s':>8}{'1 s':>8}{'lost':>7}")
     for viewer, name in (("ours", "napari-biofm"), ("pyqtgraph", "pyqtgraph, own downsampling"),
                          ("matplotlib", "matplotlib + our pyramid")):  # fmt: skip
@@ -280,7 +288,9 @@ def main() -> None:
         pans = "".join(f"{f['pans_ms'][k]:8.1f}" for k in ("full", "10 s", "1 s"))
         print(f"{name:28}{f['first_draw_s']:13.2f}{f['memory_mb']:11.0f}{pans}{f['lost_extrema']:7d}")
     heat = found["heatmap"]
-    print(f"heatmap, 2,000 x 20,000: first draw {heat['first_draw_s']:.2f} s, pan {heat['pan_p95_ms']:.1f} ms")
+    print(
+        f"heatmap, 2,000 x 20,000: first draw {heat['first_draw_s']:.2f} s, pan {heat['pan_p95_ms']:.1f} ms"
+    )
     keys = ("first_draw_s", "pan_p95_ms", "memory_mb", "lost_extrema")
     line: dict[str, Any] = {k: found["ours"][k] for k in keys}
     for viewer in ("pyqtgraph", "matplotlib"):

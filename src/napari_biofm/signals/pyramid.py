@@ -70,7 +70,7 @@ class Pyramid:
         return _low(np.concatenate(low)), _high(np.concatenate(high))
 
     def envelope(self, start: int, stop: int, n_bins: int) -> Envelope:
-        """Return at least `n_bins` (and at most some 8 times as many) extrema of samples [start, stop).
+        """Return extrema of samples [start, stop) in about `n_bins` bins (2/3 to 1.5 times).
 
         Few samples come back as they are. The first and last bin hold what lies inside the span only.
         """
@@ -79,9 +79,9 @@ class Pyramid:
         if span <= 4 * n_bins:
             values = self.read(start, stop)
             return Envelope(np.arange(start, stop, dtype=np.float64), values, values, exact=True)
-        width = span // n_bins  # samples per bin that would do
+        width = -(-span // n_bins)  # samples per bin that would do
         level = -1
-        while level + 1 < len(self.levels) and BASE * STEP ** (level + 1) <= width:
+        while level + 1 < len(self.levels) and 2 * BASE * STEP ** (level + 1) <= width:
             level += 1
         if level < 0:
             return self._from_samples(start, stop, width)
@@ -101,8 +101,9 @@ class Pyramid:
     def _from_level(self, start: int, stop: int, level: int, width: int) -> Envelope:
         size = BASE * STEP**level
         first, last = -(-start // size), stop // size  # whole bins inside the span
-        starts = [np.arange(first, last, max(width // size, 1), dtype=np.float64) * size]
-        groups = np.arange(0, last - first, max(width // size, 1))
+        group = max(round(width / size), 1)
+        starts = [np.arange(first, last, group, dtype=np.float64) * size]
+        groups = np.arange(0, last - first, group)
         lows, highs = [], []
         if groups.size:
             low, high = self.levels[level]

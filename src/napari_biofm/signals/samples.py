@@ -156,6 +156,7 @@ def packed(array: Any) -> Any:
 
 
 def unpacked(array: Any) -> Any:
+    """Return the array that `packed` was given, mapped again where it was mapped."""
     return array.open() if isinstance(array, Mapped) else array
 
 

@@ -42,7 +42,9 @@ class ChannelsPanel(QWidget):
         layout.addWidget(self.table, 1)
         layout.addWidget(self.about)
 
-    def set_recording(self, recording: Recording | None, shown: list[int], hints: dict[int, UnitHint]) -> None:
+    def set_recording(
+        self, recording: Recording | None, shown: list[int], hints: dict[int, UnitHint]
+    ) -> None:
         """List the channels of a recording."""
         self._quiet = True
         self.table.setRowCount(0)
@@ -66,7 +68,11 @@ class ChannelsPanel(QWidget):
 
     def _fill(self, row: int, recording: Recording, is_shown: bool, hint: UnitHint | None) -> None:
         about = recording.channels[row]
-        name, unit, rate = QTableWidgetItem(about.name), QTableWidgetItem(about.unit), QTableWidgetItem(f"{about.sampling_rate:g}")
+        name, unit, rate = (
+            QTableWidgetItem(about.name),
+            QTableWidgetItem(about.unit),
+            QTableWidgetItem(f"{about.sampling_rate:g}"),
+        )
         name.setFlags((name.flags() | Qt.ItemFlag.ItemIsUserCheckable) & ~Qt.ItemFlag.ItemIsEditable)
         name.setCheckState(Qt.CheckState.Checked if is_shown else Qt.CheckState.Unchecked)
         rate.setFlags(rate.flags() & ~Qt.ItemFlag.ItemIsEditable)

@@ -117,7 +117,7 @@ class CursorPair(QObject):
         found = []
         for channel in plots.channels:
             about = source.recording.channels[channel]
-            times, values = source.span(plots.sweep, channel, first - shift, last - shift, _LOOK)
+            times, values, _ = source.span(plots.sweep, channel, first - shift, last - shift, _LOOK)
             reading = read_between(times, values, about.name, about.unit) if len(times) else None
             if reading is not None:
                 found.append(reading)

@@ -29,7 +29,6 @@ class LazyCurve(pg.PlotCurveItem):
         super().__init__(pen=pg.mkPen(pen, width=1), antialias=False, skipFiniteCheck=False, **options)
         self._supplier = supplier
         self._shown: tuple[float, float, int] | None = None
-        self.setSegmentedLineMode("off")
 
     def viewRangeChanged(self) -> None:
         """Ask for new points if the span in view is another one."""
@@ -48,8 +47,12 @@ class LazyCurve(pg.PlotCurveItem):
         if line is None:
             return
         self._shown = (start, stop, pixels)
-        # a double is enough for hours at 100 kHz; NaN breaks the line between sweeps
-        self.setData(line[0], line[1], connect="finite" if np.isnan(line[1]).any() else "all")
+        self.setSegmentedLineMode("on" if line.bars else "off")
+        if line.bars:
+            connect = "pairs"
+        else:  # NaN breaks the line between sweeps
+            connect = "finite" if np.isnan(line.values).any() else "all"
+        self.setData(line.times, line.values, connect=connect)
 
     def forget(self) -> None:
         """Draw again at the next change, e.g. after the data changed."""
@@ -57,7 +60,7 @@ class LazyCurve(pg.PlotCurveItem):
 
 
 class TraceViewBox(pg.ViewBox):
-    """Wheel zooms time about the mouse (Ctrl: the y axis, Shift: pans), drag zooms a box, and there is a way back.
+    """Wheel zooms time about the mouse (Ctrl: the y axis, Shift: pans), drag zooms to a box.
 
     The middle button pans. `stepped` is emitted before each zoom, so that the plots can remember where
     they were.

@@ -32,8 +32,8 @@ from napari_biofm.signals.samples import packed
 from napari_biofm.types import BiofmError, DetectionSettings
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
-from napari_biofm.widgets.trace.curves import detach
 from napari_biofm.widgets.trace.cursors import CursorPair
+from napari_biofm.widgets.trace.curves import detach
 from napari_biofm.widgets.trace.edits import EventEditor
 from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ENDINGS, ExportPanel, save_figure
@@ -371,7 +371,10 @@ class TraceDock(Dock):
         start = float(recording.sweep_starts[self.plots.sweep])
         at = seconds if self.plots.mode is SweepMode.IN_TIME else seconds - start
         self.heatmap.set_time(seconds)
-        if not 0 <= seconds - start <= recording.duration(self.plots.sweep) and self.plots.mode is not SweepMode.IN_TIME:
+        if (
+            not 0 <= seconds - start <= recording.duration(self.plots.sweep)
+            and self.plots.mode is not SweepMode.IN_TIME
+        ):
             return
         for row in self.plots.rows:
             line = pg.InfiniteLine(at, pen=pg.mkPen(self.plots.colours.foreground, width=1))
@@ -574,7 +577,9 @@ class TraceDock(Dock):
             elif key == "samples":
                 start, stop = self.plots.span()
                 shift = self.plots.to_axis(self.plots.sweep, 0.0)
-                write_samples(path, recording, self.plots.sweep, self.plots.channels, start - shift, stop - shift)
+                write_samples(
+                    path, recording, self.plots.sweep, self.plots.channels, start - shift, stop - shift
+                )
             elif key == "nwb":
                 write_nwb(path, recording, editor.events)
             else:

@@ -61,7 +61,8 @@ class EventEditor:
         index = round(time_s * about.sampling_rate)
         if not 0 <= index < recording.n_samples(sweep, channel):
             raise RecordingError(
-                f"an event at {time_s:.4f} s: sweep {sweep} of {recording.name} ends at {recording.duration(sweep):.4f} s"
+                f"an event at {time_s:.4f} s: sweep {sweep} of {recording.name} ends at "
+                f"{recording.duration(sweep):.4f} s"
             )
         row = np.zeros(1, EVENT_DTYPE)
         value = float(recording.values(sweep, channel, index, index + 1)[0])
@@ -140,7 +141,11 @@ class EventEditor:
         )
 
     def _change(
-        self, name: str, forward: Callable[[State], State], backward: Callable[[State], State], details: dict[str, Any]
+        self,
+        name: str,
+        forward: Callable[[State], State],
+        backward: Callable[[State], State],
+        details: dict[str, Any],
     ) -> None:
         """Do an edit that holds its changed rows only; the table is copied, never changed in place."""
         session, uid = self._session, self.uid
@@ -150,7 +155,11 @@ class EventEditor:
             if entry is None:
                 return  # the recording was closed since
             n = len(entry.events)
-            state = (entry.events, _aligned(entry.provenance.get("review"), n), _aligned(entry.provenance.get("was"), n))
+            state = (
+                entry.events,
+                _aligned(entry.provenance.get("review"), n),
+                _aligned(entry.provenance.get("was"), n),
+            )
             events, review, was = edit(state)
             entry.events = events
             entry.provenance = {**entry.provenance, "review": review, "was": was}
@@ -181,7 +190,9 @@ def _place(events: Events, row: Any) -> int:
     return int(before.sum())
 
 
-def _insert(state: State, at: Sequence[int], rows: Events, review: Sequence[str], was: Sequence[str]) -> State:
+def _insert(
+    state: State, at: Sequence[int], rows: Events, review: Sequence[str], was: Sequence[str]
+) -> State:
     events, verdicts, classes = state
     index = list(at)
     return (

@@ -53,8 +53,12 @@ class EventsPanel(QWidget):
         self.preset.addItems(list(PRESETS))
         self.detector.setToolTip("The method that looks for events.")
         self.kind.setToolTip("What kind of events the recording holds.")
-        self.preset.setToolTip("Balanced finds the most at few errors; precise keeps those that are 95 % sure.")
-        self.detect_button = button("Detect", "Look for events in all sweeps of the shown channels.", self._ask)
+        self.preset.setToolTip(
+            "Balanced finds the most at few errors; precise keeps those that are 95 % sure."
+        )
+        self.detect_button = button(
+            "Detect", "Look for events in all sweeps of the shown channels.", self._ask
+        )
         self.table = EventTable()
         self.table.picked.connect(self._on_picked)
         self.which_class, self.which_verdict = QComboBox(), QComboBox()
@@ -67,7 +71,9 @@ class EventsPanel(QWidget):
         self.counts.setWordWrap(True)
         self.new_class = QComboBox()
         self.new_class.addItems(list(EVENT_CLASSES))
-        self.new_class.setToolTip("Class of events added by double-click, and what Set class gives the selected.")
+        self.new_class.setToolTip(
+            "Class of events added by double-click, and what Set class gives the selected."
+        )
         self.nonstop = button(
             "Nonstop", "Step through the events by itself; press a verdict key to judge the shown one.",
             self._nonstop, checkable=True,
@@ -101,10 +107,16 @@ class EventsPanel(QWidget):
                    lambda: self.reclass.emit(self.table.selected(), self.new_class.currentText()))
         )  # fmt: skip
         edits.addWidget(
-            button("Delete", "Delete the selected events (key Del).", lambda: self.delete.emit(self.table.selected()))
+            button(
+                "Delete",
+                "Delete the selected events (key Del).",
+                lambda: self.delete.emit(self.table.selected()),
+            )
         )
         self.undo_button = button("Undo", "Take the last edit back (Ctrl+Z).", lambda: self.undo.emit())
-        self.redo_button = button("Redo", "Do again what was undone (Ctrl+Shift+Z).", lambda: self.redo.emit())
+        self.redo_button = button(
+            "Redo", "Do again what was undone (Ctrl+Shift+Z).", lambda: self.redo.emit()
+        )
         edits.addWidget(self.undo_button)
         edits.addWidget(self.redo_button)
         filters.addWidget(self.which_class)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyqtgraph.exporters as exporters
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QRect, Signal
+from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QApplication, QGridLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_biofm.widgets.trace.events_panel import button
@@ -23,7 +23,11 @@ ENDINGS = {
 _BUTTONS = (
     ("Events as CSV", "events_csv", "All events with their verdicts, units in their own column."),
     ("Events as Parquet", "events_parquet", "The same for Python and R, with the settings inside."),
-    ("Samples in view as CSV", "samples", "The recorded samples of the shown channels and seconds, unfiltered."),
+    (
+        "Samples in view as CSV",
+        "samples",
+        "The recorded samples of the shown channels and seconds, unfiltered.",
+    ),
     ("All as NWB", "nwb", "The whole recording and its events in SI units."),
     ("Figure as PNG", "png", "What is seen, at twice the screen's resolution."),
     ("Figure as SVG", "svg", "What is seen, as lines for a paper."),
@@ -62,10 +66,19 @@ class ExportPanel(QWidget):
 
 def save_figure(plots: TracePlots, path: Path) -> None:
     """Write what the plots show as PNG or SVG, by the ending of `path`, atomically."""
-    scene: Any = plots.canvas.scene()
+    scene = plots.canvas.scene()
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     if path.suffix.lower() == ".svg":
-        exporters.SVGExporter(scene).export(str(partial))
+        from qtpy.QtSvg import QSvgGenerator
+
+        size = plots.canvas.size()
+        generator = QSvgGenerator()
+        generator.setFileName(str(partial))
+        generator.setSize(size)
+        generator.setViewBox(QRect(0, 0, size.width(), size.height()))
+        painter = QPainter(generator)
+        plots.canvas.render(painter)
+        painter.end()
     else:
         exporter = exporters.ImageExporter(scene)
         exporter.parameters()["width"] = int(2 * plots.canvas.width())

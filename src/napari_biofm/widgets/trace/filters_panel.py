@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.widgets.trace.events_panel import button
 
 MAINS = {"Off": None, "50 Hz": 50.0, "60 Hz": 60.0}
-BASELINES = {"Leave": "none", "Mean of the sweep": "mean", "Median of the sweep": "median", "Running median": "running median"}
+BASELINES = {
+    "Leave": "none",
+    "Mean of the sweep": "mean",
+    "Median of the sweep": "median",
+    "Running median": "running median",
+}
 
 
 class FiltersPanel(QWidget):
@@ -38,7 +52,9 @@ class FiltersPanel(QWidget):
         self.window.setSuffix(" s")
         self.window.setToolTip("Length of the running median.")
         self.show_filters = QCheckBox("Show the traces filtered")
-        self.show_filters.setToolTip("Draw filtered traces. The data, and what detection sees, stay as they are.")
+        self.show_filters.setToolTip(
+            "Draw filtered traces. The data, and what detection sees, stay as they are."
+        )
         self.said = QLabel("Traces are shown as recorded.")
         self.said.setWordWrap(True)
         form = QFormLayout()
@@ -108,5 +124,7 @@ class FiltersPanel(QWidget):
 
     def _tell(self, *_: object) -> None:
         shown = self.shown
-        self.said.setText(f"On display only. {shown.sentences()}" if shown else "Traces are shown as recorded.")
+        self.said.setText(
+            f"On display only. {shown.sentences()}" if shown else "Traces are shown as recorded."
+        )
         self.changed.emit(shown)

@@ -83,7 +83,9 @@ class CellHeatmap(QWidget):
         self.image = pg.ImageItem(axisOrder="row-major")
         self.image.setLookupTable(pg.colormap.get("inferno").getLookupTable(nPts=256))
         self.plot.addItem(self.image)
-        self._marks = pg.ScatterPlotItem(pxMode=True, symbol="t2", size=10, brush=self._colours.accent, pen=None)
+        self._marks = pg.ScatterPlotItem(
+            pxMode=True, symbol="t2", size=10, brush=self._colours.accent, pen=None
+        )
         self.plot.addItem(self._marks)
         self._line = pg.InfiniteLine(pen=pg.mkPen(self._colours.accent, width=1))
         self._line.hide()
@@ -96,7 +98,8 @@ class CellHeatmap(QWidget):
         layout.addWidget(self.canvas)
         self.setMinimumHeight(90)
         self.setToolTip(
-            "Every row is a cell. Click to see its trace, Ctrl-click to add it. Wheel zooms time, Ctrl+wheel rows."
+            "Every row is a cell. Click to see its trace, Ctrl-click to add it. "
+            "Wheel zooms time, Ctrl+wheel rows."
         )
         self.set_recording(recording)
 

@@ -95,12 +95,20 @@ class StepPanel(QWidget):
         order = np.argsort(x, kind="stable")
         colour = self._colours.channel(0)
         self.canvas.plot(
-            x[order], y[order], pen=pg.mkPen(colour, width=1), symbol="o", symbolSize=7, symbolBrush=colour, symbolPen=None
+            x[order],
+            y[order],
+            pen=pg.mkPen(colour, width=1),
+            symbol="o",
+            symbolSize=7,
+            symbolBrush=colour,
+            symbolPen=None,
         )
         x_name = f"Command ({x_unit})" if x_unit else "Sweep"
         self.canvas.setLabel("bottom", x_name, color=self._colours.foreground)
         self.canvas.setLabel("left", f"{y_name} ({y_unit})", color=self._colours.foreground)
-        self._rows = "\n".join([f"{x_name}\t{y_name} ({y_unit})", *(f"{a:.6g}\t{b:.6g}" for a, b in zip(x, y, strict=True))])
+        self._rows = "\n".join(
+            [f"{x_name}\t{y_name} ({y_unit})", *(f"{a:.6g}\t{b:.6g}" for a, b in zip(x, y, strict=True))]
+        )
         said = f"{len(x)} sweeps."
         if x_unit and len(np.unique(x)) > 2:
             slope = float(np.polyfit(x, y, 1)[0])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_biofm.widgets.trace.source import Line, TraceSource
+from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
 
 MAX_SWEEPS = 200  # drawn together
 _POINTS = 60_000  # drawn together, over all sweeps
@@ -64,19 +64,18 @@ def joined(
                 / source.recording.channels[channel].sampling_rate for s in sweeps]  # fmt: skip
         visible = [s for s, end in zip(sweeps, ends, strict=True) if starts[s] <= stop and end >= start]
     if not visible:
-        return np.zeros(0), np.zeros(0, np.float32)
+        return NOTHING
     bins = int(np.clip(_POINTS // (2 * len(visible)), 32, pixels))
     for row, sweep in enumerate(visible):
         shift = float(starts[sweep]) if mode is SweepMode.IN_TIME else 0.0
         line = source.line(sweep, channel, start - shift, stop - shift, bins)
         if line is None:
             return None
-        x, y = line
-        pieces.append((x + shift, y - np.float32(row * step) if step else y))
+        pieces.append(Line(line.times + shift, line.values - np.float32(row * step) if step else line.values))
     gap = np.full(1, np.nan, np.float32)
-    xs = [part for x, _ in pieces for part in (x, x[-1:])]
-    ys = [part for x, y in pieces for part in (y, gap[: len(x[-1:])])]
-    return np.concatenate(xs), np.concatenate(ys)
+    xs = [part for one in pieces for part in (one.times, one.times[-1:])]
+    ys = [part for one in pieces for part in (one.values, gap[: len(one.times[-1:])])]
+    return Line(np.concatenate(xs), np.concatenate(ys))
 
 
 def y_ranges(

@@ -1,4 +1,4 @@
-"""Events on the traces: coloured by class, their score at the mouse, the selected one with a handle to drag."""
+"""Events on the traces: coloured by class, score at the mouse, a handle to drag the selected one."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ class EventMarks(QObject):
                     "brush": pg.mkBrush(colour),
                     "symbol": _SYMBOLS.get(verdict, "o"),
                     "size": 13 if chosen else 9,
-                    "pen": pg.mkPen(self._plots.colours.accent if chosen else "#20242b", width=2 if chosen else 1),
+                    "pen": pg.mkPen(
+                        self._plots.colours.accent if chosen else "#20242b", width=2 if chosen else 1
+                    ),
                 }
             )
         points.setData(spots, tip=self._tip)
@@ -153,7 +155,9 @@ class EventMarks(QObject):
             if event["channel"] == row.channel and self._row in rows:
                 place = float(at[list(rows).index(self._row)])
                 self._handle = pg.InfiniteLine(
-                    place, movable=True, pen=pg.mkPen(self._plots.colours.accent, width=1, style=pg.QtCore.Qt.PenStyle.DotLine)
+                    place,
+                    movable=True,
+                    pen=pg.mkPen(self._plots.colours.accent, width=1, style=pg.QtCore.Qt.PenStyle.DotLine),
                 )
                 self._handle.setToolTip("Drag to move the selected event")
                 self._handle.setZValue(5)

@@ -27,14 +27,20 @@ class MoviePanel(QWidget):
         self.masks.setToolTip("Labels layer with one value per cell, on one frame: (Y, X).")
         self.rate = self._number(0, 0, 1e5, " Hz", "Frames per second of the movie.")
         self.rate.setSpecialValueText("?")
-        self.factor = self._number(0.7, 0, 1, "", "Share of the neuropil around a cell that is subtracted from it.")
-        self.percentile = self._number(8, 0, 50, " %", "Percentile of the running window that is taken for F0.")
+        self.factor = self._number(
+            0.7, 0, 1, "", "Share of the neuropil around a cell that is subtracted from it."
+        )
+        self.percentile = self._number(
+            8, 0, 50, " %", "Percentile of the running window that is taken for F0."
+        )
         self.window = self._number(30, 0.1, 1e4, " s", "Length of the running window for F0.")
         self.bleaching = QCheckBox("Correct bleaching")
         self.bleaching.setToolTip("Divide by the fitted exponential decay of the whole field.")
         self.said = QLabel(EMPTY)
         self.said.setWordWrap(True)
-        self.go = button("Make traces", "Measure every cell in every frame; the movie is read in pieces.", self._ask)
+        self.go = button(
+            "Make traces", "Measure every cell in every frame; the movie is read in pieces.", self._ask
+        )
         form = QFormLayout()
         for text, box in (
             ("Movie", self.movie), ("Cells", self.masks), ("Frame rate", self.rate), ("Neuropil", self.factor),
@@ -58,14 +64,20 @@ class MoviePanel(QWidget):
             correct_bleaching=self.bleaching.isChecked(),
         )
 
-    def update_layers(self, image: str | None = None, labels: str | None = None, rate: float | None = None) -> None:
+    def update_layers(
+        self, image: str | None = None, labels: str | None = None, rate: float | None = None
+    ) -> None:
         """Offer the viewer's movies and masks; those in play are chosen."""
         kinds = ((self.movie, "image", 3, image), (self.masks, "labels", 2, labels))
         for box, kind, ndim, wanted in kinds:
             now = wanted or box.currentData()
             box.clear()
             for layer in self._viewer.layers:
-                if getattr(layer, "_type_string", "") == kind and layer.ndim == ndim and not getattr(layer, "rgb", False):
+                if (
+                    getattr(layer, "_type_string", "") == kind
+                    and layer.ndim == ndim
+                    and not getattr(layer, "rgb", False)
+                ):
                     box.addItem(layer.name, layer_id(layer))
             if now is not None and box.findData(now) >= 0:
                 box.setCurrentIndex(box.findData(now))

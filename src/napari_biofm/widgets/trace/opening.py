@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QDoubleSpinBox, QFileDialog, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QWidget,
+)
 
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.readers import find_format
 from napari_biofm.types import RecordingError
 
 FILTER = (
-    "Recordings (*.abf *.nwb *.hea *.dat *.h5 *.hdf5 *.npz *.npy *.csv *.tsv *.txt *.mat *.edf *.smr *.wcp *.axgd);;"
+    "Recordings (*.abf *.nwb *.hea *.dat *.h5 *.hdf5 *.npz *.npy *.csv *.tsv *.txt *.mat *.edf *.smr "
+    "*.wcp *.axgd);;"
     "All files (*)"
 )
 UNITS = ("pA", "nA", "mV", "V", "uV", "dF/F", "a.u.")
@@ -35,7 +45,9 @@ class RateDialog(QDialog):
         self.unit.setToolTip("Unit of the numbers in the file.")
         said = QLabel(reason)
         said.setWordWrap(True)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         form = QFormLayout(self)

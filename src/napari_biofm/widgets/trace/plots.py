@@ -17,7 +17,7 @@ from napari_biofm.types import Progress, run_task
 from napari_biofm.widgets.trace.curves import LazyCurve, TraceViewBox, ViewHistory
 from napari_biofm.widgets.trace.layout import MAX_SWEEPS, ScaleMode, SweepMode, joined, sweeps_shown, y_ranges
 from napari_biofm.widgets.trace.scalebars import ScaleBar
-from napari_biofm.widgets.trace.source import Line, TraceSource
+from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
 from napari_biofm.widgets.trace.stepper import Stepper
 from napari_biofm.widgets.trace.style import Colours
 
@@ -294,9 +294,13 @@ class TracePlots(QWidget):
         self._fit_stimulus()
 
     def _fit_stimulus(self) -> None:
-        if self.stimulus_row is None or self._stimulus is None or not np.isfinite(self._stimulus[1]).any():
+        if (
+            self.stimulus_row is None
+            or self._stimulus is None
+            or not np.isfinite(self._stimulus.values).any()
+        ):
             return
-        low, high = float(np.nanmin(self._stimulus[1])), float(np.nanmax(self._stimulus[1]))
+        low, high = float(np.nanmin(self._stimulus.values)), float(np.nanmax(self._stimulus.values))
         margin = 0.1 * (high - low) or max(abs(low) * 0.1, 1.0)
         self.stimulus_row.view.setYRange(low - margin, high + margin, padding=0)
 
@@ -334,8 +338,8 @@ class TracePlots(QWidget):
         self._add_stimulus(recording)
         last = self.stimulus_row or (self.rows[-1] if self.rows else None)
         if last is not None and not self.show_bars:
-            last.plot.getAxis("bottom").setStyle(showValues=True)
-            last.plot.setLabel("bottom", "Time", units="s")
+            last.plot.showAxis("bottom")
+            last.plot.setLabel("bottom", "Time (s)")
         self._pages.setCurrentWidget(self.canvas)
         self.rebuilt.emit()
         self._prepare(self._first_look)
@@ -351,13 +355,13 @@ class TracePlots(QWidget):
         view = TraceViewBox(self.colours.accent)
         plot = self.canvas.addPlot(row=number, col=0, viewBox=view)
         plot.hideButtons()
-        for side in ("left", "bottom"):
+        for side in ("left", "bottom", "top", "right"):
             axis = plot.getAxis(side)
             axis.setPen(self.colours.faint)
             axis.setTextPen(self.colours.foreground)
-            axis.enableAutoSIPrefix(side == "bottom")
+            axis.enableAutoSIPrefix(False)  # a new label at every pan costs as much as the traces
         plot.getAxis("left").setWidth(58)
-        plot.getAxis("bottom").setStyle(showValues=False)
+        plot.hideAxis("bottom")
         self._name_row(view, f"{name[:40]} ({unit})", channel if name != COMMAND else None)
         view.disableAutoRange()
         if self.rows:
@@ -372,7 +376,9 @@ class TracePlots(QWidget):
             for side in ("left", "bottom"):
                 plot.hideAxis(side)
             row.bar = ScaleBar(view, unit, self.colours.foreground)
-        elif self.mode is SweepMode.STACKED and name != COMMAND:  # values are shifted: a bar says how much is how much
+        elif (
+            self.mode is SweepMode.STACKED and name != COMMAND
+        ):  # values are shifted: a bar says how much is how much
             plot.getAxis("left").setStyle(showValues=False)
             row.bar = ScaleBar(view, unit, self.colours.foreground)
         return row
@@ -436,7 +442,7 @@ class TracePlots(QWidget):
 
     def _supply_behind(self, channel: int, start: float, stop: float, pixels: int) -> Line | None:
         if self.source is None or self.mode is SweepMode.ONE:
-            return np.zeros(0), np.zeros(0, np.float32)
+            return NOTHING
         step = self._stack_step(channel) if self.mode is SweepMode.STACKED else 0.0
         return joined(self.source, self._sweeps(), channel, start, stop, pixels, self.mode, step)
 
@@ -445,26 +451,25 @@ class TracePlots(QWidget):
         if source is None:
             return None
         shift = self.to_axis(self.sweep, 0.0)
-        line = source.line(self.sweep, channel, start - shift, stop - shift, pixels)
+        line = source.line(self.sweep, channel, start - shift, stop - shift, int(0.8 * pixels), bars=True)
         if line is None:
             return None
         drop = self.offset(self.sweep, channel)
-        return line[0] + shift, line[1] - np.float32(drop) if drop else line[1]
+        return Line(line.times + shift, line.values - np.float32(drop) if drop else line.values, line.bars)
 
     def _supply_mean(self, channel: int, start: float, stop: float, pixels: int) -> Line | None:
-        nothing = np.zeros(0), np.zeros(0, np.float32)
         together = self.mode in (SweepMode.ONE, SweepMode.OVERLAY)
         if self.source is None or not self.show_average or not together or not self.recording:
-            return nothing
+            return NOTHING
         sweeps = sweeps_shown(self.recording.n_sweeps, self.sweep, SweepMode.OVERLAY)
         if len(sweeps) < 2 or self.recording.n_samples(sweeps[0], channel) > _AT_ONCE:
-            return nothing
+            return NOTHING
         if channel not in self._means:
             self._means[channel] = self.source.average(sweeps, channel)
-        times, values = self._means[channel]
+        times, values, _ = self._means[channel]
         first, last = np.searchsorted(times, (start, stop))
         step = max((last - first) // (4 * pixels), 1)
-        return times[first:last:step], values[first:last:step]
+        return Line(times[first:last:step], values[first:last:step])
 
     def _supply_stimulus(self, start: float, stop: float, pixels: int) -> Line | None:
         recording = self.recording
@@ -473,10 +478,10 @@ class TracePlots(QWidget):
         if self._stimulus is None:
             found = recording.stimulus(self.sweep, self.stimulus_row.channel)
             if found is None:
-                return np.zeros(0), np.zeros(0, np.float32)
+                return NOTHING
             self._stimulus = _corners(found.values, found.sampling_rate)
-        times, values = self._stimulus
-        return times + self.to_axis(self.sweep, 0.0), values
+        times, values, _ = self._stimulus
+        return Line(times + self.to_axis(self.sweep, 0.0), values)
 
     def _stack_step(self, channel: int) -> float:
         """Return the distance at which stacked sweeps do not hide each other."""
@@ -535,10 +540,10 @@ def _corners(values: Any, rate: float) -> Line:
     """Return a command with its runs of equal values shortened to their ends: it draws the same."""
     values = np.asarray(values, np.float32)
     if len(values) < 3:
-        return np.arange(len(values)) / rate, values
+        return Line(np.arange(len(values)) / rate, values)
     same = (values[1:-1] == values[:-2]) & (values[1:-1] == values[2:])
     keep = np.concatenate([[True], ~same, [True]])
     index = np.flatnonzero(keep)
     if len(index) > 20_000:
         index = index[:: len(index) // 20_000 + 1]
-    return index / rate, values[index]
+    return Line(index / rate, values[index])

@@ -48,7 +48,9 @@ class QualityPanel(QWidget):
         """Offer the channels of another recording."""
         self.channel.clear()
         if recording is not None:
-            self.channel.addItems([f"{i}: {c.name} ({c.unit})" for i, c in enumerate(recording.channels[:2000])])
+            self.channel.addItems(
+                [f"{i}: {c.name} ({c.unit})" for i, c in enumerate(recording.channels[:2000])]
+            )
         self.numbers.setText("Press Measure to look at the shown sweep.")
         self.canvas.clear()
 
@@ -80,8 +82,8 @@ def sentences(quality: Quality) -> list[str]:
     if quality.access is not None:
         a = quality.access
         said.append(
-            f"Test pulse of {a.step * 1e3:.3g} mV: access resistance {a.access_resistance / 1e6:.3g} MOhm, input "
-            f"resistance {a.input_resistance / 1e6:.4g} MOhm, capacitance {a.capacitance * 1e12:.3g} pF, "
+            f"Test pulse of {a.step * 1e3:.3g} mV: access resistance {a.access_resistance / 1e6:.3g} MOhm, "
+            f"input resistance {a.input_resistance / 1e6:.4g} MOhm, capacitance {a.capacitance * 1e12:.3g} pF, "
             f"tau {a.tau * 1e3:.3g} ms"
         )
     else:

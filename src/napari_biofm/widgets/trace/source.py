@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,25 @@ from napari_biofm.signals.filters import FilterSettings, apply
 from napari_biofm.signals.pyramid import Envelope, Pyramid, build_pyramids, scaled_envelope
 from napari_biofm.types import Task
 
-Line = tuple[NDArray[np.float64], NDArray[np.float32]]
 FILTER_LIMIT = 400_000  # samples in view up to which the display filter keeps pace with a pan
 KEEP_BYTES = 200e6
+
+
+class Line(NamedTuple):
+    """Points to draw.
+
+    Attributes
+    ----------
+    times, values : (n,) s and the channel's unit; NaN breaks the line.
+    bars : whether each two points are one upright bar, from the lowest to the highest sample of a bin.
+    """
+
+    times: NDArray[np.float64]
+    values: NDArray[np.float32]
+    bars: bool = False
+
+
+NOTHING = Line(np.zeros(0), np.zeros(0, np.float32))
 
 
 class TraceSource:
@@ -62,10 +79,13 @@ class TraceSource:
 
     # ------------------------------------------------------------------ lines and values
 
-    def line(self, sweep: int, channel: int, start_s: float, stop_s: float, n_bins: int) -> Line | None:
+    def line(
+        self, sweep: int, channel: int, start_s: float, stop_s: float, n_bins: int, *, bars: bool = False
+    ) -> Line | None:
         """Return times (s from the sweep's start) and values to draw; None while not prepared.
 
-        Where samples are many, each bin contributes its minimum and its maximum.
+        Where samples are many, each bin contributes its minimum and its maximum: as a line through
+        both, or with `bars` as one bar, which takes half the time to paint.
         """
         pyramid = self._pyramids.get((sweep, channel))
         if pyramid is None:
@@ -74,9 +94,9 @@ class TraceSource:
         start = int(np.floor(np.clip(start_s * rate, 0, pyramid.n)))
         stop = int(np.ceil(np.clip(stop_s * rate, 0, pyramid.n))) + 1
         if self.filters and stop - start <= FILTER_LIMIT:
-            return self._filtered(sweep, channel, start, stop, n_bins)
+            return self._filtered(sweep, channel, start, stop, n_bins, bars)
         envelope = scaled_envelope(pyramid.envelope(start, stop, n_bins), self.recording.scale(channel))
-        return _as_line(envelope, rate)
+        return _as_line(envelope, rate, bars)
 
     def shows_filter(self, start_s: float, stop_s: float, channel: int = 0) -> bool:
         """Say whether the display filter is applied to a span of this length."""
@@ -109,7 +129,7 @@ class TraceSource:
         n = self.recording.n_samples(sweep, channel)
         start = int(np.clip(np.ceil(start_s * rate - 1e-6), 0, n))
         stop = int(np.clip(np.floor(stop_s * rate + 1e-6) + 1, start, min(n, start + most)))
-        return np.arange(start, stop) / rate, self.recording.values(sweep, channel, start, stop)
+        return Line(np.arange(start, stop) / rate, self.recording.values(sweep, channel, start, stop))
 
     def average(self, sweeps: Sequence[int], channel: int) -> Line:
         """Return the mean of sweeps, over the samples that all of them have."""
@@ -118,9 +138,9 @@ class TraceSource:
         for sweep in sweeps:
             total += self.recording.values(sweep, channel, 0, n)
         rate = self.recording.channels[channel].sampling_rate
-        return np.arange(n) / rate, np.asarray(total / len(sweeps), np.float32)
+        return Line(np.arange(n) / rate, np.asarray(total / len(sweeps), np.float32))
 
-    def _filtered(self, sweep: int, channel: int, start: int, stop: int, n_bins: int) -> Line:
+    def _filtered(self, sweep: int, channel: int, start: int, stop: int, n_bins: int, bars: bool) -> Line:
         """Filter what is in view with a margin on both sides."""
         rate = self.recording.channels[channel].sampling_rate
         n = self.recording.n_samples(sweep, channel)
@@ -132,13 +152,15 @@ class TraceSource:
             values = values - np.float32(self._level(sweep, channel, settings.baseline))
             settings = FilterSettings(settings.lowpass, settings.highpass, settings.notch, settings.harmonics)
         values = apply(values, rate, settings)[start - first : stop - first]
-        return _as_line(_bins(values, start, n_bins), rate)
+        return _as_line(_bins(values, start, n_bins), rate, bars)
 
     def _level(self, sweep: int, channel: int, kind: str) -> float:
         key = (sweep, channel)
         if key not in self._levels:
             n = self.recording.n_samples(sweep, channel)
-            self._levels[key] = float(np.nanmedian(self.recording.values(sweep, channel, 0, min(n, 2_000_000))))
+            self._levels[key] = float(
+                np.nanmedian(self.recording.values(sweep, channel, 0, min(n, 2_000_000)))
+            )
         if kind == "mean":
             n = min(self.recording.n_samples(sweep, channel), 2_000_000)
             return float(np.nanmean(self.recording.values(sweep, channel, 0, n), dtype=np.float64))
@@ -153,13 +175,18 @@ def _bins(values: NDArray[np.float32], start: int, n_bins: int) -> Envelope:
     return Envelope((start + starts).astype(np.float64), low, high, False)
 
 
-def _as_line(envelope: Envelope, rate: float) -> Line:
-    """Return a polyline: samples as they are, or minimum and maximum of each bin after each other."""
+def _as_line(envelope: Envelope, rate: float, bars: bool) -> Line:
+    """Return samples as they are, or minimum and maximum of each bin, as bars or one after the other."""
+    low, high = (np.asarray(one, np.float32) for one in (envelope.minima, envelope.maxima))
     if envelope.exact:
-        return envelope.starts / rate, np.asarray(envelope.minima, np.float32)
-    n = len(envelope.starts)
+        return Line(envelope.starts / rate, low)
     x = np.repeat(envelope.starts / rate, 2)
-    x[1:-1:2] += 0.5 * np.diff(envelope.starts) / rate
-    y = np.empty(2 * n, np.float32)
-    y[0::2], y[1::2] = envelope.minima, envelope.maxima
-    return x, y
+    y = np.empty(len(x), np.float32)
+    if bars:  # each bar reaches to the one before, so that no gap shows
+        y[0::2], y[1::2] = low, high
+        y[2::2] = np.fmin(low[1:], high[:-1])
+        y[3::2] = np.fmax(high[1:], low[:-1])
+    else:
+        x[1:-1:2] += 0.5 * np.diff(envelope.starts) / rate
+        y[0::2], y[1::2] = low, high
+    return Line(x, y, bars)

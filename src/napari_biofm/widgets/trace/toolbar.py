@@ -41,7 +41,7 @@ class TraceToolbar(QWidget):
         for scale in ScaleMode:
             self.scale.addItem(scale.value)
         self.scale.setCurrentText(ScaleMode.BY_CHANNEL.value)
-        self.mode.setToolTip("Sweeps one by one, overlaid, stacked below each other, or in time behind each other.")
+        self.mode.setToolTip("Sweeps one by one, overlaid, stacked below each other, or one after the other.")
         self.scale.setToolTip(
             "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its own "
             "middle. By channel: each fits its own."
@@ -49,16 +49,24 @@ class TraceToolbar(QWidget):
         self.mode.currentTextChanged.connect(lambda text: self.mode_asked.emit(SweepMode(text)))
         self.scale.currentTextChanged.connect(lambda text: self.scale_asked.emit(ScaleMode(text)))
         self.average = button("Average", "Draw the mean of all sweeps.", lambda _: None, checkable=True)
-        self.command = button("Command", "Show what the amplifier was told to do.", lambda _: None, checkable=True)
+        self.command = button(
+            "Command", "Show what the amplifier was told to do.", lambda _: None, checkable=True
+        )
         self.command.setChecked(True)
         self.bars = button("Scale bars", "Scale bars instead of axes.", lambda _: None, checkable=True)
-        self.cursors = button("Cursors", "Two cursors to measure between (key C).", lambda _: None, checkable=True)
+        self.cursors = button(
+            "Cursors", "Two cursors to measure between (key C).", lambda _: None, checkable=True
+        )
         row = QHBoxLayout(self)
         row.setContentsMargins(2, 2, 2, 2)
         row.setSpacing(4)
         row.addWidget(self.recordings, 1)
-        row.addWidget(button("Open", "Open a recording of any supported format.", lambda: self.open_asked.emit()))
-        row.addWidget(button("Close", "Close this recording; the file stays.", lambda: self.close_asked.emit()))
+        row.addWidget(
+            button("Open", "Open a recording of any supported format.", lambda: self.open_asked.emit())
+        )
+        row.addWidget(
+            button("Close", "Close this recording; the file stays.", lambda: self.close_asked.emit())
+        )
         row.addWidget(QLabel("Sweep"))
         row.addWidget(self.sweep)
         row.addWidget(self.count)
@@ -67,7 +75,13 @@ class TraceToolbar(QWidget):
         row.addWidget(self.scale)
         for one in (self.average, self.command, self.bars, self.cursors):
             row.addWidget(one)
-        row.addWidget(button("Back", "Go back to the view before the last zoom (Backspace).", lambda: self.back_asked.emit()))
+        row.addWidget(
+            button(
+                "Back",
+                "Go back to the view before the last zoom (Backspace).",
+                lambda: self.back_asked.emit(),
+            )
+        )
         row.addWidget(button("All", "Show everything (Home).", lambda: self.whole_asked.emit()))
 
     def set_recordings(self, names: list[str], current: str | None) -> None:

@@ -1,0 +1,285 @@
+"""The trace dock in a viewer: what a person does, and what they then see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_biofm.session import CellKey
+from napari_biofm.signals import Recording
+from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.widgets.trace import TraceDock
+from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.viewers import layer_id
+
+RATE = 10_000.0
+
+
+def _steps() -> Recording:
+    """Return three sweeps of current and recorded command, with one inward event in each."""
+    rng = np.random.default_rng(0)
+    sweeps = []
+    for sweep in range(3):
+        current = rng.normal(0, 1, 5000)
+        current[2000 + 100 * sweep :][:50] -= 40
+        sweeps.append([current, np.full(5000, -70.0 + 10 * sweep)])
+    return Recording.from_arrays(sweeps, RATE, ["pA", "mV"], names=["I", "V command"])
+
+
+def _cells() -> Recording:
+    dff = np.abs(np.random.default_rng(1).normal(0, 0.05, (30, 400))).astype(np.float32)
+    dff[7, 100:120] = 1
+    return Recording.from_arrays(dff, 20.0, "dF/F", labels=np.arange(1, 31))
+
+
+@pytest.fixture
+def dock(viewer: Any, qtbot: Any) -> TraceDock:
+    dock = TraceDock(viewer)
+    viewer.window.add_dock_widget(dock, area="bottom", name="Traces and events")
+    qtbot.wait(20)
+    return dock
+
+
+def _with_events(dock: TraceDock) -> str:
+    uid = dock.session.add_recording(_steps(), "steps")
+    events = np.zeros(3, EVENT_DTYPE)
+    events["sweep"], events["time_s"] = [0, 1, 2], [0.2, 0.21, 0.22]
+    events["class"], events["score"], events["unit"] = "EPSC", 0.9, "pA"
+    dock.session.set_events(uid, events, {"detector": "by hand"})
+    return uid
+
+
+def test_an_empty_dock_says_how_to_open_a_recording(dock: TraceDock) -> None:
+    assert dock.plots.message.isVisibleTo(dock) and "press Open" in dock.plots.message.text()
+    assert not dock.heatmap.isVisibleTo(dock)
+    dock.detect("threshold", "psc", "balanced")  # tells, does not fail
+    dock.export_panel.refresh.emit()
+
+
+def test_a_recording_is_drawn_with_its_channels_and_command(dock: TraceDock) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    assert dock.toolbar.recordings.currentText() == "steps" and dock.toolbar.sweep.maximum() == 2
+    assert dock.plots.channels == [0, 1]
+    y = dock.plots.rows[0].front.getData()[1]
+    assert y.min() == _steps().values(0, 0).min()
+
+
+def test_arrow_keys_go_through_the_sweeps(dock: TraceDock, qtbot: Any) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.plots.step_sweep(1)
+    assert dock.plots.sweep == 1 and dock.toolbar.sweep.value() == 1
+    dock.toolbar.sweep.setValue(2)
+    assert dock.plots.sweep == 2
+    dock.plots.step_sweep(1)
+    assert dock.plots.sweep == 2
+
+
+@pytest.mark.parametrize("mode", list(SweepMode))
+def test_every_layout_of_sweeps_draws_all_of_them(dock: TraceDock, mode: SweepMode) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.toolbar.mode.setCurrentText(mode.value)
+    dock.toolbar.average.setChecked(True)
+    points = dock.plots.rows[0].behind.getData()[0]
+    assert (points is None or len(points) == 0) == (mode is SweepMode.ONE)
+    last = 1.5 if mode is SweepMode.IN_TIME else 0.5
+    assert dock.plots.whole()[1] == pytest.approx(last)
+
+
+def test_dragging_a_box_zooms_and_back_returns(dock: TraceDock, qtbot: Any) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    qtbot.wait(50)
+    before = dock.plots.span()
+    canvas, view = dock.plots.canvas, dock.plots.rows[0].view
+    corners = [canvas.mapFromScene(view.mapViewToScene(p)) for p in _corners(view)]
+    port = canvas.viewport()
+    qtbot.mousePress(port, Qt.MouseButton.LeftButton, pos=corners[0])
+    for k in range(1, 6):
+        qtbot.mouseMove(port, _between(corners, k / 5))
+        qtbot.wait(15)
+    qtbot.mouseRelease(port, Qt.MouseButton.LeftButton, pos=corners[1])
+    qtbot.wait(20)
+    start, stop = dock.plots.span()
+    assert stop - start < 0.7 * (before[1] - before[0])
+    dock.toolbar.back_asked.emit()
+    assert dock.plots.span() == pytest.approx(before)
+
+
+def _corners(view: Any) -> list[Any]:
+    import pyqtgraph as pg
+
+    (x0, x1), (y0, y1) = view.viewRange()
+    return [pg.Point(x0 + f * (x1 - x0), y0 + g * (y1 - y0)) for f, g in ((0.3, 0.8), (0.6, 0.2))]
+
+
+def _between(corners: list[QPoint], share: float) -> QPoint:
+    a, b = corners
+    return QPoint(round(a.x() + share * (b.x() - a.x())), round(a.y() + share * (b.y() - a.y())))
+
+
+def test_cursors_tell_what_lies_between_them(dock: TraceDock) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.toolbar.cursors.setChecked(True)
+    dock.cursors.place(0.1, 0.15)
+    assert "dt 50 ms" in dock.readout.text() and "V command" in dock.readout.text()
+    dock.plot_steps("Mean")
+    assert "Conductance" in dock.step_panel.said.text()
+    assert dock.step_panel.table.splitlines()[0] == "Command (mV)\tMean of I (pA)"
+
+
+def test_a_row_of_the_table_brings_its_event_into_view_and_a_key_judges_it(dock: TraceDock) -> None:
+    uid = _with_events(dock)
+    dock.events_panel.table.select_rows([2])
+    assert dock.plots.sweep == 2
+    start, stop = dock.plots.span()
+    assert start < 0.22 < stop and stop - start < 0.3
+    dock.events_panel.table.select_rows([0])
+    dock.events_panel.judge_selected("reject")
+    assert dock.session.events(uid)["class"].tolist() == ["rejected", "EPSC", "EPSC"]
+    assert dock.events_panel.table.selected() == [1], "it goes on to the next"
+    dock.session.history.undo()
+    assert dock.session.events(uid)["class"].tolist() == ["EPSC"] * 3
+
+
+def test_marks_and_table_select_each_other(dock: TraceDock) -> None:
+    _with_events(dock)
+    dock.marks.picked.emit(1)
+    assert dock.events_panel.table.selected() == [1] and dock.plots.sweep == 1
+    assert dock.marks._handle is not None
+    dock.marks.moved.emit(1, 0.3)
+    assert dock.session.events("steps")["time_s"][1] == pytest.approx(0.3)
+
+
+def test_a_double_click_adds_an_event_and_delete_removes_it(dock: TraceDock) -> None:
+    uid = _with_events(dock)
+    dock.events_panel.new_class.setCurrentText("IPSC")
+    dock.plots.double_clicked.emit(0, 0.4, 0.0, None)
+    assert dock.session.events(uid)["class"].tolist() == ["EPSC", "IPSC", "EPSC", "EPSC"]
+    assert dock.events_panel.table.selected() == [1]
+    dock.events_panel.delete.emit([1])
+    assert len(dock.session.events(uid)) == 3
+
+
+def test_detect_fills_the_table(dock: TraceDock) -> None:
+    uid = dock.session.add_recording(_steps(), "steps")
+    dock.detect("threshold", "psc", "balanced")
+    events = dock.session.events(uid)
+    assert set(events["sweep"].tolist()) == {0, 1, 2}
+    assert dock.events_panel.table.events_model.rowCount() == len(events)
+    assert "threshold" in dock.methods_text()
+
+
+def test_the_table_filters_and_sorts(dock: TraceDock) -> None:
+    uid = _with_events(dock)
+    dock.events_panel.table.select_rows([1])
+    dock.events_panel.judge_selected("accept")
+    dock.events_panel.which_verdict.setCurrentText("accept")
+    assert dock.events_panel.table.events_model.rows.tolist() == [1]
+    dock.events_panel.which_verdict.setCurrentText("All verdicts")
+    dock.events_panel.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    assert dock.events_panel.table.events_model.rows.tolist() == [2, 1, 0]
+    assert len(dock.session.events(uid)) == 3
+
+
+def test_a_wrong_unit_is_told_and_put_right_and_undone(dock: TraceDock) -> None:
+    uid = dock.session.add_recording(Recording.from_arrays(np.linspace(-40, 40, 900), RATE, "A"), "amperes")
+    assert dock._hint_row.isVisibleTo(dock) and "looks wrong" in dock.hint.text()
+    dock.fix_unit.click()
+    assert dock.session.recordings[uid].recording.channels[0].unit == "pA"
+    assert not dock._hint_row.isVisibleTo(dock)
+    dock.session.history.undo()
+    assert dock.session.recordings[uid].recording.channels[0].unit == "A"
+
+
+def test_a_display_filter_changes_the_picture_only_and_a_copy_is_a_recording(dock: TraceDock) -> None:
+    uid = dock.session.add_recording(_steps(), "steps")
+    dock.filters_panel.lowpass.setValue(100)
+    before = dock.plots.rows[0].front.getData()[1].std()
+    dock.filters_panel.show_filters.setChecked(True)
+    assert dock.plots.rows[0].front.getData()[1].std() < before
+    assert "100 Hz" in dock.methods_text() and "display" in dock.methods_text()
+    np.testing.assert_array_equal(dock.recording.values(0, 0), _steps().values(0, 0))
+    dock.make_copy(dock.filters_panel.settings)
+    assert list(dock.session.recordings) == [uid, f"{uid} (filtered)"]
+    assert not dock.filters_panel.show_filters.isChecked()
+
+
+def test_quality_is_measured_in_words(dock: TraceDock) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.quality_panel.ask()
+    assert "RMS" in dock.quality_panel.numbers.text() and "Drift" in dock.quality_panel.numbers.text()
+
+
+def test_cells_are_a_heatmap_and_a_clicked_row_shows_its_line(dock: TraceDock) -> None:
+    dock.session.add_recording(_cells(), "cells")
+    assert dock.heatmap.isVisibleTo(dock)
+    dock.heatmap.picked.emit(7, False)
+    dock.heatmap.picked.emit(3, True)
+    assert dock.plots.channels == [7, 3]
+    dock.heatmap.sort("activity")
+    assert dock.heatmap.order[0] == 7
+
+
+def test_a_cell_selected_elsewhere_shows_its_trace(dock: TraceDock, viewer: Any) -> None:
+    labels = viewer.add_labels(np.zeros((8, 8), int))
+    dock.session.set_layers(labels=layer_id(labels))
+    dock.session.add_recording(_cells(), "cells")
+    dock.session.select([CellKey(layer_id(labels), 12), CellKey(layer_id(labels), 5)])
+    assert dock.plots.channels == [4, 11]
+
+
+def test_movie_and_masks_become_traces(dock: TraceDock, viewer: Any) -> None:
+    movie = np.random.default_rng(0).random((60, 20, 20)).astype(np.float32)
+    masks = np.zeros((20, 20), int)
+    masks[3:8, 3:8], masks[12:17, 10:15] = 1, 2
+    viewer.add_image(movie, name="movie")
+    viewer.add_labels(masks, name="cells")
+    panel = dock.movie_panel
+    panel.go.click()
+    assert "frame rate" in panel.said.text().lower()
+    panel.rate.setValue(10)
+    panel.go.click()
+    assert dock.recording is not None and dock.recording.is_cells and dock.recording.n_channels == 2
+
+
+def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
+    _with_events(dock)
+    for key, name in (
+        ("events_csv", "e.csv"), ("events_parquet", "e.parquet"), ("samples", "s.csv"),
+        ("png", "f.png"), ("svg", "f.svg"),
+    ):  # fmt: skip
+        dock.export(key, tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 100, name
+    dock.export_panel.refresh.emit()
+    assert "3 sweeps" in dock.export_panel.methods.toPlainText()
+
+
+def test_closing_goes_back_to_the_other_recording(dock: TraceDock) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.session.add_recording(_cells(), "cells")
+    dock.close_recording()
+    assert dock.uid == "steps" and not dock.heatmap.isVisibleTo(dock)
+    dock.close_recording()
+    assert dock.plots.message.isVisibleTo(dock)
+
+
+def test_the_session_time_is_a_line_on_the_trace(dock: TraceDock) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.session.set_time(0.25)
+    assert [line.value() for line in dock._time_lines] == [0.25, 0.25]
+    dock.plots.clicked.emit(0, 0.1, 0.0, None)
+    assert dock.session.time_s == pytest.approx(0.1)
+
+
+def test_scale_bars_average_and_gain_leave_the_view_alone(dock: TraceDock) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.plots.show_span(0.1, 0.3)
+    dock.toolbar.bars.setChecked(True)
+    assert dock.plots.span() == pytest.approx((0.1, 0.3))
+    assert dock.plots.rows[0].bar.text[0] == "20 ms"
+    low, high = dock.plots.rows[0].view.viewRange()[1]
+    dock.channels_panel.gain.emit(0, 2.0)
+    assert np.diff(dock.plots.rows[0].view.viewRange()[1])[0] == pytest.approx((high - low) / 2)
