@@ -24,6 +24,7 @@ from napari_biofm.types import Image, ImageError, Progress, Prompt, Task
 LEVELS = 256
 HALF = (48, 110, 240)  # half sizes of the windows tried around a click, pixels
 NOISE = 6.0  # contrasts below this many standard deviations of the noise count less
+LARGEST_SHARE = 0.8  # of its window that a region may fill
 SMALLEST = 12  # pixels of the smallest region that is an object
 
 
@@ -204,6 +205,8 @@ def _in_window(
         if best is not None:
             score, t = best
             mask = ndi.binary_fill_holes(level >= t)
+            if mask.mean() > LARGEST_SHARE:
+                continue  # the ground around cells, not a cell
             found.append((score, Piece.of(mask, (rows.start, columns.start))))
     return sorted(found, key=lambda item: -item[0])
 
@@ -227,7 +230,7 @@ def _best_level(level: Any, values: Any, away: NDArray[np.int64], bounded: bool)
         round_ = np.clip(4 * np.pi * area / np.maximum(outline * np.pi / 4, 1) ** 2, 0, 1)
     score = mean * np.sqrt(round_) * (area + 1.0) ** 0.15 * np.clip(area / (4 * SMALLEST), 0, 1)
     score[area < SMALLEST] = 0
-    score[area > 0.8 * level.size] = 0
+    score[area > LARGEST_SHARE * level.size] = 0
     if bounded:
         score *= np.clip(1 - 4 * edge / np.maximum(outline, 1), 0.02, 1)
     if len(away):
@@ -262,3 +265,9 @@ def _in_box(plane: Plane, box: tuple[float, float, float, float]) -> list[tuple[
         mask = ndi.binary_fill_holes(level >= t)
         found.append((float(1 - np.exp(-score[t] / 12)), Piece.of(mask, (rows.start, columns.start))))
     return sorted(found, key=lambda item: -item[0])
+
+
+def warm_up() -> None:
+    """Compile (or load) the two loops, so that the first click does not wait for that."""
+    values = np.zeros((4, 4), np.uint8)
+    _profile(_flood(values, np.zeros((1, 2), np.int64)), values)

@@ -48,7 +48,7 @@ LOCAL = (
 
 
 def click_models() -> list[Backend]:
-    """Return the networks that answer clicks and whose weights are here, best choice first; imports no torch."""
+    """Return the networks that answer clicks and whose weights are here, best first; imports no torch."""
     from napari_biofm.images.embedded.weights import shipped
     from napari_biofm.models import registry, store
 

@@ -4,6 +4,7 @@ window.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,12 @@ WHOLE = 1536  # pixels; larger planes are given to a network window by window
 WINDOW = 1024
 Listener = Callable[[Answer], None]
 Asked = tuple[Any, View, Prompt, "Piece | None"]  # image layer, plane, prompt, mask to correct
+
+
+def _warm_up() -> None:
+    from napari_biofm.images.level_sets import warm_up
+
+    warm_up()
 
 
 class LazyPlane:
@@ -77,6 +84,7 @@ class Broker:
         self._preparing: str | None = None
         self._waiting: tuple[int, Asked, Listener] | None = None
         self._basins: tuple[Segmentation, Basins] | None = None
+        threading.Thread(target=_warm_up, name="biofm-warm-up", daemon=True).start()
 
     def image_changed(self) -> None:
         """Forget what was prepared: the pixels are others now."""

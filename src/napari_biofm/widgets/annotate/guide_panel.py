@@ -98,7 +98,7 @@ class GuidePanel(QWidget):
             return (0,) * len(shape), shape
         side = int(LARGEST ** (1 / len(shape)))
         labels = self._annotator.labels
-        middle = labels.world_to_data(self._dock.viewer.camera.center[-labels.ndim :])
+        middle = labels.world_to_data(self._dock.viewer.scene.camera.center[-labels.ndim :])
         centre = self._view_point(middle)
         origin = tuple(
             int(np.clip(c - side // 2, 0, max(0, n - side))) for c, n in zip(centre, shape, strict=True)
@@ -155,10 +155,10 @@ class GuidePanel(QWidget):
         for axis in range(len(world)):
             if axis + ahead not in viewer.dims.displayed:
                 viewer.dims.set_point(axis + ahead, float(world[axis]))
-        centre = list(viewer.camera.center)
+        centre = list(viewer.scene.camera.center)
         shown = [float(world[a - ahead]) for a in viewer.dims.displayed if a >= ahead]
         centre[-len(shown) :] = shown
-        viewer.camera.center = tuple(centre)
+        viewer.scene.camera.center = tuple(centre)
         if doubt.label:
             labels.selected_label = doubt.label
             self._dock.session.select([CellKey(layer_id(labels), doubt.label)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
@@ -39,7 +38,7 @@ class KeyBinder:
             if provider is None:
                 continue
             for name, key in keys.items():
-                provider.bind_key(key, partial(self._pressed, name), overwrite=True)
+                provider.bind_key(key, self._presser(name), overwrite=True)
                 self._bound.append((provider, key))
         if layer is not None:
             layer.bind_key(PAN_KEY, self._hold, overwrite=True)
@@ -51,8 +50,12 @@ class KeyBinder:
             provider.bind_key(key, None, overwrite=True)
         self._bound.clear()
 
-    def _pressed(self, name: str, _provider: Any) -> None:
-        self._call(name)
+    def _presser(self, name: str) -> Callable[[Any], None]:
+        def pressed(_provider: Any) -> None:
+            self._call(name)
+
+        pressed.__doc__ = titles()[name]  # shown in napari's list of keys
+        return pressed
 
     def _hold(self, _layer: Any) -> Any:
         self._pause(True)

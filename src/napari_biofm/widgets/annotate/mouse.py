@@ -58,7 +58,7 @@ class Mouse:
     def _pressed(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         if not self.is_on or event.button != 1:
             return
-        shift = "Shift" in [str(m) for m in event.modifiers]
+        shift = "Shift" in event.modifiers
         if viewer.dims.ndisplay == 3:
             yield from self._pressed_in_3d(event, shift)
             return
@@ -67,7 +67,8 @@ class Mouse:
         start = np.asarray(event.pos, float)
         path = [self._point(event, view)]
         ours = annotator.tool in DRAGGED or self._joins_basins()
-        camera, pans = viewer.camera, viewer.camera.mouse_pan
+        camera = viewer.scene.camera
+        pans = camera.mouse_pan
         moved = False
         try:
             if ours:

@@ -175,7 +175,7 @@ class Preview:
 
     def _point_size(self, labels: Any, view: View) -> float:
         """Return the size in world units of about ten pixels of the screen."""
-        return float(10 / max(self._viewer.camera.zoom, 1e-6))
+        return float(10 / max(self._viewer.scene.camera.zoom, 1e-6))
 
 
 def _to_world(labels: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
