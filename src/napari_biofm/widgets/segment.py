@@ -16,7 +16,7 @@ from magicgui.widgets import (
     SpinBox,
     create_widget,
 )
-from qtpy.QtWidgets import QLabel, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
 from napari_biofm.history import CallAction
 from napari_biofm.images.jobs import estimate_job, import_job, remask_job, segment_job
@@ -94,6 +94,9 @@ class SegmentDock(Dock):
             widgets=[self.image, self.pixels, self.model, self.device, self.diameter, self.estimate_button],
             labels=True,
         )
+        for box in (self.image, self.model, self.pixels):  # long names do not make the dock wide
+            box.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.native.setMinimumContentsLength(16)
         self.cell_prob = FloatSlider(
             label="Cell probability",
             value=0,
