@@ -207,7 +207,7 @@ def half_widths(volts: Floats, marks: Landmarks, foot: Floats) -> Floats:
 
 def _width_at_threshold(volts: Floats, marks: Landmarks) -> Floats:
     """Return samples from begin until the potential of the begin is reached again; nan if never."""
-    stops = np.concatenate([marks.peak[1:], [len(volts)]])
+    stops = np.append(marks.peak, len(volts))[1:]
     width = np.full(len(marks.peak), np.nan)
     for i, (begin, peak, stop) in enumerate(zip(marks.begin, marks.peak, stops, strict=True)):
         below = np.flatnonzero(volts[peak:stop] <= volts[begin])
