@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.events.generators import FS, synaptic
 
 from napari_biofm.events.average import amplitude_histogram, average_event, histogram, interval_histogram
 from napari_biofm.events.detect import detect_events
 from napari_biofm.signals import Recording
 from napari_biofm.types import DetectionSettings, Events, RecordingError, no_events, run_task
-from tests.events.generators import FS, synaptic
 
 
 @pytest.fixture(scope="module")

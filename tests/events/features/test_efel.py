@@ -39,7 +39,7 @@ PER_AP = {
     "AP_peak_upstroke": ("max_rise_mV_per_ms", 1e-3),
     "AP_peak_downstroke": ("max_fall_mV_per_ms", 1e-3),
     "AP_phaseslope": ("phase_slope_per_ms", 1e-3),
-    "min_AHP_values": ("ahp_mV", 0.01),  # eFEL stops at the first small trough, we want 1 ms without a lower one
+    "min_AHP_values": ("ahp_mV", 0.01),  # eFEL stops at the first trough, we want 1 ms without a lower one
     "AHP_depth_abs": ("ahp_mV", 0.01),
     "AHP_depth_from_peak": ("ahp_from_peak_mV", 0.01),
 }
@@ -71,7 +71,7 @@ STEP = {
     "steady_state_voltage_stimend": ("steady_mV", 1e-3),
     "steady_state_voltage": ("after_mV", 1e-3),
     "voltage_deflection_vb_ssse": ("deflection_mV", 1e-3),
-    "decay_time_constant_after_stim": ("tau_off_ms", 0.12),  # least squares on mV; eFEL fits a line to logarithms
+    "decay_time_constant_after_stim": ("tau_off_ms", 0.12),  # least squares; eFEL fits logarithms
 }
 
 

@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 import pytest
+from tests.events.generators import FS, calcium, channel, heart
 
 from napari_biofm.events.detect import detect_events
 from napari_biofm.events.features import definitions, features, to_csv
@@ -18,7 +19,6 @@ from napari_biofm.events.features.train import TRAIN_DEFINITIONS, train_features
 from napari_biofm.signals import Recording
 from napari_biofm.simulate import current_clamp, voltage_clamp
 from napari_biofm.types import DetectionSettings, Kind, no_events, run_task
-from tests.events.generators import FS, calcium, channel, heart
 
 Table = dict[str, np.ndarray]
 

@@ -85,7 +85,9 @@ def _flattened(values: Trace, length: float) -> Trace:
     window = max(5, min(round(25 * length), len(values)))
     rest = values - baseline(values, window)
     width = round(0.25 * length)
-    return np.asarray(ndi.uniform_filter1d(rest, width | 1, mode="nearest") if width > 1 else rest, np.float32)
+    return np.asarray(
+        ndi.uniform_filter1d(rest, width | 1, mode="nearest") if width > 1 else rest, np.float32
+    )
 
 
 def _signs(rest: Trace, sigma: float, direction: float, kind: str) -> list[float]:

@@ -35,7 +35,7 @@ HRV_DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "pnn50_percent": "share of such differences above 50 ms",
         "sd1_ms": "Poincare plot, across: standard deviation of the differences over sqrt(2)",
         "sd2_ms": "Poincare plot, along: sqrt(2 sdnn^2 - sd1^2)",
-        "lf_ms2": "power from 0.04 to 0.15 Hz of the intervals resampled at 4 Hz by cubic splines (Welch); from 60 s on",
+        "lf_ms2": "power from 0.04 to 0.15 Hz (Welch) of the intervals, splined at 4 Hz; from 60 s on",
         "hf_ms2": "power from 0.15 to 0.4 Hz",
         "lf_over_hf": "ratio of the two",
         "abnormal_percent": "share of intervals that are not normal",

@@ -28,8 +28,8 @@ STEP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
 )
 CURRENT_CLAMP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
-        "input_resistance_MOhm": "deflection over injected current, of hyperpolarising steps the steady part",
-        "tau_ms": "time constant of one exponential from the start of the step to its peak deflection (10 to 95 %)",
+        "input_resistance_MOhm": "steady deflection over injected current",
+        "tau_ms": "time constant of one exponential from 10 to 95 % of the peak deflection",
         "capacitance_pF": "tau over input resistance",
         "step_pA": "injected current minus holding current",
     }
@@ -147,7 +147,8 @@ def current_step(volts: Floats, fs: float, start: int, stop: int, step_pa: float
     top = int(np.argmax(smooth[: max(2, len(smooth) // 2 + 1)]))
     height = smooth[top]
     charged = np.flatnonzero(smooth[: top + 1] > 0.95 * height)
-    charging = piece[np.searchsorted(np.maximum.accumulate(smooth), 0.1 * height) : charged[0] if len(charged) else top]
+    first = np.searchsorted(np.maximum.accumulate(smooth), 0.1 * height)
+    charging = piece[first : charged[0] if len(charged) else top]
     tau = decay_to_constant(charging, fs)
     values["tau_ms"] = 1e3 * tau
     values["capacitance_pF"] = 1e6 * tau / values["input_resistance_MOhm"] if rise else _NAN
