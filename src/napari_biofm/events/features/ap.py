@@ -31,7 +31,7 @@ _SLOW_S = 5e-3  # the slow AHP is looked for from here on
 AP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
         "peak_mV": "highest sample of the action potential",
-        "threshold_mV": f"potential where dV/dt reaches {BEGIN_SLOPE:g} mV/ms and stays up to the steepest rise",
+        "threshold_mV": f"where dV/dt reaches {BEGIN_SLOPE:g} mV/ms and stays above up to the steepest rise",
         "amplitude_mV": "peak minus threshold",
         "rise_time_ms": "from threshold to peak",
         "rise_rate_mV_per_ms": "amplitude over rise time",
