@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy import signal as sps
 
-from napari_biofm.events.classical.choice import kind_of_unit
+from napari_biofm.events.classical.choice import guess_kind
 from napari_biofm.events.classical.common import (
     Cleaned,
     Floats,
@@ -56,7 +56,7 @@ class ThresholdDetector:
 
     def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
         """Return the events of one sweep; `time_s` is the peak (calcium: the foot) of each."""
-        kind = kind_of_unit(signal.unit) if settings.kind == "auto" else settings.kind
+        kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
         length_s, direction = _KINDS[kind]
         cleaned, words = clean(signal)
         yield Progress(0, 2, words)
