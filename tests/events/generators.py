@@ -46,7 +46,12 @@ def f1(truth: Floats, found: Floats, tolerance: float) -> float:
 
 
 def synaptic(
-    rng: np.random.Generator, n_events: int, duration: float, snr: float, decay: float = 5e-3, sign: float = -1.0
+    rng: np.random.Generator,
+    n_events: int,
+    duration: float,
+    snr: float,
+    decay: float = 5e-3,
+    sign: float = -1.0,
 ) -> tuple[Floats, Floats]:
     """Return a trace (pA, noise of 2 pA) and peak times; events of one size, `snr` times the noise."""
     n = round(duration * FS)
@@ -80,7 +85,13 @@ def heart(rng: np.random.Generator, duration: float, fs: float, noise: float = 0
     beats = beats[beats < duration - 0.5]
     t = np.arange(round(duration * fs)) / fs
     values = rng.normal(0, noise, len(t)) + 0.2 * np.sin(2 * np.pi * 0.25 * t)
-    waves = ((-0.17, 0.025, 0.12), (-0.025, 0.01, -0.1), (0, 0.011, 1.0), (0.03, 0.012, -0.2), (0.3, 0.05, 0.3))
+    waves = (
+        (-0.17, 0.025, 0.12),
+        (-0.025, 0.01, -0.1),
+        (0, 0.011, 1.0),
+        (0.03, 0.012, -0.2),
+        (0.3, 0.05, 0.3),
+    )
     for beat in beats:
         for delay, width, size in waves:
             values += size * np.exp(-(((t - beat - delay) / width) ** 2))

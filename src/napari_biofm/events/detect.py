@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_biofm.events import DEFAULT_DETECTOR, make_detector
+from napari_biofm.events.classical.commands import mark_command_steps
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
 from napari_biofm.types import DetectionSettings, Events, Progress, Task
@@ -45,6 +46,7 @@ def detect_events(
             table = yield from _relay(
                 machine.detect(recording.sweep(sweep, channel), settings), done, total, where
             )
+            table = mark_command_steps(table, recording, sweep, channel)
             done += 1
             tables.append(table)
             yield Progress(done, total, f"{where}: {len(table)} events", payload=table)

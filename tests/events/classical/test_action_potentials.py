@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import signal as sps
+from tests.events.generators import detect, f1
 
 from napari_biofm.signals import read_recording
 from napari_biofm.simulate import current_clamp
-from tests.events.generators import detect, f1
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage as ndi
+from tests.events.generators import FS, calcium, channel, detect, extracellular, f1, heart
 
 from napari_biofm.events.classical.extracellular import band_passed
 from napari_biofm.events.classical.half_amplitude import idealise, levels_of
 from napari_biofm.events.classical.oasis import ar1, deconvolve
 from napari_biofm.types import DetectionSettings, ModelError, run_task
-from tests.events.generators import FS, calcium, channel, detect, extracellular, f1, heart
 
 # ------------------------------------------------------------------ extracellular
 
@@ -75,7 +75,7 @@ def test_the_fit_is_the_minimum_of_the_model() -> None:
 
 
 def test_the_fit_equals_the_library() -> None:
-    library = pytest.importorskip("oasis.oasis_methods", reason="oasis-deconv is not installed (GPL-3, optional)")
+    library = pytest.importorskip("oasis.oasis_methods", reason="oasis-deconv is not installed")
     values = calcium(np.random.default_rng(6), 30, 90, 30.0)[0]
     np.testing.assert_allclose(ar1(values, 0.95), library.oasisAR1(values, 0.95)[0], atol=1e-8)
 

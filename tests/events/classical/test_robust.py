@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.events.generators import FS, calcium, channel, detect, extracellular, heart, synaptic
 
 from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.types import DetectionSettings, Detector, RecordingError, Signal
-from tests.events.generators import FS, calcium, channel, detect, extracellular, heart, synaptic
 
-CLASSICAL = [name for name, (module, _) in DETECTORS.items() if ".classical." in module and name != "neurokit"]
+HERE = [name for name, (module, _) in DETECTORS.items() if ".classical." in module]
+CLASSICAL = [name for name in HERE if name != "neurokit"]  # needs a package we do not have
+FAULTS = ("gaps", "clipped", "inverted", "no unit", "step", "1 kHz", "500 kHz", "huge", "quantised")
 OWN_KIND = {
     "template": "psc",
     "deconvolution": "psc",
@@ -76,7 +78,7 @@ def test_nothing_to_detect_is_an_empty_table_and_a_reason(name: str, values: np.
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-@pytest.mark.parametrize("fault", ["gaps", "clipped", "inverted", "no unit", "step", "1 kHz", "500 kHz", "huge", "quantised"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_traces_do_not_stop_a_detector(name: str, fault: str) -> None:
     kind = OWN_KIND.get(name, "psc")
     values, fs, unit = _trace(kind, np.random.default_rng(1))

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from tests.events.generators import FS, detect, f1, real, synaptic
 
 from napari_biofm.events.classical.deconvolution import deconvolution_kernel, gaussian_fit
 from napari_biofm.events.classical.filters import convolve
@@ -13,10 +14,11 @@ from napari_biofm.events.classical.shape import Shape, fit_biexponential
 from napari_biofm.events.classical.template import detection_criterion
 from napari_biofm.simulate import voltage_clamp
 from napari_biofm.types import run_task
-from tests.events.generators import FS, detect, f1, real, synaptic
 
 
-@pytest.mark.parametrize(("name", "least"), [("template", 0.95), ("deconvolution", 0.98), ("threshold", 0.85)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("template", 0.95), ("deconvolution", 0.98), ("threshold", 0.85)]
+)
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_clear_events_are_found_in_either_direction(name: str, least: float, sign: float) -> None:
     values, times = synaptic(np.random.default_rng(0), 60, 10, snr=8, sign=sign)
@@ -34,7 +36,9 @@ def test_amplitude_rise_and_decay_are_those_of_the_simulation(name: str) -> None
     assert np.nanmedian(events["rise_s"]) == pytest.approx(0.42e-3, rel=0.35)
 
 
-@pytest.mark.parametrize(("name", "least"), [("template", 0.84), ("deconvolution", 0.90), ("threshold", 0.70)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("template", 0.84), ("deconvolution", 0.90), ("threshold", 0.70)]
+)
 def test_weak_events_among_test_pulses(name: str, least: float) -> None:
     trace = voltage_clamp(30, noise_pa=5.0, inhibitory=0.0, seed=5)
     events = real(detect(name, trace.values, FS, "pA", "psc"))

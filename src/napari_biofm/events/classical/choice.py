@@ -6,6 +6,9 @@ import importlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
+from napari_biofm.events.classical.half_amplitude import levels_of
 from napari_biofm.signals.units import si_unit
 from napari_biofm.types import DetectionSettings, Detector, Events, Kind, Progress, Signal, Task
 
@@ -23,9 +26,44 @@ BEST: Mapping[Kind, tuple[str, str]] = MappingProxyType(
 
 
 def kind_of_unit(unit: str) -> Kind:
-    """Guess what is recorded from the unit: volts are APs, amperes synaptic currents, else calcium."""
+    """Guess what is recorded from the unit alone: volts are APs, amperes synaptic currents, else calcium."""
     base = si_unit(unit)[0]
     return "psc" if base == "A" else "ap" if base == "V" else "calcium"
+
+
+def guess_kind(signal: Signal) -> Kind:
+    """Guess what is recorded from unit, sampling rate and, for currents and small voltages, the values.
+
+    Volts: below 1.1 kHz an ECG; within 5 mV of zero extracellular spikes (an ECG below 5 kHz); else APs.
+    Amperes: single channels if the histogram has levels and the trace jumps between them at least ten
+    times, else synaptic currents. Anything else is calcium below 500 Hz, synaptic currents above.
+    """
+    base, factor = si_unit(signal.unit)
+    values = signal.values[:: max(1, len(signal.values) // 200_000)]
+    values = np.asarray(values[np.isfinite(values)], np.float32)
+    if base == "V":
+        if signal.sampling_rate < 1100:
+            return "ecg"
+        small = len(values) > 0 and float(np.quantile(np.abs(values), 0.999)) * factor < 5e-3
+        return ("spike" if signal.sampling_rate >= 5000 else "ecg") if small else "ap"
+    if base == "A":
+        return "channel" if _has_openings(signal) else "psc"
+    return "calcium" if signal.sampling_rate < 500 else "psc"
+
+
+def _has_openings(signal: Signal) -> bool:
+    """Say whether the first 200,000 samples jump between equally spaced levels at least ten times."""
+    values = np.asarray(signal.values[:200_000], np.float32)
+    values = values[np.isfinite(values)]
+    if len(values) < 1000 or np.ptp(values) == 0:
+        return False
+    closed, step, noise, steps = levels_of(values)
+    if steps == 0 or noise > 0.25 * abs(step):
+        return False
+    n_open = np.clip(np.rint((values - closed) / step), 0, steps)
+    share = float(np.mean(n_open > 0))
+    still = float(np.mean(np.abs(values - closed - step * n_open) < 2 * noise))
+    return 0.01 < share < 0.99 and still > 0.9 and int(np.sum(np.diff(n_open) > 0)) >= 10
 
 
 class ClassicalDetector:
@@ -37,8 +75,8 @@ class ClassicalDetector:
     kinds: Sequence[Kind] = ("auto", *BEST)
 
     def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
-        """Return the events of the method for `settings.kind`, or for the kind the unit speaks of."""
-        kind = kind_of_unit(signal.unit) if settings.kind == "auto" else settings.kind
+        """Return the events of the method for `settings.kind`, or for what `guess_kind` says."""
+        kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
         module, attribute = BEST[kind]
         machine: Detector = getattr(importlib.import_module(module), attribute)()
         yield Progress(0, 1, f"{kind}: {machine.name}")

@@ -119,7 +119,7 @@ def noise_sd(values: NDArray[Any]) -> float:
 
 
 def baseline(values: Trace, window: int) -> Trace:
-    """Return a slow baseline: medians of blocks, median-filtered over about `window` samples, joined by lines.
+    """Return a slow baseline: medians of blocks, median-filtered over about `window` samples.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class SlopeDetector:
         return found
 
 
-def slope_mv_per_ms(volts: NDArray[np.float32], sampling_rate: float) -> Trace:
+def slope_mv_per_ms(volts: NDArray[np.floating[Any]], sampling_rate: float) -> Trace:
     """Return (n_samples,) dV/dt in mV/ms over two samples or 0.1 ms, whichever is longer."""
     half = max(1, round(0.05e-3 * sampling_rate))
     padded = np.pad(volts, half, mode="edge")
@@ -76,5 +77,3 @@ def _steepest(slope: Trace, cross: Indices, peak: Indices) -> Floats:
     piece = windows(slope, cross, length)
     piece[np.arange(length) > (peak - cross)[:, None]] = -np.inf
     return np.asarray(piece.max(axis=1))
-
-

@@ -99,13 +99,13 @@ class NeuroKitDetector(_EcgDetector):
         try:
             import neurokit2
         except ImportError as error:
-            raise ModelError("the detector neurokit needs the package neurokit2: pip install neurokit2") from error
+            raise ModelError("neurokit needs the package neurokit2: pip install neurokit2") from error
         yield Progress(0, 2, "NeuroKit2")
-        rate = int(round(signal.sampling_rate))
+        rate = round(signal.sampling_rate)
         tidy = neurokit2.ecg_clean(np.asarray(cleaned.values, np.float64), sampling_rate=rate)
         _, found = neurokit2.ecg_peaks(tidy, sampling_rate=rate)
-        beats = np.asarray(found["ECG_R_Peaks"], np.float64)
-        beats = beats[np.isfinite(beats)].astype(np.intp)
+        peaks = np.asarray(found["ECG_R_Peaks"], np.float64)
+        beats = np.asarray(peaks[np.isfinite(peaks)], np.intp)
         return beats, _by_height(cleaned.values, beats, signal.sampling_rate)
 
 
@@ -131,7 +131,8 @@ def follow(peaks: Indices, height: Floats, steep: Floats, fs: float) -> tuple[In
         t_wave = since < _T_WAVE_S * fs and last >= 0 and steep[i] < 0.5 * steep[last]
         ratio[i] = height[i] / max(threshold, 1e-300) * (0.2 if t_wave else 1.0)
         if last >= 0 and since > 1.66 * usual:
-            back = _searched_back(range(last + 1, i), height, peaks, peaks[last] + 0.3 * usual, 0.5 * threshold)
+            earliest = peaks[last] + 0.3 * usual
+            back = _searched_back(range(last + 1, i), height, peaks, earliest, 0.5 * threshold)
             if back is not None:
                 ratio[back] = max(ratio[back], 1.0)
         if ratio[i] >= 1:
@@ -177,6 +178,8 @@ def _rows(signal: Signal, cleaned: Cleaned, beats: Indices, criterion: Floats, l
     peak, sign = (down, -1.0) if inverted else (up, 1.0)
     peak, first = np.unique(peak, return_index=True)
     onset = np.maximum(peak - round(0.04 * fs), 0)
-    shape = measure(flat, onset, peak, sign, fs, before=max(2, round(0.02 * fs)), after=max(6, round(0.06 * fs)))
+    shape = measure(
+        flat, onset, peak, sign, fs, before=max(2, round(0.02 * fs)), after=max(6, round(0.06 * fs))
+    )
     amplitude = np.asarray(flat[peak], np.float64)
     return table(signal, peak / fs, "R", score[first], amplitude, shape.rise_s, shape.decay_s)

@@ -54,7 +54,9 @@ class SpikeDetector:
         keep = cleaned.usable(peak, max(2, round(2e-3 * fs)))
         peak, height = peak[keep], height[keep]
         onset = np.maximum(peak - max(1, round(0.3e-3 * fs)), 0)
-        shape = measure(band, onset, peak, sign, fs, before=max(2, round(0.3e-3 * fs)), after=max(6, round(1e-3 * fs)))
+        shape = measure(
+            band, onset, peak, sign, fs, before=max(2, round(0.3e-3 * fs)), after=max(6, round(1e-3 * fs))
+        )
         amplitude = sign * np.asarray(height, np.float64)
         score = scores(height / noise, customary)
         return table(signal, peak / fs, "spike", score, amplitude, shape.rise_s, shape.decay_s)

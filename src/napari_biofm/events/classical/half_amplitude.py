@@ -69,7 +69,9 @@ class HalfAmplitudeDetector:
             return no_events()
         fs = signal.sampling_rate
         ideal = idealise(cleaned.values, fs, settings)
-        yield Progress(1, 2, f"step {ideal.step:.3g} {signal.unit}, {int(ideal.n_open.max(initial=0))} channel(s)")
+        yield Progress(
+            1, 2, f"step {ideal.step:.3g} {signal.unit}, {int(ideal.n_open.max(initial=0))} channel(s)"
+        )
         if ideal.step == 0:
             return no_events()
         change = np.diff(ideal.n_open, prepend=np.int8(0))

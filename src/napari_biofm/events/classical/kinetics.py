@@ -56,12 +56,12 @@ def highest(values: Trace, start: Indices, length: int, sign: ArrayLike) -> Indi
         part = slice(a, a + _AT_ONCE)
         piece = windows(values, start[part], max(1, length)) * signs[part, None]
         best[part] = np.argmax(piece, axis=1)
-    return np.clip(start + best, 0, len(values) - 1)
+    return np.asarray(np.clip(start + best, 0, len(values) - 1), np.intp)
 
 
 def smoothed(values: Trace, width: float) -> Trace:
     """Return the trace after a boxcar of `width` samples (no change at 1 or less)."""
-    size = int(round(width))
+    size = round(width)
     if size <= 1:
         return values
     return np.asarray(ndi.uniform_filter1d(values, size | 1, mode="nearest"), np.float32)

@@ -74,8 +74,8 @@ class OasisDetector:
 
     The baseline is a running quantile over 30 s, the noise comes from the upper half of the spectrum, the
     decay from the autocovariance. The criterion is the calcium a group adds in standard errors of one jump
-    (which fall with the frame rate), customary 4. Options: `decay_s`, `sigma` (4), `group_s` (0.1: jumps closer than this are one event),
-    `baseline_s` (30), `library` (1: use oasis-deconv).
+    (which fall with the frame rate), customary 4. Options: `decay_s`, `sigma` (4), `group_s` (0.1: jumps
+    closer than this are one event), `baseline_s` (30), `library` (1: use oasis-deconv).
     """
 
     name = "oasis"
@@ -156,8 +156,8 @@ def _library(values: Floats, g: float, penalty: float) -> Floats:
         from oasis.oasis_methods import oasisAR1
     except ImportError as error:
         raise ModelError(
-            "option library = 1 needs the package oasis-deconv (GPL-3): pip install oasis-deconv, or leave it "
-            "out; the built-in fit has the same minimum"
+            "option library = 1 needs the package oasis-deconv (GPL-3): pip install oasis-deconv, "
+            "or leave it out; the built-in fit has the same minimum"
         ) from error
     return np.asarray(oasisAR1(np.ascontiguousarray(values - penalty), g)[0], np.float64)
 
@@ -232,4 +232,5 @@ def groups(activity: Floats, sampling_rate: float, gap_s: float) -> tuple[Indice
 def _peaks(calcium: Floats, first: Indices, last: Indices, reach: int) -> Indices:
     """Return the highest frame of each group, before the next one and within `reach` frames."""
     stops = np.minimum(np.minimum(last, first + reach), len(calcium))
-    return np.array([a + int(np.argmax(calcium[a : max(b, a + 1)])) for a, b in zip(first, stops, strict=True)], np.intp)
+    spans = zip(first, stops, strict=True)
+    return np.array([a + int(np.argmax(calcium[a : max(b, a + 1)])) for a, b in spans], np.intp)

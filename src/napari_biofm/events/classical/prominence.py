@@ -101,7 +101,7 @@ def _sharp_peaks(smooth: Trace, fs: float, least: float) -> _Peaks:
 
 
 def _refined(volts: Trace, smooth: Trace, peak: Indices, prominence: Floats, fs: float) -> Indices:
-    """Move each peak to the highest sample within 0.3 ms of the trace itself, unless an artefact sits there."""
+    """Move each peak to the highest sample within 0.3 ms of the raw trace, unless an artefact is there."""
     reach = max(1, round(0.3e-3 * fs))
     top = highest(volts, np.maximum(peak - reach, 0), 2 * reach + 1, 1.0)
     calm = volts[top] - smooth[peak] < 0.5 * prominence

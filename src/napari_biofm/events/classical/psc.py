@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,12 +131,18 @@ def _rows(
     huge = size > min(10 * usual, 60 * noise_sd(smooth))
     words[_misshapen(flat, onset, sign, huge, shape, fs)] = "artefact"
     return table(
-        signal, peak / fs, words, scores(criterion, threshold), shapes.amplitude, shapes.rise_s, shapes.decay_s
+        signal,
+        peak / fs,
+        words,
+        scores(criterion, threshold),
+        shapes.amplitude,
+        shapes.rise_s,
+        shapes.decay_s,
     )
 
 
 def _misshapen(
-    flat: Trace, onset: Indices, sign: Floats, huge: NDArray[np.bool_], shape: Shape, fs: float
+    flat: Trace, onset: Indices, sign: NDArray[Any], huge: NDArray[np.bool_], shape: Shape, fs: float
 ) -> NDArray[np.bool_]:
     """Return which huge events are not of the shape: test pulses, switching, stimulation.
 

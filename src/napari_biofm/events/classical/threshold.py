@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy import signal as sps
 
-from napari_biofm.events.classical.choice import kind_of_unit
+from napari_biofm.events.classical.choice import guess_kind
 from napari_biofm.events.classical.common import (
     Cleaned,
     Floats,
@@ -56,7 +56,7 @@ class ThresholdDetector:
 
     def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
         """Return the events of one sweep; `time_s` is the peak (calcium: the foot) of each."""
-        kind = kind_of_unit(signal.unit) if settings.kind == "auto" else settings.kind
+        kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
         length_s, direction = _KINDS[kind]
         cleaned, words = clean(signal)
         yield Progress(0, 2, words)
@@ -85,7 +85,9 @@ def _flattened(values: Trace, length: float) -> Trace:
     window = max(5, min(round(25 * length), len(values)))
     rest = values - baseline(values, window)
     width = round(0.25 * length)
-    return np.asarray(ndi.uniform_filter1d(rest, width | 1, mode="nearest") if width > 1 else rest, np.float32)
+    return np.asarray(
+        ndi.uniform_filter1d(rest, width | 1, mode="nearest") if width > 1 else rest, np.float32
+    )
 
 
 def _signs(rest: Trace, sigma: float, direction: float, kind: str) -> list[float]:

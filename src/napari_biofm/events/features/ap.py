@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +31,16 @@ _SLOW_S = 5e-3  # the slow AHP is looked for from here on
 AP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
         "peak_mV": "highest sample of the action potential",
-        "threshold_mV": f"potential where dV/dt first reaches {BEGIN_SLOPE:g} mV/ms and stays there up to the steepest rise",
+        "threshold_mV": f"where dV/dt reaches {BEGIN_SLOPE:g} mV/ms and stays above up to the steepest rise",
         "amplitude_mV": "peak minus threshold",
         "rise_time_ms": "from threshold to peak",
         "rise_rate_mV_per_ms": "amplitude over rise time",
-        "fall_time_ms": f"from the peak to where dV/dt is back above {END_SLOPE:g} mV/ms after the steepest fall",
+        "fall_time_ms": f"from peak to where dV/dt is above {END_SLOPE:g} mV/ms again after the fall",
         "fall_rate_mV_per_ms": "change of potential over fall time, negative",
         "duration_ms": "rise time plus fall time",
         "half_width_ms": "width halfway between threshold and peak, between samples by straight lines",
         "half_width_from_ahp_ms": "width halfway between peak and after-hyperpolarisation",
-        "width_at_threshold_ms": "from threshold to the first sample below the threshold potential after the peak",
+        "width_at_threshold_ms": "from threshold to the first sample after the peak that is back below it",
         "width_at_minus_20_mV_ms": "from the first sample above -20 mV to the last before falling below it",
         "max_rise_mV_per_ms": "largest dV/dt between threshold and peak",
         "max_fall_mV_per_ms": "smallest dV/dt between peak and after-hyperpolarisation, negative",
@@ -207,7 +208,7 @@ def half_widths(volts: Floats, marks: Landmarks, foot: Floats) -> Floats:
 
 def _width_at_threshold(volts: Floats, marks: Landmarks) -> Floats:
     """Return samples from begin until the potential of the begin is reached again; nan if never."""
-    stops = np.concatenate([marks.peak[1:], [len(volts)]])
+    stops = np.append(marks.peak, len(volts))[1:]
     width = np.full(len(marks.peak), np.nan)
     for i, (begin, peak, stop) in enumerate(zip(marks.begin, marks.peak, stops, strict=True)):
         below = np.flatnonzero(volts[peak:stop] <= volts[begin])
@@ -239,6 +240,6 @@ def _each(what: object, values: Floats, first: Indices, last: Indices) -> Floats
     return np.array([what(values[a : max(b, a) + 1]) for a, b in zip(first, last, strict=True)], np.float64)
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
+def _ratio(above: NDArray[np.floating[Any]], below: NDArray[np.floating[Any]]) -> Floats:
     good = below != 0
     return np.where(good, above / np.where(good, below, 1), np.nan)

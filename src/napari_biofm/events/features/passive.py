@@ -23,13 +23,13 @@ STEP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "after_mV": "mean potential from the end of the step to the end of the sweep",
         "deflection_mV": "steady minus baseline",
         "sag_ratio": "(steady - minimum) / (baseline - minimum) of a hyperpolarising step; 0 = no sag",
-        "tau_off_ms": "time constant of one exponential from 1 to 10 ms after the step",
+        "tau_off_ms": "time constant of one exponential back to baseline, from 1 to 10 ms after the step",
     }
 )
 CURRENT_CLAMP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
-        "input_resistance_MOhm": "deflection over injected current, of hyperpolarising steps the steady part",
-        "tau_ms": "time constant of one exponential from the start of the step to its peak deflection (10 to 95 %)",
+        "input_resistance_MOhm": "steady deflection over injected current",
+        "tau_ms": "time constant of one exponential from 10 to 95 % of the peak deflection",
         "capacitance_pF": "tau over input resistance",
         "step_pA": "injected current minus holding current",
     }
@@ -91,8 +91,21 @@ def step_features(volts: Floats, fs: float, start: int, stop: int) -> Values:
     if base - low > 1.0 and steady < base:
         values["sag_ratio"] = (steady - low) / (base - low)
     piece = volts[stop + round(1e-3 * fs) : stop + round(10e-3 * fs)]
-    values["tau_off_ms"] = 1e3 * decay_to_constant(piece, fs)
+    values["tau_off_ms"] = 1e3 * decay_to(piece - base, fs)
     return values
+
+
+def decay_to(piece: Floats, fs: float) -> float:
+    """Return the time constant (s) of one exponential that ends at 0, least squares; nan where none fits."""
+    if len(piece) < 6 or np.ptp(piece) == 0:
+        return _NAN
+    t = np.arange(len(piece)) / fs
+    tau = np.geomspace(0.5 / fs, 50 * t[-1], 400)
+    falls = np.exp(-t / tau[:, None])
+    gain = (falls @ piece) ** 2 / (falls**2).sum(axis=1)
+    best = int(np.argmax(gain))
+    explained = gain[best] / max(float((piece**2).sum()), 1e-300)
+    return float(tau[best]) if explained > 0.8 and 0 < best < len(tau) - 1 else _NAN
 
 
 def decay_to_constant(piece: Floats, fs: float) -> float:
@@ -134,7 +147,8 @@ def current_step(volts: Floats, fs: float, start: int, stop: int, step_pa: float
     top = int(np.argmax(smooth[: max(2, len(smooth) // 2 + 1)]))
     height = smooth[top]
     charged = np.flatnonzero(smooth[: top + 1] > 0.95 * height)
-    charging = piece[np.searchsorted(np.maximum.accumulate(smooth), 0.1 * height) : charged[0] if len(charged) else top]
+    first = np.searchsorted(np.maximum.accumulate(smooth), 0.1 * height)
+    charging = piece[first : charged[0] if len(charged) else top]
     tau = decay_to_constant(charging, fs)
     values["tau_ms"] = 1e3 * tau
     values["capacitance_pF"] = 1e6 * tau / values["input_resistance_MOhm"] if rise else _NAN

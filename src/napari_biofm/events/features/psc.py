@@ -60,7 +60,8 @@ def psc_features(signal: Signal, events: Events) -> Columns:
         after = max(2, round(min(3 * decay[i], room[i], 0.5) * fs))
         start = peak[i : i + 1] - 2 * before
         piece = windows(signal.values, start, 2 * before + after)[0]
-        piece = piece - np.nanmean(piece[: before // 2 + 1]) if np.isfinite(piece[: before // 2 + 1]).any() else piece
+        foot = piece[: before // 2 + 1]
+        piece = piece - (np.nanmean(foot) if np.isfinite(foot).any() else 0.0)
         area[i] = float(np.nansum(piece[before:])) * 1e3 / fs
         width[i] = _half_width(piece, 2 * before, events["amplitude"][i]) * 1e3 / fs
     return {

@@ -19,7 +19,7 @@ from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc
 from napari_biofm.events.features.definitions import Columns, Values
 from napari_biofm.signals import Recording
 from napari_biofm.signals.units import same_quantity, si_unit
-from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, Progress, Signal, Task
+from napari_biofm.types import DetectionSettings, Events, Progress, Signal, Task
 
 Row = dict[str, Any]
 FIRST = ("row", "sweep", "channel", "class", "time_s", "score")
@@ -32,7 +32,7 @@ _KIND_OF_CLASS = {
     "spike": "spike",
 }
 _IN_UNIT_OF_TRACE = ("amplitude", "mean_amplitude", "median_amplitude", "noise", "step")
-_NO_ROWS = np.zeros(0, EVENT_DTYPE)
+_TYPES: Mapping[str, Any] = {"row": str, "class": str, "sweep": np.int64, "channel": np.int64}
 
 SPIKE_DEFINITIONS = {
     "amplitude": "trough of the filtered trace, in the unit of the trace",
@@ -101,7 +101,7 @@ def _sweep_rows(recording: Recording, signal: Signal, events: Events, kinds: lis
     summary |= step
     rows: list[Row] = []
     for kind in kinds:
-        mine = events[[_KIND_OF_CLASS.get(word) == kind for word in events["class"]]] if len(events) else events
+        mine = events[np.array([_KIND_OF_CLASS.get(word) == kind for word in events["class"]], bool)]
         values, columns, used = _described(kind, signal, mine, stretch)
         summary |= {_named(kind, k, signal.unit): v for k, v in values.items()}
         for i, event in enumerate(used):
@@ -187,8 +187,7 @@ def _columns(rows: list[Row]) -> Columns:
     table: Columns = {}
     for name in names:
         values = [row.get(name, np.nan) for row in rows]
-        kind: Any = str if name in ("row", "class") else np.int64 if name in ("sweep", "channel") else np.float64
-        table[name] = np.array(values, dtype=kind)
+        table[name] = np.array(values, dtype=_TYPES.get(name, np.float64))
     return table
 
 
