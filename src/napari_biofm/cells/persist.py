@@ -56,7 +56,8 @@ class SavedHead:
             if mine != theirs:
                 raise CellsError(
                     f"This head was trained on '{block}' vectors of {_words(mine)}, but these come from "
-                    f"{_words(theirs)}. Compute the vectors with the encoder of the head, or train a new head."
+                    f"{_words(theirs)}. Compute the vectors with the encoder of the head, or train "
+                    "a new head."
                 )
 
 

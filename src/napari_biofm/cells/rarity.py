@@ -48,7 +48,7 @@ def outlier_scores(
 def find_similar(
     features: Features, chosen: Sequence[int] | NDArray[np.integer], n: int = 50
 ) -> NDArray[np.int64]:
-    """Return the `n` cells likest to the chosen ones (cosine, best match of any), nearest first, without them.
+    """Return the `n` cells likest to the chosen ones (cosine, best match of any), nearest first.
 
     Raises
     ------

@@ -39,7 +39,8 @@ class RegressionScore:
     def warnings(self) -> list[str]:
         """Targets that are not told better than by chance, in words."""
         return [
-            f"'{name}' is not predicted better than by chance (R2 {r2:.2f}, permuted {chance:.2f}, p {p:.2f}): "
+            f"'{name}' is not predicted better than by chance (R2 {r2:.2f}, permuted {chance:.2f}, "
+            f"p {p:.2f}): "
             "do not use the predicted values."
             for name, r2, chance, p in zip(self.targets, self.r2, self.chance, self.p, strict=True)
             if p > 0.05 or r2 <= 0

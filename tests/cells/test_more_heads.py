@@ -1,0 +1,93 @@
+"""Every head learns, saves without pickle, comes back the same, and refuses vectors of another encoder."""
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_biofm.cells.more_heads import HEADS, make_head
+from napari_biofm.cells.persist import SavedHead, load_head, save_head
+from napari_biofm.types import CellsError
+
+SOURCE = {"enc": {"name": "enc", "weights_sha256": "a" * 64}}
+
+
+def clouds(n=150, d=8, k=3, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(1).normal(size=(k, d)) * 2
+    codes = np.arange(n) % k
+    return (centres[codes] + rng.normal(size=(n, d))).astype(np.float32), np.asarray(list("abc"))[codes]
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+def test_it_learns_and_a_saved_one_says_the_same(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(HEADS["forest"], "n_trees", 20)
+    monkeypatch.setattr(HEADS["network"], "epochs", 30)
+    x, y = clouds()
+    x[4] = np.nan
+    head = make_head(name).fit(x, y, [str(i // 10) for i in range(150)])
+    unseen, truth = clouds(90, seed=3)
+    found = head.predict_proba(unseen)
+    assert (np.asarray(head.classes)[found.argmax(1)] == truth).mean() > 0.9
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-4)
+    assert np.isnan(head.predict_proba(x)[4]).all()
+    save_head(tmp_path / "head", SavedHead(head, ("enc",), SOURCE, {"n_labels": 150}))
+    again = load_head(tmp_path / "head")
+    np.testing.assert_array_equal(again.head.predict_proba(unseen), found)
+    assert again.details["n_labels"] == 150
+    assert sorted(p.name for p in (tmp_path / "head").iterdir()) == ["head.json", "head.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["forest", "boosting"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_walking_the_stored_trees_agrees_with_scikit_learn(name, classes):
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+
+    from napari_biofm.cells.trees import flatten_boosting, flatten_forest, sum_of_leaves
+
+    x, y = clouds(120, k=classes)
+    codes = np.unique(y, return_inverse=True)[1]
+    if name == "forest":
+        model = RandomForestClassifier(10, random_state=0).fit(x, codes)
+        found = sum_of_leaves(flatten_forest(model, classes), x) / 10
+        np.testing.assert_allclose(found, model.predict_proba(x), atol=1e-6)
+    else:
+        model = HistGradientBoostingClassifier(max_iter=5).fit(x, codes)
+        flat = flatten_boosting(model, classes)
+        logits = sum_of_leaves(flat, x) + flat["baseline"]
+        likely = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        np.testing.assert_allclose(likely, model.predict_proba(x), atol=1e-6)
+
+
+def test_vectors_of_another_encoder_are_refused():
+    head = make_head().fit(*clouds())
+    saved = SavedHead(head, ("enc",), SOURCE)
+    saved.check(SOURCE)
+    with pytest.raises(CellsError, match=r"weights aaaaaaaaaaaa.*bbbb"):
+        saved.check({"enc": {"name": "enc", "weights_sha256": "b" * 64}})
+    with pytest.raises(CellsError, match="needs the vectors 'enc'; there are: other"):
+        saved.check({"other": {}})
+
+
+def test_what_is_no_head_is_named(tmp_path):
+    with pytest.raises(CellsError, match=r"head.safetensors and head.json not found"):
+        load_head(tmp_path)
+    save_head(tmp_path / "head", SavedHead(make_head().fit(*clouds()), ("enc",), SOURCE))
+    manifest = json.loads((tmp_path / "head" / "head.json").read_text())
+    (tmp_path / "head" / "head.json").write_text(json.dumps({**manifest, "head": "sorcery"}))
+    with pytest.raises(CellsError, match="newer napari-biofm"):
+        load_head(tmp_path / "head")
+    (tmp_path / "head" / "head.json").write_text("{")
+    with pytest.raises(CellsError, match="damaged"):
+        load_head(tmp_path / "head")
+    with pytest.raises(CellsError, match="There is no head 'oracle'"):
+        make_head("oracle")
+
+
+def test_a_failed_save_leaves_the_former_head(tmp_path, monkeypatch):
+    head = make_head().fit(*clouds())
+    save_head(tmp_path / "head", SavedHead(head, ("enc",), SOURCE, {"n": 1}))
+    with pytest.raises(TypeError):
+        save_head(tmp_path / "head", SavedHead(head, ("enc",), SOURCE, {"n": object()}))
+    assert load_head(tmp_path / "head").details == {"n": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["head"]

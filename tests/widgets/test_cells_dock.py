@@ -1,0 +1,313 @@
+"""The Cells dock, taught by clicks in a real viewer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from tests.hand import hover, to_canvas
+
+from napari_biofm.cells.export import read_h5ad
+from napari_biofm.cells.table import make_table
+from napari_biofm.session import session_of
+from napari_biofm.widgets.cells import CellsDock
+from napari_biofm.widgets.viewers import layer_id
+
+KINDS = ("dot", "bar", "big")
+
+
+def shapes(n_side: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return image, labels and kind (0 .. 2) of n_side**2 cells of three shapes."""
+    rng = np.random.default_rng(seed)
+    side = 30
+    labels = np.zeros((n_side * side, n_side * side), np.int32)
+    y, x = np.mgrid[:side, :side] - side / 2 + 0.5
+    kinds = np.arange(n_side**2) % 3
+    radii = ((5, 5), (3, 11), (11, 11))
+    for i, kind in enumerate(kinds):
+        row, column = divmod(i, n_side)
+        a, b = np.asarray(radii[kind]) * rng.uniform(0.9, 1.1, 2)
+        inside = (y / a) ** 2 + (x / b) ** 2 < 1
+        labels[row * side : (row + 1) * side, column * side : (column + 1) * side][inside] = i + 1
+    image = (50 + 100 * (labels > 0) + rng.normal(0, 5, labels.shape)).astype(np.float32)
+    return image, labels, kinds
+
+
+def middle(label: int, n_side: int = 8) -> tuple[float, float]:
+    row, column = divmod(label - 1, n_side)
+    return row * 30 + 15, column * 30 + 15
+
+
+@pytest.fixture
+def dock(viewer: Any) -> CellsDock:
+    image, labels, _ = shapes()
+    viewer.add_image(image, name="field")
+    viewer.add_labels(labels, name="cells")
+    made = CellsDock(viewer)
+    viewer.window.add_dock_widget(made, name="Cells", area="right")
+    viewer.reset_view()
+    return made
+
+
+def press(button: Any) -> None:
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def type_class(dock: CellsDock, name: str) -> None:
+    QTest.keyClicks(dock.class_list.name, name)
+    press(dock.class_list.add_button)
+
+
+def teach(viewer: Any, dock: CellsDock, click: Any, per_class: int = 3) -> None:
+    press(dock.measure_button)
+    if not dock.click_button.isChecked():
+        press(dock.click_button)
+    for kind, name in enumerate(KINDS):
+        type_class(dock, name)
+        for i in range(per_class):
+            click(viewer, middle(kind + 1 + 3 * i))
+
+
+def test_three_classes_taught_by_clicks_classify_every_cell(viewer: Any, dock: CellsDock, click: Any) -> None:
+    teach(viewer, dock, click)
+    kinds = shapes()[2]
+    assert dock.states.prediction is not None
+    assert (dock.states.prediction.code == kinds).all()
+    overlay = dock.overlay.layer
+    assert overlay.name == "cells · classes"
+    shown = np.asarray(overlay.data[:, :])
+    labels = viewer.layers["cells"].data
+    sure = dock.states.shown_codes != 255
+    assert sure.sum() > 50
+    for label in np.flatnonzero(sure) + 1:
+        assert (shown[labels == label] == kinds[label - 1] + 1).all()
+    assert (shown[labels == 0] == 0).all()
+    assert "9 labelled" in dock.status.text()
+
+
+def test_undo_takes_each_label_back_and_redo_gives_it_again(viewer: Any, dock: CellsDock, click: Any) -> None:
+    teach(viewer, dock, click)
+    press(dock.undo_button)
+    assert dock.states.by_hand[8] == -1
+    for _ in range(8):
+        press(dock.undo_button)
+    assert (dock.states.by_hand == -1).all()
+    assert dock.states.prediction is None
+    session = session_of(viewer)
+    for _ in range(9):
+        session.history.redo()
+    assert (dock.states.by_hand >= 0).sum() == 9
+    assert (session.cells(dock.states.uid).obs["class_by_hand"] != "").sum() == 9
+
+
+def test_shift_click_takes_a_label_away_and_a_drag_labels_nothing(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    teach(viewer, dock, click, 1)
+    click(viewer, middle(1), modifiers=("Shift",))
+    assert dock.states.by_hand[0] == -1
+    click(viewer, middle(10), (middle(10)[0] + 20, middle(10)[1] + 20), (200, 200))
+    assert (dock.states.by_hand >= 0).sum() == 2
+
+
+def test_a_lasso_in_the_plot_selects_in_the_image_and_back(
+    viewer: Any, dock: CellsDock, click: Any, qtbot: Any
+) -> None:
+    teach(viewer, dock, click)
+    press(dock.click_button)
+    dock.tabs.setCurrentWidget(dock.plot)
+    qtbot.wait(50)
+    points, kinds = dock.plot.scatter.points, shapes()[2]
+    chosen = points[kinds == 2]
+    margin = 0.2 * (points.max(0) - points.min(0)) / 4
+    low, high = chosen.min(0) - margin, chosen.max(0) + margin
+    corners = [low, (high[0], low[1]), high, (low[0], high[1]), low]
+    box, viewport = dock.plot.scatter.box, dock.plot.scatter.plot.viewport()
+    places = [dock.plot.scatter.plot.mapFromScene(box.mapViewToScene(_point(c))) for c in corners]
+    QTest.mousePress(viewport, Qt.MouseButton.LeftButton, pos=places[0])
+    for place in _between(places):
+        QTest.mouseMove(viewport, place)
+        qtbot.wait(2)
+    QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=places[-1])
+    inside = ((points >= low) & (points <= high)).all(1)
+    session = session_of(viewer)
+    found = {key.label for key in session.selection}
+    assert len(found ^ set((np.flatnonzero(inside) + 1).tolist())) <= 2
+    assert set((np.flatnonzero(kinds == 2) + 1).tolist()) <= found
+    assert (np.asarray(dock.overlay.layer.data[:, :]) == 254).any()
+    click(viewer, middle(20))
+    assert {key.label for key in session.selection} == {20}
+    assert list(dock.plot.scatter.selected) == [19]
+    assert list(dock.cell_table.chosen_rows) == [19]
+
+
+def test_hovering_tells_the_probability(viewer: Any, dock: CellsDock, click: Any) -> None:
+    teach(viewer, dock, click)
+    hover(viewer, middle(33))
+    assert "cell 33" in dock.status.text()
+    assert "big" in dock.status.text() and "%" in dock.status.text()
+
+
+def test_a_hot_key_labels_the_selection(viewer: Any, dock: CellsDock, click: Any) -> None:
+    teach(viewer, dock, click, 1)
+    press(dock.click_button)
+    click(viewer, middle(12))
+    dock.press_key(2)
+    assert dock.states.by_hand[11] == 2
+    assert any("Alt" in str(key) for key in viewer.keymap)
+
+
+def test_the_queue_goes_to_a_cell_without_label_and_similar_cells_are_of_its_kind(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    teach(viewer, dock, click)
+    press(dock.next_button)
+    row = dock.states.selected_rows
+    assert len(row) == 1 and dock.states.by_hand[row[0]] == -1
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], middle(int(row[0]) + 1), atol=2)
+    dock.states.select_rows([2])
+    press(dock.similar_button)
+    found = dock.cell_table.cells.order
+    assert found[0] == 2
+    assert (shapes()[2][found[1:11]] == 2).all()
+
+
+def test_saved_head_classifies_again_after_reopening_and_what_is_exported_is_what_is_seen(
+    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+) -> None:
+    teach(viewer, dock, click)
+    dock.files.save_head(tmp_path / "head")
+    dock.files.export_csv(tmp_path / "cells.csv")
+    dock.files.export_h5ad(tmp_path / "cells.h5ad")
+    codes = dock.states.shown_codes.copy()
+    names = [name for name, _ in dock.states.classes]
+    back = read_h5ad(tmp_path / "cells.h5ad")
+    lines = (tmp_path / "cells.csv").read_text().splitlines()
+    header = lines[0].split(",")
+    for i, line in enumerate(lines[1:]):
+        row = dict(zip(header, line.split(","), strict=True))
+        assert row["cell_id"] == f"{dock.states.uid}:{i + 1}"
+        assert row["predicted"] == back.obs["predicted"].iloc[i]
+        if row["predicted"] != "unknown" and not row["class_by_hand"]:
+            assert names.index(row["predicted"]) + 1 == codes[i]
+    dock.files.add_class_layer()
+    copy = viewer.layers["cells states"].data
+    labels = viewer.layers["cells"].data
+    predicted = dock.states.table.obs["predicted"]
+    for label in (5, 30):
+        assert {
+            255 if predicted.iloc[label - 1] == "unknown" else names.index(predicted.iloc[label - 1]) + 1
+        } == set(np.unique(copy[labels == label]).tolist())
+    uid = dock.states.uid
+    session_of(viewer).set_cells(uid, make_table(labels, image=viewer.layers["field"].data, layer=uid))
+    assert (dock.states.by_hand == -1).all() and dock.states.prediction is None
+    dock.files.load_head(tmp_path / "head")
+    assert (dock.states.prediction.code == shapes()[2]).all()
+    session_of(viewer).set_cells(uid, back)
+    assert (dock.states.by_hand >= 0).sum() == 9
+    assert [n for n, _ in dock.states.classes][:3] == list(KINDS)
+
+
+def test_a_painted_mask_measures_that_cell_again_and_keeps_labels(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    teach(viewer, dock, click)
+    before = dock.states.table.obs["area"].to_numpy().copy()
+    layer = viewer.layers["cells"]
+    layer.selected_label = 4
+    layer.paint((20, 100), 4)
+    dock.edits.flush()
+    after = dock.states.table.obs["area"].to_numpy()
+    changed = np.flatnonzero(before != after)
+    assert 3 in changed and len(changed) <= 2
+    assert (dock.states.by_hand >= 0).sum() == 9
+
+
+def test_features_carry_label_and_prediction(viewer: Any, dock: CellsDock, click: Any, qtbot: Any) -> None:
+    viewer.layers["cells"].features = {"label": [1, 2], "mine": ["a", "b"]}
+    teach(viewer, dock, click)
+    qtbot.waitUntil(lambda: "prediction" in viewer.layers["cells"].features.columns, timeout=5000)
+    features = viewer.layers["cells"].features
+    assert list(features["label"]) == list(range(1, 65))
+    assert features["mine"].iloc[1] == "b"
+    assert set(features["prediction"]) <= {*KINDS, "unknown"}
+    assert (features["roi_id"] == dock.states.uid).all()
+
+
+def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDock, click: Any) -> None:
+    teach(viewer, dock, click)
+    dock.head_box.setCurrentText("discriminant")
+    press(dock.train_button)
+    assert dock.files.trained is not None
+    assert (dock.states.prediction.code == shapes()[2]).mean() > 0.9
+    dock.head_box.setCurrentText("logistic")
+    press(dock.scores.button)
+    assert "macro-F1" in dock.scores.words.text()
+    assert "Optimistic" in dock.scores.words.text()
+    assert dock.scores.confusion.rowCount() == 3
+
+
+def test_bad_input_is_named_and_nothing_is_lost(
+    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+) -> None:
+    notification_manager.records.clear()
+    press(dock.measure_button)
+    type_class(dock, "one")
+    press(dock.click_button)
+    click(viewer, middle(1))
+    assert "another class" in dock.status.text()
+    press(dock.train_button)
+    press(dock.scores.button)
+    assert any("Two classes" in n.message for n in notification_manager.records)
+    (tmp_path / "labels.csv").write_text("object_id,label\n2,two\n999,two\n")
+    dock.files._guarded(lambda: dock.files.read_labels(tmp_path / "labels.csv"))
+    assert any("999" in n.message for n in notification_manager.records)
+    assert (dock.states.by_hand >= 0).sum() == 1
+    (tmp_path / "labels.csv").write_text("object_id,label\n2,two\n4,one\n")
+    dock.files.read_labels(tmp_path / "labels.csv")
+    assert (dock.states.by_hand >= 0).sum() == 3
+    dock.files.save_head(tmp_path / "head")
+    text = (tmp_path / "head" / "head.json").read_text()
+    (tmp_path / "head" / "head.json").write_text(
+        text.replace('"weights_sha256": ""', '"weights_sha256": "ff"')
+    )
+    notification_manager.records.clear()
+    dock.files._guarded(lambda: dock.files.load_head(tmp_path / "head"))
+    assert any("Compute the vectors with the encoder" in n.message for n in notification_manager.records)
+
+
+def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: CellsDock, click: Any) -> None:
+    teach(viewer, dock, click, 1)
+    viewer.layers.remove("cells")
+    assert dock.states.table is None
+    assert not any("classes" in layer.name for layer in viewer.layers)
+    assert "Segment an image first" in dock.status.text()
+
+
+def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    teach(viewer, dock, click, 1)
+    assert layer_id(viewer.layers["cells"]) == dock.states.uid
+    assert session_of(viewer).cells(dock.states.uid) is dock.states.table
+
+
+def _point(xy: Any) -> Any:
+    from qtpy.QtCore import QPointF
+
+    return QPointF(float(xy[0]), float(xy[1]))
+
+
+def _between(places: list[QPoint], n: int = 8) -> list[QPoint]:
+    out = []
+    for a, b in zip(places[:-1], places[1:], strict=True):
+        for i in range(1, n + 1):
+            out.append(QPoint(a.x() + (b.x() - a.x()) * i // n, a.y() + (b.y() - a.y()) * i // n))
+    return out
+
+
+__all__ = ["to_canvas"]
