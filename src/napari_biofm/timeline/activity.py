@@ -49,7 +49,7 @@ class ActivityMovie:
 
     def __init__(self, labels: NDArray[np.integer[Any]], cells: CellLevels) -> None:
         self._levels = cells.levels
-        self._index = dense_index(labels, cells.labels)
+        self._index = dense_index(labels, cells.labels).astype(np.intp)  # what `take` wants without a copy
         self.shape = (len(cells.levels), *self._index.shape)
         self.size = int(np.prod(self.shape))
 

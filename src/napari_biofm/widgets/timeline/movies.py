@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,26 @@ def show_frame(viewer: Any, layer: Any, frame: int) -> None:
     viewer.dims.set_point(time_axis(viewer, layer), origin + frame * step)
 
 
+_PLACES: weakref.WeakKeyDictionary[Any, tuple[Any, tuple[float, float]]] = weakref.WeakKeyDictionary()
+
+
 def _world(layer: Any) -> tuple[float, float]:
-    """Return where frame 0 lies on the viewer's axis, and how far frames are apart."""
+    """Return where frame 0 lies on the viewer's axis, and how far frames are apart.
+
+    napari composes its transforms anew at each call, which would be a good part of a slider step; the
+    answer is kept until the layer is moved.
+    """
+    place = (layer.scale.tobytes(), layer.translate.tobytes(), layer.affine.affine_matrix.tobytes())
+    kept = _PLACES.get(layer)
+    if kept is not None and kept[0] == place:
+        return kept[1]
     zero = np.zeros(_ndim(layer))
     one = zero.copy()
     one[0] = 1
     origin = float(layer.data_to_world(zero)[0])
-    return origin, float(layer.data_to_world(one)[0]) - origin
+    answer = (origin, float(layer.data_to_world(one)[0]) - origin)
+    _PLACES[layer] = (place, answer)
+    return answer
 
 
 def _ndim(layer: Any) -> int:

@@ -1,0 +1,225 @@
+"""The parts of a session folder: labels, events, recordings, clocks, each in an open format."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.signals import Channel, Recording, read_recording
+from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, SessionError, no_events
+
+# ------------------------------------------------------------------ labels: OME-Zarr 0.5
+
+
+def write_labels(path: Path, data: NDArray[np.integer[Any]], scale: tuple[float, ...]) -> None:
+    """Write labels as an OME-Zarr image of one resolution, marked as a label image."""
+    import zarr
+
+    axes = ["t", "z", "y", "x"][-data.ndim :] if data.ndim <= 4 else [f"d{i}" for i in range(data.ndim)]
+    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    group.create_array("0", data=np.ascontiguousarray(data), chunks=tuple(min(n, 512) for n in data.shape))
+    kinds = {"t": "time"}
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "image-label": {"version": "0.5"},
+        "multiscales": [
+            {
+                "name": path.name.split(".")[0],
+                "axes": [{"name": a, "type": kinds.get(a, "space")} for a in axes],
+                "datasets": [
+                    {
+                        "path": "0",
+                        "coordinateTransformations": [{"type": "scale", "scale": [float(s) for s in scale]}],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def read_labels(path: Path) -> NDArray[np.int32]:
+    """Read labels written by `write_labels`.
+
+    Raises
+    ------
+    SessionError
+        If the array is missing, damaged or holds no integers.
+    """
+    import zarr
+
+    try:
+        array = np.asarray(zarr.open_group(str(path), mode="r")["0"])
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise SessionError(f"The labels in {path} cannot be read ({error}).") from error
+    if array.dtype.kind not in "iu":
+        raise SessionError(f"The labels in {path} are {array.dtype}, not integers.")
+    return array.astype(np.int32)
+
+
+# ------------------------------------------------------------------ events: Parquet
+
+
+def write_events(path: Path, events: Events) -> None:
+    """Write an event table as Parquet, one column per field."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {name: pyarrow.array(events[name].tolist()) for name in EVENT_DTYPE.names or ()}
+    if len(events) == 0:
+        columns = {
+            name: pyarrow.array([], pyarrow.string() if EVENT_DTYPE[name].kind == "U" else pyarrow.float64())
+            for name in EVENT_DTYPE.names or ()
+        }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def read_events(path: Path) -> Events:
+    """Read an event table.
+
+    Raises
+    ------
+    SessionError
+        If the file is damaged or lacks a column.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise SessionError(f"The events in {path} cannot be read ({error}).") from error
+    missing = [name for name in EVENT_DTYPE.names or () if name not in table.column_names]
+    if missing:
+        raise SessionError(f"The events in {path} lack the columns {', '.join(missing)}.")
+    events = np.zeros(table.num_rows, EVENT_DTYPE) if table.num_rows else no_events()
+    for name in EVENT_DTYPE.names or ():
+        events[name] = np.asarray(table.column(name).to_pylist(), EVENT_DTYPE[name])
+    return events
+
+
+# ------------------------------------------------------------------ recordings
+
+
+def recording_record(recording: Recording, folder: Path) -> dict[str, Any]:
+    """Return what is written about a recording: its file, or that its samples lie beside."""
+    record: dict[str, Any] = {
+        "channels": [dataclasses.asdict(channel) for channel in recording.channels],
+        "sweep_starts_s": recording.sweep_starts.tolist(),
+        "format": recording.format,
+        "metadata": _json_able(dict(recording.metadata)),
+        "path": "" if recording.path is None else str(Path(recording.path).resolve()),
+    }
+    if recording.path is not None and Path(recording.path).is_file():
+        record["size"] = Path(recording.path).stat().st_size
+        try:
+            record["relative"] = str(Path(recording.path).resolve().relative_to(folder.resolve().parent))
+        except ValueError:
+            record["relative"] = ""
+    return record
+
+
+def write_samples(path: Path, recording: Recording) -> None:
+    """Write the samples of a recording that came from no file."""
+    arrays = {
+        f"{sweep}_{channel}": recording.values(sweep, channel)
+        for sweep in range(recording.n_sweeps)
+        for channel in range(recording.n_channels)
+    }
+    lengths = {array.shape for array in arrays.values()}
+    if recording.n_sweeps == 1 and len(lengths) == 1:
+        arrays = {"values": np.stack(list(arrays.values()))}
+    if recording.rois is not None:
+        arrays["rois"] = recording.rois  # type: ignore[assignment]
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def read_back(record: Mapping[str, Any], folder: Path, samples: Path) -> tuple[Recording, str]:
+    """Open a recording again; return it and a warning, "" where there is nothing to warn of.
+
+    A file that is gone gives a recording without samples, so that its events and links stay.
+    """
+    channels = tuple(Channel(**channel) for channel in record["channels"])
+    starts = np.asarray(record["sweep_starts_s"], np.float64)
+    if samples.is_file():
+        return _from_samples(record, channels, starts, samples), ""
+    candidates = [folder.parent / record["relative"]] if record.get("relative") else []
+    candidates.append(Path(record["path"]))
+    for path in candidates:
+        if path.is_file():
+            try:
+                recording = read_recording(path)
+            except BiofmError as error:
+                return _without_samples(record, channels, starts), f"{error} Its events and links were kept."
+            warning = ""
+            if record.get("size") not in (None, path.stat().st_size):
+                warning = (
+                    f"{path.name} has another size than when the session was saved; its events may not fit."
+                )
+            return _with_names(recording, channels), warning
+    warning = (
+        f"{record['path'] or 'A recording'} is gone; its events and links were kept. Put the file back, or "
+        "open it anew."
+    )
+    return _without_samples(record, channels, starts), warning
+
+
+def _from_samples(
+    record: Mapping[str, Any], channels: tuple[Channel, ...], starts: NDArray[np.float64], path: Path
+) -> Recording:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise SessionError(f"The samples in {path} cannot be read ({error}).") from error
+    rois = arrays.pop("rois", None)
+    if "values" in arrays:
+        sweeps = [list(arrays["values"])]
+    else:
+        sweeps = [[arrays[f"{s}_{c}"] for c in range(len(channels))] for s in range(len(starts))]
+    return _recording(record, channels, starts, sweeps, rois)
+
+
+def _without_samples(
+    record: Mapping[str, Any], channels: tuple[Channel, ...], starts: NDArray[np.float64]
+) -> Recording:
+    sweeps = [[np.zeros(0, np.float32) for _ in channels] for _ in starts]
+    return _recording(record, channels, starts, sweeps, None)
+
+
+def _recording(
+    record: Mapping[str, Any],
+    channels: tuple[Channel, ...],
+    starts: NDArray[np.float64],
+    sweeps: list[list[NDArray[Any]]],
+    rois: NDArray[np.int32] | None,
+) -> Recording:
+    made = Recording.from_arrays(
+        sweeps,
+        channels[0].sampling_rate if channels else 1.0,
+        [channel.unit for channel in channels],
+        sweep_starts=starts,
+        metadata=dict(record["metadata"]),
+        format=str(record["format"]),
+        rois=rois,
+    )
+    return dataclasses.replace(made, channels=channels)
+
+
+def _with_names(recording: Recording, channels: tuple[Channel, ...]) -> Recording:
+    """Give the channels the units and names the user had given them."""
+    for i, channel in enumerate(channels[: recording.n_channels]):
+        old = recording.channels[i]
+        if (old.unit, old.name) != (channel.unit, channel.name):
+            recording = recording.with_channel(i, unit=channel.unit, name=channel.name)
+    return recording
+
+
+def _json_able(value: Any) -> Any:
+    """Keep what JSON can hold; anything else as its text."""
+    return json.loads(json.dumps(value, default=str))

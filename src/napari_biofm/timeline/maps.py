@@ -1,0 +1,91 @@
+"""Numbers per cell: as an image over the field, and over time as a raster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.timeline.activity import dense_index
+from napari_biofm.timeline.places import CellEvents
+
+
+def cell_map(
+    labels: NDArray[np.integer[Any]], ids: NDArray[np.int64], values: NDArray[np.floating[Any]]
+) -> NDArray[np.float32]:
+    """Return an image in which each cell has its value; NaN outside cells and where there is none.
+
+    Parameters
+    ----------
+    labels : (Y, X).
+    ids, values : (n,) labels, in any order, and what they stand for.
+    """
+    order = np.argsort(ids)
+    lookup = np.concatenate([[np.nan], np.asarray(values, np.float32)[order]]).astype(np.float32)
+    return lookup[dense_index(labels, np.asarray(ids, np.int64)[order])]
+
+
+def event_rates(events: CellEvents, ids: NDArray[np.int64], start: float, stop: float) -> NDArray[np.float64]:
+    """Return (n,) events per second of each cell between two times; 0 where a cell has none."""
+    if not stop > start:
+        return np.zeros(len(ids))
+    inside = events.labels[(events.seconds >= start) & (events.seconds < stop)]
+    known, counts = np.unique(inside, return_counts=True)
+    rates = np.zeros(len(ids))
+    if len(known):
+        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        rates = np.where(known[place] == ids, counts[place], 0) / (stop - start)
+    return rates
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """Events of cells in bins of time.
+
+    Attributes
+    ----------
+    counts : (n_cells, n_bins) number of events.
+    kinds : (n_cells, n_bins) index into `classes` of the latest event in the bin.
+    classes : names.
+    edges : (n_bins + 1,) seconds.
+    rate : (n_bins,) events per second and cell, of all cells together.
+    """
+
+    counts: NDArray[np.uint16]
+    kinds: NDArray[np.uint8]
+    classes: NDArray[np.str_]
+    edges: NDArray[np.float64]
+    rate: NDArray[np.float64]
+
+
+def raster(
+    events: CellEvents, ids: NDArray[np.int64], start: float, stop: float, n_bins: int = 1000
+) -> Raster:
+    """Sort events into cells and bins of time.
+
+    Parameters
+    ----------
+    events : sorted by time.
+    ids : (n_cells,) labels in the order of the rows; ascending is not needed.
+    start, stop : seconds shown.
+    n_bins : number of bins.
+    """
+    edges = np.linspace(start, max(stop, start + 1e-9), n_bins + 1)
+    counts = np.zeros((len(ids), n_bins), np.uint16)
+    kinds = np.zeros((len(ids), n_bins), np.uint8)
+    classes, kind = np.unique(events.classes, return_inverse=True)
+    first, last = np.searchsorted(events.seconds, [edges[0], edges[-1]])
+    order = np.argsort(ids)
+    if len(ids) and last > first:
+        labels = events.labels[first:last]
+        place = np.minimum(np.searchsorted(ids, labels, sorter=order), len(ids) - 1)
+        rows = order[place]
+        known = np.asarray(ids)[rows] == labels
+        width = edges[1] - edges[0]
+        bins = np.minimum(((events.seconds[first:last] - edges[0]) / width).astype(int), n_bins - 1)
+        np.add.at(counts, (rows[known], bins[known]), 1)
+        kinds[rows[known], bins[known]] = np.minimum(kind[first:last][known], 255)
+    per_cell = counts.sum(axis=0) / max(len(ids), 1) / (edges[1] - edges[0])
+    return Raster(counts, kinds, classes, edges, per_cell)
