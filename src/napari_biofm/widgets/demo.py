@@ -178,8 +178,13 @@ class Demo:
         return widget
 
     def _wait(self, ready: Callable[[], bool], what: str) -> None:
+        from napari.utils.notifications import notification_manager
+
         end = time.perf_counter() + WAIT_S
         while not ready():
+            failed = [n.message for n in notification_manager.records if str(n.severity) == "error"]
+            if failed:
+                raise BiofmError(f"The demo stopped at {what}: {failed[-1]}")
             if time.perf_counter() > end:
                 raise BiofmError(f"The demo waited {WAIT_S:.0f} s for {what}; see the messages above.")
             self._pump(0.01)
