@@ -37,7 +37,7 @@ def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto")
 
 
-def _cells(args: argparse.Namespace) -> dict[str, Path]:
+def _cells(args: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments that say which cells are meant."""
     if args.crops is not None:
         if args.images is not None or args.masks is not None:
@@ -69,6 +69,7 @@ def run_predict(args: argparse.Namespace) -> None:
     chosen = _cells(args)
     encoder = make_model(args.model, args.device)
     n = drain(
-        predict(args.head, args.out, encoder=encoder, min_probability=args.min_probability, **chosen), "predict"
+        predict(args.head, args.out, encoder=encoder, min_probability=args.min_probability, **chosen),
+        "predict",
     )
     note(f"{n} cells")

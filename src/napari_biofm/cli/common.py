@@ -74,7 +74,7 @@ def write_json(path: Path, value: Any) -> None:
 def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
     """Write an .npz, whole or not at all."""
     with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **dict[str, Any](arrays))
 
 
 def print_json(value: Any) -> None:

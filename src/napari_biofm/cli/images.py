@@ -1,4 +1,4 @@
-"""Verbs on images: segment, click, embed."""
+"""Verbs on images: segment, embed, click."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.cells.vectors import cell_table
 from napari_biofm.cli.common import (
     DEVICES,
     drain,
@@ -18,9 +19,8 @@ from napari_biofm.cli.common import (
     whole_file,
     write_json,
 )
-from napari_biofm.cells.vectors import cell_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
-from napari_biofm.images.checks import read_image
+from napari_biofm.images.checks import check_image, read_image
 from napari_biofm.images.stacks import read_stack, segment_stack
 from napari_biofm.types import ImageError, Labels, SegmentationParameters
 
@@ -45,6 +45,14 @@ def add_verbs(verbs: Any) -> None:
     embed.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
     embed.add_argument("--device", choices=DEVICES, default="auto")
     embed.set_defaults(run=run_embed)
+
+    click = verbs.add_parser("click", help="masks of objects from points and boxes")
+    click.add_argument("image", type=Path, metavar="IMG")
+    click.add_argument("--prompts", type=Path, required=True, metavar="JSON")
+    click.add_argument("--out", type=Path, required=True, metavar="DIR")
+    click.add_argument("--model", default="auto", metavar="NAME")
+    click.add_argument("--device", choices=DEVICES, default="auto")
+    click.set_defaults(run=run_click)
 
 
 def _positive(text: str) -> float:
@@ -167,3 +175,19 @@ def read_masks(path: Path, shape: tuple[int, ...]) -> Labels:
     if masks.shape != shape:
         raise ImageError(f"{path.name} has shape {masks.shape}, its image {shape}; they must be equal.")
     return masks.astype(np.int32)
+
+
+def run_click(args: argparse.Namespace) -> None:
+    """Write one label image and one mask per object."""
+    from napari_biofm.images.click import click, read_prompts, save_clicks
+
+    inputs_exist([args.image, args.prompts])
+    image, is_stack = read_stack(args.image)
+    if is_stack:
+        raise ImageError(f"{args.image.name} is a stack; give one plane at a time.")
+    objects = read_prompts(args.prompts)
+    clicked = drain(
+        click(check_image(image, args.image.name), objects, args.model, args.device), args.image.name
+    )
+    save_clicks(clicked, args.out, stem_of(args.image))
+    note(f"{len(clicked.masks)} objects by {clicked.model}")

@@ -1,4 +1,4 @@
-"""Verbs on recordings: info, events."""
+"""Verbs on recordings: info, events, traces."""
 
 from __future__ import annotations
 
@@ -55,6 +55,25 @@ def open_recording(args: argparse.Namespace) -> Recording:
     return read_recording(args.file, sampling_rate=args.sampling_rate, unit=args.unit)
 
 
+def channels_of(recording: Recording, args: argparse.Namespace) -> list[int]:
+    """Return the channel asked for, or all that are no commands or triggers.
+
+    Raises
+    ------
+    RecordingError
+        If the recording has no such channel.
+    """
+    from napari_biofm.events.detect import signal_channels
+
+    if args.channel is None:
+        return signal_channels(recording)
+    if not 0 <= args.channel < recording.n_channels:
+        raise RecordingError(
+            f"channel {args.channel} asked for in {recording.name}; it has 0 to {recording.n_channels - 1}"
+        )
+    return [args.channel]
+
+
 def run_info(args: argparse.Namespace) -> None:
     """Print what is inside a recording."""
     summary = open_recording(args).summary()
@@ -79,11 +98,7 @@ def run_events(args: argparse.Namespace) -> None:
     from napari_biofm.events.table import to_csv
 
     recording = open_recording(args)
-    channels = None if args.channel is None else [args.channel]
-    if args.channel is not None and not 0 <= args.channel < recording.n_channels:
-        raise RecordingError(
-            f"channel {args.channel} asked for in {recording.name}; it has 0 to {recording.n_channels - 1}"
-        )
+    channels = channels_of(recording, args)
     settings = DetectionSettings(args.kind, args.preset, args.all_scores)
     table = drain(detect_events(recording, args.detector, settings, channels), args.file.name)
     write_text(args.out, to_csv(table))
