@@ -52,7 +52,7 @@ class _Model:
     start: NDArray[np.float64]
 
     def levels(self) -> NDArray[np.float64]:
-        return self.unit * np.arange(self.n)
+        return np.asarray(self.unit * np.arange(self.n), np.float64)
 
 
 def _moves(n: int, stay: float = 0.9) -> NDArray[np.float64]:

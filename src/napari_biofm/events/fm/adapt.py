@@ -233,10 +233,8 @@ def make_template(model: PhysioFM, marks: Sequence[Marks], kind: str) -> tuple[N
     mean = np.median(table, 0) if len(table) > 4 else table.mean(0)
     for _ in range(2):  # align by the best lag within 12 samples
         core = mean[reach - 40 : reach + 80]
-        lags = [
-            max(range(-12, 13), key=lambda s, c=c: float(c[reach - 40 + s : reach + 80 + s] @ core))
-            for c in table
-        ]
+        shifted = np.lib.stride_tricks.sliding_window_view(table[:, reach - 52 : reach + 92], 120, axis=1)
+        lags = (shifted @ core).argmax(1) - 12
         table = np.stack([np.roll(c, -s) for c, s in zip(table, lags, strict=True)])
         mean = table.mean(0)
     error = table.std(0).mean() / np.sqrt(len(table)) + 1e-12

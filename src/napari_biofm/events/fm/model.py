@@ -131,7 +131,7 @@ class PhysioFM:
         options = likely.get(unit, KINDS)
         options = tuple(
             k for k in options
-            if (k != "ecg" or rate <= 5000) and (k != "calcium" or rate <= 1000) and (k != "spike" or rate >=
+            if (k != "ecg" or rate <= 5000) and (k != "calcium" or rate <= 200) and (k != "spike" or rate >=
             8000) and (k not in ("psc", "ap", "channel") or rate >= 900)
         ) or options  # fmt: skip
         if len(options) == 1:

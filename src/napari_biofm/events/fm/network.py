@@ -109,7 +109,9 @@ class PhysioNet(nn.Module):
         self.token_head = nn.Sequential(nn.Linear(a, 64), nn.ReLU(), nn.Linear(64, N_TOKEN_OUTPUTS))
         self.window_head = nn.Sequential(nn.Linear(2 * c + a, 96), nn.ReLU(), nn.Linear(96, N_WINDOW_OUTPUTS))
         with torch.no_grad():
-            bias = self.sample_head[2].bias.view(PATCH, N_SAMPLE_OUTPUTS)
+            last = self.sample_head[2]
+            assert isinstance(last, nn.Linear)
+            bias = last.bias.view(PATCH, N_SAMPLE_OUTPUTS)
             bias[:, :2] = -4.0
             bias[:, 3] = -4.0
 
