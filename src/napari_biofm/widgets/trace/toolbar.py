@@ -43,8 +43,8 @@ class TraceToolbar(QWidget):
         self.scale.setCurrentText(ScaleMode.BY_CHANNEL.value)
         self.mode.setToolTip("Sweeps one by one, overlaid, stacked below each other, or one after the other.")
         self.scale.setToolTip(
-            "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its own "
-            "middle. By channel: each fits its own."
+            "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its "
+            "own middle. By channel: each fits its own."
         )
         self.mode.currentTextChanged.connect(lambda text: self.mode_asked.emit(SweepMode(text)))
         self.scale.currentTextChanged.connect(lambda text: self.scale_asked.emit(ScaleMode(text)))
