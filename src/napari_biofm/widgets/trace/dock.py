@@ -119,7 +119,7 @@ class TraceDock(Dock):
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(panel, name), tip)
-        self.tabs.setMinimumWidth(330)
+        self.tabs.setMinimumWidth(400)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         right = QWidget()
         side = QVBoxLayout(right)
