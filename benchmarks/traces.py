@@ -278,9 +278,7 @@ def main() -> None:
             found[viewer] = json.loads(done.stdout.splitlines()[-1])
             with contextlib.suppress(OSError):
                 path.open("rb").close()
-    print(
-        f"{N_CHANNELS} x {n / 1e6:g} M int16 samples, {SIZE[0]} x {SIZE[1]} px; pan in ms of CPU, 95th percentile"
-    )
+    print(f"{N_CHANNELS} x {n / 1e6:g} M int16, {SIZE[0]} x {SIZE[1]} px; pan: ms of CPU, 95th percentile")
     print(f"{'':28}{'first draw s':>13}{'memory MB':>11}{'full':>8}{'10 s':>8}{'1 s':>8}{'lost':>7}")
     for viewer, name in (("ours", "napari-biofm"), ("pyqtgraph", "pyqtgraph, own downsampling"),
                          ("matplotlib", "matplotlib + our pyramid")):  # fmt: skip

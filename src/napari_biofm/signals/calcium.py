@@ -2,6 +2,8 @@
 
 Sources: neuropil annulus and factor 0.7, Chen et al., Nature 499:295 (2013) and suite2p (Pachitariu et
 al., 2017); running-percentile baseline, Dombeck et al., Neuron 56:43 (2007).
+
+scipy is imported where it is used: loading it takes longer than opening the dock.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize, sparse
 
 from napari_biofm.signals.filters import running_percentile
 from napari_biofm.signals.recording import Recording, checked_rate
@@ -152,6 +153,8 @@ def dff_of(
     trace : (T,) fluorescence, neuropil already subtracted.
     least : smallest F0, so that a cell that is nearly all neuropil does not explode.
     """
+    from scipy import ndimage
+
     smooth = ndimage.gaussian_filter1d(trace.astype(np.float32), max(0.15 * frame_rate, 0.5))
     floor = running_percentile(smooth, max(int(settings.window * frame_rate), 3), settings.percentile)
     return np.asarray((trace - floor) / np.maximum(floor, max(least, 1e-6)), np.float32)
@@ -161,6 +164,8 @@ def neuropil_masks(
     labels: NDArray[Any], ids: NDArray[Any], inner: int = 2, outer: int = 9
 ) -> list[NDArray[np.intp]]:
     """Return per cell the flat pixel indices of its annulus, other cells and their rims left out."""
+    from scipy import ndimage
+
     taken = ndimage.binary_dilation(labels > 0, iterations=inner) if inner > 0 else labels > 0
     boxes = ndimage.find_objects(labels)
     annuli = []
@@ -176,6 +181,8 @@ def neuropil_masks(
 
 def _weights(labels: NDArray[Any], ids: NDArray[Any], settings: TraceSettings) -> Any:
     """Return the sparse (2 n + 1, pixels) matrix of means: cells, annuli, the whole field."""
+    from scipy import sparse
+
     flat = labels.ravel()
     order = np.argsort(flat, kind="stable")
     starts, stops = (np.searchsorted(flat[order], ids, side) for side in ("left", "right"))
@@ -234,6 +241,8 @@ class _Motion:
 
     def shift(self, image: NDArray[np.float32]) -> tuple[float, float]:
         """Return (y, x) pixels."""
+        from scipy import ndimage
+
         smooth = ndimage.gaussian_filter(image - image.mean(), 1.0) * self._window
         spectrum = np.fft.rfft2(smooth)
         if self._reference is None:
@@ -249,6 +258,8 @@ class _Motion:
 
 def _bleaching(field: NDArray[np.float32], frame_rate: float) -> NDArray[np.float32]:
     """Return the fitted decay of the whole field, 1 at the first frame; ones where it does not decay."""
+    from scipy import optimize
+
     n = len(field)
     time = np.arange(n) / frame_rate
     floor = running_percentile(field, max(n // 20, 3), 20.0).astype(np.float64)

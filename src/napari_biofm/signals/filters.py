@@ -1,6 +1,8 @@
 """Zero-phase filters and baselines that leave gaps alone, for display or as a processed copy.
 
 What a detector sees is never filtered unless the user makes a processed copy and detects on that.
+
+scipy is imported where it is used: loading it takes longer than opening the dock.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
 
 from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import Raw, scaled
@@ -91,6 +92,8 @@ def highpass(values: Values, sampling_rate: float, cutoff: float) -> Values:
 
 def notch(values: Values, sampling_rate: float, frequency: float, harmonics: int = 3) -> Values:
     """Remove `frequency` (Hz) and its multiples below half the sampling rate, each 2 Hz wide or less."""
+    from scipy import signal
+
     _check_frequency(frequency, sampling_rate)
     for k in range(1, harmonics + 1):
         if k * frequency >= 0.5 * sampling_rate:
@@ -120,6 +123,8 @@ def running_percentile(values: NDArray[Any], window: int, percentile: float) -> 
     Long windows are worked out on block medians and interpolated, which changes the percentile of a
     slow baseline by less than its noise and takes a thousandth of the time.
     """
+    from scipy import ndimage
+
     n = len(values)
     filled = _fill_gaps(np.asarray(values, np.float32))
     block = max(1, window // 64)
@@ -215,6 +220,8 @@ class _FilteredSamples:
 
 
 def _butterworth(values: Values, sampling_rate: float, cutoff: float, kind: str) -> Values:
+    from scipy import signal
+
     _check_frequency(cutoff, sampling_rate)
     # two passes take 3 dB twice; the design frequency is moved so that the whole takes it once
     shift = (np.sqrt(2.0) - 1.0) ** (1.0 / (2 * _ORDER))
@@ -227,6 +234,8 @@ def _butterworth(values: Values, sampling_rate: float, cutoff: float, kind: str)
 
 
 def _both_ways(sos: NDArray[np.float64], pad: int, piece: Values) -> Values:
+    from scipy import signal
+
     pad = min(pad, len(piece) - 1)
     if pad < 1:
         return piece

@@ -1,4 +1,7 @@
-"""How good a recording is: noise, hum, drift, access resistance, saturation, dropouts, a wrong unit."""
+"""How good a recording is: noise, hum, drift, access resistance, saturation, dropouts, a wrong unit.
+
+scipy is imported where it is used: loading it takes longer than opening the dock.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal as sps
 
 from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.units import same_quantity, si_unit
@@ -106,6 +108,8 @@ def noise_rms(values: Values, sampling_rate: float) -> float:
 
     Events and steps live in the other windows, so that the number is of the noise alone.
     """
+    from scipy import signal as sps
+
     size = max(int(0.05 * sampling_rate), 16)
     finite = values[np.isfinite(values)].astype(np.float64)
     n = len(finite) // size
@@ -117,6 +121,8 @@ def noise_rms(values: Values, sampling_rate: float) -> float:
 
 def spectrum(values: Values, sampling_rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return frequencies (Hz) and one-sided power density (unit^2/Hz), Welch's method, 1 Hz or coarser."""
+    from scipy import signal as sps
+
     finite = values[np.isfinite(values)]
     if finite.size < 8:
         return np.zeros(0), np.zeros(0)
@@ -127,6 +133,8 @@ def spectrum(values: Values, sampling_rate: float) -> tuple[NDArray[np.float64],
 
 def hum(values: Values, sampling_rate: float) -> Hum:
     """Return the stronger of 50 and 60 Hz with its first five multiples, over the floor beside them."""
+    from scipy import signal as sps
+
     best = Hum(50.0, 0.0, 0.0)
     finite = values[np.isfinite(values)].astype(np.float64)
     if sampling_rate < 130 or finite.size < sampling_rate / 2:

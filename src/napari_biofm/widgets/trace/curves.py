@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QPointF, Qt, Signal
+from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor
 
 from napari_biofm.widgets.trace.source import Line
@@ -28,7 +28,9 @@ class LazyCurve(pg.PlotCurveItem):
     def __init__(self, supplier: Supplier, pen: Any, **options: Any) -> None:
         super().__init__(pen=pg.mkPen(pen, width=1), antialias=False, skipFiniteCheck=False, **options)
         self._supplier = supplier
-        self._shown: tuple[float, float, int] | None = None
+        self._shown: tuple[float, float, int, float] | None = None
+        self._bars: Any = None
+        self._brush = pg.mkBrush(pen)
 
     def viewRangeChanged(self) -> None:
         """Ask for new points if the span in view is another one."""
@@ -39,20 +41,44 @@ class LazyCurve(pg.PlotCurveItem):
         view = self.getViewBox()
         if not isinstance(view, pg.ViewBox) or not self.isVisible():
             return
-        (start, stop), _ = view.viewRange()
+        (start, stop), (low, high) = view.viewRange()
         pixels = max(int(view.width()), 16)
-        if not force and (start, stop, pixels) == self._shown:
+        shown = (start, stop, pixels, high - low)
+        if not force and shown == self._shown:
             return
         line = self._supplier(start, stop, pixels)
         if line is None:
             return
-        self._shown = (start, stop, pixels)
-        self.setSegmentedLineMode("on" if line.bars else "off")
-        if line.bars:
-            connect = "pairs"
-        else:  # NaN breaks the line between sweeps
-            connect = "finite" if np.isnan(line.values).any() else "all"
-        self.setData(line.times, line.values, connect=connect)
+        self._shown = shown
+        self._bars = self._make_bars(line, view) if line.bars else None
+        # NaN breaks the line between sweeps
+        broken = not line.bars and bool(np.isnan(line.values).any())
+        self.setData(line.times, line.values, connect="finite" if broken else "all")
+
+    def paint(self, painter: Any, option: Any, widget: Any) -> None:
+        """Paint bars as filled rectangles, half the work of a line through the same points."""
+        if self._bars is None:
+            super().paint(painter, option, widget)
+            return
+        painter.setRenderHint(painter.RenderHint.Antialiasing, False)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._brush)
+        painter.drawRects(*self._bars.drawargs())
+
+    def _make_bars(self, line: Line, view: pg.ViewBox) -> Any:
+        """Return one rectangle per bin: as wide as the bin, at least a pixel high."""
+        starts = line.times[::2]
+        low, high = line.values[::2].astype(np.float64), line.values[1::2].astype(np.float64)
+        finite = np.isfinite(low) & np.isfinite(high)
+        widths = np.diff(starts, append=2 * starts[-1] - starts[-2])[finite]
+        (_, _), (y0, y1) = view.viewRange()
+        short = np.maximum((y1 - y0) / max(view.height(), 1) - (high - low), 0)[finite]
+        array = pg.Qt.internals.PrimitiveArray(QRectF, 4)
+        array.resize(len(widths))
+        memory = array.ndarray()
+        memory[:, 0], memory[:, 1] = starts[finite], low[finite] - short / 2
+        memory[:, 2], memory[:, 3] = widths, (high - low)[finite] + short
+        return array
 
     def forget(self) -> None:
         """Draw again at the next change, e.g. after the data changed."""

@@ -119,7 +119,7 @@ class TraceDock(Dock):
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(panel, name), tip)
-        self.tabs.setMinimumWidth(330)
+        self.tabs.setMinimumWidth(400)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         right = QWidget()
         side = QVBoxLayout(right)
@@ -197,8 +197,8 @@ class TraceDock(Dock):
         for keys, call in (
             ("Left", lambda: plots.step_sweep(-1)),
             ("Right", lambda: plots.step_sweep(1)),
-            ("Up", lambda: [plots.scale_gain(c, 1.25) for c in plots.channels]),
-            ("Down", lambda: [plots.scale_gain(c, 0.8) for c in plots.channels]),
+            ("Up", lambda: plots.scale_gains(1.25)),
+            ("Down", lambda: plots.scale_gains(0.8)),
             ("Backspace", plots.zoom_back),
             ("Home", plots.zoom_out),
             ("C", self.toolbar.cursors.toggle),

@@ -85,12 +85,11 @@ class EventsPanel(QWidget):
 
     def _arrange(self) -> None:
         form = QGridLayout()
-        for column, (text, box) in enumerate(
-            (("Detector", self.detector), ("Kind", self.kind), ("Preset", self.preset))
-        ):
-            form.addWidget(QLabel(text), 0, column)
-            form.addWidget(box, 1, column)
-        form.addWidget(self.detect_button, 1, 3)
+        form.addWidget(self.detector, 0, 0)
+        form.addWidget(self.detect_button, 0, 1)
+        form.addWidget(self.kind, 1, 0)
+        form.addWidget(self.preset, 1, 1)
+        form.setColumnStretch(0, 1)
         verdicts, edits, filters = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         for text, tip, word in (
             ("Accept", "The event is real (key A).", "accept"),

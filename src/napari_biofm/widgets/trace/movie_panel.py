@@ -43,9 +43,13 @@ class MoviePanel(QWidget):
         )
         form = QFormLayout()
         for text, box in (
-            ("Movie", self.movie), ("Cells", self.masks), ("Frame rate", self.rate), ("Neuropil", self.factor),
-            ("Percentile", self.percentile), ("Window", self.window),
-        ):  # fmt: skip
+            ("Movie", self.movie),
+            ("Cells", self.masks),
+            ("Frame rate", self.rate),
+            ("Neuropil", self.factor),
+            ("Percentile", self.percentile),
+            ("Window", self.window),
+        ):
             form.addRow(text, box)
         layout = QVBoxLayout(self)
         layout.addLayout(form)

@@ -78,6 +78,7 @@ class TracePlots(QWidget):
         self.show_bars = False
         self.gains: dict[int, float] = {}
         self._channels: list[int] = []
+        self._following = False
         self._step: dict[int, float] = {}
         self._means: dict[int, Line] = {}
         self._stimulus: Line | None = None
@@ -209,6 +210,11 @@ class TracePlots(QWidget):
                 low, high = row.view.viewRange()[1]
                 middle, half = (low + high) / 2, (high - low) / 2 / factor
                 row.view.setYRange(middle - half, middle + half, padding=0)
+
+    def scale_gains(self, factor: float) -> None:
+        """Stretch the y axes of all shown channels."""
+        for channel in self._channels:
+            self.scale_gain(channel, factor)
 
     # ------------------------------------------------------------------ where one looks
 
@@ -345,8 +351,10 @@ class TracePlots(QWidget):
         self._prepare(self._first_look)
 
     def _first_look(self) -> None:
-        if self.rows:
-            self.rows[0].view.setXRange(*self.whole(), padding=0.01)
+        start, stop = self.whole()
+        margin = 0.01 * (stop - start)
+        for view in self._views():
+            view.setXRange(start - margin, stop + margin, padding=0)
         self._redraw()
         self.fit_y()
         self.drawn.emit()
@@ -364,10 +372,7 @@ class TracePlots(QWidget):
         plot.hideAxis("bottom")
         self._name_row(view, f"{name[:40]} ({unit})", channel if name != COMMAND else None)
         view.disableAutoRange()
-        if self.rows:
-            view.setXLink(self.rows[0].view)
-        else:
-            view.sigXRangeChanged.connect(lambda _, span: self.view_changed.emit(*map(float, span)))
+        view.sigXRangeChanged.connect(self._follow)
         view.stepped.connect(self._remember)
         view.clicked.connect(partial(self.clicked.emit, channel))
         view.double_clicked.connect(partial(self.double_clicked.emit, channel))
@@ -410,6 +415,17 @@ class TracePlots(QWidget):
         row.plot.setMaximumHeight(110)
         row.front = self._curve(row, self._supply_stimulus, self.colours.foreground)
         self.stimulus_row = row
+
+    def _follow(self, leader: TraceViewBox, span: Sequence[float]) -> None:
+        """Move all plots together. pyqtgraph's own links bend the range while axes are laid out."""
+        if self._following:
+            return
+        self._following = True
+        for view in self._views():
+            if view is not leader:
+                view.setXRange(*span, padding=0)
+        self._following = False
+        self.view_changed.emit(float(span[0]), float(span[1]))
 
     # ------------------------------------------------------------------ drawing
 

@@ -83,8 +83,8 @@ def sentences(quality: Quality) -> list[str]:
         a = quality.access
         said.append(
             f"Test pulse of {a.step * 1e3:.3g} mV: access resistance {a.access_resistance / 1e6:.3g} MOhm, "
-            f"input resistance {a.input_resistance / 1e6:.4g} MOhm, capacitance {a.capacitance * 1e12:.3g} pF, "
-            f"tau {a.tau * 1e3:.3g} ms"
+            f"input resistance {a.input_resistance / 1e6:.4g} MOhm, "
+            f"capacitance {a.capacitance * 1e12:.3g} pF, tau {a.tau * 1e3:.3g} ms"
         )
     else:
         said.append("Access resistance: no square voltage step of 1 to 40 mV in this sweep's command")

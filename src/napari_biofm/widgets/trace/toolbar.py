@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from napari_biofm.widgets.trace.events_panel import button
 from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode
@@ -43,8 +43,8 @@ class TraceToolbar(QWidget):
         self.scale.setCurrentText(ScaleMode.BY_CHANNEL.value)
         self.mode.setToolTip("Sweeps one by one, overlaid, stacked below each other, or one after the other.")
         self.scale.setToolTip(
-            "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its own "
-            "middle. By channel: each fits its own."
+            "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its "
+            "own middle. By channel: each fits its own."
         )
         self.mode.currentTextChanged.connect(lambda text: self.mode_asked.emit(SweepMode(text)))
         self.scale.currentTextChanged.connect(lambda text: self.scale_asked.emit(ScaleMode(text)))
@@ -57,32 +57,38 @@ class TraceToolbar(QWidget):
         self.cursors = button(
             "Cursors", "Two cursors to measure between (key C).", lambda _: None, checkable=True
         )
-        row = QHBoxLayout(self)
-        row.setContentsMargins(2, 2, 2, 2)
-        row.setSpacing(4)
-        row.addWidget(self.recordings, 1)
-        row.addWidget(
-            button("Open", "Open a recording of any supported format.", lambda: self.open_asked.emit())
+        back = button(
+            "Back", "Go back to the view before the last zoom (Backspace).", lambda: self.back_asked.emit()
         )
-        row.addWidget(
-            button("Close", "Close this recording; the file stays.", lambda: self.close_asked.emit())
-        )
-        row.addWidget(QLabel("Sweep"))
-        row.addWidget(self.sweep)
-        row.addWidget(self.count)
-        row.addWidget(self.mode)
-        row.addWidget(QLabel("Scale"))
-        row.addWidget(self.scale)
-        for one in (self.average, self.command, self.bars, self.cursors):
-            row.addWidget(one)
-        row.addWidget(
-            button(
-                "Back",
-                "Go back to the view before the last zoom (Backspace).",
-                lambda: self.back_asked.emit(),
-            )
-        )
-        row.addWidget(button("All", "Show everything (Home).", lambda: self.whole_asked.emit()))
+        whole = button("All", "Show everything (Home).", lambda: self.whole_asked.emit())
+        opening = button("Open", "Open a recording of any supported format.", lambda: self.open_asked.emit())
+        closing = button("Close", "Close this recording; the file stays.", lambda: self.close_asked.emit())
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(2, 2, 2, 2)
+        rows.setSpacing(2)
+        for stretched, widgets in (
+            (True, (self.recordings, opening, closing, QLabel("Sweep"), self.sweep, self.count, self.mode)),
+            (
+                False,
+                (
+                    QLabel("Scale"),
+                    self.scale,
+                    self.average,
+                    self.command,
+                    self.bars,
+                    self.cursors,
+                    back,
+                    whole,
+                ),
+            ),
+        ):
+            row = QHBoxLayout()
+            row.setSpacing(4)
+            for widget in widgets:
+                row.addWidget(widget, 1 if stretched and widget is self.recordings else 0)
+            if not stretched:
+                row.addStretch(1)
+            rows.addLayout(row)
 
     def set_recordings(self, names: list[str], current: str | None) -> None:
         """Offer these recordings."""

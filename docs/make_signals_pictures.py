@@ -1,0 +1,132 @@
+"""Make the pictures of docs/signals.md from the shared real recordings.
+
+    python docs/make_signals_pictures.py --data ../shared/data --out docs/images
+
+Needs a screen (or xvfb-run). Sources and licences are named below each picture in docs/signals.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
+SIZE = (1400, 560)
+
+
+def main() -> None:
+    """Open one recording of each kind, do what a user would do, and save what is seen."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    options = parser.parse_args()
+    import napari
+    from qtpy.QtWidgets import QApplication
+
+    from napari_biofm.widgets.trace import TraceDock
+
+    viewer = napari.Viewer(show=True)
+    viewer.window._qt_window.resize(1500, 1150)
+    dock = TraceDock(viewer)
+    viewer.window.add_dock_widget(dock, area="bottom", name="Traces and events")
+    app = QApplication.instance()
+
+    def save(name: str) -> None:
+        dock.setFixedSize(*SIZE)
+        for _ in range(40):
+            app.processEvents()
+        dock.grab().save(str(options.out / f"signals_{name}.png"))
+
+    ephys = options.data / "ephys"
+    for name, make in PICTURES.items():
+        make(dock, ephys)
+        save(name)
+
+
+def _open(dock: Any, path: Path) -> str:
+    from napari_biofm.signals import read_recording
+
+    return str(dock.session.add_recording(read_recording(path)))
+
+
+def _tab(dock: Any, name: str) -> None:
+    names = [dock.tabs.tabText(i) for i in range(dock.tabs.count())]
+    dock.tabs.setCurrentIndex(names.index(name))
+
+
+def action_potentials(dock: Any, ephys: Path) -> None:
+    """Detect APs in a recording with a wrong unit, put right; judge three."""
+    _open(dock, ephys / "abf" / "opto_aps_bad_units.abf")
+    dock.fix_unit.click()
+    dock.detect("threshold", "ap", "balanced")
+    dock.events_panel.table.select_rows([3])
+    for verdict in ("accept", "unclear", "reject"):
+        dock.events_panel.judge_selected(verdict)
+
+
+def voltage_steps(dock: Any, ephys: Path) -> None:
+    """Overlay sweeps of a step protocol, cursors on the step, the IV plot."""
+    _open(dock, ephys / "abf" / "17o05024_vc_steps.abf")
+    dock.toolbar.mode.setCurrentText("Overlaid")
+    dock.toolbar.cursors.setChecked(True)
+    dock.cursors.place(0.8, 1.0)
+    _tab(dock, "Steps")
+    dock.plot_steps("Mean")
+
+
+def stacked(dock: Any, ephys: Path) -> None:
+    """Stack the sweeps of a current-step protocol."""
+    dock.toolbar.cursors.setChecked(False)
+    _open(dock, ephys / "abf" / "18711001.abf")
+    dock.toolbar.mode.setCurrentText("Stacked")
+    dock.plots.set_sweep(12)
+    _tab(dock, "Channels")
+
+
+def heka(dock: Any, ephys: Path) -> None:
+    """Show a HEKA series in time and its quality."""
+    _open(dock, ephys / "other" / "heka_firing_pattern.dat")
+    dock.toolbar.mode.setCurrentText("In time")
+    _tab(dock, "Quality")
+    dock.quality_panel.ask()
+
+
+def ecg(dock: Any, ephys: Path) -> None:
+    """Show leads of an ECG."""
+    _open(dock, ephys / "ecg" / "s0010_re.hea")
+    _tab(dock, "Channels")
+    dock.plots.show_span(2, 6)
+    dock.plots.fit_y()
+
+
+def calcium(dock: Any, ephys: Path) -> None:
+    """Show cells as a heatmap and the lines of three."""
+    from napari_biofm.signals import Recording
+
+    with np.load(ephys / "calcium_spikes" / "DS09-GCaMP6f-m-V1.npz", allow_pickle=False) as stored:
+        keys = sorted(key for key in stored.files if key.endswith("_dff"))
+        n = min(len(stored[key]) for key in keys)
+        dff = np.array([stored[key][:n] for key in keys], np.float32)
+        rate = float(stored[keys[0].replace("_dff", "_fs")])
+    cells = Recording.from_arrays(dff, rate, "dF/F", labels=np.arange(1, len(dff) + 1))
+    dock.session.add_recording(cells, "DS09 GCaMP6f")
+    for channel in (5, 8, 2):
+        dock.heatmap.picked.emit(channel, channel != 5)
+    _tab(dock, "Events")
+
+
+PICTURES = {
+    "aps": action_potentials,
+    "steps": voltage_steps,
+    "stacked": stacked,
+    "heka": heka,
+    "ecg": ecg,
+    "calcium": calcium,
+}
+
+if __name__ == "__main__":
+    main()
