@@ -50,7 +50,9 @@ def field(size: int) -> tuple[np.ndarray, Basins]:
             part = whole[i * 512 : (i + 1) * 512, j * 512 : (j + 1) * 512]
             part[part > 0] += step * (i * n + j)
     cut = slice(0, size)
-    return np.tile(image, (n, n))[cut, cut], Basins.from_arrays(whole[cut, cut], np.tile(prob, (n, n))[cut, cut])
+    return np.tile(image, (n, n))[cut, cut], Basins.from_arrays(
+        whole[cut, cut], np.tile(prob, (n, n))[cut, cut]
+    )
 
 
 def prompts(size: int, n: int) -> list[Prompt]:
@@ -67,7 +69,9 @@ def prompts(size: int, n: int) -> list[Prompt]:
     return found
 
 
-def timed(answer: Callable[[Prompt], Any], asked: list[Prompt], shown: Callable[[Any], None] | None) -> list[float]:
+def timed(
+    answer: Callable[[Prompt], Any], asked: list[Prompt], shown: Callable[[Any], None] | None
+) -> list[float]:
     """Return milliseconds per prompt; the first three are not counted."""
     times = []
     for prompt in asked:
@@ -82,6 +86,7 @@ def timed(answer: Callable[[Prompt], Any], asked: list[Prompt], shown: Callable[
 def previewer(size: int) -> tuple[Any, Callable[[Any], None]]:
     """Open napari with labels of this size; return the viewer and a call that previews an answer."""
     import napari
+
     from napari_biofm.images.editing import View
     from napari_biofm.widgets.annotate.preview import Preview
 
@@ -98,6 +103,7 @@ def previewer(size: int) -> tuple[Any, Callable[[Any], None]]:
 def sam_answer(image: np.ndarray, weights: Path | None, folder: Path) -> tuple[Any, Any, str]:
     """Return ours, stock SamPredictor's answer, and what the weights are."""
     import torch
+
     from napari_biofm.images.sam import SAM
     from sam_vs_stock import random_weights, stock_predictor
 
@@ -160,7 +166,9 @@ def main() -> int:
         plane, tool = Plane(image), LevelSets()
         row("level_sets", size, timed(lambda p, t=plane: tool.answer(t, p), asked, show))
         if size <= 2048:
-            networks(image, asked, args.sam_weights, show, lambda name, times, s=size: row(name, s, times), reasons)
+            networks(
+                image, asked, args.sam_weights, show, lambda name, times, s=size: row(name, s, times), reasons
+            )
         if viewer is not None:
             viewer.close()
         del image, table
