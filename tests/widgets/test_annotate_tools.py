@@ -67,6 +67,7 @@ class Bench:
         self.start = np.asarray(self.labels.data).copy()
         if self.ndim == 3:
             viewer.dims.set_current_step(0, 2)
+        self.dock.backend.setCurrentIndex(self.dock.backend.findData("level-sets"))
         settle(viewer)
 
     def stacked(self, plane: Any) -> Any:
@@ -303,6 +304,7 @@ def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(vie
     labels = viewer.add_labels(np.zeros((220, 200), np.int32), name="fine")
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
+    dock.backend.setCurrentIndex(dock.backend.findData("level-sets"))
     settle(viewer)
     dock.tool_buttons[Tool.POINT].click()
     drag(viewer, [(150, 100)])
@@ -320,3 +322,39 @@ def test_the_dock_opens_without_layers_and_makes_labels_on_the_image(viewer):
     assert layer.data.shape == image.data.shape
     assert np.allclose(layer.scale, image.scale)
     assert dock.annotator.labels is layer
+
+
+def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, monkeypatch):
+    from napari_biofm.images.correction import Answer
+    from napari_biofm.images.editing import Piece
+    from napari_biofm.widgets.annotate import broker
+
+    prepared, asked = set(), []
+
+    def prepare(key, model, pixels, device):
+        prepared.add(key)
+        return key
+
+    def answer(key, model, prompt, device):
+        asked.append(prompt)
+        if key not in prepared or len(asked) == 3:
+            prepared.clear()
+            return None  # the worker was restarted
+        at = tuple(int(c) for c in prompt.points[0])
+        return Answer((Piece(at, np.ones((4, 4), bool)),), (0.9,))
+
+    monkeypatch.setattr(broker, "prepare_image", prepare)
+    monkeypatch.setattr(broker, "answer_prompt", answer)
+    viewer.add_image(np.zeros((3000, 2000), np.uint8))
+    dock = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    labels = dock.new_labels()
+    dock.annotator.broker.backend = "some-network"
+    annotator = dock.annotator
+    for number, point in enumerate(([2500.0, 1500.0], [2510.0, 1490.0], [2500.0, 1400.0])):
+        annotator.clear()
+        annotator.add_points(np.array([point]), True, annotator.view)
+        assert annotator.shown.origin == tuple(int(c) for c in point), number
+        assert len(prepared) == 1
+    assert max(p.points.max() for p in asked) < 1024, "the network sees a window"
+    assert not labels.data.any()

@@ -139,12 +139,9 @@ class Broker:
         if size == plane.shape[:2]:
             key = self.known_as.get(layer_id(layer), key)
         if key not in self._ready:
-            self._prepare(
-                key,
-                plane[slice(origin[0], origin[0] + size[0]), slice(origin[1], origin[1] + size[1])],
-                layer,
-            )
             self._waiting = (number, asked, listener)
+            rows = slice(origin[0], origin[0] + size[0])
+            self._prepare(key, plane[rows, slice(origin[1], origin[1] + size[1])], layer)
             return
 
         def arrived(answer: Answer | None) -> None:

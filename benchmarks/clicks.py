@@ -1,0 +1,206 @@
+"""Click -> mask: how long each backend takes, on 512, 1024, 2048 px and 20,000 x 20,000 px.
+
+    python benchmarks/clicks.py [--quick] [--json] [--sam-weights FILE] [--window]
+
+Times are of the answer to a prompt, cropped and ready to be drawn, after the image was prepared. SAM's decoder
+costs the same whatever the weights hold; without --sam-weights its true architecture with random weights is timed
+(and said so). --window opens napari and adds the time until the preview layer has been written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.images.basins_lookup import Basins, lookup
+from napari_biofm.images.correction import Answer
+from napari_biofm.images.level_sets import LevelSets, Plane
+from napari_biofm.types import ModelError, Prompt, run_task
+
+SPACING = 32  # pixels between cells of the picture
+
+
+def block(size: int = 512) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a picture of round cells, their basins and logits; it can be repeated in both directions."""
+    y, x = np.indices((size, size))
+    cy, cx = y // SPACING * SPACING + SPACING // 2, x // SPACING * SPACING + SPACING // 2
+    far = np.hypot(y - cy, x - cx)
+    rng = np.random.default_rng(0)
+    image = (200 / (1 + np.exp(far - 11)) + rng.normal(20, 5, far.shape)).clip(0, 255).astype(np.uint8)
+    basins = (y // SPACING) * (size // SPACING) + x // SPACING + 1
+    basins[far > 15] = 0
+    return image, basins.astype(np.int32), (8 - 0.7 * far).astype(np.float32)
+
+
+def field(size: int) -> tuple[np.ndarray, Basins]:
+    """Return a picture of any size and its basins, by repeating the block with fresh ids."""
+    image, basins, prob = block()
+    n = -(-size // len(image))
+    whole = np.tile(basins, (n, n))
+    step = int(basins.max())
+    for i in range(n):
+        for j in range(n):
+            part = whole[i * 512 : (i + 1) * 512, j * 512 : (j + 1) * 512]
+            part[part > 0] += step * (i * n + j)
+    cut = slice(0, size)
+    return np.tile(image, (n, n))[cut, cut], Basins.from_arrays(
+        whole[cut, cut], np.tile(prob, (n, n))[cut, cut]
+    )
+
+
+def prompts(size: int, n: int) -> list[Prompt]:
+    """Return clicks near the centres of random cells; every third has a second, negative click."""
+    rng = np.random.default_rng(1)
+    found = []
+    for k in range(n):
+        centre = rng.integers(0, size // SPACING, 2) * SPACING + SPACING // 2
+        points = [centre + rng.normal(0, 3, 2)]
+        if k % 3 == 2:
+            points.append(centre + (0, SPACING))
+        points = np.clip(np.array(points, float), 0, size - 1)
+        found.append(Prompt(points, np.arange(len(points)) == 0))
+    return found
+
+
+def timed(
+    answer: Callable[[Prompt], Any], asked: list[Prompt], shown: Callable[[Any], None] | None
+) -> list[float]:
+    """Return milliseconds per prompt; the first three are not counted."""
+    times = []
+    for prompt in asked:
+        begin = time.perf_counter()
+        got = answer(prompt)
+        if shown is not None:
+            shown(got)
+        times.append(1e3 * (time.perf_counter() - begin))
+    return times[3:]
+
+
+def previewer(size: int) -> tuple[Any, Callable[[Any], None]]:
+    """Open napari with labels of this size; return the viewer and a call that previews an answer."""
+    import napari
+
+    from napari_biofm.images.editing import View
+    from napari_biofm.widgets.annotate.preview import Preview
+
+    viewer = napari.Viewer(show=True)
+    labels = viewer.add_labels(np.zeros((size, size), np.int32))
+    preview, view = Preview(viewer), View.last(2)
+
+    def show(answer: Answer) -> None:
+        preview.show(labels, view, answer.pieces[0] if answer.pieces else None)
+
+    return viewer, show
+
+
+def sam_answer(image: np.ndarray, weights: Path | None, folder: Path) -> tuple[Any, Any, str]:
+    """Return ours, stock SamPredictor's answer, and what the weights are."""
+    import torch
+
+    from napari_biofm.images.sam import SAM
+    from sam_vs_stock import random_weights, stock_predictor
+
+    torch.set_num_threads(2)
+    depth = 12 if weights is not None else 1
+    path = weights or random_weights(folder, depth)
+    model = SAM(path, "cpu")
+    prepared = run_task(model.prepare(image))
+    predictor = stock_predictor(path, "cpu", depth)
+    predictor.set_image(np.repeat(image[..., None], 3, axis=2))
+
+    def ours(prompt: Prompt) -> Answer:
+        masks, scores = model.predict(prepared, prompt)
+        return Answer.of(masks, list(scores))
+
+    def stock(prompt: Prompt) -> Answer:
+        labels = prompt.positive.astype(int)
+        masks, scores, _ = predictor.predict(prompt.points[:, ::-1], labels)
+        return Answer.of(masks, list(scores))
+
+    return ours, stock, str(path.name) if weights else "random weights, true decoder"
+
+
+def embedded_answer(image: np.ndarray) -> Any:
+    """Return the embedded model's answer, or raise ModelError where its weights are absent."""
+    from napari_biofm.images.embedded.model import EmbeddedModel
+
+    model = EmbeddedModel(threads=2)
+    prepared = run_task(model.prepare(image))
+
+    def answer(prompt: Prompt) -> Answer:
+        masks, scores = model.predict(prepared, prompt)
+        return Answer.of(masks, list(scores))
+
+    return answer
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="accepted; the last line is always JSON")
+    parser.add_argument("--quick", action="store_true", help="512 and 1024 px, 40 clicks")
+    parser.add_argument("--window", action="store_true", help="add the time until the preview is written")
+    parser.add_argument("--sam-weights", type=Path)
+    args = parser.parse_args()
+    sizes, n = ([512, 1024], 40) if args.quick else ([512, 1024, 2048, 20000], 200)
+    worst: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    print(f"{'backend':24}{'size':>8}{'p50 ms':>9}{'p95 ms':>9}")
+
+    def row(name: str, size: int, times: list[float]) -> None:
+        middle, high = np.percentile(times, [50, 95])
+        worst[name] = max(worst.get(name, 0.0), float(high))
+        print(f"{name:24}{size:>8}{middle:>9.2f}{high:>9.2f}", flush=True)
+
+    for size in sizes:
+        image, table = field(size)
+        asked = prompts(size, n + 3)
+        viewer, show = previewer(size) if args.window and size <= 4096 else (None, None)
+        row("flow_basin", size, timed(lambda p, t=table: lookup(t, p), asked, show))
+        plane, tool = Plane(image), LevelSets()
+        row("level_sets", size, timed(lambda p, t=plane: tool.answer(t, p), asked, show))
+        if size <= 2048:
+            networks(
+                image, asked, args.sam_weights, show, lambda name, times, s=size: row(name, s, times), reasons
+            )
+        if viewer is not None:
+            viewer.close()
+        del image, table
+    result: dict[str, Any] = {
+        f"{name}_p95_ms": round(worst[name], 2) if name in worst else None
+        for name in ("sam", "embedded", "flow_basin", "level_sets", "stock_sam")
+    }
+    print(json.dumps({**result, "window": args.window, "clicks": n, "notes": reasons}))
+    return 0
+
+
+def networks(
+    image: np.ndarray,
+    asked: list[Prompt],
+    weights: Path | None,
+    show: Callable[[Any], None] | None,
+    row: Callable[[str, list[float]], None],
+    reasons: dict[str, str],
+) -> None:
+    """Time SAM (ours and stock) and the embedded model on one image; what is absent is noted."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, stock, what = sam_answer(image, weights, Path(folder))
+        reasons["sam"] = what
+        row("sam", timed(ours, asked, show))
+        row("stock_sam", timed(stock, asked, show))
+    try:
+        answer = embedded_answer(image)
+    except ModelError as error:
+        reasons["embedded"] = str(error)
+        return
+    row("embedded", timed(answer, asked, show))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
