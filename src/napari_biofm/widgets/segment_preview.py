@@ -51,6 +51,7 @@ class TilePainter:
             return  # planes of another orientation of a volume
         np.maximum(self._canvas[y0:y1, x0:x1], sure, out=self._canvas[y0:y1, x0:x1])
         if self.layer is None:
+            active = self._viewer.layers.selection.active
             self.layer = self._viewer.add_image(
                 self._canvas,
                 name=self._name,
@@ -60,6 +61,7 @@ class TilePainter:
                 contrast_limits=(0, 255),
                 **self._placing,
             )
+            self._viewer.layers.selection.active = active
         else:
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
