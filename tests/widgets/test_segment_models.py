@@ -216,13 +216,18 @@ def test_a_job_that_fails_leaves_no_half_painted_tiles(
     assert tiny.result.text() == "Nothing was changed." and tiny.run_button.enabled
 
 
-def test_the_visible_part_follows_the_camera(viewer: Any) -> None:
+def test_the_visible_part_follows_the_camera(viewer: Any, qtbot: Any) -> None:
     layer = viewer.add_image(np.zeros((400, 600)), name="image")
-    assert visible_box(viewer, layer) == (0, 0, 400, 600)
+    viewer.scene.camera.zoom = 0.3
+    qtbot.waitUntil(lambda: visible_box(viewer, layer) == (0, 0, 400, 600))
     viewer.scene.camera.center = (100, 100)
     viewer.scene.camera.zoom = 20
-    y0, x0, y1, x1 = visible_box(viewer, layer)
-    assert 0 < y0 < 100 < y1 < 400 and 0 < x0 < 100 < x1 < 600
+
+    def is_inside() -> bool:
+        y0, x0, y1, x1 = visible_box(viewer, layer)
+        return 0 < y0 < 100 < y1 < 400 and 0 < x0 < 100 < x1 < 600
+
+    qtbot.waitUntil(is_inside)
 
 
 def test_models_are_listed_by_name_only_once(dock: SegmentDock) -> None:

@@ -121,7 +121,7 @@ class ThresholdPreview(QObject):
         y0, x0, y1, x1 = box
         part = replace(
             found,
-            masks=np.zeros((y1 - y0, x1 - x0), np.int32),
+            masks=np.ascontiguousarray(self._labels.data[y0:y1, x0:x1], np.int32),
             flows=np.ascontiguousarray(found.flows[:, y0:y1, x0:x1]),
             cell_prob=np.ascontiguousarray(found.cell_prob[y0:y1, x0:x1]),
             features=None,
