@@ -16,7 +16,7 @@ from napari_biofm.images.passes import TilePiece
 from napari_biofm.models import store
 from napari_biofm.models.device import Estimate
 from napari_biofm.session import session_of
-from napari_biofm.types import Progress, Segmentation, SegmentationParameters
+from napari_biofm.types import ImageError, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.segment import SERIES, STITCHED, SegmentDock
 from napari_biofm.widgets.segment_preview import TilePainter, visible_box
 
@@ -199,27 +199,35 @@ def test_a_tile_is_painted_where_it_lies(viewer: Any) -> None:
     assert [layer.name for layer in viewer.layers] == ["image"]
 
 
-def test_a_cancelled_job_leaves_no_trace(viewer: Any, dock: SegmentDock, monkeypatch: Any) -> None:
-    def endless(*_: Any):
-        while True:
-            yield Progress(1, 10, "tile", TilePiece(0, (0, 0, 8, 8), np.ones((8, 8), np.float32)))
-            dock.job_bar.cancel()
+def test_a_job_that_fails_leaves_no_half_painted_tiles(
+    viewer: Any, tiny: SegmentDock, blobs: Any, monkeypatch: Any
+) -> None:
+    def fails(*_: Any) -> Any:
+        yield Progress(1, 10, "tile", TilePiece(0, (0, 0, 8, 8), np.ones((8, 8), np.float32)))
+        assert "cells: cells so far" in viewer.layers
+        raise ImageError("the disk is full")
 
-    monkeypatch.setattr("napari_biofm.widgets.segment.segment_job", endless)
-    viewer.add_image(np.eye(30), name="image")
-    dock.model.value = "classical"
-    press(dock.run_button)
-    assert [layer.name for layer in viewer.layers] == ["image"]
-    assert dock.result.text() == "Nothing was changed."
+    monkeypatch.setattr("napari_biofm.widgets.segment.segment_job", fails)
+    viewer.add_image(blobs, name="cells")
+    notification_manager.records.clear()
+    press(tiny.run_button)
+    assert any("disk is full" in n.message for n in notification_manager.records)
+    assert [layer.name for layer in viewer.layers] == ["cells"]
+    assert tiny.result.text() == "Nothing was changed." and tiny.run_button.enabled
 
 
-def test_the_visible_part_follows_the_camera(viewer: Any) -> None:
+def test_the_visible_part_follows_the_camera(viewer: Any, qtbot: Any) -> None:
     layer = viewer.add_image(np.zeros((400, 600)), name="image")
-    assert visible_box(viewer, layer) == (0, 0, 400, 600)
+    viewer.scene.camera.zoom = 0.3
+    qtbot.waitUntil(lambda: visible_box(viewer, layer) == (0, 0, 400, 600))
     viewer.scene.camera.center = (100, 100)
     viewer.scene.camera.zoom = 20
-    y0, x0, y1, x1 = visible_box(viewer, layer)
-    assert 0 < y0 < 100 < y1 < 400 and 0 < x0 < 100 < x1 < 600
+
+    def is_inside() -> bool:
+        y0, x0, y1, x1 = visible_box(viewer, layer)
+        return 0 < y0 < 100 < y1 < 400 and 0 < x0 < 100 < x1 < 600
+
+    qtbot.waitUntil(is_inside)
 
 
 def test_models_are_listed_by_name_only_once(dock: SegmentDock) -> None:

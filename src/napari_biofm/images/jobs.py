@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.catalogue import make_model
+from napari_biofm.images.ids import carry_ids
 from napari_biofm.images.volumes import StackOptions
 from napari_biofm.types import (
     Image,
@@ -95,6 +96,8 @@ def remask_job(
 ) -> Labels:
     """Make the masks again with other thresholds, from flows that were kept; no network runs.
 
+    Cells that are there already (in the masks of `segmentation`) keep their ids.
+
     Raises
     ------
     ImageError
@@ -102,7 +105,11 @@ def remask_job(
     """
     if segmentation.flows is None or segmentation.cell_prob is None:
         raise ImageError("This segmentation keeps no flows; run it with Cellpose-SAM or the embedded model.")
-    maker = make_model(model, device)
+    masks = _masks_again(segmentation, parameters, make_model(model, device))
+    return carry_ids(segmentation.masks, masks)
+
+
+def _masks_again(segmentation: Segmentation, parameters: SegmentationParameters, maker: Any) -> Labels:
     if hasattr(maker, "remask"):
         masks: Labels = maker.remask(segmentation, parameters).masks
         return masks

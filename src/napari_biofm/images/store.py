@@ -43,7 +43,7 @@ def content_hash(image: NDArray[Any], model_sha256: str, parameters: Mapping[str
     digest = hashlib.sha256()
     digest.update(f"{image.dtype.str} {image.shape} {model_sha256} ".encode())
     digest.update(json.dumps(dict(parameters), sort_keys=True, default=str).encode())
-    digest.update(memoryview(np.ascontiguousarray(image)).cast("B"))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 

@@ -237,7 +237,7 @@ class SegmentDock(Dock):
         parameters = self.parameters
         self.run(
             remask_job,
-            replace(found, features=None),
+            replace(found, masks=np.asarray(layer.data, np.int32), features=None),
             parameters,
             self._model_of(found),
             self.device.value,

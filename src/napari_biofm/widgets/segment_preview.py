@@ -51,6 +51,7 @@ class TilePainter:
             return  # planes of another orientation of a volume
         np.maximum(self._canvas[y0:y1, x0:x1], sure, out=self._canvas[y0:y1, x0:x1])
         if self.layer is None:
+            active = self._viewer.layers.selection.active
             self.layer = self._viewer.add_image(
                 self._canvas,
                 name=self._name,
@@ -60,6 +61,7 @@ class TilePainter:
                 contrast_limits=(0, 255),
                 **self._placing,
             )
+            self._viewer.layers.selection.active = active
         else:
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
@@ -119,7 +121,7 @@ class ThresholdPreview(QObject):
         y0, x0, y1, x1 = box
         part = replace(
             found,
-            masks=np.zeros((y1 - y0, x1 - x0), np.int32),
+            masks=np.ascontiguousarray(self._labels.data[y0:y1, x0:x1], np.int32),
             flows=np.ascontiguousarray(found.flows[:, y0:y1, x0:x1]),
             cell_prob=np.ascontiguousarray(found.cell_prob[y0:y1, x0:x1]),
             features=None,
