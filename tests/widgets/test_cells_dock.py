@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -242,7 +243,7 @@ def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDoc
     teach(viewer, dock, click)
     dock.head_box.setCurrentText("discriminant")
     press(dock.train_button)
-    assert dock.files.trained is not None
+    assert dock.states.other_head.name == "discriminant"
     assert (dock.states.prediction.code == shapes()[2]).mean() > 0.9
     dock.head_box.setCurrentText("logistic")
     press(dock.scores.button)
@@ -288,6 +289,39 @@ def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: Ce
     assert "Segment an image first" in dock.status.text()
 
 
+def test_undo_reaches_the_labels_of_a_layer_that_is_not_shown(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    teach(viewer, dock, click, 1)
+    uid = dock.states.uid
+    viewer.add_labels(shapes(4)[1], name="other")
+    dock.layer_box.setCurrentText("other")
+    assert dock.states.table is None
+    session = session_of(viewer)
+    press(dock.undo_button)
+    assert (session.cells(uid).obs["class_by_hand"] != "").sum() == 2
+    dock.layer_box.setCurrentText("cells")
+    assert (dock.states.by_hand >= 0).sum() == 2
+
+
+def test_refits_off_the_gui_thread_end_with_the_newest_labels(
+    viewer: Any, dock: CellsDock, click: Any, qtbot: Any
+) -> None:
+    press(dock.measure_button)
+    dock.latest._inline = False
+    for kind, name in enumerate(KINDS):
+        dock.states.add_class(name)
+        for i in range(3):
+            dock.states.assign([kind + 3 * i], kind)
+    kinds = shapes()[2]
+    qtbot.waitUntil(
+        lambda: dock.states.prediction is not None and (dock.states.prediction.code == kinds).all(),
+        timeout=20000,
+    )
+    qtbot.waitUntil(lambda: not dock.latest.is_busy, timeout=20000)
+    assert (np.asarray(dock.overlay.layer.data[:, :])[viewer.layers["cells"].data == 1] == 1).all()
+
+
 def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
     viewer: Any, dock: CellsDock, click: Any
 ) -> None:
@@ -304,7 +338,7 @@ def _point(xy: Any) -> Any:
 
 def _between(places: list[QPoint], n: int = 8) -> list[QPoint]:
     out = []
-    for a, b in zip(places[:-1], places[1:], strict=True):
+    for a, b in itertools.pairwise(places):
         for i in range(1, n + 1):
             out.append(QPoint(a.x() + (b.x() - a.x()) * i // n, a.y() + (b.y() - a.y()) * i // n))
     return out

@@ -40,7 +40,7 @@ from napari_biofm.widgets.pixels import shown_step
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
 EVERY, NEXT, SIMILAR, RARE, LABELLED = "All cells", "Label next", "Similar", "Rare", "Labelled"
-QUIET = 400  # ms without a click before slow mirrors (features, table) are written
+QUIET = 700  # ms without a click before slow mirrors (features, table) are written
 LISTED = 100
 
 
@@ -62,7 +62,7 @@ class CellsDock(Dock):
         self.clicks = CanvasClicks(
             self.viewer, lambda: self.layer, self._canvas_clicked, self._canvas_hovered
         )
-        self.destroyed.connect(_release(self.latest, self.clicks))
+        self.destroyed.connect(_release(self.latest, self.clicks, self.edits))
         self._layers_changed()
 
     # ------------------------------------------------------------------ building
@@ -280,7 +280,7 @@ class CellsDock(Dock):
         self.session.set_layers(labels=uid)
 
     def _image_for(self, labels: Any) -> Any:
-        """The plane the cells are measured on: the session's image, or the topmost that has the right shape."""
+        """The plane to measure on: of the session's image, or the topmost image of the right shape."""
         shape = _plane(self.viewer, labels).shape
         preferred = layer_by_id(self.viewer, self.session.image)
         candidates = [preferred, *reversed(list(self.viewer.layers))]
@@ -603,10 +603,11 @@ def _hot_key(dock: CellsDock, code: int) -> Any:
     return pressed
 
 
-def _release(latest: Latest, clicks: CanvasClicks) -> Any:
+def _release(latest: Latest, clicks: CanvasClicks, edits: MaskEdits) -> Any:
     def release(*_: Any) -> None:
         latest.close()
         clicks.close()
+        edits.close()
 
     return release
 

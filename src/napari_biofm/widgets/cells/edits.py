@@ -37,6 +37,12 @@ class MaskEdits(QObject):
         if layer is not None:
             layer.events.paint.connect(self._painted)
 
+    def close(self) -> None:
+        """Stop listening; the Qt side may be gone already."""
+        layer, self._layer, self._touched = self._layer, None, set()
+        if layer is not None:
+            layer.events.paint.disconnect(self._painted)
+
     def flush(self) -> None:
         """Hand over what was touched."""
         touched, self._touched = self._touched - {0}, set()
