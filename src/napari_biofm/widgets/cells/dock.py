@@ -179,6 +179,7 @@ class CellsDock(Dock):
         self._quiet = QTimer(self, singleShot=True, interval=QUIET)
         self._quiet.timeout.connect(self._write_mirrors)
         self.listen(self.session.cells_changed, self._cells_changed)
+        self.listen(self.session.segmentation_changed, self._segmented)
         self.listen(self.session.selection_changed, self._selection_changed)
         self.listen(self.session.layers_changed, self._follow_session)
         self.listen(self.session.history.changed, self._history_changed)
@@ -292,9 +293,14 @@ class CellsDock(Dock):
                 return plane
         return None
 
-    def _masks_edited(self, changed: set[int]) -> None:
+    def _segmented(self, uid: str) -> None:
+        """The masks of a layer were replaced, e.g. by other thresholds."""
+        if uid == self.states.uid and self.states.table is not None:
+            self._masks_edited(None)
+
+    def _masks_edited(self, changed: set[int] | None) -> None:
         table, layer = self.states.table, self.layer
-        if table is None or layer is None or not changed:
+        if table is None or layer is None:
             return
         uid = layer_id(layer)
         self.run(
@@ -302,7 +308,7 @@ class CellsDock(Dock):
             table,
             _plane(self.viewer, layer),
             self._image_for(layer),
-            sorted(changed),
+            None if changed is None else sorted(changed),
             name="Measure changed cells",
             bound_to=uid,
             on_done=lambda made: self._updated(uid, table, made),

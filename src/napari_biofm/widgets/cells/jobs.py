@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.scores import Report, make_report
-from napari_biofm.cells.table import make_table, update_table
+from napari_biofm.cells.table import changed_labels, make_table, update_table
 from napari_biofm.types import Progress, Task, Vectors
 
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ def measure_cells(labels: NDArray[Any], image: NDArray[Any] | None, layer: str, 
 
 
 def measure_changed(
-    table: AnnData, labels: NDArray[Any], image: NDArray[Any] | None, changed: Sequence[int]
+    table: AnnData, labels: NDArray[Any], image: NDArray[Any] | None, changed: Sequence[int] | None
 ) -> Task[AnnData]:
-    """Measure the cells an edit touched."""
+    """Measure the cells an edit touched; None finds out which."""
+    if changed is None:
+        yield Progress(0, 1, "comparing masks ...")
+        changed = changed_labels(table, np.asarray(labels)).tolist()
     yield Progress(0, 1, f"measuring {len(changed)} changed cells ...")
     return update_table(table, np.asarray(labels), changed, image=image)
 

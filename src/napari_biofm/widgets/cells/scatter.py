@@ -63,6 +63,7 @@ class Scatter(QWidget):
         self.box = LassoBox()
         self.plot = pg.PlotWidget(viewBox=self.box)
         self.plot.setMinimumHeight(180)
+        self.plot.setBackground(None)  # napari's theme shows through
         self.plot.setToolTip("Drag a lasso to select cells; click a point to select its cell.")
         self.picture = pg.ImageItem(axisOrder="row-major")
         self.box.addItem(self.picture, ignoreBounds=True)
