@@ -322,6 +322,37 @@ def test_refits_off_the_gui_thread_end_with_the_newest_labels(
     assert (np.asarray(dock.overlay.layer.data[:, :])[viewer.layers["cells"].data == 1] == 1).all()
 
 
+def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    _, labels, kinds = shapes(4)
+    grown = shapes(4, seed=3)
+    movie = np.stack([labels, labels, grown[1]])
+    big = movie[2] == 1  # cell 1, a dot, becomes a bar in the last frame
+    movie[2][big] = 0
+    movie[2][12:18, 5:26] = 1
+    viewer.add_image(np.where(movie > 0, 150, 50).astype(np.float32), name="movie")
+    viewer.add_labels(movie, name="moving")
+    viewer.dims.set_current_step(0, 0)
+    dock.layer_box.setCurrentText("moving")
+    press(dock.measure_button)
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind)[:4], dock.states.add_class(name))
+    dock.confidence.setValue(0.0)
+    press(dock.timeline.button)
+    timeline = dock.timeline.timeline
+    assert timeline.codes.shape == (16, 3)
+    first = [timeline.classes[c] for c in timeline.codes[0]]
+    assert first == ["dot", "dot", "bar"]
+    assert dock.timeline.shown.codes[0].tolist() == timeline.codes[0].tolist()
+    overlay = dock.overlay.layer.data
+    assert set(np.unique(overlay[0][movie[0] == 1])) == {1}
+    assert set(np.unique(overlay[2:3][0][movie[2] == 1])) == {2}
+    dock.timeline.frame_chosen.emit(2)
+    assert viewer.dims.current_step[0] == 2
+    assert dock.timeline.cursor.value() == 2
+
+
 def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
     viewer: Any, dock: CellsDock, click: Any
 ) -> None:
