@@ -31,7 +31,7 @@ def test_a_few_labels_classify_all_and_a_click_changes_little():
 
 
 def test_one_class_gives_no_prediction_and_rows_of_nan_are_nothing():
-    x, codes = cells()
+    x, _ = cells()
     x[7] = np.nan
     head = LiveHead(prepare(x))
     labels = np.full(600, -1)

@@ -5,7 +5,7 @@ import pytest
 
 from napari_biofm.cells import table as table_module
 from napari_biofm.cells.measure import regionprops_names, regionprops_vectors
-from napari_biofm.cells.table import add_block, make_table, text, update_table, vectors_of
+from napari_biofm.cells.table import add_block, changed_labels, make_table, text, update_table, vectors_of
 from napari_biofm.types import CellsError
 
 
@@ -126,3 +126,14 @@ def test_what_does_not_fit_is_named(field):
         make_table(labels, image=image[:-1])
     with pytest.raises(CellsError, match="no vectors 'other'"):
         vectors_of(make_table(labels), "other")
+
+
+def test_masks_that_were_replaced_are_compared_with_the_table(field):
+    labels, image = field
+    table = make_table(labels, image=image)
+    assert len(changed_labels(table, labels)) == 0
+    other = labels.copy()
+    other[other == 4] = 0
+    other[60:62, 60:62] = 33
+    other[3, 3] = 0
+    assert changed_labels(table, other).tolist() == sorted({1, 4, 33} | {int(labels[60, 60])} - {0})

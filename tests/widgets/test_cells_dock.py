@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -242,7 +243,7 @@ def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDoc
     teach(viewer, dock, click)
     dock.head_box.setCurrentText("discriminant")
     press(dock.train_button)
-    assert dock.files.trained is not None
+    assert dock.states.other_head.name == "discriminant"
     assert (dock.states.prediction.code == shapes()[2]).mean() > 0.9
     dock.head_box.setCurrentText("logistic")
     press(dock.scores.button)
@@ -288,6 +289,70 @@ def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: Ce
     assert "Segment an image first" in dock.status.text()
 
 
+def test_undo_reaches_the_labels_of_a_layer_that_is_not_shown(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    teach(viewer, dock, click, 1)
+    uid = dock.states.uid
+    viewer.add_labels(shapes(4)[1], name="other")
+    dock.layer_box.setCurrentText("other")
+    assert dock.states.table is None
+    session = session_of(viewer)
+    press(dock.undo_button)
+    assert (session.cells(uid).obs["class_by_hand"] != "").sum() == 2
+    dock.layer_box.setCurrentText("cells")
+    assert (dock.states.by_hand >= 0).sum() == 2
+
+
+def test_refits_off_the_gui_thread_end_with_the_newest_labels(
+    viewer: Any, dock: CellsDock, click: Any, qtbot: Any
+) -> None:
+    press(dock.measure_button)
+    dock.latest._inline = False
+    for kind, name in enumerate(KINDS):
+        dock.states.add_class(name)
+        for i in range(3):
+            dock.states.assign([kind + 3 * i], kind)
+    kinds = shapes()[2]
+    qtbot.waitUntil(
+        lambda: dock.states.prediction is not None and (dock.states.prediction.code == kinds).all(),
+        timeout=20000,
+    )
+    qtbot.waitUntil(lambda: not dock.latest.is_busy, timeout=20000)
+    assert (np.asarray(dock.overlay.layer.data[:, :])[viewer.layers["cells"].data == 1] == 1).all()
+
+
+def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    _, labels, kinds = shapes(4)
+    grown = shapes(4, seed=3)
+    movie = np.stack([labels, labels, grown[1]])
+    big = movie[2] == 1  # cell 1, a dot, becomes a bar in the last frame
+    movie[2][big] = 0
+    movie[2][12:18, 5:26] = 1
+    viewer.add_image(np.where(movie > 0, 150, 50).astype(np.float32), name="movie")
+    viewer.add_labels(movie, name="moving")
+    viewer.dims.set_current_step(0, 0)
+    dock.layer_box.setCurrentText("moving")
+    press(dock.measure_button)
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind)[:4], dock.states.add_class(name))
+    dock.confidence.setValue(0.0)
+    press(dock.timeline.button)
+    timeline = dock.timeline.timeline
+    assert timeline.codes.shape == (16, 3)
+    first = [timeline.classes[c] for c in timeline.codes[0]]
+    assert first == ["dot", "dot", "bar"]
+    assert dock.timeline.shown.codes[0].tolist() == timeline.codes[0].tolist()
+    overlay = dock.overlay.layer.data
+    assert set(np.unique(overlay[0][movie[0] == 1])) == {1}
+    assert set(np.unique(overlay[2:3][0][movie[2] == 1])) == {2}
+    dock.timeline.frame_chosen.emit(2)
+    assert viewer.dims.current_step[0] == 2
+    assert dock.timeline.cursor.value() == 2
+
+
 def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
     viewer: Any, dock: CellsDock, click: Any
 ) -> None:
@@ -304,7 +369,7 @@ def _point(xy: Any) -> Any:
 
 def _between(places: list[QPoint], n: int = 8) -> list[QPoint]:
     out = []
-    for a, b in zip(places[:-1], places[1:], strict=True):
+    for a, b in itertools.pairwise(places):
         for i in range(1, n + 1):
             out.append(QPoint(a.x() + (b.x() - a.x()) * i // n, a.y() + (b.y() - a.y()) * i // n))
     return out

@@ -85,8 +85,8 @@ def read_classes(table: AnnData, path: Path) -> dict[str, str]:
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise CellsError(
-            f"{path}: {len(unknown)} ids are no cells of this layer: {shown}. Correct them, or choose the layer "
-            "they belong to; no label was changed."
+            f"{path}: {len(unknown)} ids are no cells of this layer: {shown}. Correct them, or choose the "
+            "layer they belong to; no label was changed."
         )
     return found
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from napari_biofm.cells.crops import check_crops
 from napari_biofm.types import Vectors
 
-WIDTHS = (48, 96, 192)
+WIDTHS = (32, 64, 128)
+SIZES = (5, 3, 3)
 FLOOR = 0.002  # of a crop's maximum: where the log scale begins
 
 
@@ -33,7 +34,9 @@ class RandomConvEncoder:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.weights_sha256 = hashlib.sha256(f"random-conv {WIDTHS} {FLOOR} {seed}".encode()).hexdigest()
+        self.weights_sha256 = hashlib.sha256(
+            f"random-conv {WIDTHS} {SIZES} {FLOOR} {seed}".encode()
+        ).hexdigest()
 
     def crop_vectors(self, crops: NDArray[Any]) -> Vectors:
         """Return (N, d) float32 for crops (N, Y, X[, C])."""
@@ -55,8 +58,8 @@ class RandomConvEncoder:
 
         rng = np.random.default_rng(self.seed)
         filters = []
-        for width in WIDTHS:
-            drawn = rng.normal(0, np.sqrt(2 / (25 * channels)), (width, channels, 5, 5))
+        for width, size in zip(WIDTHS, SIZES, strict=True):
+            drawn = rng.normal(0, np.sqrt(2 / (size**2 * channels)), (width, channels, size, size))
             filters.append(torch.from_numpy((drawn - drawn.mean((2, 3), keepdims=True)).astype(np.float32)))
             channels = width
         return filters
@@ -67,9 +70,9 @@ class RandomConvEncoder:
 
         pooled = []
         for weights in filters:
-            maps = functional.relu(
-                functional.conv2d(functional.pad(maps, (2, 2, 2, 2), mode="replicate"), weights)
-            )
+            half = weights.shape[-1] // 2
+            padded = functional.pad(maps, (half, half, half, half), mode="replicate")
+            maps = functional.relu(functional.conv2d(padded, weights))
             if min(maps.shape[2:]) >= 4:
                 maps = functional.avg_pool2d(maps, 2)
             pooled += [maps.mean((2, 3)), maps.std((2, 3))]

@@ -206,13 +206,14 @@ def warnings_of(report: Report, name: str = "the model") -> list[str]:
             continue
         if model.macro_f1 <= score.macro_f1:
             found.append(
-                f"Vectors of {name} do not beat the baseline '{label}' (macro-F1 {model.macro_f1:.3f} against "
-                f"{score.macro_f1:.3f}): use '{label}', or other vectors."
+                f"Vectors of {name} do not beat the baseline '{label}' (macro-F1 {model.macro_f1:.3f} "
+                f"against {score.macro_f1:.3f}): use '{label}', or other vectors."
             )
         elif model.low <= score.macro_f1:
             found.append(
                 f"Vectors of {name} are not clearly better than the baseline '{label}' (macro-F1 "
-                f"{model.macro_f1:.3f}, interval {model.low:.3f} to {model.high:.3f}, against {score.macro_f1:.3f})."
+                f"{model.macro_f1:.3f}, interval {model.low:.3f} to {model.high:.3f}, against "
+                f"{score.macro_f1:.3f})."
             )
     for label, count in zip(model.classes, model.support, strict=True):
         if count < 10:

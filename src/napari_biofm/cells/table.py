@@ -119,6 +119,25 @@ def update_table(
     return made
 
 
+def changed_labels(table: AnnData, labels: Labels) -> NDArray[np.int64]:
+    """Return label values that are new, gone, or differ in area or place from what the table says.
+
+    For masks that were replaced as a whole, where nobody kept account of the strokes.
+    """
+    from scipy import ndimage
+
+    counts = np.bincount(np.asarray(labels).ravel())
+    values = np.flatnonzero(counts)
+    values = values[values > 0]
+    centres = np.asarray(ndimage.center_of_mass(labels > 0, labels, values)).reshape(-1, labels.ndim)
+    now = {int(v): (int(counts[v]), *np.round(c, 3)) for v, c in zip(values, centres, strict=True)}
+    axes = [f"centroid-{i}" for i in range(labels.ndim)]
+    rows = table.obs[["label", "area", *axes]].to_numpy(float)
+    before = {int(row[0]): (int(row[1]), *np.round(row[2:], 3)) for row in rows}
+    differ = {v for v in before.keys() | now.keys() if before.get(v) != now.get(v)}
+    return np.asarray(sorted(differ), np.int64)
+
+
 def add_block(
     table: AnnData, name: str, vectors: Vectors, provenance: Mapping[str, Any] | None = None
 ) -> AnnData:

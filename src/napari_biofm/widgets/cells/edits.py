@@ -37,6 +37,12 @@ class MaskEdits(QObject):
         if layer is not None:
             layer.events.paint.connect(self._painted)
 
+    def close(self) -> None:
+        """Stop listening; the Qt side may be gone already."""
+        layer, self._layer, self._touched = self._layer, None, set()
+        if layer is not None:
+            layer.events.paint.disconnect(self._painted)
+
     def flush(self) -> None:
         """Hand over what was touched."""
         touched, self._touched = self._touched - {0}, set()
@@ -44,7 +50,14 @@ class MaskEdits(QObject):
             self._edited(touched)
 
     def _painted(self, event: Any) -> None:
-        for _, old, new in event.value:
-            self._touched.update(np.unique(old).tolist())
-            self._touched.update(np.unique(new).tolist())
+        for atom in event.value:
+            for values in _before_and_after(atom):
+                self._touched.update(np.unique(values).tolist())
         self._timer.start()
+
+
+def _before_and_after(atom: Any) -> tuple[Any, Any]:
+    """Label values of napari's record of a stroke: (indices, old, new) or, since 0.9, a masked box."""
+    if hasattr(atom, "old_values"):
+        return atom.old_values, atom.new_value
+    return atom[1], atom[2]

@@ -9,8 +9,6 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_biofm.cells.export import class_image, read_classes, write_csv, write_h5ad
-from napari_biofm.cells.heads import Head
-from napari_biofm.cells.live import Prediction
 from napari_biofm.cells.more_heads import HEADS
 from napari_biofm.cells.persist import SavedHead, load_head, save_head
 from napari_biofm.cells.table import vectors_of
@@ -28,7 +26,6 @@ class FilesPanel(QWidget):
     def __init__(self, dock: Any) -> None:
         super().__init__()
         self.dock = dock
-        self.trained: Head | None = None  # a head other than the live one, when it gave the predictions
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for words, tip, ask in (
@@ -56,8 +53,8 @@ class FilesPanel(QWidget):
         """Save the head that gave the predictions, into a folder of its own."""
         states = self.states
         names = [n for n, _ in states.classes]
-        if self.trained is not None:
-            head = self.trained
+        if states.other_head is not None:
+            head = states.other_head
         elif states.head is not None:
             head = states.head.as_head(names)
         else:
@@ -79,8 +76,7 @@ class FilesPanel(QWidget):
         for name in saved.head.classes:
             self.states.add_class(name, saved.details.get("colours", {}).get(name))
         probabilities = saved.head.predict_proba(vectors_of(table, saved.blocks))
-        self.trained = saved.head
-        self._show(saved.head.classes, probabilities)
+        self.states.show_other(saved.head, probabilities)
         self.words.setText(
             f"Predicted with '{saved.head.name}' from {folder}. The next label refits a new head."
         )
@@ -90,18 +86,8 @@ class FilesPanel(QWidget):
         if table is not self.states.table:
             self.dock.tell("The cells changed while the head was trained; train it again.")
             return
-        self.trained = HEADS[trained.name].restore(trained.arrays, trained.settings)
-        self._show(self.trained.classes, trained.probabilities)
-
-    def _show(self, classes: tuple[str, ...], probabilities: Any) -> None:
-        code = {name: i for i, (name, _) in enumerate(self.states.classes)}
-        codes = tuple(code[name] for name in classes)
-        finite = np.isfinite(probabilities).all(1)
-        best = np.where(finite, np.nan_to_num(probabilities).argmax(1), -1)
-        self.states.prediction = Prediction(
-            np.asarray([*codes, -1], np.int16)[best], probabilities.max(1), probabilities, codes
-        )
-        self.states.predictions_changed.emit()
+        head = HEADS[trained.name].restore(trained.arrays, trained.settings)
+        self.states.show_other(head, trained.probabilities)
 
     def read_labels(self, path: Path) -> None:
         """Label cells from a CSV."""

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.cells.export import class_codes
+from napari_biofm.cells.heads import LogisticHead, write_predictions
 from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.scores import Report, make_report
-from napari_biofm.cells.table import make_table, update_table
+from napari_biofm.cells.table import changed_labels, make_table, update_table, vectors_of
+from napari_biofm.cells.tracks import Timeline, class_over_time, link_by_overlap, make_time_table
 from napari_biofm.cells.vectors import cell_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL
 from napari_biofm.types import FeatureMap, Progress, Task, Vectors
@@ -39,20 +42,22 @@ def measure_cells(
     features : map of the pass that made the masks, so that nothing is encoded twice.
     """
     masks = np.asarray(labels)
-    flat = masks.ndim == 2 and image is not None and masks.any()
-    if not flat or (features is not None and features.shape != masks.shape):
-        features = None
     yield Progress(0, 2, "measuring cells ...")
-    if not flat or image is None:
+    if image is None or masks.ndim != 2 or not masks.any():
         return make_table(masks, image=image, layer=layer, groups=group)
+    if features is not None and features.shape != masks.shape:
+        features = None
     table = yield from cell_table(image, masks, model, features=features, layer=layer, groups=group)
     return table
 
 
 def measure_changed(
-    table: AnnData, labels: NDArray[Any], image: NDArray[Any] | None, changed: Sequence[int]
+    table: AnnData, labels: NDArray[Any], image: NDArray[Any] | None, changed: Sequence[int] | None
 ) -> Task[AnnData]:
-    """Measure the cells an edit touched."""
+    """Measure the cells an edit touched; None finds out which."""
+    if changed is None:
+        yield Progress(0, 1, "comparing masks ...")
+        changed = changed_labels(table, np.asarray(labels)).tolist()
     yield Progress(0, 1, f"measuring {len(changed)} changed cells ...")
     return update_table(table, np.asarray(labels), changed, image=image)
 
@@ -123,3 +128,42 @@ def score_cells(
         found["random-conv"] = yield from random_vectors(image, labels, rows)
     report = yield from score(name, model, names, groups, found, vectors_name)
     return report
+
+
+@dataclass(frozen=True)
+class ClassifiedMovie:
+    """Classes of every cell in every frame.
+
+    Attributes
+    ----------
+    table : of cells and frames. timeline : track x frame. luts : per frame, class code by label value.
+    """
+
+    table: AnnData
+    timeline: Timeline
+    luts: list[NDArray[np.uint8]]
+
+
+def classify_movie(
+    labels: NDArray[Any],
+    image: NDArray[Any] | None,
+    arrays: dict[str, NDArray[Any]],
+    settings: dict[str, Any],
+    classes: Sequence[str],
+    min_probability: float,
+    layer: str,
+) -> Task[ClassifiedMovie]:
+    """Link the masks of a movie, measure each frame, and classify with a logistic head on these measures."""
+    labels = np.asarray(labels)
+    tracks = yield from link_by_overlap(labels)
+    table = yield from make_time_table(labels, tracks, image=image, layer=layer)
+    head = LogisticHead.restore(arrays, settings)
+    write_predictions(table, head, vectors_of(table), min_probability)
+    codes = class_codes(table, classes)
+    frames, values = table.obs["frame"].to_numpy(), table.obs["label"].to_numpy()
+    luts = []
+    for frame in range(len(labels)):
+        lut = np.zeros(int(labels.max(initial=0)) + 1, np.uint8)
+        lut[values[frames == frame]] = codes[frames == frame]
+        luts.append(lut)
+    return ClassifiedMovie(table, class_over_time(table), luts)

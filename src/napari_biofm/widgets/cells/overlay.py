@@ -31,6 +31,7 @@ class CodedLabels:
     def __init__(self, labels: Any, n_max: int) -> None:
         self.labels = labels
         self.lut: NDArray[np.uint8] = np.zeros(n_max + 1, np.uint8)
+        self.luts: list[NDArray[np.uint8]] | None = None  # per frame of a movie, in place of `lut`
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,7 +50,14 @@ class CodedLabels:
 
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
         part = np.asarray(self.labels[key])
-        return np.asarray(self.lut.take(part, mode="clip"))
+        if self.luts is None:
+            return np.asarray(self.lut.take(part, mode="clip"))
+        first = key[0] if isinstance(key, tuple) and len(key) else key
+        frames = np.arange(len(self.luts))[first if first is not Ellipsis else slice(None)]
+        if frames.ndim == 0:
+            return np.asarray(self.luts[int(frames)].take(part, mode="clip"))
+        planes = zip(frames, part, strict=True)
+        return np.stack([self.luts[f].take(plane, mode="clip") for f, plane in planes])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
@@ -121,10 +129,17 @@ class Overlay:
         if len(selected):
             shown = codes.copy()
             shown[selected] = SELECTED_CODE
+        self.coded.luts = None
         self.coded.lut[:] = 0
         self.coded.lut[values] = shown
         self.coded.lut[0] = 0
         self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def paint_frames(self, luts: list[NDArray[np.uint8]]) -> None:
+        """Show classes that differ from frame to frame."""
+        if self.is_shown and self.coded is not None:
+            self.coded.luts = luts
+            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
 
 def _full(layer: Any) -> Any:

@@ -63,6 +63,7 @@ class Scatter(QWidget):
         self.box = LassoBox()
         self.plot = pg.PlotWidget(viewBox=self.box)
         self.plot.setMinimumHeight(180)
+        self.plot.setBackground(None)  # napari's theme shows through
         self.plot.setToolTip("Drag a lasso to select cells; click a point to select its cell.")
         self.picture = pg.ImageItem(axisOrder="row-major")
         self.box.addItem(self.picture, ignoreBounds=True)
@@ -113,6 +114,8 @@ class Scatter(QWidget):
 
     def draw(self, *_: Any) -> None:
         """Draw the points in view into the picture."""
+        if not self.isVisible():  # drawn when it is shown
+            return
         width, height = int(self.box.width()), int(self.box.height())
         if width < 4 or height < 4 or not len(self.points):
             self.picture.clear()
@@ -133,6 +136,10 @@ class Scatter(QWidget):
             self._ring(canvas, at, big)
         self.picture.setImage(canvas, autoLevels=False, levels=(0, 255))
         self.picture.setRect(QRectF(x0, y0, x1 - x0, y1 - y0))
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self.draw()
 
     def _ring(self, canvas: NDArray[np.uint8], at: NDArray[np.int32], big: int) -> None:
         reach = big + 1

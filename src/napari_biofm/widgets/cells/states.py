@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_biofm.cells.heads import Head
 from napari_biofm.cells.live import LiveHead, Prediction, Prepared, prepare
 from napari_biofm.cells.rarity import outlier_scores
 from napari_biofm.cells.table import BASELINE, UNKNOWN, text, vectors_of
@@ -65,17 +66,20 @@ class CellStates:
         self.prepared: Prepared | None = None
         self.head: LiveHead | None = None
         self.prediction: Prediction | None = None
+        self.other_head: Head | None = None  # gave the prediction, where it was not the live head
+        self.groups: NDArray[np.object_] = np.zeros(0, object)
         self.outlier: NDArray[np.float64] | None = None
         self._tuned_at = 0
 
     # ------------------------------------------------------------------ what is shown
 
     def use(self, uid: str | None, table: AnnData | None) -> None:
-        """Show the cells of another layer, or another table of the same; labels by hand come from the table."""
+        """Show the cells of another layer, or another table of the same, with the labels in it."""
         self.uid, self.table = uid, table
         self._clear()
         if table is not None:
             self.values = table.obs["label"].to_numpy(np.int64)
+            self.groups = text(table, "group")
             self._read_classes(table)
             if self.blocks != ALL and self.blocks not in table.obsm:
                 self.blocks = str(table.uns["vectors"])
@@ -202,25 +206,35 @@ class CellStates:
         uid, ids, old = self.uid, self.values[at], self.by_hand[at].copy()
         if np.array_equal(old, new):
             return
+        before, after = self._names_of(old), self._names_of(new)
 
-        def put(codes: Codes) -> None:
-            if self.uid != uid:
-                raise CellsError("These labels belong to another layer; choose that layer, then undo again.")
-            rows = self.rows_of(ids)
-            there = rows >= 0
-            self.by_hand[rows[there]] = codes[there]
-            self._mirror_labels()
-            self.labels_changed.emit()
-            self.refit()
+        def put(names: NDArray[np.object_]) -> None:
+            if self.uid == uid:
+                codes = {name: self.add_class(name) for name in set(names) - {""}} | {"": -1}
+                rows = self.rows_of(ids)
+                there = rows >= 0
+                self.by_hand[rows[there]] = [codes[name] for name in names[there]]
+                self._mirror_labels()
+                self.labels_changed.emit()
+                self.refit()
+            else:  # undone while another layer is shown
+                self._put_elsewhere(uid, dict(zip(ids.tolist(), names, strict=True)))
 
-        names = [self.classes[c][0] if c >= 0 else "" for c in new[:1]]
-        details = {"layer": uid, "cells": ids[:50].tolist(), "n": len(ids), "class": names[0]}
-        self.session.history.do(CallAction(name, lambda: put(new), lambda: put(old), details))
+        details = {"layer": uid, "cells": ids[:50].tolist(), "n": len(ids), "class": str(after[0])}
+        self.session.history.do(CallAction(name, lambda: put(after), lambda: put(before), details))
+
+    def _put_elsewhere(self, uid: str | None, names: dict[int, str]) -> None:
+        table = self.session.cells(uid) if uid else None
+        if table is not None:
+            kept = zip(table.obs["label"], text(table, "class_by_hand"), strict=True)
+            table.obs["class_by_hand"] = [names.get(int(label), name) for label, name in kept]
+
+    def _names_of(self, codes: Codes) -> NDArray[np.object_]:
+        return np.asarray([*(n for n, _ in self.classes), ""], object)[codes]
 
     def _mirror_labels(self) -> None:
         if self.table is not None:
-            names = np.asarray([*(n for n, _ in self.classes), ""], object)
-            self.table.obs["class_by_hand"] = names[self.by_hand]
+            self.table.obs["class_by_hand"] = self._names_of(self.by_hand)
 
     # ------------------------------------------------------------------ predictions
 
@@ -231,7 +245,7 @@ class CellStates:
             return
         n_labels = int((codes >= 0).sum())
         tune = n_labels >= 1.2 * self._tuned_at or n_labels < 0.8 * self._tuned_at
-        groups = text(self.table, "group")
+        groups = self.groups
 
         def work() -> Prediction | None:
             if tune:
@@ -242,10 +256,21 @@ class CellStates:
             if self.head is not head:
                 return
             self._tuned_at = n_labels if tune else self._tuned_at
-            self.prediction = found
+            if found is not None or self.other_head is None:
+                self.prediction, self.other_head = found, None
             self.predictions_changed.emit()
 
         self._submit(work, done, self.failed.emit)
+
+    def show_other(self, head: Head, probabilities: NDArray[np.float32]) -> None:
+        """Show what another head says, (n, n_classes); the next label brings the live head back."""
+        codes = tuple(self.add_class(name) for name in head.classes)
+        finite = np.isfinite(probabilities).all(1)
+        best = np.where(finite, np.nan_to_num(probabilities).argmax(1), -1)
+        found = np.asarray([*codes, -1], np.int16)[best]
+        self.other_head = head
+        self.prediction = Prediction(found, probabilities.max(1), probabilities, codes)
+        self.predictions_changed.emit()
 
     @property
     def shown_codes(self) -> NDArray[np.uint8]:
