@@ -16,6 +16,7 @@ def test_a_gif_has_every_frame(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.gif"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio-ffmpeg's pipes
 def test_an_mp4_has_every_frame(tmp_path):
     pytest.importorskip("imageio_ffmpeg")
     assert write_movie(tmp_path / "a.mp4", PICTURES, 10) == 6
@@ -27,7 +28,7 @@ def test_without_ffmpeg_the_message_names_the_remedy(tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(TimelineError, match="pip install imageio-ffmpeg, or write a .gif"):
+    with pytest.raises(TimelineError, match=r"pip install imageio-ffmpeg, or write a \.gif"):
         write_movie(tmp_path / "a.mp4", PICTURES, 10)
     assert list(tmp_path.iterdir()) == []
 

@@ -140,7 +140,7 @@ def test_activity_joins_the_table_of_cells(scene):
 
 
 def test_traces_and_events_of_all_cells_are_measured_from_the_movie(scene):
-    viewer, dock = scene
+    _, dock = scene
     dock.link_panel.measure_button.click()
     recording = dock.session.recordings["movie traces"].recording
     assert recording.labels.tolist() == [3, 8, 20]

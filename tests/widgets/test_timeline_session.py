@@ -1,5 +1,7 @@
 """A session is closed and opened again in another viewer: everything is as it was."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,9 @@ MOVIE = np.random.default_rng(0).integers(0, 200, (30, 24, 32)).astype(np.uint8)
 def scene(viewer, path=""):
     masks = np.zeros((24, 32), np.int32)
     masks[4:10, 4:12], masks[14:20, 18:28] = 2, 5
-    image = viewer.add_image(MOVIE, name="movie", scale=(1, 2, 2), metadata={"frame_rate_hz": 10.0, "path": path})
+    image = viewer.add_image(
+        MOVIE, name="movie", scale=(1, 2, 2), metadata={"frame_rate_hz": 10.0, "path": path}
+    )
     labels = viewer.add_labels(masks, name="cells", scale=(2, 2), translate=(1, 1))
     dock = TimelineDock(viewer)
     viewer.window.add_dock_widget(dock)
@@ -52,7 +56,9 @@ def test_close_and_reopen_gives_all_the_same(make_napari_viewer, tmp_path):
     assert labels.translate.tolist() == [1, 1]
     assert again.session.selection == {CellKey(layer_id(labels), 5)}
     assert again.session.time_s == 1.41
-    assert [(link.recording, link.cell) for link in again.session.links] == [("patch", CellKey(layer_id(labels), 5))]
+    assert [(link.recording, link.cell) for link in again.session.links] == [
+        ("patch", CellKey(layer_id(labels), 5))
+    ]
     again.show_panel.show_points.setChecked(True)
     np.testing.assert_allclose(second.layers["movie events"].data, points)
     assert not again.session.history.can_undo
@@ -105,7 +111,7 @@ def test_the_canvas_is_written_as_a_movie_with_a_running_trace(make_napari_viewe
     before = viewer.dims.current_step[0]
     assert panel.export_movie(tmp_path / "movie.gif") == 5
     frames = imageio.mimread(tmp_path / "movie.gif")
-    assert len(frames) == 5 and any((a != b).any() for a, b in zip(frames, frames[1:], strict=False))
+    assert len(frames) == 5 and any((a != b).any() for a, b in itertools.pairwise(frames))
     assert viewer.dims.current_step[0] == before
 
 

@@ -1,4 +1,4 @@
-"""A session as one NWB file: cells as regions, dF/F as their responses, sweeps as intracellular series, events."""
+"""A session as one NWB file: cells as regions, dF/F as their responses, sweeps, events."""
 
 from __future__ import annotations
 
@@ -93,10 +93,8 @@ def _add_regions(nwb: Any, saved: Saved) -> dict[str, Any]:
     layers = [layer for layer in saved.layers if layer.data is not None and layer.data.ndim == 2]
     if not layers:
         return {}
-    device = nwb.create_device(name="Microscope", description="as recorded", manufacturer="unknown")
-    channel = pynwb.ophys.OpticalChannel(
-        name="OpticalChannel", description="emission", emission_lambda=520.0
-    )
+    device = nwb.create_device(name="Microscope", description="as recorded")
+    channel = pynwb.ophys.OpticalChannel(name="OpticalChannel", description="emission", emission_lambda=520.0)
     plane = nwb.create_imaging_plane(
         name="ImagingPlane",
         optical_channel=channel,
@@ -140,7 +138,11 @@ def _add_traces(nwb: Any, saved: Saved, uid: str, recording: Recording, regions:
     timing = _timing(saved, recording)
     if table is None:
         series = pynwb.TimeSeries(
-            name=_safe(uid), data=values, unit=unit, description="traces of cells; one column per cell", **timing
+            name=_safe(uid),
+            data=values,
+            unit=unit,
+            description="traces of cells; one column per cell",
+            **timing,
         )
         nwb.add_acquisition(series)
         return
@@ -161,7 +163,7 @@ def _add_sweeps(nwb: Any, uid: str, recording: Recording) -> None:
     import pynwb
 
     if "Amplifier" not in nwb.devices:
-        nwb.create_device(name="Amplifier", description="patch-clamp amplifier", manufacturer="unknown")
+        nwb.create_device(name="Amplifier", description="patch-clamp amplifier")
     electrodes: dict[int, Any] = {}
     for sweep in range(recording.n_sweeps):
         for c, channel in enumerate(recording.channels):
@@ -176,7 +178,7 @@ def _add_sweeps(nwb: Any, uid: str, recording: Recording) -> None:
             }
             values = recording.values(sweep, c)
             scale = {**CURRENT, **VOLTAGE}.get(channel.unit)
-            if scale is None or recording.command_channel(c) is None and _is_helper(recording, c):
+            if scale is None or _is_helper(recording, c):
                 nwb.add_acquisition(pynwb.TimeSeries(data=values, unit=channel.unit, **common))
                 continue
             if c not in electrodes:
@@ -185,7 +187,11 @@ def _add_sweeps(nwb: Any, uid: str, recording: Recording) -> None:
                     description=f"channel {channel.name} of {uid}",
                     device=nwb.devices["Amplifier"],
                 )
-            clamp = pynwb.icephys.VoltageClampSeries if channel.unit in CURRENT else pynwb.icephys.CurrentClampSeries
+            clamp = (
+                pynwb.icephys.VoltageClampSeries
+                if channel.unit in CURRENT
+                else pynwb.icephys.CurrentClampSeries
+            )
             series = clamp(
                 data=np.asarray(values, np.float64) * scale,
                 electrode=electrodes[c],
@@ -222,8 +228,11 @@ def _add_events(nwb: Any, saved: Saved) -> None:
         name="events",
         description="events found by napari-biofm, one row each",
         columns=[
-            VectorData(name=name, description=about.get(name, name), data=np.asarray(data) if name not in (
-                "class", "unit", "recording") else data)
+            VectorData(
+                name=name,
+                description=about.get(name, name),
+                data=np.asarray(data) if name not in ("class", "unit", "recording") else data,
+            )
             for name, data in columns.items()
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,8 @@ def write_movie(path: Path, pictures: Iterable[NDArray[np.uint8]], rate: float) 
         options = {"fps": rate, "codec": "libx264", "quality": 8, "macro_block_size": 2}
     n = 0
     try:
-        with imageio.get_writer(partial, **options) as writer:
+        with imageio.get_writer(partial, **options) as opened:
+            writer: Any = opened
             for picture in pictures:
                 even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
                 writer.append_data(np.ascontiguousarray(even))
@@ -56,7 +58,7 @@ def write_movie(path: Path, pictures: Iterable[NDArray[np.uint8]], rate: float) 
 
 def _need_ffmpeg() -> None:
     try:
-        import imageio_ffmpeg
+        imageio_ffmpeg = importlib.import_module("imageio_ffmpeg")
 
         imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
@@ -76,7 +78,12 @@ class TraceStrip:
     """
 
     def __init__(
-        self, times: NDArray[np.float64], values: NDArray[np.floating], width: int, height: int, title: str = ""
+        self,
+        times: NDArray[np.float64],
+        values: NDArray[np.floating],
+        width: int,
+        height: int,
+        title: str = "",
     ) -> None:
         from PIL import Image, ImageDraw
 

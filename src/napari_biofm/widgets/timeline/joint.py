@@ -35,9 +35,9 @@ class JointPanel(QWidget):
         self.dock = dock
         self.state = state
         self.add_button = QPushButton("Add activity to the table of cells")
-        self.add_button.setToolTip("Rate, amplitude, intervals, synchrony ... as columns and as a block of vectors.")
+        self.add_button.setToolTip("Rate, amplitude, synchrony ... as columns and a block of vectors.")
         self.test_button = QPushButton("Test what goes together")
-        self.test_button.setToolTip("Rank correlation and mutual information, by permutation, corrected for all pairs.")
+        self.test_button.setToolTip("Rank correlation and mutual information by permutation, all pairs.")
         self.words = QLabel("Activity of each cell: rate, amplitude, intervals, bursts, synchrony, trace.")
         self.words.setWordWrap(True)
         self.table = QTableWidget(0, len(COLUMNS))
@@ -72,7 +72,7 @@ class JointPanel(QWidget):
         features = trace_features(events, tables, ids, *span, traces[-1] if traces else None)
         session.set_cells(uid, add_trace_features(table, features, {"start_s": span[0], "stop_s": span[1]}))
         active = int((features[:, 0] > 0).sum())
-        self.words.setText(f"{len(ids)} cells, {active} of them with events: {len(TRACE_FEATURES)} columns added.")
+        self.words.setText(f"{len(ids)} cells, {active} with events: {len(TRACE_FEATURES)} columns added.")
         return session.cells(uid)
 
     def test(self) -> None:

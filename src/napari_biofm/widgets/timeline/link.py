@@ -118,7 +118,7 @@ class LinkPanel(QWidget):
         clock = self.state.clock
         rate = frame_rate(movie) or (clock.frame_rate if clock is not None else None)
         if rate is None:
-            self.dock.tell("The frame rate of the movie is not known: type it under 'Align' and press Align.")
+            self.dock.tell("The frame rate is not known: type it under 'Align' and press Align.")
             return
         uid, name = self.state.movie_uid, f"{movie.name} traces"
         self.measure_button.setEnabled(False)
@@ -137,7 +137,9 @@ class LinkPanel(QWidget):
     def _measured(self, name: str, found: Any) -> None:
         recording, events, warnings = found
         uid = self.state.session.add_recording(recording, name)
-        self.state.session.set_events(uid, events, {"detector": "default", "kind": "calcium"}, "measure cells")
+        self.state.session.set_events(
+            uid, events, {"detector": "default", "kind": "calcium"}, "measure cells"
+        )
         self.dock.tell(" ".join([f"{recording.n_channels} cells, {len(events)} events.", *warnings]))
 
     def things_chosen(self) -> None:

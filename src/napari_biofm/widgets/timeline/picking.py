@@ -16,7 +16,8 @@ MOVED = 4.0  # screen pixels: a press that travels further is a drag
 def click_picker(state: TimelineState, active: Callable[[], bool]) -> Callable[..., Generator[None]]:
     """Return a viewer mouse callback: a click chooses the cell under it, with Shift it adds or takes away.
 
-    With Alt held, a drag is a lasso: the cells whose centre lies inside are chosen. Any other dragging stays what it was, and while a labels layer is being painted on nothing is chosen.
+    With Alt held, a drag is a lasso: the cells whose centre lies inside are chosen. Any other dragging stays
+    what it was, and while a labels layer is being painted on nothing is chosen.
 
     Parameters
     ----------
