@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
+os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

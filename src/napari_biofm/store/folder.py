@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +54,18 @@ class SessionWriter:
             If the folder holds something else than a session, or cannot be written.
         """
         self._check_target()
-        partial = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex[:8]}.partial")
+        fresh = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex[:8]}.partial")
         try:
-            partial.mkdir(parents=True)
-            made = self._write(partial, saved)
-            _put_in_place(partial, self.folder)
+            fresh.mkdir(parents=True)
+            made = self._write(fresh, saved)
+            _put_in_place(fresh, self.folder)
         except OSError as error:
             raise SessionError(
                 f"The session cannot be written to {self.folder} ({error.strerror or error}). What was there "
                 "before is still there; choose another folder or free some space."
             ) from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(fresh, ignore_errors=True)
         self._kept = made
         return self.folder
 
@@ -76,65 +77,11 @@ class SessionWriter:
                 f"{self.folder} holds other files and is no session; choose a new or an empty folder."
             )
 
-    def _write(self, partial: Path, saved: Saved) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-
-        def part(name: str, source: Any, write: Callable[[Path], None]) -> str:
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            former = self.folder / name
-            kept = self._kept.get(name)
-            if kept is not None and _same(kept, source) and former.exists():
-                _link(former, target)
-            else:
-                write(target)
-            made[name] = source
-            return name
-
-        layers = []
-        for i, layer in enumerate(saved.layers):
-            record = {
-                "uid": layer.uid,
-                "kind": layer.kind,
-                "name": layer.name,
-                "path": layer.path,
-                "placing": dict(layer.placing),
-                "metadata": dict(layer.metadata),
-                "shape": list(layer.shape),
-            }
-            if layer.data is not None:
-                data = layer.data
-                scale = tuple(layer.placing.get("scale", (1.0,) * data.ndim))
-                record["file"] = part(
-                    f"labels/{i:03d}.ome.zarr",
-                    (layer.uid, layer.version),
-                    lambda path, data=data, scale=scale: write_labels(path, data, scale),
-                )
-            table = saved.cells.get(layer.uid)
-            if table is not None:
-                record["cells"] = part(
-                    f"cells/{i:03d}.zarr", object(), lambda path, t=table: _write_table(path, t)
-                )
-            clock = saved.clocks.get(layer.uid)
-            if clock is not None:
-                record["clock"] = {"source": clock.source, "recording": clock.recording}
-                record["clock"]["file"] = part(
-                    f"clocks/{i:03d}.npy", clock, lambda path, c=clock: np.save(path, c.times)
-                )
-            layers.append(record)
-        recordings = []
-        for i, (uid, recording) in enumerate(saved.recordings.items()):
-            record = {"uid": uid, **recording_record(recording, self.folder)}
-            record["provenance"] = saved.provenance.get(uid, {})
-            events = saved.events[uid]
-            record["events"] = part(
-                f"events/{i:03d}.parquet", events, lambda path, e=events: write_events(path, e)
-            )
-            if recording.path is None:
-                record["samples"] = part(
-                    f"samples/{i:03d}.npz", recording, lambda path, r=recording: write_samples(path, r)
-                )
-            recordings.append(record)
+    def _write(self, fresh: Path, saved: Saved) -> dict[str, Any]:
+        """Write all parts below `fresh`; return what each was made of."""
+        parts = _Parts(self.folder, fresh, self._kept)
+        layers = [_write_layer(parts, i, layer, saved) for i, layer in enumerate(saved.layers)]
+        recordings = [_write_recording(parts, i, uid, saved) for i, uid in enumerate(saved.recordings)]
         index = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -148,9 +95,66 @@ class SessionWriter:
             "labels": saved.labels,
         }
         lines = [json.dumps(entry, default=str) for entry in saved.log]
-        (partial / "log.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        (partial / INDEX).write_text(json.dumps(index, indent=1, default=str), encoding="utf-8")
-        return made
+        (fresh / "log.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        (fresh / INDEX).write_text(json.dumps(index, indent=1, default=str), encoding="utf-8")
+        return parts.made
+
+
+class _Parts:
+    """Writes parts of a session, or links those that did not change since the last save."""
+
+    def __init__(self, former: Path, fresh: Path, kept: Mapping[str, Any]) -> None:
+        self.former, self.fresh, self.kept = former, fresh, kept
+        self.made: dict[str, Any] = {}
+
+    def put(self, name: str, source: Any, write: Callable[[Path], None]) -> str:
+        """Write the part `name`, made of `source`, and return its name."""
+        target, former = self.fresh / name, self.former / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        kept = self.kept.get(name)
+        if kept is not None and _same(kept, source) and former.exists():
+            _link(former, target)
+        else:
+            write(target)
+        self.made[name] = source
+        return name
+
+
+def _write_layer(parts: _Parts, i: int, layer: SavedLayer, saved: Saved) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "uid": layer.uid,
+        "kind": layer.kind,
+        "name": layer.name,
+        "path": layer.path,
+        "placing": dict(layer.placing),
+        "metadata": dict(layer.metadata),
+        "shape": list(layer.shape),
+    }
+    data, table, clock = layer.data, saved.cells.get(layer.uid), saved.clocks.get(layer.uid)
+    if data is not None:
+        scale = tuple(layer.placing.get("scale", (1.0,) * data.ndim))
+        write = partial(write_labels, data=data, scale=scale)
+        record["file"] = parts.put(f"labels/{i:03d}.ome.zarr", (layer.uid, layer.version), write)
+    if table is not None:  # tables are changed in place: always written anew
+        record["cells"] = parts.put(f"cells/{i:03d}.zarr", object(), partial(_write_table, table=table))
+    if clock is not None:
+        record["clock"] = {
+            "source": clock.source,
+            "recording": clock.recording,
+            "file": parts.put(f"clocks/{i:03d}.npy", clock, partial(np.save, arr=clock.times)),
+        }
+    return record
+
+
+def _write_recording(parts: _Parts, i: int, uid: str, saved: Saved) -> dict[str, Any]:
+    recording, events = saved.recordings[uid], saved.events[uid]
+    record: dict[str, Any] = {"uid": uid, **recording_record(recording, parts.former)}
+    record["provenance"] = saved.provenance.get(uid, {})
+    record["events"] = parts.put(f"events/{i:03d}.parquet", events, partial(write_events, events=events))
+    if recording.path is None:
+        write = partial(write_samples, recording=recording)
+        record["samples"] = parts.put(f"samples/{i:03d}.npz", recording, write)
+    return record
 
 
 def save_session(folder: Path, saved: Saved) -> Path:
@@ -221,8 +225,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise SessionError(f"{path} was not written by napari-biofm.")
     if int(index.get("format_version", 0)) > FORMAT_VERSION:
         raise SessionError(
-            f"{folder} was written by {index.get('written_by', 'a newer version')}; this program reads format "
-            f"{FORMAT_VERSION} only. Update napari-biofm."
+            f"{folder} was written by {index.get('written_by', 'a newer version')}; this program reads "
+            f"format {FORMAT_VERSION} only. Update napari-biofm."
         )
     return index
 
@@ -307,15 +311,15 @@ def _link(source: Path, target: Path) -> None:
         one(str(source), str(target))
 
 
-def _put_in_place(partial: Path, folder: Path) -> None:
+def _put_in_place(fresh: Path, folder: Path) -> None:
     """Rename: at every moment either the old or the new session is whole on disk."""
     if not folder.exists():
-        partial.rename(folder)
+        fresh.rename(folder)
         return
     old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
     folder.rename(old)
     try:
-        partial.rename(folder)
+        fresh.rename(folder)
     except OSError:
         old.rename(folder)
         raise

@@ -48,7 +48,8 @@ class OffsetProposal:
         """Return the proposal as a sentence with its confidence."""
         how = "confident" if self.is_sure else "not to be trusted without another sign"
         return (
-            f"Frame 0 at {self.offset:.3f} s: correlation {self.correlation:.2f} over {self.n_spikes} spikes, "
+            f"Frame 0 at {self.offset:.3f} s: correlation {self.correlation:.2f} over {self.n_spikes} "
+            f"spikes, "
             f"next best {self.second:.2f}, p = {self.p_value:.3g} against shuffled intervals - {how}."
         )
 
@@ -86,9 +87,7 @@ def propose_offset(
     values = np.asarray(trace, float)
     values = np.where(np.isfinite(values), values, np.nanmedian(values) if np.isfinite(values).any() else 0.0)
     if len(values) < 20 or not values.std() > 0:
-        raise TimelineError(
-            "The calcium trace is too short or flat: nothing in it can be matched with spikes."
-        )
+        raise TimelineError("The calcium trace is too short or flat to be matched with spikes.")
     duration = len(values) / frame_rate
     low, high = search or (spikes[0] - duration / 2, spikes[-1] - duration / 2)
     if not high > low:
@@ -127,9 +126,7 @@ class _Matcher:
         self.step = 1 / (frame_rate * FINE)
         self.n_offsets = max(int(np.ceil((high - low) / self.step)), 1)
         self.offsets = low + self.step * np.arange(self.n_offsets)
-        self.start = (
-            low + 0.5 / frame_rate
-        )  # of the expected response: middle of frame 0 at the lowest offset
+        self.start = low + 0.5 / frame_rate  # middle of frame 0 at the lowest offset
         n = len(values)
         self.n_fine = self.n_offsets + (n - 1) * FINE
         self.size = fft.next_fast_len(self.n_fine + n * FINE, real=True)

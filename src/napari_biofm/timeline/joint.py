@@ -136,7 +136,7 @@ class Associations:
         pairs = pairs[np.argsort(-np.abs(self.correlation[tuple(pairs.T)]))] if len(pairs) else pairs
         tested = self.correlation.size
         if len(pairs) == 0:
-            return f"{self.n} cells, {tested} pairs tested: none goes together at a false discovery rate of {level:g}."
+            return f"{self.n} cells, {tested} pairs tested: none goes together (FDR {level:g})."
         said = [
             f"{self.first[i]} ~ {self.second[j]} (rho {self.correlation[i, j]:+.2f})" for i, j in pairs[:6]
         ]

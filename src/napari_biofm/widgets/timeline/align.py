@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_biofm.timeline import Clock
+from napari_biofm.timeline import Clock, event_seconds
 from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trigger
+from napari_biofm.timeline.correlate import OffsetProposal, propose_offset
 from napari_biofm.types import TimelineError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.timeline.chooser import Chooser
@@ -42,6 +44,10 @@ class AlignPanel(QWidget):
         )
         self.button = QPushButton("Align")
         self.button.setToolTip("Give the movie these frame times. Can be undone.")
+        self.propose_button = QPushButton("Propose from spikes")
+        self.propose_button.setToolTip(
+            "Find the offset at which a cell's calcium trace looks like the response to its spikes."
+        )
         self.report = QLabel()
         self.report.setWordWrap(True)
         self._form = QFormLayout()
@@ -53,10 +59,12 @@ class AlignPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(self._form)
         layout.addWidget(self.button)
+        layout.addWidget(self.propose_button)
         layout.addWidget(self.report)
         layout.addStretch(1)
         self.source.currentTextChanged.connect(self._show_rows)
         self.button.clicked.connect(lambda: self.align())
+        self.propose_button.clicked.connect(lambda: self.propose())
         dock.listen(state.chosen, self.things_chosen)
         dock.listen(state.session.clocks_changed, self._tell_clock)
         self._show_rows()
@@ -75,6 +83,58 @@ class AlignPanel(QWidget):
                 self._use_pulses(movie)
         except TimelineError as error:
             self.dock.tell_error(error)
+
+    def propose(self) -> None:
+        """Look for the offset in the activity of a linked cell, and put it into the form."""
+        try:
+            trace, spikes, label = self._cell_with_spikes()
+        except TimelineError as error:
+            self.dock.tell_error(error)
+            return
+        self.propose_button.setEnabled(False)
+        self.dock.run(
+            propose_offset,
+            trace,
+            self.rate.value(),
+            spikes,
+            name=f"Match the calcium of cell {label} with its spikes",
+            bound_to=self.state.movie_uid,
+            on_done=self._proposed,
+            on_end=lambda: self.propose_button.setEnabled(True),
+        )
+
+    def _proposed(self, proposal: OffsetProposal) -> None:
+        self.source.setCurrentText(RATE)
+        self.offset.setValue(proposal.offset)
+        self.report.setText(proposal.in_words() + " Press Align to use it.")
+
+    def _cell_with_spikes(self) -> tuple[Any, Any, int]:
+        """Return trace, spike times and label of the linked cell with most spikes."""
+        if self.rate.value() <= 0:
+            raise TimelineError("Type the frame rate of the movie first.")
+        movie, session = self.state.movie, self.state.session
+        entry = session.recordings.get(self.state.recording_uid or "")
+        if movie is None or entry is None:
+            raise TimelineError("Open a movie and a recording first.")
+        cells = {
+            link.channel: link.cell.label
+            for link in session.links
+            if link.recording == self.state.recording_uid and link.cell.layer == self.state.labels_uid
+        }
+        if not cells:
+            raise TimelineError("Link a channel of the recording to its cell first, under 'Cells'.")
+        fired = np.isin(entry.events["class"], ("AP", "spike"))
+        counts = {c: int((fired & (entry.events["channel"] == c)).sum()) for c in cells}
+        channel = max(counts, key=lambda c: counts[c])
+        if not counts[channel]:
+            raise TimelineError("No spikes yet: find them in the dock 'Traces and events' first.")
+        label = cells[channel]
+        for other in reversed(list(session.recordings.values())):
+            known = {a.label: c for c, a in enumerate(other.recording.channels) if a.label is not None}
+            if label in known and other.recording.n_samples(0, known[label]) == n_frames(movie):
+                rows = entry.events[fired & (entry.events["channel"] == channel)]
+                return other.recording.values(0, known[label]), event_seconds(rows, entry.recording), label
+        raise TimelineError(f"There is no trace of cell {label}: measure the traces under 'Cells' first.")
 
     def things_chosen(self) -> None:
         """Offer the channels of the recording and the rate of the movie in play."""

@@ -9,10 +9,14 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWi
 from napari_biofm.session import Session
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.timeline.align import AlignPanel
+from napari_biofm.widgets.timeline.around import AroundPanel
 from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.joint import JointPanel
 from napari_biofm.widgets.timeline.link import LinkPanel
 from napari_biofm.widgets.timeline.movies import is_movie
 from napari_biofm.widgets.timeline.picking import click_picker
+from napari_biofm.widgets.timeline.raster import RasterPanel
+from napari_biofm.widgets.timeline.session_panel import SessionPanel
 from napari_biofm.widgets.timeline.show import ShowPanel
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.timeline.sync import SliderSync
@@ -38,6 +42,10 @@ class TimelineDock(Dock):
         self.align_panel = AlignPanel(self, self.state)
         self.link_panel = LinkPanel(self, self.state)
         self.show_panel = ShowPanel(self, self.state)
+        self.raster_panel = RasterPanel(self, self.state)
+        self.around_panel = AroundPanel(self, self.state)
+        self.joint_panel = JointPanel(self, self.state)
+        self.session_panel = SessionPanel(self, self.state)
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.undo_button = QPushButton("Undo")
@@ -66,6 +74,10 @@ class TimelineDock(Dock):
         self.tabs.addTab(self.align_panel, "Align")
         self.tabs.addTab(self.link_panel, "Cells")
         self.tabs.addTab(self.show_panel, "Show")
+        self.tabs.addTab(self.raster_panel, "Raster")
+        self.tabs.addTab(self.around_panel, "Around events")
+        self.tabs.addTab(self.joint_panel, "Joint table")
+        self.tabs.addTab(self.session_panel, "Session")
         buttons = QHBoxLayout()
         buttons.addWidget(self.undo_button)
         buttons.addWidget(self.redo_button)

@@ -18,9 +18,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.session import CellKey, Link
+from napari_biofm.timeline.measure import measure_cells
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.movies import frame_rate
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
@@ -40,7 +42,7 @@ class LinkPanel(QWidget):
         self.state = state
         self.channel = Chooser("no recording", "The recorded channel that belongs to a cell.")
         self.pick = QCheckBox("Click a cell on the image to choose it")
-        self.pick.setToolTip("A click chooses the cell under the mouse, Shift adds to the choice.")
+        self.pick.setToolTip("A click chooses the cell under the mouse, Shift adds; Alt and drag is a lasso.")
         self.pick.setChecked(True)
         self.cell = QLabel()
         self.cell.setWordWrap(True)
@@ -51,6 +53,8 @@ class LinkPanel(QWidget):
         self.links.setMinimumHeight(60)
         self.unlink_button = QPushButton("Unlink")
         self.unlink_button.setToolTip("Take the chosen link away. Can be undone.")
+        self.measure_button = QPushButton("Measure traces and events of all cells")
+        self.measure_button.setToolTip("dF/F of every cell from the movie, and its calcium events.")
         form = QFormLayout()
         form.addRow("Channel", self.channel)
         form.addRow("Cell", self.cell)
@@ -62,8 +66,10 @@ class LinkPanel(QWidget):
         layout.addWidget(self.pick)
         layout.addLayout(buttons)
         layout.addWidget(self.links)
+        layout.addWidget(self.measure_button)
         self.button.clicked.connect(lambda: self.link())
         self.unlink_button.clicked.connect(lambda: self.unlink())
+        self.measure_button.clicked.connect(lambda: self.measure())
         self.links.itemClicked.connect(self._choose_cell_of)
         self.links.itemSelectionChanged.connect(self._enable)
         session = state.session
@@ -102,6 +108,39 @@ class LinkPanel(QWidget):
         """Take away the links chosen in the list."""
         for item in self.links.selectedItems():
             self.state.session.unlink(item.data(Qt.ItemDataRole.UserRole))
+
+    def measure(self) -> None:
+        """Measure dF/F and calcium events of all cells of the labels layer from the movie."""
+        movie = self.state.movie
+        if movie is None or self.state.labels is None:
+            self.dock.tell("Open a movie and its cells first.")
+            return
+        clock = self.state.clock
+        rate = frame_rate(movie) or (clock.frame_rate if clock is not None else None)
+        if rate is None:
+            self.dock.tell("The frame rate is not known: type it under 'Align' and press Align.")
+            return
+        uid, name = self.state.movie_uid, f"{movie.name} traces"
+        self.measure_button.setEnabled(False)
+        self.dock.run(
+            measure_cells,
+            movie.data[0] if movie.multiscale else movie.data,
+            self.state.label_plane(),
+            rate,
+            name,
+            name=f"Measure cells of '{movie.name}'",
+            bound_to=uid,
+            on_done=lambda found: self._measured(name, found),
+            on_end=lambda: self.measure_button.setEnabled(True),
+        )
+
+    def _measured(self, name: str, found: Any) -> None:
+        recording, events, warnings = found
+        uid = self.state.session.add_recording(recording, name)
+        self.state.session.set_events(
+            uid, events, {"detector": "default", "kind": "calcium"}, "measure cells"
+        )
+        self.dock.tell(" ".join([f"{recording.n_channels} cells, {len(events)} events.", *warnings]))
 
     def things_chosen(self) -> None:
         """Offer the channels of the recording in play."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
+import numpy as np
+
+from napari_biofm.session import CellKey
 from napari_biofm.widgets.timeline.state import TimelineState
 
 MOVED = 4.0  # screen pixels: a press that travels further is a drag
@@ -13,7 +16,8 @@ MOVED = 4.0  # screen pixels: a press that travels further is a drag
 def click_picker(state: TimelineState, active: Callable[[], bool]) -> Callable[..., Generator[None]]:
     """Return a viewer mouse callback: a click chooses the cell under it, with Shift it adds or takes away.
 
-    Dragging stays what it was, and while a labels layer is being painted on nothing is chosen.
+    With Alt held, a drag is a lasso: the cells whose centre lies inside are chosen. Any other dragging stays
+    what it was, and while a labels layer is being painted on nothing is chosen.
 
     Parameters
     ----------
@@ -24,6 +28,9 @@ def click_picker(state: TimelineState, active: Callable[[], bool]) -> Callable[.
     def pick(viewer: Any, event: Any) -> Generator[None]:
         layer = viewer.layers.selection.active
         if not active() or event.button != 1 or str(getattr(layer, "mode", "pan_zoom")) != "pan_zoom":
+            return
+        if "Alt" in event.modifiers:
+            yield from _lasso(state, viewer, event)
             return
         start = event.pos
         yield
@@ -40,3 +47,36 @@ def click_picker(state: TimelineState, active: Callable[[], bool]) -> Callable[.
             session.select([] if cell is None else [cell])
 
     return pick
+
+
+def _lasso(state: TimelineState, viewer: Any, event: Any) -> Generator[None]:
+    """Follow the mouse while the camera is held, then choose the cells inside the path."""
+    camera = getattr(viewer, "scene", viewer).camera
+    panned, camera.mouse_pan = camera.mouse_pan, False
+    path = [event.position]
+    try:
+        yield
+        while event.type == "mouse_move":
+            path.append(event.position)
+            yield
+    finally:
+        camera.mouse_pan = panned
+    state.session.select(cells_inside(state, np.asarray(path)))
+
+
+def cells_inside(state: TimelineState, path: np.ndarray) -> set[CellKey]:
+    """Return the cells whose centre lies inside a closed path.
+
+    Parameters
+    ----------
+    state : of the dock.
+    path : (n, ndim) world coordinates; the last two are y and x.
+    """
+    from skimage.measure import points_in_poly
+
+    layer, centres = state.labels, state.centres()
+    if layer is None or not centres or len(path) < 3:
+        return set()
+    corners = np.array([layer.world_to_data(point)[-2:] for point in path])
+    inside = points_in_poly(np.array(list(centres.values())), corners)
+    return {CellKey(str(state.labels_uid), n) for n, there in zip(centres, inside, strict=True) if there}

@@ -8,6 +8,8 @@ from napari_biofm.signals import Recording
 from napari_biofm.timeline.activity import CellLevels, cell_levels
 from napari_biofm.timeline.places import is_of_movie
 from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.cell_map import MapOverlay
+from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.overlays import ActivityOverlay, FlashOverlay
 from napari_biofm.widgets.timeline.points import EventPoints
 from napari_biofm.widgets.timeline.state import TimelineState
@@ -31,6 +33,8 @@ class ShowPanel(QWidget):
         self.flashes = FlashOverlay(state)
         self.show_activity = QCheckBox("Show activity of cells")
         self.show_activity.setToolTip("Each cell as bright as its trace, frame by frame.")
+        self.map = MapOverlay(state)
+        self.map_of = Chooser("nothing", "Colour the cells by their event rate or a number of their table.")
         self.show_flashes = QCheckBox("Flash cells at events")
         self.show_flashes.setToolTip("A cell lights up at an event, in the colour of its class, and fades.")
         self.show_points = QCheckBox("Show events on the image")
@@ -52,6 +56,7 @@ class ShowPanel(QWidget):
         form.addRow(self.show_flashes)
         form.addRow(self.show_activity)
         form.addRow("Visible for", self.hold)
+        form.addRow("Colour cells by", self.map_of)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.words)
@@ -60,12 +65,15 @@ class ShowPanel(QWidget):
         self.hold.valueChanged.connect(self._hold_changed)
         self.show_flashes.toggled.connect(self._flash)
         self.show_activity.toggled.connect(self._activity)
+        self.map_of.set_choices(self.map.choices())
+        self.map_of.chosen.connect(self._map)
         dock.listen(state.events_moved, self.refresh)
+        dock.listen(state.session.cells_changed, self._cells_changed)
         dock.listen(state.viewer.dims.events.current_step, self.flashes.frame_moved)
 
     def refresh(self) -> None:
         """Bring the overlays up to date."""
-        for words in (self.flashes.refresh(), self.points.refresh()):
+        for words in (self.map.refresh(), self.flashes.refresh(), self.points.refresh()):
             if words:
                 self.words.setText(words)
 
@@ -73,6 +81,15 @@ class ShowPanel(QWidget):
         self.points.hold_s = seconds
         self.flashes.decay_s = max(seconds, 0.02)
         self.refresh()
+
+    def _map(self, what: object) -> None:
+        self.map.what = str(what or "")
+        self.words.setText(self.map.refresh())
+
+    def _cells_changed(self, uid: str) -> None:
+        self.map_of.set_choices(self.map.choices())
+        if self.map.what:
+            self.map.refresh()
 
     def _flash(self, on: bool) -> None:
         self.flashes.on = on

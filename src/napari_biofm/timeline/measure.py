@@ -1,0 +1,36 @@
+"""From a movie and its masks to traces and events of every cell, in one job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.signals import Recording
+from napari_biofm.types import DetectionSettings, Events, Task
+
+
+def measure_cells(
+    movie: Any, labels: NDArray[np.int32], frame_rate: float, title: str
+) -> Task[tuple[Recording, Events, tuple[str, ...]]]:
+    """Measure dF/F of every cell and find its calcium events with the default detector.
+
+    Parameters
+    ----------
+    movie : (T, Y, X) array-like that accepts slices.
+    labels : (Y, X).
+    frame_rate : Hz.
+    title : of the recording.
+
+    Returns
+    -------
+    The traces as a recording whose channels are the cells, their events, and what the user should know.
+    """
+    from napari_biofm.events.detect import detect_events
+    from napari_biofm.signals.calcium import extract_traces
+
+    traces = yield from extract_traces(movie, labels, frame_rate)
+    recording = traces.recording(labels, title)
+    events = yield from detect_events(recording, settings=DetectionSettings(kind="calcium"))
+    return recording, events, traces.warnings

@@ -1,0 +1,134 @@
+"""What happens around the events of a cell: in the field, and in its own trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
+from napari_biofm.timeline.places import is_of_movie
+from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
+from napari_biofm.widgets.timeline.state import TimelineState
+
+
+class AroundPanel(QWidget):
+    """Peri-event averages of the selected cells' events, or of all events where none is selected.
+
+    Parameters
+    ----------
+    dock : that holds the panel.
+    state : of the dock.
+    """
+
+    def __init__(self, dock: Dock, state: TimelineState) -> None:
+        super().__init__()
+        self.dock = dock
+        self.state = state
+        self.before = _seconds(0.5, "Seconds shown before the event.")
+        self.after = _seconds(2.0, "Seconds shown from the event on.")
+        self.button = QPushButton("Average movie and traces")
+        self.button.setToolTip("Mean of the movie around the events, as a new layer, and of the traces.")
+        self.plot = pg.PlotWidget(background=BACKGROUND)
+        self.plot.setLabel("bottom", "time from event (s)")
+        self.plot.setLabel("left", "dF/F")
+        self.plot.setMinimumHeight(160)
+        self.words = QLabel("Select a cell to average around its events.")
+        self.words.setWordWrap(True)
+        form = QFormLayout()
+        form.addRow("Before", self.before)
+        form.addRow("After", self.after)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.button)
+        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.words)
+        self.button.clicked.connect(lambda: self.average())
+
+    def seconds(self) -> tuple[np.ndarray, str]:
+        """Return the times of the events meant, and whose they are."""
+        events = self.state.events()
+        labels = [k.label for k in self.state.session.selection if k.layer == self.state.labels_uid]
+        if not labels:
+            return events.seconds, "all cells"
+        whose = f"cell {labels[0]}" if len(labels) == 1 else f"{len(labels)} cells"
+        return events.seconds[np.isin(events.labels, labels)], whose
+
+    def average(self) -> None:
+        """Average the traces now and the movie in a job."""
+        movie, clock = self.state.movie, self.state.clock
+        if movie is None or clock is None:
+            self.dock.tell("Open a movie and align it first.")
+            return
+        seconds, whose = self.seconds()
+        if len(seconds) == 0:
+            self.words.setText(f"No events of {whose} yet.")
+            return
+        self._traces(seconds, whose)
+        frames = [max(1, round(box.value() * clock.frame_rate)) for box in (self.before, self.after)]
+        self.button.setEnabled(False)
+        self.dock.run(
+            peri_event_movie,
+            movie.data[0] if movie.multiscale else movie.data,
+            clock,
+            seconds,
+            frames[0],
+            frames[1],
+            name=f"Movie around events of {whose}",
+            bound_to=self.state.movie_uid,
+            on_done=lambda found: self._show(found, whose),
+            on_end=lambda: self.button.setEnabled(True),
+        )
+
+    def _show(self, found: tuple[np.ndarray, int], whose: str) -> None:
+        mean, n = found
+        movie: Any = self.state.movie
+        if movie is None:
+            return
+        placed = {"scale": movie.scale, "translate": movie.translate, "units": movie.units}
+        top = float(np.percentile(np.abs(mean), 99.8)) or 1.0
+        self.state.viewer.add_image(
+            mean,
+            name=f"around {n} events of {whose}",
+            colormap="inferno",
+            contrast_limits=(0, top),
+            metadata={"biofm_overlay": "around"},
+            **placed,
+        )
+        self.words.setText(f"{n} events of {whose} averaged; the mean before the event is subtracted.")
+
+    def _traces(self, seconds: np.ndarray, whose: str) -> None:
+        """Draw the mean trace of the cells meant, with its standard error."""
+        self.plot.clear()
+        clock = self.state.clock
+        labels = [k.label for k in self.state.session.selection if k.layer == self.state.labels_uid]
+        for entry in self.state.session.recordings.values():
+            recording = entry.recording
+            if clock is None or not recording.is_cells or not is_of_movie(recording, clock):
+                continue
+            channels = [c for c, a in enumerate(recording.channels) if not labels or a.label in labels][:50]
+            if not channels:
+                continue
+            values = np.stack([recording.values(0, c) for c in channels]).mean(axis=0)
+            lags, mean, error, n = peri_event_traces(
+                values, clock.frame_rate, clock.times[0], seconds, self.before.value(), self.after.value()
+            )
+            if n == 0:
+                continue
+            edges = [pg.PlotCurveItem(lags, mean + sign * error) for sign in (-1, 1)]
+            self.plot.addItem(pg.FillBetweenItem(*edges, brush=(154, 167, 224, 70)))
+            self.plot.plot(lags, mean, pen=pg.mkPen("#9aa7e0", width=1))
+        self.plot.addItem(pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(ACCENT, width=1)))
+
+
+def _seconds(value: float, tooltip: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(0.01, 600)
+    box.setDecimals(2)
+    box.setSuffix(" s")
+    box.setValue(value)
+    box.setToolTip(tooltip)
+    return box

@@ -1,0 +1,114 @@
+"""Layers as a saved session knows them, and back into the viewer."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.store import Saved, SavedLayer
+from napari_biofm.widgets.viewers import layer_id
+
+
+def saved_layers(viewer: Any) -> list[SavedLayer]:
+    """Return the images and labels of a viewer; overlays are made anew and not saved."""
+    return [
+        _saved(layer)
+        for layer in viewer.layers
+        if type(layer).__name__ in ("Image", "Labels") and not layer.metadata.get("biofm_overlay")
+    ]
+
+
+def _saved(layer: Any) -> SavedLayer:
+    data = layer.data[0] if layer.multiscale else layer.data
+    labels = np.ascontiguousarray(data, np.int32) if type(layer).__name__ == "Labels" else None
+    placing = {
+        "scale": [float(s) for s in layer.scale],
+        "translate": [float(s) for s in layer.translate],
+        "affine": np.asarray(layer.affine.affine_matrix).tolist(),
+        "units": [str(unit) for unit in layer.units],
+    }
+    return SavedLayer(
+        uid=layer_id(layer),
+        kind=type(layer).__name__.lower(),
+        name=str(layer.name),
+        path=str(layer.metadata.get("path") or layer.source.path or ""),
+        data=labels,
+        version=0 if labels is None else zlib.crc32(labels.tobytes()),
+        placing=placing,
+        metadata=_json_able(layer.metadata),
+        shape=tuple(int(n) for n in data.shape),
+    )
+
+
+def put_layers(viewer: Any, saved: Saved) -> tuple[dict[str, str], list[str]]:
+    """Bring the layers of a saved session into the viewer.
+
+    Labels are added; an image is taken from the viewer where one of its name and shape is open, else
+    opened from its file.
+
+    Returns
+    -------
+    The layers' ids now by their ids when saved, and what the user should know.
+    """
+    now: dict[str, str] = {}
+    said: list[str] = []
+    for record in saved.layers:
+        if record.data is not None:
+            layer = viewer.add_labels(
+                record.data, name=record.name, metadata=dict(record.metadata), **_options(record)
+            )
+        else:
+            layer = _open_image(viewer, record)
+        if layer is None:
+            said.append(
+                f"The image '{record.name}' ({record.path or 'it came from no file'}) cannot be found; open it "
+                "by hand and open the session again."
+            )
+        else:
+            now[record.uid] = layer_id(layer)
+    return now, said
+
+
+def _open_image(viewer: Any, record: SavedLayer) -> Any | None:
+    for layer in viewer.layers:
+        if layer.name == record.name and type(layer).__name__ == "Image":
+            data = layer.data[0] if layer.multiscale else layer.data
+            if tuple(data.shape) == record.shape:
+                return layer
+    if not record.path or not Path(record.path).is_file():
+        return None
+    try:
+        opened = viewer.open(record.path)
+    except Exception:  # whatever a reader raises: the image is named as missing, the rest comes back
+        return None
+    if not opened:
+        return None
+    layer = opened[0]
+    layer.name = record.name
+    layer.metadata.update(record.metadata)
+    if layer.ndim == len(record.placing.get("scale", ())):
+        for name, value in _options(record).items():
+            setattr(layer, name, value)
+    return layer
+
+
+def _options(record: SavedLayer) -> dict[str, Any]:
+    options = dict(record.placing)
+    if "affine" in options:
+        options["affine"] = np.asarray(options["affine"])
+    return options
+
+
+def _json_able(metadata: Any) -> dict[str, Any]:
+    """Return the entries that JSON can hold."""
+    kept = {}
+    for key, value in dict(metadata).items():
+        try:
+            kept[str(key)] = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            continue
+    return kept

@@ -1,0 +1,122 @@
+"""A session is closed and opened again in another viewer: everything is as it was."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from napari_biofm.session import CellKey, Link
+from napari_biofm.signals import Recording
+from napari_biofm.timeline import Clock
+from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.widgets.timeline import TimelineDock, session_panel
+from napari_biofm.widgets.viewers import layer_id
+
+MOVIE = np.random.default_rng(0).integers(0, 200, (30, 24, 32)).astype(np.uint8)
+
+
+def scene(viewer, path=""):
+    masks = np.zeros((24, 32), np.int32)
+    masks[4:10, 4:12], masks[14:20, 18:28] = 2, 5
+    image = viewer.add_image(
+        MOVIE, name="movie", scale=(1, 2, 2), metadata={"frame_rate_hz": 10.0, "path": path}
+    )
+    labels = viewer.add_labels(masks, name="cells", scale=(2, 2), translate=(1, 1))
+    dock = TimelineDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    session = dock.session
+    uid = session.add_recording(Recording.from_arrays(np.zeros(40_000), 10_000.0, "mV"), "patch")
+    session.set_clock(layer_id(image), Clock.from_rate(30, 10.0, 0.5, recording=uid))
+    session.link(Link(uid, 0, CellKey(layer_id(labels), 5)))
+    events = np.zeros(3, EVENT_DTYPE)
+    events["time_s"], events["class"] = [0.6, 1.4, 2.2], "AP"
+    session.set_events(uid, events, {"detector": "threshold"})
+    session.select([CellKey(layer_id(labels), 5)])
+    session.set_time(1.41)
+    dock.show_panel.show_points.setChecked(True)
+    return dock
+
+
+def test_close_and_reopen_gives_all_the_same(make_napari_viewer, tmp_path):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "movie.tif", MOVIE)
+    first = make_napari_viewer()
+    dock = scene(first, str(tmp_path / "movie.tif"))
+    points = first.layers["movie events"].data.copy()
+    assert dock.session_panel.save_to(tmp_path / "day1")
+    second = make_napari_viewer()
+    again = TimelineDock(second)
+    second.window.add_dock_widget(again)
+    assert again.session_panel.open_from(tmp_path / "day1")
+    assert sorted(layer.name for layer in second.layers) == ["cells", "movie"]
+    assert second.layers["movie"].scale.tolist() == [1, 2, 2]
+    labels = second.layers["cells"]
+    np.testing.assert_array_equal(labels.data, first.layers["cells"].data)
+    assert labels.translate.tolist() == [1, 1]
+    assert again.session.selection == {CellKey(layer_id(labels), 5)}
+    assert again.session.time_s == 1.41
+    assert [(link.recording, link.cell) for link in again.session.links] == [
+        ("patch", CellKey(layer_id(labels), 5))
+    ]
+    again.show_panel.show_points.setChecked(True)
+    np.testing.assert_allclose(second.layers["movie events"].data, points)
+    assert not again.session.history.can_undo
+
+
+def test_an_image_that_is_gone_is_named_and_the_rest_comes_back(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    dock = scene(viewer)
+    dock.session_panel.save_to(tmp_path / "day1")
+    viewer.layers.clear()
+    again = TimelineDock(make_napari_viewer())
+    assert again.session_panel.open_from(tmp_path / "day1")
+    assert "The image 'movie'" in again.words.text()
+    assert len(again.session.links) == 1
+    again.deleteLater()
+
+
+def test_a_folder_that_is_no_session_is_refused_and_nothing_changes(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    dock = scene(viewer)
+    links = dock.session.links
+    assert not dock.session_panel.open_from(tmp_path)
+    assert "is no session" in dock.words.text()
+    assert dock.session.links == links and len(viewer.layers) == 3
+
+
+def test_every_edit_is_saved_by_itself_and_offered_after_a_crash(make_napari_viewer, tmp_path, monkeypatch):
+    monkeypatch.setenv(session_panel.AUTOSAVE_VARIABLE, str(tmp_path / "auto"))
+    viewer = make_napari_viewer()
+    dock = scene(viewer)
+    dock.session_panel.save_by_itself()
+    assert session_panel.last_autosave() is None, "this process is alive"
+    monkeypatch.setattr(session_panel, "_is_alive", lambda pid: False)
+    again = TimelineDock(make_napari_viewer())
+    assert not again.session_panel.recover_button.isHidden()
+    again.session_panel.recover_button.click()
+    assert len(again.session.links) == 1
+    assert [entry["action"] for entry in again.session_panel.log] == ["set clock", "link", "detect"]
+    again.deleteLater()
+
+
+def test_the_canvas_is_written_as_a_movie_with_a_running_trace(make_napari_viewer, tmp_path):
+    import imageio.v2 as imageio
+
+    viewer = make_napari_viewer(show=True)
+    dock = scene(viewer)
+    panel = dock.session_panel
+    panel.first.setValue(3)
+    panel.last.setValue(7)
+    before = viewer.dims.current_step[0]
+    assert panel.export_movie(tmp_path / "movie.gif") == 5
+    frames = imageio.mimread(tmp_path / "movie.gif")
+    assert len(frames) == 5 and any((a != b).any() for a, b in itertools.pairwise(frames))
+    assert viewer.dims.current_step[0] == before
+
+
+def test_nwb_leaves_through_the_panel(make_napari_viewer, tmp_path):
+    pytest.importorskip("pynwb")
+    dock = scene(make_napari_viewer())
+    assert dock.session_panel.export_nwb(tmp_path / "day.nwb")
+    assert (tmp_path / "day.nwb").is_file()
