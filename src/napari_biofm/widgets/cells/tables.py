@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_biofm.cells.table import text
+from napari_biofm.images.catalogue import DEFAULT_MODEL
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.cells import jobs
 from napari_biofm.widgets.cells.edits import MaskEdits
