@@ -17,9 +17,7 @@ OPEN_MENUS = {
     *(f"napari/file/{name}" for name in ("io_utilities", "acquire", "new_layer")),
     *(
         f"napari/layers/{name}"
-        for name in (
-            "visualize annotate data metadata layer_type filter transform measure register project segment track classify"
-        ).split()
+        for name in ["visualize", "annotate", "data", "metadata", "layer_type", "filter", "transform", "measure", "register", "project", "segment", "track", "classify"]
     ),
 }
 

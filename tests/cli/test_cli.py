@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from tests.images.test_classical import matched
 
 from napari_biofm.cli import build_parser, main
 from napari_biofm.cli.common import whole_file
 from napari_biofm.signals import read_recording
 from napari_biofm.simulate import simulate_corecording, simulate_field, voltage_clamp, write_corecording
-from tests.images.test_classical import matched
 
 
 def run(*args: Any) -> int:
@@ -80,7 +80,7 @@ def test_events_of_any_array_and_recording(tmp_path: Path, files: dict[str, Path
         with (tmp_path / "e.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert rows
-        assert list(rows[0]) == "sweep channel time_s class score amplitude unit rise_s decay_s".split()
+        assert list(rows[0]) == ["sweep", "channel", "time_s", "class", "score", "amplitude", "unit", "rise_s", "decay_s"]
     assert {row["class"] for row in rows} == {"AP"}
 
 

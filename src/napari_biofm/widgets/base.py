@@ -24,7 +24,6 @@ from napari_biofm.session import Session
 from napari_biofm.types import BiofmError, Progress
 from napari_biofm.widgets.viewers import close_with_window, viewer_session
 
-
 AREAS = {
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
