@@ -37,7 +37,7 @@ def abf1(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def _open_everything(path: Path) -> str:
     """Open a file and use all of it; return "read" or "refused"."""
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         recording = read_recording(path)
         recording.summary()
@@ -52,7 +52,7 @@ def _open_everything(path: Path) -> str:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert outcome in ("read", "refused")
-    assert time.perf_counter() - begin < LIMIT_S
+    assert time.process_time() - begin < LIMIT_S
     assert peak < 4 * path.stat().st_size + SLACK, f"{peak} bytes for a file of {path.stat().st_size}"
     return outcome
 

@@ -199,10 +199,10 @@ def recording_access(recording: Recording, sweep: int, channel: int) -> Access |
     """Return what the first voltage step of the command says, None in current clamp or without a step."""
     if si_unit(recording.channels[channel].unit)[0] != "A":
         return None
-    command = recording.stimulus(sweep, channel)
+    n = min(recording.n_samples(sweep, channel), _LOOK)
+    command = recording.stimulus(sweep, channel, n)
     if command is None or si_unit(command.unit)[0] != "V":
         return None
-    n = min(recording.n_samples(sweep, channel), _LOOK)
     current = recording.values(sweep, channel, 0, n, si=True)
     volts = command.values[:n] * np.float32(si_unit(command.unit)[1])
     return access_resistance(current, volts, recording.channels[channel].sampling_rate)

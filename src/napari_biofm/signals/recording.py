@@ -273,10 +273,19 @@ class Recording:
             return named[0]
         return others[0] if len(others) == 1 and self.n_channels == 2 else None
 
-    def stimulus(self, sweep: int, channel: int) -> Signal | None:
-        """Return the recorded command of `channel` if there is one, else the synthetic one, else None."""
+    def stimulus(self, sweep: int, channel: int, stop: int | None = None) -> Signal | None:
+        """Return the recorded command of `channel` if there is one, else the synthetic one, else None.
+
+        Parameters
+        ----------
+        stop : read a recorded command up to this sample only.
+        """
         recorded = self.command_channel(channel)
-        return self.command(sweep, channel) if recorded is None else self.sweep(sweep, recorded)
+        if recorded is None:
+            return self.command(sweep, channel)
+        about = self.channels[recorded]
+        stop = None if stop is None else min(stop, self.n_samples(sweep, recorded))
+        return Signal(self.values(sweep, recorded, 0, stop), about.sampling_rate, about.unit, sweep, recorded)
 
     # ------------------------------------------------------------------ source
 

@@ -38,7 +38,7 @@ def mark_command_steps(events: Events, recording: Recording, sweep: int, channel
 
 
 def step_times(command: Signal) -> NDArray[np.float64]:
-    """Return the times (s) at which a command jumps: by 1 mV and ten times its usual change, within 0.2 ms."""
+    """Return the times (s) at which a command jumps by 1 mV and ten times its usual change in 0.2 ms."""
     values = np.asarray(command.values, np.float64) * si_unit(command.unit)[1]
     span = max(1, round(0.2e-3 * command.sampling_rate))
     if len(values) <= span or not np.isfinite(values).all():

@@ -135,7 +135,11 @@ def baseline(values: Trace, window: int) -> Trace:
     padded = np.pad(medians, 2, mode="reflect" if count > 2 else "edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
     centres = (np.arange(count) + 0.5) * block
-    return np.asarray(np.interp(np.arange(n), centres, smooth), np.float32)
+    line = np.empty(n, np.float32)
+    for start in range(0, n, BLOCK):  # in pieces: np.interp works in float64
+        stop = min(start + BLOCK, n)
+        line[start:stop] = np.interp(np.arange(start, stop), centres, smooth)
+    return line
 
 
 def scores(criterion: ArrayLike, customary: float) -> Floats:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage as ndi
 from scipy import signal as sps
 
-from napari_biofm.events.classical.common import BLOCK, Floats, Trace
+from napari_biofm.events.classical.common import BLOCK, Floats, Indices, Trace
 from napari_biofm.types import Progress, Task
 
 
@@ -35,11 +36,58 @@ def convolve(values: Trace, kernel: Floats, centre: int, message: str = "filter"
     return out
 
 
+def find_peaks(
+    values: Trace, least: float, distance: int, reach: int, message: str = "peaks"
+) -> Task[tuple[Indices, Floats, Floats]]:
+    """Find peaks of at least `least` height and prominence, block by block (SciPy's works in float64).
+
+    Blocks overlap by 25 distances and 4 reaches; peaks are taken from the inside of each.
+
+    Parameters
+    ----------
+    values : (n_samples,).
+    least : smallest height and prominence.
+    distance : smallest distance of two peaks, samples; the higher one stays.
+    reach : samples in which the feet of a peak are looked for.
+
+    Returns
+    -------
+    Indices, heights and prominences, (n_peaks,) each.
+    """
+    overlap = 25 * distance + 4 * reach
+    block = max(BLOCK, 4 * overlap)
+    index, height, prominence = ([np.zeros(0, kind)] for kind in (np.intp, np.float64, np.float64))
+    for start in range(0, max(len(values), 1), block):
+        first, stop = max(0, start - overlap), min(start + block, len(values))
+        piece = values[first : min(stop + overlap, len(values))]
+        peaks, about = sps.find_peaks(
+            piece, height=least, prominence=least, distance=max(1, distance), wlen=max(3, reach | 1)
+        )
+        inside = (peaks + first >= start) & (peaks + first < stop)
+        index.append(peaks[inside] + first)
+        height.append(about["peak_heights"][inside])
+        prominence.append(about["prominences"][inside])
+        yield Progress(stop, len(values), message)
+    return np.concatenate(index), np.concatenate(height), np.concatenate(prominence)
+
+
 def extended(values: Trace, start: int, stop: int) -> Trace:
     """Return samples [start, stop) with the end values repeated outside the trace."""
     left, right = max(0, -start), max(0, stop - len(values))
     piece = values[max(start, 0) : min(stop, len(values))]
     return np.pad(piece, (left, right), mode="edge") if left or right else piece
+
+
+def boxcar(values: Trace, size: int) -> Trace:
+    """Return the running mean over `size` samples (odd), in blocks: SciPy's takes a line as float64."""
+    if size <= 1:
+        return values
+    out = np.empty(len(values), np.float32)
+    for start in range(0, len(values), BLOCK):
+        stop = min(start + BLOCK, len(values))
+        piece = extended(values, start - size, stop + size)
+        out[start:stop] = ndi.uniform_filter1d(piece, size, mode="nearest")[size : size + stop - start]
+    return out
 
 
 def gaussian_derivatives(sigma: float) -> tuple[Floats, Floats, Floats]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.events.classical.common import Floats, Indices, Trace
 
@@ -57,14 +56,6 @@ def highest(values: Trace, start: Indices, length: int, sign: ArrayLike) -> Indi
         piece = windows(values, start[part], max(1, length)) * signs[part, None]
         best[part] = np.argmax(piece, axis=1)
     return np.asarray(np.clip(start + best, 0, len(values) - 1), np.intp)
-
-
-def smoothed(values: Trace, width: float) -> Trace:
-    """Return the trace after a boxcar of `width` samples (no change at 1 or less)."""
-    size = round(width)
-    if size <= 1:
-        return values
-    return np.asarray(ndi.uniform_filter1d(values, size | 1, mode="nearest"), np.float32)
 
 
 def measure(

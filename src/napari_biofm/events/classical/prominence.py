@@ -11,6 +11,7 @@ from scipy import signal as sps
 
 from napari_biofm.events.classical.ap import ap_rows, millivolts
 from napari_biofm.events.classical.common import (
+    BLOCK,
     Floats,
     Indices,
     Trace,
@@ -20,6 +21,7 @@ from napari_biofm.events.classical.common import (
     noise_sd,
     option,
 )
+from napari_biofm.events.classical.filters import boxcar, extended
 from napari_biofm.events.classical.kinetics import highest
 from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
 
@@ -61,7 +63,7 @@ class ProminenceDetector:
         smooth = without_artefacts(volts, fs)
         yield Progress(1, 2, "peaks")
         floor = option(settings, "smallest_mv", 7.0)
-        noise = noise_sd(smooth - ndi.uniform_filter1d(smooth, max(3, round(4e-3 * fs)) | 1, mode="nearest"))
+        noise = noise_sd(smooth - boxcar(smooth, max(3, round(4e-3 * fs)) | 1))
         least = max(floor, option(settings, "sigma", 9.0) * noise)
         low = criterion_at(lowest_score(settings), least)
         found = _sharp_peaks(smooth, fs, low)
@@ -77,10 +79,17 @@ class ProminenceDetector:
 def without_artefacts(volts: Trace, sampling_rate: float) -> Trace:
     """Return the trace without excursions shorter than 0.25 ms, lightly smoothed."""
     size = 2 * int(np.ceil(_ARTEFACT_S * sampling_rate)) + 1
-    kept = ndi.median_filter(volts, size=size, mode="nearest") if size >= 3 else volts
     sigma = 0.12e-3 * sampling_rate
-    smooth = ndi.gaussian_filter1d(kept, sigma, mode="nearest") if sigma > 0.4 else kept
-    return np.asarray(smooth, np.float32)
+    pad = size + int(np.ceil(5 * sigma))
+    out = np.empty(len(volts), np.float32)
+    for start in range(0, len(volts), BLOCK):
+        stop = min(start + BLOCK, len(volts))
+        piece = extended(volts, start - pad, stop + pad)
+        piece = ndi.median_filter(piece, size=size, mode="nearest")
+        if sigma > 0.4:
+            piece = ndi.gaussian_filter1d(piece, sigma, mode="nearest")
+        out[start:stop] = piece[pad : pad + stop - start]
+    return out
 
 
 def typical(prominence: Floats) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal as sps
 
 from napari_biofm.events.classical.common import (
     Cleaned,
@@ -24,6 +23,7 @@ from napari_biofm.events.classical.common import (
     scores,
     table,
 )
+from napari_biofm.events.classical.filters import find_peaks
 from napari_biofm.events.classical.kinetics import highest, measure, windows
 from napari_biofm.events.classical.shape import Shape, choose_shapes, low_passed
 from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
@@ -68,7 +68,7 @@ class PscDetector:
         found = []
         for shape in choose_shapes(flat, fs, settings):
             criterion, delay = yield from self.criterion(flat, fs, shape)
-            found.append(_peaks(criterion, floor, delay, shape, fs))
+            found.append((yield from _peaks(criterion, floor, delay, shape, fs)))
         return _rows(signal, settings, cleaned, flat, _without_echoes(found, fs), threshold)
 
     def criterion(self, flat: Trace, sampling_rate: float, shape: Shape) -> Task[tuple[Trace, int]]:
@@ -76,14 +76,12 @@ class PscDetector:
         raise NotImplementedError
 
 
-def _peaks(criterion: Trace, floor: float, delay: int, shape: Shape, fs: float) -> Found:
+def _peaks(criterion: Trace, floor: float, delay: int, shape: Shape, fs: float) -> Task[Found]:
     """Return the peaks of a criterion that stand out by `floor`, also from the plateau of a step."""
     reach = 2 * max(2, round((shape.time_to_peak() + 2 * shape.decay) * fs)) + 1
-    peaks, about = sps.find_peaks(
-        criterion, height=floor, prominence=floor, distance=max(1, round(_MIN_GAP_S * fs)), wlen=reach
-    )
-    height = np.minimum(about["peak_heights"], about["prominences"])
-    return Found(peaks + delay, np.asarray(height, np.float64), shape)
+    distance = max(1, round(_MIN_GAP_S * fs))
+    peaks, height, prominence = yield from find_peaks(criterion, floor, distance, reach)
+    return Found(peaks + delay, np.minimum(height, prominence), shape)
 
 
 def _without_echoes(found: list[Found], fs: float) -> list[Found]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage as ndi
 from scipy import signal as sps
 from scipy.fft import next_fast_len
 
 from napari_biofm.events.classical.common import Floats, Trace, noise_sd, option, thin
+from napari_biofm.events.classical.filters import boxcar
 from napari_biofm.events.classical.kinetics import windows
 from napari_biofm.types import DetectionSettings
 
@@ -93,6 +93,7 @@ def excursions(flat: Trace, sampling_rate: float) -> tuple[float, float]:
 
     Each stretch beyond 5 sigma counts with its peak, at most 30 sigma, so that one artefact does not decide.
     """
+    flat = flat[: int(600 * sampling_rate)]  # ten minutes are enough to know
     smooth = low_passed(flat, sampling_rate, 1e-3)
     noise = noise_sd(smooth)
     if noise <= 0:
@@ -108,10 +109,7 @@ def excursions(flat: Trace, sampling_rate: float) -> tuple[float, float]:
 def low_passed(values: Trace, sampling_rate: float, width_s: float) -> Trace:
     """Return the trace after two boxcars of together about `width_s` (no phase shift)."""
     size = max(1, round(0.6 * width_s * sampling_rate)) | 1
-    if size == 1:
-        return values
-    once = ndi.uniform_filter1d(values, size, mode="nearest")
-    return np.asarray(ndi.uniform_filter1d(once, size, mode="nearest"), np.float32)
+    return boxcar(boxcar(values, size), size)
 
 
 def _learn(flat: Trace, fs: float, sign: float) -> Shape:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage as ndi
-from scipy import signal as sps
 
 from napari_biofm.events.classical.choice import guess_kind
 from napari_biofm.events.classical.common import (
@@ -23,6 +21,7 @@ from napari_biofm.events.classical.common import (
     scores,
     table,
 )
+from napari_biofm.events.classical.filters import boxcar, find_peaks
 from napari_biofm.events.classical.kinetics import measure
 from napari_biofm.events.classical.psc import class_words
 from napari_biofm.signals.units import si_unit
@@ -34,7 +33,7 @@ _KINDS: dict[str, tuple[float, float]] = {
     "psc": (0.010, 0.0),
     "calcium": (0.5, 1.0),
     "spike": (0.001, -1.0),
-    "ecg": (0.1, 0.0),
+    "ecg": (0.03, 0.0),
     "channel": (0.005, 0.0),
 }
 _WORDS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R", "channel": "open"}
@@ -72,7 +71,9 @@ class ThresholdDetector:
             k = max(k, SMALLEST_AP_V / _volts(signal.unit) / sigma)
         floor = criterion_at(lowest_score(settings), k)
         direction = float(np.sign(option(settings, "sign", direction)))
-        found = [_peaks(rest, sign, sigma, floor, length) for sign in _signs(rest, sigma, direction, kind)]
+        found = []
+        for sign in _signs(rest, sigma, direction, kind):
+            found.append((yield from _peaks(rest, sign, sigma, floor, length)))
         return _rows(signal, cleaned, rest, found, kind, k, length)
 
 
@@ -84,10 +85,7 @@ def _volts(unit: str) -> float:
 def _flattened(values: Trace, length: float) -> Trace:
     window = max(5, min(round(25 * length), len(values)))
     rest = values - baseline(values, window)
-    width = round(0.25 * length)
-    return np.asarray(
-        ndi.uniform_filter1d(rest, width | 1, mode="nearest") if width > 1 else rest, np.float32
-    )
+    return boxcar(rest, round(0.25 * length) | 1)
 
 
 def _signs(rest: Trace, sigma: float, direction: float, kind: str) -> list[float]:
@@ -102,14 +100,12 @@ def _signs(rest: Trace, sigma: float, direction: float, kind: str) -> list[float
 
 def _peaks(
     rest: Trace, sign: float, sigma: float, floor: float, length: float
-) -> tuple[Indices, Floats, Floats]:
+) -> Task[tuple[Indices, Floats, Floats]]:
     """Return peaks of one direction, their criterion and their direction."""
-    distance = max(1, round(0.5 * length))
-    limit = floor * sigma
-    peaks, found = sps.find_peaks(
-        sign * rest, height=limit, prominence=limit, distance=distance, wlen=max(3, round(50 * length))
-    )
-    return peaks, found["prominences"] / sigma, np.full(len(peaks), sign)
+    upright = rest if sign > 0 else -rest
+    distance, reach = max(1, round(0.5 * length)), round(50 * length)
+    peaks, _, prominence = yield from find_peaks(upright, floor * sigma, distance, reach)
+    return peaks, prominence / sigma, np.full(len(peaks), sign)
 
 
 def _rows(

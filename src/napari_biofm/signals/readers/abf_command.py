@@ -85,19 +85,18 @@ class AbfCommand:
         if values is None:
             return None
         output, n = self.outputs[channel], int(self.lengths[sweep])
-        return Signal(
-            values[:n].astype(np.float32), self.rate, output.unit, sweep, channel, output.si_holding
-        )
+        single = np.asarray(values[:n], np.float32)
+        return Signal(single, self.rate, output.unit, sweep, channel, output.si_holding)
 
     def _values(self, sweep: int, output: Output) -> NDArray[np.floating[Any]] | None:
         n = int(self.lengths[sweep])
         if output.source == 0 or len(np.unique(self.lengths)) > 1:
-            return np.full(n, output.holding)
+            return np.broadcast_to(np.float32(output.holding), (n,))  # no memory, however long the sweep
         if output.source == 1:
             return self._from_epochs(sweep, output, n)
         if output.source == 2:
             return self._from_file(output, n)
-        return np.full(n, np.nan)
+        return np.broadcast_to(np.float32(np.nan), (n,))
 
     def _from_epochs(self, sweep: int, output: Output, n: int) -> NDArray[np.float64] | None:
         values = np.full(n, np.nan)

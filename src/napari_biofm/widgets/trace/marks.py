@@ -13,7 +13,7 @@ from napari_biofm.widgets.trace.curves import detach
 from napari_biofm.widgets.trace.plots import Row, TracePlots
 from napari_biofm.widgets.trace.style import class_colour
 
-MAX_MARKS = 2_000  # drawn as symbols; above that as ticks that thin out by pixel
+MAX_MARKS = 400  # drawn as symbols; above that as ticks that thin out by pixel
 _SYMBOLS = {"accept": "o", "unclear": "t1", "reject": "x", "": "o"}
 
 
@@ -33,6 +33,7 @@ class EventMarks(QObject):
         self._plots = plots
         self._events: Events = no_events()
         self._review: list[str] = []
+        self._values: dict[int, float] = {}  # of the trace at each event, once drawn
         self._row: int | None = None
         self._points: dict[int, pg.ScatterPlotItem] = {}
         self._ticks: dict[int, pg.PlotCurveItem] = {}
@@ -46,6 +47,8 @@ class EventMarks(QObject):
 
     def set_events(self, events: Events, review: list[str], row: int | None) -> None:
         """Show these events; `row` is the selected one."""
+        if events is not self._events:
+            self._values.clear()
         self._events, self._review, self._row = events, review, row
         self.update()
 
@@ -109,7 +112,11 @@ class EventMarks(QObject):
         for index, x in zip(rows.tolist(), at.tolist(), strict=True):
             event = events[index]
             verdict = self._review[index] if index < len(self._review) else ""
-            value = source.value_at(int(event["sweep"]), row.channel, float(event["time_s"]))
+            if index not in self._values:
+                self._values[index] = source.value_at(
+                    int(event["sweep"]), row.channel, float(event["time_s"])
+                )
+            value = self._values[index]
             colour = class_colour(str(event["class"]))
             chosen = index == self._row
             spots.append(
