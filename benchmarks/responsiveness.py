@@ -14,6 +14,7 @@ interpreter, from the start of its import to its first paint, with napari alread
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -175,7 +176,7 @@ def pump(application: Any, seconds: float, ready: Any) -> None:
 def longest_gap(ticks: list[float]) -> float:
     """Return the longest time between two ticks, ms."""
     return (
-        max((b - a) * 1e3 for a, b in zip(ticks, ticks[1:], strict=False)) if len(ticks) > 1 else float("inf")
+        max((b - a) * 1e3 for a, b in itertools.pairwise(ticks)) if len(ticks) > 1 else float("inf")
     )
 
 

@@ -1,0 +1,1 @@
+"""How every shipped weight was made: one command each, seeds, reports."""

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_biofm.events import DETECTORS
+from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.trace.event_table import EventTable
 
@@ -49,6 +49,7 @@ class EventsPanel(QWidget):
         super().__init__()
         self.detector, self.kind, self.preset = QComboBox(), QComboBox(), QComboBox()
         self.detector.addItems(list(DETECTORS))
+        self.detector.setCurrentText(DEFAULT_DETECTOR)
         self.kind.addItems(list(KINDS))
         self.preset.addItems(list(PRESETS))
         self.detector.setToolTip("The method that looks for events.")
