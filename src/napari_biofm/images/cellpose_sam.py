@@ -424,7 +424,7 @@ class CellposeSAM:
             "dtype": plan.dtype,
             "tiling": self.tiling,
             "parameters": asdict(parameters),
-            "versions": {"cellpose": str(cellpose.version), "torch": torch.__version__},
+            "versions": {"cellpose": str(cellpose.version), "torch": str(torch.__version__)},
             **more,
         }
 

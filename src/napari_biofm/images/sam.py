@@ -382,7 +382,7 @@ class SAM:
             "device": self.plan.device,
             "dtype": self.plan.dtype,
             "parameters": asdict(parameters),
-            "versions": {"segment-anything": "1.0", "torch": torch.__version__},
+            "versions": {"segment-anything": "1.0", "torch": str(torch.__version__)},
         }
 
 

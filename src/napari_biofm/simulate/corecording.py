@@ -117,10 +117,8 @@ def _movie(
 ) -> NDArray[np.uint16]:
     """Render frames: cell light and neuropil, bleaching, movement, shot and read noise."""
     n_frames, (height, width) = len(frame_times), cells.masks.shape
-    rest = (
-        np.where(cells.masks > 0, 220.0, 0.0)
-        * np.concatenate([[0], rng.uniform(0.7, 1.4, len(dff))])[cells.masks]
-    )
+    level = rng.uniform(150, 250, len(dff)) * np.where(cells.classes == "bright", 2.2, 1.0)
+    rest = np.concatenate([[0.0], level])[cells.masks]
     neuropil = 60 + 25 * ndi.gaussian_filter(rng.normal(0, 1, (height, width)), 20) * 20
     shared = 0.5 * dff.mean(axis=0) + 0.02 * ndi.gaussian_filter1d(rng.normal(0, 1, n_frames), 10) * 5
     bleach = 0.88 + 0.12 * np.exp(-(frame_times - frame_times[0]) / 20.0)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.session import CellKey, Link, session_of
+from napari_biofm.session import CellKey, Link
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.viewers import layer_id, viewer_session
 
 WAIT_S = 300.0
 PER_CLASS = 5  # cells named by hand of each class
@@ -29,7 +30,7 @@ class Demo:
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
-        self.session = session_of(viewer)
+        self.session = viewer_session(viewer)
         self.seconds: dict[str, float] = {}
         self.counts: dict[str, Any] = {}
 
@@ -57,7 +58,6 @@ class Demo:
 
     def _segment(self) -> None:
         from napari_biofm.widgets.pixels import MEAN
-        from napari_biofm.widgets.viewers import layer_id
 
         dock = self._dock("Segment cells")
         dock.image.value = self.movie
@@ -116,7 +116,6 @@ class Demo:
     def _align(self) -> None:
         from napari_biofm.images.checks import read_image
         from napari_biofm.samples import corecording_files
-        from napari_biofm.widgets.viewers import layer_id
 
         dock = self._dock("Timeline")
         self.recording = next(iter(self.session.recordings))
@@ -135,7 +134,6 @@ class Demo:
         self.session.select([CellKey(self.uid, patched)])
 
     def _show(self) -> None:
-        from napari_biofm.widgets.viewers import layer_id
 
         dock = self._dock("Timeline")
         dock.show_panel.show_points.setChecked(True)
@@ -145,6 +143,7 @@ class Demo:
         seen = times[clock.covers(times)]
         if len(seen):
             self.session.set_time(float(seen[len(seen) // 2]))
+        self.labels.visible = False  # the overlay of classes lies over it
         self._pump(0.3)
         self.viewer.reset_view()
 

@@ -91,6 +91,9 @@ class Overlay:
             affine=labels_layer.affine,
             scale=labels_layer.scale,
             translate=labels_layer.translate,
+            rotate=labels_layer.rotate,
+            shear=labels_layer.shear,
+            units=labels_layer.units,
             metadata={"biofm_overlay_of": str(labels_layer.unique_id)},
         )
         self.layer.editable = False
