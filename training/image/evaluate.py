@@ -32,7 +32,7 @@ from training.image.metrics import average_precision  # noqa: E402
 def masks(
     model: EmbeddedModel, data: Path, validation: float, most: int | None = None, told: bool = False
 ) -> dict[str, Any]:
-    """AP per modality of the validation pictures, with the error of the diameter; `told` gives the true one."""
+    """AP per modality of the validation pictures and the error of the diameter; `told` gives the true one."""
     rows: dict[str, list[Any]] = defaultdict(list)
     table = index(data, validation)
     table = table[table.part == "validation"]

@@ -93,7 +93,7 @@ def masks_table(scores: dict[str, Any]) -> str:
 def clicks_table(scores: dict[str, Any]) -> str:
     """Markdown of IoU after clicks per modality."""
     lines = [
-        "| modality | n | IoU 1 click | 3 clicks | 5 clicks | NoC@85 | not reached in 10 | flow basin alone, 1 click |",
+        "| modality | n | IoU 1 click | 3 clicks | 5 clicks | NoC@85 | not in 10 | flow basin, 1 click |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for kind, row in scores.items():

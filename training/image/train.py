@@ -250,7 +250,7 @@ def run(trainer: Any, sampler: Any, settings: dict[str, Any], out: Path, name: s
     while trainer.step < settings["steps"]:
         recent.append(trainer.update(sampler))
         if trainer.step % 50 == 0:
-            means = {key: float(np.mean([r[key] for r in recent])) for key in recent[-1]}
+            means = {key: _mean([r[key] for r in recent]) for key in recent[-1]}
             row = {
                 "step": trainer.step,
                 "seconds_per_step": (time.monotonic() - started) / len(recent),
@@ -266,6 +266,12 @@ def run(trainer: Any, sampler: Any, settings: dict[str, Any], out: Path, name: s
             recent, started = [], time.monotonic()
         if trainer.step % settings["checkpoint_every"] == 0 or trainer.step == settings["steps"]:
             save(checkpoint, trainer.state())
+
+
+def _mean(values: list[float]) -> float:
+    """Mean of what is there; NaN (a round that was not played) counts as absent."""
+    present = [v for v in values if not np.isnan(v)]
+    return float(np.mean(present)) if present else float("nan")
 
 
 def prepare(config: dict[str, Any]) -> tuple[Sampler, dict[str, int]]:

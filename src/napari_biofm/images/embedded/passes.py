@@ -24,6 +24,7 @@ RIM = 16
 OVERVIEW = 320  # longest side, in network pixels, of the picture from which the scale is read first
 RELIABLE = (11.0, 44.0)  # diameters in network pixels at which the scale head is trusted
 LARGEST_ZOOM = 2.0
+CLUMPS = 2.75  # overview over close look beyond which the overview saw clumps (whole cells: < 2.6)
 HEAD_BIAS = 1.12  # the head reads this much too large on validation pictures: it misses the smallest cells
 
 
@@ -124,6 +125,12 @@ def estimate_diameter(network: Network, planes: Tensor, canonical: float, device
     longest = max(planes.shape[-2:])
     zoom = min(1.0, OVERVIEW / longest)
     found = read_scale(network, to_canvas(planes, zoom), device)
+    if (
+        found is not None and zoom < 0.6
+    ):  # cells may be too small for the overview, and clumps of them look like cells
+        near = read_scale(network, to_canvas(busiest(planes, OVERVIEW), 1.0), device)
+        if near is not None and near < RELIABLE[1] and found / zoom > CLUMPS * near:
+            found, zoom = near, 1.0
     for _ in range(2):  # at most two closer looks
         if found is None:
             if zoom == 1.0:
