@@ -147,13 +147,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs/physio/cache")
-    parser.add_argument("--psc-rungs", type=int, nargs="*", default=[1, 2])
     arguments = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)
     real = Real(arguments.data, arguments.cache, "val")
-    card: dict[str, Any] = json.loads(json.dumps(DEFAULT_CARD)) | {"rungs": {"psc": arguments.psc_rungs}}
+    card: dict[str, Any] = json.loads(json.dumps(DEFAULT_CARD))
     model = model_of(arguments.checkpoint, card)
     report: dict[str, Any] = {}
     for kind in TOLERANCE:
