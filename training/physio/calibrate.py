@@ -88,8 +88,8 @@ def calibrate_kind(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[s
     mean_f1 = [np.mean(list(f1_per_set(even, t).values())) for t in grid]
     balanced = float(grid[int(np.argmax(mean_f1))])
     score = np.concatenate([r["score"] for r in even])
-    precise = next((float(t) for t in np.linspace(0.3, 0.995, 140) if hit[score >= t].mean() >= 0.955), 0.995)
-    reject = next((float(t) for t in grid[::-1] if t < balanced and hit[score < t].mean() <= 0.05), 0.05)
+    limits = np.linspace(0.3, 0.995, 140).round(3)
+    precise = next((float(t) for t in limits if hit[score >= t].mean() >= 0.965), 0.995)
     score_odd, hit_odd = (np.concatenate([r[k] for r in odd]) for k in ("score", "hit"))
     error, table = expected_error(score_odd, hit_odd)
     report = {
@@ -100,11 +100,12 @@ def calibrate_kind(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[s
         "reliability": [[round(a, 3), round(b, 3), n] for a, b, n in table],
         "n_events": sum(r["n"] for r in odd),
     }
-    presets = {
+    precise = max(precise, balanced)
+    presets = {  # scores are probabilities: what lies between reject and accept is for the user's eye
         "balanced": balanced,
-        "precise": max(precise, balanced),
-        "accept": max(precise, balanced),
-        "reject": reject,
+        "precise": precise,
+        "accept": max(precise, 0.8),
+        "reject": min(balanced, 0.2),
     }
     return {"temperature": temperature, "bias": bias}, presets, report
 
@@ -147,13 +148,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs/physio/cache")
-    parser.add_argument("--psc-rungs", type=int, nargs="*", default=[1, 2])
     arguments = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)
     real = Real(arguments.data, arguments.cache, "val")
-    card: dict[str, Any] = json.loads(json.dumps(DEFAULT_CARD)) | {"rungs": {"psc": arguments.psc_rungs}}
+    card: dict[str, Any] = json.loads(json.dumps(DEFAULT_CARD))
     model = model_of(arguments.checkpoint, card)
     report: dict[str, Any] = {}
     for kind in TOLERANCE:
