@@ -117,10 +117,10 @@ class TraceDock(Dock):
             ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
             ("Channels", self.channels_panel, "Which channels are shown, their units and gains"),
             ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
-            ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
             ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
-            ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
+            ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
+            ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(panel, name), tip)
         self.tabs.setMinimumWidth(400)

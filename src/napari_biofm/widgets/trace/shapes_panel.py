@@ -62,7 +62,7 @@ class ShapesPanel(QWidget):
         """Plot single events, faint, and their mean."""
         self.canvas.clear()
         if not average.n:
-            self.said.setText("No event lies far enough from the ends of its sweep: make the window smaller.")
+            self.said.setText("No event lies far enough from the ends: make the window smaller.")
             return
         self._label("Time (ms)", f"{what} ({average.unit})")
         milli = average.time_s * 1e3
@@ -73,6 +73,10 @@ class ShapesPanel(QWidget):
                 pen=pg.mkPen(self._colours.faint, width=1), connect="finite",
             )  # fmt: skip
         self.canvas.plot(milli, average.mean, pen=pg.mkPen(self._colours.accent, width=2))
+        low, high = np.percentile(average.cuts, (0.5, 99.5)) if len(average.cuts) else (-1.0, 1.0)
+        low, high = min(low, average.mean.min()), max(high, average.mean.max())
+        self.canvas.setYRange(float(low), float(high), padding=0.1)  # a stray artefact hides no event
+        self.canvas.setXRange(float(milli[0]), float(milli[-1]), padding=0.02)
         peak = average.mean[int(np.argmax(np.abs(average.mean)))]
         self.said.setText(
             f"{average.n} events, mean peak {peak:.4g} {average.unit} from the baseline before."
@@ -94,6 +98,7 @@ class ShapesPanel(QWidget):
             pen=self._colours.background,
         )
         self.canvas.addItem(bars)
+        self.canvas.enableAutoRange()
         middle = float(np.median(found.sorted_values))
         self.said.setText(f"{len(found.sorted_values)} values, median {middle:.4g}.")
 
