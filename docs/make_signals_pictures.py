@@ -78,6 +78,17 @@ def voltage_steps(dock: Any, ephys: Path) -> None:
     dock.plot_steps("Mean")
 
 
+def synaptic(dock: Any, ephys: Path) -> None:
+    """Find synaptic currents in a voltage-clamp recording and average them."""
+    _open(dock, ephys / "abf" / "18808025.abf")
+    dock.toolbar.cursors.setChecked(False)
+    dock.detect("deconvolution", "psc", "balanced")
+    dock.plots.show_span(0.25, 0.6)
+    dock.plots.fit_y()
+    _tab(dock, "Shapes")
+    dock.plot_shapes("Averaged event", "")
+
+
 def stacked(dock: Any, ephys: Path) -> None:
     """Stack the sweeps of a current-step protocol."""
     dock.toolbar.cursors.setChecked(False)
@@ -122,6 +133,7 @@ def calcium(dock: Any, ephys: Path) -> None:
 PICTURES = {
     "aps": action_potentials,
     "steps": voltage_steps,
+    "shapes": synaptic,
     "stacked": stacked,
     "heka": heka,
     "ecg": ecg,

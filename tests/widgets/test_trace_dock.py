@@ -207,6 +207,16 @@ def test_a_display_filter_changes_the_picture_only_and_a_copy_is_a_recording(doc
     assert not dock.filters_panel.show_filters.isChecked()
 
 
+def test_events_are_averaged_and_counted(dock: TraceDock) -> None:
+    _with_events(dock)
+    dock.plot_shapes("Averaged event", "EPSC")
+    assert "3 events" in dock.shapes_panel.said.text()
+    dock.plot_shapes("Amplitudes", "")
+    assert "3 values" in dock.shapes_panel.said.text()
+    dock.plot_shapes("Intervals", "AP")
+    assert "Find events first" in dock.shapes_panel.said.text()
+
+
 def test_quality_is_measured_in_words(dock: TraceDock) -> None:
     dock.session.add_recording(_steps(), "steps")
     dock.quality_panel.ask()

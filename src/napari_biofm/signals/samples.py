@@ -91,7 +91,9 @@ class InterleavedSamples:
     def block(self, sweep: int) -> NDArray[Any]:
         """Return the (n_frames, n_channels) samples of a sweep as stored."""
         first, last = self.bounds[sweep]
-        block: NDArray[Any] = self.data[int(first) : int(last)]
+        # a memory map makes a new map object of every slice; a plain view does not
+        data = self.data.view(np.ndarray) if isinstance(self.data, np.memmap) else self.data
+        block: NDArray[Any] = data[int(first) : int(last)]
         return block
 
     def release(self) -> None:

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.events.average import amplitude_histogram, average_event, interval_histogram
 from napari_biofm.events.detect import detect_events, signal_channels
 from napari_biofm.history import CallAction
 from napari_biofm.session import CellKey, Session
@@ -46,6 +47,7 @@ from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
 from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
+from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
 from napari_biofm.widgets.trace.toolbar import TraceToolbar, shortcut
 from napari_biofm.widgets.viewers import layer_id
@@ -70,6 +72,7 @@ class TraceDock(Dock):
         self.filters_panel = FiltersPanel()
         self.quality_panel = QualityPanel(colours)
         self.step_panel = StepPanel(colours)
+        self.shapes_panel = ShapesPanel(colours)
         self.movie_panel = MoviePanel(self.viewer)
         self.export_panel = ExportPanel()
         self.readout = QLabel("")
@@ -111,15 +114,17 @@ class TraceDock(Dock):
         self.tabs = QTabWidget()
         for name, panel, tip in (
             ("Events", self.events_panel, "Find, judge and correct events"),
+            ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
             ("Channels", self.channels_panel, "Which channels are shown, their units and gains"),
             ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
-            ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
             ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
-            ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
+            ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
+            ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(panel, name), tip)
         self.tabs.setMinimumWidth(400)
+        self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         right = QWidget()
         side = QVBoxLayout(right)
@@ -154,6 +159,8 @@ class TraceDock(Dock):
         plots.clicked.connect(self._clicked)
         plots.double_clicked.connect(self._add_event)
         plots.rebuilt.connect(self._place_time)
+        plots.told.connect(self.readout.setText)
+        plots.drawn.connect(self._tell_reading)
         plots.view_changed.connect(lambda *_: self._tell_reading())
         self.cursors.changed.connect(self._tell_reading)
         self.heatmap.picked.connect(self._row_picked)
@@ -173,6 +180,7 @@ class TraceDock(Dock):
         self.filters_panel.copy_asked.connect(self.make_copy)
         self.quality_panel.asked.connect(self.measure)
         self.step_panel.asked.connect(self.plot_steps)
+        self.shapes_panel.asked.connect(self.plot_shapes)
         self.movie_panel.asked.connect(self.make_traces)
         self.export_panel.asked.connect(self._ask_export)
         self.export_panel.refresh.connect(self._write_methods)
@@ -468,6 +476,9 @@ class TraceDock(Dock):
             editor = EventEditor(self.session, self.uid)
             events, review = editor.events, editor.review
         self.events_panel.set_events(events, review)
+        self.shapes_panel.set_classes(
+            sorted({str(c) for c in np.unique(events["class"])} - {"artefact", "rejected"})
+        )
         rows = self.events_panel.table.selected()
         self.marks.set_events(events, review, rows[0] if rows else None)
         self._history_changed()
@@ -529,6 +540,32 @@ class TraceDock(Dock):
         x, y, unit = step_curve(recording, channel, start, stop, measure)
         about = recording.channels[channel]
         self.step_panel.show_curve(x, y, unit, f"{measure} of {about.name}", about.unit)
+
+    def plot_shapes(self, view: str, name: str) -> None:
+        """Plot the averaged event or a histogram of the events of the shown channel."""
+        recording, uid = self.recording, self.uid
+        if recording is None or uid is None:
+            return
+        events = self.session.events(uid)
+        events = events[~np.isin(events["class"], ("artefact", "rejected"))]
+        events = events[events["class"] == name] if name else events
+        channel = next((c for c in self.plots.channels if (events["channel"] == c).any()), None)
+        if channel is None:
+            self.shapes_panel.said.setText("No such events in the shown channels. Find events first.")
+            return
+        events = events[events["channel"] == channel]
+        if view == "Averaged event":
+            before, after = (
+                box.value() * 1e-3 for box in (self.shapes_panel.before, self.shapes_panel.after)
+            )
+            about = recording.channels[channel].name
+            self.run(
+                average_event, recording, events, before, after,
+                name="Average events", on_done=lambda found: self.shapes_panel.show_average(found, about),
+            )  # fmt: skip
+        else:
+            found = amplitude_histogram(events) if view == "Amplitudes" else interval_histogram(events)
+            self.shapes_panel.show_histogram(found)
 
     def make_traces(self, movie: Any, masks: Any, frame_rate: float, settings: TraceSettings) -> None:
         """Measure the cells of a labels layer in a movie; the traces become a recording."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.types import Progress, Task, run_task
@@ -16,6 +16,7 @@ from napari_biofm.widgets.trace.curves import TraceViewBox
 from napari_biofm.widgets.trace.stepper import Stepper
 from napari_biofm.widgets.trace.style import Colours
 
+ORDERS = {"By id": "id", "By time of their peak": "time", "By activity": "activity"}
 MAX_COLUMNS = 24_000  # wider images do not fit into one picture; frames are then joined by their maximum
 _AT_ONCE = 4_000_000
 
@@ -28,21 +29,27 @@ def heat_image(recording: Recording) -> Task[NDArray[np.uint8]]:
     n_cells, n_frames = recording.n_channels, recording.n_samples()
     join = -(-n_frames // MAX_COLUMNS)
     columns = -(-n_frames // join)
-    heat = np.zeros((n_cells, columns), np.float16)
-    for channel in range(n_cells):
-        if channel % 16 == 0:
-            yield Progress(channel, n_cells, "reading the traces")
+
+    def row(channel: int) -> NDArray[np.float32]:
         values = _from_baseline(recording.values(0, channel), recording.channels[channel].unit)
+        if join == 1:
+            return values
         padded = np.pad(values, (0, columns * join - n_frames), mode="edge")
-        heat[channel] = np.clip(padded.reshape(columns, join).max(axis=1), 0, 100)
-    sample = heat[:: max(n_cells // 200, 1), :: max(columns // 2000, 1)].astype(np.float32)
-    top = max(float(np.percentile(sample, 99.7)), 1e-6)
-    return (np.clip(heat.astype(np.float32) / top, 0, 1) * 255).astype(np.uint8)
+        return np.asarray(padded.reshape(columns, join).max(axis=1), np.float32)
+
+    some = [row(channel)[:: max(columns // 2000, 1)] for channel in range(0, n_cells, max(n_cells // 100, 1))]
+    gain = np.float32(255.0 / max(float(np.percentile(np.concatenate(some), 99.7)), 1e-6))
+    heat = np.empty((n_cells, columns), np.uint8)
+    for channel in range(n_cells):
+        if channel % 4 == 0:
+            yield Progress(channel, n_cells, "reading the traces")
+        heat[channel] = np.clip(row(channel) * gain, 0, 255)
+    return heat
 
 
 def _from_baseline(values: NDArray[np.float32], unit: str) -> NDArray[np.float32]:
     """Return what a trace rises above its 20th percentile; fluorescence as a share of it."""
-    values = np.nan_to_num(values)
+    values = np.nan_to_num(values, copy=False)
     base = np.float32(np.percentile(values[:: max(len(values) // 4000, 1)], 20))
     risen = values - base
     return risen if unit == "dF/F" else risen / np.float32(max(abs(float(base)), 1e-9))
@@ -93,8 +100,18 @@ class CellHeatmap(QWidget):
         self._selected: list[int] = []
         self.view.clicked.connect(self._clicked)
         self.view.sigRangeChanged.connect(lambda *_: self._place_marks())
+        self.order_by = QComboBox(self)
+        self.order_by.addItems(list(ORDERS))
+        self.order_by.setToolTip("How rows are ordered.")
+        self.order_by.currentTextChanged.connect(lambda text: self.sort(ORDERS[text]))
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Rows"))
+        row.addWidget(self.order_by)
+        row.addStretch(1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(2, 0, 0, 0)
+        layout.setSpacing(1)
+        layout.addLayout(row)
         layout.addWidget(self.canvas)
         self.setMinimumHeight(90)
         self.setToolTip(
@@ -115,6 +132,9 @@ class CellHeatmap(QWidget):
         if self.recording is None:
             return
         self.order = np.arange(self.recording.n_channels)
+        self.order_by.blockSignals(True)
+        self.order_by.setCurrentIndex(0)
+        self.order_by.blockSignals(False)
         task = _keep(self, heat_image(self.recording))
         if self.recording.n_channels * self.recording.n_samples() <= _AT_ONCE:
             run_task(task)

@@ -62,6 +62,7 @@ class TracePlots(QWidget):
     rebuilt = Signal()  # plots were made anew: overlays must be put in again
     view_changed = Signal(float, float)  # seconds in view
     drawn = Signal()  # the curves are there
+    told = Signal(str)  # how far the reading of a long trace is
 
     def __init__(self, recording: Recording | None = None, *, colours: Colours | None = None) -> None:
         super().__init__()
@@ -530,9 +531,7 @@ class TracePlots(QWidget):
         self._pages.setCurrentWidget(self.message)
 
     def _tell_progress(self, progress: Progress) -> None:
-        done = progress.done / max(progress.total, 1)
-        if self.rows:
-            self.rows[0].plot.setTitle(f"Reading the trace, {done:.0%}" if done < 0.99 else None)
+        self.told.emit(f"Reading the trace: {progress.done / max(progress.total, 1):.0%}")
 
     def note(self) -> str:
         """Return what the picture leaves out, in words; "" if nothing."""

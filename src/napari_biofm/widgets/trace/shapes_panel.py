@@ -1,0 +1,120 @@
+"""The averaged event, and histograms of amplitudes and intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.style import Colours
+
+VIEWS = ("Averaged event", "Amplitudes", "Intervals")
+
+
+class ShapesPanel(QWidget):
+    """One plot of three kinds over the events of one class in one channel; rejected ones are left out."""
+
+    asked = Signal(str, str)  # view, class ("" for all)
+
+    def __init__(self, colours: Colours | None = None) -> None:
+        super().__init__()
+        self._colours = colours or Colours()
+        self.view, self.which = QComboBox(), QComboBox()
+        self.view.addItems(list(VIEWS))
+        self.view.setToolTip("What is plotted of the events.")
+        self.which.addItem("All classes")
+        self.which.setToolTip("Events of this class only.")
+        self.before, self.after = self._window(5.0, "before"), self._window(30.0, "after")
+        self.said = QLabel("Find events first, then press Plot.")
+        self.said.setWordWrap(True)
+        self.canvas = pg.PlotWidget()
+        self.canvas.setBackground(self._colours.background)
+        for side in ("left", "bottom"):
+            self.canvas.getAxis(side).setPen(self._colours.faint)
+            self.canvas.getAxis(side).setTextPen(self._colours.foreground)
+            self.canvas.getAxis(side).enableAutoSIPrefix(False)
+        self.canvas.setMinimumHeight(160)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.view, 1)
+        first.addWidget(self.which, 1)
+        first.addWidget(button("Plot", "Plot the events of the first shown channel that has any.", self._ask))
+        for widget in (QLabel("Window"), self.before, QLabel("to"), self.after):
+            second.addWidget(widget)
+        second.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.addLayout(first)
+        layout.addLayout(second)
+        layout.addWidget(self.said)
+        layout.addWidget(self.canvas, 1)
+
+    def set_classes(self, names: list[str]) -> None:
+        """Offer the classes there are."""
+        now = self.which.currentText()
+        self.which.clear()
+        self.which.addItems(["All classes", *names])
+        self.which.setCurrentText(now if now in names else "All classes")
+
+    def show_average(self, average: Any, what: str) -> None:
+        """Plot single events, faint, and their mean."""
+        self.canvas.clear()
+        if not average.n:
+            self.said.setText("No event lies far enough from the ends: make the window smaller.")
+            return
+        self._label("Time (ms)", f"{what} ({average.unit})")
+        milli = average.time_s * 1e3
+        if len(average.cuts):
+            gap = np.full((len(average.cuts), 1), np.nan)
+            self.canvas.plot(
+                np.tile(np.append(milli, milli[-1]), len(average.cuts)), np.hstack([average.cuts, gap]).ravel(),
+                pen=pg.mkPen(self._colours.faint, width=1), connect="finite",
+            )  # fmt: skip
+        self.canvas.plot(milli, average.mean, pen=pg.mkPen(self._colours.accent, width=2))
+        low, high = np.percentile(average.cuts, (0.5, 99.5)) if len(average.cuts) else (-1.0, 1.0)
+        low, high = min(low, average.mean.min()), max(high, average.mean.max())
+        self.canvas.setYRange(float(low), float(high), padding=0.1)  # a stray artefact hides no event
+        self.canvas.setXRange(float(milli[0]), float(milli[-1]), padding=0.02)
+        peak = average.mean[int(np.argmax(np.abs(average.mean)))]
+        self.said.setText(
+            f"{average.n} events, mean peak {peak:.4g} {average.unit} from the baseline before."
+        )
+
+    def show_histogram(self, found: Any) -> None:
+        """Plot counts per bin."""
+        self.canvas.clear()
+        if not len(found.counts):
+            self.said.setText("Too few events for a histogram.")
+            return
+        self._label(found.label, "Events")
+        brush = pg.mkBrush(self._colours.channel(0))
+        bars = pg.BarGraphItem(
+            x0=found.edges[:-1],
+            x1=found.edges[1:],
+            height=found.counts,
+            brush=brush,
+            pen=self._colours.background,
+        )
+        self.canvas.addItem(bars)
+        self.canvas.enableAutoRange()
+        middle = float(np.median(found.sorted_values))
+        self.said.setText(f"{len(found.sorted_values)} values, median {middle:.4g}.")
+
+    def _label(self, bottom: str, left: str) -> None:
+        self.canvas.setLabel("bottom", bottom, color=self._colours.foreground)
+        self.canvas.setLabel("left", left, color=self._colours.foreground)
+
+    def _ask(self) -> None:
+        name = self.which.currentText()
+        self.asked.emit(self.view.currentText(), "" if name == "All classes" else name)
+
+    def _window(self, value: float, which: str) -> QDoubleSpinBox:
+        box = QDoubleSpinBox()
+        box.setRange(0.1, 60_000)
+        box.setDecimals(1)
+        box.setValue(value)
+        box.setSuffix(" ms")
+        box.setToolTip(f"How much {which} each event is shown.")
+        return box
