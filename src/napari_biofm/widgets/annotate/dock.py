@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -403,11 +404,7 @@ class AnnotateDock(Dock):
 
 def _take_down(mouse: Mouse, binder: KeyBinder, annotator: Annotator, autosave: Autosave) -> None:
     """Let go of the viewer when the dock is destroyed; the viewer may be going too."""
-    try:
-        mouse.stop()
-        binder.release()
-        annotator.close()
-    except (RuntimeError, ValueError, KeyError):
-        return  # the viewer went first
-    finally:
-        autosave.close()
+    for let_go in (mouse.stop, binder.release, annotator.close):
+        with suppress(RuntimeError, ValueError, KeyError):  # where the viewer went first
+            let_go()
+    autosave.close()
