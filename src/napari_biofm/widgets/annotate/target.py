@@ -153,8 +153,9 @@ def _patch_of(target: LayerTarget, atoms: Any, start: tuple[int, ...], stop: tup
 
 
 def _rewound(target: LayerTarget, atoms: Any, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
-    """Return a box of the labels as it was before `atoms` were painted. napari tells of a single atom before it
-    writes it and of a stroke after it; this holds for both.
+    """Return a box of the labels as it was before `atoms` were painted.
+
+    napari tells of a single atom before it writes it and of a stroke after it; this holds for both.
     """
     block = target.read(tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
     for atom in reversed(list(atoms)):
