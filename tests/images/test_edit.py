@@ -213,6 +213,16 @@ def test_ids_that_the_dtype_cannot_hold_are_refused_with_the_remedy():
         editor.commit(view, Piece.of(np.ones((2, 2), bool), (5, 5)))
 
 
+def test_the_index_knows_cells_that_undo_brings_back_though_it_was_built_after_they_went():
+    target, editor, view = editor_of(discs())
+    early = LabelsEdit.between(target, "brush", [((0, 0), target.data.copy(), np.zeros_like(target.data))])
+    early.apply()
+    editor.index.changed(early.patches)
+    editor.index.ensure()
+    early.inverse().apply()
+    assert editor.piece(view, 1).area == (discs() == 1).sum()
+
+
 def test_the_index_finds_cells_with_huge_ids():
     labels = discs().astype(np.int64) * (1 << 40)
     index = LabelIndex(ArrayTarget(labels))

@@ -125,7 +125,7 @@ def test_a_napari_killed_in_the_middle_is_offered_for_recovery_with_all_its_edit
 
 def test_the_guide_steps_through_doubtful_cells_by_key(viewer):
     labels = field()
-    labels[60:68, 60:64] = 0
+    labels[70:75, 70:75] = 0
     labels[0:4, 100:110] = 40
     viewer.add_image(labels.astype(np.float32), scale=(2, 2))
     layer = viewer.add_labels(labels, scale=(2, 2))

@@ -79,10 +79,10 @@ class LabelIndex:
         self._largest = max(self._largest, label)
 
     def changed(self, patches: Iterable[Patch]) -> None:
-        """Take note of an edit."""
+        """Take note of an edit, and of what undoing it would bring back."""
         for patch in patches:
             stop = tuple(a + n for a, n in zip(patch.start, patch.shape, strict=True))
-            for label in np.unique(patch.columns()[3]).tolist():
+            for label in np.unique(patch.columns()[2:]).tolist():
                 if label:
                     self.include(int(label), patch.start, stop)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ class Autosave:
 
     def close(self) -> None:
         """End all journals in good order."""
-        self._timer.stop()
+        with suppress(RuntimeError):  # at the end of the application Qt deletes the timer first
+            self._timer.stop()
         for task in self._snapshots:
             try:
                 for _ in task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSlider,
     QTabWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -41,7 +41,7 @@ from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.viewers import layer_id
 
 SLIDER = 10  # steps of the threshold slider per logit
-COLUMNS = 4
+COLUMNS = 3
 NO_LABELS = "(none: press New)"
 
 
@@ -85,11 +85,11 @@ class AnnotateDock(Dock):
         self.overwrite = QCheckBox("New masks may take pixels of other cells")
 
     def _make_tools(self) -> None:
-        self.tool_buttons: dict[Tool, QToolButton] = {}
+        self.tool_buttons: dict[Tool, QPushButton] = {}
         group = QButtonGroup(self)
         group.setExclusive(True)
         for tool, about in TOOLS.items():
-            button = QToolButton()
+            button = QPushButton()
             button.setCheckable(True)
             button.setToolTip(about.tip)
             button.clicked.connect(lambda _=False, t=tool: self.choose_tool(t))
@@ -147,7 +147,6 @@ class AnnotateDock(Dock):
         form.addRow("Threshold", self.threshold)
         tools, actions = QGridLayout(), QGridLayout()
         for n, button in enumerate(self.tool_buttons.values()):
-            button.setSizePolicy(self.new_button.sizePolicy())
             tools.addWidget(button, n // COLUMNS, n % COLUMNS)
         for n, action in enumerate(self.action_buttons.values()):
             actions.addWidget(action, n // COLUMNS, n % COLUMNS)
@@ -405,11 +404,7 @@ class AnnotateDock(Dock):
 
 def _take_down(mouse: Mouse, binder: KeyBinder, annotator: Annotator, autosave: Autosave) -> None:
     """Let go of the viewer when the dock is destroyed; the viewer may be going too."""
-    try:
-        mouse.stop()
-        binder.release()
-        annotator.close()
-    except (RuntimeError, ValueError, KeyError):
-        return  # the viewer went first
-    finally:
-        autosave.close()
+    for let_go in (mouse.stop, binder.release, annotator.close):
+        with suppress(RuntimeError, ValueError, KeyError):  # where the viewer went first
+            let_go()
+    autosave.close()

@@ -139,41 +139,53 @@ def stroke_patches(target: LayerTarget, atoms: Any) -> list[Patch]:
     if np.prod([b - a for a, b in zip(start, stop, strict=True)], dtype=np.int64) <= _UNION:
         return _patch_of(target, atoms, start, stop)
     patches: list[Patch] = []
-    for k, (low, high) in enumerate(boxes):  # a long stroke: atom by atom, as the labels were after each
-        after = _rewound(target, atoms[k + 1 :], low, high)
-        patch = Patch.between(low, _rewound(target, atoms[k:], low, high), after)
+    for k, (low, high) in enumerate(boxes):  # a long stroke: atom by atom
+        before = _rewound(target, atoms[k:], low, high)
+        patch = Patch.between(low, before, _painted_over(before, atoms[k : k + 1], low))
         patches += [patch] if patch is not None else []
     return patches
 
 
 def _patch_of(target: LayerTarget, atoms: Any, start: tuple[int, ...], stop: tuple[int, ...]) -> list[Patch]:
-    after = target.read(tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
-    patch = Patch.between(start, _rewound(target, atoms, start, stop), after)
+    before = _rewound(target, atoms, start, stop)
+    patch = Patch.between(start, before, _painted_over(before, atoms, start))
     return [] if patch is None else [patch]
 
 
 def _rewound(target: LayerTarget, atoms: Any, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
-    """Return a box of the labels as it was before `atoms` were painted."""
+    """Return a box of the labels as it was before `atoms` were painted.
+
+    napari tells of a single atom before it writes it and of a stroke after it; this holds for both.
+    """
     block = target.read(tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
     for atom in reversed(list(atoms)):
-        at, old = _atom_pixels(atom)
-        at = [np.asarray(a) - s for a, s in zip(at, start, strict=True)]
-        inside = np.all([(a >= 0) & (a < n) for a, n in zip(at, block.shape, strict=True)], axis=0)
-        block[tuple(a[inside] for a in at)] = np.broadcast_to(old, inside.shape)[inside]
+        _write(block, start, atom, old=True)
     return block
 
 
-def _atom_pixels(atom: Any) -> tuple[list[NDArray[Any]], NDArray[Any]]:
-    """Return indices along every axis and old values of one atom."""
-    if hasattr(atom, "slice_key"):
-        starts = [s.start for s in atom.slice_key]
-        if atom.mask is None:
-            old = np.asarray(atom.old_values)
-            where = np.nonzero(np.ones(old.shape, bool))
-            return [w + s for w, s in zip(where, starts, strict=True)], old.reshape(-1)
-        where = np.nonzero(atom.mask)
-        return [w + s for w, s in zip(where, starts, strict=True)], np.asarray(atom.old_values)
-    return [np.asarray(i) for i in atom[0]], np.asarray(atom[1])
+def _painted_over(before: NDArray[Any], atoms: Any, start: tuple[int, ...]) -> NDArray[Any]:
+    """Return a box with the new values of `atoms` written over it, in their order."""
+    block = before.copy()
+    for atom in atoms:
+        _write(block, start, atom, old=False)
+    return block
+
+
+def _write(block: NDArray[Any], start: tuple[int, ...], atom: Any, old: bool) -> None:
+    at, former, new = _atom_pixels(atom)
+    at = [np.asarray(a) - s for a, s in zip(at, start, strict=True)]
+    inside = np.all([(a >= 0) & (a < n) for a, n in zip(at, block.shape, strict=True)], axis=0)
+    values = np.broadcast_to(former if old else new, inside.shape)
+    block[tuple(a[inside] for a in at)] = values[inside]
+
+
+def _atom_pixels(atom: Any) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
+    """Return indices along every axis, old values and new values of one atom."""
+    if not hasattr(atom, "slice_key"):
+        return [np.asarray(i) for i in atom[0]], np.asarray(atom[1]), np.asarray(atom[2])
+    mask = atom.mask if atom.mask is not None else np.ones(np.shape(atom.old_values), bool)
+    where = [w + s.start for w, s in zip(np.nonzero(mask), atom.slice_key, strict=True)]
+    return where, np.asarray(atom.old_values).reshape(-1), np.asarray(atom.new_value)
 
 
 def _atom_box(atom: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
