@@ -135,6 +135,12 @@ def test_grey_16_bit_images_are_stretched(ours, picture):
     assert isinstance(run_task(ours.prepare(grey)), Prepared)
 
 
+def test_time_and_memory_are_told_before_the_start(ours):
+    estimate = ours.estimate((3000, 1000), SegmentationParameters(), planes=2)
+    assert estimate.tiles == 2 * 4
+    assert estimate.seconds > 0 and "8 tiles" in estimate.describe()
+
+
 def test_an_empty_prompt_is_refused(ours, prepared):
     with pytest.raises(ImageError, match="empty prompt"):
         ours.predict(prepared, Prompt(*NO_POINTS))

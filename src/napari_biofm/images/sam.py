@@ -129,11 +129,13 @@ class SAM:
         """Device and precision in use; loads the network and probes it at first."""
         return self._load().plan
 
-    def estimate(self, shape: Sequence[int]) -> Estimate:
-        """Predict passes, time and memory of `prepare` or `embed` for a (Y, X) image."""
+    def estimate(
+        self, shape: Sequence[int], parameters: SegmentationParameters | None = None, planes: int = 1
+    ) -> Estimate:
+        """Predict passes, time and memory of the encoder for (Y, X) images; clicks cost little beside it."""
         network = self._load()
         plan = network.plan
-        tiles = len(_grid(shape))
+        tiles = len(_grid(shape)) * planes
         itemsize = 4 if plan.dtype == "float32" else 2
         memory = network.parameters * itemsize + _BYTES_PER_TILE * itemsize // 4
         seconds = None if plan.seconds_per_tile is None else plan.seconds_per_tile * tiles
@@ -157,7 +159,7 @@ class SAM:
             y0, x0, y1, x1 = grid.image_box(index)
             features, input_size = self._encode(pixels[y0:y1, x0:x1])
             tiles[index] = PreparedTile((y0, x0, y1, x1), features, input_size)
-            yield Progress(done, len(grid), f"tile {done} of {len(grid)}", tiles[index])
+            yield Progress(done, len(grid), f"tile {done} of {len(grid)}")
         return Prepared(grid.shape, tuple(tiles[index] for index in sorted(tiles)), self.name)
 
     def predict(self, prepared: Prepared, prompt: Prompt) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -226,7 +228,7 @@ class SAM:
                 candidate = Candidate.cut(mask, score, (y0, x0))
                 if candidate is not None and candidate.area >= parameters.min_size:
                     found.append(candidate)
-            yield Progress(done, len(batches), f"points {done * _POINTS_AT_ONCE}", None)
+            yield Progress(done, len(batches), f"asking about points, {done} of {len(batches)}")
         masks = merge(found, prepared.shape, parameters.min_size)
         return Segmentation(
             masks,
