@@ -42,6 +42,13 @@ def test_test_pulses_are_no_channels_and_slow_signals_without_a_unit_are_calcium
     assert guess_kind(Signal(np.zeros(0, np.float32), FS, "pA")) == "psc"
 
 
+def test_a_membrane_is_no_heart_and_huge_steps_are_no_channels() -> None:
+    slow = current_clamp(np.arange(0.5, 4, 0.2), 5, sampling_rate=1000.0).values
+    assert guess_kind(Signal(slow.astype(np.float32), 1000.0, "mV")) == "ap"
+    steps = channel(np.random.default_rng(0), 3, step=2.0)[0] * 500
+    assert guess_kind(Signal(steps.astype(np.float32), FS, "pA")) == "psc"
+
+
 def test_steps_of_a_command_are_found_once_each() -> None:
     command = np.full(10_000, -70.0, np.float32)
     command[2000:4000] = -80

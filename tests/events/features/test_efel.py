@@ -198,3 +198,16 @@ def test_values_made_of_others(
         )
     for name, found in {"AHP_depth": a["ahp_mV"] - base, "fast_AHP": a["ahp_from_threshold_mV"][:-1]}.items():
         np.testing.assert_allclose(found, expected[name], atol=0.4, rtol=0, err_msg=name)  # mV, see min_AHP
+
+
+def test_widths_of_single_action_potentials(
+    per_ap: dict[str, np.ndarray], expected: dict[str, list[float]]
+) -> None:
+    """Within 0.02 ms. The first one never returns to its threshold before the next: we say nan, eFEL 4.7 ms."""
+    half, foot = per_ap["half_width_from_ahp_ms"], per_ap["width_at_threshold_ms"]
+    for name, found in {"AP1_width": half[0], "AP2_width": half[1], "APlast_width": half[-1]}.items():
+        np.testing.assert_allclose(found, expected[name][0], atol=0.02, rtol=0, err_msg=name)
+    np.testing.assert_allclose(foot[1:], expected["AP_begin_width"][1:], atol=0.02, rtol=0)
+    assert np.isnan(foot[0])
+    trough = per_ap["trough_mV"][:-1]
+    np.testing.assert_allclose(trough, expected["min_between_peaks_values"][:-1], atol=1e-3, rtol=0)

@@ -25,6 +25,9 @@ BEST: Mapping[Kind, tuple[str, str]] = MappingProxyType(
 )
 
 
+LARGEST_CHANNEL_A = 100e-12  # larger steps of current are no single channels
+
+
 def kind_of_unit(unit: str) -> Kind:
     """Guess what is recorded from the unit alone: volts are APs, amperes synaptic currents, else calcium."""
     base = si_unit(unit)[0]
@@ -34,18 +37,20 @@ def kind_of_unit(unit: str) -> Kind:
 def guess_kind(signal: Signal) -> Kind:
     """Guess what is recorded from unit, sampling rate and, for currents and small voltages, the values.
 
-    Volts: below 1.1 kHz an ECG; within 5 mV of zero extracellular spikes (an ECG below 5 kHz); else APs.
-    Amperes: single channels if the histogram has levels and the trace jumps between them at least ten
-    times, else synaptic currents. Anything else is calcium below 500 Hz, synaptic currents above.
+    Volts: below 1.1 kHz and within 20 mV of zero an ECG; within 5 mV of zero extracellular spikes (an ECG below 5 kHz); else APs.
+    Amperes: single channels if the histogram has levels up to 100 pA apart and the trace jumps between
+    them at least ten times, else synaptic currents. Anything else is calcium below 500 Hz, synaptic currents above.
     """
     base, factor = si_unit(signal.unit)
     values = signal.values[:: max(1, len(signal.values) // 200_000)]
     values = np.asarray(values[np.isfinite(values)], np.float32)
-    if base == "V":
-        if signal.sampling_rate < 1100:
+    if base == "V" and len(values):
+        if signal.sampling_rate < 1100 and abs(float(np.median(values))) * factor < 20e-3:
             return "ecg"
-        small = len(values) > 0 and float(np.quantile(np.abs(values), 0.999)) * factor < 5e-3
+        small = float(np.quantile(np.abs(values), 0.999)) * factor < 5e-3
         return ("spike" if signal.sampling_rate >= 5000 else "ecg") if small else "ap"
+    if base == "V":
+        return "ap"
     if base == "A":
         return "channel" if _has_openings(signal) else "psc"
     return "calcium" if signal.sampling_rate < 500 else "psc"
@@ -58,7 +63,8 @@ def _has_openings(signal: Signal) -> bool:
     if len(values) < 1000 or np.ptp(values) == 0:
         return False
     closed, step, noise, steps = levels_of(values)
-    if steps == 0 or noise > 0.25 * abs(step):
+    amperes = abs(step) * si_unit(signal.unit)[1]
+    if steps == 0 or noise > 0.25 * abs(step) or amperes > LARGEST_CHANNEL_A:
         return False
     n_open = np.clip(np.rint((values - closed) / step), 0, steps)
     share = float(np.mean(n_open > 0))
