@@ -15,7 +15,6 @@ from napari_biofm.cells.encoders import (
     RANDOM,
     CropEncoder,
     HandcraftedEncoder,
-    RandomConvEncoder,
     encode_crops,
     provenance_of,
 )
@@ -24,6 +23,7 @@ from napari_biofm.cells.folds import has_groups
 from napari_biofm.cells.heads import decide
 from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.persist import SavedHead, load_head, replacing, save_head
+from napari_biofm.cells.random_encoder import RandomConvEncoder
 from napari_biofm.cells.scores import Report, Score, cross_validate, learning_curve, warnings_of
 from napari_biofm.cells.table import BASELINE
 from napari_biofm.types import Task, Vectors

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.cells.table import Groups, make_table
+from napari_biofm.cells.table import Groups, make_table, update_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
 from napari_biofm.images.pool import pool
 from napari_biofm.types import FeatureMap, Image, Labels, Progress, Task, Vectors
@@ -61,8 +61,9 @@ def cell_table(
     yield Progress(1, 2, "vectors")
     vectors = vectors_of_cells(encoder, features, np.asarray(masks, np.int32))
     source = {
+        "name": encoder.name,
         "encoder": encoder.name,
-        "weights_sha256": getattr(encoder, "sha256", None),
+        "weights_sha256": getattr(encoder, "weights_sha256", None) or getattr(encoder, "sha256", None) or "",
         **(provenance or {}),
     }
     return make_table(
@@ -74,3 +75,34 @@ def cell_table(
         provenance=source,
         groups=groups,
     )
+
+
+def update_cell_table(
+    table: AnnData,
+    image: Image | None,
+    masks: Labels,
+    changed: Sequence[int],
+    model: str = DEFAULT_MODEL,
+    device: str = "auto",
+    *,
+    features: FeatureMap | None = None,
+) -> Task[AnnData]:
+    """Bring a table of `cell_table` up to date after an edit; only the cells in `changed` are pooled again.
+
+    Parameters
+    ----------
+    table, changed : see `update_table`.
+    features : map of an earlier pass; None runs the encoder again where the table has vectors of it.
+    """
+    values = np.unique(masks)
+    now = values[np.isin(values, np.asarray(list(changed), np.int64)) & (values > 0)]
+    vectors: dict[str, Vectors] = {}
+    if image is not None and masks.ndim == 2 and len(table.obsm) > 1 and len(now):
+        encoder = make_model(model, device)
+        if encoder.name in table.obsm:
+            if features is None or features.shape != masks.shape:
+                features = yield from encoder.embed(image)
+            only = np.where(np.isin(masks, now), masks, 0).astype(np.int32)
+            vectors[encoder.name] = vectors_of_cells(encoder, features, only)
+    yield Progress(1, 2, f"measuring {len(now)} changed cells")
+    return update_table(table, masks, changed, image=image, vectors=vectors)

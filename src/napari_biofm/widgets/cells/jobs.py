@@ -13,9 +13,9 @@ from napari_biofm.cells.export import class_codes
 from napari_biofm.cells.heads import LogisticHead, write_predictions
 from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.scores import Report, make_report
-from napari_biofm.cells.table import changed_labels, make_table, update_table, vectors_of
+from napari_biofm.cells.table import changed_labels, make_table, vectors_of
 from napari_biofm.cells.tracks import Timeline, class_over_time, link_by_overlap, make_time_table
-from napari_biofm.cells.vectors import cell_table
+from napari_biofm.cells.vectors import cell_table, update_cell_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL
 from napari_biofm.types import FeatureMap, Progress, Task, Vectors
 
@@ -52,14 +52,19 @@ def measure_cells(
 
 
 def measure_changed(
-    table: AnnData, labels: NDArray[Any], image: NDArray[Any] | None, changed: Sequence[int] | None
+    table: AnnData,
+    labels: NDArray[Any],
+    image: NDArray[Any] | None,
+    changed: Sequence[int] | None,
+    model: str = DEFAULT_MODEL,
+    features: FeatureMap | None = None,
 ) -> Task[AnnData]:
-    """Measure the cells an edit touched; None finds out which."""
+    """Measure the cells an edit touched; None finds out which. The others keep their rows."""
     if changed is None:
         yield Progress(0, 1, "comparing masks ...")
         changed = changed_labels(table, np.asarray(labels)).tolist()
-    yield Progress(0, 1, f"measuring {len(changed)} changed cells ...")
-    return update_table(table, np.asarray(labels), changed, image=image)
+    made = yield from update_cell_table(table, image, np.asarray(labels), changed, model, features=features)
+    return made
 
 
 @dataclass(frozen=True)

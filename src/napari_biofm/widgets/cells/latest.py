@@ -67,6 +67,15 @@ class Latest:
         try:
             result = work()
         except Exception as error:
-            post(lambda error=error: None if self._closed else on_error(error))
+            self._tell(post, on_error, error)
         else:
-            post(lambda: None if self._closed else on_done(result))
+            self._tell(post, on_done, result)
+
+    def _tell(
+        self, post: Callable[[Callable[[], None]], None], listener: Callable[[Any], None], what: Any
+    ) -> None:
+        def tell() -> None:
+            if not self._closed:
+                listener(what)
+
+        post(tell)

@@ -97,8 +97,8 @@ class LearningDock(TeachingDock):
         if layer is None or layer.ndim != 3 or states.head is None or states.head.weights is None:
             self.tell_error(
                 CellsError(
-                    "Choose a Labels layer with time as first axis, press 'Measure cells' on one frame, and label "
-                    "cells of two classes there."
+                    "Choose a Labels layer with time as first axis, press 'Measure cells' on one frame, and "
+                    "label cells of two classes there."
                 )
             )
             return

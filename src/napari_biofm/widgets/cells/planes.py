@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.widgets.pixels import shown_step
 from napari_biofm.widgets.viewers import layer_by_id
 
 
@@ -16,7 +15,9 @@ def plane_of_cells(viewer: Any, layer: Any) -> Any:
     n_spatial = 3 if getattr(layer, "rgb", False) else 2
     if data.ndim <= n_spatial or viewer.dims.ndisplay == 3:
         return np.asarray(data)
-    return np.asarray(data[shown_step(viewer, layer)])
+    leading = data.ndim - n_spatial
+    point = np.round(np.asarray(layer.world_to_data(viewer.dims.point))[:leading]).astype(int)
+    return np.asarray(data[tuple(np.clip(point, 0, np.asarray(data.shape[:leading]) - 1).tolist())])
 
 
 def image_for(viewer: Any, preferred: str | None, labels: Any) -> Any:

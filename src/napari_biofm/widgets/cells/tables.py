@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_biofm.cells.table import text
 from napari_biofm.images.catalogue import DEFAULT_MODEL
+from napari_biofm.types import FeatureMap
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.cells import jobs
 from napari_biofm.widgets.cells.edits import MaskEdits
@@ -91,9 +92,6 @@ class TablesDock(Dock):
             return
         uid = layer_id(layer)
         image = image_for(self.viewer, self.session.image, layer)
-        found = self.session.segmentation(uid)
-        features = None if found is None else found.features
-        model = str(found.provenance.get("model", DEFAULT_MODEL)) if found is not None else DEFAULT_MODEL
         self.measure_button.setEnabled(False)
         self.run(
             jobs.measure_cells,
@@ -101,13 +99,19 @@ class TablesDock(Dock):
             image,
             uid,
             layer.name,
-            model,
-            features,
+            *self._encoder_of(uid),
             name=f"Measure '{layer.name}'",
             bound_to=uid,
             on_done=lambda table: self._measured(uid, table),
             on_end=lambda: self.measure_button.setEnabled(True),
         )
+
+    def _encoder_of(self, uid: str) -> tuple[str, FeatureMap | None]:
+        """Model and feature map of the pass that made the masks, so that nothing is encoded twice."""
+        found = self.session.segmentation(uid)
+        if found is None:
+            return DEFAULT_MODEL, None
+        return str(found.provenance.get("model", DEFAULT_MODEL)), found.features
 
     def _measured(self, uid: str, table: Any) -> None:
         if layer_by_id(self.viewer, uid) is None:
@@ -137,13 +141,17 @@ class TablesDock(Dock):
             plane_of_cells(self.viewer, layer),
             image_for(self.viewer, self.session.image, layer),
             None if changed is None else sorted(changed),
+            *self._encoder_of(uid),
             name="Measure changed cells",
             bound_to=uid,
-            on_done=lambda made: self._updated(uid, table, made),
+            on_done=lambda made: self._updated(uid, table, made, changed),
         )
 
-    def _updated(self, uid: str, before: Any, made: Any) -> None:
-        if self.session.cells(uid) is before:  # labels given meanwhile are kept
+    def _updated(self, uid: str, before: Any, made: Any, changed: set[int] | None) -> None:
+        if self.session.cells(uid) is not before:  # another edit was quicker: do this one again on its table
+            if uid == self.states.uid and self.states.table is not None:
+                self._masks_edited(changed)
+        else:  # labels given meanwhile are kept
             now = dict(zip(before.obs["cell_id"].astype(str), text(before, "class_by_hand"), strict=True))
             made.obs["class_by_hand"] = [now.get(str(c), "") for c in made.obs["cell_id"]]
             self.session.set_cells(uid, made)

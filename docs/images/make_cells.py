@@ -1,0 +1,89 @@
+"""Take the pictures of docs/cells.md: simulated nuclei of three states, taught in a real viewer.
+
+xvfb-run -a -s "-screen 0 1600x1200x24" python docs/images/make_cells.py
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+os.environ["NAPARI_BIOFM_ENGINE"] = "inline"
+STATES = ("interphase", "prometaphase", "metaphase")
+SIDE, N = 44, 14
+
+
+def nuclei(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return image, labels and state of N x N nuclei."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((N * SIDE, N * SIDE), np.int32)
+    image = rng.normal(12, 2, labels.shape)
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    states = rng.choice(3, N * N, p=(0.6, 0.25, 0.15))
+    for i, state in enumerate(states):
+        at = tuple(slice(SIDE * k, SIDE * (k + 1)) for k in divmod(i, N))
+        turn = rng.uniform(0, np.pi)
+        u, v = np.cos(turn) * y + np.sin(turn) * x, np.cos(turn) * x - np.sin(turn) * y
+        a, b = ((12, 9), (9, 8.5), (12, 3.5))[state] * rng.uniform(0.85, 1.15, 2)
+        texture = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), (3, 1.2, 0.8)[state])
+        texture /= texture.std()
+        inside = (u / a) ** 2 + (v / b) ** 2 < 1 + (0.0, 0.25, 0.05)[state] * texture
+        parts, _ = ndimage.label(inside)
+        inside = parts == parts[SIDE // 2, SIDE // 2] if parts[SIDE // 2, SIDE // 2] else inside
+        labels[at][inside] = i + 1
+        level, contrast = ((60, 5), (95, 22), (150, 12))[state]
+        image[at][inside] += level * rng.uniform(0.8, 1.2) + contrast * texture[inside]
+    return ndimage.gaussian_filter(image, 0.8).astype(np.float32), labels, states
+
+
+def main() -> None:
+    """Open a viewer, teach three states, and take the pictures."""
+    import napari
+    from qtpy.QtWidgets import QApplication
+
+    from napari_biofm.widgets.cells import CellsDock
+
+    def wait(seconds: float) -> None:
+        end = time.time() + seconds
+        while time.time() < end:
+            QApplication.processEvents()
+
+    image, labels, states = nuclei()
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1400, 950)
+    viewer.add_image(image, name="nuclei")
+    viewer.add_labels(labels, name="masks", opacity=0.0)
+    dock = CellsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Cells", area="right")
+    viewer.reset_view()
+    dock.measure()
+    for code, name in enumerate(STATES):
+        dock.states.add_class(name)
+        for row in np.flatnonzero(states == code)[:12]:
+            dock.states.assign([row], code)
+    dock.click_button.setChecked(True)
+    wait(2)
+    folder = Path(__file__).parent
+    viewer.screenshot(str(folder / "cells_dock.png"), canvas_only=False, flash=False)
+    dock.tabs.setCurrentWidget(dock.plot)
+    wait(1)
+    chosen = dock.plot.scatter.points[dock.states.prediction.code == 2]
+    low, high = np.quantile(chosen, 0.02, axis=0), np.quantile(chosen, 0.98, axis=0)
+    dock.plot.scatter.box.drawn.emit(np.array([low, (high[0], low[1]), high, (low[0], high[1])]))
+    wait(1)
+    viewer.screenshot(str(folder / "cells_plot.png"), canvas_only=False, flash=False)
+    dock.session.select([])
+    dock.tabs.setCurrentWidget(dock.scores)
+    dock.score()
+    wait(1)
+    viewer.screenshot(str(folder / "cells_scores.png"), canvas_only=False, flash=False)
+    dock.session.close()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
