@@ -110,7 +110,7 @@ class TimelineState:
         return found if len(found) else events
 
     def events_of(self, labels: list[int]) -> CellEvents:
-        """Return the events of cells: those of the recording in play where it has some, else of the traces."""
+        """Return events of cells: of the recording in play where it has some, else of the traces."""
         events = self.events()
         mine = np.isin(events.labels, labels)
         if self.recording_uid in events.recordings:
