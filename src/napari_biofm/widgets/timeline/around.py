@@ -35,6 +35,7 @@ class AroundPanel(QWidget):
         self.plot = pg.PlotWidget(background=BACKGROUND)
         self.plot.setLabel("bottom", "time from event (s)")
         self.plot.setLabel("left", "dF/F")
+        self.plot.getAxis("left").enableAutoSIPrefix(False)
         self.plot.setMinimumHeight(160)
         self.words = QLabel("Select a cell to average around its events.")
         self.words.setWordWrap(True)
@@ -50,12 +51,11 @@ class AroundPanel(QWidget):
 
     def seconds(self) -> tuple[np.ndarray, str]:
         """Return the times of the events meant, and whose they are."""
-        events = self.state.events()
         labels = [k.label for k in self.state.session.selection if k.layer == self.state.labels_uid]
         if not labels:
-            return events.seconds, "all cells"
+            return self.state.population().seconds, "all cells"
         whose = f"cell {labels[0]}" if len(labels) == 1 else f"{len(labels)} cells"
-        return events.seconds[np.isin(events.labels, labels)], whose
+        return self.state.events_of(labels).seconds, whose
 
     def average(self) -> None:
         """Average the traces now and the movie in a job."""

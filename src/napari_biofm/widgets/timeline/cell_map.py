@@ -70,7 +70,7 @@ class MapOverlay(Overlay):
         if self.what == RATE:
             ids = np.array(sorted(self.state.centres()), np.int64)
             clock = self.state.clock
-            events = self.state.events()
+            events = self.state.population()
             start, stop = (clock.times[0], clock.times[-1]) if clock is not None else (0.0, 0.0)
             if clock is None and len(events):
                 start, stop = events.seconds[0], events.seconds[-1]

@@ -67,7 +67,7 @@ class JointPanel(QWidget):
         ids = table.obs["label"].to_numpy(np.int64)
         tables = {name: entry.events for name, entry in session.recordings.items()}
         traces = [e.recording for e in session.recordings.values() if e.recording.is_cells]
-        events = self.state.events()
+        events = self.state.population()
         span = float(clock.times[0]), float(clock.at_frames([clock.n_frames])[0])
         features = trace_features(events, tables, ids, *span, traces[-1] if traces else None)
         session.set_cells(uid, add_trace_features(table, features, {"start_s": span[0], "stop_s": span[1]}))

@@ -65,8 +65,8 @@ def put_layers(viewer: Any, saved: Saved) -> tuple[dict[str, str], list[str]]:
             layer = _open_image(viewer, record)
         if layer is None:
             said.append(
-                f"The image '{record.name}' ({record.path or 'it came from no file'}) cannot be found; open it "
-                "by hand and open the session again."
+                f"The image '{record.name}' ({record.path or 'it came from no file'}) cannot be found; "
+                "open it by hand and open the session again."
             )
         else:
             now[record.uid] = layer_id(layer)

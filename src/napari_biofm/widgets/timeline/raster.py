@@ -138,6 +138,7 @@ class RasterPanel(QWidget):
                 plot.getAxis(side).setPen(FOREGROUND)
                 plot.getAxis(side).setTextPen(FOREGROUND)
             plot.getAxis("left").setWidth(52)
+            plot.getAxis("left").enableAutoSIPrefix(False)
         self.rate_plot.setLabel("left", "Hz / cell")
         self.rate_plot.getAxis("bottom").setStyle(showValues=False)
         self.rate_plot.setMouseEnabled(x=True, y=False)

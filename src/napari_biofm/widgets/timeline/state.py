@@ -98,6 +98,28 @@ class TimelineState:
             self._events = cell_events(found, links, self.clock)
         return self._events
 
+    def population(self) -> CellEvents:
+        """Return the events found in traces of cells, all of one kind; all events where there are none.
+
+        A patched cell has its spikes beside its calcium events; counting both would make it twice as
+        active as its neighbours.
+        """
+        events, recordings = self.events(), self.session.recordings
+        own = [i for i, uid in enumerate(events.recordings) if recordings[uid].recording.is_cells]
+        found = events.take(np.isin(events.source, own))
+        return found if len(found) else events
+
+    def events_of(self, labels: list[int]) -> CellEvents:
+        """Return events of cells: of the recording in play where it has some, else of the traces."""
+        events = self.events()
+        mine = np.isin(events.labels, labels)
+        if self.recording_uid in events.recordings:
+            chosen = mine & (events.source == events.recordings.index(self.recording_uid))
+            if chosen.any():
+                return events.take(chosen)
+        population = self.population()
+        return population.take(np.isin(population.labels, labels))
+
     def cell_at(self, position: Any, view_direction: Any = None, displayed: Any = None) -> CellKey | None:
         """Return the cell under a position of the canvas (world coordinates), None on background."""
         layer = self.labels
