@@ -2,9 +2,9 @@
 
     python benchmarks/clicks.py [--quick] [--json] [--sam-weights FILE] [--window]
 
-Times are of the answer to a prompt, cropped and ready to be drawn, after the image was prepared. SAM's decoder
-costs the same whatever the weights hold; without --sam-weights its true architecture with random weights is timed
-(and said so). --window opens napari and adds the time until the preview layer has been written.
+Times are of the answer to a prompt, cropped and ready to be drawn, after the image was prepared. SAM's
+decoder costs the same whatever the weights hold; without --sam-weights its true architecture with random
+weights is timed (and said so). --window opens napari and adds the time until the preview layer has been written.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def main() -> int:
         viewer, show = previewer(size) if args.window and size <= 4096 else (None, None)
         row("flow_basin", size, timed(lambda p, t=table: lookup(t, p), asked, show))
         plane, tool = Plane(image), LevelSets()
-        row("level_sets", size, timed(lambda p, t=plane: tool.answer(t, p), asked, show))
+        row("level_sets", size, timed(lambda p, t=plane, s=tool: s.answer(t, p), asked, show))
         if size <= 2048:
             networks(
                 image, asked, args.sam_weights, show, lambda name, times, s=size: row(name, s, times), reasons

@@ -158,6 +158,7 @@ def test_a_cell_is_propagated_through_z_and_stops_where_it_is_lost(viewer):
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
     viewer.dims.set_current_step(0, 1)
+    dock.backend.setCurrentIndex(dock.backend.findData("level-sets"))
     layer.selected_label = 5
     dock.time.last.setValue(7)
     dock.time.go_button.click()

@@ -87,13 +87,14 @@ class Annotator:
     def use(self, image: Any, labels: Any) -> None:
         """Work on these layers; either may be None."""
         self.clear()
-        self.image, self.labels = image, labels
+        self.image, self.labels = image, None
         self.broker.image_changed()
         if labels is not None and layer_id(labels) not in self._editors:
             target = LayerTarget(labels)
             editor = LabelsEditor(target, LabelIndex(target))
             self._editors[target.uid] = editor
             self._captures.append(StrokeCapture(target, lambda edit: self.do(edit, applied=True)))
+        self.labels = labels
         self.say("")
 
     def data_replaced(self, labels: Any) -> None:

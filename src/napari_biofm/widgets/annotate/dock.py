@@ -51,6 +51,7 @@ class AnnotateDock(Dock):
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
         self.annotator = Annotator(self)
+        self._refused: str | None = None  # labels layer that cannot be edited
         self.autosave = Autosave(self.session, self.tell_error)
         self._keys_path = self.autosave.folder.parent / "annotate-keys.json"
         self.keys = self._read_keys()
@@ -203,13 +204,16 @@ class AnnotateDock(Dock):
     def _layers_chosen(self, _index: int = 0) -> None:
         image, labels = self._layer(self.image), self._layer(self.labels)
         annotator = self.annotator
-        if image is annotator.image and labels is annotator.labels:
+        same = labels is annotator.labels or (labels is not None and layer_id(labels) == self._refused)
+        if image is annotator.image and same:
             self._refresh_panels()
             return
         if labels is not annotator.labels:
             self._watch(labels)
         self._guarded(annotator.use, image, labels)
-        if labels is not None and annotator.labels is labels:
+        self._refused = None if annotator.labels is labels or labels is None else layer_id(labels)
+        labels = annotator.labels
+        if labels is not None:
             self._guarded(self._autosave_layer, labels, image)
         self.session.set_layers(
             image=layer_id(image) if image is not None else None,

@@ -74,9 +74,7 @@ class SeriesPanel(QWidget):
             return
         viewer = self._dock.viewer
         self._annotator.clear()
-        for layer in self._layers:
-            if layer in viewer.layers:
-                viewer.layers.remove(layer)
+        former = [layer for layer in self._layers if layer in viewer.layers]
         is_rgb = image.ndim == 3 and image.shape[-1] in (3, 4)
         shown = viewer.add_image(image, name=entry.path.stem, rgb=is_rgb)
         shape = image.shape[:-1] if is_rgb else image.shape
@@ -86,6 +84,8 @@ class SeriesPanel(QWidget):
         if image.ndim == 2 or is_rgb:
             self._annotator.broker.known_as = {layer_id(shown): str(entry.path)}
         self._dock.choose_layers(shown, made)
+        for layer in former:
+            viewer.layers.remove(layer)
         self._prepare_ahead()
         self._update()
 

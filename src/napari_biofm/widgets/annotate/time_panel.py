@@ -121,6 +121,7 @@ class TimePanel(QWidget):
         )
         model = LEVEL_SETS if annotator.broker.is_local else annotator.broker.backend
         self._steps, self._plan = [], (view, axis, way)
+        self.outcome.setText("")
         self._offer(False)
         self.go_button.setEnabled(False)
         self._map = plane_map
@@ -189,8 +190,6 @@ class TimePanel(QWidget):
     def _offer(self, on: bool) -> None:
         self.keep_button.setEnabled(on)
         self.drop_button.setEnabled(on)
-        if not on:
-            self.outcome.setText("")
 
     def _show_plane(self, view: Any, axis: int, index: int) -> None:
         labels, viewer = self._annotator.labels, self._dock.viewer
