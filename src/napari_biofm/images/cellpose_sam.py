@@ -489,10 +489,18 @@ def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def resize_volume(volume: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Resize (Z, Y, X, C) linearly to `shape`, (z, y, x)."""
+    """Resize (Z, Y, X, C) linearly to `shape`, (z, y, x): first every plane, then along z."""
     from cellpose import transforms
 
-    return np.asarray(transforms.resize_image_3d(volume, shape), np.float32)
+    def resize_planes(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        if planes.shape[1:3] == (height, width):
+            return planes
+        resized = [transforms.resize_image(np.ascontiguousarray(p), height, width) for p in planes]
+        return np.stack([np.reshape(p, (height, width, -1)) for p in resized])
+
+    depth, height, width = shape
+    across = resize_planes(volume, height, width).transpose(1, 0, 2, 3)
+    return np.asarray(resize_planes(across, depth, width).transpose(1, 0, 2, 3), np.float32)
 
 
 def stitch_planes(planes: Labels, threshold: float, min_size: int) -> Labels:
