@@ -10,6 +10,7 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 from tests.hand import hover, to_canvas
 
 from napari_biofm.cells.export import read_h5ad
@@ -46,10 +47,12 @@ def middle(label: int, n_side: int = 8) -> tuple[float, float]:
 @pytest.fixture
 def dock(viewer: Any) -> CellsDock:
     image, labels, _ = shapes()
+    viewer.window.resize(1400, 1000)
     viewer.add_image(image, name="field")
     viewer.add_labels(labels, name="cells")
     made = CellsDock(viewer)
     viewer.window.add_dock_widget(made, name="Cells", area="right")
+    settle()
     viewer.reset_view()
     return made
 
@@ -63,10 +66,18 @@ def type_class(dock: CellsDock, name: str) -> None:
     press(dock.class_list.add_button)
 
 
+def settle() -> None:
+    """Let the window lay itself out, so that the canvas stands still."""
+    for _ in range(3):
+        QApplication.processEvents()
+        QTest.qWait(20)
+
+
 def teach(viewer: Any, dock: CellsDock, click: Any, per_class: int = 3) -> None:
     press(dock.measure_button)
     if not dock.click_button.isChecked():
         press(dock.click_button)
+    settle()
     for kind, name in enumerate(KINDS):
         type_class(dock, name)
         for i in range(per_class):
@@ -259,6 +270,7 @@ def test_bad_input_is_named_and_nothing_is_lost(
     press(dock.measure_button)
     type_class(dock, "one")
     press(dock.click_button)
+    settle()
     click(viewer, middle(1))
     assert "another class" in dock.status.text()
     press(dock.train_button)

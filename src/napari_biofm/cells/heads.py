@@ -21,8 +21,8 @@ from napari_biofm.types import CellsError, Vectors
 if TYPE_CHECKING:
     from anndata import AnnData
 
-PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # strongest first
-FOLDS = 4
+PENALTIES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4)  # strongest first
+FOLDS = 3
 Probabilities = NDArray[np.float32]
 
 

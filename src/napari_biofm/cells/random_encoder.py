@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_biofm.cells.crops import check_crops
 from napari_biofm.types import Vectors
 
-WIDTHS = (32, 64, 128)
-SIZES = (5, 3, 3)
+WIDTHS = (48, 96, 192)
+SIZES = (5, 5, 5)
 FLOOR = 0.002  # of a crop's maximum: where the log scale begins
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -34,6 +34,7 @@ from napari_biofm.widgets.cells.states import ALL, CellStates
 from napari_biofm.widgets.cells.teaching import EVERY, LABELLED, NEXT, RARE, SIMILAR
 from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
 
+WIDTH = 360  # pixels
 QUIET = 700  # ms without a click before slow mirrors (features, table) are written
 
 
@@ -138,7 +139,13 @@ class CellsDock(LearningDock):
         layout = QVBoxLayout(self)
         layout.addWidget(split, 1)
         layout.addWidget(self.job_bar)
-        self.setMinimumWidth(360)
+        for box in self.findChildren(QComboBox):  # never wider than the dock: the canvas must not jump
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(8)
+        self.setMinimumWidth(WIDTH)
+
+    def sizeHint(self) -> QSize:
+        return QSize(WIDTH + 20, 800)
 
     @staticmethod
     def _row(*widgets: QWidget) -> QHBoxLayout:
