@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.cli.common import drain, inputs_exist, note, write_npz, write_text
+from napari_biofm.cli.common import drain, inputs_exist, note, write_json, write_npz, write_text
 from napari_biofm.cli.signals import add_reading, channels_of, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.signals import Recording
@@ -140,7 +140,7 @@ def run_forecast(args: argparse.Namespace) -> None:
 def run_features(args: argparse.Namespace) -> None:
     """Write one row per sweep and event."""
     from napari_biofm.events.detect import detect_events
-    from napari_biofm.events.features.table import features, to_csv
+    from napari_biofm.events.features.table import definitions, features, to_csv
     from napari_biofm.events.table import from_csv
 
     recording = open_recording(args)
@@ -150,7 +150,9 @@ def run_features(args: argparse.Namespace) -> None:
         table = from_csv(args.events)
     else:
         table = drain(detect_events(recording, args.detector, DetectionSettings(), channels), "events")
-    write_text(args.out, to_csv(drain(features(recording, table, channels), "features")))
+    numbers = drain(features(recording, table, channels), "features")
+    write_text(args.out, to_csv(numbers))
+    write_json(args.out.with_suffix(".definitions.json"), definitions(numbers))
 
 
 def run_adapt(args: argparse.Namespace) -> None:

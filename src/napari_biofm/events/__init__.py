@@ -26,7 +26,7 @@ DETECTORS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "neurokit": ("napari_biofm.events.classical.ecg", "NeuroKitDetector"),
     }
 )
-DEFAULT_DETECTOR = "classical"
+DEFAULT_DETECTOR = "physio-fm"
 
 
 def make_detector(name: str = DEFAULT_DETECTOR) -> Detector:
