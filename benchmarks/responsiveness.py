@@ -175,9 +175,7 @@ def pump(application: Any, seconds: float, ready: Any) -> None:
 
 def longest_gap(ticks: list[float]) -> float:
     """Return the longest time between two ticks, ms."""
-    return (
-        max((b - a) * 1e3 for a, b in itertools.pairwise(ticks)) if len(ticks) > 1 else float("inf")
-    )
+    return max((b - a) * 1e3 for a, b in itertools.pairwise(ticks)) if len(ticks) > 1 else float("inf")
 
 
 if __name__ == "__main__":

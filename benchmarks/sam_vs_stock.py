@@ -45,9 +45,7 @@ def stock_predictor(weights: Path, device: str, depth: int) -> SamPredictor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--json", action="store_true", help="accepted; the last line is always JSON")
-    parser.add_argument(
-        "--quick", action="store_true", help="3 of the 12 blocks , one pair"
-    )
+    parser.add_argument("--quick", action="store_true", help="3 of the 12 blocks , one pair")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--budget", type=float, default=400, help="seconds for the pairs")
     parser.add_argument("--device", default="cpu")

@@ -17,7 +17,21 @@ OPEN_MENUS = {
     *(f"napari/file/{name}" for name in ("io_utilities", "acquire", "new_layer")),
     *(
         f"napari/layers/{name}"
-        for name in ["visualize", "annotate", "data", "metadata", "layer_type", "filter", "transform", "measure", "register", "project", "segment", "track", "classify"]
+        for name in [
+            "visualize",
+            "annotate",
+            "data",
+            "metadata",
+            "layer_type",
+            "filter",
+            "transform",
+            "measure",
+            "register",
+            "project",
+            "segment",
+            "track",
+            "classify",
+        ]
     ),
 }
 

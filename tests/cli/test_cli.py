@@ -80,7 +80,17 @@ def test_events_of_any_array_and_recording(tmp_path: Path, files: dict[str, Path
         with (tmp_path / "e.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert rows
-        assert list(rows[0]) == ["sweep", "channel", "time_s", "class", "score", "amplitude", "unit", "rise_s", "decay_s"]
+        assert list(rows[0]) == [
+            "sweep",
+            "channel",
+            "time_s",
+            "class",
+            "score",
+            "amplitude",
+            "unit",
+            "rise_s",
+            "decay_s",
+        ]
     assert {row["class"] for row in rows} == {"AP"}
 
 

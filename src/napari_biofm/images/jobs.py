@@ -115,6 +115,8 @@ def _masks_again(segmentation: Segmentation, parameters: SegmentationParameters,
         return masks
     from napari_biofm.images.dynamics import masks_from_flows
 
+    if segmentation.flows is None or segmentation.cell_prob is None:
+        raise ImageError("These masks were made without flows; segment again to change their thresholds.")
     settings: Mapping[str, Any] = getattr(maker, "settings", {})
     shifted = parameters.cellprob_threshold + float(settings.get("cellprob_shift", 0.0))
     chosen = replace(parameters, diameter=segmentation.diameter, cellprob_threshold=shifted)

@@ -160,7 +160,9 @@ class Demo:
         self.viewer.screenshot(str(folder / "screenshot.png"), canvas_only=False, flash=False)
         table = self.session.cells(self.uid)
         write_text(folder / "cells.csv", table.obs.to_csv(index=False))
-        write_text(folder / "events.csv", to_csv(join(self.session.events(r) for r in self.session.recordings)))
+        write_text(
+            folder / "events.csv", to_csv(join(self.session.events(r) for r in self.session.recordings))
+        )
         report = {
             "seconds": self.seconds,
             "total_seconds": round(time.perf_counter() - started, 3),

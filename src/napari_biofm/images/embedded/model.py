@@ -186,7 +186,11 @@ class EmbeddedModel:
             "weights_sha256": self.weights_sha256,
             "device": self.device,
             "parameters": {**vars(chosen), "diameter_used": found.diameter, "zoom": found.zoom[0]},
-            "versions": {"napari-biofm": _version(), "torch": str(torch.__version__), "numpy": np.__version__},
+            "versions": {
+                "napari-biofm": _version(),
+                "torch": str(torch.__version__),
+                "numpy": np.__version__,
+            },
         }
 
     @contextmanager
