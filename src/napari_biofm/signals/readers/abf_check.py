@@ -15,7 +15,8 @@ from pathlib import Path
 from napari_biofm.types import RecordingError
 
 _BLOCK = 512
-_MAX_STRINGS = 1 << 20  # bytes; real files hold a few thousand
+_MAX_STRINGS = 1 << 17  # bytes; real files hold a few thousand
+_MOST_PIECES = 1024  # recorded stretches beyond the number of sweeps that are believed
 _MAX_CHANNELS = 16  # analogue inputs a digitiser of this family has
 OLD_HEADER, FULL_HEADER = 2048, 6144  # bytes; early ABF1 has the short one and no protocol
 
@@ -81,11 +82,15 @@ def _check_v2(name: str, head: bytes, size: int) -> None:
     _, width, count = sections["strings"]
     if width * count > _MAX_STRINGS:
         raise _damaged(name, f"its strings take {width * count} bytes")
+    episodes = struct.unpack_from("<I", head, 12)[0]
+    pieces = sections["synch array"][2]
+    if pieces > episodes + _MOST_PIECES:
+        raise _damaged(name, f"{pieces} recorded stretches for {episodes} sweeps")
     data_format = struct.unpack_from("<H", head, 30)[0]
     n_channels = sections["ADC"][2]
     if data_format not in (0, 1) or sections["data"][1] != (2, 4)[data_format]:
         raise _damaged(name, f"data format {data_format} with {sections['data'][1]} bytes per sample")
-    _check_counts(name, n_channels, sections["data"][2], struct.unpack_from("<I", head, 12)[0])
+    _check_counts(name, n_channels, sections["data"][2], episodes)
 
 
 def _check_v1(name: str, head: bytes, size: int) -> None:

@@ -98,8 +98,8 @@ class AbfCommand:
             return self._from_file(output, n)
         return np.broadcast_to(np.float32(np.nan), (n,))
 
-    def _from_epochs(self, sweep: int, output: Output, n: int) -> NDArray[np.float64] | None:
-        values = np.full(n, np.nan)
+    def _from_epochs(self, sweep: int, output: Output, n: int) -> NDArray[np.float32] | None:
+        values = np.full(n, np.nan, np.float32)
         before = _last_level(sweep - 1, output) if sweep else output.holding
         position = n // 64  # the amplifier holds for 1/64 of a sweep before the first epoch
         values[:position] = before
