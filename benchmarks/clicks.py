@@ -4,7 +4,7 @@
 
 Times are of the answer to a prompt, cropped and ready to be drawn, after the image was prepared. SAM's
 decoder costs the same whatever the weights hold; without --sam-weights its true architecture with random
-weights is timed (and said so). --window opens napari and adds the time until the preview layer has been written.
+weights is timed (and said so). --window opens napari and adds the time until the preview is written.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python benchmarks/interactive.py [--data ../shared/data/imaging] [--quick] [--json]
 
-The user clicks the middle of an object, then the middle of the largest error, up to ten times. Images are those
-of the validation part that training never sees (whole groups). NoC@80 is the number of clicks until IoU 0.8
-(ten where it is never reached). A brush dab paints a disc of a third of the object's size where most is missing.
+The user clicks the middle of an object, then the middle of the largest error, up to ten times. Images are
+those of the validation part that training never sees (whole groups). NoC@80 is the number of clicks until
+IoU 0.8 (ten where it is never reached). A brush dab paints a disc of a third of the object's size where most
+is missing.
 """
 
 from __future__ import annotations
