@@ -90,7 +90,7 @@ def test_a_failed_save_leaves_the_old_session_whole(session, tmp_path, monkeypat
     save_session(tmp_path / "day1", snapshot(session, LAYERS))
     session.set_events("patch.abf", spikes([0.02]), {})
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("napari_biofm.store.folder.write_events", full)
