@@ -25,7 +25,9 @@ def test_image_to_masks_to_classes_and_recording_to_events_on_the_image(
     viewer: Any, qtbot: Any, shared_data: Path
 ) -> None:
     field = tifffile.imread(shared_data / "imaging" / "bbbc039" / "b39_A02_s1.tif")[:300, :300]
-    movie = viewer.add_image(np.stack([field] * 12), name="field")  # a still as a movie: time is what is added
+    movie = viewer.add_image(
+        np.stack([field] * 12), name="field"
+    )  # a still as a movie: time is what is added
     session = session_of(viewer)
 
     segmenting = SegmentDock(viewer)
@@ -40,7 +42,9 @@ def test_image_to_masks_to_classes_and_recording_to_events_on_the_image(
     states = CellsDock(viewer)
     viewer.window.add_dock_widget(states, name="Cell states")
     states.measure_button.click()
-    qtbot.waitUntil(lambda: session.cells(uid) is not None and states.states.table is not None, timeout=60_000)
+    qtbot.waitUntil(
+        lambda: session.cells(uid) is not None and states.states.table is not None, timeout=60_000
+    )
     areas = session.cells(uid).obs["area"].to_numpy()
     ranked = np.argsort(areas)
     small, large = states.states.add_class("small"), states.states.add_class("large")

@@ -78,8 +78,7 @@ def run_segment(args: argparse.Namespace) -> None:
         try:
             image, is_stack = read_stack(path)
             start = time.perf_counter()
-            task = segment_stack(model, image, parameters) if is_stack else model.segment(image, parameters)
-            result = drain(task, path.name)
+            result = drain(_task(model, image, is_stack, parameters), path.name)
         except ImageError as error:
             failed.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
             continue
@@ -107,6 +106,14 @@ def run_segment(args: argparse.Namespace) -> None:
     write_json(args.out / "report.json", report)
     if failed:
         raise ImageError(f"{len(failed)} of {len(paths)} images failed: " + " | ".join(failed))
+
+
+def _task(model: Any, image: Any, is_stack: bool, parameters: SegmentationParameters) -> Any:
+    """Return the job for a plane or a stack; a model with a way of its own for stacks goes that way."""
+    if not is_stack:
+        return model.segment(image, parameters)
+    own = getattr(model, "segment_stack", None)
+    return segment_stack(model, image, parameters) if own is None else own(image, parameters)
 
 
 def warm_up(model: Any) -> None:
