@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Float = NDArray[np.float32]
 WINDOW = 96  # network pixels around a prompt
 LARGEST_WINDOW = 512
+TURNS = 3  # points answered one after the other
 BUMP = 2.0  # standard deviation of a click's bump, in decoder pixels
 BASIN_THRESHOLD = -1.0  # logit down to which a pixel belongs to a basin
 
@@ -118,25 +119,92 @@ def _basins_under(
 def predict(
     network: Network, prepared: Prepared, prompt: Prompt, device: str = "cpu"
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Answer one prompt; see `EmbeddedModel.predict`."""
+    """Answer one prompt; see `EmbeddedModel.predict`.
+
+    Several points are answered in turn (the last `TURNS` of them), each as a correction of the mask before: a
+    correction changes the piece around its point and nothing else.
+    """
+    points = np.asarray(prompt.points, np.float64).reshape(-1, 2)
+    positive = np.asarray(prompt.positive, bool).reshape(-1)
+    _check(prompt, points, positive, prepared.found.shape)
+    n, mask = len(points), prompt.mask
+    first = max(1, n - TURNS + 1) if mask is None else max(1, n)
+    while first < n and not positive[:first].any() and prompt.box is None:
+        first += 1
+    answer, basin, score = _answer(
+        network, prepared, points[:first], positive[:first], prompt.box, mask, device
+    )
+    if mask is not None and n:
+        answer = _corrected(np.asarray(mask, bool), answer, points[-1], bool(positive[-1]), prepared.found)
+    for k in range(first + 1, n + 1):
+        given = answer if answer.any() else None
+        new, basin, score = _answer(network, prepared, points[:k], positive[:k], prompt.box, given, device)
+        answer = _corrected(answer, new, points[k - 1], bool(positive[k - 1]), prepared.found)
+    if not basin.any():
+        return answer[None], np.array([score], np.float32)
+    return np.stack([answer, basin]), np.array([score, 0.9 * score], np.float32)
+
+
+def _corrected(
+    before: NDArray[np.bool_], after: NDArray[np.bool_], point: NDArray[Any], positive: bool, found: Pass
+) -> NDArray[np.bool_]:
+    """Take from `after` the changed piece under `point`; where it changed nothing, a disc around it."""
+    y, x = (int(np.clip(np.floor(v), 0, n - 1)) for v, n in zip(point, before.shape, strict=True))
+    out = before.copy()
+    if bool(before[y, x]) != positive and bool(after[y, x]) == positive:
+        y0, x0, y1, x1 = _extent(before | after).astype(int)
+        window = slice(y0, y1), slice(x0, x1)
+        changed = (after[window] & ~before[window]) if positive else (before[window] & ~after[window])
+        changed &= _within_reach(before[window], y - y0, x - x0)
+        pieces = ndi.label(changed)[0]
+        out[window][pieces == pieces[y - y0, x - x0]] = positive
+    elif bool(before[y, x]) != positive:
+        radius = max(1.0, 2.0 / min(found.zoom))
+        reach = int(np.ceil(radius))
+        rows, columns = slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1)
+        yy = np.arange(rows.start, min(rows.stop, out.shape[0]))[:, None]
+        xx = np.arange(columns.start, min(columns.stop, out.shape[1]))
+        out[rows, columns][(yy - y) ** 2 + (xx - x) ** 2 <= radius**2] = positive
+    return out
+
+
+def _within_reach(before: NDArray[np.bool_], y: int, x: int) -> NDArray[np.bool_]:
+    """Positions a correction at (y, x) speaks for: the farther from the mask's edge it lies, the more."""
+    there = np.argwhere(before != before[y, x])
+    if not len(there):
+        return np.ones(before.shape, bool)
+    depth = np.sqrt(((there - [y, x]) ** 2).sum(1).min())
+    rows, columns = np.ogrid[: before.shape[0], : before.shape[1]]
+    near: NDArray[np.bool_] = (rows - y) ** 2 + (columns - x) ** 2 <= (3 * depth + 2) ** 2
+    return near
+
+
+def _answer(
+    network: Network,
+    prepared: Prepared,
+    points: NDArray[Any],
+    positive: NDArray[Any],
+    box: Any,
+    mask: NDArray[Any] | None,
+    device: str,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float]:
+    """Run the decoder once: mask and flow basin at image size, and the IoU expected of the mask."""
     import torch
 
     found = prepared.found
     to_decoder = np.array(found.zoom) / 2
-    points = (np.asarray(prompt.points, np.float64).reshape(-1, 2) + 0.5) * to_decoder - 0.5
-    positive = np.asarray(prompt.positive, bool).reshape(-1)
-    _check(prompt, points, positive, found.shape)
-    box = None if prompt.box is None else np.array(prompt.box, np.float64) * np.tile(to_decoder, 2)
-    extent = None if prompt.mask is None else _extent(prompt.mask) * np.tile(to_decoder, 2)
-    top, left, size = _window(points, box, extent, prepared.basins.shape)
+    spots = (points + 0.5) * to_decoder - 0.5
+    frame = None if box is None else np.array(box, np.float64) * np.tile(to_decoder, 2)
+    extent = None if mask is None else _extent(mask) * np.tile(to_decoder, 2)
+    top, left, size = _window(spots, frame, extent, prepared.basins.shape)
     rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
     corner = np.array([top, left])
     planes = prompt_planes(
         size,
-        points - corner,
+        spots - corner,
         positive,
-        None if box is None else box - np.tile(corner, 2),
-        None if prompt.mask is None else _sample(prompt.mask, rows, columns, to_decoder),
+        None if frame is None else frame - np.tile(corner, 2),
+        None if mask is None else _sample(mask, rows, columns, to_decoder),
         prepared.basins[rows, columns],
     )
     features = np.concatenate(
@@ -147,12 +215,10 @@ def predict(
             *(torch.from_numpy(a)[None].to(device) for a in (features, planes))
         )
     score = float(torch.sigmoid(quality)[0])
-    clicked = np.floor(np.asarray(prompt.points, np.float64).reshape(-1, 2)[positive]).astype(int)
+    clicked = np.floor(points[positive]).astype(int)
     answer = _onto_image(logits[0, 0].float().cpu().numpy(), (2 * top, 2 * left), found, clicked)
     basin = _onto_image(np.kron(planes[4] * 8 - 4, np.ones((2, 2))), (2 * top, 2 * left), found, clicked)
-    if not basin.any():
-        return answer[None], np.array([score], np.float32)
-    return np.stack([answer, basin]), np.array([score, 0.9 * score], np.float32)
+    return answer, basin, score
 
 
 def _check(prompt: Prompt, points: NDArray[Any], positive: NDArray[Any], shape: tuple[int, int]) -> None:
