@@ -175,6 +175,9 @@ def main() -> None:
         "training": {"commit": commit, "steps": step, "config": "training/physio/config.toml"},
         "report": report,
     }
+    old = arguments.out.with_suffix(".json")
+    if old.exists():  # the trees for rhythms lie beside the weights
+        card |= {k: v for k, v in json.loads(old.read_text()).items() if k == "rhythm"}
     weights.write(arguments.out, model.network(), card)
 
 

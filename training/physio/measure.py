@@ -30,7 +30,12 @@ from training.physio.simulators.noise import coloured  # noqa: E402
 from training.physio.simulators.psc import waveform  # noqa: E402
 from training.physio.simulators.spike import shape  # noqa: E402
 
-DEFAULT_CARD: dict[str, Any] = {"version": "0", "calibration": {}, "presets": {}, "rungs": {"psc": [0, 1], "ap": [1]}}
+DEFAULT_CARD: dict[str, Any] = {
+    "version": "0",
+    "calibration": {},
+    "presets": {},
+    "rungs": {"psc": [0, 1], "ap": [1]},
+}
 
 
 def match(
