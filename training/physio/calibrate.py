@@ -86,7 +86,8 @@ def calibrate_kind(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[s
         r["score"] = sigmoid((r["logit"] - bias) / temperature)
     grid = np.round(np.linspace(0.05, 0.95, 91), 3)
     mean_f1 = [np.mean(list(f1_per_set(even, t).values())) for t in grid]
-    balanced = float(grid[int(np.argmax(mean_f1))])
+    best = np.flatnonzero(np.array(mean_f1) >= max(mean_f1) - 1.5e-3)
+    balanced = float(grid[int(np.median(best))])  # the middle of the plateau
     score = np.concatenate([r["score"] for r in even])
     limits = np.linspace(0.3, 0.995, 140).round(3)
     precise = next((float(t) for t in limits if hit[score >= t].mean() >= 0.965), 0.995)
@@ -175,6 +176,9 @@ def main() -> None:
         "training": {"commit": commit, "steps": step, "config": "training/physio/config.toml"},
         "report": report,
     }
+    old = arguments.out.with_suffix(".json")
+    if old.exists():  # the trees for rhythms lie beside the weights
+        card |= {k: v for k, v in json.loads(old.read_text()).items() if k == "rhythm"}
     weights.write(arguments.out, model.network(), card)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...types import DetectionSettings, Events, Kind, Progress, RecordingError, Signal, Task, no_events
 from . import decode, weights
-from .rungs import BATCH, Rung, Trace, Window, choose_rung, windows
+from .rungs import BATCH, LONG_TILE, TILE, Rung, Trace, Window, choose_rung, windows
 from .table import as_events
 from .words import CLASSES, KINDS, PATCH, known_unit, prepare
 
@@ -96,7 +96,7 @@ class PhysioFM:
     def pieces(self, trace: Trace, unit: str, kind: str | None) -> Iterator[list[Piece]]:
         """Yield what the network says, a fixed number of windows at a time, in order."""
         group: list[tuple[Window, NDArray[np.float32], NDArray[np.bool_]]] = []
-        todo = list(windows(trace.length))
+        todo = list(windows(trace.length, LONG_TILE.get(kind or "", TILE)))
         for i, window in enumerate(todo):
             group.append((window, *trace.read(window.start, window.stop)))
             if len(group) < BATCH and i + 1 < len(todo):

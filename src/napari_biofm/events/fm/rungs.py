@@ -21,6 +21,7 @@ from .words import DEEPEST
 TARGET = {"psc": 10e3, "ap": 20e3, "calcium": 80.0, "channel": 10e3, "spike": 24e3, "ecg": 250.0}
 LOWEST = {"psc": 3.5e3, "ap": 4e3, "calcium": 56.6, "channel": 10.0, "spike": 14e3, "ecg": 176.8}
 TILE = 4096  # samples of the rung per window
+LONG_TILE = {"psc": 8192, "ap": 8192, "spike": 8192}  # where recordings are long: less is seen twice
 MARGIN = 384  # of them at each inner end, seen but not used
 BATCH = 8  # windows per pass; fixed, so that a result never depends on the chunk
 DENSEST = 16  # interpolated samples per native one at most
@@ -117,22 +118,22 @@ class Window:
     last: int
 
 
-def windows(length: int) -> Iterator[Window]:
+def windows(length: int, tile: int = TILE) -> Iterator[Window]:
     """Yield the windows of a trace of `length` samples; every sample is used exactly once.
 
     A trace shorter than one window gets one window, a multiple of 128 samples long (mirrored).
     """
-    if length <= TILE:
+    if length <= tile:
         whole = max(2, -(-length // DEEPEST)) * DEEPEST
         yield Window(0, whole, 0, length)
         return
-    step = TILE - 2 * MARGIN
+    step = tile - 2 * MARGIN
     first = 0
     start = 0
     while True:
-        start = min(start, length - TILE)
-        last = length if start + TILE >= length else start + TILE - MARGIN
-        yield Window(start, start + TILE, first, last)
+        start = min(start, length - tile)
+        last = length if start + tile >= length else start + tile - MARGIN
+        yield Window(start, start + tile, first, last)
         if last >= length:
             return
         first = last
