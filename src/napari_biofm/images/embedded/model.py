@@ -114,7 +114,7 @@ class EmbeddedModel:
         """
         from napari_biofm.images.embedded.clicks import predict
 
-        with self._threads():
+        with self._threads(1):  # a window is too small to share: threads would wait for each other
             return predict(self.network, prepared, prompt, self.device)
 
     def vectors(self, features: FeatureMap, masks: Labels) -> Vectors:
@@ -194,17 +194,16 @@ class EmbeddedModel:
         }
 
     @contextmanager
-    def _threads(self) -> Iterator[None]:
+    def _threads(self, most: int | None = None) -> Iterator[None]:
         import torch
 
-        before = torch.get_num_threads()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
+        before, wanted = torch.get_num_threads(), most or self.threads
+        if wanted is not None:
+            torch.set_num_threads(wanted)
         try:
             yield
         finally:
-            if self.threads is not None:
-                torch.set_num_threads(before)
+            torch.set_num_threads(before)
 
 
 def _version() -> str:
