@@ -149,7 +149,7 @@ def _rate(x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int) -> tuple[
 def _choose(x: NDArray[Any]) -> tuple[_Model, NDArray[Any], int] | None:
     """Return the model of the stretch that tells levels apart best, its baseline, and where it starts."""
     stretch = min(len(x), STRETCH)
-    starts = np.unique(np.linspace(0, len(x) - stretch, min(4, max(1, len(x) // stretch))).astype(int))
+    starts = np.unique(np.linspace(0, len(x) - stretch, min(7, max(1, len(x) // stretch))).astype(int))
     tried = []
     for a in starts:
         _, m, base = _search(x[a : a + stretch])
@@ -185,7 +185,7 @@ def fit(x: NDArray[np.float64]) -> tuple[_Model, NDArray[np.float64]] | None:
     outside = np.maximum(np.maximum(spare - np.arange(len(wide)), np.arange(len(wide)) - spare - m.n + 1), 0)
     move *= 0.05 ** np.minimum(outside, 2)  # a level not seen so far is possible, not likely
     move /= move.sum(1, keepdims=True)
-    gain, mid = 1 / 400, len(base) // 2
+    gain, mid = 1 / 100, len(base) // 2
     after = follow(x[at + mid :], wide, m.sigma, move, base[mid], gain)
     before = follow(x[: at + mid][::-1].copy(), wide, m.sigma, move, base[mid], gain)[::-1]
     followed = np.concatenate([before, after])
