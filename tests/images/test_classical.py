@@ -132,6 +132,6 @@ def test_a_stack_is_segmented_with_one_label_per_nucleus() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match="No model 'magic'"):
+    with pytest.raises(ModelError, match="no model is called 'magic'"):
         make_model("magic")
     assert all(family.good_for for family in FAMILIES.values())

@@ -77,15 +77,44 @@ def open_movie(path: Path) -> tuple[Any, float | None]:
     return _as_movie(movie, path), rate
 
 
+class LazyTiff:
+    """Pages of a compressed TIFF, read when sliced; the file is closed with the last reference.
+
+    Parameters
+    ----------
+    path : the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import tifffile
+        import zarr
+
+        self._store: Any = tifffile.imread(path, aszarr=True)
+        node = zarr.open(self._store, mode="r")
+        self._array: Any = node["0"] if isinstance(node, zarr.Group) else node
+        self.shape: tuple[int, ...] = tuple(self._array.shape)
+        self.dtype = self._array.dtype
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        return np.asarray(self._array[index])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __del__(self) -> None:
+        store = getattr(self, "_store", None)
+        if store is not None:
+            store.close()
+
+
 def _lazy_tiff(path: Path) -> Any:
     import tifffile
-    import zarr
 
     try:
         return tifffile.memmap(path, mode="r")
     except ValueError:  # compressed, or not in one piece
-        node = zarr.open(tifffile.imread(path, aszarr=True), mode="r")
-        return node["0"] if isinstance(node, zarr.Group) else node
+        return LazyTiff(path)
 
 
 def _as_movie(movie: Any, path: Path) -> Any:
