@@ -21,6 +21,9 @@ def scores(kind: str, logit: NDArray[np.float32], card: Mapping[str, Any]) -> ND
     return np.asarray(sigmoid((logit - c["bias"]) / c["temperature"]), np.float32)
 
 
+SMALLEST_AP_MV = 3.0  # below it a depolarisation is a synaptic potential, however much it looks like a spike
+
+
 def threshold(kind: str, card: Mapping[str, Any], settings: DetectionSettings) -> float:
     """Return the score from which a candidate counts in a preset; `options["threshold"]` overrides it."""
     if "threshold" in settings.options:
@@ -38,12 +41,15 @@ def as_events(
     """Return the rows of a table for candidates of one kind, above the preset's threshold or all of them."""
     score, names = scores(kind, found.logit, card), _classes(kind, found)
     least = threshold(kind, card, settings)
+    unit, factor = known_unit(signal.unit)
+    if kind == "ap" and unit == "mV":
+        names = np.where(np.abs(found.amplitude) < SMALLEST_AP_MV, "rejected", names)
     names = np.where(found.artefact > np.maximum(found.logit, 0), "artefact", names)
-    keep = np.ones(len(score), bool) if settings.all_scores else (score >= least) & (names != "artefact")
+    wanted = (score >= least) & ~np.isin(names, ("artefact", "rejected"))
+    keep = np.ones(len(score), bool) if settings.all_scores else wanted
     table = no_events() if not keep.any() else np.zeros(int(keep.sum()), EVENT_DTYPE)
     if not len(table):
         return table
-    _, factor = known_unit(signal.unit)
     table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
     table["time_s"], table["class"] = found.time[keep], names[keep]
     table["score"] = score[keep]
