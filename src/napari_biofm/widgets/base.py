@@ -57,6 +57,10 @@ class JobBar(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.label)
         layout.addLayout(row)
+        # Keep the room while hidden: nothing moves, and the canvas is not drawn anew, when a job starts or ends.
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.setSizePolicy(policy)
         self.hide()
 
     def track(self, job: Job) -> None:
