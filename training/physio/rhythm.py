@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict  # noqa: 
 
 from napari_biofm.events.fm import PhysioFM  # noqa: E402
 from napari_biofm.events.fm.rhythm import features, tree_scores, trees_path  # noqa: E402
-from napari_biofm.events.fm.weights import sha256  # noqa: E402
+from napari_biofm.models.checkpoints import sha256_of  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     save_file(tensors, path)
     card_path = path.with_name("physio.json")
     card = json.loads(card_path.read_text())
-    card["rhythm"] = {"sha256": sha256(path), "report": report}
+    card["rhythm"] = {"sha256": sha256_of(path), "report": report}
     card_path.write_text(json.dumps(card, indent=1) + "\n")
     sys.stdout.write(json.dumps(report) + "\n")
 

@@ -93,7 +93,7 @@ class AdaptedHead:
         """Write safetensors and, beside it, JSON."""
         from safetensors.numpy import save_file
 
-        from .weights import sha256
+        from ...models.checkpoints import sha256_of
 
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {
@@ -104,7 +104,7 @@ class AdaptedHead:
         card = {
             k: getattr(self, k) for k in ("kind", "classes", "peak", "threshold", "stock_sha256", "report")
         }
-        path.with_suffix(".json").write_text(json.dumps(card | {"sha256": sha256(path)}, indent=1) + "\n")
+        path.with_suffix(".json").write_text(json.dumps(card | {"sha256": sha256_of(path)}, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path, stock: PhysioFM | None = None) -> AdaptedHead:

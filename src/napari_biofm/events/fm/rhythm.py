@@ -154,10 +154,10 @@ def classify(
     """
     from safetensors.numpy import load_file
 
-    from .weights import sha256
+    from ...models.checkpoints import sha256_of
 
     path = trees_path(model)
-    if not path.exists() or sha256(path) != model.card.get("rhythm", {}).get("sha256"):
+    if not path.exists() or sha256_of(path) != model.card.get("rhythm", {}).get("sha256"):
         raise ModelError(
             f"{path.name} is missing or not what the model's JSON expects; reinstall napari-biofm."
         )

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...models.checkpoints import sha256_of
 from ...types import ModelError
 
 if TYPE_CHECKING:
     from .network import PhysioNet
 
 STOCK = Path(__file__).resolve().parents[2] / "weights" / "physio.safetensors"
-
-
-def sha256(path: Path) -> str:
-    """Return the hash of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_card(weights: Path) -> dict[str, Any]:
@@ -37,7 +32,7 @@ def read_card(weights: Path) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(card_path.read_text())
     except json.JSONDecodeError as error:
         raise ModelError(f"{card_path.name} is not valid JSON ({error}); restore it.") from error
-    found = sha256(weights)
+    found = sha256_of(weights)
     if card.get("sha256") != found:
         raise ModelError(
             f"{weights.name} has sha256 {found[:12]}..., {card_path.name} expects "
@@ -54,7 +49,7 @@ def write(weights: Path, net: PhysioNet, card: dict[str, Any]) -> None:
 
     weights.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.to(torch.float16).contiguous() for k, v in net.state_dict().items()}, weights)
-    card = card | {"config": net.config, "sha256": sha256(weights)}
+    card = card | {"config": net.config, "sha256": sha256_of(weights)}
     weights.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 
 
