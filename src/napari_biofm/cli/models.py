@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm import __version__
-from napari_biofm.cli.common import drain, note, print_json
+from napari_biofm.cli.common import drain, print_json
 from napari_biofm.types import BiofmError
 
 PACKAGES = (
@@ -127,7 +127,6 @@ def run_doctor(args: argparse.Namespace) -> None:
             print("All is well.")
     if report["problems"]:
         raise BiofmError(f"{len(report['problems'])} problems found: {' | '.join(report['problems'])}")
-    note("")
 
 
 def examine() -> dict[str, Any]:
