@@ -11,6 +11,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording
+from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.trace import TraceDock
 from napari_biofm.widgets.trace.layout import SweepMode
@@ -142,6 +143,16 @@ def test_a_row_of_the_table_brings_its_event_into_view_and_a_key_judges_it(dock:
     assert dock.events_panel.table.selected() == [1], "it goes on to the next"
     dock.session.history.undo()
     assert dock.session.events(uid)["class"].tolist() == ["EPSC"] * 3
+
+
+def test_marks_table_and_image_agree_on_the_colour_of_a_class(dock: TraceDock) -> None:
+    _with_events(dock)
+    rgb = (255 * class_colours(np.array(["EPSC"]))[0, :3]).astype(int).tolist()
+    model = dock.events_panel.table.events_model
+    shown = model.data(model.index(0, 3), Qt.ItemDataRole.DecorationRole)
+    mark = dock.marks._points[0].points()[0].brush().color()
+    assert [shown.red(), shown.green(), shown.blue()] == rgb
+    assert [mark.red(), mark.green(), mark.blue()] == rgb
 
 
 def test_marks_and_table_select_each_other(dock: TraceDock) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.colours import class_colours
 from napari_biofm.timeline.activity import dense_index
 from napari_biofm.timeline.clock import Clock
-from napari_biofm.timeline.colours import class_colours
 from napari_biofm.timeline.places import CellEvents
 
 STEPS = 15  # levels of fading per class
