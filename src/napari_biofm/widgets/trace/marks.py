@@ -10,7 +10,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_biofm.types import Events, no_events
 from napari_biofm.widgets.trace.curves import detach
-from napari_biofm.widgets.trace.plots import Row, TracePlots
+from napari_biofm.widgets.trace.plots import TracePlots
+from napari_biofm.widgets.trace.rows import Row
 from napari_biofm.widgets.trace.style import class_colour
 
 MAX_MARKS = 400  # drawn as symbols; above that as ticks that thin out by pixel
@@ -51,6 +52,10 @@ class EventMarks(QObject):
             self._values.clear()
         self._events, self._review, self._row = events, review, row
         self.update()
+
+    def select(self, row: int | None) -> None:
+        """Mark another event as the selected one."""
+        self.set_events(self._events, self._review, row)
 
     def _install(self) -> None:
         """Put empty marks into new plots."""
@@ -107,7 +112,7 @@ class EventMarks(QObject):
         if source is None:
             return
         events = self._events
-        drop = self._plots.offset(self._plots.sweep, row.channel)
+        drop = self._plots.lines.offset(self._plots.sweep, row.channel)
         spots: list[dict[str, Any]] = []
         for index, x in zip(rows.tolist(), at.tolist(), strict=True):
             event = events[index]
@@ -174,7 +179,7 @@ class EventMarks(QObject):
     def _dragged(self, line: pg.InfiniteLine) -> None:
         if self._row is not None:
             sweep, time_s = self._plots.from_axis(float(line.value()))
-            if sweep == int(self._events[self._row]["sweep"]) or len(self._plots._sweeps()) == 1:
+            if sweep == int(self._events[self._row]["sweep"]) or len(self._plots.lines.sweeps()) == 1:
                 self.moved.emit(self._row, time_s)
             else:
                 self.update()
