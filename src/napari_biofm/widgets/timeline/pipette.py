@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.session import CellKey, Link
-from napari_biofm.types import BiofmError
 from napari_biofm.widgets.pixels import spatial_placing
 from napari_biofm.widgets.timeline.state import TimelineState
 
@@ -28,6 +27,7 @@ class PipetteMarkers:
         self.layer: Any | None = None
         self.on = False
         self._links: list[Link] = []
+        self._placed = np.zeros((0, 2))
         self._busy = False
 
     @property
@@ -59,7 +59,7 @@ class PipetteMarkers:
             again = counts[link.cell.label] = counts.get(link.cell.label, 0) + 1
             y, x = centres[link.cell.label]
             places.append((y, x + (again - 1) * SIZE / 2))
-        data = np.array(places, float).reshape(-1, 2)
+        self._placed = data = np.array(places, float).reshape(-1, 2)
         names = np.array([_name(self.state, link) for link in self._links], str)
         self._busy = True
         try:
@@ -73,6 +73,10 @@ class PipetteMarkers:
     def _put(self, data: np.ndarray, names: np.ndarray) -> None:
         if self.is_shown:
             layer: Any = self.layer
+            if len(data) == 0:  # a Points layer is emptied by removing its points only
+                layer.selected_data = set(range(len(layer.data)))
+                layer.remove_selected()
+                return
             layer.selected_data = set()
             layer.data = data
             layer.features = {"recording": names}
@@ -99,28 +103,22 @@ class PipetteMarkers:
     def _edited(self, event: Any = None) -> None:
         """Take a cross that was moved for a link that was moved; anything else is put back."""
         layer = self.layer
-        if self._busy or layer is None or str(getattr(event, "action", "changed")).endswith("changing"):
+        if self._busy or layer is None or str(getattr(event, "action", "changed")).endswith("ing"):
             return
         data = np.asarray(layer.data)
         if len(data) == len(self._links):
             plane = self.state.label_plane()
-            for link, place in zip(self._links, data, strict=True):
-                y, x = (int(round(float(v))) for v in place)
+            for link, place, former in zip(self._links, data, self._placed, strict=True):
+                if np.hypot(*(place - former)) < 1:
+                    continue
+                y, x = (round(float(v)) for v in place)
                 inside = 0 <= y < plane.shape[0] and 0 <= x < plane.shape[1]
                 label = int(plane[y, x]) if inside else 0
-                if label and label != link.cell.label and self._moved(link, place):
-                    try:
-                        cell = CellKey(link.cell.layer, label)
-                        self.state.session.link(Link(link.recording, link.channel, cell))
-                    except BiofmError:
-                        break  # the recording was closed: the cross goes back
+                if label and label != link.cell.label and link.recording in self.state.session.recordings:
+                    cell = CellKey(link.cell.layer, label)
+                    self.state.session.link(Link(link.recording, link.channel, cell))
                     return  # the link that changed brings the markers up to date
         self.refresh()
-
-    def _moved(self, link: Link, place: np.ndarray) -> bool:
-        """Return whether a cross lies farther from its cell than a second cross beside it would."""
-        centre = self.state.centres().get(link.cell.label)
-        return centre is None or float(np.hypot(*(np.asarray(centre) - place))) > 1.0
 
 
 def _name(state: TimelineState, link: Link) -> str:

@@ -103,7 +103,9 @@ class EventPoints:
             self._window = (0, n_frames(movie))
         else:
             per_frame = max(len(places.frames) / max(n_frames(movie), 1), 1e-9)
-            reach = max(int(MOST_POINTS / 20 / per_frame), 1)  # few points: a jump reads a new window each time
+            reach = max(
+                int(MOST_POINTS / 20 / per_frame), 1
+            )  # few points: a jump reads a new window each time
             self._window = (max(frame - reach // 4, 0), frame + reach)
         rows = slice(*np.searchsorted(places.frames, self._window))
         frames, which = places.frames[rows], places.which[rows]

@@ -35,7 +35,9 @@ class ShowPanel(Panel):
         self.map = MapOverlay(state)
         self.pipettes = PipetteMarkers(state)
         self._levels_of: tuple[Any, ...] = ()
-        self.show_activity = _switch("Show activity of cells", "Each cell as bright as its trace, frame by frame.")
+        self.show_activity = _switch(
+            "Show activity of cells", "Each cell as bright as its trace, frame by frame."
+        )
         self.show_flashes = _switch(
             "Flash cells at events", "A cell lights up at an event, in the colour of its class, and fades."
         )
