@@ -16,10 +16,10 @@ from psygnal import Signal
 from napari_biofm.cells.heads import Head
 from napari_biofm.cells.live import LiveHead, Prediction, Prepared, prepare
 from napari_biofm.cells.rarity import outlier_scores
-from napari_biofm.cells.table import BASELINE, UNKNOWN, text, vectors_of
+from napari_biofm.cells.table import BASELINE, UNKNOWN, add_block, text, vectors_of
 from napari_biofm.history import CallAction
 from napari_biofm.session import CellKey, Session
-from napari_biofm.types import CellsError
+from napari_biofm.types import CellsError, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -97,6 +97,16 @@ class CellStates:
             self.prepared = self.head = self.prediction = None
             if self.table is not None and self.table.n_obs:
                 self._prepare()
+
+    def add_block(self, name: str, vectors: Vectors, source: Mapping[str, Any]) -> None:
+        """Put a block of vectors into the table; one of the same name is replaced."""
+        if self.table is None:
+            raise CellsError("Measure the cells first; there is no table to put vectors into.")
+        add_block(self.table, name, vectors, source)
+        if name in self.block_names:
+            self.prepared = self.head = self.prediction = None
+            self._prepare()
+        self.table_changed.emit()
 
     @property
     def block_names(self) -> list[str]:
