@@ -52,8 +52,10 @@ def crop_encoder(name: str, device: str = "auto") -> Any:
 
 
 def views_of(name: str, views: int) -> int:
-    """Return how many turned copies are averaged: measures of shape do not need any."""
-    return 1 if name == BASELINE else views
+    """Return how many turned copies are averaged: measures of shape need none, and the untrained network,
+    which stands beside for comparison, would cost more than all else.
+    """
+    return 1 if name in (BASELINE, RANDOM) else views
 
 
 def crop_block(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from napari_biofm.cells.files import (
     write_values,
 )
 from napari_biofm.cells.folds import has_groups
-from napari_biofm.cells.heads import decide
+from napari_biofm.cells.heads import Head, decide
 from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.persist import SavedHead, load_head, replacing, save_head
 from napari_biofm.cells.random_encoder import RandomConvEncoder
@@ -93,13 +93,12 @@ def fit(
         groups = [""] * len(labels)
     encoder = encoder or RandomConvEncoder()
     blocks = yield from _blocks(found.crops[rows], encoder, views)
-    report, chosen = yield from _choose(blocks, encoder.name, names, groups, head)
-    vectors = _beside(blocks, chosen)
+    report, chosen, trained = yield from _choose(blocks, encoder, names, groups, head)
     if curve:
-        report.learning_curve = yield from learning_curve(vectors, names, groups, lambda: make_head(head))
+        make = _maker(head, blocks, chosen, encoder)
+        report.learning_curve = yield from learning_curve(_beside(blocks, chosen), names, groups, make)
         n_all = report.model.n_cells * (1 - 1 / report.model.n_folds)
         report.learning_curve.append({"n_labels": n_all, "macro_f1": report.model.macro_f1})
-    trained = make_head(head).fit(vectors, names, groups)
     encoders = {name: provenance_of(e, views_of(name, views)) for name, e in _encoders(encoder).items()}
     details: dict[str, Any] = {"n_labels": len(labels), "macro_f1": report.model.macro_f1, "views": views}
     saved = SavedHead(trained, chosen, {name: encoders[name] for name in chosen}, details)
@@ -276,28 +275,45 @@ def _beside(blocks: dict[str, Vectors], chosen: Sequence[str]) -> Vectors:
     return np.concatenate([blocks[name] for name in chosen], 1)
 
 
+def _maker(
+    head: str, blocks: dict[str, Vectors], chosen: Sequence[str], encoder: CropEncoder, l2: Any = None
+) -> Callable[[], Head]:
+    """Return what makes heads that know where each part of the vectors begins."""
+    parts: list[int] = []
+    for name in chosen:
+        own = getattr(encoder, "crop_parts", None) if name == encoder.name else None
+        parts += own or [blocks[name].shape[1]]
+    return lambda: make_head(head, l2=l2, parts=parts)
+
+
 def _choose(
-    blocks: dict[str, Vectors], encoder: str, names: NDArray[np.object_], groups: list[str], head: str
-) -> Task[tuple[Report, tuple[str, ...]]]:
-    """Score baselines and combinations of blocks on the same folds; the best combination is the model."""
-    candidates: list[tuple[str, ...]] = [(encoder,), (encoder, BASELINE)]
-    if encoder != RANDOM:
-        candidates.append((encoder, BASELINE, RANDOM))
+    blocks: dict[str, Vectors], encoder: CropEncoder, names: NDArray[np.object_], groups: list[str], head: str
+) -> Task[tuple[Report, tuple[str, ...], Head]]:
+    """Score baselines and combinations of blocks on the same folds; the best combination is the model.
+
+    Penalties are chosen once on all labels (each on folds of its own) and kept in the scored folds, which
+    saves most of the time; weights of the parts and probabilities are found anew in each fold.
+    """
+    name = encoder.name
+    candidates: list[tuple[str, ...]] = [(name,)]
+    if name not in (BASELINE, RANDOM):
+        candidates.append((name, BASELINE))
     scores: dict[tuple[str, ...], Score] = {}
-    for blocks_in_use in [(BASELINE,), (RANDOM,), *candidates]:
-        if blocks_in_use not in scores:
-            vectors = _beside(blocks, blocks_in_use)
-            scores[blocks_in_use], _ = yield from cross_validate(
-                vectors, names, groups, lambda: make_head(head)
-            )
+    heads: dict[tuple[str, ...], Head] = {}
+    for use in dict.fromkeys([(BASELINE,), (RANDOM,), *candidates]):
+        vectors = _beside(blocks, use)
+        yield Progress(len(scores), 4, f"fitting on {' + '.join(use)}")
+        heads[use] = _maker(head, blocks, use, encoder)().fit(vectors, names, groups)
+        again = _maker(head, blocks, use, encoder, getattr(heads[use], "chosen_l2", None))
+        scores[use], _ = yield from cross_validate(vectors, names, groups, again)
     chosen = max(candidates, key=lambda c: scores[c].macro_f1)
     report = Report(scores[chosen])
-    report.baselines = {name: scores[(name,)] for name in (BASELINE, RANDOM)}
+    report.baselines = {each: scores[(each,)] for each in (BASELINE, RANDOM) if (each,) != chosen}
     report.warnings = warnings_of(report, f"'{' + '.join(chosen)}'")
-    if encoder not in (BASELINE, RANDOM):
-        report.baselines[f"{encoder} alone"] = scores[(encoder,)]
-        report.warnings += _about_encoder(scores, encoder)
-    return report, chosen
+    if name not in (BASELINE, RANDOM):
+        report.baselines[f"{name} alone"] = scores[(name,)]
+        report.warnings += _about_encoder(scores, name)
+    return report, chosen, heads[chosen]
 
 
 def _about_encoder(scores: dict[tuple[str, ...], Score], encoder: str) -> list[str]:

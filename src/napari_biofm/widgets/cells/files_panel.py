@@ -59,7 +59,7 @@ class FilesPanel(QWidget):
             head = states.head.as_head(names)
         else:
             raise CellsError("Nothing was learnt yet; label cells of two classes first.")
-        blocks = tuple(states.block_names)
+        blocks = tuple(states.head_blocks)
         encoders = {b: identity(states.table.uns["blocks"][b]) for b in blocks}
         details = {
             "colours": dict(states.classes),
@@ -98,7 +98,7 @@ class FilesPanel(QWidget):
         names = saved.match(table.uns["blocks"])
         for name in head.classes:
             self.states.add_class(name, saved.details.get("colours", {}).get(name))
-        self.states.show_other(head, head.predict_proba(vectors_of(table, names)))
+        self.states.show_other(head, head.predict_proba(vectors_of(table, names)), names)
         self.words.setText(f"Predicted with '{head.name}' from {folder}. The next label refits a new head.")
 
     def use_trained(self, trained: Any, table: Any) -> None:

@@ -110,7 +110,7 @@ class LearningDock(TeachingDock):
         names, uid = [n for n, _ in states.classes], layer_id(layer)
         data = layer.data[0] if layer.multiscale else layer.data
         head = states.other_head or states.head.as_head(names)
-        blocks = {b: identity(states.table.uns["blocks"][b]) for b in states.block_names}
+        blocks = {b: identity(states.table.uns["blocks"][b]) for b in states.head_blocks}
         try:
             tracks = self._tracks_for(layer)
         except CellsError as error:
