@@ -114,8 +114,8 @@ def test_a_napari_killed_in_the_middle_is_offered_for_recovery_with_all_its_edit
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
     assert not dock.recovery.isHidden()
-    assert "mine" in dock.recovery_text.text()
-    dock.recover_button.click()
+    assert "mine" in dock.recovery.text.text()
+    dock.recovery.recover_button.click()
     layer = viewer.layers["mine (recovered)"]
     assert set(np.unique(layer.data)) == {0, 1, 2, 3, 4}
     assert np.allclose(layer.data_to_world((2, 2)), (1, 1)), "it lies where it lay"

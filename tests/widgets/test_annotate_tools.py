@@ -90,13 +90,13 @@ class Bench:
         return np.asarray(self.labels.data_to_world(full))[-2:]
 
     def use(self, tool: Tool) -> None:
-        self.dock.tool_buttons[tool].click()
+        self.dock.toolbox.tool_buttons[tool].click()
 
     def drag(self, *points: Any, modifiers: Any = ()) -> None:
         drag(self.viewer, [self.world(p) for p in points], modifiers=modifiers)
 
     def shown(self) -> Any:
-        return self.dock.annotator.shown.within((0, 0), (110, 100)).mask
+        return self.dock.annotator.prompt.shown.within((0, 0), (110, 100)).mask
 
     def others_untouched(self) -> bool:
         if self.ndim == 2:
@@ -133,11 +133,11 @@ def click_and_commit(bench):
     bench.drag((75, 50))
     assert not bench.plane.any(), "nothing is written before the commit"
     assert bench.dock.annotator.preview.shown_area > 100
-    bench.dock.action_buttons["commit"].click()
+    bench.dock.toolbox.action_buttons["commit"].click()
     assert iou(bench.plane == 1, bench.truth == 3) > 0.8
-    bench.dock.action_buttons["undo"].click()
+    bench.dock.toolbox.action_buttons["undo"].click()
     assert not bench.plane.any()
-    bench.dock.action_buttons["redo"].click()
+    bench.dock.toolbox.action_buttons["redo"].click()
     assert iou(bench.plane == 1, bench.truth == 3) > 0.8
 
 
@@ -162,7 +162,7 @@ def refine(bench):
     bench.restart(np.where(bench.truth == 2, 1, bench.truth))
     bench.use(Tool.REFINE)
     bench.drag((30, 30))
-    assert bench.dock.annotator.pending.label == 1
+    assert bench.dock.annotator.prompt.pending.label == 1
     assert bench.dock.annotator.tool is Tool.POINT
     bench.drag((30, 30))
     bench.drag((30, 66), modifiers=["Shift"])
@@ -247,18 +247,18 @@ def test_keys_reach_tools_and_undo_takes_back_the_last_click_of_a_prompt_first(v
     bench.dock.use_keys({**bench.dock.keys, "delete": "F"})
     QTest.keyClick(canvas, Qt.Key.Key_F)
     assert bench.dock.annotator.tool is Tool.DELETE
-    assert "(F)" in bench.dock.tool_buttons[Tool.DELETE].text()
+    assert "(F)" in bench.dock.toolbox.tool_buttons[Tool.DELETE].text()
 
     bench.restart(NOTHING)
     bench.use(Tool.POINT)
     bench.drag((30, 30))
     bench.drag((75, 50))
-    both = bench.dock.annotator.shown.area
+    both = bench.dock.annotator.prompt.shown.area
     bench.dock.press("undo")
-    assert len(bench.dock.annotator.pending.points) == 1
-    assert bench.dock.annotator.shown.area < both
+    assert len(bench.dock.annotator.prompt.pending.points) == 1
+    assert bench.dock.annotator.prompt.shown.area < both
     bench.dock.press("clear")
-    assert bench.dock.annotator.shown is None and bench.dock.annotator.preview.shown_area == 0
+    assert bench.dock.annotator.prompt.shown is None and bench.dock.annotator.preview.shown_area == 0
 
 
 def flows_of(labels):
@@ -292,7 +292,7 @@ def test_in_a_3d_view_a_click_deletes_the_whole_cell(viewer):
     bench = Bench(viewer, "3d")
     bench.use(Tool.DELETE)
     viewer.dims.ndisplay = 3
-    bench.dock.annotator.click(np.zeros(3), False, bench.dock.annotator.view, 2)
+    bench.dock.annotator.gestures.click(np.zeros(3), False, bench.dock.annotator.view, 2)
     assert not (np.asarray(bench.labels.data) == 2).any()
     bench.dock.press("undo")
     assert np.array_equal(bench.labels.data, bench.start)
@@ -306,7 +306,7 @@ def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(vie
     viewer.window.add_dock_widget(dock)
     dock.backend.setCurrentIndex(dock.backend.findData("level-sets"))
     settle(viewer)
-    dock.tool_buttons[Tool.POINT].click()
+    dock.toolbox.tool_buttons[Tool.POINT].click()
     drag(viewer, [(150, 100)])
     dock.press("commit")
     fine = np.kron(truth == 3, np.ones((2, 2), bool))
@@ -316,9 +316,9 @@ def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(vie
 def test_the_dock_opens_without_layers_and_makes_labels_on_the_image(viewer):
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
-    assert dock.new_labels() is None
+    assert dock.layers.new_labels() is None
     image = viewer.add_image(blobs()[0], scale=(0.3, 0.3), rotate=10)
-    layer = dock.new_labels()
+    layer = dock.layers.new_labels()
     assert layer.data.shape == image.data.shape
     assert np.allclose(layer.scale, image.scale)
     assert dock.annotator.labels is layer
@@ -348,13 +348,13 @@ def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, mon
     viewer.add_image(np.zeros((3000, 2000), np.uint8))
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
-    labels = dock.new_labels()
+    labels = dock.layers.new_labels()
     dock.annotator.broker.backend = "some-network"
     annotator = dock.annotator
     for number, point in enumerate(([2500.0, 1500.0], [2510.0, 1490.0], [2500.0, 1400.0])):
         annotator.clear()
-        annotator.add_points(np.array([point]), True, annotator.view)
-        assert annotator.shown.origin == tuple(int(c) for c in point), number
+        annotator.prompt.add_points(np.array([point]), True, annotator.view)
+        assert annotator.prompt.shown.origin == tuple(int(c) for c in point), number
         assert len(prepared) == 1
     assert max(p.points.max() for p in asked) < 1024, "the network sees a window"
     assert not labels.data.any()

@@ -83,7 +83,7 @@ class SeriesPanel(QWidget):
         self._layers, self.number = [shown, made], number
         if image.ndim == 2 or is_rgb:
             self._annotator.broker.known_as = {layer_id(shown): str(entry.path)}
-        self._dock.choose_layers(shown, made)
+        self._dock.layers.choose(shown, made)
         for layer in former:
             viewer.layers.remove(layer)
         self._prepare_ahead()

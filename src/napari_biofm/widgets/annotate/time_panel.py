@@ -90,8 +90,8 @@ class TimePanel(QWidget):
         """Carry the selected cell (or the preview, which is committed first) through the range."""
         annotator = self._annotator
         try:
-            if annotator.shown is not None:
-                annotator.commit()
+            if annotator.prompt.shown is not None:
+                annotator.prompt.commit()
             self._start()
         except BiofmError as error:
             self._dock.tell_error(error)
