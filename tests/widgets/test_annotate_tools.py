@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -288,14 +289,58 @@ def test_with_flow_basins_hovering_previews_a_click_accepts_and_dragging_joins(v
     assert iou(bench.plane == 2, (bench.truth == 1) | (bench.truth == 2)) > 0.9
 
 
-def test_in_a_3d_view_a_click_deletes_the_whole_cell(viewer):
+def test_in_a_3d_view_clicks_act_on_the_whole_cell_and_prompts_ask_for_a_plane(viewer):
     bench = Bench(viewer, "3d")
-    bench.use(Tool.DELETE)
     viewer.dims.ndisplay = 3
-    bench.dock.annotator.gestures.click(np.zeros(3), False, bench.dock.annotator.view, 2)
-    assert not (np.asarray(bench.labels.data) == 2).any()
+    settle(viewer)
+    bench.use(Tool.DELETE)
+    bench.drag((30, 62))
+    data = np.asarray(bench.labels.data)
+    assert not (data == 2).any()
+    assert (data == 1).any() and (data == 3).any()
+    bench.drag((100, 10))
+    assert "no cell" in bench.dock.status.text()
+    bench.use(Tool.MERGE)
+    bench.drag((30, 30))
+    bench.drag((75, 50))
+    assert set(np.unique(bench.labels.data)) == {0, 1}
+    bench.use(Tool.POINT)
+    bench.drag((30, 30))
+    assert "switch the viewer to 2D" in bench.dock.status.text()
+    bench.dock.press("undo")
     bench.dock.press("undo")
     assert np.array_equal(bench.labels.data, bench.start)
+
+
+def test_a_threshold_grows_and_shrinks_the_prompt_and_each_cell_by_the_slider(viewer):
+    bench = Bench(viewer, "2d", NOTHING)
+    dock = bench.dock
+    dock.backend.setCurrentIndex(dock.backend.findData("flow-basins"))
+    assert not dock.threshold.isEnabled()
+    far = np.hypot(*(np.indices(bench.truth.shape) - np.array([75, 50])[:, None, None]))
+    found = flows_of(bench.truth)
+    prob = np.where(bench.truth == 3, 5 - 0.5 * far, found.cell_prob).astype(np.float32)
+    dock.session.set_segmentation(layer_id(bench.labels), replace(found, cell_prob=prob))
+    bench.use(Tool.POINT)
+    assert dock.threshold.isEnabled()
+    bench.drag((75, 50))
+    usual = dock.annotator.prompt.shown.area
+    dock.press("shrink")
+    assert dock.annotator.prompt.shown.area < usual
+    dock.press("grow")
+    assert dock.annotator.prompt.shown.area == usual
+    dock.press("commit")
+    before = np.asarray(bench.labels.data).copy()
+    slider = dock.threshold.slider
+    slider.setSliderDown(True)
+    slider.setValue(25)
+    assert np.array_equal(bench.labels.data, before), "nothing is written while the hand is on the slider"
+    assert 0 < dock.annotator.preview.shown_area < usual
+    slider.setSliderDown(False)
+    assert 0 < (bench.plane == 1).sum() < usual
+    assert dock.threshold.value == 2.5
+    dock.press("undo")
+    assert np.array_equal(bench.labels.data, before)
 
 
 def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(viewer):

@@ -224,6 +224,7 @@ class AnnotateDock(Dock):
     def _backend_chosen(self, _index: int) -> None:
         self.annotator.clear()
         self.annotator.broker.backend = self.backend.currentData()
+        self.series.backend_changed()
         self._show_state()
 
     # ------------------------------------------------------------------ state

@@ -44,16 +44,22 @@ class CellSizes:
 
     @property
     def threshold(self) -> float:
-        """The threshold of the prompt, or that of the selected cell where nothing is asked."""
+        """The threshold of the prompt, or that of the selected cell where nothing is asked and it has one."""
         annotator = self._annotator
+        usual = annotator.broker.threshold
         if self._asks or not self.cell:
-            return annotator.broker.threshold
-        return self._levels.get((layer_id(annotator.labels), self.cell), 0.0)
+            return usual
+        return self._levels.get((layer_id(annotator.labels), self.cell), usual)
 
     @property
     def _asks(self) -> bool:
         pending = self._annotator.prompt.pending
         return bool(pending.points) or pending.box is not None
+
+    @property
+    def _has_cell(self) -> bool:
+        cell = self.cell
+        return bool(cell) and cell in self._annotator.editor.index
 
     def grow(self, direction: int) -> None:
         """Grow (1) or shrink (-1): the prompt's basin by its threshold, else the selected cell."""
@@ -62,7 +68,7 @@ class CellSizes:
             self.set_threshold(self.threshold - direction * STEP)
             return
         editor, cell = annotator.editor, self.cell
-        if not cell:
+        if not self._has_cell:
             annotator.say("Select a cell first: click it with Refine, or commit one.")
             return
         if annotator.prompt.pending.start is not None:
@@ -72,7 +78,7 @@ class CellSizes:
 
     def set_threshold(self, threshold: float) -> None:
         """Grow or shrink what is asked for, or else the selected cell, to this threshold."""
-        if self._asks or not self.cell:
+        if self._asks or not self._has_cell:
             self.ask_at(threshold)
         else:
             self.threshold_cell(self.cell, threshold)
@@ -88,7 +94,7 @@ class CellSizes:
     def show_at(self, threshold: float) -> None:
         """Show what `set_threshold` would do, while a slider moves; nothing is written."""
         annotator = self._annotator
-        if self._asks or not self.cell:
+        if self._asks or not self._has_cell:
             self.ask_at(threshold)
             return
         piece = self._above(self.cell, threshold)
