@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,17 @@ _TAKEN = 0.5  # fraction of an object that is taken when an earlier block gave i
 _SAMPLES = 1_000_000  # pixels looked at for the limits of intensity
 
 
+class BlockLog(Protocol):
+    """Remembers which blocks are done; see `large.LabelsOnDisk`."""
+
+    highest: int
+    diameter: float | None
+
+    def __contains__(self, index: int) -> bool: ...
+
+    def finish(self, index: int, highest: int, diameter: float | None) -> None: ...
+
+
 def segment_blocks(
     segmenter: Segmenter,
     image: Any,
@@ -33,6 +45,8 @@ def segment_blocks(
     out: Any = None,
     block: int = BLOCK,
     margin: int = MARGIN,
+    log: BlockLog | None = None,
+    limits: NDArray[np.float64] | None = None,
 ) -> Task[Any]:
     """Segment a plane of any size into `out`.
 
@@ -44,6 +58,10 @@ def segment_blocks(
     out : (Y, X) integer array or zarr array to write to; a new int32 array by default.
     block : side of a block in pixels.
     margin : what a block sees around itself; at least the diameter of the largest object.
+    log : of the blocks that are done; `out` has to be what they were written to.
+    limits : intensities (C, 2) that become 0 and 1; taken from a sample of the image by default.
+
+    A diameter the segmenter estimates in the first block with cells is used for the blocks after it.
 
     Returns
     -------
@@ -61,26 +79,35 @@ def segment_blocks(
         raise ImageError(f"labels of shape {tuple(out.shape)} cannot hold those of an image of shape {shape}")
     options: dict[str, Any] = {}
     if "limits" in inspect.signature(segmenter.segment).parameters:
-        options["limits"] = limits_of(image)
+        options["limits"] = limits_of(image) if limits is None else limits
     boxes = list(block_boxes((shape[0], shape[1]), block))
-    highest = 0
+    highest, diameter = (0, parameters.diameter) if log is None else (log.highest, log.diameter)
     for number, core in enumerate(boxes):
+        if log is not None and number in log:
+            yield Progress((number + 1) * _STEPS, len(boxes) * _STEPS, f"block {number + 1} is kept")
+            continue
         seen = _grown(core, margin, (shape[0], shape[1]))
         pixels = np.asarray(image[seen[0] : seen[2], seen[1] : seen[3]])
-        task = segmenter.segment(pixels, parameters, **options)
+        chosen = replace(parameters, diameter=parameters.diameter or diameter)
+        task = segmenter.segment(pixels, chosen, **options)
         while True:
             try:
                 step = next(task)
             except StopIteration as stop:
                 found: Labels = stop.value.masks
+                if found.any():
+                    diameter = diameter or stop.value.diameter
                 break
             part = min(_STEPS - 1, _STEPS * step.done // max(1, step.total))
             message = f"block {number + 1} of {len(boxes)}: {step.message}"
             yield Progress(number * _STEPS + part, len(boxes) * _STEPS, message)
         window = (slice(seen[0], seen[2]), slice(seen[1], seen[3]))
-        before = np.asarray(out[window])
+        before = np.array(out[window])
+        before[before > highest] = 0  # written by a run that was killed before it could say so
         after, highest = _add(before, found, core, seen, highest, margin / 4)
         out[window] = after
+        if log is not None:
+            log.finish(number, highest, diameter)
         yield Progress((number + 1) * _STEPS, len(boxes) * _STEPS, f"{highest} objects")
     return out
 

@@ -1,4 +1,4 @@
-"""The segmenters and embedders there are, by name, and the jobs that run them.
+"""The segmenters and embedders there are, by name.
 
 To add one: write its class behind `types.Segmenter` / `types.Embedder` / `types.Promptable` in a file
 of its own and name it in `FAMILIES`. Adapters are imported where they are used, which is the worker.
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from napari_biofm.engine.warm import keep
-from napari_biofm.types import Image, ModelError, Segmentation, SegmentationParameters, Task
+from napari_biofm.types import ModelError
 
 
 @dataclass(frozen=True)
@@ -111,23 +111,3 @@ def _from_weights(name: str, device: str) -> Any:
     from napari_biofm.models.device import pick_device
 
     return getattr(importlib.import_module(module), attribute)(weights.path, device=pick_device(device))
-
-
-def segment(
-    image: Image,
-    model: str = DEFAULT_MODEL,
-    parameters: SegmentationParameters | None = None,
-    device: str = "auto",
-) -> Task[Segmentation]:
-    """Segment one image with the named model: the job that docks and the command line submit.
-
-    Parameters
-    ----------
-    image : (Y, X) or (Y, X, C), any real dtype.
-    model : as for `make_model`.
-    parameters : thresholds and diameter, defaults when None.
-    device : "auto", "cpu", "cuda" or "mps".
-    """
-    segmenter = make_model(model, device)
-    result: Segmentation = yield from segmenter.segment(image, parameters or SegmentationParameters())
-    return result

@@ -58,7 +58,7 @@ def stack_masks(
     options: StackOptions,
 ) -> Labels:
     """Make the masks of a stack, (Z, Y, X), from its flows."""
-    from napari_biofm.images.cellpose_sam import stitch_planes
+    from napari_biofm.images.cellpose_api import stitch_planes
 
     if options.mode == "flows":
         return model.follow(flows, cell_prob, parameters)
@@ -78,7 +78,7 @@ def _planes(
     model: CellposeSAM, pixels: NDArray[np.float32], parameters: SegmentationParameters, together: bool
 ) -> Task[FlowMaps]:
     """Pass every plane by itself; `together` normalises the stack as one, as Cellpose does."""
-    from napari_biofm.images.cellpose_sam import normalise
+    from napari_biofm.images.cellpose_api import normalise
 
     source = normalise(pixels) if together else pixels
     shape = pixels.shape[:3]
@@ -95,7 +95,7 @@ def _three_ways(
     model: CellposeSAM, pixels: NDArray[np.float32], parameters: SegmentationParameters, anisotropy: float
 ) -> Task[FlowMaps]:
     """Pass YX, ZY and ZX planes of an isotropic volume and add up their flows."""
-    from napari_biofm.images.cellpose_sam import normalise, resize_volume
+    from napari_biofm.images.cellpose_api import normalise, resize_volume
 
     depth, height, width = pixels.shape[:3]
     rescale = model.rescale(parameters)
