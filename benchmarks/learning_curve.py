@@ -25,6 +25,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from training.image.data import States, load_states  # noqa: E402
+
 from napari_biofm.cells.blocks import VIEWS, crop_encoder, views_of  # noqa: E402
 from napari_biofm.cells.encoders import RANDOM, encode_crops  # noqa: E402
 from napari_biofm.cells.more_heads import make_head  # noqa: E402
@@ -33,7 +35,6 @@ from napari_biofm.cells.table import BASELINE  # noqa: E402
 from napari_biofm.cli import main as command_line  # noqa: E402
 from napari_biofm.images.catalogue import DEFAULT_MODEL  # noqa: E402
 from napari_biofm.types import run_task  # noqa: E402
-from training.image.data import States, load_states  # noqa: E402
 
 PER_CLASS = (1, 2, 4, 8, 16, 32, 64, 10_000)  # labels of each class, as far as there are
 REPEATS = 5
