@@ -30,6 +30,7 @@ from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
 from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
+from napari_biofm.widgets.trace.placing import other_part, put_recording
 from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
@@ -131,6 +132,7 @@ class TraceDock(Dock):
     def _connect(self) -> None:
         tools, plots = self.toolbar, self.plots
         tools.recording_chosen.connect(self.show_recording)
+        tools.part_chosen.connect(self.open_part)
         tools.open_asked.connect(self.open)
         tools.close_asked.connect(self.close_recording)
         tools.sweep_asked.connect(plots.set_sweep)
@@ -203,7 +205,20 @@ class TraceDock(Dock):
             self.tell_error(error)
             return
         if recording is not None:
-            self.show_recording(self.session.add_recording(recording))
+            self.show_recording(put_recording(self.viewer, self.session, recording))
+
+    def open_part(self, number: int) -> None:
+        """Show another part of the shown recording's file; it becomes a recording of its own."""
+        recording = self.recording
+        if recording is None or number == recording.metadata.get("part"):
+            return
+        try:
+            part, name = other_part(recording, number)
+        except BiofmError as error:
+            self.tell_error(error)
+            return
+        known = self.session.recordings
+        self.show_recording(name if name in known else put_recording(self.viewer, self.session, part, name))
 
     def close_recording(self) -> None:
         """Take the shown recording out of the session."""
@@ -221,6 +236,8 @@ class TraceDock(Dock):
         self, recording: Recording | None, *, keep_view: bool = False, mode: SweepMode | None = None
     ) -> None:
         self.toolbar.set_recordings(list(self.session.recordings), self.uid)
+        about = recording.metadata if recording else {}
+        self.toolbar.set_parts([str(part) for part in about.get("parts", ())], int(about.get("part", 0)))
         self.heatmap.set_recording(recording)
         self.plots.set_recording(recording, keep_view=keep_view, mode=mode)
         self.plots.set_filters(self.filters_panel.shown)
