@@ -50,7 +50,7 @@ def test_each_cell_is_as_bright_as_its_trace_in_every_frame():
         lights.show(frame)
         for column, label in ((1, 4), (2, 70_000)):
             expected = np.ceil(float(levels.levels[frame, column]) * ACTIVITY / 255)
-            assert (lights.image[LABELS == label] == expected).all()
+            assert (lights.image[label == LABELS] == expected).all()
         assert (lights.image[(LABELS == 0) | (LABELS == 9)] == 0).all(), "no trace, no light"
     dark, bright = lights.colours[1], lights.colours[ACTIVITY]
     assert bright[:3].sum() > 2 > 0.1 > dark[:3].sum()
@@ -121,7 +121,7 @@ def test_classes_have_their_colours_and_dark_is_black():
     flash = CellLights(LABELS, CLOCK, None, events([1.0, 1.0, 1.0], [4, 9, 70_000], ["AP", "EPSC", "mine"]))
     flash.show(10)
     for label, kind in ((4, "AP"), (9, "EPSC"), (70_000, "mine")):
-        value = int(flash.image[LABELS == label][0])
+        value = int(flash.image[label == LABELS][0])
         assert value == flash.value_of(kind)
         np.testing.assert_allclose(flash.colours[value], class_colours(np.array([kind]))[0], atol=0.01)
     assert (flash.colours[0, :3] == 0).all()
