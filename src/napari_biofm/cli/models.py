@@ -79,8 +79,17 @@ def run_list(args: argparse.Namespace) -> None:
         return
     for row in rows:
         size = f"{row['size'] / 1e6:.0f} MB" if row.get("size") else "in the package"
-        state = "here" if row.get("installed", row.get("path")) else "not downloaded"
+        state = (
+            "cannot run here"
+            if row.get("obstacle")
+            else "here"
+            if row.get("installed", row.get("path"))
+            else "not downloaded"
+        )
         print(f"{row['name']:<24} {size:>14}  {state:<15} {row['licence']:<14} {row['title']}")
+        for remark in (row.get("licence_note"), row.get("obstacle")):
+            if remark:
+                print(f"{'':<24} {remark}")
 
 
 def run_download(args: argparse.Namespace) -> None:
