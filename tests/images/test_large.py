@@ -138,7 +138,9 @@ def test_what_cannot_be_done_in_parts_is_said(discs, tmp_path):
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_tiffs_are_opened_not_read(tmp_path, compression):
     data = np.arange(3 * 40 * 50, dtype=np.uint16).reshape(3, 40, 50)
-    tifffile.imwrite(tmp_path / "z.tif", data, metadata={"axes": "ZYX"}, compression=compression)
+    tifffile.imwrite(
+        tmp_path / "z.tif", data, metadata={"axes": "ZYX"}, photometric="minisblack", compression=compression
+    )
     image = open_lazily(tmp_path / "z.tif")
     assert image.is_stack and image.shape == (3, 40, 50)
     np.testing.assert_array_equal(image[1][5:9], data[1, 5:9])

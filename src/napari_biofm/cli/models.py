@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm import __version__
-from napari_biofm.cli.common import drain, print_json
+from napari_biofm.cli.common import drain, note, print_json
 from napari_biofm.types import BiofmError
 
 PACKAGES = (
@@ -93,8 +93,12 @@ def run_list(args: argparse.Namespace) -> None:
 
 
 def run_download(args: argparse.Namespace) -> None:
-    """Fetch the weights of one model."""
+    """Fetch the weights of one model; its licence is said first."""
+    from napari_biofm.models.registry import get
     from napari_biofm.models.store import download
+
+    entry = get(args.model)
+    note(f"{entry.name}: {entry.licence}. {entry.licence_note}")
 
     print(drain(download(args.model), args.model))
 
