@@ -5,6 +5,7 @@ scikit-learn and torch are imported where a head is trained, in the worker; pred
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -161,8 +162,14 @@ HEADS: dict[str, Any] = {
 }
 
 
-def make_head(name: str = "logistic") -> Head:
+def make_head(
+    name: str = "logistic", *, l2: float | Sequence[float] | None = None, parts: Sequence[int] | None = None
+) -> Head:
     """Return an untrained head by name.
+
+    Parameters
+    ----------
+    l2, parts : of the logistic head, see `LogisticHead`; the others have no use for them.
 
     Raises
     ------
@@ -171,5 +178,5 @@ def make_head(name: str = "logistic") -> Head:
     """
     if name not in HEADS:
         raise CellsError(f"There is no head '{name}'; there are: {', '.join(HEADS)}.")
-    head: Head = HEADS[name]()
+    head: Head = LogisticHead(l2, parts=parts) if name == LogisticHead.name else HEADS[name]()
     return head

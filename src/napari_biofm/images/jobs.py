@@ -141,7 +141,13 @@ def _masks_again(segmentation: Segmentation, parameters: SegmentationParameters,
     settings: Mapping[str, Any] = getattr(maker, "settings", {})
     shifted = parameters.cellprob_threshold + float(settings.get("cellprob_shift", 0.0))
     chosen = replace(parameters, diameter=segmentation.diameter, cellprob_threshold=shifted)
-    return masks_from_flows(segmentation.flows, segmentation.cell_prob, chosen)
+    flows, cell_prob = segmentation.flows, segmentation.cell_prob
+    if cell_prob.ndim == 2:
+        return masks_from_flows(flows, cell_prob, chosen)
+    from napari_biofm.images.stacks import numbered, stitch
+
+    planes = np.stack([masks_from_flows(flows[:, z], p, chosen) for z, p in enumerate(cell_prob)])
+    return stitch(planes) if "stitch_iou" in segmentation.provenance else numbered(planes)
 
 
 def import_job(path: Path, name: str | None = None) -> str:
@@ -182,11 +188,15 @@ def _plane_by_plane(
 
         result = yield from segment_stack(segmenter, pixels, parameters)
         return result
+    from napari_biofm.images.stacks import PlaneFlows
+
     masks = np.zeros(pixels.shape[:3], np.int32)
-    highest = 0
+    kept, highest = PlaneFlows(pixels.shape[:3]), 0
     for t, frame in enumerate(pixels):
         result = yield from segmenter.segment(frame, parameters)
         masks[t] = np.where(result.masks > 0, result.masks + highest, 0)
+        kept.put(t, result)
         highest = max(highest, int(masks[t].max()))
         yield Progress(t + 1, len(pixels), f"frame {t + 1} of {len(pixels)}")
-    return Segmentation(masks, diameter=result.diameter, provenance=result.provenance)
+    flows, cell_prob = kept.whole
+    return Segmentation(masks, flows, cell_prob, diameter=result.diameter, provenance=result.provenance)

@@ -10,8 +10,8 @@ from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from napari_biofm.events.colours import class_colour
 from napari_biofm.types import Events, no_events
-from napari_biofm.widgets.trace.style import class_colour
 
 COLUMNS = (
     ("Sweep", "sweep", "{:d}"),
