@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.images.large import describe_parts
+from napari_biofm.images.large import parts_of
 from napari_biofm.images.lazy import LazyImage
 from napari_biofm.images.volumes import StackOptions
 from napari_biofm.widgets.pixels import MEAN, plane_of, shown_step
@@ -74,7 +74,7 @@ def large_image(viewer: Any, layer: Any, choice: str) -> LazyImage | None:
 def describe_large(viewer: Any, layer: Any, choice: str) -> str:
     """Return how a large image will be worked through; an empty text for others."""
     lazy = None if layer is None else large_image(viewer, layer, choice)
-    return "" if lazy is None else describe_parts(lazy.shape, lazy.is_stack)
+    return "" if lazy is None else parts_of(lazy, stack_options(layer, choice)).describe()
 
 
 def whole_placing(layer: Any) -> dict[str, Any]:
