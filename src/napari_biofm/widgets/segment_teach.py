@@ -24,16 +24,25 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.images.tuning_examples import Example, check_examples, hold_back, read_examples
+from napari_biofm.images.tuning_examples import (
+    Example,
+    check_examples,
+    hold_back,
+    read_examples,
+    share_origin,
+)
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.pixels import SHOWN, plane_of, shown_step
 from napari_biofm.widgets.segment_preview import visible_box
+from napari_biofm.widgets.viewers import layer_id
 
 HELP = (
     "Correct every cell of a few images, then add them. Ticked examples are learnt from; the others are "
     "held back and tell how good the model was before and is after. Needs a GPU with about 12 GB, or hours."
 )
+READY = "Ready. The same examples and settings go on where a stopped run was."
+SHARED = "Ready, but parts of one image are learnt from and held back: the score will flatter."
 
 
 class TeachPanel(QWidget):
@@ -144,7 +153,7 @@ class TeachPanel(QWidget):
                 y0, x0, y1, x1 = box
                 pixels, masks = pixels[y0:y1, x0:x1], masks[y0:y1, x0:x1]
                 name = f"{name} [{y0}:{y1}, {x0}:{x1}]"
-            self._add([Example(np.array(pixels), np.array(masks), name)])
+            self._add([Example(np.array(pixels), np.array(masks), name, origin=layer_id(image))])
         except BiofmError as error:
             self.problem.emit(str(error))
 
@@ -231,7 +240,7 @@ class TeachPanel(QWidget):
         self.remove_button.setEnabled(bool(self.examples.selectedItems()))
         self.teach_button.setEnabled(not missing and not self._running)
         if not self._running:
-            self.result.setText(missing or "Ready. The same examples and settings go on where they stopped.")
+            self.result.setText(missing or (SHARED if share_origin(self._all()) else READY))
 
 
 def _button(text: str, tip: str) -> QPushButton:
