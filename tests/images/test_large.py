@@ -126,8 +126,29 @@ def test_stacks_go_plane_by_plane(discs, tmp_path, mode):
     assert np.array_equal(labels[0], labels[2]) == (mode == "stitch")
 
 
+def test_3d_flows_go_in_blocks_of_all_planes(discs, tmp_path, monkeypatch):
+    class Volume(Threshold):
+        def segment_stack(self, stack, parameters, mode, anisotropy, stitch_threshold, limits=None):
+            assert mode == "flows" and anisotropy == 2.0 and limits.shape == (1, 2)
+            self.calls, self.largest = self.calls + 1, max(self.largest, stack.size)
+            yield Progress(1, 1, "looking")
+            return Segmentation(ndimage.label(stack > 0.5)[0].astype(np.int32))
+
+    monkeypatch.setattr(large, "_LEAST_SIDE", 64)
+    monkeypatch.setattr(large, "LARGE_STACK", 8 * 128 * 128)
+    volume = np.zeros((4, *discs.shape), np.float32)
+    volume[0], volume[2:] = discs, discs  # two objects above each other, everywhere
+    model, image = Volume(), LazyImage(volume, "ZYX")
+    result = run_task(
+        segment_large(model, image, DEFAULT, StackOptions("flows", anisotropy=2.0), PassStore(tmp_path))
+    )
+    assert model.calls == large.parts_of(image, StackOptions("flows")).blocks > 4
+    assert model.largest <= 4 * (64 + 64) ** 2
+    assert same_objects(result.labels(), ndimage.label(volume > 0.5)[0])
+
+
 def test_what_cannot_be_done_in_parts_is_said(discs, tmp_path):
-    with pytest.raises(ModelError, match="whole volume"):
+    with pytest.raises(ModelError, match="planes only"):
         run_task(
             segment_large(Threshold(), LazyImage(np.zeros((3, 9, 9)), "ZYX"), DEFAULT, StackOptions("flows"))
         )
@@ -138,7 +159,9 @@ def test_what_cannot_be_done_in_parts_is_said(discs, tmp_path):
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_tiffs_are_opened_not_read(tmp_path, compression):
     data = np.arange(3 * 40 * 50, dtype=np.uint16).reshape(3, 40, 50)
-    tifffile.imwrite(tmp_path / "z.tif", data, metadata={"axes": "ZYX"}, compression=compression)
+    tifffile.imwrite(
+        tmp_path / "z.tif", data, metadata={"axes": "ZYX"}, photometric="minisblack", compression=compression
+    )
     image = open_lazily(tmp_path / "z.tif")
     assert image.is_stack and image.shape == (3, 40, 50)
     np.testing.assert_array_equal(image[1][5:9], data[1, 5:9])

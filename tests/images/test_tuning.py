@@ -8,7 +8,14 @@ import tifffile
 
 from napari_biofm.images import cellpose_api, tuning
 from napari_biofm.images.tuning import TuningSettings, tune_job
-from napari_biofm.images.tuning_examples import Example, check_examples, cut_single, hold_back, read_examples
+from napari_biofm.images.tuning_examples import (
+    Example,
+    check_examples,
+    cut_single,
+    hold_back,
+    read_examples,
+    share_origin,
+)
 from napari_biofm.models import store
 from napari_biofm.types import EngineError, ImageError, ModelError, run_task
 
@@ -123,6 +130,7 @@ def test_some_are_always_kept_back(examples):
     assert sum(e.held_back for e in many) == 3 and not many[0].held_back
     head, tail = cut_single(check_examples(examples[:1]))
     assert not head.held_back and tail.held_back
+    assert share_origin([head, tail]) and not share_origin(hold_back(examples))
     assert head.image.shape[:2] == (72, 96) and tail.image.shape[:2] == (24, 96)
 
 

@@ -23,7 +23,7 @@ from napari_biofm.cli.common import (
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
 from napari_biofm.images.checks import check_image, read_image
 from napari_biofm.images.jobs import keep_passes
-from napari_biofm.images.large import LargeResult, describe_parts, segment_large
+from napari_biofm.images.large import LargeResult, parts_of, segment_large
 from napari_biofm.images.lazy import LazyImage, open_lazily
 from napari_biofm.images.stacks import read_stack, segment_stack
 from napari_biofm.images.volumes import StackOptions
@@ -124,7 +124,7 @@ def _open(path: Path) -> tuple[Any, bool]:
     lazy = open_lazily(path)
     if lazy is None or not lazy.is_large:
         return read_stack(path)
-    note(f"{path.name}: {describe_parts(lazy.shape, lazy.is_stack)}")
+    note(f"{path.name}: {parts_of(lazy).describe()}")
     return lazy, lazy.is_stack
 
 

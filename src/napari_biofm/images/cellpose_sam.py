@@ -121,8 +121,7 @@ class CellposeSAM(WeightsAdapter):
             yield Progress(1, 1, "the image is blank: no cells")
             return self._nothing(pixels.shape[:2], parameters)
         if limits is not None:
-            low, high = np.asarray(limits, np.float32)[list(self.channels or range(pixels.shape[-1]))].T
-            pixels = (pixels - low) / np.maximum(high - low, 1e-6)
+            pixels = self._between(pixels, limits)
         maps = yield from self.run(pixels, parameters, viewport, normalised=limits is not None)
         yield Progress(maps.tiles, maps.tiles, "making masks")
         masks = self.follow(maps.flows, maps.cell_prob, parameters)
@@ -181,11 +180,16 @@ class CellposeSAM(WeightsAdapter):
         mode: StackMode = "stitch",
         anisotropy: float = 1.0,
         stitch_threshold: float = 0.25,
+        limits: NDArray[np.float64] | None = None,
     ) -> Task[Segmentation]:
-        """Segment a z-stack or a time series; see `volumes`."""
+        """Segment a z-stack or a time series; see `volumes`, and `segment` for `limits`."""
         pixels = np.stack([as_channels(plane, self.channels) for plane in np.asarray(stack)])
         options = StackOptions(mode, anisotropy, stitch_threshold)
-        flows, cell_prob = yield from volumes.stack_maps(self, pixels, parameters, options)
+        if limits is not None:
+            pixels = self._between(pixels, limits)
+        flows, cell_prob = yield from volumes.stack_maps(
+            self, pixels, parameters, options, normalised=limits is not None
+        )
         yield Progress(1, 1, "making masks")
         masks = volumes.stack_masks(self, flows, cell_prob, parameters, options)
         provenance = self._provenance(parameters, stack=asdict(options))
@@ -299,6 +303,11 @@ class CellposeSAM(WeightsAdapter):
         name = self._network.plan.device if self._network else devices.pick_device(self._asked[0])
         steps = int(_STEPS / self.rescale(parameters))
         return cellpose.masks_of(flows, cell_prob, parameters, steps, name)
+
+    def _between(self, pixels: NDArray[np.float32], limits: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Scale channels so that their limits become 0 and 1."""
+        low, high = np.asarray(limits, np.float32)[list(self.channels or range(pixels.shape[-1]))].T
+        return np.asarray((pixels - low) / np.maximum(high - low, 1e-6), np.float32)
 
     def _nothing(self, shape: Sequence[int], parameters: SegmentationParameters) -> Segmentation:
         return Segmentation(

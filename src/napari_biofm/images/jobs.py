@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.catalogue import make_model
 from napari_biofm.images.ids import carry_ids
-from napari_biofm.images.large import LargeResult, segment_large, tiles_at_once
+from napari_biofm.images.large import LargeResult, parts_of, segment_large
 from napari_biofm.images.lazy import LazyImage
 from napari_biofm.images.volumes import StackOptions
 from napari_biofm.types import (
@@ -83,8 +83,10 @@ def segment_large_job(
     yield Progress(0, 0, f"loading {model}")
     segmenter = make_model(model, device)
     keep_passes(segmenter)
-    part, parts = tiles_at_once(image)
-    told = estimate_of(segmenter, part, parameters, parts)
+    cut = parts_of(image, stack)
+    flows = stack is not None and stack.mode == "flows"
+    planes = sum(image.shape[:3]) if flows else cut.planes  # flows pass planes of three orientations
+    told = estimate_of(segmenter, cut.shape, parameters, planes * cut.blocks)
     if told:
         yield Progress(0, 0, told)
     result = yield from segment_large(segmenter, image, parameters, stack)

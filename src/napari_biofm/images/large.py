@@ -1,7 +1,7 @@
 """Segmenting what does not fit into memory: a part is read, its labels go to the disk, the next is read.
 
 A plane goes block by block (`blocks`), a time series or z-stack plane by plane, a large plane of it
-again block by block. Labels lie in a file that is mapped, not loaded, in a folder under the hash of
+again block by block; 3D flows go by blocks of all planes. Labels lie in a file that is mapped, not loaded, in a folder under the hash of
 image, model and parameters: a run that was stopped goes on after the last part that was finished.
 """
 
@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.blocks import BLOCK, MARGIN, block_boxes, limits_of, segment_blocks
-from napari_biofm.images.lazy import LARGE, LazyImage
+from napari_biofm.images.lazy import LARGE, LARGE_STACK, LazyImage
 from napari_biofm.images.stacks import names_from_below
 from napari_biofm.images.store import Pass, PassStore
 from napari_biofm.images.volumes import StackOptions
 from napari_biofm.types import ImageError, Labels, ModelError, Progress, SegmentationParameters, Task
 
 _HASH_ROWS = 1 << 24  # values read at once for the hash
+_LEAST_SIDE = 128  # pixels of a block, however many planes a volume has
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,46 @@ class LargeResult:
         return found
 
 
-def describe_parts(shape: tuple[int, ...], is_stack: bool) -> str:
-    """Return in words how an image of this (Y, X) or (Z, Y, X) shape will be worked through."""
-    plane = shape[1:3] if is_stack else shape[:2]
-    blocks = len(list(block_boxes((plane[0], plane[1]), BLOCK))) if plane[0] * plane[1] > LARGE else 1
-    planes = f"{shape[0]} planes" if is_stack else ""
-    parts = f"{blocks} blocks of up to {BLOCK} px" if blocks > 1 else ""
-    return (
-        f"Large image: {' of '.join(p for p in (planes, parts) if p)}, one at a time. "
-        "Labels are kept on disk; a stopped run goes on where it was."
-    )
+@dataclass(frozen=True)
+class Parts:
+    """How an image is cut.
+
+    Attributes
+    ----------
+    planes : worked through one by one; 1 where a part goes through all planes.
+    blocks : of each plane, or of the volume.
+    side : of a block, pixels, without its margin.
+    shape : (y, x) of the largest part that is in memory.
+    """
+
+    planes: int
+    blocks: int
+    side: int
+    shape: tuple[int, int]
+
+    def describe(self) -> str:
+        """Return one sentence for a person."""
+        planes = f"{self.planes} planes" if self.planes > 1 else ""
+        blocks = f"{self.blocks} blocks of up to {self.side} px" if self.blocks > 1 else ""
+        return (
+            f"Large image: {' of '.join(p for p in (planes, blocks) if p)}, one at a time. "
+            "Labels are kept on disk; a stopped run goes on where it was."
+        )
 
 
-def tiles_at_once(image: LazyImage) -> tuple[tuple[int, int], int]:
-    """Return the largest part that is in memory at once, (y, x), and how many parts there are."""
+def parts_of(image: LazyImage, stack: StackOptions | None = None) -> Parts:
+    """Return how an image will be worked through."""
     height, width = image.shape[1:3] if image.is_stack else image.shape[:2]
     planes = len(image) if image.is_stack else 1
-    if image.is_stack and height * width <= LARGE:
-        return (height, width), planes
-    blocks = list(block_boxes((height, width), BLOCK))
-    side = BLOCK + 2 * MARGIN
-    return (min(height, side), min(width, side)), planes * len(blocks)
+    side = BLOCK
+    if stack is not None and stack.mode == "flows":
+        side = max(_LEAST_SIDE, min(BLOCK, int((LARGE_STACK / 2 / planes) ** 0.5) - 2 * MARGIN))
+        planes = 1
+    elif height * width <= LARGE:
+        return Parts(planes, 1, max(height, width), (height, width))
+    blocks = len(list(block_boxes((height, width), side)))
+    seen = side + 2 * MARGIN
+    return Parts(planes, blocks, side, (min(height, seen), min(width, seen)))
 
 
 def segment_large(
@@ -89,37 +109,38 @@ def segment_large(
     segmenter : any segmenter of planes.
     image : a plane, or a stack where `stack` is given.
     parameters : as for one image; `min_size` counts pixels of a plane.
-    stack : "time" or "stitch"; "flows" needs the whole volume at once.
+    stack : how planes become objects; "flows" only with a segmenter that knows volumes.
     store : where the labels go; the cache by default.
 
     Raises
     ------
     ModelError
-        For 3D flows.
+        For 3D flows with a model of planes.
     ImageError
         When image and `stack` do not fit, or the cache cannot be written.
     """
     if image.is_stack != (stack is not None):
         raise ImageError(f"an image of shape {image.shape} is {'' if image.is_stack else 'not '}a stack")
-    if stack is not None and stack.mode == "flows":
-        size = int(np.prod(image.shape[:3], dtype=np.int64))
+    flows = stack is not None and stack.mode == "flows"
+    if flows and not hasattr(segmenter, "segment_stack"):
         raise ModelError(
-            f"flows of all directions need the whole volume in memory, and {size / 1e6:.0f} million voxels are "
-            f"more than {LARGE / 1e6:.0f} million; crop it, or join planes instead"
+            f"{segmenter.name} finds objects in planes only; join planes, or choose Cellpose-SAM for 3D flows"
         )
     shape = image.shape[:3] if image.is_stack else image.shape[:2]
-    parts = len(image) if image.is_stack else len(list(block_boxes((shape[0], shape[1]), BLOCK)))
+    cut = parts_of(image, stack)
+    parts = cut.planes if image.is_stack and not flows else cut.blocks
     about = {
         "model": segmenter.name,
         "sha256": getattr(segmenter, "sha256", segmenter.name),
         "parameters": asdict(parameters),
         "stack": asdict(stack) if stack is not None else None,
-        "block": BLOCK,
+        "block": cut.side,
     }
     key = yield from _key(image, about)
     log = LabelsOnDisk((store or PassStore()).open(key, parts, {**about, "shape": shape}), shape)
-    if stack is None:
-        yield from segment_blocks(segmenter, image, parameters, log.labels, BLOCK, MARGIN, log)
+    if stack is None or flows:
+        sides = cut.side, MARGIN
+        yield from segment_blocks(segmenter, image, parameters, log.labels, *sides, log, stack=stack)
     else:
         yield from _planes(segmenter, image, parameters, stack, log)
     log.labels.flush()
@@ -148,14 +169,13 @@ class LabelsOnDisk:
     def __init__(self, kept: Pass, shape: tuple[int, ...]) -> None:
         self._kept = kept
         self.path = kept.folder / "labels.npy"
-        mode: Any = "r+" if self.path.is_file() and kept.finished else "w+"
-        self.labels: Any = np.lib.format.open_memmap(
-            self.path, mode=mode, **({"dtype": np.int32, "shape": shape} if mode == "w+" else {})
-        )
         self.highest, self.diameter = 0, None
-        if mode == "r+":
-            state = json.loads((kept.folder / "state.json").read_text(encoding="utf-8"))
-            self.highest, self.diameter = state["highest"], state["diameter"]
+        if not (self.path.is_file() and kept.finished):
+            self.labels: Any = np.lib.format.open_memmap(self.path, "w+", np.int32, shape)
+            return
+        self.labels = np.lib.format.open_memmap(self.path, "r+")
+        state = json.loads((kept.folder / "state.json").read_text(encoding="utf-8"))
+        self.highest, self.diameter = state["highest"], state["diameter"]
 
     def __contains__(self, index: int) -> bool:
         return index in self._kept
@@ -222,10 +242,8 @@ def _plane(
 
 def _names(found: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
     """Return the label below of each object; labels are packed first, as they may be in the millions."""
-    there, packed = np.unique(below, return_inverse=True)
-    packed = packed.reshape(below.shape).astype(np.int32)
-    if there[0] != 0:
-        there, packed = np.concatenate([[0], there]), packed + 1
+    there = np.union1d([0], below)
+    packed: Labels = np.searchsorted(there, below).astype(np.int32)
     names: NDArray[np.int32] = there[names_from_below(found, packed, iou)].astype(np.int32)
     return names
 

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from napari_biofm.images.checks import read_image
 from napari_biofm.types import ImageError
 
-LARGE = 4096 * 4096  # pixels; a larger plane or stack goes block by block, its labels to the disk
+LARGE = 4096 * 4096  # pixels; a larger plane goes block by block, its labels to the disk
+LARGE_STACK = (
+    4 * LARGE
+)  # voxels; a larger stack goes plane by plane, or block by block where 3D flows are asked
 _FEW = 16  # entries of an axis that is taken for channels
 
 
@@ -67,8 +70,10 @@ class LazyImage:
     @property
     def is_large(self) -> bool:
         """Whether it should be worked through in parts."""
-        spatial = self.shape[:3] if self.is_stack else self.shape[:2]
-        return int(np.prod(spatial, dtype=np.int64)) > LARGE
+        if self.is_stack and int(np.prod(self.shape[:3], dtype=np.int64)) > LARGE_STACK:
+            return True
+        height, width = self.shape[1:3] if self.is_stack else self.shape[:2]
+        return height * width > LARGE
 
 
 def open_lazily(path: Path) -> LazyImage | None:

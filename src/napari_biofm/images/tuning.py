@@ -27,7 +27,13 @@ import numpy as np
 
 from napari_biofm.images import cellpose_api as cellpose
 from napari_biofm.images.cellpose_sam import CellposeSAM
-from napari_biofm.images.tuning_examples import Example, check_examples, cut_single, hold_back
+from napari_biofm.images.tuning_examples import (
+    Example,
+    check_examples,
+    cut_single,
+    hold_back,
+    share_origin,
+)
 from napari_biofm.models import device as devices
 from napari_biofm.models import store
 from napari_biofm.models.checkpoints import open_checkpoint
@@ -70,7 +76,7 @@ class Tuned:
         """Return one sentence for a person."""
         before, after = self.report["before"]["ap50"], self.report["after"]["ap50"]
         count = len(self.report["held_back"])
-        same = " (cut from the image it learnt from: add a second image for a fair score)"
+        same = " (they are parts of images it learnt from: hold back another image for a fair score)"
         verdict = "better" if after > before else "no better: keep the old model, or add examples"
         return (
             f"{self.name}: AP at IoU 0.5 on {count} held-back image(s) {before:.2f} before, {after:.2f} "
@@ -110,7 +116,6 @@ def tune_job(
     if settings.epochs < WARM_UP:
         raise ModelError(f"{settings.epochs} epochs were asked for; give at least {WARM_UP}")
     store.refuse_taken_name(name, folder)
-    alone = len(examples) == 1
     pairs = cut_single(hold_back(check_examples(examples), settings.fraction))
     held = [pair for pair in pairs if pair.held_back]
     taught = [pair for pair in pairs if not pair.held_back]
@@ -134,7 +139,7 @@ def tune_job(
         "after": after,
         "learnt_from": [pair.name for pair in taught],
         "held_back": [pair.name for pair in held],
-        "same_image": alone,
+        "same_image": share_origin(pairs),
         "settings": asdict(settings),
         "loss": work.state["loss"],
         "notes": work.state.get("notes", []),

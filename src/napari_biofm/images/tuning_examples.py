@@ -29,12 +29,20 @@ class Example:
     masks : (Y, X) integer labels; every cell of the image has to be there, or its absence is learnt.
     name : shown to the user and kept in the report.
     held_back : never learnt from; the score before and after is taken on these.
+    origin : of which image or stack it is a part; parts of one are no fair score for each other.
     """
 
     image: Image
     masks: Labels
     name: str
     held_back: bool = False
+    origin: str = ""
+
+
+def share_origin(examples: Sequence[Example]) -> bool:
+    """Say whether parts of one image are learnt from and held back."""
+    taught = {e.origin or e.name for e in examples if not e.held_back}
+    return any((e.origin or e.name) in taught for e in examples if e.held_back)
 
 
 def check_examples(examples: Sequence[Example]) -> list[Example]:
@@ -105,9 +113,10 @@ def cut_single(examples: Sequence[Example]) -> list[Example]:
             f"{example.name} is the only example and cannot be divided into cells to learn from and cells "
             "to score on; add a second image with corrected masks"
         )
+    name, origin = example.name, example.origin or example.name
     return [
-        Example(example.image[head], example.masks[head], f"{example.name}, first three quarters"),
-        Example(example.image[tail], example.masks[tail], f"{example.name}, last quarter", held_back=True),
+        Example(example.image[head], example.masks[head], f"{name}, first three quarters", False, origin),
+        Example(example.image[tail], example.masks[tail], f"{name}, last quarter", True, origin),
     ]
 
 

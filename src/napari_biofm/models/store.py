@@ -318,7 +318,7 @@ def overview(folder: Path | str | None = None) -> list[dict[str, Any]]:
     rows = []
     for entry in registry.entries():
         path = find(entry.name, folder)
-        rows.append({**entry.as_dict(), "path": str(path) if path else None, "usable": not entry.missing})
+        rows.append({**entry.as_dict(), "path": str(path) if path else None, "usable": not entry.obstacle})
     for own in imported_models(folder).values():
         row = {"name": own.name, "family": own.family, "title": "your own", "path": str(own.path)}
         row["licence"] = own.about.get("licence", "yours")
