@@ -67,7 +67,12 @@ def make_table(
     obs["group"] = _groups(groups, values)
     blocks = {BASELINE: measures.astype(np.float32), **blocks}
     source = {name: _plain(provenance) for name in blocks if name != BASELINE}
-    return _assemble(obs, blocks, vector_source, {**source, BASELINE: {"name": BASELINE, "columns": names}})
+    return _assemble(
+        obs,
+        blocks,
+        vector_source,
+        {**source, BASELINE: {"name": BASELINE, "recipe": "masks", "columns": names}},
+    )
 
 
 def update_table(

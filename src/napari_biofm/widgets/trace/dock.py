@@ -19,8 +19,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.history import CallAction
-from napari_biofm.session import Session
+from napari_biofm.session import Pointed, Session
 from napari_biofm.signals import Recording
+from napari_biofm.timeline import Clock, is_of_movie, recording_time, session_time
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.trace.analyses import Analyses
@@ -156,6 +157,8 @@ class TraceDock(Dock):
         plots.sweep_changed.connect(self._sweep_changed)
         plots.clicked.connect(self._clicked)
         plots.rebuilt.connect(self._place_time)
+        self.time_line.dragged.connect(self._time_chosen)
+        self.marks.pointed.connect(self._pointed)
         plots.told.connect(self.readout.setText)
         plots.drawn.connect(self.tell_reading)
         plots.view_changed.connect(lambda *_: self.tell_reading())
@@ -166,6 +169,7 @@ class TraceDock(Dock):
         self.unit_hint.taken.connect(self.set_unit)
         self.listen(self.session.recordings_changed, self._recordings_changed)
         self.listen(self.session.time_changed, lambda _: self._place_time())
+        self.listen(self.session.clocks_changed, self._place_time)
 
     def _bind_keys(self) -> None:
         panel, plots, history = self.events_panel, self.plots, self.session.history
@@ -326,7 +330,7 @@ class TraceDock(Dock):
         if recording is None:
             return
         sweep, at = self.plots.from_axis(time_s)
-        self.session.set_time(float(recording.sweep_starts[sweep]) + at)
+        self._time_chosen(float(recording.sweep_starts[sweep]) + at)
         if self.plots.source is not None:
             about = recording.channels[channel]
             seen = self.plots.source.value_at(sweep, channel, at)
@@ -334,8 +338,23 @@ class TraceDock(Dock):
 
     def _place_time(self) -> None:
         """Show where the session's time stands."""
-        self.heatmap.set_time(self.session.time_s)
-        self.time_line.place(self.session.time_s)
+        recording, seconds = self.recording, self.session.time_s
+        if recording is not None:
+            seconds = recording_time(recording, seconds, self._clock(recording))
+        self.heatmap.set_time(seconds)
+        self.time_line.place(seconds)
+
+    def _time_chosen(self, seconds: float) -> None:
+        """Move the session's time to a time of the shown recording."""
+        if self.recording is not None:
+            self.session.set_time(session_time(self.recording, seconds, self._clock(self.recording)))
+
+    def _clock(self, recording: Recording) -> Clock | None:
+        """Return the clock of the movie the shown traces were measured from, None for other recordings."""
+        return next((c for c in self.session.clocks.values() if is_of_movie(recording, c)), None)
+
+    def _pointed(self, row: int) -> None:
+        self.session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)
 
 
 def _scrolled(panel: QWidget) -> QScrollArea:
