@@ -70,7 +70,9 @@ def test_an_untrained_cellpose_sam_can_be_the_teacher(
         assert taught.report["teacher"] == teacher.name and taught.path.is_file()
 
 
-def test_bad_wishes_are_refused_before_any_work(folder: Path, random_weights: Path, discs) -> None:
+def test_bad_wishes_are_refused_before_any_work(
+    folder: Path, random_weights: Path, discs
+) -> None:
     one = [Example(discs[0], discs[1], "one")]
     with pytest.raises(ModelError, match="0 steps of 4 crops"):
         run_task(teach_job(one, "x", None, TeachSettings(0), random_weights))
