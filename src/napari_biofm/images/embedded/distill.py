@@ -84,9 +84,7 @@ def ask(
     """Return the masks of `teacher` for each image; `total` is the number of steps told as progress."""
     masks = []
     for index, image in enumerate(images):
-        yield Progress(
-            index, total or len(images), f"{teacher.name} on image {index + 1} of {len(images)}"
-        )
+        yield Progress(index, total or len(images), f"{teacher.name} on image {index + 1} of {len(images)}")
         answer = yield from teacher.segment(image, parameters or SegmentationParameters())
         masks.append(answer.masks)
     return masks

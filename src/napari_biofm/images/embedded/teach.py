@@ -52,7 +52,9 @@ class Taught:
     def describe(self) -> str:
         """Return one sentence for a person."""
         before, after = self.report["before"]["ap50"], self.report["after"]["ap50"]
-        verdict = "closer" if after > before else "no closer: keep the model in the package, or give more images"
+        verdict = (
+            "closer" if after > before else "no closer: keep the model in the package, or give more images"
+        )
         return (
             f"{self.name}: AP at IoU 0.5 against {self.report['teacher']} on "
             f"{len(self.report['held_back'])} held-back image(s) {before:.2f} before, {after:.2f} after, {verdict}."
@@ -87,7 +89,9 @@ def teach_job(
     """
     settings = settings or TeachSettings()
     if settings.steps < 1 or settings.batch < 1:
-        raise ModelError(f"{settings.steps} steps of {settings.batch} crops were asked for; give at least 1 each")
+        raise ModelError(
+            f"{settings.steps} steps of {settings.batch} crops were asked for; give at least 1 each"
+        )
     store.refuse_taken_name(name, folder)
     source = "the masks given"
     if teacher is not None:
@@ -141,5 +145,7 @@ def teacher_named(name: str, device: str = "auto") -> Segmenter:
 
     made = make_model(name, device)
     if not isinstance(made, Segmenter):
-        raise ModelError(f"{name} gives no masks by itself and cannot teach; choose a segmenter, such as cpsam")
+        raise ModelError(
+            f"{name} gives no masks by itself and cannot teach; choose a segmenter, such as cpsam"
+        )
     return made
