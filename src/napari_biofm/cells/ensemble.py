@@ -6,6 +6,7 @@ fitted, and weighed by what they say about rows left out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -100,7 +101,7 @@ class EnsembleHead:
         edges = np.cumsum((0, *(self.linear.parts or (width,))))
         return np.concatenate(
             [np.zeros(0, np.int64)]
-            + [np.arange(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if 0 < b - a <= NARROW]
+            + [np.arange(a, b) for a, b in itertools.pairwise(edges) if 0 < b - a <= NARROW]
         )
 
     def logits(self, X: Vectors) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -56,23 +57,16 @@ def test_the_command_makes_a_model_that_is_found_by_name(
     assert "exists already" in capsys.readouterr().err
 
 
-def test_an_untrained_cellpose_sam_can_be_the_teacher(
+def test_an_untrained_cellpose_sam_is_asked_as_teacher_and_finds_nothing(
     cpsam_weights: Path, small_vit: None, random_weights: Path, folder: Path, discs
 ) -> None:
     teacher = teacher_named(str(cpsam_weights), "cpu")
     examples = [Example(discs[0], np.zeros_like(discs[1]), f"{k}") for k in range(2)]
-    task = teach_job(examples, "noise", teacher, TeachSettings(2, 1), random_weights)
-    try:
-        taught = run_task(task)
-    except ModelError as error:  # noise outlines no cell
-        assert f"{teacher.name} found no cells in 2 images" in str(error)
-    else:
-        assert taught.report["teacher"] == teacher.name and taught.path.is_file()
+    with pytest.raises(ModelError, match=f"{re.escape(teacher.name)} found no cells in 2 images"):
+        run_task(teach_job(examples, "noise", teacher, TeachSettings(2, 1), random_weights))
 
 
-def test_bad_wishes_are_refused_before_any_work(
-    folder: Path, random_weights: Path, discs
-) -> None:
+def test_bad_wishes_are_refused_before_any_work(folder: Path, random_weights: Path, discs) -> None:
     one = [Example(discs[0], discs[1], "one")]
     with pytest.raises(ModelError, match="0 steps of 4 crops"):
         run_task(teach_job(one, "x", None, TeachSettings(0), random_weights))
