@@ -132,6 +132,23 @@ def test_cursors_tell_what_lies_between_them(dock: TraceDock) -> None:
     assert dock.step_panel.table.splitlines()[0] == "Command (mV)\tMean of I (pA)"
 
 
+def test_events_are_counted_against_the_command(dock: TraceDock) -> None:
+    uid = dock.session.add_recording(_steps(), "steps")
+    dock.toolbar.cursors.setChecked(True)
+    dock.cursors.place(0.1, 0.3)
+    dock.step_panel.measure.setCurrentText("Events per second")
+    dock.analyses.plot_steps("Events per second")
+    assert "Find events first" in dock.step_panel.said.text()
+    events = np.zeros(4, EVENT_DTYPE)
+    events["sweep"], events["time_s"], events["class"] = [0, 1, 1, 2], [0.2, 0.21, 0.25, 0.22], "AP"
+    events["class"][3] = "rejected"
+    dock.session.set_events(uid, events, {})
+    dock.analyses.plot_steps("Events per second")
+    assert dock.step_panel.table.splitlines() == [
+        "Command (mV)\tEvents of I (Hz)", "-70\t5", "-60\t10", "-50\t0"
+    ]  # fmt: skip
+
+
 def test_a_row_of_the_table_brings_its_event_into_view_and_a_key_judges_it(dock: TraceDock) -> None:
     uid = _with_events(dock)
     dock.events_panel.table.select_rows([2])
@@ -271,10 +288,10 @@ def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
     _with_events(dock)
     for key, name in (
         ("events_csv", "e.csv"), ("events_parquet", "e.parquet"), ("samples", "s.csv"),
-        ("png", "f.png"), ("svg", "f.svg"),
+        ("png", "f.png"), ("svg", "f.svg"), ("settings", "s.json"),
     ):  # fmt: skip
         dock.exports.write(key, tmp_path / name)
-        assert (tmp_path / name).stat().st_size > 100, name
+        assert (tmp_path / name).stat().st_size > 90, name
     dock.export_panel.refresh.emit()
     assert "3 sweeps" in dock.export_panel.methods.toPlainText()
 
