@@ -12,9 +12,9 @@ from qtpy.QtCore import QPoint, Qt
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import class_colours
-from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.types import EVENT_DTYPE, RecordingError
 from napari_biofm.widgets.trace import TraceDock
-from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
 from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.viewers import layer_id
 
@@ -147,6 +147,32 @@ def test_events_are_counted_against_the_command(dock: TraceDock) -> None:
     assert dock.step_panel.table.splitlines() == [
         "Command (mV)\tEvents of I (Hz)", "-70\t5", "-60\t10", "-50\t0"
     ]  # fmt: skip
+
+
+def test_only_chosen_sweeps_are_drawn_averaged_and_measured(dock: TraceDock, qtbot: Any) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.toolbar.mode.setCurrentText(SweepMode.OVERLAY.value)
+    qtbot.keyClicks(dock.toolbar.chosen, "1-2")
+    qtbot.keyClick(dock.toolbar.chosen, Qt.Key.Key_Return)
+    assert dock.plots.lines.sweeps() == [1, 2] and dock.plots.sweep == 1
+    assert "2 of 3 sweeps are drawn" in dock.readout.text()
+    assert np.isnan(dock.plots.rows[0].behind.getData()[1]).sum() == 2
+    dock.plots.step_sweep(-1)
+    assert dock.plots.sweep == 1
+    dock.toolbar.average.setChecked(True)
+    mean = np.mean([_steps().values(i, 0) for i in (1, 2)], axis=0)
+    np.testing.assert_allclose(dock.plots.lines.mean(0, 0, 1, 5000).values, mean, rtol=1e-4, atol=1e-4)
+    dock.toolbar.cursors.setChecked(True)
+    dock.cursors.place(0.1, 0.15)
+    dock.analyses.plot_steps("Mean")
+    assert [line.split()[0] for line in dock.step_panel.table.splitlines()[1:]] == ["-60", "-50"]
+    dock.toolbar.chosen.clear()
+    dock.toolbar.chosen.editingFinished.emit()
+    assert dock.plots.lines.sweeps() == [0, 1, 2]
+    with pytest.raises(
+        RecordingError, match="'7' names no sweeps of this recording: give numbers from 0 to 2"
+    ):
+        parse_sweeps("0, 7", 3)
 
 
 def test_a_row_of_the_table_brings_its_event_into_view_and_a_key_judges_it(dock: TraceDock) -> None:

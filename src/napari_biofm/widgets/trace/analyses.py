@@ -71,16 +71,16 @@ class Analyses:
         channel = plots.channels[0]
         shift = plots.to_axis(plots.sweep, 0.0)
         start, stop = (at - shift for at in dock.cursors.span)
-        about = recording.channels[channel]
+        about, sweeps = recording.channels[channel], plots.lines.chosen
         if measure == EVENT_RATE:
             events = dock.session.events(dock.uid)
             if not len(events):
                 dock.step_panel.said.setText("No events to count. Find events first, then press Plot.")
                 return
-            x, y, unit = step_curve(recording, channel, start, stop, measure, events)
+            x, y, unit = step_curve(recording, channel, start, stop, measure, events, sweeps)
             dock.step_panel.show_curve(x, y, unit, f"Events of {about.name}", "Hz")
             return
-        x, y, unit = step_curve(recording, channel, start, stop, measure)
+        x, y, unit = step_curve(recording, channel, start, stop, measure, sweeps=sweeps)
         dock.step_panel.show_curve(x, y, unit, f"{measure} of {about.name}", about.unit)
 
     def plot_shapes(self, view: str, name: str) -> None:

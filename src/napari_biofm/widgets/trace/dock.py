@@ -35,7 +35,7 @@ from napari_biofm.widgets.trace.exporting import Exports
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
-from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
 from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
@@ -147,6 +147,7 @@ class TraceDock(Dock):
         tools.close_asked.connect(self.close_recording)
         tools.sweep_asked.connect(plots.set_sweep)
         tools.mode_asked.connect(self.set_mode)
+        tools.sweeps_asked.connect(self.choose_sweeps)
         tools.scale_asked.connect(plots.set_scale_mode)
         tools.average.toggled.connect(plots.set_average)
         tools.command.toggled.connect(plots.set_stimulus)
@@ -239,6 +240,7 @@ class TraceDock(Dock):
         """Show a recording of the session."""
         self.uid = uid
         self.toolbar.show_mode(SweepMode.ONE)
+        self.toolbar.chosen.clear()
         self.filters_panel.show_filters.setChecked(False)  # a filter is never carried over unseen
         self._install(self.recording, mode=SweepMode.ONE)
 
@@ -302,6 +304,18 @@ class TraceDock(Dock):
     def set_mode(self, mode: SweepMode) -> None:
         """Lay the sweeps out another way."""
         self.plots.set_mode(mode)
+        self.marks.update()
+        self.tell_reading()
+
+    def choose_sweeps(self, text: str) -> None:
+        """Draw, average and measure the sweeps that a text such as "0-5, 8" names; all for ""."""
+        recording = self.recording
+        if recording is None:
+            return
+        try:
+            self.plots.choose_sweeps(parse_sweeps(text, recording.n_sweeps))
+        except BiofmError as error:
+            self.tell_error(error)
         self.marks.update()
         self.tell_reading()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -31,6 +31,7 @@ def step_curve(
     stop_s: float,
     measure: str = "Mean",
     events: Events | None = None,
+    sweeps: Sequence[int] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     """Measure every sweep between two times, beside the command there.
 
@@ -38,6 +39,7 @@ def step_curve(
     ----------
     measure : one of `MEASURES`, or `EVENT_RATE`, which counts `events`.
     events : of the recording; artefacts and rejected ones are not counted.
+    sweeps : that are measured; all by default.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def step_curve(
     x, y, unit = [], [], ""
     if events is not None:
         events = events[(events["channel"] == channel) & ~np.isin(events["class"], ("artefact", "rejected"))]
-    for sweep in range(recording.n_sweeps):
+    for sweep in range(recording.n_sweeps) if sweeps is None else sweeps:
         n = recording.n_samples(sweep, channel)
         start, stop = (int(np.clip(round(t * about.sampling_rate), 0, n)) for t in (start_s, stop_s))
         if stop <= start:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings
-from napari_biofm.widgets.trace.layout import MAX_SWEEPS, SweepMode, joined, sweeps_shown
+from napari_biofm.widgets.trace.layout import SweepMode, joined, sweeps_shown
 from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
 
 AT_ONCE = 4_000_000  # samples that are read without showing progress
@@ -23,6 +23,7 @@ class TraceLines:
     source : the recording and its pyramids; None while none is shown.
     sweep : the current one.
     mode : how several sweeps are laid out.
+    chosen : sweeps that are drawn together; None for all.
     show_average : whether `mean` draws anything.
     """
 
@@ -30,6 +31,7 @@ class TraceLines:
         self.source: TraceSource | None = None
         self.sweep = 0
         self.mode = SweepMode.ONE
+        self.chosen: list[int] | None = None
         self.show_average = False
         self._step: dict[int, float] = {}
         self._means: dict[int, Line] = {}
@@ -57,7 +59,8 @@ class TraceLines:
 
     def sweeps(self) -> list[int]:
         """Return the sweeps that are drawn."""
-        return sweeps_shown(self.recording.n_sweeps, self.sweep, self.mode) if self.recording else []
+        recording = self.recording
+        return sweeps_shown(recording.n_sweeps, self.sweep, self.mode, self.chosen) if recording else []
 
     def whole(self) -> tuple[float, float]:
         """Return the seconds there are on the time axis."""
@@ -139,7 +142,7 @@ class TraceLines:
         together = self.mode in (SweepMode.ONE, SweepMode.OVERLAY)
         if self.source is None or not self.show_average or not together or not self.recording:
             return NOTHING
-        sweeps = sweeps_shown(self.recording.n_sweeps, self.sweep, SweepMode.OVERLAY)
+        sweeps = sweeps_shown(self.recording.n_sweeps, self.sweep, SweepMode.OVERLAY, self.chosen)
         if len(sweeps) < 2 or self.recording.n_samples(sweeps[0], channel) > AT_ONCE:
             return NOTHING
         if channel not in self._means:
@@ -182,8 +185,9 @@ class TraceLines:
         if recording is None or source is None:
             return ""
         said = []
-        if self.mode is not SweepMode.ONE and recording.n_sweeps > MAX_SWEEPS:
-            said.append(f"{MAX_SWEEPS} of {recording.n_sweeps} sweeps are drawn")
+        shown = len(self.sweeps())
+        if self.mode is not SweepMode.ONE and shown < recording.n_sweeps:
+            said.append(f"{shown} of {recording.n_sweeps} sweeps are drawn")
         if source.filters and not source.shows_filter(start, stop):
             said.append("zoom in to see the filter: it is drawn for up to 400,000 samples")
         return "; ".join(said)

@@ -121,6 +121,7 @@ class TracePlots(QWidget):
             return
         if not keep_view:
             self.lines.set_sweep(0)
+            self.lines.chosen = None
             self.gains.clear()
             self._channels = first_channels(recording)
         self._build()
@@ -152,10 +153,21 @@ class TracePlots(QWidget):
         if self.recording is None:
             return
         if self.recording.n_sweeps > 1 and self.mode is not SweepMode.IN_TIME:
-            self.set_sweep(int(np.clip(self.sweep + by, 0, self.recording.n_sweeps - 1)))
+            pool = self.lines.chosen or range(self.recording.n_sweeps)
+            place = int(np.searchsorted(pool, self.sweep)) + by
+            self.set_sweep(int(pool[int(np.clip(place, 0, len(pool) - 1))]))
         elif self.rows:
             start, stop = self.rows[0].view.viewRange()[0]
             self.show_span(start + 0.9 * by * (stop - start), stop + 0.9 * by * (stop - start))
+
+    def choose_sweeps(self, sweeps: list[int] | None) -> None:
+        """Draw these sweeps only, wherever several are drawn; None for all."""
+        if self.source is None or sweeps == self.lines.chosen:
+            return
+        self.lines.chosen = sweeps
+        if sweeps and self.sweep not in sweeps:
+            self.set_sweep(sweeps[0])
+        self._rebuild()
 
     def set_mode(self, mode: SweepMode) -> None:
         """Overlay, stack, concatenate sweeps, or show them one by one."""
