@@ -133,4 +133,5 @@ def read_part(recording: Recording, number: int) -> Recording:
             f"part {number} asked for in {recording.name}; it has "
             + (f"parts 0 to {len(parts) - 1}" if len(parts) > 1 else "one part only")
         )
-    return read_recording(recording.path, **{str(recording.metadata["part_option"]): number})
+    options: dict[str, Any] = {str(recording.metadata["part_option"]): number}
+    return read_recording(recording.path, **options)
