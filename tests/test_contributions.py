@@ -115,7 +115,7 @@ def test_dropped_cells_come_with_their_masks_as_labels_in_play(tmp_path: Path, v
     savemat(
         tmp_path / "Fall.mat", {"F": traces, "ops": {"fs": 30.0, "Ly": 8, "Lx": 9}, "stat": np.array(pixels)}
     )
-    assert _drop(viewer, tmp_path) == ["F.npy"]
+    assert _drop(viewer, tmp_path) == [tmp_path.name]
     (labels,) = viewer.layers
     assert labels.data[1, 2] == 1 and labels.data[5, 5] == 2
     assert session_of(viewer).labels == str(labels.unique_id)

@@ -254,6 +254,20 @@ def test_an_hdf5_dataset_needs_rate_and_unit_or_says_them(tmp_path: Path) -> Non
     assert read_recording(other).channels[0].unit == "mV"
 
 
+def test_a_table_of_many_short_rows_must_say_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "tetrode.npz"
+    values = np.arange(8000, dtype=np.int16).reshape(2000, 4)
+    np.savez(path, signal=values, fs=15_000.0)
+    with pytest.raises(RecordingError, match="2000 sweeps of 4 samples: give rows='samples'"):
+        read_recording(path, unit="uV")
+    recording = read_recording(path, unit="uV", rows="samples")
+    assert (recording.n_sweeps, recording.n_channels) == (1, 4)
+    np.testing.assert_array_equal(recording.values(0, 2), values[:, 2])
+    assert read_recording(path, unit="uV", rows="sweeps").n_sweeps == 2000
+    with pytest.raises(RecordingError, match="one of sweeps, channels, samples"):
+        read_recording(path, unit="uV", rows="frames")
+
+
 def test_several_datasets_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "two.h5"
     with h5py.File(path, "w") as file:

@@ -15,7 +15,8 @@ Values = NDArray[np.float32]
 MEAN_OF_ALL = -1  # instead of a pulse's number
 _LOOK = 2_000_000  # samples of a sweep that are looked at
 _LEAST, _MOST = 1e-3, 0.04  # V: larger steps open channels
-_HOLD_S = 0.002  # of steady voltage on both sides
+_HOLD_S = 0.002  # of steady voltage on both sides, at least
+_REST_S = 0.02  # of current before the step that are looked at, at most
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ class TestPulse:
 
     Attributes
     ----------
+    rest : first sample of the steady voltage before it.
     start, stop : its first and one-past-last sample.
     step : V.
     """
 
+    rest: int
     start: int
     stop: int
     step: float
@@ -67,10 +70,10 @@ def find_pulses(volts: Values, sampling_rate: float) -> list[TestPulse]:
     for number, jump in enumerate(jumps):
         start = int(jump) + 1
         end = int(jumps[number + 1]) + 1 if number + 1 < len(jumps) else len(volts)
-        steady = jump - (jumps[number - 1] if number else -1) >= hold
+        rest = int(jumps[number - 1]) + 1 if number else 0
         step = float(volts[start] - volts[jump])
-        if _LEAST * 0.999 <= abs(step) <= _MOST and end - start >= hold and steady:
-            found.append(TestPulse(start, end, step))
+        if _LEAST * 0.999 <= abs(step) <= _MOST and end - start >= hold and start - rest >= hold:
+            found.append(TestPulse(rest, start, end, step))
     return found
 
 
@@ -121,9 +124,10 @@ def access_resistance(current: Values, volts: Values, sampling_rate: float, puls
     like = [chosen]
     if pulse == MEAN_OF_ALL:
         like = [p for p in pulses if np.isclose(p.step, chosen.step, rtol=0.02)]
-    hold = int(_HOLD_S * sampling_rate)
     length = min(p.stop - p.start for p in like)
-    before = _mean([current[p.start - hold : p.start] for p in like])
+    # the second half of the rest, where the current has settled after the step before
+    rest = min(int(_REST_S * sampling_rate), *(max((p.start - p.rest) // 2, 2) for p in like))
+    before = _mean([current[p.start - rest : p.start] for p in like])
     after = _mean([current[p.start : p.start + length] for p in like])
     return _fit_step(before, after, chosen.step, sampling_rate)
 

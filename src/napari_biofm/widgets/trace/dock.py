@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.history import CallAction
 from napari_biofm.session import Pointed, Session
@@ -110,7 +120,7 @@ class TraceDock(Dock):
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
-            self.tabs.setTabToolTip(self.tabs.addTab(panel, name), tip)
+            self.tabs.setTabToolTip(self.tabs.addTab(_scrolled(panel), name), tip)
         self.tabs.setMinimumWidth(400)
         self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -345,3 +355,13 @@ class TraceDock(Dock):
 
     def _pointed(self, row: int) -> None:
         self.session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)
+
+
+def _scrolled(panel: QWidget) -> QScrollArea:
+    """Return a panel that scrolls where the dock is low, instead of being squeezed."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(panel)
+    return area

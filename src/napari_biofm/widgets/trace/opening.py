@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.readers import find_format
+from napari_biofm.signals.readers.arrays import ROWS
 from napari_biofm.signals.readers.hdf5 import datasets_of
 from napari_biofm.types import RecordingError
 
@@ -33,7 +34,12 @@ class RateDialog(QDialog):
     """Asks for what a file does not say; nothing is filled in beforehand."""
 
     def __init__(
-        self, name: str, reason: str, parent: QWidget | None = None, datasets: Sequence[str] = ()
+        self,
+        name: str,
+        reason: str,
+        parent: QWidget | None = None,
+        datasets: Sequence[str] = (),
+        rows: Sequence[str] = (),
     ) -> None:
         super().__init__(parent)
         self.dataset = QComboBox()
@@ -50,6 +56,9 @@ class RateDialog(QDialog):
         self.unit.setEditable(True)
         self.unit.addItems(["", *UNITS])
         self.unit.setToolTip("Unit of the numbers in the file.")
+        self.rows = QComboBox()
+        self.rows.addItems(list(rows))
+        self.rows.setToolTip("What the rows of a two-dimensional signal are.")
         said = QLabel(reason)
         said.setWordWrap(True)
         buttons = QDialogButtonBox(
@@ -63,6 +72,8 @@ class RateDialog(QDialog):
             form.addRow("Dataset", self.dataset)
         form.addRow("Sampling rate", self.rate)
         form.addRow("Unit", self.unit)
+        if rows:
+            form.addRow("Rows are", self.rows)
         form.addRow(buttons)
 
     @property
@@ -75,6 +86,8 @@ class RateDialog(QDialog):
             given["unit"] = self.unit.currentText().strip()
         if self.dataset.count() > 1:
             given["dataset"] = self.dataset.currentText()
+        if self.rows.count():
+            given["rows"] = self.rows.currentText()
         return given
 
 
@@ -99,7 +112,8 @@ def open_asking(path: Path, parent: QWidget | None) -> Recording | None:
         if form is None or not form.explicit or "give" not in str(error):
             raise
         datasets = datasets_of(path) if form.name == "HDF5" else []
-        dialog = RateDialog(path.name, str(error), parent, datasets)
+        rows = ROWS if form.name == "NumPy" else ()
+        dialog = RateDialog(path.name, str(error), parent, datasets, rows)
         if dialog.exec() != QDialog.DialogCode.Accepted:
             return None
         return read_recording(path, **dialog.answers)  # type: ignore[arg-type]
