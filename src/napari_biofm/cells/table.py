@@ -176,6 +176,16 @@ def vectors_of(table: AnnData, blocks: str | Sequence[str] | None = None) -> Vec
     return np.concatenate([np.asarray(table.obsm[name], np.float32) for name in chosen], 1)
 
 
+def part_widths(table: AnnData, blocks: Sequence[str]) -> list[int]:
+    """Return the widths of the parts that blocks side by side are made of, for heads that know parts."""
+    widths: list[int] = []
+    for name in blocks:
+        told = [int(width) for width in table.uns["blocks"][name].get("parts", [])]
+        width = int(table.obsm[name].shape[1])
+        widths += told if sum(told) == width else [width]
+    return widths
+
+
 def text(table: AnnData, column: str) -> NDArray[np.object_]:
     """Return a column of obs as plain strings, "" where nothing is said (also after reading a file)."""
     values = table.obs[column].astype(object)

@@ -83,11 +83,16 @@ class Trained:
 
 
 def train_head(
-    name: str, vectors: Vectors, labelled: NDArray[np.int64], names: NDArray[Any], groups: Sequence[str]
+    name: str,
+    vectors: Vectors,
+    labelled: NDArray[np.int64],
+    names: NDArray[Any],
+    groups: Sequence[str],
+    parts: Sequence[int] | None = None,
 ) -> Task[Trained]:
-    """Train a head by name on the labelled rows and predict all."""
+    """Train a head by name on the labelled rows and predict all; `parts` are widths of groups of columns."""
     yield Progress(0, 2, f"training '{name}' on {len(labelled)} cells ...")
-    head = make_head(name).fit(vectors[labelled], names, list(groups))
+    head = make_head(name, parts=parts).fit(vectors[labelled], names, list(groups))
     yield Progress(1, 2, f"predicting {len(vectors)} cells ...")
     probabilities = head.predict_proba(vectors)
     return Trained(name, *head.state(), probabilities)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
-from napari_biofm.cells.table import BASELINE, text, vectors_of
+from napari_biofm.cells.table import BASELINE, part_widths, text, vectors_of
 from napari_biofm.cells.tracks import LABELS_ARE_TRACKS, tracks_from_csv
 from napari_biofm.types import CellsError
 from napari_biofm.widgets.cells import jobs
@@ -53,6 +53,7 @@ class LearningDock(TeachingDock):
             rows,
             names,
             groups,
+            part_widths(table, self.states.block_names),
             name=f"Train '{self.head_box.currentText()}'",
             bound_to=self.states.uid,
             on_done=lambda trained: self.files.use_trained(trained, table),
