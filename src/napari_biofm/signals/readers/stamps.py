@@ -77,7 +77,9 @@ def clock_of(stamps: Times, name: str) -> Clock:
     if len(pieces) <= MOST_STRETCHES:
         rate = _common_rate(stamps, pieces, interval)
         if all(_is_steady(stamps[a:b], rate) for a, b in pieces):
-            said = f"{len(cuts)} pauses between steady stretches: each stretch is a sweep" if len(cuts) else ""
+            said = (
+                f"{len(cuts)} pauses between steady stretches: each stretch is a sweep" if len(cuts) else ""
+            )
             return Clock(rate, tuple(Stretch(a, b, float(stamps[a])) for a, b in pieces), said)
     said = (
         f"time stamps {1e3 * steps.min():.4g} to {1e3 * steps.max():.4g} ms apart: interpolated linearly "
