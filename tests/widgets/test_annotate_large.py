@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtTest import QTest
+from tests.hand import canvas_of
 
 from napari_biofm.images.editing import Piece
 from napari_biofm.widgets.annotate import AnnotateDock
@@ -34,7 +35,9 @@ def test_steps_are_found_only_where_a_picture_was_thinned():
 
 
 def picture_of(viewer):
-    QApplication.processEvents()
+    canvas, size = canvas_of(viewer), None
+    while size != (size := (canvas.width(), canvas.height())):  # a dock that is laid out moves the canvas
+        QTest.qWait(150)
     return viewer.screenshot(flash=False)
 
 
