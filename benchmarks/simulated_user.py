@@ -130,7 +130,7 @@ def repair(automatic: np.ndarray, truth: np.ndarray, tool: Answer | None, limit:
     ----------
     automatic, truth : (Y, X) labels.
     tool : the click backend; None for the brush.
-    limit : objects of the image that are redrawn at most (the first by id); the count is scaled up.
+    limit : objects of the image that are redrawn at most (drawn at random); the count is scaled up.
     """
     target = ArrayTarget(automatic.astype(np.int32).copy())
     editor, view, done = LabelsEditor(target), View.last(2), Repair()
@@ -149,6 +149,7 @@ def repair(automatic: np.ndarray, truth: np.ndarray, tool: Answer | None, limit:
         (k, m) for k, m in bad if iou(labels == m if m else np.zeros(truth.shape, bool), truth == k) < GOOD
     ]
     share = max(1.0, len(bad) / limit)
+    bad = [bad[k] for k in np.random.default_rng(len(bad)).permutation(len(bad))]
     clicks: dict[str, float] = {}
     lost = 0
     for k, m in bad[:limit]:

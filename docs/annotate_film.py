@@ -47,15 +47,16 @@ class Stage:
 
     # ------------------------------------------------------------------ scenes
 
-    def begin(self, name: str, image: Any, labels: Any, backend: str | None = None, **placing: Any) -> None:
+    def begin(
+        self, name: str, image: Any, labels: Any, backend: str = "level-sets", **placing: Any
+    ) -> None:
         """Clear the stage and open an image and labels (or new ones)."""
         self._frames, self._name, self._pointer = [], name, None
         self.dock.choose_tool(Tool.OFF)
         self.dock.session.history.clear()
         self.viewer.layers.clear()
         self.viewer.dims.ndisplay = 2
-        found = self.dock.backend.findData(backend) if backend else 0
-        self.dock.backend.setCurrentIndex(found)
+        self.dock.backend.setCurrentIndex(max(0, self.dock.backend.findData(backend)))
         self.image = self.viewer.add_image(image, name="cells", **placing)
         data = np.zeros(image.shape, np.int32) if labels is None else labels.astype(np.int32).copy()
         self.labels = self.viewer.add_labels(data, name="labels", opacity=0.5, **placing)

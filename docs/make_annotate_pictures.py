@@ -70,7 +70,7 @@ def circle(centre: np.ndarray, radius: float, n: int = 14) -> list[np.ndarray]:
 def point(stage: Stage) -> None:
     """Click, look, commit; a second cell; undo."""
     image, truth = field()
-    stage.begin("point", image, NOTHING)
+    stage.begin("point", image, NOTHING, "biofm-image")
     a, b = singles(truth)[:2]
     stage.use(Tool.POINT)
     stage.click(stage.centre(truth, a))
@@ -333,7 +333,7 @@ def guide(stage: Stage) -> None:
 def dock(stage: Stage) -> None:
     """Picture of the whole window, and of the panels."""
     image, truth = field()
-    stage.begin("", image, truth)
+    stage.begin("", image, truth, "biofm-image")
     stage.use(Tool.POINT)
     a = singles(truth)[0]
     stage.dock.annotator.do(stage.dock.annotator.editor.delete(a))
@@ -373,7 +373,7 @@ def main() -> None:
     import napari
 
     viewer: Any = napari.Viewer(show=True)
-    viewer.window.resize(1400, 900)
+    viewer.window.resize(1280, 800)
     stage = Stage(viewer, options.out)
     for scene in SCENES:
         if not options.only or scene.__name__ in options.only:
