@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.catalogue import make_model
 from napari_biofm.images.ids import carry_ids
+from napari_biofm.images.large import LargeResult, parts_of, segment_large
+from napari_biofm.images.lazy import LazyImage
 from napari_biofm.images.volumes import StackOptions
 from napari_biofm.types import (
     Image,
@@ -51,7 +53,7 @@ def segment_job(
     """
     yield Progress(0, 0, f"loading {model}")
     segmenter = make_model(model, device)
-    _keep_passes(segmenter)
+    keep_passes(segmenter)
     shape = pixels.shape[1:3] if stack is not None else pixels.shape[:2]
     told = estimate_of(segmenter, shape, parameters, len(pixels) if stack is not None else 1)
     if told:
@@ -67,6 +69,27 @@ def segment_job(
         )
         return result
     result = yield from _plane_by_plane(segmenter, pixels, parameters, stack)
+    return result
+
+
+def segment_large_job(
+    image: LazyImage,
+    model: str,
+    parameters: SegmentationParameters,
+    device: str = "auto",
+    stack: StackOptions | None = None,
+) -> Task[LargeResult]:
+    """Segment an image that is larger than memory; see `large.segment_large`."""
+    yield Progress(0, 0, f"loading {model}")
+    segmenter = make_model(model, device)
+    keep_passes(segmenter)
+    cut = parts_of(image, stack)
+    flows = stack is not None and stack.mode == "flows"
+    planes = sum(image.shape[:3]) if flows else cut.planes  # flows pass planes of three orientations
+    told = estimate_of(segmenter, cut.shape, parameters, planes * cut.blocks)
+    if told:
+        yield Progress(0, 0, told)
+    result = yield from segment_large(segmenter, image, parameters, stack)
     return result
 
 
@@ -139,7 +162,7 @@ def import_job(path: Path, name: str | None = None) -> str:
     return own.name
 
 
-def _keep_passes(segmenter: Any) -> None:
+def keep_passes(segmenter: Any) -> None:
     """Let a model that can, keep its tiles on disk, so that a stopped job goes on where it was."""
     if getattr(segmenter, "store", False) is None:
         from napari_biofm.images.store import PassStore

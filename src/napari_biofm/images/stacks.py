@@ -37,7 +37,13 @@ def read_stack(path: Path) -> tuple[NDArray[Any], bool]:
     ImageError
         If the file cannot be read or has more axes than these.
     """
-    axes = _tiff_axes(path)
+    if path.suffix.lower() == ".zarr":
+        from napari_biofm.images.lazy import open_lazily
+
+        image = open_lazily(path)
+        if image is not None:
+            return image[:], image.is_stack
+    axes = tiff_axes(path)
     array = read_image(path)
     if axes is not None and len(axes) == array.ndim:
         return _order(array, axes, path.name)
@@ -68,7 +74,7 @@ def open_movie(path: Path) -> tuple[Any, float | None]:
     try:
         with tifffile.TiffFile(path) as file:
             rate = _frame_rate(file)
-        movie = _lazy_tiff(path)
+        movie = lazy_tiff(path)
     except ImageError:
         raise
     except Exception as error:  # whatever a damaged header makes of it
@@ -109,7 +115,8 @@ class LazyTiff:
             store.close()
 
 
-def _lazy_tiff(path: Path) -> Any:
+def lazy_tiff(path: Path) -> Any:
+    """Return the first series of a TIFF as a memory map, or as pages that are read when sliced."""
     import tifffile
 
     try:
@@ -136,7 +143,8 @@ def _frame_rate(file: Any) -> float | None:
     return 1.0 / float(interval) if interval else None
 
 
-def _tiff_axes(path: Path) -> str | None:
+def tiff_axes(path: Path) -> str | None:
+    """Return the axes a TIFF names, letters of TZCYXS; None where it names none that are known."""
     if path.suffix.lower() not in (".tif", ".tiff", ".lsm", ".stk"):
         return None
     import tifffile
@@ -284,7 +292,7 @@ def stitch(planes: Labels, iou: float = STITCH_IOU) -> Labels:
         n = int(plane.max())
         names = np.zeros(n + 1, np.int32)
         if z and n and joined[z - 1].any():
-            names = _names_from_below(plane, joined[z - 1], iou)
+            names = names_from_below(plane, joined[z - 1], iou)
         new = np.flatnonzero(names[1:] == 0) + 1
         new = new[np.isin(new, plane)]
         names[new] = np.arange(highest + 1, highest + 1 + len(new))
@@ -293,7 +301,7 @@ def stitch(planes: Labels, iou: float = STITCH_IOU) -> Labels:
     return joined
 
 
-def _names_from_below(plane: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
+def names_from_below(plane: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
     """Return the label below of each object of `plane`, 0 where none overlaps enough; each is given once."""
     from scipy import sparse
 

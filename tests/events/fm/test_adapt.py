@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from napari_biofm.events.fm import PhysioFM
-from napari_biofm.events.fm.adapt import AdaptedHead, Marks, adapt, forgetting_probe
+from napari_biofm.events.fm.adapt import AdaptedHead, Marks, adapt
+from napari_biofm.events.fm.forgetting import forgetting_probe
 from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Signal, run_task
 
 FS = 10e3
@@ -93,5 +94,5 @@ def test_two_marks_are_too_few(model: PhysioFM) -> None:
 
 def test_what_is_forgotten_is_told(model: PhysioFM, taught: AdaptedHead) -> None:
     probe = forgetting_probe(model, taught, [strange(8, 4.0)])
-    assert set(probe) == {"stock", "adapted", "forgotten"}
+    assert set(probe) == {"events", "stock", "adapted", "forgotten"}
     assert probe["adapted"] > 0.8
