@@ -178,7 +178,7 @@ def test_a_click_on_the_point_of_an_event_chooses_its_cell_and_moment(scene, qtb
 
 def test_a_lasso_on_the_image_lights_rows_of_the_raster(scene):
     viewer, dock, _ = scene
-    drag(viewer, [(3, 3), (3, 45), (38, 45), (66, 95), (66, 50), (35, 3), (3, 3)], modifiers=["Alt"])
+    drag(viewer, [(3, 3), (3, 95), (64, 95), (64, 45), (36, 45), (36, 3), (3, 3)], modifiers=["Alt"])
     assert {key.label for key in dock.session.selection} == {3, 8}
     assert dock.raster_panel.chosen.image[:, 0, 3].tolist() == [60, 60, 0]
 

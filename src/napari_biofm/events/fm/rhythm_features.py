@@ -377,7 +377,9 @@ def rhythm_features(
     other, _ = placed(x, np.round(second_s * RATE).astype(int))
     weak = sure[sure > 0.05]
     doubt: Sequence[float] = (
-        (weak.mean(), np.mean(weak < 0.6), np.mean(weak > 0.95)) if len(weak) else (np.nan,) * 3
+        (float(weak.mean()), float(np.mean(weak < 0.6)), float(np.mean(weak > 0.95)))
+        if len(weak)
+        else (np.nan,) * 3
     )
     edges = np.concatenate([[0], beats, [len(raw)]])
     return (

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int) -> Recording:
     others = [s for s in acquired if s not in patch and has_clock(s)]
     parts = [
         *(Part(name, make) for name, make in patch_parts(path, nwb, patch)),
-        *(Part(_name_of(s), lambda s=s: _cells(path, s)) for s in cells),
+        *(Part(_name_of(s), partial(_cells, path, s)) for s in cells),
         *_plain_parts(path, others),
     ]
     if not parts:
@@ -167,10 +168,7 @@ def _plain_parts(path: Path, series: Sequence[Any]) -> list[Part]:
     for one in series:
         stamps = one.timestamps.name if one.timestamps is not None else None
         groups.setdefault((one.rate, start_of(one), stamps, int(one.data.shape[0])), []).append(one)
-    return [
-        Part(_name_of(group[0], len(group)), lambda group=group: _plain(path, group))
-        for group in groups.values()
-    ]
+    return [Part(_name_of(group[0], len(group)), partial(_plain, path, group)) for group in groups.values()]
 
 
 def _plain(path: Path, group: Sequence[Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ def patch_parts(path: Path, nwb: Any, series: Sequence[Any]) -> list[tuple[str, 
         parts.append(
             (
                 f"{names}, {n} sweep{'s' * (n != 1)}",
-                lambda members=members: _sweeps(path, members, stimuli),
-            )  # type: ignore[misc]
+                partial(_sweeps, path, members, stimuli),
+            )
         )
     return parts
 
