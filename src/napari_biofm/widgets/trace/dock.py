@@ -7,10 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QSplitter,
     QTabWidget,
@@ -45,6 +43,7 @@ from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
 from napari_biofm.widgets.trace.placing import other_part, put_recording
 from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
+from napari_biofm.widgets.trace.scrolled import Scrolled
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
@@ -130,7 +129,7 @@ class TraceDock(Dock):
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
-            self.tabs.setTabToolTip(self.tabs.addTab(_scrolled(panel), name), tip)
+            self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
         self.tabs.setMinimumWidth(400)
         self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -381,13 +380,3 @@ class TraceDock(Dock):
 
     def _pointed(self, row: int) -> None:
         self.session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)
-
-
-def _scrolled(panel: QWidget) -> QScrollArea:
-    """Return a panel that scrolls where the dock is low, instead of being squeezed."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(panel)
-    return area

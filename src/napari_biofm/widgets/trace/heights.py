@@ -42,8 +42,8 @@ class Heights:
 
     @staticmethod
     def fit_command(row: Row, lines: TraceLines) -> None:
-        """Fit the row of the command to all of its levels."""
-        values = lines.stimulus(row.channel).values
+        """Fit the row of the command to all levels of the sweeps that are drawn."""
+        values = np.concatenate([lines.stimulus(row.channel).values, lines.stimuli(row.channel).values])
         if not np.isfinite(values).any():
             return
         low, high = float(np.nanmin(values)), float(np.nanmax(values))

@@ -36,6 +36,7 @@ class TraceLines:
         self._step: dict[int, float] = {}
         self._means: dict[int, Line] = {}
         self._stimulus: Line | None = None
+        self._stimuli: Line | None = None
 
     @property
     def recording(self) -> Recording | None:
@@ -53,7 +54,7 @@ class TraceLines:
         """Compute means, distances and the command anew."""
         self._step.clear()
         self._means.clear()
-        self._stimulus = None
+        self._stimulus = self._stimuli = None
 
     # ------------------------------------------------------------------ the time axis
 
@@ -162,6 +163,26 @@ class TraceLines:
         times, values, _ = self._stimulus
         return Line(times + self.to_axis(self.sweep, 0.0), values)
 
+    def stimuli(self, channel: int, start: float = 0.0, stop: float = 0.0, pixels: int = 0) -> Line:
+        """Return the commands of all sweeps that are drawn together, as many as are read at once."""
+        recording = self.recording
+        if recording is None or self.mode is SweepMode.ONE:
+            return NOTHING
+        if self._stimuli is None:
+            times, values, room = [np.zeros(0)], [np.zeros(0, np.float32)], AT_ONCE
+            for sweep in self.sweeps():
+                room -= recording.n_samples(sweep, channel)
+                found = recording.stimulus(sweep, channel, AT_ONCE) if room > 0 else None
+                if found is not None:
+                    line = _corners(found.values, found.sampling_rate)
+                    times += [
+                        line.times + self.to_axis(sweep, 0.0),
+                        line.times[-1:] + self.to_axis(sweep, 0.0),
+                    ]
+                    values += [line.values, np.full(len(line.times[-1:]), np.nan, np.float32)]
+            self._stimuli = Line(np.concatenate(times), np.concatenate(values))
+        return self._stimuli
+
     def commanded(self, channels: Sequence[int]) -> tuple[int, str] | None:
         """Return the channel whose command is shown, and the command's unit; None where there is none.
 
@@ -176,8 +197,10 @@ class TraceLines:
 
     def set_sweep(self, sweep: int) -> None:
         """Make another sweep the current one."""
-        self.sweep = sweep
+        before, self.sweep = self.sweeps(), sweep
         self._stimulus = None
+        if self.mode is not SweepMode.ONE and self.sweeps() != before:
+            self._stimuli = None
 
     def note(self, start: float, stop: float) -> str:
         """Return what the picture between two times leaves out, in words; "" if nothing."""

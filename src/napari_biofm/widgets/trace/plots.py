@@ -339,6 +339,7 @@ class TracePlots(QWidget):
         channel, unit = found
         row = self._add_row(channel, COMMAND, unit, Scales.AXES, self.colours.foreground)
         row.plot.setMaximumHeight(110)
+        row.behind = row.curve(partial(self.lines.stimuli, channel), self.colours.faint)
         row.front = row.curve(partial(self.lines.stimulus, channel), self.colours.foreground)
         self.stimulus_row = row
 
