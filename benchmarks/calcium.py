@@ -60,8 +60,12 @@ def resident_mb() -> float:
 
 def run(movie: Any, labels: np.ndarray) -> tuple[Any, dict[str, float]]:
     """Extract the traces and return them with what it took."""
-    from napari_biofm.signals.calcium import extract_traces
+    from scipy import ndimage, sparse  # noqa: F401  loaded before memory is weighed
 
+    from napari_biofm.signals.calcium import extract_traces
+    from napari_biofm.signals.samples import release_pages
+
+    release_pages(movie)  # what writing it left resident
     before, peak, longest = resident_mb(), 0.0, 0.0
     begin, cpu = time.perf_counter(), time.process_time()
     last, task = begin, extract_traces(movie, labels, RATE)
