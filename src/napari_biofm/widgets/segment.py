@@ -24,7 +24,7 @@ from napari_biofm.images.volumes import StackOptions
 from napari_biofm.models import store
 from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.base import Dock
-from napari_biofm.widgets.pixels import MEAN, SHOWN, plane_of, spatial_placing
+from napari_biofm.widgets.pixels import MEAN, SHOWN, SPREAD, plane_of, spatial_placing
 from napari_biofm.widgets.segment_model import ModelChooser
 from napari_biofm.widgets.segment_preview import ThresholdPreview, TilePainter, visible_box
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
@@ -71,7 +71,7 @@ class SegmentDock(Dock):
             label="Image",
             options={"tooltip": "The image layer to segment."},
         )
-        self._pixel_choices = [SHOWN, MEAN]
+        self._pixel_choices = [SHOWN, MEAN, SPREAD]
         self.pixels = ComboBox(
             label="Pixels",
             choices=lambda _: self._pixel_choices,
@@ -368,7 +368,7 @@ class SegmentDock(Dock):
         """Offer the whole stack only where there is one."""
         layer = self.image.value
         leading = 0 if layer is None else self._data(layer).ndim - (3 if layer.rgb else 2)
-        self._pixel_choices = [SHOWN, MEAN, *(STACKS if leading == 1 else ())]
+        self._pixel_choices = [SHOWN, MEAN, SPREAD, *(STACKS if leading == 1 else ())]
         self.pixels.reset_choices()
 
 

@@ -87,6 +87,9 @@ class AlignPanel(Panel):
         self.plot.dragged.connect(self.offset.setValue)
         for box in (self.rate, self.offset, self.drift):
             box.valueChanged.connect(lambda _: self.show_offset())
+        for box in (self.rate, self.drift):
+            box.valueChanged.connect(lambda _: self.plot.fit())
+        self.offset.editingFinished.connect(self.plot.fit)
         dock.listen(state.events_moved, self.show_activity)
         dock.listen(state.chosen, self.things_chosen)
         dock.listen(state.session.clocks_changed, self._tell_clock)
@@ -254,8 +257,27 @@ class AlignPanel(Panel):
             to = f", on the clock of {clock.recording}" if clock.recording else ""
             self.report.setText(
                 f"{clock.n_frames} frames from {clock.times[0]:.4f} to {clock.times[-1]:.4f} s"
-                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}."
+                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}.{self._uncovered(clock)}"
             )
+
+    def _uncovered(self, clock: Clock) -> str:
+        """Return in words which frames the recording has nothing for, "" where it covers the movie."""
+        entry = self.state.session.recordings.get(clock.recording)
+        if entry is None or entry.recording.n_sweeps == 0:
+            return ""
+        recording = entry.recording
+        last = recording.n_sweeps - 1
+        start, stop = (
+            float(recording.sweep_starts[0]),
+            float(recording.sweep_starts[last]) + recording.duration(last),
+        )
+        outside = int(((clock.times < start - 1e-9) | (clock.times > stop)).sum())
+        if not outside:
+            return ""
+        return (
+            f" {clock.recording} runs from {start:.4g} to {stop:.4g} s: {outside} frames lie outside it and show no "
+            "events of it."
+        )
 
     def _show_rows(self, *_: Any) -> None:
         source = self.source.currentText()
@@ -284,3 +306,4 @@ class AlignPanel(Panel):
         self._activity = None if movie is None else activity_of(self.state, n_frames(movie))
         self.plot.show_spikes(spikes_of(self.state))
         self.show_offset()
+        self.plot.fit()

@@ -71,6 +71,15 @@ class OffsetPlot(pg.PlotWidget):
         seconds = seconds[:: max(1, len(seconds) // MOST_SPIKES)]
         self.spikes.setData(np.repeat(seconds, 2), np.tile([1.1, 1.3], len(seconds)))
 
+    def fit(self) -> None:
+        """Have movie and spikes in view; not while the band is dragged, or it would run from the mouse."""
+        spikes, movie = self.spikes.getData()[0], self.band.getRegion()
+        edges = [*movie] if self.band.isVisible() else []
+        if spikes is not None and len(spikes):
+            edges += [float(spikes.min()), float(spikes.max())]
+        if edges:
+            self.setXRange(min(edges), max(edges), padding=0.05)
+
     def clear_all(self) -> None:
         """Show no movie: none is open, or its rate is not known."""
         self.band.setVisible(False)

@@ -102,8 +102,9 @@ class PipetteMarkers:
 
     def _edited(self, event: Any = None) -> None:
         """Take a cross that was moved for a link that was moved; anything else is put back."""
-        layer = self.layer
-        if self._busy or layer is None or str(getattr(event, "action", "changed")).endswith("ing"):
+        layer, action = self.layer, getattr(event, "action", None)
+        under_way = str(getattr(action, "value", action)).lower().endswith("ing")
+        if self._busy or layer is None or under_way:
             return
         data = np.asarray(layer.data)
         if len(data) == len(self._links):
