@@ -63,7 +63,7 @@ class PipetteMarkers:
         names = np.array([_name(self.state, link) for link in self._links], str)
         self._busy = True
         try:
-            self._put(data, names)
+            self._put(data.copy(), names)  # napari moves points in place
         finally:
             self._busy = False
         if not links:
