@@ -1,8 +1,8 @@
 """Which frame is which second, which recording is which cell, and events as image data."""
 
+from napari_biofm.events.colours import CLASS_COLOURS, class_colours
 from napari_biofm.timeline.align import Alignment, DriftFit, clock_from_triggers, fit_drift
 from napari_biofm.timeline.clock import Clock
-from napari_biofm.timeline.colours import CLASS_COLOURS, class_colours
 from napari_biofm.timeline.overlay import event_points, visible_frames
 from napari_biofm.timeline.places import (
     CellEvents,

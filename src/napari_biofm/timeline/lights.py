@@ -9,9 +9,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_biofm.events.colours import CLASS_COLOURS, class_colours
 from napari_biofm.timeline.activity import CellLevels, dense_index
 from napari_biofm.timeline.clock import Clock
-from napari_biofm.timeline.colours import CLASS_COLOURS, class_colours
 from napari_biofm.timeline.places import CellEvents
 
 ACTIVITY = 120  # values 1 to 120 are activity, dark to bright; those above are flashes

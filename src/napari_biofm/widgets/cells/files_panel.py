@@ -59,8 +59,8 @@ class FilesPanel(QWidget):
             head = states.head.as_head(names)
         else:
             raise CellsError("Nothing was learnt yet; label cells of two classes first.")
-        blocks = tuple(states.block_names)
-        encoders = {b: _identity(states.table.uns["blocks"][b]) for b in blocks}
+        blocks = tuple(states.head_blocks)
+        encoders = {b: identity(states.table.uns["blocks"][b]) for b in blocks}
         details = {
             "colours": dict(states.classes),
             "min_probability": states.min_probability,
@@ -70,16 +70,36 @@ class FilesPanel(QWidget):
         self.words.setText(f"Saved '{head.name}' with {len(head.classes)} classes in {folder}.")
 
     def load_head(self, folder: Path) -> None:
-        """Predict with a saved head; labels by hand stay as they are."""
+        """Predict with a saved head; labels by hand stay as they are.
+
+        Vectors the head takes and the table lacks are computed first, in the worker.
+        """
         saved, table = load_head(folder), self._table()
-        saved.check(table.uns["blocks"])
-        for name in saved.head.classes:
+        head = saved.classifier
+        if not self.can_compute(saved, table):
+            saved.match(table.uns["blocks"])  # says what is wrong
+        missing = saved.missing(table.uns["blocks"])
+        if missing:
+            wanted = {name: saved.encoders[name] for name in missing}
+            self.words.setText(f"Computing the vectors '{', '.join(missing)}' for this head ...")
+            self.dock.vectors_for(wanted, then=lambda: self._predict_with(saved, head, folder))
+        else:
+            self._predict_with(saved, head, folder)
+
+    @staticmethod
+    def can_compute(saved: SavedHead, table: Any) -> bool:
+        """Tell whether what the table lacks can be computed: no block of other weights is in its place."""
+        there = {(b.get("name"), b.get("recipe")) for b in table.uns["blocks"].values()}
+        lacking = [saved.encoders[name] for name in saved.missing(table.uns["blocks"])]
+        return all(one.get("recipe") and (one.get("name"), one.get("recipe")) not in there for one in lacking)
+
+    def _predict_with(self, saved: SavedHead, head: Any, folder: Path) -> None:
+        table = self._table()
+        names = saved.match(table.uns["blocks"])
+        for name in head.classes:
             self.states.add_class(name, saved.details.get("colours", {}).get(name))
-        probabilities = saved.head.predict_proba(vectors_of(table, saved.blocks))
-        self.states.show_other(saved.head, probabilities)
-        self.words.setText(
-            f"Predicted with '{saved.head.name}' from {folder}. The next label refits a new head."
-        )
+        self.states.show_other(head, head.predict_proba(vectors_of(table, names)), names)
+        self.words.setText(f"Predicted with '{head.name}' from {folder}. The next label refits a new head.")
 
     def use_trained(self, trained: Any, table: Any) -> None:
         """Show the predictions of a head trained in the worker."""
@@ -161,5 +181,7 @@ class FilesPanel(QWidget):
             self.export_h5ad(Path(name))
 
 
-def _identity(provenance: Any) -> dict[str, Any]:
-    return {key: str(provenance.get(key, "")) for key in ("name", "weights_sha256")}
+def identity(provenance: Any) -> dict[str, Any]:
+    """Keep what a head must know of its vectors."""
+    kept: dict[str, Any] = {key: str(provenance.get(key, "")) for key in ("name", "weights_sha256", "recipe")}
+    return kept | ({"views": int(provenance["views"])} if "views" in provenance else {})

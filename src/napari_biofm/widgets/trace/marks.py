@@ -8,11 +8,11 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QObject, Signal
 
+from napari_biofm.events.colours import class_colour
 from napari_biofm.types import Events, no_events
 from napari_biofm.widgets.trace.curves import detach
 from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.trace.rows import Row
-from napari_biofm.widgets.trace.style import class_colour
 
 MAX_MARKS = 400  # drawn as symbols; above that as ticks that thin out by pixel
 _SYMBOLS = {"accept": "o", "unclear": "t1", "reject": "x", "": "o"}
