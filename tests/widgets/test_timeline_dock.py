@@ -203,6 +203,17 @@ def test_a_cell_that_was_erased_stays_linked_and_is_named(scene):
     assert "no longer in 'cells'" in dock.link_panel.links.item(0).text()
 
 
+def test_strokes_of_the_brush_are_followed_together(scene, qtbot):
+    viewer, dock = scene
+    layer, heard = viewer.layers["cells"], []
+    dock.state.cells_moved.connect(lambda: heard.append(1))
+    for x in range(20, 25):
+        layer.data_setitem((np.array([30]), np.array([x])), 8)
+    assert not heard
+    qtbot.waitUntil(lambda: bool(heard))
+    assert len(heard) == 1
+
+
 def test_an_empty_viewer_says_what_to_do(make_napari_viewer):
     viewer = make_napari_viewer()
     dock = TimelineDock(viewer)
