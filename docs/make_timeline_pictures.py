@@ -124,14 +124,11 @@ def _capture(viewer: Any, dock: Any, path: Path) -> None:
 
     pictures = []
     first = int(dock.state.clock.frame_at(dock.session.time_s)) - 8
-    for frame in range(first, first + 30):
+    for frame in range(first, first + 24):
         show_frame(viewer, dock.state.movie, frame)
         _settle(4)
-        shot = viewer.window._qt_window.grab().toImage().convertToFormat(4)
-        pointer = shot.constBits()
-        pointer.setsize(shot.sizeInBytes())
-        pixels = np.frombuffer(pointer, np.uint8).reshape(shot.height(), shot.width(), 4)[..., 2::-1]
-        small = Image.fromarray(pixels).resize((900, round(900 * shot.height() / shot.width())), 1)
+        shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+        small = shot.resize((900, round(900 * shot.height / shot.width)), Image.Resampling.LANCZOS)
         pictures.append(small.quantize(96))
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80, loop=0, optimize=True)
 

@@ -87,9 +87,6 @@ class AlignPanel(Panel):
         self.plot.dragged.connect(self.offset.setValue)
         for box in (self.rate, self.offset, self.drift):
             box.valueChanged.connect(lambda _: self.show_offset())
-        for box in (self.rate, self.drift):
-            box.valueChanged.connect(lambda _: self.plot.fit())
-        self.offset.editingFinished.connect(self.plot.fit)
         dock.listen(state.events_moved, self.show_activity)
         dock.listen(state.chosen, self.things_chosen)
         dock.listen(state.session.clocks_changed, self._tell_clock)
@@ -299,6 +296,7 @@ class AlignPanel(Panel):
         period = (1 + self.drift.value() * 1e-6) / self.rate.value()
         times = self.offset.value() + period * np.arange(n_frames(movie))
         self.plot.show_movie(times, self._activity, self.offset.value())
+        self.plot.fit()
 
     def show_activity(self) -> None:
         """Take up what cells and recording do now."""
@@ -306,4 +304,3 @@ class AlignPanel(Panel):
         self._activity = None if movie is None else activity_of(self.state, n_frames(movie))
         self.plot.show_spikes(spikes_of(self.state))
         self.show_offset()
-        self.plot.fit()

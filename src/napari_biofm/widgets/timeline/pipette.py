@@ -10,7 +10,7 @@ from napari_biofm.session import CellKey, Link
 from napari_biofm.widgets.pixels import spatial_placing
 from napari_biofm.widgets.timeline.state import TimelineState
 
-SIZE = 14.0
+SIZE = 7.0  # pixels of the image
 NAME = "pipettes"
 
 
@@ -58,7 +58,7 @@ class PipetteMarkers:
         for link in self._links:  # two recordings of one cell stand beside each other
             again = counts[link.cell.label] = counts.get(link.cell.label, 0) + 1
             y, x = centres[link.cell.label]
-            places.append((y, x + (again - 1) * SIZE / 2))
+            places.append((y, x + (again - 1) * SIZE))
         self._placed = data = np.array(places, float).reshape(-1, 2)
         names = np.array([_name(self.state, link) for link in self._links], str)
         self._busy = True
@@ -88,7 +88,7 @@ class PipetteMarkers:
             data,
             ndim=2,
             features={"recording": names},
-            text={"string": "{recording}", "color": "white", "size": 9, "translation": [-SIZE, 0]},
+            text={"string": "{recording}", "color": "white", "size": 9, "translation": [-1.5 * SIZE, 0]},
             symbol="cross",
             face_color="white",
             border_color="black",
