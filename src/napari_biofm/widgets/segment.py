@@ -20,7 +20,7 @@ from napari_biofm.images.tuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import store
 from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.base import Dock
-from napari_biofm.widgets.pixels import MEAN, SHOWN, spatial_placing
+from napari_biofm.widgets.pixels import MEAN, SHOWN, SPREAD, spatial_placing
 from napari_biofm.widgets.segment_form import ThresholdForm
 from napari_biofm.widgets.segment_model import ModelChooser
 from napari_biofm.widgets.segment_pixels import (
@@ -85,7 +85,7 @@ class SegmentDock(Dock):
             label="Image",
             options={"tooltip": "The image layer to segment."},
         )
-        self._pixel_choices = [SHOWN, MEAN]
+        self._pixel_choices = [SHOWN, MEAN, SPREAD]
         self.pixels = ComboBox(
             label="Pixels",
             choices=lambda _: self._pixel_choices,
@@ -387,7 +387,7 @@ class SegmentDock(Dock):
         """Offer the whole stack only where there is one."""
         layer = self.image.value
         leading = 0 if layer is None else data_of(layer).ndim - (3 if layer.rgb else 2)
-        self._pixel_choices = [SHOWN, MEAN, *(STACKS if leading == 1 else ())]
+        self._pixel_choices = [SHOWN, MEAN, SPREAD, *(STACKS if leading == 1 else ())]
         self.pixels.reset_choices()
         self._tell_size()
 
