@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from cellpose import models
 
-from napari_biofm.images.cellpose_sam import CellposeSAM, network_class
+from napari_biofm.images.cellpose_api import network_class
+from napari_biofm.images.cellpose_sam import CellposeSAM
 from napari_biofm.images.pool import pool
 from napari_biofm.images.tiles import Blender, fitted_grid, stock_grid
 from napari_biofm.types import FeatureMap, SegmentationParameters, run_task

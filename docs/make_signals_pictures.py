@@ -61,8 +61,8 @@ def _tab(dock: Any, name: str) -> None:
 def action_potentials(dock: Any, ephys: Path) -> None:
     """Detect APs in a recording with a wrong unit, put right; judge three."""
     _open(dock, ephys / "abf" / "opto_aps_bad_units.abf")
-    dock.fix_unit.click()
-    dock.detect("threshold", "ap", "balanced")
+    dock.unit_hint.fix.click()
+    dock.events.detect("threshold", "ap", "balanced")
     dock.events_panel.table.select_rows([3])
     for verdict in ("accept", "unclear", "reject"):
         dock.events_panel.judge_selected(verdict)
@@ -75,18 +75,18 @@ def voltage_steps(dock: Any, ephys: Path) -> None:
     dock.toolbar.cursors.setChecked(True)
     dock.cursors.place(0.8, 1.0)
     _tab(dock, "Steps")
-    dock.plot_steps("Mean")
+    dock.analyses.plot_steps("Mean")
 
 
 def synaptic(dock: Any, ephys: Path) -> None:
     """Find synaptic currents in a voltage-clamp recording and average them."""
     _open(dock, ephys / "abf" / "18808025.abf")
     dock.toolbar.cursors.setChecked(False)
-    dock.detect("deconvolution", "psc", "balanced")
+    dock.events.detect("deconvolution", "psc", "balanced")
     dock.plots.show_span(0.25, 0.6)
     dock.plots.fit_y()
     _tab(dock, "Shapes")
-    dock.plot_shapes("Averaged event", "")
+    dock.analyses.plot_shapes("Averaged event", "")
 
 
 def stacked(dock: Any, ephys: Path) -> None:

@@ -302,3 +302,15 @@ def test_volumes_equal_stock_at_the_same_tiling(ours, stock, blobs, options):
     assert np.abs(result.flows - flows).mean() < 1e-3
     assert np.abs(result.cell_prob - cell_prob).mean() < 1e-3
     assert abs(int(result.masks.max()) - int(masks.max())) <= 0.05 * masks.max()
+
+
+@pytest.mark.parametrize("mode", ["stitch", "flows"])
+def test_blocks_of_a_volume_see_one_scale_of_intensity(ours, blobs, mode):
+    stack = np.stack([blobs[:12, :14]] * 3)
+    model = ours()
+    whole = run_task(model.segment_stack(stack, DEFAULT, mode))
+    limits = np.percentile(stack, (1, 99))[None]
+    given = run_task(model.segment_stack(stack, DEFAULT, mode, limits=limits))
+    np.testing.assert_allclose(given.cell_prob, whole.cell_prob, atol=1e-3)
+    other = run_task(model.segment_stack(stack, DEFAULT, mode, limits=limits * [[1, 3]]))
+    assert np.abs(other.cell_prob - whole.cell_prob).max() > 1e-2

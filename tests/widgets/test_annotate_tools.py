@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,13 +91,13 @@ class Bench:
         return np.asarray(self.labels.data_to_world(full))[-2:]
 
     def use(self, tool: Tool) -> None:
-        self.dock.tool_buttons[tool].click()
+        self.dock.toolbox.tool_buttons[tool].click()
 
     def drag(self, *points: Any, modifiers: Any = ()) -> None:
         drag(self.viewer, [self.world(p) for p in points], modifiers=modifiers)
 
     def shown(self) -> Any:
-        return self.dock.annotator.shown.within((0, 0), (110, 100)).mask
+        return self.dock.annotator.prompt.shown.within((0, 0), (110, 100)).mask
 
     def others_untouched(self) -> bool:
         if self.ndim == 2:
@@ -133,11 +134,11 @@ def click_and_commit(bench):
     bench.drag((75, 50))
     assert not bench.plane.any(), "nothing is written before the commit"
     assert bench.dock.annotator.preview.shown_area > 100
-    bench.dock.action_buttons["commit"].click()
+    bench.dock.toolbox.action_buttons["commit"].click()
     assert iou(bench.plane == 1, bench.truth == 3) > 0.8
-    bench.dock.action_buttons["undo"].click()
+    bench.dock.toolbox.action_buttons["undo"].click()
     assert not bench.plane.any()
-    bench.dock.action_buttons["redo"].click()
+    bench.dock.toolbox.action_buttons["redo"].click()
     assert iou(bench.plane == 1, bench.truth == 3) > 0.8
 
 
@@ -162,7 +163,7 @@ def refine(bench):
     bench.restart(np.where(bench.truth == 2, 1, bench.truth))
     bench.use(Tool.REFINE)
     bench.drag((30, 30))
-    assert bench.dock.annotator.pending.label == 1
+    assert bench.dock.annotator.prompt.pending.label == 1
     assert bench.dock.annotator.tool is Tool.POINT
     bench.drag((30, 30))
     bench.drag((30, 66), modifiers=["Shift"])
@@ -247,18 +248,18 @@ def test_keys_reach_tools_and_undo_takes_back_the_last_click_of_a_prompt_first(v
     bench.dock.use_keys({**bench.dock.keys, "delete": "F"})
     QTest.keyClick(canvas, Qt.Key.Key_F)
     assert bench.dock.annotator.tool is Tool.DELETE
-    assert "(F)" in bench.dock.tool_buttons[Tool.DELETE].text()
+    assert "(F)" in bench.dock.toolbox.tool_buttons[Tool.DELETE].text()
 
     bench.restart(NOTHING)
     bench.use(Tool.POINT)
     bench.drag((30, 30))
     bench.drag((75, 50))
-    both = bench.dock.annotator.shown.area
+    both = bench.dock.annotator.prompt.shown.area
     bench.dock.press("undo")
-    assert len(bench.dock.annotator.pending.points) == 1
-    assert bench.dock.annotator.shown.area < both
+    assert len(bench.dock.annotator.prompt.pending.points) == 1
+    assert bench.dock.annotator.prompt.shown.area < both
     bench.dock.press("clear")
-    assert bench.dock.annotator.shown is None and bench.dock.annotator.preview.shown_area == 0
+    assert bench.dock.annotator.prompt.shown is None and bench.dock.annotator.preview.shown_area == 0
 
 
 def flows_of(labels):
@@ -288,14 +289,58 @@ def test_with_flow_basins_hovering_previews_a_click_accepts_and_dragging_joins(v
     assert iou(bench.plane == 2, (bench.truth == 1) | (bench.truth == 2)) > 0.9
 
 
-def test_in_a_3d_view_a_click_deletes_the_whole_cell(viewer):
+def test_in_a_3d_view_clicks_act_on_the_whole_cell_and_prompts_ask_for_a_plane(viewer):
     bench = Bench(viewer, "3d")
-    bench.use(Tool.DELETE)
     viewer.dims.ndisplay = 3
-    bench.dock.annotator.click(np.zeros(3), False, bench.dock.annotator.view, 2)
-    assert not (np.asarray(bench.labels.data) == 2).any()
+    settle(viewer)
+    bench.use(Tool.DELETE)
+    bench.drag((30, 62))
+    data = np.asarray(bench.labels.data)
+    assert not (data == 2).any()
+    assert (data == 1).any() and (data == 3).any()
+    bench.drag((100, 10))
+    assert "no cell" in bench.dock.status.text()
+    bench.use(Tool.MERGE)
+    bench.drag((30, 30))
+    bench.drag((75, 50))
+    assert set(np.unique(bench.labels.data)) == {0, 1}
+    bench.use(Tool.POINT)
+    bench.drag((30, 30))
+    assert "switch the viewer to 2D" in bench.dock.status.text()
+    bench.dock.press("undo")
     bench.dock.press("undo")
     assert np.array_equal(bench.labels.data, bench.start)
+
+
+def test_a_threshold_grows_and_shrinks_the_prompt_and_each_cell_by_the_slider(viewer):
+    bench = Bench(viewer, "2d", NOTHING)
+    dock = bench.dock
+    dock.backend.setCurrentIndex(dock.backend.findData("flow-basins"))
+    assert not dock.threshold.isEnabled()
+    far = np.hypot(*(np.indices(bench.truth.shape) - np.array([75, 50])[:, None, None]))
+    found = flows_of(bench.truth)
+    prob = np.where(bench.truth == 3, 5 - 0.5 * far, found.cell_prob).astype(np.float32)
+    dock.session.set_segmentation(layer_id(bench.labels), replace(found, cell_prob=prob))
+    bench.use(Tool.POINT)
+    assert dock.threshold.isEnabled()
+    bench.drag((75, 50))
+    usual = dock.annotator.prompt.shown.area
+    dock.press("shrink")
+    assert dock.annotator.prompt.shown.area < usual
+    dock.press("grow")
+    assert dock.annotator.prompt.shown.area == usual
+    dock.press("commit")
+    before = np.asarray(bench.labels.data).copy()
+    slider = dock.threshold.slider
+    slider.setSliderDown(True)
+    slider.setValue(25)
+    assert np.array_equal(bench.labels.data, before), "nothing is written while the hand is on the slider"
+    assert 0 < dock.annotator.preview.shown_area < usual
+    slider.setSliderDown(False)
+    assert 0 < (bench.plane == 1).sum() < usual
+    assert dock.threshold.value == 2.5
+    dock.press("undo")
+    assert np.array_equal(bench.labels.data, before)
 
 
 def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(viewer):
@@ -306,7 +351,7 @@ def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(vie
     viewer.window.add_dock_widget(dock)
     dock.backend.setCurrentIndex(dock.backend.findData("level-sets"))
     settle(viewer)
-    dock.tool_buttons[Tool.POINT].click()
+    dock.toolbox.tool_buttons[Tool.POINT].click()
     drag(viewer, [(150, 100)])
     dock.press("commit")
     fine = np.kron(truth == 3, np.ones((2, 2), bool))
@@ -316,9 +361,9 @@ def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(vie
 def test_the_dock_opens_without_layers_and_makes_labels_on_the_image(viewer):
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
-    assert dock.new_labels() is None
+    assert dock.layers.new_labels() is None
     image = viewer.add_image(blobs()[0], scale=(0.3, 0.3), rotate=10)
-    layer = dock.new_labels()
+    layer = dock.layers.new_labels()
     assert layer.data.shape == image.data.shape
     assert np.allclose(layer.scale, image.scale)
     assert dock.annotator.labels is layer
@@ -348,13 +393,13 @@ def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, mon
     viewer.add_image(np.zeros((3000, 2000), np.uint8))
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
-    labels = dock.new_labels()
+    labels = dock.layers.new_labels()
     dock.annotator.broker.backend = "some-network"
     annotator = dock.annotator
     for number, point in enumerate(([2500.0, 1500.0], [2510.0, 1490.0], [2500.0, 1400.0])):
         annotator.clear()
-        annotator.add_points(np.array([point]), True, annotator.view)
-        assert annotator.shown.origin == tuple(int(c) for c in point), number
+        annotator.prompt.add_points(np.array([point]), True, annotator.view)
+        assert annotator.prompt.shown.origin == tuple(int(c) for c in point), number
         assert len(prepared) == 1
     assert max(p.points.max() for p in asked) < 1024, "the network sees a window"
     assert not labels.data.any()

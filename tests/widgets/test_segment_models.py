@@ -17,7 +17,8 @@ from napari_biofm.models import store
 from napari_biofm.models.device import Estimate
 from napari_biofm.session import session_of
 from napari_biofm.types import ImageError, Progress, Segmentation, SegmentationParameters
-from napari_biofm.widgets.segment import SERIES, STITCHED, SegmentDock
+from napari_biofm.widgets.segment import SegmentDock
+from napari_biofm.widgets.segment_pixels import SERIES, STITCHED
 from napari_biofm.widgets.segment_preview import TilePainter, visible_box
 
 

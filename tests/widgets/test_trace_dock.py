@@ -11,9 +11,11 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording
+from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.trace import TraceDock
 from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.viewers import layer_id
 
 RATE = 10_000.0
@@ -56,7 +58,7 @@ def _with_events(dock: TraceDock) -> str:
 def test_an_empty_dock_says_how_to_open_a_recording(dock: TraceDock) -> None:
     assert dock.plots.message.isVisibleTo(dock) and "press Open" in dock.plots.message.text()
     assert not dock.heatmap.isVisibleTo(dock)
-    dock.detect("threshold", "psc", "balanced")  # tells, does not fail
+    dock.events.detect("threshold", "psc", "balanced")  # tells, does not fail
     dock.export_panel.refresh.emit()
 
 
@@ -125,7 +127,7 @@ def test_cursors_tell_what_lies_between_them(dock: TraceDock) -> None:
     dock.toolbar.cursors.setChecked(True)
     dock.cursors.place(0.1, 0.15)
     assert "dt 50 ms" in dock.readout.text() and "V command" in dock.readout.text()
-    dock.plot_steps("Mean")
+    dock.analyses.plot_steps("Mean")
     assert "Conductance" in dock.step_panel.said.text()
     assert dock.step_panel.table.splitlines()[0] == "Command (mV)\tMean of I (pA)"
 
@@ -142,6 +144,16 @@ def test_a_row_of_the_table_brings_its_event_into_view_and_a_key_judges_it(dock:
     assert dock.events_panel.table.selected() == [1], "it goes on to the next"
     dock.session.history.undo()
     assert dock.session.events(uid)["class"].tolist() == ["EPSC"] * 3
+
+
+def test_marks_table_and_image_agree_on_the_colour_of_a_class(dock: TraceDock) -> None:
+    _with_events(dock)
+    rgb = (255 * class_colours(np.array(["EPSC"]))[0, :3]).astype(int).tolist()
+    model = dock.events_panel.table.events_model
+    shown = model.data(model.index(0, 3), Qt.ItemDataRole.DecorationRole)
+    mark = dock.marks._points[0].points()[0].brush().color()
+    assert [shown.red(), shown.green(), shown.blue()] == rgb
+    assert [mark.red(), mark.green(), mark.blue()] == rgb
 
 
 def test_marks_and_table_select_each_other(dock: TraceDock) -> None:
@@ -165,11 +177,11 @@ def test_a_double_click_adds_an_event_and_delete_removes_it(dock: TraceDock) -> 
 
 def test_detect_fills_the_table(dock: TraceDock) -> None:
     uid = dock.session.add_recording(_steps(), "steps")
-    dock.detect("threshold", "psc", "balanced")
+    dock.events.detect("threshold", "psc", "balanced")
     events = dock.session.events(uid)
     assert set(events["sweep"].tolist()) == {0, 1, 2}
     assert dock.events_panel.table.events_model.rowCount() == len(events)
-    assert "threshold" in dock.methods_text()
+    assert "threshold" in dock.exports.methods_text()
 
 
 def test_the_table_filters_and_sorts(dock: TraceDock) -> None:
@@ -186,10 +198,10 @@ def test_the_table_filters_and_sorts(dock: TraceDock) -> None:
 
 def test_a_wrong_unit_is_told_and_put_right_and_undone(dock: TraceDock) -> None:
     uid = dock.session.add_recording(Recording.from_arrays(np.linspace(-40, 40, 900), RATE, "A"), "amperes")
-    assert dock._hint_row.isVisibleTo(dock) and "looks wrong" in dock.hint.text()
-    dock.fix_unit.click()
+    assert dock.unit_hint.isVisibleTo(dock) and "looks wrong" in dock.unit_hint.said.text()
+    dock.unit_hint.fix.click()
     assert dock.session.recordings[uid].recording.channels[0].unit == "pA"
-    assert not dock._hint_row.isVisibleTo(dock)
+    assert not dock.unit_hint.isVisibleTo(dock)
     dock.session.history.undo()
     assert dock.session.recordings[uid].recording.channels[0].unit == "A"
 
@@ -200,20 +212,20 @@ def test_a_display_filter_changes_the_picture_only_and_a_copy_is_a_recording(doc
     before = dock.plots.rows[0].front.getData()[1].std()
     dock.filters_panel.show_filters.setChecked(True)
     assert dock.plots.rows[0].front.getData()[1].std() < before
-    assert "100 Hz" in dock.methods_text() and "display" in dock.methods_text()
+    assert "100 Hz" in dock.exports.methods_text() and "display" in dock.exports.methods_text()
     np.testing.assert_array_equal(dock.recording.values(0, 0), _steps().values(0, 0))
-    dock.make_copy(dock.filters_panel.settings)
+    dock.analyses.make_copy(dock.filters_panel.settings)
     assert list(dock.session.recordings) == [uid, f"{uid} (filtered)"]
     assert not dock.filters_panel.show_filters.isChecked()
 
 
 def test_events_are_averaged_and_counted(dock: TraceDock) -> None:
     _with_events(dock)
-    dock.plot_shapes("Averaged event", "EPSC")
+    dock.analyses.plot_shapes("Averaged event", "EPSC")
     assert "3 events" in dock.shapes_panel.said.text()
-    dock.plot_shapes("Amplitudes", "")
+    dock.analyses.plot_shapes("Amplitudes", "")
     assert "3 values" in dock.shapes_panel.said.text()
-    dock.plot_shapes("Intervals", "AP")
+    dock.analyses.plot_shapes("Intervals", "AP")
     assert "Find events first" in dock.shapes_panel.said.text()
 
 
@@ -261,7 +273,7 @@ def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
         ("events_csv", "e.csv"), ("events_parquet", "e.parquet"), ("samples", "s.csv"),
         ("png", "f.png"), ("svg", "f.svg"),
     ):  # fmt: skip
-        dock.export(key, tmp_path / name)
+        dock.exports.write(key, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 100, name
     dock.export_panel.refresh.emit()
     assert "3 sweeps" in dock.export_panel.methods.toPlainText()
@@ -279,7 +291,7 @@ def test_closing_goes_back_to_the_other_recording(dock: TraceDock) -> None:
 def test_the_session_time_is_a_line_on_the_trace(dock: TraceDock) -> None:
     dock.session.add_recording(_steps(), "steps")
     dock.session.set_time(0.25)
-    assert [line.value() for line in dock._time_lines] == [0.25, 0.25]
+    assert dock.time_line.places == [0.25, 0.25]
     dock.plots.clicked.emit(0, 0.1, 0.0, None)
     assert dock.session.time_s == pytest.approx(0.1)
 
@@ -293,3 +305,38 @@ def test_scale_bars_average_and_gain_leave_the_view_alone(dock: TraceDock) -> No
     low, high = dock.plots.rows[0].view.viewRange()[1]
     dock.channels_panel.gain.emit(0, 2.0)
     assert np.diff(dock.plots.rows[0].view.viewRange()[1])[0] == pytest.approx((high - low) / 2)
+
+
+def test_a_flat_stretch_stays_a_pixel_high_when_the_dock_is_made_lower(qtbot: Any) -> None:
+    values = np.zeros(200_000, np.float32)
+    values[::50_000] = 100
+    plots = TracePlots(Recording.from_arrays(values, RATE, "pA"))
+    qtbot.addWidget(plots)
+    plots.resize(600, 500)
+    plots.show()
+    qtbot.waitExposed(plots)
+    plots.resize(600, 160)
+    qtbot.wait(30)
+    row = plots.rows[0]
+    (_, _), (low, high) = row.view.viewRange()
+    heights = row.front._bars.ndarray()[: len(row.front.getData()[0]) // 2, 3]
+    assert heights.min() >= 0.999 * (high - low) / row.view.height()
+
+
+def test_tabs_scroll_and_a_pulse_can_be_chosen_in_the_quality_tab(dock: TraceDock) -> None:
+    time = np.arange(20_000) / RATE
+    volts, current = np.full(20_000, -70.0), np.zeros(20_000)
+    for start, step in ((2_000, -5.0), (9_000, 10.0)):
+        volts[start : start + 4_000] += step
+        current[start : start + 4_000] = step * (3 + 97 * np.exp(-time[:4_000] / 3e-4))
+    recording = Recording.from_arrays([[current, volts]], RATE, ["pA", "mV"], names=["I", "V command"])
+    dock.session.add_recording(recording, "test pulses")
+    dock.quality_panel.ask()
+    assert "Test pulse of -5 mV" in dock.quality_panel.numbers.text()
+    names = [dock.quality_panel.pulse.itemText(i) for i in range(dock.quality_panel.pulse.count())]
+    number = next(i for i, name in enumerate(names) if ": 10 mV at 0.9 s" in name)
+    assert names[-1] == "Mean of all pulses like the first"
+    dock.quality_panel.pulse.setCurrentIndex(number)
+    dock.quality_panel.pulse.activated.emit(number)
+    assert "Test pulse of 10 mV" in dock.quality_panel.numbers.text()
+    assert dock.quality_panel.pulse.currentIndex() == number

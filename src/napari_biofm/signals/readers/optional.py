@@ -31,6 +31,11 @@ def need(module: str, path: Path) -> Any:
         raise RecordingError(f"{path.name} needs {package}, which is not installed: {PIP}") from error
 
 
+def open_hdf5(path: Path) -> Any:
+    """Return an open HDF5 file, the same for every trace in it."""
+    return _open_hdf5(str(path))
+
+
 @lru_cache(maxsize=16)
 def _open_hdf5(path: str) -> Any:
     return need("h5py", Path(path)).File(path, "r")

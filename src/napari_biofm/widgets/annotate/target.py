@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 
 from napari_biofm.images.edit import LabelsEdit, Patch, Region, box_region
 from napari_biofm.types import SessionError
+from napari_biofm.widgets.annotate.large_labels import LargeLabels
 from napari_biofm.widgets.viewers import layer_id
 
 SMALL = 1 << 16  # changed pixels up to which napari redraws only the part that changed
-LARGEST_TEXTURE = 16384  # pixels; napari draws larger planes whole at every change
-LATER_MS = 1200  # quiet time before such a plane is drawn again
+SMALL_IN_LARGE = 1 << 22  # the same for planes that take long to be drawn whole
+LARGE = 8192  # pixels of the longer side from which that is so
 _UNION = 1 << 22  # pixels of a stroke's box up to which it is stored as one patch
 
 
@@ -44,10 +44,7 @@ class LayerTarget:
         self._layer = weakref.ref(layer)
         self.uid = layer_id(layer)
         self.writing = False
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(LATER_MS)
-        self._timer.timeout.connect(self._draw)
+        self._large = LargeLabels(layer)
 
     @property
     def layer(self) -> Any:
@@ -70,7 +67,7 @@ class LayerTarget:
         layer = self.layer
         self.writing = True
         try:
-            if len(index) <= SMALL and max(self.shape[-2:]) <= LARGEST_TEXTURE:
+            if len(index) <= (SMALL_IN_LARGE if max(self.shape[-2:]) > LARGE else SMALL):
                 where = np.unravel_index(index, shape)
                 at = tuple(w + s for w, s in zip(where, start, strict=True))
                 layer.data_setitem(at, np.asarray(values).astype(layer.data.dtype))
@@ -79,20 +76,15 @@ class LayerTarget:
                 block = np.ascontiguousarray(layer.data[region])
                 block.reshape(-1)[index] = values
                 layer.data[region] = block
-                self._draw_soon()
+                layer.refresh(extent=False, thumbnail=False, highlight=False)
         finally:
             self.writing = False
 
-    def _draw_soon(self) -> None:
-        if max(self.shape[-2:]) > LARGEST_TEXTURE:
-            self._timer.start()
-        else:
-            self._draw()
-
-    def _draw(self) -> None:
+    def stop(self) -> None:
+        """Leave drawing to napari again."""
         layer = self._layer()
         if layer is not None:
-            layer.refresh(extent=False, thumbnail=False, highlight=False)
+            self._large.stop(layer)
 
 
 class StrokeCapture:
@@ -114,6 +106,7 @@ class StrokeCapture:
         layer = self._target._layer()
         if layer is not None:
             layer.events.paint.disconnect(self._painted)
+        self._target.stop()
 
     def _painted(self, event: Any) -> None:
         if self._target.writing:

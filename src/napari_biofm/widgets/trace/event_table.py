@@ -10,8 +10,8 @@ from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from napari_biofm.events.colours import class_colour
 from napari_biofm.types import Events, no_events
-from napari_biofm.widgets.trace.style import class_colour
 
 COLUMNS = (
     ("Sweep", "sweep", "{:d}"),
@@ -120,6 +120,7 @@ class EventTable(QTableView):
         self.sortByColumn(2, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().setDefaultSectionSize(20)
         self.verticalHeader().hide()
+        self.setMinimumHeight(110)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, width in enumerate((48, 58, 76, 76, 48, 92, 62, 66, 62)):
             self.setColumnWidth(column, width)

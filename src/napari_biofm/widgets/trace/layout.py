@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from napari_biofm.signals import Recording
 from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
 
 MAX_SWEEPS = 200  # drawn together
@@ -28,6 +29,11 @@ class ScaleMode(enum.Enum):
     REAL = "Real"
     SAME = "Same"
     BY_CHANNEL = "By channel"
+
+
+def first_channels(recording: Recording) -> list[int]:
+    """Return the channels to begin with: all of a few, the first of many."""
+    return list(range(min(recording.n_channels, 4 if recording.is_cells else 8)))
 
 
 def sweeps_shown(n_sweeps: int, current: int, mode: SweepMode) -> list[int]:

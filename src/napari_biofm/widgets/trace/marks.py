@@ -8,10 +8,11 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QObject, Signal
 
+from napari_biofm.events.colours import class_colour
 from napari_biofm.types import Events, no_events
 from napari_biofm.widgets.trace.curves import detach
-from napari_biofm.widgets.trace.plots import Row, TracePlots
-from napari_biofm.widgets.trace.style import class_colour
+from napari_biofm.widgets.trace.plots import TracePlots
+from napari_biofm.widgets.trace.rows import Row
 
 MAX_MARKS = 400  # drawn as symbols; above that as ticks that thin out by pixel
 _SYMBOLS = {"accept": "o", "unclear": "t1", "reject": "x", "": "o"}
@@ -26,6 +27,7 @@ class EventMarks(QObject):
     """
 
     picked = Signal(int)  # row of the table
+    pointed = Signal(int)  # row under the mouse, -1 when it left
     moved = Signal(int, float)  # row, new time in its sweep
 
     def __init__(self, plots: TracePlots) -> None:
@@ -52,6 +54,10 @@ class EventMarks(QObject):
         self._events, self._review, self._row = events, review, row
         self.update()
 
+    def select(self, row: int | None) -> None:
+        """Mark another event as the selected one."""
+        self.set_events(self._events, self._review, row)
+
     def _install(self) -> None:
         """Put empty marks into new plots."""
         self._points.clear()
@@ -61,6 +67,7 @@ class EventMarks(QObject):
         for row in self._plots.rows:
             points = pg.ScatterPlotItem(pxMode=True, hoverable=True, hoverSize=13, tip=None)
             points.sigClicked.connect(self._clicked)
+            points.sigHovered.connect(self._hovered)
             ticks = pg.PlotCurveItem(pen=pg.mkPen(self._plots.colours.accent, width=1), connect="pairs")
             for item in (points, ticks):
                 item.setZValue(10)
@@ -107,7 +114,7 @@ class EventMarks(QObject):
         if source is None:
             return
         events = self._events
-        drop = self._plots.offset(self._plots.sweep, row.channel)
+        drop = self._plots.lines.offset(self._plots.sweep, row.channel)
         spots: list[dict[str, Any]] = []
         for index, x in zip(rows.tolist(), at.tolist(), strict=True):
             event = events[index]
@@ -174,7 +181,7 @@ class EventMarks(QObject):
     def _dragged(self, line: pg.InfiniteLine) -> None:
         if self._row is not None:
             sweep, time_s = self._plots.from_axis(float(line.value()))
-            if sweep == int(self._events[self._row]["sweep"]) or len(self._plots._sweeps()) == 1:
+            if sweep == int(self._events[self._row]["sweep"]) or len(self._plots.lines.sweeps()) == 1:
                 self.moved.emit(self._row, time_s)
             else:
                 self.update()
@@ -183,3 +190,6 @@ class EventMarks(QObject):
         if len(points):
             event.accept()
             self.picked.emit(int(points[0].data()))
+
+    def _hovered(self, _: Any, points: Any, event: Any) -> None:
+        self.pointed.emit(int(points[0].data()) if len(points) else -1)

@@ -1,24 +1,10 @@
-"""Colours of the trace dock: taken from napari's theme, event classes in one fixed palette."""
+"""Colours of the trace dock, taken from napari's theme."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-CLASS_COLOURS = {
-    "AP": "#e8743b",
-    "EPSC": "#2f9e6e",
-    "IPSC": "#8d6fd1",
-    "PSC": "#3aa6a0",
-    "EPSP": "#6cb33f",
-    "IPSP": "#b05fc0",
-    "calcium": "#2fae5a",
-    "spike": "#e0a030",
-    "R": "#e05263",
-    "open": "#4a90d9",
-    "artefact": "#8a8a8a",
-    "rejected": "#7a5555",
-}
 CHANNEL_COLOURS = ("#4aa3df", "#f2a65a", "#5fbf87", "#c98bdb", "#e87a90", "#8fb8a0", "#d9c86a", "#9aa7e0")
 
 
@@ -41,11 +27,6 @@ class Colours:
     def channel(self, index: int) -> str:
         """Return the colour of the n-th channel."""
         return CHANNEL_COLOURS[index % len(CHANNEL_COLOURS)]
-
-
-def class_colour(name: str) -> str:
-    """Return the colour of an event class."""
-    return CLASS_COLOURS.get(name, "#c0c0c0")
 
 
 def colours_of(viewer: Any) -> Colours:

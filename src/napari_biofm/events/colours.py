@@ -1,4 +1,4 @@
-"""One colour per class of event, the same on the image, the trace and the raster."""
+"""One colour per class of event, the same on the image, the trace, the table and the raster."""
 
 from __future__ import annotations
 
@@ -28,10 +28,15 @@ CLASS_COLOURS: Mapping[str, str] = MappingProxyType(
 OTHER = "#ffffff"
 
 
+def class_colour(name: str) -> str:
+    """Return the #rrggbb of an event class; an unknown class is white."""
+    return CLASS_COLOURS.get(name, OTHER)
+
+
 def class_colours(classes: NDArray[np.str_]) -> NDArray[np.float32]:
     """Return (n, 4) RGBA in 0..1 of event classes; an unknown class is white."""
     names, index = np.unique(np.asarray(classes, str), return_inverse=True)
-    table = np.array([_rgba(CLASS_COLOURS.get(str(name), OTHER)) for name in names], np.float32)
+    table = np.array([_rgba(class_colour(str(name))) for name in names], np.float32)
     return table.reshape(-1, 4)[index]
 
 

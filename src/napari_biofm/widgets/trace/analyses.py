@@ -1,0 +1,101 @@
+"""What the panels beside the plots ask to be measured: filters, quality, steps, shapes of events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_biofm.events.average import amplitude_histogram, average_event, interval_histogram
+from napari_biofm.signals.filters import FilterSettings, filtered
+from napari_biofm.signals.quality import report
+from napari_biofm.types import BiofmError
+from napari_biofm.widgets.trace.iv_panel import step_curve
+
+if TYPE_CHECKING:
+    from napari_biofm.widgets.trace.dock import TraceDock
+
+
+class Analyses:
+    """Carries out what the dock's panels ask for.
+
+    Parameters
+    ----------
+    dock : whose panels are served.
+    """
+
+    def __init__(self, dock: TraceDock) -> None:
+        self._dock = dock
+        dock.filters_panel.changed.connect(self._filter)
+        dock.filters_panel.copy_asked.connect(self.make_copy)
+        dock.quality_panel.asked.connect(self.measure)
+        dock.step_panel.asked.connect(self.plot_steps)
+        dock.shapes_panel.asked.connect(self.plot_shapes)
+
+    def _filter(self, settings: FilterSettings) -> None:
+        self._dock.plots.set_filters(settings)
+        self._dock.tell_reading()
+
+    def make_copy(self, settings: FilterSettings) -> None:
+        """Add a filtered copy of the shown recording to the session."""
+        dock = self._dock
+        if dock.recording is None or dock.uid is None:
+            return
+        if not settings:
+            dock.tell("Choose a filter or a baseline first: the copy would be the recording itself.")
+            return
+        try:
+            dock.session.add_recording(filtered(dock.recording, settings), f"{dock.uid} (filtered)")
+        except BiofmError as error:
+            dock.tell_error(error)
+
+    def measure(self, channel: int, pulse: int = 0) -> None:
+        """Measure the quality of a channel of the shown sweep; `pulse` is the step for access resistance."""
+        dock = self._dock
+        if dock.recording is not None:
+            dock.run(
+                report, dock.recording, dock.plots.sweep, channel, pulse,
+                name="Measure quality", on_done=dock.quality_panel.show_report,
+            )  # fmt: skip
+
+    def plot_steps(self, measure: str) -> None:
+        """Measure all sweeps between the cursors and plot them against the command."""
+        dock = self._dock
+        recording, plots = dock.recording, dock.plots
+        if recording is None or not plots.channels:
+            return
+        if not dock.cursors.visible:
+            dock.toolbar.cursors.setChecked(True)
+            dock.step_panel.said.setText("Put the cursors around a step, then press Plot.")
+            return
+        channel = plots.channels[0]
+        shift = plots.to_axis(plots.sweep, 0.0)
+        start, stop = (at - shift for at in dock.cursors.span)
+        x, y, unit = step_curve(recording, channel, start, stop, measure)
+        about = recording.channels[channel]
+        dock.step_panel.show_curve(x, y, unit, f"{measure} of {about.name}", about.unit)
+
+    def plot_shapes(self, view: str, name: str) -> None:
+        """Plot the averaged event or a histogram of the events of the shown channel."""
+        dock, panel = self._dock, self._dock.shapes_panel
+        recording, uid = dock.recording, dock.uid
+        if recording is None or uid is None:
+            return
+        events = dock.session.events(uid)
+        events = events[~np.isin(events["class"], ("artefact", "rejected"))]
+        events = events[events["class"] == name] if name else events
+        channel = next((c for c in dock.plots.channels if (events["channel"] == c).any()), None)
+        if channel is None:
+            panel.said.setText("No such events in the shown channels. Find events first.")
+            return
+        events = events[events["channel"] == channel]
+        if view == "Averaged event":
+            before, after = (box.value() * 1e-3 for box in (panel.before, panel.after))
+            about = recording.channels[channel].name
+            dock.run(
+                average_event, recording, events, before, after,
+                name="Average events", on_done=lambda found: panel.show_average(found, about),
+            )  # fmt: skip
+        else:
+            found = amplitude_histogram(events) if view == "Amplitudes" else interval_histogram(events)
+            panel.show_histogram(found)
