@@ -191,7 +191,8 @@ def write_docs(results: dict[str, Any]) -> None:
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0], 1)
     after = rest.split(MARKS[1], 1)[1]
-    page.write_text(f"{before}{MARKS[0]}\n{as_markdown(results)}\n{MARKS[1]}{after}", encoding="utf-8")
+    shown = f"{as_markdown(results)}\n\n![Score against number of labels](images/cells_learning.png)"
+    page.write_text(f"{before}{MARKS[0]}\n{shown}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def main() -> int:
