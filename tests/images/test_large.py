@@ -21,6 +21,7 @@ from napari_biofm.types import (
 )
 
 DEFAULT = SegmentationParameters()
+MADE = {"weights_sha256": "abc", "versions": {"torch": "2"}}
 
 
 class Threshold:
@@ -33,7 +34,7 @@ class Threshold:
         self.calls += 1
         self.largest = max(self.largest, image.shape[0] * image.shape[1])
         yield Progress(1, 1, "looking")
-        return Segmentation(ndimage.label(image > 0.5)[0].astype(np.int32), diameter=18.0)
+        return Segmentation(ndimage.label(image > 0.5)[0].astype(np.int32), diameter=18.0, provenance=MADE)
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ def test_an_ome_zarr_goes_in_parts_and_its_labels_stay_on_disk(discs, tmp_path):
     assert isinstance(result.labels(), np.memmap) and model.largest < 200 * 200
     assert same_objects(result.labels(), ndimage.label(discs > 0.5)[0])
     assert result.objects == result.labels().max() and result.diameter == 18.0
+    assert result.provenance["versions"] == {"torch": "2"} and result.provenance["parts"] == 12
 
 
 def test_a_killed_run_goes_on_with_the_blocks_that_are_missing(discs, tmp_path):
