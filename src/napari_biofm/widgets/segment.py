@@ -393,4 +393,6 @@ class SegmentDock(Dock):
 
     def _tell_size(self, *_: Any) -> None:
         """Say before the start that a large image goes in parts."""
-        self.estimate.setText(describe_large(self.viewer, self.image.value, self.pixels.value))
+        text = describe_large(self.viewer, self.image.value, self.pixels.value)
+        if text or self.estimate.text().startswith("Large image"):  # an estimate that was asked for stays
+            self.estimate.setText(text)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -45,6 +45,19 @@ READY = "Ready. The same examples and settings go on where a stopped run was."
 SHARED = "Ready, but parts of one image are learnt from and held back: the score will flatter."
 
 
+class ExampleList(QListWidget):
+    """A list that says when Delete was pressed on it."""
+
+    delete_pressed = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Pass every key on but Delete."""
+        if event is not None and event.key() == Qt.Key.Key_Delete:
+            self.delete_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+
 class TeachPanel(QWidget):
     """A list of examples, a name, and a button.
 
@@ -64,7 +77,7 @@ class TeachPanel(QWidget):
         super().__init__(parent)
         self._viewer, self._image, self._labels = viewer, image, labels
         self._running = False
-        self.examples = QListWidget()
+        self.examples = ExampleList()
         self.examples.setMaximumHeight(110)
         self.examples.setToolTip("Ticked: learnt from. Not ticked: held back for the score. Delete removes.")
         self.add_button = _button(
@@ -117,9 +130,7 @@ class TeachPanel(QWidget):
         self.name.textChanged.connect(self._enable)
         self.examples.itemSelectionChanged.connect(self._enable)
         self.examples.itemChanged.connect(self._enable)
-        delete = QShortcut(QKeySequence(Qt.Key.Key_Delete), self.examples)
-        delete.setContext(Qt.ShortcutContext.WidgetShortcut)
-        delete.activated.connect(self.remove)
+        self.examples.delete_pressed.connect(self.remove)
 
     def refresh(self) -> None:
         """Offer the Cellpose-SAM models that are on this computer."""
