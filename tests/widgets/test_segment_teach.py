@@ -93,7 +93,7 @@ def test_examples_are_added_ticked_and_taught(
         own = store.import_model(tmp_path / "base.pth", name, about=REPORT)
         return Tuned(name, own.path, REPORT)
 
-    monkeypatch.setattr("napari_biofm.widgets.segment.tune_job", taught)
+    monkeypatch.setattr("napari_biofm.widgets.segment_teach.tune_job", taught)
     press(panel.teach_button)
     assert asked == [(2, "mine", "base", 100, "auto")]
     assert "0.40 before, 0.70 after, better" in panel.result.text()
