@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from training.image.data import States, load_states  # noqa: E402
 
 from napari_biofm.cells.blocks import VIEWS, crop_encoder, views_of  # noqa: E402
+from napari_biofm.cells.commands import DEFAULT_HEAD  # noqa: E402
 from napari_biofm.cells.encoders import RANDOM, encode_crops  # noqa: E402
 from napari_biofm.cells.more_heads import make_head  # noqa: E402
 from napari_biofm.cells.scores import macro_f1  # noqa: E402
@@ -106,7 +107,9 @@ def interval(truth: Any, found: Any, groups: Any, classes: list[str], n: int = 1
     return float(low), float(high)
 
 
-def curve(states: States, vectors: Any, repeats: int, per_class: tuple[int, ...]) -> list[dict[str, float]]:
+def curve(
+    states: States, vectors: Any, parts: Any, repeats: int, per_class: tuple[int, ...]
+) -> list[dict[str, float]]:
     """Score on the kept part against the number of labels."""
     train, test = np.flatnonzero(states.part == "train"), np.flatnonzero(states.part != "train")
     names = np.asarray(states.classes, object)
@@ -122,7 +125,8 @@ def curve(states: States, vectors: Any, repeats: int, per_class: tuple[int, ...]
             part = np.sort(np.concatenate(chosen))
             groups = [str(g) for g in states.groups[part]]
             grouped = len(set(groups)) < len(groups)
-            head = make_head().fit(vectors[part], names[states.labels[part]], groups if grouped else None)
+            head = make_head(DEFAULT_HEAD, parts=parts)
+            head.fit(vectors[part], names[states.labels[part]], groups if grouped else None)
             told = np.asarray(head.classes)[head.predict_proba(vectors[test]).argmax(1)]
             found.append(score(names[states.labels[test]], told, states.classes))
             sizes.append(len(part))
@@ -209,9 +213,11 @@ def main() -> int:
         for model in COLOURS:
             with tempfile.TemporaryDirectory() as folder:
                 found["scores"][model] = through_the_command_line(states, model, Path(folder))
-            vectors = run_task(encode_crops(crop_encoder(model), states.crops, views_of(model, VIEWS)))
+            encoder = crop_encoder(model)
+            vectors = run_task(encode_crops(encoder, states.crops, views_of(model, VIEWS)))
+            parts = getattr(encoder, "crop_parts", None)
             points = PER_CLASS[::3] if options.quick else PER_CLASS
-            found["curves"][model] = curve(states, vectors, 1 if options.quick else REPEATS, points)
+            found["curves"][model] = curve(states, vectors, parts, 1 if options.quick else REPEATS, points)
             one = found["scores"][model]
             print(
                 f"{states.name:16s} {WORDS[model]:22s} kept back {one['kept_back']:.3f} "

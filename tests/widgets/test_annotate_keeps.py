@@ -228,6 +228,7 @@ def test_a_series_is_walked_through_and_its_labels_are_kept(viewer, tmp_path):
         tifffile.imwrite(folder / f"{name}.tif", field().astype(np.uint8) * 10)
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
+    dock.backend.setCurrentIndex(dock.backend.findData("level-sets"))
     dock.series.open_folder(folder)
     QTest.qWait(10)
     annotator = dock.annotator

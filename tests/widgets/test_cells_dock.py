@@ -16,6 +16,7 @@ from tests.hand import hover, to_canvas
 from napari_biofm.cells.export import read_h5ad
 from napari_biofm.cells.table import make_table
 from napari_biofm.session import session_of
+from napari_biofm.types import run_task
 from napari_biofm.widgets.cells import CellsDock
 from napari_biofm.widgets.viewers import layer_id
 
@@ -472,6 +473,27 @@ def test_a_head_trained_on_crops_gets_its_vectors_computed_before_it_predicts(
     dock.files.load_head(tmp_path / "head")
     assert list(dock.states.table.obsm) == ["regionprops", "biofm-image crops"]
     assert (dock.states.prediction.code == kinds).mean() > 0.9
+
+
+def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
+    viewer: Any, dock: CellsDock, click: Any, monkeypatch: Any
+) -> None:
+    press(dock.measure_button)
+    kinds = shapes()[2]
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind)[:4], dock.states.add_class(name))
+    waiting: list[Any] = []
+    monkeypatch.setattr(
+        dock, "run", lambda job, *args, on_done, **more: waiting.append((run_task(job(*args)), on_done))
+    )
+    dock.head_box.setCurrentText("ensemble")
+    press(dock.train_button)
+    viewer.layers.remove("cells")
+    ((trained, done),) = waiting
+    done(trained)
+    assert trained.name == "ensemble" and trained.probabilities.shape == (64, 3)
+    assert dock.states.prediction is None and "Segment an image first" in dock.status.text()
+    assert "field" in viewer.layers
 
 
 def test_umap_is_honest_where_it_is_not_installed(

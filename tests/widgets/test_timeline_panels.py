@@ -93,6 +93,7 @@ def test_a_hidden_overlay_costs_nothing_and_is_right_when_it_comes_back(scene):
     viewer, dock = scene
     dock.show_panel.show_flashes.setChecked(True)
     layer, masks = viewer.layers["flashes of events"], viewer.layers["cells"].data
+    viewer.dims.set_current_step(0, 0)
     layer.visible = False
     viewer.dims.set_current_step(0, 25)
     assert not layer.data.any()

@@ -15,6 +15,7 @@ from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.trace import TraceDock
 from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.viewers import layer_id
 
 RATE = 10_000.0
@@ -304,3 +305,38 @@ def test_scale_bars_average_and_gain_leave_the_view_alone(dock: TraceDock) -> No
     low, high = dock.plots.rows[0].view.viewRange()[1]
     dock.channels_panel.gain.emit(0, 2.0)
     assert np.diff(dock.plots.rows[0].view.viewRange()[1])[0] == pytest.approx((high - low) / 2)
+
+
+def test_a_flat_stretch_stays_a_pixel_high_when_the_dock_is_made_lower(qtbot: Any) -> None:
+    values = np.zeros(200_000, np.float32)
+    values[::50_000] = 100
+    plots = TracePlots(Recording.from_arrays(values, RATE, "pA"))
+    qtbot.addWidget(plots)
+    plots.resize(600, 500)
+    plots.show()
+    qtbot.waitExposed(plots)
+    plots.resize(600, 160)
+    qtbot.wait(30)
+    row = plots.rows[0]
+    (_, _), (low, high) = row.view.viewRange()
+    heights = row.front._bars.ndarray()[: len(row.front.getData()[0]) // 2, 3]
+    assert heights.min() >= 0.999 * (high - low) / row.view.height()
+
+
+def test_tabs_scroll_and_a_pulse_can_be_chosen_in_the_quality_tab(dock: TraceDock) -> None:
+    time = np.arange(20_000) / RATE
+    volts, current = np.full(20_000, -70.0), np.zeros(20_000)
+    for start, step in ((2_000, -5.0), (9_000, 10.0)):
+        volts[start : start + 4_000] += step
+        current[start : start + 4_000] = step * (3 + 97 * np.exp(-time[:4_000] / 3e-4))
+    recording = Recording.from_arrays([[current, volts]], RATE, ["pA", "mV"], names=["I", "V command"])
+    dock.session.add_recording(recording, "test pulses")
+    dock.quality_panel.ask()
+    assert "Test pulse of -5 mV" in dock.quality_panel.numbers.text()
+    names = [dock.quality_panel.pulse.itemText(i) for i in range(dock.quality_panel.pulse.count())]
+    number = next(i for i, name in enumerate(names) if ": 10 mV at 0.9 s" in name)
+    assert names[-1] == "Mean of all pulses like the first"
+    dock.quality_panel.pulse.setCurrentIndex(number)
+    dock.quality_panel.pulse.activated.emit(number)
+    assert "Test pulse of 10 mV" in dock.quality_panel.numbers.text()
+    assert dock.quality_panel.pulse.currentIndex() == number

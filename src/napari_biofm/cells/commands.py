@@ -39,6 +39,7 @@ from napari_biofm.cells.targets import read_targets
 from napari_biofm.types import CellsError, Progress, Task, Vectors
 
 SCORES = "scores.json"
+DEFAULT_HEAD = "ensemble"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def fit(
     images: Path | None = None,
     masks: Path | None = None,
     encoder: CropEncoder | None = None,
-    head: str = "logistic",
+    head: str = DEFAULT_HEAD,
     views: int = VIEWS,
     curve: bool = True,
 ) -> Task[FitResult]:
@@ -276,14 +277,14 @@ def _beside(blocks: dict[str, Vectors], chosen: Sequence[str]) -> Vectors:
 
 
 def _maker(
-    head: str, blocks: dict[str, Vectors], chosen: Sequence[str], encoder: CropEncoder, l2: Any = None
+    head: str, blocks: dict[str, Vectors], chosen: Sequence[str], encoder: CropEncoder
 ) -> Callable[[], Head]:
     """Return what makes heads that know where each part of the vectors begins."""
     parts: list[int] = []
     for name in chosen:
         own = getattr(encoder, "crop_parts", None) if name == encoder.name else None
         parts += own or [blocks[name].shape[1]]
-    return lambda: make_head(head, l2=l2, parts=parts)
+    return lambda: make_head(head, parts=parts)
 
 
 def _choose(
@@ -291,8 +292,8 @@ def _choose(
 ) -> Task[tuple[Report, tuple[str, ...], Head]]:
     """Score baselines and combinations of blocks on the same folds; the best combination is the model.
 
-    Penalties are chosen once on all labels (each on folds of its own) and kept in the scored folds, which
-    saves most of the time; weights of the parts and probabilities are found anew in each fold.
+    What a head chooses for itself (a handful of penalties and shares) is chosen once, on folds of all labels,
+    and kept in the scored folds: that saves most of the time.
     """
     name = encoder.name
     candidates: list[tuple[str, ...]] = [(name,)]
@@ -304,7 +305,7 @@ def _choose(
         vectors = _beside(blocks, use)
         yield Progress(len(scores), 4, f"fitting on {' + '.join(use)}")
         heads[use] = _maker(head, blocks, use, encoder)().fit(vectors, names, groups)
-        again = _maker(head, blocks, use, encoder, getattr(heads[use], "chosen_l2", None))
+        again = getattr(heads[use], "again", _maker(head, blocks, use, encoder))
         scores[use], _ = yield from cross_validate(vectors, names, groups, again)
     chosen = max(candidates, key=lambda c: scores[c].macro_f1)
     report = Report(scores[chosen])

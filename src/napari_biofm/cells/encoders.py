@@ -81,11 +81,13 @@ def encode_crops(encoder: CropEncoder, crops: NDArray[Any], views: int = 1) -> T
 
 def provenance_of(encoder: CropEncoder, views: int = 1) -> dict[str, Any]:
     """Return what tells the vectors of crops apart from others."""
+    parts = getattr(encoder, "crop_parts", None)
     return {
         "name": encoder.name,
         "weights_sha256": encoder.weights_sha256 or "",
         "recipe": CROPS,
         "views": views,
+        **({"parts": [int(width) for width in parts]} if parts else {}),
     }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4)  # strongest first
 FOLDS = 3
-BALANCE = 0.5  # see `LogisticHead`
+BALANCE = 0.6  # see `LogisticHead`
 KEEP, AXES = 0.9995, 320  # share of variance and number of axes a part is described by
 Probabilities = NDArray[np.float32]
 
@@ -125,6 +125,11 @@ class LogisticHead:
         self.weights: Weights | None = None
         self.chosen_l2: tuple[float, ...] = ()
         self.shares: tuple[float, ...] = ()
+        self.held: NDArray[np.float32] = np.zeros((0, 0), np.float32)  # logits of usable rows while left out
+
+    def again(self) -> LogisticHead:
+        """Return an untrained head with the penalties that were chosen here."""
+        return LogisticHead(self.chosen_l2 or self.l2, self.balance, self.parts)
 
     def fit(self, X: Vectors, y: ArrayLike, groups: Sequence[Any] | None = None) -> Self:
         vectors, codes, classes, usable = encode(X, y)
@@ -162,7 +167,7 @@ class LogisticHead:
             shares = weigh([one[seen] for one in held], codes[seen], weight[seen])
         for (start, stop), share in zip(bounds, shares, strict=True):
             coefficients[start:stop] *= np.float32(share)
-        together = np.tensordot(shares, np.stack(held), 1)
+        self.held = together = np.tensordot(shares, np.stack(held), 1)
         self.temperature = best_temperature(together[seen], codes[seen]) if len(seen) else 1.0
         self.weights = Weights(coefficients, np.asarray(np.tensordot(shares, intercepts, 1), np.float32))
         self.chosen_l2, self.shares = tuple(chosen), tuple(float(s) for s in shares)
@@ -182,7 +187,7 @@ class LogisticHead:
     def _given(self, part: int) -> float | None:
         if self.l2 is None or isinstance(self.l2, int | float):
             return self.l2
-        return float(self.l2[part])
+        return float(self.l2[min(part, len(self.l2) - 1)])
 
     def predict_proba(self, X: Vectors) -> Probabilities:
         return softmax(self.logits(X), self.temperature)

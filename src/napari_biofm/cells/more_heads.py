@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.cells.ensemble import EnsembleHead
 from napari_biofm.cells.heads import Head, LogisticHead
 from napari_biofm.cells.logistic import balanced
 from napari_biofm.cells.scaled_head import Parameters, ScaledHead
@@ -158,7 +159,15 @@ class NetworkHead(ScaledHead):
 
 HEADS: dict[str, Any] = {
     head.name: head
-    for head in (LogisticHead, NeighboursHead, DiscriminantHead, ForestHead, BoostingHead, NetworkHead)
+    for head in (
+        LogisticHead,
+        EnsembleHead,
+        NeighboursHead,
+        DiscriminantHead,
+        ForestHead,
+        BoostingHead,
+        NetworkHead,
+    )
 }
 
 
@@ -169,7 +178,7 @@ def make_head(
 
     Parameters
     ----------
-    l2, parts : of the logistic head, see `LogisticHead`; the others have no use for them.
+    l2, parts : of the logistic head and the ensemble, see `LogisticHead`; others have no use for them.
 
     Raises
     ------
@@ -178,5 +187,6 @@ def make_head(
     """
     if name not in HEADS:
         raise CellsError(f"There is no head '{name}'; there are: {', '.join(HEADS)}.")
-    head: Head = LogisticHead(l2, parts=parts) if name == LogisticHead.name else HEADS[name]()
+    takes_parts = name in (LogisticHead.name, EnsembleHead.name)
+    head: Head = HEADS[name](l2, parts=parts) if takes_parts else HEADS[name]()
     return head

@@ -71,7 +71,7 @@ class RegressionHead:
         """Train on vectors (n, d) and targets (n, t); NaN marks cells that were not measured."""
         self.targets = tuple(targets)
         vectors, values = _checked(X, Y, targets)
-        usable = np.isfinite(vectors).all(1)
+        usable: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(1), bool)
         self.scaler = Scaler.fit(vectors[usable & np.isfinite(values).any(1)])
         self.weights = np.zeros((vectors.shape[1], values.shape[1]), np.float32)
         self.offsets = np.zeros(values.shape[1], np.float32)
@@ -127,7 +127,7 @@ def score_regression(
         If a target was measured in fewer than ten cells, or in one group only, or is constant.
     """
     vectors, values = _checked(X, Y, targets)
-    usable = np.isfinite(vectors).all(1)
+    usable: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(1), bool)
     grouped = has_groups(groups)
     rng = np.random.default_rng(seed)
     n_targets = len(targets)

@@ -20,7 +20,11 @@ def add_verbs(verbs: Any) -> None:
     _add_cells(fit)
     fit.add_argument("--labels", type=Path, required=True, metavar="CSV", help="object_id,label[,group]")
     fit.add_argument("--out", type=Path, required=True, metavar="HEAD_DIR")
-    fit.add_argument("--head", default="logistic", help="kind of classifier")
+    fit.add_argument(
+        "--head",
+        default="ensemble",
+        help="kind of classifier: ensemble, logistic, neighbours, discriminant, forest, boosting or network",
+    )
     fit.set_defaults(run=run_fit)
     regress = what.add_parser(
         "regress", help="train a head on measured values and score it on groups left out"

@@ -13,7 +13,7 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser; every kind of training adds its own."""
     train = verbs.add_parser("train", help="teach a model with your own data")
     kinds = train.add_subparsers(dest="what", required=True, metavar="WHAT")
-    for add in (add_cellpose,):
+    for add in (add_cellpose, add_image):
         add(kinds)
 
 
@@ -47,6 +47,38 @@ def add_cellpose(kinds: Any) -> None:
     cellpose.set_defaults(run=run_cellpose)
 
 
+def add_image(kinds: Any) -> None:
+    """Add `train image`."""
+    image = kinds.add_parser(
+        "image",
+        help="teach a copy of the embedded image model with a larger model, or with your own masks",
+    )
+    image.add_argument("images", type=Path, metavar="DIR", help="folder of images")
+    source = image.add_mutually_exclusive_group(required=True)
+    source.add_argument("--teacher", metavar="NAME|PATH", help="a model that segments better, such as cpsam")
+    source.add_argument(
+        "--masks", type=Path, metavar="DIR", help="folder of <image>_labels.tif to learn from instead"
+    )
+    image.add_argument("--name", required=True, help="what to call the new model")
+    image.add_argument(
+        "--base", type=Path, metavar="FILE", help="weights to begin with; those in the package if not given"
+    )
+    image.add_argument("--steps", type=int, default=300, help="batches learnt from")
+    image.add_argument("--learning-rate", type=float, default=2e-4)
+    image.add_argument("--batch", type=int, default=4, help="crops in each batch")
+    image.add_argument(
+        "--hold-back",
+        type=_fraction,
+        default=0.25,
+        metavar="FRACTION",
+        help="of the images, for the score; at least one",
+    )
+    image.add_argument("--seed", type=int, default=0)
+    image.add_argument("--device", choices=DEVICES, default="auto", help="on which the teacher runs")
+    image.add_argument("--out", type=Path, metavar="JSON", help="write the report here too")
+    image.set_defaults(run=run_image)
+
+
 def _fraction(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
@@ -74,3 +106,22 @@ def run_cellpose(args: argparse.Namespace) -> None:
         note(remark)
     note(tuned.describe())
     print(tuned.path)
+
+
+def run_image(args: argparse.Namespace) -> None:
+    """Teach a copy of the embedded model with another model's masks, or with masks in a folder."""
+    from napari_biofm.images.embedded.teach import TeachSettings, teach_job, teacher_named
+    from napari_biofm.images.tuning_examples import check_examples, read_examples, read_images
+
+    inputs_exist([p for p in (args.images, args.masks, args.base) if p is not None])
+    settings = TeachSettings(args.steps, args.batch, args.learning_rate, args.hold_back, args.seed)
+    teacher = None if args.teacher is None else teacher_named(args.teacher, args.device)
+    if teacher is None:
+        examples = check_examples(read_examples(args.images, args.masks))
+    else:
+        examples = read_images(args.images)
+    taught = drain(teach_job(examples, args.name, teacher, settings, args.base), args.name)
+    if args.out is not None:
+        write_json(args.out, {"name": taught.name, "path": str(taught.path), **taught.report})
+    note(taught.describe())
+    print(taught.path)

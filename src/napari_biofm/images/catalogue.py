@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_biofm.engine.warm import keep
 from napari_biofm.types import ModelError
+
+if TYPE_CHECKING:
+    from napari_biofm.models.store import Weights
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def make_model(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Any:
     if key in FAMILIES:
         family = FAMILIES[key]
         return keep((key, device), lambda: _make(family, device))
-    return keep((key, device), lambda: _from_weights(key, device))
+    weights = _weights(key)
+    return keep((weights.sha256, device), lambda: _from_weights(weights, device))
 
 
 def _make(family: Family, device: str) -> Any:
@@ -97,18 +101,21 @@ def _make(family: Family, device: str) -> Any:
     return maker(device=pick_device(device))
 
 
-def _from_weights(name: str, device: str) -> Any:
-    from napari_biofm.models.checkpoints import open_checkpoint
+def _weights(name: str) -> Weights:
     from napari_biofm.models.store import resolve
 
     try:
-        weights = resolve(name)
+        return resolve(name)
     except ModelError as error:
         raise ModelError(f"{error} (built in, without a download: {', '.join(FAMILIES)})") from error
+
+
+def _from_weights(weights: Weights, device: str) -> Any:
+    from napari_biofm.models.checkpoints import open_checkpoint
+    from napari_biofm.models.device import pick_device
+
     family = weights.family or open_checkpoint(weights.path).family
     if family not in ADAPTERS:
         raise ModelError(f"{weights.path.name} holds weights of family '{family}', which cannot be run here.")
     module, attribute = ADAPTERS[family]
-    from napari_biofm.models.device import pick_device
-
     return getattr(importlib.import_module(module), attribute)(weights.path, device=pick_device(device))

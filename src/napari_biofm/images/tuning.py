@@ -37,7 +37,7 @@ from napari_biofm.images.tuning_examples import (
 from napari_biofm.models import device as devices
 from napari_biofm.models import store
 from napari_biofm.models.checkpoints import open_checkpoint
-from napari_biofm.types import EngineError, ModelError, Progress, SegmentationParameters, Task
+from napari_biofm.types import EngineError, ModelError, Progress, SegmentationParameters, Segmenter, Task
 
 WARM_UP = 10  # epochs in which train_seg raises the learning rate from zero; fewer teach nothing
 SAVE_EVERY = 10  # epochs
@@ -149,7 +149,7 @@ def tune_job(
     return Tuned(name, own.path, report)
 
 
-def score(model: CellposeSAM, examples: Sequence[Example], when: str) -> Task[dict[str, float]]:
+def score(model: Segmenter, examples: Sequence[Example], when: str) -> Task[dict[str, float]]:
     """Return the mean average precision of a model, "ap50" at IoU 0.5 and "ap" over 0.5 to 0.95.
 
     Precision of an image is TP / (TP + FP + FN), as Cellpose counts it.

@@ -150,6 +150,24 @@ def read_examples(images: Path, masks: Path | None = None) -> list[Example]:
     return found
 
 
+def read_images(images: Path) -> list[Example]:
+    """Read all images of a folder, without masks.
+
+    Raises
+    ------
+    ImageError
+        When there is none.
+    """
+    found = []
+    for path in sorted(images.glob("*")):
+        if path.suffix.lower() in ENDINGS and not path.stem.endswith(tuple(e for e in MASK_ENDINGS if e)):
+            pixels = _plane(read_image(path))
+            found.append(Example(pixels, np.zeros(pixels.shape[:2], np.int32), path.name))
+    if not found:
+        raise ImageError(f"{images} holds no images ({', '.join(ENDINGS)}); choose another folder")
+    return found
+
+
 def _masks_of(image: Path, folder: Path) -> Path | None:
     for ending in MASK_ENDINGS:
         for suffix in (".tif", ".tiff", ".png", ".npy"):

@@ -263,6 +263,8 @@ def import_model(
 
     source = Path(path)
     family = open_checkpoint(source).family
+    if family == "embedded" and not source.with_suffix(".json").is_file():
+        raise ModelError(f"{source.with_suffix('.json')} is missing; it belongs to {source.name}")
     name = name or source.stem
     refuse_taken_name(name, folder)
     own = models_folder(folder) / "own"
@@ -272,6 +274,9 @@ def import_model(
     shutil.copyfile(source, part)
     sha256 = sha256_of(part)
     os.replace(part, target)
+    beside = source.with_suffix(".json")
+    if family == "embedded":  # its architecture and how it is to be used
+        shutil.copyfile(beside, target.with_suffix(".json"))
     record = {"name": name, "family": family, "source": str(source), "sha256": sha256, "imported": _now()}
     _write_record(target, {**record, "about": dict(about or {})})
     return Weights(target, sha256, name, family, None, dict(about or {}))

@@ -131,7 +131,7 @@ class CellLights:
             level = np.clip(level, 0, self._steps)
             cells = self._cells[first:last]
             # Where the activity is the brighter of the two, it stays.
-            lit = level * ACTIVITY > values[cells].astype(np.int64) * self._steps
+            lit = (level > 0) & (level * ACTIVITY >= values[cells].astype(np.int64) * self._steps)
             flash = ACTIVITY + self._kinds[first:last] * self._steps + level
             values[cells[lit]] = flash[lit]  # sorted by time: the latest event of a cell stands
         return values

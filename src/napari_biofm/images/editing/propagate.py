@@ -233,11 +233,11 @@ def propagate_basins(
 
     def answer(index: int, _prompt: Prompt, moved: Piece) -> tuple[Piece, float]:
         window = moved.padded(max(BASIN_MARGIN, *moved.mask.shape), stack.shape[1:3])
-        box = tuple(slice(o, e) for o, e in zip(window.origin, window.stop, strict=True))
+        rows, columns = (slice(o, e) for o, e in zip(window.origin, window.stop, strict=True))
         part = Segmentation(
             np.zeros(window.mask.shape, np.int32),
-            np.ascontiguousarray(flows[(slice(None), index, *box)], np.float32),
-            np.ascontiguousarray(cell_prob[(index, *box)], np.float32),
+            np.ascontiguousarray(flows[:, index, rows, columns], np.float32),
+            np.ascontiguousarray(cell_prob[index, rows, columns], np.float32),
             diameter=diameter,
         )
         found, score = follow(Basins.of(part), Piece.of(window.mask), threshold)

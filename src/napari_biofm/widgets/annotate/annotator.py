@@ -105,7 +105,8 @@ class Annotator:
         self.session.history.do(edit, applied=applied)
         self._editors[edit.target.uid].index.changed(edit.patches)
         self.edited.emit(edit)
-        self.say(edit.name)
+        cell = edit.details.get("cell", "")
+        self.say(f"{edit.name} {cell}".strip())
         return True
 
     def undo(self) -> None:

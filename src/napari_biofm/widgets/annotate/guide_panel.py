@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
+    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -26,6 +27,7 @@ from napari_biofm.widgets.viewers import layer_id
 
 LARGEST = 1 << 24  # pixels looked at; of larger planes the part on the screen
 NOTHING = "no second segmentation"
+HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."
 
 
 class GuidePanel(QWidget):
@@ -45,13 +47,15 @@ class GuidePanel(QWidget):
         self.other.setToolTip("Labels of another model or person to compare with.")
         self.list = QListWidget()
         self.list.currentRowChanged.connect(self._go)
+        self.about = QLabel(HOW, wordWrap=True)
         row = QHBoxLayout()
         row.addWidget(self.find_button, 1)
         row.addWidget(self.other, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
-        layout.addWidget(self.list)
+        layout.addWidget(self.about)
+        layout.addWidget(self.list, 1)
         self.refresh_layers()
 
     def refresh_layers(self) -> None:
@@ -128,9 +132,9 @@ class GuidePanel(QWidget):
             self.list.addItem(item)
         self.list.setCurrentRow(-1)
         self.list.blockSignals(False)
-        self._annotator.say(
-            f"{len(found)} cells need a look; step through them by key." if found else "No doubts."
-        )
+        text = f"{len(found)} cells need a look, worst first." if found else "No cell here needs a look."
+        self.about.setText(text)
+        self._annotator.say(text)
 
     def step(self, by: int) -> None:
         """Go to the next (1) or previous (-1) cell of the list."""

@@ -36,37 +36,56 @@ def steps_of(plane: tuple[int, ...], texture: tuple[int, ...]) -> tuple[int, ...
 
 
 class LargeLabels:
-    """Draws the changed part of one labels layer whose plane is larger than a texture.
+    """Draws the changed part of one labels layer where its plane is larger than a texture.
 
-    napari's own drawing is found among the listeners of the layer's `labels_update`; where it is not what is
-    known of it, the event goes its usual way and the whole plane is drawn.
+    Takes the place of napari's own listener to the layer's `labels_update` and hands on to it what is not
+    about a thinned plane. Where that listener is not as it is known, nothing is done and napari draws the
+    plane whole.
 
     Parameters
     ----------
-    layer : Labels layer.
+    layer : Labels layer that is in a viewer.
     """
 
     def __init__(self, layer: Any) -> None:
-        layer.events.labels_update.connect(self._update, position="first")
+        self._drawers: list[tuple[Any, str]] = []  # weak reference to what draws, name of its method
+        emitter = layer.events.labels_update
+        for callback in tuple(emitter.callbacks):
+            if isinstance(callback, tuple) and _texture_of(callback[0]()) is not None:
+                emitter.disconnect(callback)
+                self._drawers.append(callback)
+        if self._drawers:
+            emitter.connect(self._update)
 
     def stop(self, layer: Any) -> None:
         """Leave drawing to napari."""
-        layer.events.labels_update.disconnect(self._update)
+        emitter = layer.events.labels_update
+        emitter.disconnect(self._update)
+        for reference, name in self._drawers:
+            owner = reference()
+            if owner is not None:
+                emitter.connect(getattr(owner, name))
+        self._drawers.clear()
 
     def _update(self, event: Any) -> None:
-        texture = _texture_of(event.source)
+        for reference, name in self._drawers:
+            owner = reference()
+            if owner is not None and not self._drawn(owner, event):
+                getattr(owner, name)(event)
+
+    def _drawn(self, owner: Any, event: Any) -> bool:
+        texture = _texture_of(owner)
         plane = _plane_shape(event.source)
         if texture is None or len(plane) != 2 or len(event.offset) != 2:
-            return
-        node, texture = texture
+            return False
         steps = steps_of(plane, tuple(texture.shape[:2]))
         if steps is None:
-            return
+            return False
         data, offset = thinned(np.asarray(event.data), tuple(int(o) for o in event.offset), steps)
         if data.size:
             texture.scale_and_set_data(np.ascontiguousarray(data), copy=False, offset=offset)
-            node.update()
-        event.blocked = True
+            owner.node.update()
+        return True
 
 
 def _plane_shape(layer: Any) -> tuple[int, ...]:
@@ -74,12 +93,7 @@ def _plane_shape(layer: Any) -> tuple[int, ...]:
     return tuple(int(layer.data.shape[axis]) for axis in displayed)
 
 
-def _texture_of(layer: Any) -> tuple[Any, Any] | None:
-    """Return the visual that draws a layer and its texture, None where there is none."""
-    for callback in layer.events.labels_update.callbacks:
-        owner = callback[0]() if isinstance(callback, tuple) else getattr(callback, "__self__", None)
-        node = getattr(owner, "node", None)
-        texture = getattr(node, "_texture", None)
-        if texture is not None and hasattr(texture, "scale_and_set_data"):
-            return node, texture
-    return None
+def _texture_of(owner: Any) -> Any | None:
+    """Return the texture of what draws a layer, None where it has none."""
+    texture = getattr(getattr(owner, "node", None), "_texture", None)
+    return texture if hasattr(texture, "scale_and_set_data") else None

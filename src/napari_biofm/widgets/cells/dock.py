@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.cells.more_heads import HEADS
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.cells.canvas import CanvasClicks
 from napari_biofm.widgets.cells.cell_table import CellTable
@@ -71,7 +72,7 @@ class CellsDock(LearningDock):
         self.measure_button = QPushButton("Measure cells")
         self.measure_button.setToolTip("Make the table of cells: shape, intensity and texture of each.")
         self.head_box = QComboBox()
-        self.head_box.addItems(["logistic", "neighbours", "discriminant", "forest", "boosting", "network"])
+        self.head_box.addItems(list(HEADS))
         self.head_box.setToolTip("Logistic regression learns at each click; the others when you press Train.")
         self.train_button = QPushButton("Train")
         self.train_button.setToolTip("Train the chosen head in the background.")

@@ -83,11 +83,16 @@ class Trained:
 
 
 def train_head(
-    name: str, vectors: Vectors, labelled: NDArray[np.int64], names: NDArray[Any], groups: Sequence[str]
+    name: str,
+    vectors: Vectors,
+    labelled: NDArray[np.int64],
+    names: NDArray[Any],
+    groups: Sequence[str],
+    parts: Sequence[int] | None = None,
 ) -> Task[Trained]:
-    """Train a head by name on the labelled rows and predict all."""
+    """Train a head by name on the labelled rows and predict all; `parts` are widths of groups of columns."""
     yield Progress(0, 2, f"training '{name}' on {len(labelled)} cells ...")
-    head = make_head(name).fit(vectors[labelled], names, list(groups))
+    head = make_head(name, parts=parts).fit(vectors[labelled], names, list(groups))
     yield Progress(1, 2, f"predicting {len(vectors)} cells ...")
     probabilities = head.predict_proba(vectors)
     return Trained(name, *head.state(), probabilities)
@@ -100,10 +105,17 @@ def score(
     groups: Sequence[str],
     baselines: Mapping[str, Vectors],
     vectors_name: str,
+    parts: Sequence[int] | None = None,
 ) -> Task[Report]:
     """Score a head on labelled cells left out, with baselines and a learning curve."""
     report = yield from make_report(
-        model, names, list(groups), baselines, lambda: make_head(name), name=f"'{vectors_name}'"
+        model,
+        names,
+        list(groups),
+        baselines,
+        lambda: make_head(name, parts=parts),
+        name=f"'{vectors_name}'",
+        make_baseline=lambda: make_head(name),
     )
     return report
 
@@ -131,12 +143,13 @@ def score_cells(
     image: NDArray[Any] | None,
     labels: NDArray[Any] | None,
     rows: NDArray[np.int64],
+    parts: Sequence[int] | None = None,
 ) -> Task[Report]:
     """`score`, with the untrained network beside it where there is a plane to see the cells on."""
     found = dict(baselines)
     if image is not None and labels is not None:
         found["random-conv"] = yield from random_vectors(image, labels, rows)
-    report = yield from score(name, model, names, groups, found, vectors_name)
+    report = yield from score(name, model, names, groups, found, vectors_name, parts)
     return report
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
-from napari_biofm.cells.table import BASELINE, text, vectors_of
+from napari_biofm.cells.heads import LogisticHead
+from napari_biofm.cells.table import BASELINE, part_widths, text, vectors_of
 from napari_biofm.cells.tracks import LABELS_ARE_TRACKS, tracks_from_csv
 from napari_biofm.types import CellsError
 from napari_biofm.widgets.cells import jobs
@@ -53,6 +54,7 @@ class LearningDock(TeachingDock):
             rows,
             names,
             groups,
+            part_widths(table, self.states.block_names),
             name=f"Train '{self.head_box.currentText()}'",
             bound_to=self.states.uid,
             on_done=lambda trained: self.files.use_trained(trained, table),
@@ -73,13 +75,13 @@ class LearningDock(TeachingDock):
         vectors, rows, names, groups = self._training_data()
         if vectors is None or self.states.table is None or self.layer is None:
             return
-        table, layer = self.states.table, self.layer
+        table, layer, head = self.states.table, self.layer, self.head_box.currentText()
         baselines = {} if self.states.blocks == BASELINE else {BASELINE: vectors_of(table, BASELINE)[rows]}
         plane = plane_of_cells(self.viewer, layer)
         image = image_for(self.viewer, self.session.image, layer) if plane.ndim == 2 else None
         self.run(
             jobs.score_cells,
-            self.head_box.currentText(),
+            head,
             vectors[rows],
             names,
             groups,
@@ -88,6 +90,7 @@ class LearningDock(TeachingDock):
             image,
             plane,
             rows,
+            None if head == LogisticHead.name else part_widths(table, self.states.block_names),
             name="Score",
             bound_to=self.states.uid,
             on_done=self.scores.show_report,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from napari_biofm.timeline import Clock, event_seconds
 from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trigger
 from napari_biofm.timeline.correlate import OffsetProposal, propose_offset
+from napari_biofm.timeline.metadata import frame_times_of_file
 from napari_biofm.types import TimelineError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.timeline.chooser import Chooser
@@ -19,7 +21,7 @@ from napari_biofm.widgets.timeline.panel import Panel, number_box
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.viewers import layer_by_id
 
-TRIGGERS, RATE = "pulses in a recorded channel", "rate and offset"
+TRIGGERS, RATE, FILE = "pulses in a recorded channel", "rate and offset", "times stated in a file"
 
 
 class AlignPanel(Panel):
@@ -34,7 +36,7 @@ class AlignPanel(Panel):
     def __init__(self, dock: Dock, state: TimelineState) -> None:
         super().__init__(dock, state)
         self.source = QComboBox()
-        self.source.addItems([TRIGGERS, RATE])
+        self.source.addItems([TRIGGERS, RATE, FILE])
         self.source.setToolTip("Where the frame times come from.")
         self.channel = Chooser("no recording", "The channel that holds one pulse per frame.")
         self.rate = number_box(
@@ -44,6 +46,18 @@ class AlignPanel(Panel):
         self.drift = number_box(
             -1e5, 1e5, 2, " ppm", "How much longer a second of the camera is, in millionths."
         )
+        self.file = QLineEdit()
+        self.file.setPlaceholderText("the movie's own file")
+        self.file.setToolTip(
+            "OME-TIFF or NWB that states when each frame began; empty = the movie's own file."
+        )
+        self.file_button = QPushButton("Choose ...")
+        self.file_button.setToolTip("Choose the file that states the frame times.")
+        self._file_row = QWidget()
+        row = QHBoxLayout(self._file_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.file, 1)
+        row.addWidget(self.file_button)
         self.button = QPushButton("Align")
         self.button.setToolTip("Give the movie these frame times. Can be undone.")
         self.propose_button = QPushButton("Propose from spikes")
@@ -56,6 +70,7 @@ class AlignPanel(Panel):
         self._form = QFormLayout()
         self._form.addRow("Frame times", self.source)
         self._form.addRow("Channel", self.channel)
+        self._form.addRow("File", self._file_row)
         self._form.addRow("Frame rate", self.rate)
         self._form.addRow("Offset", self.offset)
         self._form.addRow("Drift", self.drift)
@@ -67,6 +82,7 @@ class AlignPanel(Panel):
         self.column.addStretch(1)
         self.source.currentTextChanged.connect(self._show_rows)
         self.button.clicked.connect(lambda: self.align())
+        self.file_button.clicked.connect(lambda: self._ask_file())
         self.propose_button.clicked.connect(lambda: self.propose())
         self.plot.dragged.connect(self.offset.setValue)
         for box in (self.rate, self.offset, self.drift):
@@ -87,6 +103,8 @@ class AlignPanel(Panel):
         try:
             if self.source.currentText() == RATE:
                 self._use_rate(movie)
+            elif self.source.currentText() == FILE:
+                self._use_file(movie)
             else:
                 self._use_pulses(movie)
         except TimelineError as error:
@@ -179,6 +197,24 @@ class AlignPanel(Panel):
         self.state.session.set_clock(str(uid), clock)
         self._tell_clock()
 
+    def _use_file(self, movie: Any) -> None:
+        stated = self.file.text().strip() or str(movie.metadata.get("path") or movie.source.path or "")
+        if not stated:
+            raise TimelineError(
+                "The movie came from no file; choose the OME-TIFF or NWB that states its times."
+            )
+        times, where = frame_times_of_file(Path(stated), n_frames(movie))
+        clock = Clock(times + self.offset.value(), where, self.state.recording_uid or "")
+        self.state.session.set_clock(str(self.state.movie_uid), clock)
+        self._tell_clock()
+
+    def _ask_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self, "File that states the frame times", "", "OME-TIFF and NWB (*.tif *.tiff *.nwb)"
+        )
+        if name:
+            self.file.setText(name)
+
     def _use_pulses(self, movie: Any) -> None:
         entry = self.state.session.recordings.get(self.state.recording_uid or "")
         channel = self.channel.key
@@ -222,9 +258,12 @@ class AlignPanel(Panel):
             )
 
     def _show_rows(self, *_: Any) -> None:
-        by_rate = self.source.currentText() == RATE
-        self._form.setRowVisible(self.channel, not by_rate)
-        self._form.setRowVisible(self.offset, by_rate)
+        source = self.source.currentText()
+        by_rate = source == RATE
+        self._form.setRowVisible(self.channel, source == TRIGGERS)
+        self._form.setRowVisible(self._file_row, source == FILE)
+        self._form.setRowVisible(self.rate, source != FILE)
+        self._form.setRowVisible(self.offset, source != TRIGGERS)
         self._form.setRowVisible(self.drift, by_rate)
         self.plot.setVisible(by_rate)
         self.show_offset()

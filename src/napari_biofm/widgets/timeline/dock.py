@@ -116,6 +116,7 @@ class TimelineDock(Dock):
         self.listen(session.pointed_changed, self.pointed.show)
         self.listen(self.viewer.dims.events.current_step, self.sync.slider_moved)
         self.listen(session.history.changed, self._history_changed)
+        self.listen(state.chosen, self._show_chosen)
         self.movie.chosen.connect(lambda uid: self._chose("movie", uid))
         self.labels.chosen.connect(lambda uid: self._chose("labels", uid))
         self.recording.chosen.connect(lambda uid: self._chose("recording", uid))
@@ -145,6 +146,15 @@ class TimelineDock(Dock):
                 self.listen(event, watched)
         if which == "movie":
             self.sync.slider_moved()
+
+    def _show_chosen(self) -> None:
+        """Have the boxes at the top say what is in play, whoever chose it."""
+        for box, uid in (
+            (self.movie, self.state.movie_uid),
+            (self.labels, self.state.labels_uid),
+            (self.recording, self.state.recording_uid),
+        ):
+            box.choose(uid)
 
     def _layers_changed(self, event: Any = None) -> None:
         movies = [(layer.name, layer_id(layer)) for layer in self.viewer.layers if is_movie(layer)]

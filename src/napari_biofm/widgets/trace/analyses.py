@@ -49,12 +49,12 @@ class Analyses:
         except BiofmError as error:
             dock.tell_error(error)
 
-    def measure(self, channel: int) -> None:
-        """Measure the quality of a channel of the shown sweep."""
+    def measure(self, channel: int, pulse: int = 0) -> None:
+        """Measure the quality of a channel of the shown sweep; `pulse` is the step for access resistance."""
         dock = self._dock
         if dock.recording is not None:
             dock.run(
-                report, dock.recording, dock.plots.sweep, channel,
+                report, dock.recording, dock.plots.sweep, channel, pulse,
                 name="Measure quality", on_done=dock.quality_panel.show_report,
             )  # fmt: skip
 

@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.history import CallAction
 from napari_biofm.session import Pointed, Session
@@ -23,6 +33,8 @@ from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel
 from napari_biofm.widgets.trace.exporting import Exports
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
+from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
+from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
 from napari_biofm.widgets.trace.layout import SweepMode
@@ -30,10 +42,13 @@ from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
 from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
+from napari_biofm.widgets.trace.placing import other_part, put_recording
 from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
+from napari_biofm.widgets.trace.teach_panel import TeachPanel
+from napari_biofm.widgets.trace.teaching import Teaching
 from napari_biofm.widgets.trace.time_line import TimeLine
 from napari_biofm.widgets.trace.toolbar import TraceToolbar, shortcut
 from napari_biofm.widgets.trace.unit_hint import UnitHintBar
@@ -46,7 +61,7 @@ class TraceDock(Dock):
     ----------
     uid : of the recording that is shown, or None.
     plots, heatmap, marks, cursors : what is drawn.
-    events, analyses, movies, exports : what the panels ask for, each with its verbs.
+    events, teaching, forecasting, analyses, movies, exports : what the panels ask for, each with its verbs.
     """
 
     area = "bottom"
@@ -63,6 +78,8 @@ class TraceDock(Dock):
         self.cursors = CursorPair(self.plots)
         self.time_line = TimeLine(self.plots)
         self.events_panel = EventsPanel()
+        self.teach_panel = TeachPanel()
+        self.forecast_panel = ForecastPanel()
         self.channels_panel = ChannelsPanel()
         self.filters_panel = FiltersPanel()
         self.quality_panel = QualityPanel(colours)
@@ -75,6 +92,8 @@ class TraceDock(Dock):
         self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._arrange()
         self.events = EventsDesk(self)
+        self.teaching = Teaching(self)
+        self.forecasting = Forecasting(self)
         self.analyses = Analyses(self)
         self.movies = MovieTraces(self)
         self.exports = Exports(self)
@@ -101,7 +120,9 @@ class TraceDock(Dock):
         self.tabs = QTabWidget()
         for name, panel, tip in (
             ("Events", self.events_panel, "Find, judge and correct events"),
+            ("Teach", self.teach_panel, "Teach physio-FM an event shape from a few marks"),
             ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
+            ("Forecast", self.forecast_panel, "What comes next, and how unexpected the present is"),
             ("Channels", self.channels_panel, "Which channels are shown, their units and gains"),
             ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
             ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
@@ -109,7 +130,7 @@ class TraceDock(Dock):
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
-            self.tabs.setTabToolTip(self.tabs.addTab(panel, name), tip)
+            self.tabs.setTabToolTip(self.tabs.addTab(_scrolled(panel), name), tip)
         self.tabs.setMinimumWidth(400)
         self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -131,6 +152,7 @@ class TraceDock(Dock):
     def _connect(self) -> None:
         tools, plots = self.toolbar, self.plots
         tools.recording_chosen.connect(self.show_recording)
+        tools.part_chosen.connect(self.open_part)
         tools.open_asked.connect(self.open)
         tools.close_asked.connect(self.close_recording)
         tools.sweep_asked.connect(plots.set_sweep)
@@ -169,6 +191,7 @@ class TraceDock(Dock):
             ("Backspace", plots.zoom_back),
             ("Home", plots.zoom_out),
             ("C", self.toolbar.cursors.toggle),
+            ("F", self.forecast_panel.on.toggle),
             ("A", lambda: panel.judge_selected("accept")),
             ("U", lambda: panel.judge_selected("unclear")),
             ("R", lambda: panel.judge_selected("reject")),
@@ -203,7 +226,20 @@ class TraceDock(Dock):
             self.tell_error(error)
             return
         if recording is not None:
-            self.show_recording(self.session.add_recording(recording))
+            self.show_recording(put_recording(self.viewer, self.session, recording))
+
+    def open_part(self, number: int) -> None:
+        """Show another part of the shown recording's file; it becomes a recording of its own."""
+        recording = self.recording
+        if recording is None or number == recording.metadata.get("part"):
+            return
+        try:
+            part, name = other_part(recording, number)
+        except BiofmError as error:
+            self.tell_error(error)
+            return
+        known = self.session.recordings
+        self.show_recording(name if name in known else put_recording(self.viewer, self.session, part, name))
 
     def close_recording(self) -> None:
         """Take the shown recording out of the session."""
@@ -221,6 +257,8 @@ class TraceDock(Dock):
         self, recording: Recording | None, *, keep_view: bool = False, mode: SweepMode | None = None
     ) -> None:
         self.toolbar.set_recordings(list(self.session.recordings), self.uid)
+        about = recording.metadata if recording else {}
+        self.toolbar.set_parts([str(part) for part in about.get("parts", ())], int(about.get("part", 0)))
         self.heatmap.set_recording(recording)
         self.plots.set_recording(recording, keep_view=keep_view, mode=mode)
         self.plots.set_filters(self.filters_panel.shown)
@@ -234,6 +272,7 @@ class TraceDock(Dock):
         self.channels_panel.set_recording(recording, self.plots.channels, hints)
         self.heatmap.select(self.plots.channels)
         self.events.show()
+        self.teaching.count()
         self.tell_reading()
         self._place_time()
 
@@ -328,3 +367,13 @@ class TraceDock(Dock):
 
     def _pointed(self, row: int) -> None:
         self.session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)
+
+
+def _scrolled(panel: QWidget) -> QScrollArea:
+    """Return a panel that scrolls where the dock is low, instead of being squeezed."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(panel)
+    return area

@@ -15,6 +15,7 @@ class TraceToolbar(QWidget):
     """Controls of the plots; tells what is asked for."""
 
     recording_chosen = Signal(str)
+    part_chosen = Signal(int)
     open_asked = Signal()
     close_asked = Signal()
     sweep_asked = Signal(int)
@@ -30,6 +31,12 @@ class TraceToolbar(QWidget):
         self.recordings.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.recordings.setToolTip("The recording that is shown.")
         self.recordings.activated.connect(lambda _: self.recording_chosen.emit(self.recordings.currentText()))
+        self.parts = QComboBox()
+        self.parts.setToolTip("Which part of the file is shown: a series, a stream, or another kind of data.")
+        self.parts.setMinimumContentsLength(8)
+        self.parts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.parts.activated.connect(self.part_chosen)
+        self.parts.hide()
         self.sweep = QSpinBox()
         self.sweep.setToolTip("The current sweep, counted from 0 (left and right arrow keys).")
         self.sweep.setKeyboardTracking(False)
@@ -67,7 +74,19 @@ class TraceToolbar(QWidget):
         rows.setContentsMargins(2, 2, 2, 2)
         rows.setSpacing(2)
         for stretched, widgets in (
-            (True, (self.recordings, opening, closing, QLabel("Sweep"), self.sweep, self.count, self.mode)),
+            (
+                True,
+                (
+                    self.recordings,
+                    self.parts,
+                    opening,
+                    closing,
+                    QLabel("Sweep"),
+                    self.sweep,
+                    self.count,
+                    self.mode,
+                ),
+            ),
             (
                 False,
                 (
@@ -100,6 +119,15 @@ class TraceToolbar(QWidget):
             self.recordings.setToolTip(f"{current}: the recording that is shown.")
         self.recordings.blockSignals(False)
         self.recordings.setEnabled(bool(names))
+
+    def set_parts(self, names: list[str], current: int) -> None:
+        """Offer the parts of the shown recording's file; hidden where there is only one."""
+        self.parts.blockSignals(True)
+        self.parts.clear()
+        self.parts.addItems(names)
+        self.parts.setCurrentIndex(current)
+        self.parts.blockSignals(False)
+        self.parts.setVisible(len(names) > 1)
 
     def set_sweeps(self, n_sweeps: int, current: int) -> None:
         """Offer these sweeps."""
