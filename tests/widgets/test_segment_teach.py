@@ -31,7 +31,7 @@ REPORT = {
 
 
 @pytest.fixture
-def dock(viewer: Any, tmp_path: Any, monkeypatch: Any) -> SegmentDock:
+def dock(viewer: Any, tmp_path: Any, monkeypatch: Any, qtbot: Any) -> SegmentDock:
     """A dock with one Cellpose-SAM model of the user's own, called base."""
     import torch
 
@@ -46,6 +46,8 @@ def dock(viewer: Any, tmp_path: Any, monkeypatch: Any) -> SegmentDock:
     made = SegmentDock(viewer)
     viewer.window.add_dock_widget(made, name="Segment cells")
     made.teaching.expand(animate=False)
+    button = made.teach_panel.add_button
+    qtbot.waitUntil(lambda: button.isVisible() and 10 < button.height() < 100, timeout=20_000)  # laid out
     return made
 
 

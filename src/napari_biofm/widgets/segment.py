@@ -53,7 +53,7 @@ class SegmentDock(Dock):
         self.teaching.addWidget(self.teach_panel)
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, 0, 4, 0)
         for widget in (
             self._form.native,
             self.chooser,
