@@ -86,6 +86,7 @@ class SAM(WeightsAdapter):
 
     family = "sam"
     library = "segment-anything"
+    _tile_memory = _BYTES_PER_TILE
     _batch = 1
 
     # ------------------------------------------------------------------ Promptable
