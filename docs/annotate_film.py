@@ -19,7 +19,7 @@ WIDTH = 420  # pixels of a film
 BAR = 44  # of its caption
 SHOT_MS = 900
 MOVE_MS = 180
-COLOURS = 96
+COLOURS = 128
 POINTER = ((0, 0), (0, 16), (4, 12), (7, 18), (9, 17), (6, 11), (11, 11))
 
 
@@ -42,16 +42,15 @@ class Stage:
         self._name = ""
         self._pointer = None
         self._caption = ""
+        self._box: tuple[int, int, int, int] | None = None
         self.image: Any = None
         self.labels: Any = None
 
     # ------------------------------------------------------------------ scenes
 
-    def begin(
-        self, name: str, image: Any, labels: Any, backend: str = "level-sets", **placing: Any
-    ) -> None:
+    def begin(self, name: str, image: Any, labels: Any, backend: str = "level-sets", **placing: Any) -> None:
         """Clear the stage and open an image and labels (or new ones)."""
-        self._frames, self._name, self._pointer = [], name, None
+        self._frames, self._name, self._pointer, self._box = [], name, None, None
         self.dock.choose_tool(Tool.OFF)
         self.dock.session.history.clear()
         self.viewer.layers.clear()
@@ -70,8 +69,7 @@ class Stage:
             return "pictures"
         path = self._out / f"annotate_{self._name}.gif"
         self._frames[-1] = (self._frames[-1][0], 1800)
-        first = self._frames[0][0].convert("P", palette=Image.Palette.ADAPTIVE, colors=COLOURS)
-        frames = [f.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLOURS) for f, _ in self._frames[1:]]
+        first, *frames = (_with_few_colours(frame, COLOURS) for frame, _ in self._frames)
         times = [ms for _, ms in self._frames]
         first.save(path, save_all=True, append_images=frames, duration=times, loop=0, optimize=True)
         return f"{path.stat().st_size / 1000:.0f} kB, {len(times)} frames"
@@ -181,7 +179,8 @@ class Stage:
         picture = Image.fromarray(self.viewer.screenshot(canvas_only=True, flash=False)[..., :3])
         canvas = hand.canvas_of(self.viewer)
         per_pixel = picture.width / canvas.width()
-        box = self._image_box(picture, per_pixel)
+        self._box = self._box or self._image_box(picture, per_pixel)
+        box = self._box
         zoom = WIDTH / (box[2] - box[0])
         cut = picture.crop(box).resize((WIDTH, round((box[3] - box[1]) * zoom)), Image.Resampling.LANCZOS)
         frame = Image.new("RGB", (WIDTH, cut.height + BAR), (30, 32, 38))
@@ -213,7 +212,12 @@ class Stage:
         """Write a picture of the whole window."""
         QTest.qWait(200)
         shot = Image.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-        shot.convert("P", palette=Image.Palette.ADAPTIVE, colors=200).save(self._out / name, optimize=True)
+        _with_few_colours(shot, 250).save(self._out / name, optimize=True)
+
+
+def _with_few_colours(picture: Image.Image, n: int) -> Image.Image:
+    """Reduce colours without losing rare ones, such as those of a click."""
+    return picture.quantize(n, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def _wrapped(text: str, font: Any, width: float) -> list[str]:
