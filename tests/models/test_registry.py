@@ -38,7 +38,7 @@ def test_unmet_needs_are_named_before_any_download(monkeypatch):
         registry.check_needs(entry)
 
 
-@pytest.mark.parametrize("name", ["cpdino", "cpdino-vitb", "mobile_sam"])
+@pytest.mark.parametrize("name", ["cpdino", "cpdino-vitb"])
 def test_what_this_version_cannot_run_is_said_whatever_is_installed(name, monkeypatch):
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: object())
     entry = registry.get(name)

@@ -98,18 +98,10 @@ class EnsembleHead:
         self.temperature = best_temperature(shares[0] * said[0] + shares[1] * said[1], codes[seen])
 
     def _narrow(self, width: int) -> NDArray[np.int64]:
-<<<<<<< HEAD
-        edges = np.cumsum((0, *(self.linear.parts or (width,))))
-        return np.concatenate(
-            [np.zeros(0, np.int64)]
-            + [np.arange(a, b) for a, b in itertools.pairwise(edges) if 0 < b - a <= NARROW]
-        )
-=======
         """Columns of the parts that trees can be grown on."""
         edges = np.cumsum((0, *(self.linear.parts or (width,)))).tolist()
         narrow = [np.arange(a, b) for a, b in itertools.pairwise(edges) if b - a <= NARROW]
         return np.concatenate([np.zeros(0, np.int64), *narrow])
->>>>>>> cells
 
     def logits(self, X: Vectors) -> NDArray[np.float32]:
         """Return (n, n_classes), not yet calibrated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +11,10 @@ from napari_biofm.events import DEFAULT_DETECTOR, make_detector
 from napari_biofm.events.classical.commands import mark_command_steps
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
-from napari_biofm.types import DetectionSettings, Events, Progress, Task
+from napari_biofm.types import DetectionSettings, Events, Progress, RecordingError, Task
+
+if TYPE_CHECKING:
+    from napari_biofm.events.fm.head import AdaptedHead
 
 
 def detect_events(
@@ -19,6 +23,8 @@ def detect_events(
     settings: DetectionSettings | None = None,
     channels: Sequence[int] | None = None,
     sweeps: Sequence[int] | None = None,
+    *,
+    head: AdaptedHead | None = None,
 ) -> Task[Events]:
     """Find events in a recording, one channel of one sweep after the other.
 
@@ -29,6 +35,7 @@ def detect_events(
     settings : kind, preset and options.
     channels : all signal channels when None (see `signal_channels`).
     sweeps : all when None.
+    head : what physio-FM was taught; other detectors cannot be taught.
 
     Returns
     -------
@@ -36,7 +43,12 @@ def detect_events(
         One table; each step yields Progress whose payload is the events found so far in that step.
     """
     settings = settings or DetectionSettings()
-    machine = make_detector(detector)
+    machine: Any = make_detector(detector)
+    if head is not None:
+        if detector != DEFAULT_DETECTOR:
+            raise RecordingError(f"the detector {detector} cannot be taught; use {DEFAULT_DETECTOR}.")
+        head.check(machine)
+        machine.adapted = head
     chosen = list(signal_channels(recording) if channels is None else channels)
     which = list(range(recording.n_sweeps) if sweeps is None else sweeps)
     total, done, tables = max(1, len(chosen) * len(which)), 0, []

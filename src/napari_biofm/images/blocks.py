@@ -84,7 +84,9 @@ def segment_blocks(
     run: Any = segmenter.segment if stack is None else cast(Any, segmenter).segment_stack
     options: dict[str, Any] = {} if stack is None else asdict(stack)
     if "limits" in inspect.signature(run).parameters:
-        options["limits"] = limits_of(image) if limits is None else limits
+        if limits is None:
+            limits = limits_of(image) if stack is None else limits_of_stack(image)
+        options["limits"] = limits
     plane = shape[lead], shape[lead + 1]
     boxes = list(block_boxes(plane, block))
     highest, diameter = (0, parameters.diameter) if log is None else (log.highest, log.diameter)
@@ -137,6 +139,13 @@ def limits_of(image: Any, low: float = 1.0, high: float = 99.0) -> NDArray[np.fl
     sample = np.stack([np.asarray(image[int(row) : int(row) + 1])[0] for row in picked])
     flat = sample.reshape(-1, 1) if sample.ndim == 2 else sample.reshape(-1, sample.shape[-1])
     return np.nanpercentile(flat.astype(np.float64), (low, high), axis=0).T
+
+
+def limits_of_stack(image: Any) -> NDArray[np.float64]:
+    """Return the limits of intensity of a stack (Z, Y, X) or (Z, Y, X, C) from at most nine of its planes."""
+    picked = np.unique(np.linspace(0, len(image) - 1, 9).astype(int))
+    found: NDArray[np.float64] = np.mean([limits_of(np.asarray(image[int(z)])) for z in picked], axis=0)
+    return found
 
 
 def _grown(box: Box, margin: int, shape: tuple[int, int]) -> Box:

@@ -64,6 +64,7 @@ ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "cellpose-sam": ("napari_biofm.images.cellpose_sam", "CellposeSAM"),
         "sam": ("napari_biofm.images.sam", "SAM"),
+        "mobile-sam": ("napari_biofm.images.mobile_sam", "MobileSAM"),
         "embedded": ("napari_biofm.images.embedded.model", "EmbeddedModel"),
     }
 )

@@ -157,7 +157,7 @@ def import_job(path: Path, name: str | None = None) -> str:
     from napari_biofm.models.store import import_model
 
     own = import_model(path, name)
-    if own.family not in ("cellpose-sam", "sam"):
+    if own.family not in ("cellpose-sam", "sam", "mobile-sam"):
         raise ModelError(f"{path} was imported, but holds {own.family} weights, which cannot segment here.")
     return own.name
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.blocks import BLOCK, MARGIN, block_boxes, limits_of, segment_blocks
+from napari_biofm.images.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
 from napari_biofm.images.lazy import LARGE, LARGE_STACK, LazyImage
 from napari_biofm.images.stacks import names_from_below
 from napari_biofm.images.store import Pass, PassStore
@@ -200,7 +200,7 @@ def _planes(
     """Segment planes one by one; "stitch" joins each with the one before, on one scale of intensity."""
     joined = stack.mode == "stitch"
     takes_limits = "limits" in inspect.signature(segmenter.segment).parameters
-    limits = _limits_of_stack(image) if joined and takes_limits else None
+    limits = limits_of_stack(image) if joined and takes_limits else None
     highest, diameter = log.highest, log.diameter
     for z in range(len(image)):
         if z not in log:
@@ -246,12 +246,6 @@ def _names(found: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
     packed: Labels = np.searchsorted(there, below).astype(np.int32)
     names: NDArray[np.int32] = there[names_from_below(found, packed, iou)].astype(np.int32)
     return names
-
-
-def _limits_of_stack(image: LazyImage) -> NDArray[np.float64]:
-    """Return the limits of intensity of a stack from at most nine of its planes."""
-    picked = np.unique(np.linspace(0, len(image) - 1, 9).astype(int))
-    return np.mean([limits_of(np.asarray(image[int(z)])) for z in picked], axis=0)
 
 
 def _key(image: LazyImage, about: Mapping[str, Any]) -> Task[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.images.catalogue import ADAPTERS, FAMILIES, make_model
+from napari_biofm.images.catalogue import FAMILIES, make_model
 from napari_biofm.images.correction import Answer
 from napari_biofm.images.prepared_store import is_kept, keep_prepared, load_prepared, prepared_key
 from napari_biofm.types import Image, ImageError, Progress, Prompt, Task
@@ -58,7 +58,7 @@ def click_models() -> list[Backend]:
 
     found = [Backend(EMBEDDED, FAMILIES[EMBEDDED].title, True)] if shipped().exists() else []
     for entry in registry.REGISTRY:
-        if entry.family in ADAPTERS and entry.family in CLICK_FAMILIES and store.find(entry.name) is not None:
+        if entry.family in CLICK_FAMILIES and not entry.obstacle and store.find(entry.name) is not None:
             found.append(Backend(entry.name, entry.title, True))
     return found
 

@@ -5,6 +5,7 @@ ViT-B, L, H and the micro-sam checkpoints load alike: the network takes its shap
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from napari_biofm.models.checkpoints import Checkpoint
 from napari_biofm.types import ModelError
+
+_PATCH = 16  # pixels per position of the features
 
 
 def resize_longest(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -31,31 +34,67 @@ def build(checkpoint: Checkpoint) -> Any:
         When the tensors do not fit.
     """
     import torch
-    from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+    from segment_anything.modeling import ImageEncoderViT
 
-    state = {key: value.float() for key, value in checkpoint.state.items()}
     try:
-        shape = _architecture(state)
+        shape = _architecture(checkpoint.state)
         with torch.device("meta"):
-            grid, channels = shape.pop("grid"), shape["out_chans"]
+            encoder = ImageEncoderViT(norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), **shape)
+    except (RuntimeError, KeyError, ZeroDivisionError) as error:
+        raise _misfit(checkpoint, error) from error
+    return assemble(checkpoint, encoder, shape["img_size"], shape["out_chans"])
+
+
+def assemble(
+    checkpoint: Checkpoint,
+    encoder: Any,
+    side: int,
+    channels: int,
+    rename: Callable[[str], str | None] = lambda key: key,
+) -> Any:
+    """Put an encoder together with prompt encoder and mask decoder, around a checkpoint's tensors.
+
+    Parameters
+    ----------
+    encoder : (B, 3, side, side) to (B, channels, side / 16, side / 16), without weights.
+    side : pixels of its input.
+    rename : from the checkpoint's names to the network's; None leaves a tensor out.
+
+    Raises
+    ------
+    ModelError
+        When the tensors do not fit.
+    """
+    import torch
+    from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+
+    state = {rename(key): value.float() for key, value in checkpoint.state.items()}
+    state.pop(None, None)
+    grid = side // _PATCH
+    try:
+        with torch.device("meta"):
             sam = Sam(
-                ImageEncoderViT(norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), **shape),
-                PromptEncoder(channels, (grid, grid), (shape["img_size"],) * 2, mask_in_chans=16),
+                encoder,
+                PromptEncoder(channels, (grid, grid), (side, side), mask_in_chans=16),
                 MaskDecoder(
                     transformer_dim=channels,
                     transformer=TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=2048, num_heads=8),
                 ),
             )
         sam.load_state_dict(state, strict=True, assign=True)
-    except (RuntimeError, KeyError, ZeroDivisionError) as error:
-        detail = "; ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise ModelError(
-            f"{checkpoint.path} does not fit a Segment Anything network ({detail[:200]}); "
-            f"it was made by another version or is damaged"
-        ) from error
+    except RuntimeError as error:
+        raise _misfit(checkpoint, error) from error
     sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).reshape(3, 1, 1)
     sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).reshape(3, 1, 1)
     return sam
+
+
+def _misfit(checkpoint: Checkpoint, error: Exception) -> ModelError:
+    detail = "; ".join(line.strip() for line in str(error).splitlines()[:2])
+    return ModelError(
+        f"{checkpoint.path} does not fit a Segment Anything network ({detail[:200]}); "
+        f"it was made by another version or is damaged"
+    )
 
 
 def _architecture(state: dict[str, Any]) -> dict[str, Any]:
@@ -78,5 +117,4 @@ def _architecture(state: dict[str, Any]) -> dict[str, Any]:
         "use_rel_pos": True,
         "window_size": (windowed[0] + 1) // 2 if windowed else 0,
         "global_attn_indexes": tuple(i for i, length in enumerate(reach) if length == 2 * grid - 1),
-        "grid": grid,
     }

@@ -129,7 +129,7 @@ def tune_job(
         work.write(before=before)
     yield from _train(work, weights.path, taught, settings, device)
     after = yield from score(CellposeSAM(work.weights, device, keep_features=False), held, "after")
-    licence = weights.entry.licence if weights.entry else weights.about.get("licence", "as its base model")
+    licence = weights.entry.licence if weights.entry else weights.about.get("licence", "not known here")
     report = {
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "base": weights.name,

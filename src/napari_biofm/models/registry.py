@@ -231,12 +231,8 @@ REGISTRY: tuple[ModelEntry, ...] = (
         licence="Apache-2.0",
         licence_note=_SAM_NOTE,
         memory=1_000 * MB,
-        requires=("torch", "mobile_sam"),
+        requires=("torch", "segment_anything", "timm"),
         architecture="vit_t",
-        unavailable=(
-            "Not available: its package is on no package index, and no library there opens its weights. Use "
-            "sam_vit_b, or the embedded model where clicks have to be quick."
-        ),
     ),
 )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, PushButton, create_widget
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QLabel, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_biofm.history import CallAction
@@ -52,7 +53,9 @@ class SegmentDock(Dock):
         )
         self.teaching = QCollapsible("Teach Cellpose-SAM with corrected masks")
         self.teaching.addWidget(self.teach_panel)
-        layout = QVBoxLayout(self)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
         for widget in (
             self._form.native,
             self.chooser,
@@ -65,6 +68,10 @@ class SegmentDock(Dock):
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True, frameShape=QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        QVBoxLayout(self).addWidget(scroll)
         self.preview = ThresholdPreview(self.viewer, self._ask_preview, self)
         self._painter: TilePainter | None = None
         self._connect()
@@ -232,6 +239,7 @@ class SegmentDock(Dock):
 
         def done(tuned: Tuned) -> None:
             self._models_changed(tuned.name)
+            self.teach_panel.name.clear()
             self.teach_panel.ended(tuned.describe())
 
         self.run(

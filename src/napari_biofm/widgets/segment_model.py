@@ -14,7 +14,7 @@ from napari_biofm.images.catalogue import DEFAULT_MODEL, FAMILIES
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
 
-SEGMENTING = ("cellpose-sam", "sam")  # families of weights that find cells by themselves
+SEGMENTING = ("cellpose-sam", "sam", "mobile-sam")  # families of weights that find cells by themselves
 
 
 class ModelChooser(QWidget):

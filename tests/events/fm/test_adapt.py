@@ -3,13 +3,15 @@ stays."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_biofm.events.fm import PhysioFM
-from napari_biofm.events.fm.adapt import AdaptedHead, Marks, adapt
+from napari_biofm.events.fm.adapt import AdaptedHead, Marks, adapt, labels
 from napari_biofm.events.fm.forgetting import forgetting_probe
 from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Signal, run_task
 
@@ -36,7 +38,10 @@ def taught(weights_path: Path) -> AdaptedHead:
     model = PhysioFM(weights_path, threads=1)
     recordings = [strange(1), strange(2)]
     marks = [Marks(s, t[:15], spans=[(0.0, float(t[14]) + 0.05)]) for s, t in recordings]
-    return run_task(adapt(model, marks, "psc"))
+    begun = time.process_time()
+    head = run_task(adapt(model, marks, "psc"))
+    assert time.process_time() - begun < 10, "a refit takes ten seconds of one processor at most"
+    return head
 
 
 def test_thirty_marks_teach_a_strange_event(model: PhysioFM, taught: AdaptedHead) -> None:
@@ -46,7 +51,6 @@ def test_thirty_marks_teach_a_strange_event(model: PhysioFM, taught: AdaptedHead
     precision, recall = (gap.min(1) < 5e-3).mean(), (gap.min(0) < 5e-3).mean()
     assert 2 * precision * recall / (precision + recall) > 0.9
     assert taught.report["f1_adapted"] > max(0.9, taught.report["f1_stock"])
-    assert taught.report["seconds"] < 10
 
 
 def test_a_head_survives_saving(model: PhysioFM, taught: AdaptedHead, tmp_path: Path) -> None:
@@ -96,3 +100,26 @@ def test_what_is_forgotten_is_told(model: PhysioFM, taught: AdaptedHead) -> None
     probe = forgetting_probe(model, taught, [strange(8, 4.0)])
     assert set(probe) == {"events", "stock", "adapted", "forgotten"}
     assert probe["adapted"] > 0.8
+
+
+def test_a_head_beside_the_stock_model_adds_to_it(model: PhysioFM, taught: AdaptedHead) -> None:
+    signal, truth = strange(9, 4.0)
+    settings = DetectionSettings(kind="psc")
+    stock = run_task(model.detect_stock(signal, settings))
+    both = run_task(replace(taught, beside=True, classes=["doublet"]).detect(model, signal, settings))
+    new = both[both["class"] == "doublet"]
+    gap = np.abs(new["time_s"][:, None] - truth[None])
+    assert (gap.min(0) < 5e-3).mean() > 0.8
+    kept = both[both["class"] != "doublet"]
+    assert len(kept) and np.isin(kept["time_s"], stock["time_s"]).all()
+    assert (np.diff(both["time_s"]) >= 0).all()
+
+
+def test_places_nobody_judged_teach_nothing() -> None:
+    signal, truth = strange(1, 4.0)
+    marks = Marks(signal, truth[:4], rejected_s=np.array([0.9]), open_s=np.array([truth[1] + 0.05]))
+    times = np.sort(np.concatenate([truth[:4], [0.9, truth[1] + 0.05, truth[1] + 0.08]]))
+    said = dict(zip(times.round(6), labels(times, marks, ["PSC"], 2e-3), strict=True))
+    assert all(said[t] == 0 for t in truth[:4].round(6))
+    assert said[round(truth[1] + 0.05, 6)] == -2 and said[round(truth[1] + 0.08, 6)] == -1
+    assert said[0.9] == -1

@@ -80,15 +80,24 @@ class AdaptedHead:
         from .weights import read_card
 
         card = read_card(path)
-        if stock is not None and card.get("stock_sha256") != stock.card["sha256"]:
-            raise ModelError(f"{path.name} was taught on other stock weights; teach it again on these.")
         missing = [k for k in WORDS[:-1] if k not in card]
         if missing:
             raise ModelError(
                 f"{path.with_suffix('.json').name} is no taught head: {', '.join(missing)} missing."
             )
         words = {k: card[k] for k in WORDS if k in card}
-        return cls(**words, **{k: v.astype(np.float64) for k, v in load_file(path).items()})
+        head = cls(**words, **{k: v.astype(np.float64) for k, v in load_file(path).items()})
+        if stock is not None:
+            head.check(stock)
+        return head
+
+    def check(self, stock: PhysioFM) -> None:
+        """Raise ModelError where this head was taught on other weights than those of `stock`."""
+        if self.stock_sha256 != stock.card.get("sha256"):
+            raise ModelError(
+                f"what was taught ({', '.join(self.classes)}) stands on other stock weights; teach it again on "
+                "these."
+            )
 
     def detect(self, model: PhysioFM, signal: Signal, settings: DetectionSettings) -> Task[Events]:
         """Find the taught events, and the stock model's beside them where that is wanted."""

@@ -98,5 +98,7 @@ class BlocksDock(TablesDock):
 
 def _embeds(entry: Any) -> bool:
     return (
-        not entry.missing and entry.family in ("cellpose-sam", "sam") and store.find(entry.name) is not None
+        not entry.obstacle
+        and entry.family in ("cellpose-sam", "sam", "mobile-sam")
+        and store.find(entry.name) is not None
     )

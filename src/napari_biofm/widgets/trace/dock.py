@@ -33,6 +33,8 @@ from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel
 from napari_biofm.widgets.trace.exporting import Exports
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
+from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
+from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
 from napari_biofm.widgets.trace.layout import SweepMode
@@ -45,6 +47,8 @@ from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
+from napari_biofm.widgets.trace.teach_panel import TeachPanel
+from napari_biofm.widgets.trace.teaching import Teaching
 from napari_biofm.widgets.trace.time_line import TimeLine
 from napari_biofm.widgets.trace.toolbar import TraceToolbar, shortcut
 from napari_biofm.widgets.trace.unit_hint import UnitHintBar
@@ -57,7 +61,7 @@ class TraceDock(Dock):
     ----------
     uid : of the recording that is shown, or None.
     plots, heatmap, marks, cursors : what is drawn.
-    events, analyses, movies, exports : what the panels ask for, each with its verbs.
+    events, teaching, forecasting, analyses, movies, exports : what the panels ask for, each with its verbs.
     """
 
     area = "bottom"
@@ -74,6 +78,8 @@ class TraceDock(Dock):
         self.cursors = CursorPair(self.plots)
         self.time_line = TimeLine(self.plots)
         self.events_panel = EventsPanel()
+        self.teach_panel = TeachPanel()
+        self.forecast_panel = ForecastPanel()
         self.channels_panel = ChannelsPanel()
         self.filters_panel = FiltersPanel()
         self.quality_panel = QualityPanel(colours)
@@ -86,6 +92,8 @@ class TraceDock(Dock):
         self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._arrange()
         self.events = EventsDesk(self)
+        self.teaching = Teaching(self)
+        self.forecasting = Forecasting(self)
         self.analyses = Analyses(self)
         self.movies = MovieTraces(self)
         self.exports = Exports(self)
@@ -112,7 +120,9 @@ class TraceDock(Dock):
         self.tabs = QTabWidget()
         for name, panel, tip in (
             ("Events", self.events_panel, "Find, judge and correct events"),
+            ("Teach", self.teach_panel, "Teach physio-FM an event shape from a few marks"),
             ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
+            ("Forecast", self.forecast_panel, "What comes next, and how unexpected the present is"),
             ("Channels", self.channels_panel, "Which channels are shown, their units and gains"),
             ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
             ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
@@ -181,6 +191,7 @@ class TraceDock(Dock):
             ("Backspace", plots.zoom_back),
             ("Home", plots.zoom_out),
             ("C", self.toolbar.cursors.toggle),
+            ("F", self.forecast_panel.on.toggle),
             ("A", lambda: panel.judge_selected("accept")),
             ("U", lambda: panel.judge_selected("unclear")),
             ("R", lambda: panel.judge_selected("reject")),
@@ -261,6 +272,7 @@ class TraceDock(Dock):
         self.channels_panel.set_recording(recording, self.plots.channels, hints)
         self.heatmap.select(self.plots.channels)
         self.events.show()
+        self.teaching.count()
         self.tell_reading()
         self._place_time()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.events.detect import detect_events, signal_channels
 from napari_biofm.types import BiofmError, DetectionSettings, no_events
 from napari_biofm.widgets.trace.edits import EventEditor
@@ -48,11 +49,15 @@ class EventsDesk:
         worth = signal_channels(recording)
         channels = worth if recording.is_cells else [c for c in worth if c in dock.plots.channels] or worth
         settings = DetectionSettings(kind=kind, preset=preset)  # type: ignore[arg-type]
+        head = dock.teaching.head if detector == DEFAULT_DETECTOR else None
         about = {"detector": detector, "kind": kind, "preset": preset, "channels": channels[:64]}
+        if head is not None:
+            about["taught"] = list(head.classes)
         button = dock.events_panel.detect_button
         button.setEnabled(False)
         dock.run(
             detect_events, recording, detector, settings, channels,
+            head=head,
             name=f"Find events in {uid}",
             on_done=lambda events: session.set_events(uid, events, about)
             if uid in session.recordings else None,

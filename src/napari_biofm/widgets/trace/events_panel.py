@@ -79,6 +79,9 @@ class EventsPanel(QWidget):
             "Nonstop", "Step through the events by itself; press a verdict key to judge the shown one.",
             self._nonstop, checkable=True,
         )  # fmt: skip
+        self.taught = QLabel("")
+        self.taught.setWordWrap(True)
+        self.taught.hide()
         self._timer = QTimer(self)
         self._timer.setInterval(NONSTOP_MS)
         self._timer.timeout.connect(lambda: self.table.step(1))
@@ -123,6 +126,7 @@ class EventsPanel(QWidget):
         filters.addWidget(self.which_verdict)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
+        layout.addWidget(self.taught)
         layout.addWidget(self.counts)
         layout.addLayout(filters)
         layout.addWidget(self.table, 1)
@@ -146,6 +150,16 @@ class EventsPanel(QWidget):
             self.counts.setText(f"{len(events)} events: {each}. {looked} reviewed.")
         else:
             self.counts.setText("No events yet. Choose a detector and press Detect, or double-click a trace.")
+
+    @property
+    def chosen_preset(self) -> str:
+        """How sure to be."""
+        return PRESETS[self.preset.currentText()]
+
+    def set_taught(self, classes: list[str]) -> None:
+        """Say that physio-FM looks for what was taught; no classes: it is the stock model."""
+        self.taught.setText(f"physio-fm looks for what you taught it: {', '.join(classes)}.")
+        self.taught.setVisible(bool(classes))
 
     def set_history(self, undo: str, can_redo: bool) -> None:
         """Say what undo would take back."""
@@ -172,9 +186,7 @@ class EventsPanel(QWidget):
         self.table.select_rows(rows, tell=False)
 
     def _ask(self) -> None:
-        self.detect.emit(
-            self.detector.currentText(), KINDS[self.kind.currentText()], PRESETS[self.preset.currentText()]
-        )
+        self.detect.emit(self.detector.currentText(), KINDS[self.kind.currentText()], self.chosen_preset)
 
     def _nonstop(self, on: bool) -> None:
         if on:

@@ -1,0 +1,157 @@
+"""Teach physio-FM from marked events: the form, and what it gained and lost. Changes nothing itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_biofm.widgets.trace.events_panel import KINDS, button
+
+HOW = (
+    "Mark 5 to 50 events: accept the found ones that are right (A), reject those that are none (R), "
+    "double-click what was missed. Between the first and the last mark of a sweep, what is not marked counts "
+    "as no event."
+)
+STOCK = "In use: the stock model."
+LONGEST_NAME = 12  # characters of a class in the table
+
+
+class TeachPanel(QWidget):
+    """Form of the teaching; tells what is asked for."""
+
+    teach = Signal(str, str, bool, bool)  # kind, new class or "", all recordings, beside the stock model
+    find = Signal()
+    stock = Signal()
+    save = Signal()
+    load = Signal()
+    scope_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        how = QLabel(HOW)
+        how.setWordWrap(True)
+        self.marks = QLabel("No marks yet.")
+        self.marks.setWordWrap(True)
+        self.scope, self.kind = QComboBox(), QComboBox()
+        self.scope.addItems(["This recording", "All open recordings"])
+        self.scope.setToolTip(
+            "Where the marks come from. With several recordings or sweeps, each is left out in turn for the score."
+        )
+        self.scope.currentTextChanged.connect(lambda _: self.scope_changed.emit())
+        self.kind.addItems(list(KINDS))
+        self.kind.removeItem(self.kind.findText("Single channels"))
+        self.kind.setToolTip("The kind whose time scale fits the events.")
+        self.name = QLineEdit()
+        self.name.setMaxLength(LONGEST_NAME)
+        self.name.setPlaceholderText("as marked")
+        self.name.setToolTip(
+            "Name of a new class for all accepted events; empty keeps the classes they have."
+        )
+        self.beside = QCheckBox("beside the stock events")
+        self.beside.setToolTip(
+            "Add the taught events to what the stock model finds, instead of replacing it."
+        )
+        self.teach_button = button("Teach", "Refit on the marks; takes seconds. Can be undone.", self._ask)
+        self.find_button = button(
+            "Find events", "Look for events with what is in use.", lambda: self.find.emit()
+        )
+        self.stock_button = button(
+            "Back to stock", "Use the stock model again. Can be undone.", lambda: self.stock.emit()
+        )
+        self.save_button = button(
+            "Save...", "Write what was taught as safetensors and JSON.", lambda: self.save.emit()
+        )
+        self.load_button = button("Load...", "Use what was taught before.", lambda: self.load.emit())
+        self.used = QLabel(STOCK)
+        self.report = QLabel("")
+        for label in (self.used, self.report):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._arrange(how)
+        self.show_head(None)
+
+    def _arrange(self, how: QLabel) -> None:
+        form = QGridLayout()
+        for row, (text, widget) in enumerate(
+            (("Marks of", self.scope), ("Kind", self.kind), ("New class", self.name))
+        ):
+            form.addWidget(QLabel(text), row, 0)
+            form.addWidget(widget, row, 1)
+        form.setColumnStretch(1, 1)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        for one in (self.teach_button, self.find_button):
+            first.addWidget(one)
+        for one in (self.stock_button, self.save_button, self.load_button):
+            second.addWidget(one)
+        layout = QVBoxLayout(self)
+        layout.addWidget(how)
+        layout.addWidget(self.marks)
+        layout.addLayout(form)
+        layout.addWidget(self.beside)
+        layout.addLayout(first)
+        layout.addWidget(self.used)
+        layout.addWidget(self.report)
+        layout.addLayout(second)
+        layout.addStretch(1)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether the marks of all open recordings are asked for."""
+        return self.scope.currentIndex() == 1
+
+    def show_marks(self, accepted: int, rejected: int, places: int) -> None:
+        """Say how many marks there are to learn from."""
+        if not accepted:
+            self.marks.setText("No marks yet.")
+        else:
+            few = "" if accepted >= 5 else " At least 5 are needed for a score worth reading."
+            sweeps = "sweep" if places == 1 else "sweeps"
+            self.marks.setText(f"{accepted} accepted, {rejected} rejected in {places} {sweeps}.{few}")
+        self.teach_button.setEnabled(accepted > 0)
+
+    def show_head(self, head: Any) -> None:
+        """Show what is in use and how good it is; None is the stock model."""
+        self.stock_button.setEnabled(head is not None)
+        self.save_button.setEnabled(head is not None)
+        if head is None:
+            self.used.setText(STOCK)
+            self.report.setText("")
+            return
+        way = "beside" if head.beside else "instead of"
+        self.used.setText(f"In use: taught {', '.join(head.classes)}, {way} the stock events.")
+        self.report.setText("<br>".join(sentences(head.report)))
+
+    def _ask(self) -> None:
+        self.teach.emit(
+            KINDS[self.kind.currentText()], self.name.text().strip(), self.everywhere, self.beside.isChecked()
+        )
+
+
+def sentences(report: dict[str, Any]) -> list[str]:
+    """Return what teaching gained and lost, as lines."""
+    if "f1_adapted" not in report:
+        return []
+    said = [
+        f"{report['marks']} marks in {report['seconds']:.1f} s; scored by leaving out {report['left_out']}:",
+        f"<b>F1 {report['f1_stock']:.2f} before, {report['f1_adapted']:.2f} after</b>",
+    ]
+    probe = report.get("forgetting") or {}
+    if probe.get("events"):
+        said.append(
+            f"On {probe['events']} built-in events of this kind the stock model finds {probe['stock']:.0%}, "
+            f"what was taught {probe['adapted']:.0%}."
+        )
+    else:
+        said.append("There is no built-in probe for this kind: what was forgotten is not known.")
+    return said
