@@ -19,7 +19,8 @@ WIDTH = 420  # pixels of a film
 BAR = 44  # of its caption
 SHOT_MS = 900
 MOVE_MS = 180
-COLOURS = 128
+COLOURS = 200
+RARE = ((26, 230, 51), (255, 38, 26), (255, 217, 26), (255, 255, 255))  # clicks, lines, pointer
 POINTER = ((0, 0), (0, 16), (4, 12), (7, 18), (9, 17), (6, 11), (11, 11))
 
 
@@ -69,7 +70,8 @@ class Stage:
             return "pictures"
         path = self._out / f"annotate_{self._name}.gif"
         self._frames[-1] = (self._frames[-1][0], 1800)
-        first, *frames = (_with_few_colours(frame, COLOURS) for frame, _ in self._frames)
+        palette = _common_palette([frame for frame, _ in self._frames])
+        first, *frames = (f.quantize(palette=palette, dither=Image.Dither.NONE) for f, _ in self._frames)
         times = [ms for _, ms in self._frames]
         first.save(path, save_all=True, append_images=frames, duration=times, loop=0, optimize=True)
         return f"{path.stat().st_size / 1000:.0f} kB, {len(times)} frames"
@@ -212,12 +214,21 @@ class Stage:
         """Write a picture of the whole window."""
         QTest.qWait(200)
         shot = Image.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-        _with_few_colours(shot, 250).save(self._out / name, optimize=True)
+        shot.quantize(palette=_common_palette([shot]), dither=Image.Dither.NONE).save(
+            self._out / name, optimize=True
+        )
 
 
-def _with_few_colours(picture: Image.Image, n: int) -> Image.Image:
-    """Reduce colours without losing rare ones, such as those of a click."""
-    return picture.quantize(n, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+def _common_palette(frames: Sequence[Image.Image]) -> Image.Image:
+    """Return a palette for all frames, so that nothing flickers; the rare colours of clicks and lines are kept."""
+    chosen = [frames[k] for k in np.unique(np.linspace(0, len(frames) - 1, 6).astype(int))]
+    width, height = chosen[0].size
+    sheet = Image.new("RGB", (width, height * len(chosen) + 40))
+    for k, frame in enumerate(chosen):
+        sheet.paste(frame, (0, k * height))
+    for k, colour in enumerate(RARE):
+        sheet.paste(colour, (k * width // len(RARE), height * len(chosen), width, sheet.height))
+    return sheet.quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
 
 
 def _wrapped(text: str, font: Any, width: float) -> list[str]:
