@@ -61,7 +61,7 @@ class Stage:
         data = np.zeros(image.shape, np.int32) if labels is None else labels.astype(np.int32).copy()
         self.labels = self.viewer.add_labels(data, name="labels", opacity=0.5, **placing)
         self.dock.layers.choose(self.image, self.labels)
-        self._settle()
+        hand.settle(self.viewer)
         self._caption = ""
 
     def end(self) -> str:
@@ -75,18 +75,6 @@ class Stage:
         times = [ms for _, ms in self._frames]
         first.save(path, save_all=True, append_images=frames, duration=times, loop=0, optimize=True)
         return f"{path.stat().st_size / 1000:.0f} kB, {len(times)} frames"
-
-    def _settle(self) -> None:
-        canvas = hand.canvas_of(self.viewer)
-        before = None
-        for _ in range(40):
-            QTest.qWait(25)
-            size = (canvas.width(), canvas.height())
-            if size == before:
-                break
-            before = size
-        self.viewer.reset_view()
-        QTest.qWait(30)
 
     # ------------------------------------------------------------------ hand
 

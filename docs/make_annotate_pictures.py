@@ -85,13 +85,12 @@ def point(stage: Stage) -> None:
 
 
 def minus(stage: Stage) -> None:
-    """A prompt that took too much is corrected by a negative click."""
+    """A cell that a segmenter drew over two is taken back to one by a negative click."""
     image, truth = field()
     one, two = pairs(truth)[0]
-    stage.begin("minus", image, NOTHING, "biofm-image")
-    stage.use(Tool.POINT)
+    stage.begin("minus", image, np.where(truth == two, one, truth))
+    stage.use(Tool.REFINE)
     stage.click(stage.centre(truth, one))
-    stage.click(stage.centre(truth, two))
     stage.use(Tool.MINUS)
     stage.click(stage.centre(truth, two))
     stage.key("commit")

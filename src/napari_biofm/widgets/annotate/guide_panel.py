@@ -49,6 +49,8 @@ class GuidePanel(QWidget):
         self.other = QComboBox()
         self.other.setToolTip("Labels of another model or person to compare with.")
         self.list = QListWidget()
+        self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.currentRowChanged.connect(self._go)
         self.about = QLabel(HOW, wordWrap=True)
         row = QHBoxLayout()
