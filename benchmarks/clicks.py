@@ -108,10 +108,10 @@ class Networks:
     Parameters
     ----------
     weights : SAM checkpoint, or None for random weights of the true decoder behind a single encoder block.
-    folder : for the random weights.
+    folder : for the random weights. with_sam : False leaves Segment Anything out.
     """
 
-    def __init__(self, weights: Path | None, folder: Path) -> None:
+    def __init__(self, weights: Path | None, folder: Path, with_sam: bool = True) -> None:
         import torch
 
         torch.set_num_threads(2)
@@ -119,6 +119,8 @@ class Networks:
         self.sam: Any = None
         self.embedded: Any = None
         try:
+            if not with_sam:  # its torchvision and a software OpenGL do not go together in one process
+                raise ImportError("not timed beside a window; run without --window")
             from napari_biofm.images.sam import SAM
             from sam_vs_stock import random_weights, stock_predictor
 
@@ -210,7 +212,7 @@ def main() -> int:
         print(f"{name:24}{size:>8}{middle:>9.2f}{high:>9.2f}", flush=True)
 
     folder = tempfile.TemporaryDirectory()
-    networks = Networks(args.sam_weights, Path(folder.name))
+    networks = Networks(args.sam_weights, Path(folder.name), not args.window)
     for size in sizes:
         image, table = field(size)
         asked = prompts(size, n + 3)
