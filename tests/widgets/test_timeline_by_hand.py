@@ -199,7 +199,7 @@ def test_a_pipette_dragged_to_another_cell_moves_the_link(scene, qtbot):
     np.testing.assert_allclose(layer.data[0], (49.5, 73.5))
     drag(viewer, [(49.5, 73.5), (40, 50), (5, 50)])
     assert [link.cell.label for link in dock.session.links] == [8]
-    np.testing.assert_allclose(layer.data[0], (49.5, 73.5)), "beside all cells it goes back"
+    np.testing.assert_allclose(layer.data[0], (49.5, 73.5), err_msg="beside all cells it goes back")
 
 
 def test_the_offset_is_dragged_in_the_plot(scene, qtbot):

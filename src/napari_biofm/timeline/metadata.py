@@ -60,7 +60,7 @@ def frame_times_of_file(path: Path, n_frames: int) -> tuple[NDArray[np.float64],
     if len(times) == n_frames:
         return times, f"DeltaT in {path.name}"
     rate = frame_rate_of_file(path)
-    if rate:
+    if rate and len(times) == 0:
         return np.arange(n_frames) / rate, f"{rate:g} Hz in {path.name}"
     held = f"times of {len(times)} frames, the movie has {n_frames}" if len(times) else "no frame times"
     raise TimelineError(f"{path.name} states {held}; choose another file, or type rate and offset.")

@@ -10,7 +10,7 @@ import numpy as np
 from napari_biofm.images.large import parts_of
 from napari_biofm.images.lazy import LazyImage
 from napari_biofm.images.volumes import StackOptions
-from napari_biofm.widgets.pixels import MEAN, plane_of, shown_step
+from napari_biofm.widgets.pixels import MEAN, SPREAD, plane_of, shown_step
 
 STITCHED = "whole stack: join planes (3D)"
 FLOWS_3D = "whole stack: flows of all directions (3D)"
@@ -56,7 +56,7 @@ def large_image(viewer: Any, layer: Any, choice: str) -> LazyImage | None:
     """Return what is meant without reading it, where it is large; None where it is not."""
     data = data_of(layer)
     leading = data.ndim - (3 if layer.rgb else 2)
-    if choice == MEAN or leading > 2 or 0 in data.shape:
+    if choice in (MEAN, SPREAD) or leading > 2 or 0 in data.shape:
         return None
     axes = ("TZ" if leading == 2 else "Z" * leading) + "YX" + ("C" if layer.rgb else "")
     at = {} if choice in STACKS else dict(zip(axes, shown_step(viewer, layer)))

@@ -254,8 +254,27 @@ class AlignPanel(Panel):
             to = f", on the clock of {clock.recording}" if clock.recording else ""
             self.report.setText(
                 f"{clock.n_frames} frames from {clock.times[0]:.4f} to {clock.times[-1]:.4f} s"
-                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}."
+                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}.{self._uncovered(clock)}"
             )
+
+    def _uncovered(self, clock: Clock) -> str:
+        """Return in words which frames the recording has nothing for, "" where it covers the movie."""
+        entry = self.state.session.recordings.get(clock.recording)
+        if entry is None or entry.recording.n_sweeps == 0:
+            return ""
+        recording = entry.recording
+        last = recording.n_sweeps - 1
+        start, stop = (
+            float(recording.sweep_starts[0]),
+            float(recording.sweep_starts[last]) + recording.duration(last),
+        )
+        outside = int(((clock.times < start - 1e-9) | (clock.times > stop)).sum())
+        if not outside:
+            return ""
+        return (
+            f" {clock.recording} runs from {start:.4g} to {stop:.4g} s: {outside} frames lie outside it and show no "
+            "events of it."
+        )
 
     def _show_rows(self, *_: Any) -> None:
         source = self.source.currentText()
@@ -277,6 +296,7 @@ class AlignPanel(Panel):
         period = (1 + self.drift.value() * 1e-6) / self.rate.value()
         times = self.offset.value() + period * np.arange(n_frames(movie))
         self.plot.show_movie(times, self._activity, self.offset.value())
+        self.plot.fit()
 
     def show_activity(self) -> None:
         """Take up what cells and recording do now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_biofm.session import Session
@@ -23,6 +24,8 @@ from napari_biofm.widgets.timeline.show import ShowPanel
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.timeline.sync import SliderSync
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
+
+PAINTED_MS = 100
 
 
 class TimelineDock(Dock):
@@ -132,6 +135,10 @@ class TimelineDock(Dock):
             callbacks.append(callback)
             self._connections.append((_Callbacks(callbacks), callback))
         self._painted: dict[str, Any] = {}
+        self._strokes = QTimer(self)  # while somebody paints, what follows is worked out once a moment
+        self._strokes.setSingleShot(True)
+        self._strokes.setInterval(PAINTED_MS)
+        self._strokes.timeout.connect(state.pixels_changed)
         self._history_changed()
 
     def _chose(self, which: str, uid: str | None) -> None:
@@ -139,11 +146,9 @@ class TimelineDock(Dock):
         if which == "labels" and uid is not None and uid not in self._painted:
             layer: Any = layer_by_id(self.viewer, uid)
             self._painted[uid] = None
-            for event in (layer.events.data, layer.events.labels_update, layer.events.selected_label):
-                watched = self.state.pixels_changed
-                if event is layer.events.selected_label:
-                    watched = lambda event=None: self.link_panel.show_cell()  # noqa: E731
-                self.listen(event, watched)
+            self.listen(layer.events.data, self.state.pixels_changed)
+            self.listen(layer.events.labels_update, lambda event=None: self._strokes.start())
+            self.listen(layer.events.selected_label, lambda event=None: self.link_panel.show_cell())
         if which == "movie":
             self.sync.slider_moved()
 

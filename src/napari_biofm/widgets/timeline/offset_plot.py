@@ -27,7 +27,7 @@ class OffsetPlot(pg.PlotWidget):
 
     def __init__(self) -> None:
         super().__init__(background=BACKGROUND)
-        self.setMinimumHeight(110)
+        self.setMinimumHeight(140)
         self.setToolTip("Drag the band: the movie moves against the spikes of the recording.")
         self.setMenuEnabled(False)
         self.hideButtons()
@@ -45,6 +45,7 @@ class OffsetPlot(pg.PlotWidget):
             self.addItem(item)
         self.band.sigRegionChanged.connect(self._moved)
         self._busy = False
+        self._held = False  # by the mouse
         self._lead = 0.0  # from the left edge of the band to the offset
         self.clear_all()
 
@@ -71,14 +72,30 @@ class OffsetPlot(pg.PlotWidget):
         seconds = seconds[:: max(1, len(seconds) // MOST_SPIKES)]
         self.spikes.setData(np.repeat(seconds, 2), np.tile([1.1, 1.3], len(seconds)))
 
+    def fit(self) -> None:
+        """Have movie and spikes in view; not while the band is dragged, or it would run from the mouse."""
+        if self._held:
+            return
+        spikes, movie = self.spikes.getData()[0], self.band.getRegion()
+        edges = [*movie] if self.band.isVisible() else []
+        if spikes is not None and len(spikes):
+            edges += [float(spikes.min()), float(spikes.max())]
+        if edges:
+            self.setXRange(min(edges), max(edges), padding=0.05)
+
     def clear_all(self) -> None:
         """Show no movie: none is open, or its rate is not known."""
         self.band.setVisible(False)
         self.trace.setData([], [])
 
     def _moved(self) -> None:
-        if not self._busy:
+        if self._busy:
+            return
+        self._held = True
+        try:
             self.dragged.emit(float(self.band.getRegion()[0]) + self._lead)
+        finally:
+            self._held = False
 
 
 def activity_of(state: TimelineState, n_frames: int) -> NDArray[np.float32] | None:

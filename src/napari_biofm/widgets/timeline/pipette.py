@@ -10,7 +10,7 @@ from napari_biofm.session import CellKey, Link
 from napari_biofm.widgets.pixels import spatial_placing
 from napari_biofm.widgets.timeline.state import TimelineState
 
-SIZE = 14.0
+SIZE = 7.0  # pixels of the image
 NAME = "pipettes"
 
 
@@ -58,12 +58,12 @@ class PipetteMarkers:
         for link in self._links:  # two recordings of one cell stand beside each other
             again = counts[link.cell.label] = counts.get(link.cell.label, 0) + 1
             y, x = centres[link.cell.label]
-            places.append((y, x + (again - 1) * SIZE / 2))
+            places.append((y, x + (again - 1) * SIZE))
         self._placed = data = np.array(places, float).reshape(-1, 2)
         names = np.array([_name(self.state, link) for link in self._links], str)
         self._busy = True
         try:
-            self._put(data, names)
+            self._put(data.copy(), names)  # napari moves points in place
         finally:
             self._busy = False
         if not links:
@@ -88,7 +88,7 @@ class PipetteMarkers:
             data,
             ndim=2,
             features={"recording": names},
-            text={"string": "{recording}", "color": "white", "size": 9, "translation": [-SIZE, 0]},
+            text={"string": "{recording}", "color": "white", "size": 9, "translation": [-1.5 * SIZE, 0]},
             symbol="cross",
             face_color="white",
             border_color="black",
@@ -102,8 +102,9 @@ class PipetteMarkers:
 
     def _edited(self, event: Any = None) -> None:
         """Take a cross that was moved for a link that was moved; anything else is put back."""
-        layer = self.layer
-        if self._busy or layer is None or str(getattr(event, "action", "changed")).endswith("ing"):
+        layer, action = self.layer, getattr(event, "action", None)
+        under_way = str(getattr(action, "value", action)).lower().endswith("ing")
+        if self._busy or layer is None or under_way:
             return
         data = np.asarray(layer.data)
         if len(data) == len(self._links):

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStyle, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_biofm.widgets.timeline.movies import frame_rate, n_frames, show_frame, shown_frame, time_axis
 from napari_biofm.widgets.timeline.state import TimelineState
@@ -30,7 +30,7 @@ class Player(QWidget):
     def __init__(self, state: TimelineState) -> None:
         super().__init__()
         self.state = state
-        self.button = QToolButton()
+        self.button = QPushButton()
         self.button.setCheckable(True)
         self.button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.speed = QComboBox()
@@ -125,10 +125,7 @@ class Player(QWidget):
         return tuple(self.state.viewer.dims.displayed)
 
     def _dress(self, playing: bool) -> None:
-        style, icon = self.style(), QStyle.StandardPixmap
-        if style is not None:
-            self.button.setIcon(style.standardIcon(icon.SP_MediaPause if playing else icon.SP_MediaPlay))
+        self.button.setText("Stop" if playing else "Play")
         self.button.setToolTip(
             "Stop." if playing else "Play the movie; the cursor in the traces and the raster runs along."
         )
-        self.button.setAccessibleName("Stop" if playing else "Play")
