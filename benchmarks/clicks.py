@@ -4,8 +4,8 @@
 
 Times are of the answer to a prompt, cropped and ready to be drawn, after the image was prepared. SAM's
 decoder costs the same whatever the weights hold; without --sam-weights its true architecture with random
-weights is timed (and said so). The p95 of a backend is that of its worst size. --window opens napari and adds
-the time until the preview is written.
+weights is timed (and said so). The p95 of a backend is that of its worst size. --window opens napari, adds
+the time until the preview is written, and times edits of the largest labels until they are shown.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ class Networks:
     Parameters
     ----------
     weights : SAM checkpoint, or None for random weights of the true decoder behind a single encoder block.
-    folder : for the random weights.
+    folder : for the random weights. with_sam : False leaves Segment Anything out.
     """
 
-    def __init__(self, weights: Path | None, folder: Path) -> None:
+    def __init__(self, weights: Path | None, folder: Path, with_sam: bool = True) -> None:
         import torch
 
         torch.set_num_threads(2)
@@ -119,6 +119,8 @@ class Networks:
         self.sam: Any = None
         self.embedded: Any = None
         try:
+            if not with_sam:  # its torchvision and a software OpenGL do not go together in one process
+                raise ImportError("not timed beside a window; run without --window")
             from napari_biofm.images.sam import SAM
             from sam_vs_stock import random_weights, stock_predictor
 
@@ -159,6 +161,33 @@ def _promptable(model: Any, image: np.ndarray) -> Callable[[Prompt], Answer]:
     return answer
 
 
+def edit_times(size: int, n: int = 5) -> dict[str, float]:
+    """Return milliseconds from an edit of a cell to its picture, drawn by napari and by us (medians of n)."""
+    import napari
+    from qtpy.QtWidgets import QApplication
+
+    from napari_biofm.widgets.annotate.large_labels import LargeLabels
+
+    viewer = napari.Viewer(show=True)
+    layer = viewer.add_labels(np.zeros((size, size), np.int32))
+    rows, columns = (a.ravel() + size // 2 for a in np.indices((40, 40)))
+    found, label = {}, 0
+    for name in ("napari", "ours"):
+        ours = LargeLabels(layer) if name == "ours" else None
+        times = []
+        for _ in range(n):
+            label += 1
+            begin = time.perf_counter()
+            layer.data_setitem((rows, columns), np.full(len(rows), label, np.int32))
+            QApplication.processEvents()
+            times.append(1e3 * (time.perf_counter() - begin))
+        found[name] = round(float(np.median(times)), 1)
+        if ours is not None:
+            ours.stop(layer)
+    viewer.close()
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--json", action="store_true", help="accepted; the last line is always JSON")
@@ -183,7 +212,7 @@ def main() -> int:
         print(f"{name:24}{size:>8}{middle:>9.2f}{high:>9.2f}", flush=True)
 
     folder = tempfile.TemporaryDirectory()
-    networks = Networks(args.sam_weights, Path(folder.name))
+    networks = Networks(args.sam_weights, Path(folder.name), not args.window)
     for size in sizes:
         image, table = field(size)
         asked = prompts(size, n + 3)
@@ -198,6 +227,11 @@ def main() -> int:
             viewer.close()
         del image, table
     folder.cleanup()
+    edits = edit_times(max(sizes)) if args.window else None
+    if edits is not None:
+        print(
+            f"an edit of {max(sizes)} px labels, shown: {edits['ours']} ms (napari alone {edits['napari']} ms)"
+        )
     result: dict[str, Any] = {
         f"{name}_p95_ms": round(worst[name], 2) if name in worst else None
         for name in ("sam", "embedded", "flow_basin", "level_sets", "stock_sam")
@@ -208,6 +242,7 @@ def main() -> int:
             {
                 **result,
                 "p50_ms": medians,
+                "edit_shown_ms": edits,
                 "window": args.window,
                 "clicks": n,
                 "seconds": round(time.monotonic() - begin, 1),

@@ -2,8 +2,9 @@
 
 `python benchmarks/events.py [--quick] [--json] [--data DIR]`. The recordings are those physio-FM was not
 trained on (other files, cells and records; see training/physio/real.py), made harder or given known events
-where a truth is needed. The last line is one JSON object with `msamples_per_s` per detector and `f1` per
-detector and set.
+where a truth is needed; those that chose thresholds (the even ones) are left out. All detectors see the same
+samples. Single channels are scored per sample without hand-given levels, calcium rates by r as well. The last
+line is one JSON object with `msamples_per_s` per detector, `f1` per detector and set, and `rate_r`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from training.physio.measure import TOLERANCE, Scores, labelled_sets  # noqa: E402
+from training.physio.measure import smooth  # noqa: E402
 from training.physio.real import Real, build_cache, build_ecg  # noqa: E402
+from training.physio.sets import TOLERANCE, Scores, labelled_sets  # noqa: E402
+from training.physio.simulators.channel import dwell_path  # noqa: E402
 
 from napari_biofm.events import DETECTORS, make_detector  # noqa: E402
 from napari_biofm.types import BiofmError, DetectionSettings, Detector, Signal, run_task  # noqa: E402
@@ -43,49 +46,101 @@ def found(detector: Detector, signal: Signal, kind: Any) -> tuple[np.ndarray, np
 
 
 def f1_table(detectors: dict[str, Detector], real: Real, thin: int) -> dict[str, dict[str, float]]:
-    """Return F1 per detector and set."""
+    """Return F1 per detector and set, all on the same traces: the odd ones, every `thin`-th of them."""
     out: dict[str, dict[str, float]] = {name: {} for name in detectors}
     for kind in TOLERANCE:
+        fit = {n: d for n, d in detectors.items() if kind in kinds_of(n, d)}
         for set_name, traces in labelled_sets(kind, real).items():
-            for name, detector in list(detectors.items()):
-                if kind not in kinds_of(name, detector):
-                    continue
+            some = [t for t in traces[1::2] if len(t.truth)][::thin]
+            for name, detector in fit.items():
                 scores = Scores()
                 try:
-                    for signal, truth in traces[::thin]:
-                        scores.add(truth, *found(detector, signal, kind), TOLERANCE[kind])
+                    for trace in some:
+                        scores.add(trace, *found(detector, trace.signal, kind), TOLERANCE[kind])
                 except (BiofmError, ImportError) as error:  # an optional peer that is not installed
                     print(f"# {name} on {kind}: {str(error).splitlines()[0]}", file=sys.stderr)
                     continue
                 out[name][f"{kind} / {set_name}"] = round(scores.f1(-np.inf)[0], 4)
+            print(f"# {kind} / {set_name}: {len(some)} traces", file=sys.stderr)
     return out
 
 
-def channel_table() -> dict[str, dict[str, float]]:
-    """Return per-sample macro F1 of idealisation on simulated channels, ours and half amplitude's."""
-    from sklearn.metrics import f1_score
-    from training.physio.simulators.channel import dwell_path
+def macro_f1(truth: np.ndarray, open_: np.ndarray) -> float:
+    """Return the mean over levels of the F1 of samples."""
+    levels = np.unique(truth)
+    both = [np.sum((truth == v) & (open_ == v)) for v in levels]
+    each = [2 * n / (np.sum(truth == v) + np.sum(open_ == v)) for n, v in zip(both, levels, strict=True)]
+    return float(np.mean(each))
 
-    from napari_biofm.events.channels import idealize
 
-    out: dict[str, dict[str, float]] = {"physio-fm": {}}
+def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Signal, np.ndarray]]]:
+    """Return records of the patch amplifier, clean and under drift, and simulated ones, with open channels."""
+    out: dict[str, list[tuple[Signal, np.ndarray]]] = {}
+    length = 20_000 if quick else 100_000
+    with np.load(data / "channels/deep_channel_train.npz") as file:
+        for i in range(5):
+            x, truth = file[f"{i}_signal"][:length].astype(float), file[f"{i}_n_open"][:length]
+            unit = float(
+                np.median([abs(x[truth == k + 1].mean() - x[truth == k].mean()) for k in range(truth.max())])
+            )
+            slow = 8 * unit * np.sin(np.linspace(0, 6, len(x)))
+            for name, y in (("real", x), ("real + drift of 8 units", x + slow)):
+                signal = Signal(y.astype(np.float32), float(file[f"{i}_fs"]), "pA")
+                out.setdefault(f"channel / {name}", []).append((signal, truth))
     rng = np.random.default_rng(0)
     for name, channels, noise, drift in (
-        ("1", 1, 0.2, 0),
-        ("1 noisy", 1, 0.4, 0),
-        ("5", 5, 0.2, 0),
-        ("5 drift", 5, 0.2, 5),
-    ):
+        ("1", 1, 0.2, 0), ("1 noisy", 1, 0.4, 0), ("5", 5, 0.2, 0), ("5 + drift", 5, 0.2, 5),
+    ):  # fmt: skip
+        pieces = 8 if quick else 24
         truth = sum(
-            np.concatenate([dwell_path(rng, 2048).astype(int) for _ in range(24)]) for _ in range(channels)
+            np.concatenate([dwell_path(rng, 2048).astype(int) for _ in range(pieces)])
+            for _ in range(channels)
         )
         slow = drift * np.sin(np.linspace(0, 6, len(truth)))
         x = truth + slow + noise * rng.normal(size=len(truth))
-        ideal = idealize(Signal(x.astype(np.float32), 10e3, "pA"))
-        out["physio-fm"][f"channel / {name}"] = round(
-            float(f1_score(truth, ideal.n_open, average="macro")), 4
-        )
+        out[f"channel / simulated {name}"] = [(Signal(x.astype(np.float32), 10e3, "pA"), truth)]
     return out
+
+
+def channel_table(data: Path, quick: bool) -> dict[str, dict[str, float]]:
+    """Return per-sample macro F1 of idealisation without levels given by hand."""
+    from napari_biofm.events.channels import idealize
+    from napari_biofm.events.classical.half_amplitude import idealise
+
+    methods = {
+        "physio-fm": lambda s: idealize(s).n_open,
+        "half-amplitude": lambda s: idealise(s.values, s.sampling_rate).n_open,
+    }
+    records = channel_records(data, quick)
+    return {
+        name: {
+            key: round(float(np.mean([macro_f1(truth, method(signal)) for signal, truth in rows])), 4)
+            for key, rows in records.items()
+        }
+        for name, method in methods.items()
+    }
+
+
+def rate_table(detectors: dict[str, Detector], real: Real, thin: int) -> dict[str, dict[str, float]]:
+    """Return the median over cells of r of rates smoothed with 50 ms, per calcium set."""
+    from napari_biofm.events.classical.common import clean
+    from napari_biofm.events.classical.oasis import deconvolve
+
+    fm: Any = detectors["physio-fm"]
+    rows: dict[str, dict[str, list[float]]] = {"physio-fm": {}, "oasis": {}}
+    for dff, fs, spikes, name in real.cells[::thin]:
+        if len(spikes) < 3 or len(dff) < 100:
+            continue
+        frame = np.clip((spikes * fs).astype(int), 0, len(dff) - 1)
+        truth = smooth(np.bincount(frame, minlength=len(dff)) * fs, fs)
+        cleaned, _ = clean(Signal(dff, fs, "dF/F"))
+        said = {"physio-fm": smooth(fm.rate(dff[None], fs)[0][0], fs)}
+        if cleaned is not None:
+            said["oasis"] = deconvolve(cleaned.values, fs).rate(fs)  # smoothed with 50 ms by itself
+        for method, rate in said.items():
+            r = np.corrcoef(rate, truth)[0, 1]
+            rows[method].setdefault(name, []).append(float(r))
+    return {m: {k: round(float(np.nanmedian(v)), 3) for k, v in t.items()} for m, t in rows.items()}
 
 
 def speed_table(detectors: dict[str, Detector], real: Real, seconds: float) -> dict[str, float]:
@@ -102,13 +157,15 @@ def speed_table(detectors: dict[str, Detector], real: Real, seconds: float) -> d
         for kind in [k for k in ("psc", "ap") if k in kinds] or kinds[:1]:
             fallback = Signal(signals["ap"].values, 300.0 if kind == "ecg" else 20e3, "mV")
             signal = signals.get(kind, fallback)
+            if kind in ("ecg", "calcium"):  # sampled slowly: a tenth of the samples is hours already
+                signal = Signal(signal.values[: n // 10], 300.0 if kind == "ecg" else 30.0, signal.unit)
             try:
                 found(detector, Signal(signal.values[:20_000], signal.sampling_rate, signal.unit), kind)
                 start = time.perf_counter()
                 found(detector, signal, kind)
             except (BiofmError, ImportError):
                 continue
-            out[f"{name} ({kind})"] = round(n / 1e6 / (time.perf_counter() - start), 3)
+            out[f"{name} ({kind})"] = round(len(signal.values) / 1e6 / (time.perf_counter() - start), 3)
     return out
 
 
@@ -125,7 +182,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     if not (arguments.cache / "abf.npz").exists():
         build_cache(arguments.data, arguments.cache)
-    if not arguments.quick and not (arguments.cache / "ecg.npz").exists():
+    if not (arguments.cache / "ecg.npz").exists():
         build_ecg(arguments.data, arguments.cache)
     real = Real(arguments.data, arguments.cache, "val")
     detectors = {}
@@ -134,17 +191,22 @@ def main() -> None:
             detectors[name] = make_detector(name)
         except (BiofmError, ImportError) as error:
             print(f"# {name}: {str(error).splitlines()[0]}", file=sys.stderr)
-    speed = speed_table(detectors, real, 5.0 if arguments.quick else SPEED_SECONDS)
-    f1 = f1_table(detectors, real, 12 if arguments.quick else 3)
-    for name, row in channel_table().items():
+    quick = arguments.quick
+    speed = speed_table(detectors, real, 3.0 if quick else SPEED_SECONDS)
+    f1 = f1_table(detectors, real, 5 if quick else 1)
+    for name, row in channel_table(arguments.data, quick).items():
         f1.setdefault(name, {}).update(row)
+    rate_r = rate_table(detectors, real, 12 if quick else 2)
     if not arguments.json:
         for key in dict.fromkeys(k for row in f1.values() for k in row):
             cells = [f"{n} {row[key]:.3f}" for n, row in f1.items() if key in row]
             print(f"{key:42s} " + "  ".join(cells))
+        for key in rate_r["physio-fm"]:
+            cells = [f"{n} {row[key]:.3f}" for n, row in rate_r.items() if key in row]
+            print(f"r of rates / {key:29s} " + "  ".join(cells))
         for name, value in speed.items():
             print(f"{name:42s} {value:.3f} Msamples/s")
-    print(json.dumps({"msamples_per_s": speed, "f1": {k: v for k, v in f1.items() if v}}))
+    print(json.dumps({"msamples_per_s": speed, "f1": {k: v for k, v in f1.items() if v}, "rate_r": rate_r}))
 
 
 if __name__ == "__main__":

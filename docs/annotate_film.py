@@ -19,7 +19,8 @@ WIDTH = 420  # pixels of a film
 BAR = 44  # of its caption
 SHOT_MS = 900
 MOVE_MS = 180
-COLOURS = 96
+COLOURS = 200
+RARE = ((26, 230, 51), (255, 38, 26), (255, 217, 26), (255, 255, 255))  # clicks, lines, pointer
 POINTER = ((0, 0), (0, 16), (4, 12), (7, 18), (9, 17), (6, 11), (11, 11))
 
 
@@ -42,16 +43,15 @@ class Stage:
         self._name = ""
         self._pointer = None
         self._caption = ""
+        self._box: tuple[int, int, int, int] | None = None
         self.image: Any = None
         self.labels: Any = None
 
     # ------------------------------------------------------------------ scenes
 
-    def begin(
-        self, name: str, image: Any, labels: Any, backend: str = "level-sets", **placing: Any
-    ) -> None:
+    def begin(self, name: str, image: Any, labels: Any, backend: str = "level-sets", **placing: Any) -> None:
         """Clear the stage and open an image and labels (or new ones)."""
-        self._frames, self._name, self._pointer = [], name, None
+        self._frames, self._name, self._pointer, self._box = [], name, None, None
         self.dock.choose_tool(Tool.OFF)
         self.dock.session.history.clear()
         self.viewer.layers.clear()
@@ -61,7 +61,7 @@ class Stage:
         data = np.zeros(image.shape, np.int32) if labels is None else labels.astype(np.int32).copy()
         self.labels = self.viewer.add_labels(data, name="labels", opacity=0.5, **placing)
         self.dock.layers.choose(self.image, self.labels)
-        self._settle()
+        hand.settle(self.viewer)
         self._caption = ""
 
     def end(self) -> str:
@@ -70,23 +70,11 @@ class Stage:
             return "pictures"
         path = self._out / f"annotate_{self._name}.gif"
         self._frames[-1] = (self._frames[-1][0], 1800)
-        first = self._frames[0][0].convert("P", palette=Image.Palette.ADAPTIVE, colors=COLOURS)
-        frames = [f.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLOURS) for f, _ in self._frames[1:]]
+        palette = _common_palette([frame for frame, _ in self._frames])
+        first, *frames = (f.quantize(palette=palette, dither=Image.Dither.NONE) for f, _ in self._frames)
         times = [ms for _, ms in self._frames]
         first.save(path, save_all=True, append_images=frames, duration=times, loop=0, optimize=True)
         return f"{path.stat().st_size / 1000:.0f} kB, {len(times)} frames"
-
-    def _settle(self) -> None:
-        canvas = hand.canvas_of(self.viewer)
-        before = None
-        for _ in range(40):
-            QTest.qWait(25)
-            size = (canvas.width(), canvas.height())
-            if size == before:
-                break
-            before = size
-        self.viewer.reset_view()
-        QTest.qWait(30)
 
     # ------------------------------------------------------------------ hand
 
@@ -181,7 +169,8 @@ class Stage:
         picture = Image.fromarray(self.viewer.screenshot(canvas_only=True, flash=False)[..., :3])
         canvas = hand.canvas_of(self.viewer)
         per_pixel = picture.width / canvas.width()
-        box = self._image_box(picture, per_pixel)
+        self._box = self._box or self._image_box(picture, per_pixel)
+        box = self._box
         zoom = WIDTH / (box[2] - box[0])
         cut = picture.crop(box).resize((WIDTH, round((box[3] - box[1]) * zoom)), Image.Resampling.LANCZOS)
         frame = Image.new("RGB", (WIDTH, cut.height + BAR), (30, 32, 38))
@@ -213,7 +202,21 @@ class Stage:
         """Write a picture of the whole window."""
         QTest.qWait(200)
         shot = Image.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-        shot.convert("P", palette=Image.Palette.ADAPTIVE, colors=200).save(self._out / name, optimize=True)
+        shot.quantize(palette=_common_palette([shot]), dither=Image.Dither.NONE).save(
+            self._out / name, optimize=True
+        )
+
+
+def _common_palette(frames: Sequence[Image.Image]) -> Image.Image:
+    """Return a palette for all frames, so that nothing flickers; the rare colours of clicks and lines are kept."""
+    chosen = [frames[k] for k in np.unique(np.linspace(0, len(frames) - 1, 6).astype(int))]
+    width, height = chosen[0].size
+    sheet = Image.new("RGB", (width, height * len(chosen) + 40))
+    for k, frame in enumerate(chosen):
+        sheet.paste(frame, (0, k * height))
+    for k, colour in enumerate(RARE):
+        sheet.paste(colour, (k * width // len(RARE), height * len(chosen), width, sheet.height))
+    return sheet.quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
 
 
 def _wrapped(text: str, font: Any, width: float) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage as ndi
 
 os.environ["NAPARI_BIOFM_ENGINE"] = "inline"
 os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", str(Path(tempfile.mkdtemp()) / "autosave"))
@@ -84,13 +85,12 @@ def point(stage: Stage) -> None:
 
 
 def minus(stage: Stage) -> None:
-    """A prompt that took too much is corrected by a negative click."""
+    """A cell that a segmenter drew over two is taken back to one by a negative click."""
     image, truth = field()
     one, two = pairs(truth)[0]
-    stage.begin("minus", image, NOTHING)
-    stage.use(Tool.POINT)
+    stage.begin("minus", image, np.where(truth == two, one, truth))
+    stage.use(Tool.REFINE)
     stage.click(stage.centre(truth, one))
-    stage.click(stage.centre(truth, two))
     stage.use(Tool.MINUS)
     stage.click(stage.centre(truth, two))
     stage.key("commit")
@@ -111,7 +111,7 @@ def box(stage: Stage) -> None:
 def scribble(stage: Stage) -> None:
     """Drag through a cell."""
     image, truth = field()
-    stage.begin("scribble", image, NOTHING)
+    stage.begin("scribble", image, NOTHING, "biofm-image")
     stage.use(Tool.SCRIBBLE)
     one, two = pairs(truth)[0]
     a, b = stage.centre(truth, one), stage.centre(truth, two)
@@ -200,11 +200,10 @@ def smooth(stage: Stage) -> None:
     image, truth = field()
     rng, wrong = np.random.default_rng(0), truth.copy()
     for k in singles(truth)[:2]:
-        for y, x in rng.permutation(np.argwhere(truth == k))[:14]:
-            wrong[y - 1 : y + 1, x - 4 : x + 5][rng.random((2, 9)) < 0.9] = k
-        rim = np.argwhere(truth == k)
-        for y, x in rim[(rim[:, 0] % 6 == 0)][::3]:
-            wrong[y, x : x + 1] = 0
+        inside = truth == k
+        rim = np.argwhere(inside & ~ndi.binary_erosion(inside))
+        for n, (y, x) in enumerate(rng.permutation(rim)[:16]):
+            wrong[y - 2 : y + 2, x - 2 : x + 3] = k if n % 2 else 0
     stage.begin("smooth", image, wrong)
     stage.use(Tool.SMOOTH)
     for k in singles(truth)[:2]:
@@ -246,8 +245,6 @@ def basins(stage: Stage) -> None:
 
 def soft(truth: np.ndarray) -> Segmentation:
     """Return what a pass would say of these cells: surest in their middle."""
-    from scipy import ndimage as ndi
-
     depth = np.zeros(truth.shape)
     for k, where in enumerate(ndi.find_objects(truth), 1):
         if where is not None:
@@ -286,7 +283,7 @@ def propagate(stage: Stage) -> None:
 def link(stage: Stage) -> None:
     """Link cells over time; ids become those of the tracks."""
     made = simulate_field((150, 190), 9, 11.0, seed=8, crowding=0.0)
-    n = 8
+    n = 7
     rng = np.random.default_rng(1)
     pace = rng.normal(0, 2.2, (int(made.masks.max()) + 1, 2))
     frames, ids = np.zeros((n, 150, 190)), np.zeros((n, 150, 190), np.int32)
@@ -297,7 +294,7 @@ def link(stage: Stage) -> None:
             at = at[((at >= 0) & (at < (150, 190))).all(1)]
             ids[t][tuple(at.T)] = names[k - 1]
             frames[t][tuple(at.T)] = 700
-    frames += rng.normal(120, 8, frames.shape)
+    frames += 120
     stage.begin("link", frames.astype(np.float32), ids, "level-sets")
     for t in range(0, n, 2):
         stage.plane(t)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
-SIZE = (1400, 900)
+SIZE, TALL = (1400, 900), (1400, 1180)  # TALL where there are masks above and a heatmap below
 SIDE = 3  # fields of the mosaic of cells, along each side
 
 
@@ -48,8 +48,10 @@ def main() -> None:
             for _ in range(60):
                 app.processEvents()
             window = viewer.window._qt_window
+            size = TALL if len(viewer.layers) else SIZE
+            window.resize(*size)
             frame = next(f for f in window.findChildren(QDockWidget) if f.isAncestorOf(dock))
-            window.resizeDocks([frame], [SIZE[1] * 3 // 5], Qt.Orientation.Vertical)
+            window.resizeDocks([frame], [size[1] * 3 // 5], Qt.Orientation.Vertical)
             for _ in range(60):
                 app.processEvents()
             if then is not None:

@@ -80,3 +80,15 @@ def hover(viewer: Any, point: Any) -> None:
         Qt.KeyboardModifier.NoModifier,
     )
     QApplication.processEvents()
+
+
+def settle(viewer: Any) -> None:
+    """Wait until the canvas has its size, then show everything."""
+    canvas, sizes = canvas_of(viewer), [None, None, None]
+    for _ in range(50):
+        QTest.qWait(20)
+        sizes = [*sizes[1:], (canvas.width(), canvas.height())]
+        if len(set(sizes)) == 1:
+            break
+    viewer.reset_view()
+    QTest.qWait(20)

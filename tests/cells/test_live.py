@@ -125,6 +125,7 @@ def test_pca_at_once_agrees_with_an_exact_one():
     assert pca(prepare(x).features).shape == (600, 2)
 
 
+@pytest.mark.slow
 def test_umap_keeps_clouds_apart_and_leaves_out_what_has_no_vectors():
     pytest.importorskip("umap")
     x, codes = cells(120)

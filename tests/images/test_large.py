@@ -1,12 +1,14 @@
 """Images larger than memory: opened lazily, worked through in parts, labels on disk, stopped and gone on."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
 import zarr
 from scipy import ndimage
 
-from napari_biofm.images import large
+from napari_biofm.images import large, lazy
 from napari_biofm.images.large import segment_large
 from napari_biofm.images.lazy import LazyImage, open_lazily
 from napari_biofm.images.store import PassStore
@@ -21,6 +23,7 @@ from napari_biofm.types import (
 )
 
 DEFAULT = SegmentationParameters()
+MADE = {"weights_sha256": "abc", "versions": {"torch": "2"}}
 
 
 class Threshold:
@@ -33,7 +36,7 @@ class Threshold:
         self.calls += 1
         self.largest = max(self.largest, image.shape[0] * image.shape[1])
         yield Progress(1, 1, "looking")
-        return Segmentation(ndimage.label(image > 0.5)[0].astype(np.int32), diameter=18.0)
+        return Segmentation(ndimage.label(image > 0.5)[0].astype(np.int32), diameter=18.0, provenance=MADE)
 
 
 @pytest.fixture
@@ -77,6 +80,7 @@ def test_an_ome_zarr_goes_in_parts_and_its_labels_stay_on_disk(discs, tmp_path):
     assert isinstance(result.labels(), np.memmap) and model.largest < 200 * 200
     assert same_objects(result.labels(), ndimage.label(discs > 0.5)[0])
     assert result.objects == result.labels().max() and result.diameter == 18.0
+    assert result.provenance["versions"] == {"torch": "2"} and result.provenance["parts"] == 12
 
 
 def test_a_killed_run_goes_on_with_the_blocks_that_are_missing(discs, tmp_path):
@@ -145,6 +149,23 @@ def test_3d_flows_go_in_blocks_of_all_planes(discs, tmp_path, monkeypatch):
     assert model.calls == large.parts_of(image, StackOptions("flows")).blocks > 4
     assert model.largest <= 4 * (64 + 64) ** 2
     assert same_objects(result.labels(), ndimage.label(volume > 0.5)[0])
+
+
+def test_the_command_line_goes_in_parts_and_says_so(discs, tmp_path, monkeypatch, capsys):
+    from napari_biofm.cli import main
+
+    monkeypatch.setattr(lazy, "LARGE", 200 * 200)
+    monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path / "cache"))
+    model = Threshold()
+    monkeypatch.setattr("napari_biofm.cli.images.make_model", lambda name, device: model)
+    tifffile.imwrite(tmp_path / "slide.tif", (200 * discs).astype(np.uint8))
+    assert main(["segment", str(tmp_path / "slide.tif"), "--out", str(tmp_path / "out")]) == 0
+    assert "Large image: 12 blocks" in capsys.readouterr().err
+    expected, count = ndimage.label(discs > 0.5)
+    masks = tifffile.imread(tmp_path / "out" / "slide_mask.tif")
+    assert masks.dtype == np.uint16 and same_objects(masks.astype(np.int32), expected)
+    (row,) = json.loads((tmp_path / "out" / "report.json").read_text())["images"]
+    assert row["objects"] == count and model.largest < 200 * 200
 
 
 def test_what_cannot_be_done_in_parts_is_said(discs, tmp_path):

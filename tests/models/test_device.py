@@ -81,3 +81,21 @@ def test_memory_that_runs_out_in_the_probe_is_not_a_precision_it_does_not_know()
 
     with pytest.raises(RuntimeError, match="out of memory"):
         device.probe(time_tile, "cpu")
+
+
+@pytest.mark.parametrize(("fewer", "kept"), [(0.5, 4), (0.95, 8)])
+def test_fewer_threads_are_taken_where_they_are_clearly_faster(monkeypatch, fewer, kept):
+    import torch
+
+    threads = [8]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    assert device.probe_threads(lambda: fewer, 1.0) == (fewer if kept == 4 else 1.0)
+    assert device.thread_count() == kept
+
+
+def test_the_batch_fits_the_memory_that_is_free():
+    assert device.batch_that_fits(8, 80_000_000_000, 1_200_000_000, 160_000_000) == 8
+    assert device.batch_that_fits(8, 2_000_000_000, 1_200_000_000, 160_000_000) == 2
+    assert device.batch_that_fits(8, 1_000_000_000, 1_200_000_000, 160_000_000) == 1
+    assert device.batch_that_fits(8, None, 1, 1) == 8

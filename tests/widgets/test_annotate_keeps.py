@@ -284,9 +284,39 @@ def test_images_ahead_are_prepared_in_the_background_and_the_hand_goes_first(vie
     assert len(done) == 2, "what is prepared is not prepared again"
 
 
-def test_lazy_and_multiscale_labels_are_refused_with_the_remedy(viewer):
+def test_lazy_labels_are_refused_with_the_remedy(viewer):
+    dask = pytest.importorskip("dask.array")
     viewer.add_image(np.zeros((64, 64)))
-    viewer.add_labels([np.zeros((64, 64), int), np.zeros((32, 32), int)], multiscale=True, name="pyramid")
+    viewer.add_labels(dask.zeros((64, 64), dtype=int), name="lazy")
     dock = AnnotateDock(viewer)
-    assert "multiscale" in dock.annotator.status
+    assert "cannot be written in place" in dock.annotator.status
     viewer.window.add_dock_widget(dock)
+
+
+def test_a_pyramid_in_zarr_is_edited_in_all_its_levels_and_only_where_the_edit_is(viewer, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    start = field()
+    levels = []
+    for k, data in enumerate((start, start[::2, ::2], start[::4, ::4])):
+        level = zarr.create_array(str(tmp_path / str(k)), shape=data.shape, chunks=(30, 30), dtype="int32")
+        level[:] = data
+        levels.append(level)
+    viewer.add_image(start.astype(np.float32))
+    layer = viewer.add_labels(levels, multiscale=True, name="pyramid")
+    dock = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    annotator = dock.annotator
+    annotator.do(annotator.editor.delete(6, annotator.view))
+    annotator.do(annotator.editor.commit(annotator.view, Piece.of(np.ones((9, 12), bool), (57, 3))))
+    full = np.asarray(layer.data[0])
+    wanted = np.where(start == 6, 0, start)
+    wanted[57:66, 3:15][wanted[57:66, 3:15] == 0] = 17
+    assert np.array_equal(full, wanted)
+    for k in (1, 2):
+        assert np.array_equal(np.asarray(layer.data[k]), full[:: 2**k, :: 2**k])
+    dock.choose_tool(Tool.BRUSH)
+    assert "cannot paint on the pyramid" in dock.status.text()
+    dock.press("undo")
+    dock.press("undo")
+    assert np.array_equal(np.asarray(layer.data[0]), start)
+    assert np.array_equal(np.asarray(layer.data[2]), start[::4, ::4])

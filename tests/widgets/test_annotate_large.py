@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.QtTest import QTest
+from tests.hand import settle
 
 from napari_biofm.images.editing import Piece
 from napari_biofm.widgets.annotate import AnnotateDock
@@ -44,7 +45,9 @@ def test_an_edit_of_a_plane_beyond_the_largest_texture_is_shown_without_drawing_
     viewer.add_image(labels, contrast_limits=(0, 9), visible=False)
     with pytest.warns(UserWarning, match="GL_MAX_TEXTURE_SIZE"):
         layer = viewer.add_labels(labels)
-    dock = AnnotateDock(viewer)  # not added to the window: a canvas that is laid out anew shows another part
+    dock = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    settle(viewer)  # a canvas that is laid out anew shows another part
     viewer.scene.camera.center = (0, 24, 8020)
     viewer.scene.camera.zoom = 4
     before = picture_of(viewer)
@@ -63,5 +66,3 @@ def test_an_edit_of_a_plane_beyond_the_largest_texture_is_shown_without_drawing_
     dock.press("undo")
     dock.press("undo")
     assert np.array_equal(picture_of(viewer), before)
-    dock.close()
-    dock.deleteLater()

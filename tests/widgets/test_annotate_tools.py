@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from tests.hand import canvas_of, drag, hover
+from tests.hand import canvas_of, drag, hover, settle
 
+from napari_biofm.images.correction import Answer
+from napari_biofm.images.editing import Piece
 from napari_biofm.types import Segmentation
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.annotate.tools import Tool
+from napari_biofm.widgets.annotate.tools import Tool, load_keys
 from napari_biofm.widgets.viewers import layer_id
 
 
@@ -39,18 +41,6 @@ CASES = {
     "3d": (3, {"scale": (3.0, 0.5, 0.5)}),
     "time": (3, {"scale": (1.0, 0.2, 0.2)}),
 }
-
-
-def settle(viewer: Any) -> None:
-    """Wait until the canvas has its size, then show everything."""
-    canvas, sizes = canvas_of(viewer), [None, None, None]
-    for _ in range(50):
-        QTest.qWait(20)
-        sizes = [*sizes[1:], (canvas.width(), canvas.height())]
-        if len(set(sizes)) == 1:
-            break
-    viewer.reset_view()
-    QTest.qWait(20)
 
 
 class Bench:
@@ -260,6 +250,55 @@ def test_keys_reach_tools_and_undo_takes_back_the_last_click_of_a_prompt_first(v
     assert bench.dock.annotator.prompt.shown.area < both
     bench.dock.press("clear")
     assert bench.dock.annotator.prompt.shown is None and bench.dock.annotator.preview.shown_area == 0
+
+
+def test_the_next_alternative_is_shown_by_key_and_is_what_is_committed(viewer):
+    bench = Bench(viewer, "2d", NOTHING)
+    dock = bench.dock
+    viewer.layers.selection.active = bench.labels
+    big, small = Piece.of(bench.truth == 3), Piece.of(np.ones((4, 6), bool), (73, 48))
+    dock.annotator.broker.answer_now = lambda asked: Answer((big, small), (0.9, 0.7))
+    bench.use(Tool.POINT)
+    bench.drag((75, 50))
+    assert dock.toolbox.action_buttons["alternative"].isEnabled()
+    assert "alternative 1 of 2" in dock.status.text()
+    QTest.keyClick(canvas_of(viewer), Qt.Key.Key_T)
+    assert dock.annotator.preview.shown_area == 24
+    assert "alternative 2 of 2" in dock.status.text()
+    QTest.keyClick(canvas_of(viewer), Qt.Key.Key_C)
+    assert (bench.plane == 1).sum() == 24
+
+
+def test_a_key_is_changed_in_the_table_kept_and_refused_where_it_is_taken(viewer):
+    bench = Bench(viewer, "2d")
+    dock = bench.dock
+    told = []
+    dock.key_table.refused.connect(told.append)
+    row = list(dock.keys).index("split")
+    dock.key_table.item(row, 1).setText("B")
+    assert "(B)" in dock.toolbox.tool_buttons[Tool.SPLIT].text()
+    dock.key_table.item(row, 1).setText("D")
+    assert dock.keys["split"] == "B"
+    assert "Key D is given to" in told[-1]
+    viewer.layers.selection.active = bench.labels
+    QTest.keyClick(canvas_of(viewer), Qt.Key.Key_B)
+    assert dock.annotator.tool is Tool.SPLIT
+    assert load_keys(dock.autosave.folder.parent / "annotate-keys.json")["split"] == "B", (
+        "kept for another day"
+    )
+
+
+def test_a_cell_is_redrawn_by_refine_and_lasso_and_keeps_its_id(viewer):
+    bench = Bench(viewer, "2d")
+    bench.use(Tool.REFINE)
+    bench.drag((75, 50))
+    bench.use(Tool.LASSO)
+    angles = np.linspace(0, 2 * np.pi, 14)
+    bench.drag(*[(80 + 8 * np.sin(a), 60 + 8 * np.cos(a)) for a in angles])
+    bench.dock.press("commit")
+    assert bench.plane[75, 45] == 0
+    assert bench.plane[80, 60] == 3
+    assert set(np.unique(bench.plane)) == {0, 1, 2, 3}
 
 
 def flows_of(labels):

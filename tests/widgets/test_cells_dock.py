@@ -496,6 +496,26 @@ def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
     assert "field" in viewer.layers
 
 
+def test_what_was_learnt_is_applied_to_a_folder(
+    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+) -> None:
+    press(dock.measure_button)
+    kinds = shapes()[2]
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind)[:8], dock.states.add_class(name))
+    image, labels, others = shapes(4, seed=4)
+    np.save(tmp_path / "f.npy", image)
+    np.save(tmp_path / "f_mask.npy", labels)
+    dock.confidence.setValue(0.0)
+    dock.files.apply_to_folder(tmp_path, tmp_path, tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "object_id,label,probability"
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        [f"f:{i + 1}", KINDS[k]] for i, k in enumerate(others)
+    ]
+    assert "16 cells" in dock.files.words.text()
+
+
 def test_umap_is_honest_where_it_is_not_installed(
     viewer: Any, dock: CellsDock, click: Any, monkeypatch: Any
 ) -> None:

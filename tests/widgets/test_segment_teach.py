@@ -31,7 +31,7 @@ REPORT = {
 
 
 @pytest.fixture
-def dock(viewer: Any, tmp_path: Any, monkeypatch: Any) -> SegmentDock:
+def dock(viewer: Any, tmp_path: Any, monkeypatch: Any, qtbot: Any) -> SegmentDock:
     """A dock with one Cellpose-SAM model of the user's own, called base."""
     import torch
 
@@ -46,6 +46,8 @@ def dock(viewer: Any, tmp_path: Any, monkeypatch: Any) -> SegmentDock:
     made = SegmentDock(viewer)
     viewer.window.add_dock_widget(made, name="Segment cells")
     made.teaching.expand(animate=False)
+    button = made.teach_panel.add_button
+    qtbot.waitUntil(lambda: button.isVisible() and 10 < button.height() < 100, timeout=20_000)  # laid out
     return made
 
 
@@ -93,7 +95,7 @@ def test_examples_are_added_ticked_and_taught(
         own = store.import_model(tmp_path / "base.pth", name, about=REPORT)
         return Tuned(name, own.path, REPORT)
 
-    monkeypatch.setattr("napari_biofm.widgets.segment.tune_job", taught)
+    monkeypatch.setattr("napari_biofm.widgets.segment_teach.tune_job", taught)
     press(panel.teach_button)
     assert asked == [(2, "mine", "base", 100, "auto")]
     assert "0.40 before, 0.70 after, better" in panel.result.text()

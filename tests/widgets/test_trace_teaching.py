@@ -48,6 +48,16 @@ def place(dock: TraceDock, time_s: float) -> QPoint:
     return dock.plots.canvas.mapFromScene(view.mapViewToScene(QPointF(time_s, middle)))
 
 
+def double_click(qtbot: Any, port: Any, at: QPoint) -> None:
+    """Press twice, as a mouse does: the second press is the double click."""
+    left = Qt.MouseButton.LeftButton
+    qtbot.mouseMove(port, at)
+    qtbot.mousePress(port, left, pos=at)
+    qtbot.mouseRelease(port, left, pos=at)
+    qtbot.mouseDClick(port, left, pos=at)
+    qtbot.mouseRelease(port, left, pos=at)
+
+
 def press(qtbot: Any, widget: Any) -> None:
     """Click the middle of a widget."""
     qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=widget.rect().center())
@@ -62,10 +72,7 @@ def test_marks_teach_a_new_class_that_can_be_undone_saved_and_loaded(
     dock.tabs.setCurrentWidget(panel)
     qtbot.wait(50)
     assert "No marks" in panel.marks.text() and not panel.teach_button.isEnabled()
-    port = dock.plots.canvas.viewport()
-    first = place(dock, float(truth[0][0]))
-    qtbot.mouseClick(port, Qt.MouseButton.LeftButton, pos=first)
-    qtbot.mouseDClick(port, Qt.MouseButton.LeftButton, pos=first)
+    double_click(qtbot, dock.plots.canvas.viewport(), place(dock, float(truth[0][0])))
     qtbot.waitUntil(lambda: len(dock.session.events(uid)) == 1)
     assert "At least 5" in panel.marks.text()
     EventEditor(dock.session, uid).move(0, float(truth[0][0]))

@@ -1,4 +1,4 @@
-"""Validation sets of physio-FM, the scores on them, and classical peers where they are a few lines.
+"""What physio-FM and classical peers of a few lines score on the validation sets.
 
 `python training/physio/measure.py --checkpoint runs/physio/stock/last.pt [--only psc ap ...]` prints a
 table. Nothing in here is trained on: other cells, other files, other records, other seeds.
@@ -25,143 +25,31 @@ from napari_biofm.events.fm import PhysioFM  # noqa: E402
 from napari_biofm.events.fm.table import scores  # noqa: E402
 from napari_biofm.types import Signal  # noqa: E402
 from training.physio.real import Real  # noqa: E402
-from training.physio.simulators.calcium import groups  # noqa: E402
-from training.physio.simulators.noise import coloured  # noqa: E402
+from training.physio.sets import TOLERANCE, Scores, labelled_sets  # noqa: E402
 from training.physio.simulators.psc import waveform  # noqa: E402
-from training.physio.simulators.spike import shape  # noqa: E402
 
 DEFAULT_CARD: dict[str, Any] = {
     "version": "0",
     "calibration": {},
     "presets": {},
-    "rungs": {"psc": [0, 1], "ap": [1]},
+    "rungs": {"psc": [0, 1, 2], "ap": [1]},
 }
-
-
-def match(
-    truth: NDArray[Any], found: NDArray[Any], score: NDArray[Any], tolerance: float
-) -> NDArray[np.bool_]:
-    """Return which found events are true: best score first, each truth taken once, the nearest free one."""
-    free = np.ones(len(truth), bool)
-    hit = np.zeros(len(found), bool)
-    for i in np.argsort(-score, kind="stable"):
-        a, b = np.searchsorted(truth, [found[i] - tolerance, found[i] + tolerance])
-        options = [k for k in range(a, b) if free[k]]
-        if options:
-            k = min(options, key=lambda j: abs(truth[j] - found[i]))
-            free[k], hit[i] = False, True
-    return hit
-
-
-class Scores:
-    """Found events of many traces against their truth."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        self.n = 0
-
-    def add(self, truth: NDArray[Any], found: NDArray[Any], score: NDArray[Any], tolerance: float) -> None:
-        """Add one trace."""
-        self.n += len(truth)
-        self.rows.append((score, match(np.sort(truth), found, score, tolerance)))
-
-    def f1(self, threshold: float | None = None) -> tuple[float, float]:
-        """Return F1 at a threshold (or the best one) and that threshold."""
-        score = np.concatenate([r[0] for r in self.rows]) if self.rows else np.zeros(0)
-        hit = np.concatenate([r[1] for r in self.rows]) if self.rows else np.zeros(0, bool)
-        order = np.argsort(-score)
-        tp = np.cumsum(hit[order])
-        f = 2 * tp / (np.arange(1, len(tp) + 1) + self.n)
-        if not len(f):
-            return 0.0, 0.5
-        if threshold is None:
-            k = int(np.argmax(f))
-            return float(f[k]), float(score[order][k])
-        k = int((score >= threshold).sum())
-        return (float(f[k - 1]) if k else 0.0), threshold
 
 
 def found_by(model: PhysioFM, signal: Signal, kind: str) -> tuple[NDArray[Any], NDArray[Any], Any]:
     """Return times, calibrated scores and the candidates of a signal."""
-    from napari_biofm.events.fm.decode import Candidates
-
-    parts = [part for _, _, part in model.candidates(signal, kind)]
-    if not parts:
+    joined = model.found(signal, kind)
+    if joined is None:
         return np.zeros(0), np.zeros(0), None
-    joined = Candidates.join(parts)
     score = scores(kind, joined.logit, model.card)
     score = np.where(joined.artefact > np.maximum(joined.logit, 0), 0, score)
     return joined.time, score, joined
-
-
-# --------------------------------------------------------------------------- action potentials
-def ap_sets(real: Real) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
-    """Return kept-back action-potential recordings, clean and under four hardships."""
-    out: dict[str, list[tuple[Signal, NDArray[Any]]]] = {}
-    for i, (v, sure, _, fs, _) in enumerate(real.aps):
-        rng = np.random.default_rng((11, i))
-        n, t = len(v), np.arange(len(v)) / fs
-        v = v.astype(float)
-        pulses = np.zeros(n)
-        for at in rng.integers(0, n - 8, rng.poisson(10 * n / fs)):
-            if len(sure) == 0 or np.abs(sure - at).min() > 0.0015 * fs:
-                pulses[at : at + max(1, int(0.0002 * fs))] += 80 * rng.choice([-1, 1])
-        slow = np.interp(t, np.linspace(0, t[-1], 9), rng.uniform(-25, 25, 9))
-        made = {
-            "clean": v,
-            "spikelets": 0.35 * v + rng.normal(size=n) + 1.0 * np.sin(2 * np.pi * 50 * t),
-            "noise 4 mV": v + 4 * rng.normal(size=n),
-            "drift": v + slow,
-            "artefacts": v + pulses,
-        }
-        for name, x in made.items():
-            out.setdefault(name, []).append((Signal(x.astype(np.float32), fs, "mV"), sure / fs))
-    return out
 
 
 def prominences(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return peaks (s) and their prominence within 50 ms: the peer for action potentials."""
     k, p = find_peaks(signal.values, prominence=5, wlen=int(0.05 * signal.sampling_rate) | 1)
     return k / signal.sampling_rate, p["prominences"]
-
-
-# --------------------------------------------------------------------------- synaptic currents
-def psc_trace(
-    rng: np.random.Generator, fs: float, snr: float, noise: NDArray[Any], inhibitory: bool
-) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Return currents of one kinetic family in given noise, and the times of their peaks."""
-    n = len(noise)
-    rise = rng.uniform(0.5e-3, 1e-3) if inhibitory else rng.uniform(0.15e-3, 0.5e-3)
-    decay = rng.uniform(8e-3, 20e-3) if inhibitory else rng.uniform(2e-3, 7e-3)
-    x = noise / noise.std()
-    truth = []
-    for s in np.cumsum(rng.exponential(fs / 4.0, int(4.5 * n / fs) + 4)):
-        wave, peak = waveform(rise * np.exp(rng.normal() * 0.2), decay * np.exp(rng.normal() * 0.2), fs)
-        if s + peak + 10 >= n:
-            break
-        a = int(s)
-        stop = min(n, a + len(wave))
-        x[a:stop] -= snr * np.exp(rng.normal() * 0.25) * wave[: stop - a]
-        truth.append((a + peak) / fs)
-    return (x * 4).astype(np.float32), np.array(truth)
-
-
-def psc_sets(real: Real) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
-    """Return semi-synthetic currents over measured noise spectra, four kinetics per signal-to-noise ratio."""
-    out: dict[str, list[tuple[Signal, NDArray[Any]]]] = {}
-    for snr in (2, 3, 4, 6, 10):
-        for i in range(8):
-            rng = np.random.default_rng((5, snr, i))
-            fs = float(rng.choice([10e3, 20e3, 20e3, 50e3]))
-            row = real.spectra[rng.integers(len(real.spectra))]
-            n = int(8 * fs)
-            f = np.linspace(0, 1, n // 2 + 1)
-            shape_ = np.interp(f * fs / 20e3, np.linspace(0, 1, len(row)), row)
-            z = rng.normal(size=(2, len(f)))
-            noise = np.fft.irfft((z[0] + 1j * z[1]) * shape_, n)
-            x, truth = psc_trace(rng, fs, snr, noise, i % 4 == 3)
-            out.setdefault(f"SNR {snr}", []).append((Signal(x, fs, "pA"), truth))
-    return out
 
 
 def template_matches(x: NDArray[Any], fs: float, rise: float, decay: float) -> NDArray[Any]:
@@ -213,51 +101,12 @@ def measure_windows(model: PhysioFM, data: Path) -> dict[str, Any]:
     }
 
 
-# --------------------------------------------------------------------------- extracellular, ECG
-def spike_sets() -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
-    """Return extracellular spikes of one unit at three signal-to-noise ratios."""
-    out: dict[str, list[tuple[Signal, NDArray[Any]]]] = {}
-    for snr in (3, 4, 5):
-        for i in range(6):
-            rng = np.random.default_rng((3, snr, i))
-            fs = float(rng.choice([20e3, 24e3, 30e3]))
-            n = int(5 * fs)
-            x = np.concatenate([coloured(rng, fs) for _ in range(n // 2048 + 1)])[:n]
-            wave, trough = shape(rng, fs)
-            at = np.cumsum(rng.exponential(fs / 15, 150) + 0.003 * fs).astype(int)
-            at = at[at + len(wave) < n]
-            for a in at:
-                x[a : a + len(wave)] += snr * wave
-            signal = Signal((x * 12).astype(np.float32), fs, "uV")
-            out.setdefault(f"SNR {snr}", []).append((signal, (at + trough) / fs))
-    return out
-
-
 def sigmas(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return troughs (s) and their depth in robust standard deviations: the peer for spikes."""
     x = signal.values.astype(float)
     noise = np.median(np.abs(x)) / 0.6745
     k, p = find_peaks(-x, height=2 * noise, distance=int(0.0008 * signal.sampling_rate))
     return k / signal.sampling_rate, p["peak_heights"] / noise
-
-
-def ecg_sets(real: Real, most: int = 60) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
-    """Return kept-back electrocardiograms as they are and with coloured noise of 0.3 and 0.6 R waves
-    added.
-    """
-    out: dict[str, list[tuple[Signal, NDArray[Any]]]] = {}
-    for name, level in (("clean", 0.0), ("noise 0.3", 0.3), ("noise 0.6", 0.6)):
-        for i, (x, peaks, _) in enumerate(real.beats[:most]):
-            rng = np.random.default_rng((2, i))
-            size = np.median(np.abs(x[peaks].astype(float)))
-            y = (
-                x
-                + level
-                * size
-                * np.concatenate([coloured(rng, 300.0) for _ in range(len(x) // 2048 + 1)])[: len(x)]
-            )
-            out.setdefault(name, []).append((Signal(y.astype(np.float32), 300.0, "other"), peaks / 300.0))
-    return out
 
 
 # --------------------------------------------------------------------------- calcium
@@ -276,15 +125,6 @@ def ar1_deconvolved(x: NDArray[Any], fs: float) -> NDArray[Any]:
     c = [np.mean(y[: len(y) - k] * y[k:]) for k in (1, 2, 3)]
     g = float(np.clip(c[1] / max(c[0], 1e-12), 0.3, 0.999))
     return np.maximum(np.diff(y, prepend=y[0]) + (1 - g) * np.concatenate([[0], y[:-1]]), 0)
-
-
-def calcium_sets(real: Real) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
-    """Return kept-back cells and the first spikes of their groups."""
-    out: dict[str, list[tuple[Signal, NDArray[Any]]]] = {}
-    for dff, fs, spikes, name in real.cells:
-        if len(spikes) >= 3 and len(dff) >= 100:
-            out.setdefault(name, []).append((Signal(dff, fs, "dF/F"), groups(spikes)))
-    return out
 
 
 def measure_rate(model: PhysioFM, real: Real) -> dict[str, Any]:
@@ -312,21 +152,7 @@ def measure_rate(model: PhysioFM, real: Real) -> dict[str, Any]:
     }  # fmt: skip
 
 
-TOLERANCE = {"ap": 1.5e-3, "psc": 5e-3, "spike": 0.5e-3, "ecg": 0.1, "calcium": 0.15}
 PEER = {"ap": prominences, "psc": template_peaks, "spike": sigmas}
-
-
-def labelled_sets(kind: str, real: Real) -> dict[str, list[tuple[Signal, NDArray[Any]]]]:
-    """Return the labelled traces of a kind per set."""
-    makers: dict[str, Callable[[], Any]] = {
-        "ap": lambda: ap_sets(real),
-        "psc": lambda: psc_sets(real),
-        "spike": spike_sets,
-        "ecg": lambda: ecg_sets(real),
-        "calcium": lambda: calcium_sets(real),
-    }
-    made: dict[str, list[tuple[Signal, NDArray[Any]]]] = makers[kind]()
-    return made
 
 
 def measure_events(model: PhysioFM, real: Real, kind: str, part: slice = slice(None)) -> dict[str, Any]:
@@ -337,11 +163,11 @@ def measure_events(model: PhysioFM, real: Real, kind: str, part: slice = slice(N
     balanced = model.card["presets"].get(kind, {"balanced": 0.5})["balanced"]
     for name, traces in labelled_sets(kind, real).items():
         ours, peer = Scores(), Scores()
-        for signal, truth in traces[part]:
-            time_s, score, _ = found_by(model, signal, kind)
-            ours.add(truth, time_s, score, TOLERANCE[kind])
+        for trace in traces[part]:
+            time_s, score, _ = found_by(model, trace.signal, kind)
+            ours.add(trace, time_s, score, TOLERANCE[kind])
             if kind in PEER:
-                peer.add(truth, *PEER[kind](signal), TOLERANCE[kind])
+                peer.add(trace, *PEER[kind](trace.signal), TOLERANCE[kind])
         best, at = ours.f1()
         out[name] = {"n": ours.n, "f1": ours.f1(balanced)[0], "best": best, "at": at}
         if kind in PEER:
@@ -350,14 +176,18 @@ def measure_events(model: PhysioFM, real: Real, kind: str, part: slice = slice(N
 
 
 def model_of(checkpoint: Path, card: dict[str, Any] | None = None) -> PhysioFM:
-    """Return a model with the averaged weights of a training checkpoint."""
+    """Return a model with the averaged weights of a training checkpoint, or with shipped weights."""
+    import tomllib
+
     import torch
+    from safetensors.torch import load_file
 
     from napari_biofm.events.fm.network import PhysioNet
 
-    state = torch.load(checkpoint, weights_only=True)["average"]
-    import tomllib
-
+    if checkpoint.suffix == ".safetensors":
+        state = {k: v.float() for k, v in load_file(checkpoint).items()}
+    else:
+        state = torch.load(checkpoint, weights_only=True)["average"]
     config = tomllib.loads((Path(__file__).parent / "config.toml").read_text())["model"]
     model = PhysioFM()
     net = PhysioNet(**config)

@@ -48,7 +48,18 @@ def rule_aps(v: NDArray[np.floating[Any]], fs: float) -> tuple[NDArray[np.int64]
         else np.zeros(0, bool)
     )
     maybe = ~sure & (before >= 4) if len(peaks) else sure
-    return peaks[sure], peaks[maybe]
+    return one_each(v, peaks[sure], fs), one_each(v, peaks[maybe], fs)
+
+
+def one_each(v: NDArray[np.floating[Any]], peaks: NDArray[np.int64], fs: float) -> NDArray[np.int64]:
+    """Return the highest of peaks within a millisecond of each other: quantised tops have several."""
+    keep: list[int] = []
+    for k in peaks.tolist():
+        if keep and k - keep[-1] < 0.001 * fs:
+            keep[-1] = k if v[k] > v[keep[-1]] else keep[-1]
+        else:
+            keep.append(k)
+    return np.array(keep, np.int64)
 
 
 def build_cache(data: Path, cache: Path) -> None:
@@ -142,7 +153,14 @@ class Real:
             self.spectra = z["spectra"]
             keys = [k for k in z if k.startswith(f"ap_{split}_") and "@" not in k]
             self.aps = [
-                (z[k], z[k + "@t"], z[k + "@m"], float(z[k + "@fs"]), k.split("_", 2)[2]) for k in keys
+                (
+                    z[k],
+                    one_each(z[k], z[k + "@t"], float(z[k + "@fs"])),
+                    z[k + "@m"],
+                    float(z[k + "@fs"]),
+                    k.split("_", 2)[2],
+                )
+                for k in keys
             ]
             self.clamped = [(z[k], float(z[k + "_fs"])) for k in z if k.startswith("vc_") and "fs" not in k]
         self.beats: list[Any] = []

@@ -96,7 +96,7 @@ def fit(
     blocks = yield from _blocks(found.crops[rows], encoder, views)
     report, chosen, trained = yield from _choose(blocks, encoder, names, groups, head)
     if curve:
-        make = _maker(head, blocks, chosen, encoder)
+        make = getattr(trained, "again", _maker(head, blocks, chosen, encoder))
         report.learning_curve = yield from learning_curve(_beside(blocks, chosen), names, groups, make)
         n_all = report.model.n_cells * (1 - 1 / report.model.n_folds)
         report.learning_curve.append({"n_labels": n_all, "macro_f1": report.model.macro_f1})

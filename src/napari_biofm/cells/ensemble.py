@@ -80,22 +80,26 @@ class EnsembleHead:
         weight: NDArray[np.float64],
         groups: Sequence[Any] | None,
     ) -> None:
-        """Find shares and temperature on the folds the regression was tuned on."""
+        """Find shares and temperature on the folds the regression was tuned on.
+
+        Trees that add nothing on the first fold are grown no further: with many classes they take long.
+        """
         n_classes = len(self.classes)
         folds = [f for f in make_folds(codes, groups, FOLDS) if len(np.unique(codes[f[0]])) > 1]
-        held = np.zeros((len(codes), n_classes), np.float32)
-        for train, test in folds:
+        self.shares, self.temperature = (1.0, 0.0), self.linear.temperature
+        held: list[NDArray[np.float32]] = []
+        for i, (train, test) in enumerate(folds):
             fitted = flatten_boosting(_boost(features[train], codes[train], weight[train]), n_classes)
-            held[test] = _logits(fitted, features[test])
-        seen = np.concatenate([test for _, test in folds]) if folds else np.zeros(0, np.int64)
-        if not len(seen):
-            self.shares, self.temperature = (1.0, 0.0), self.linear.temperature
+            held.append(_logits(fitted, features[test]))
+            if i == 0 and not _shares(self.linear.held[test], held[0], codes[test], weight[test])[1]:
+                return
+        if not folds:
             return
-        said = self.linear.held[seen], held[seen]
-        shares = weigh(said, codes[seen], weight[seen])
-        shares[shares < 1e-2 * shares.max()] = 0.0
-        self.shares = tuple(float(s) for s in shares)
-        self.temperature = best_temperature(shares[0] * said[0] + shares[1] * said[1], codes[seen])
+        seen = np.concatenate([test for _, test in folds])
+        said, also = self.linear.held[seen], np.concatenate(held)
+        self.shares = _shares(said, also, codes[seen], weight[seen])
+        together = self.shares[0] * said + self.shares[1] * also
+        self.temperature = best_temperature(together, codes[seen])
 
     def _narrow(self, width: int) -> NDArray[np.int64]:
         """Columns of the parts that trees can be grown on."""
@@ -137,12 +141,24 @@ class EnsembleHead:
         return head
 
 
+def _shares(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    codes: NDArray[np.int64],
+    weight: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Weigh two experts; less than a hundredth of the other is nothing."""
+    found = weigh([first, second], codes, weight)
+    found[found < 1e-2 * found.max()] = 0.0
+    return float(found[0]), float(found[1])
+
+
 def _boost(features: Vectors, codes: NDArray[np.int64], weight: NDArray[np.float64]) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     boosting = HistGradientBoostingClassifier(
-        max_iter=60,
-        learning_rate=0.1,
+        max_iter=40,
+        learning_rate=0.15,
         max_leaf_nodes=8,
         min_samples_leaf=max(2, min(10, len(codes) // 50)),
         max_features=0.3,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,6 +47,7 @@ class WeightsAdapter(ABC):
 
     family: ClassVar[str]
     library: ClassVar[str]  # distribution whose version goes into the provenance
+    _tile_memory: ClassVar[int]  # bytes one tile needs beside the weights, float32
     _batch: int | None = None  # tiles at once; None lets the device decide
 
     def __init__(
@@ -104,7 +105,19 @@ class WeightsAdapter(ABC):
         """Time a part of the network in every precision and plan for all of it."""
         dtype = self._asked[1]
         wanted = None if dtype == "auto" else (dtype,)
-        return devices.probe(lambda name: self._time_tile(net, device, name), device, wanted, self._batch)
+        plan = devices.probe(lambda name: self._time_tile(net, device, name), device, wanted, self._batch)
+        seconds = plan.seconds_per_tile or 0.0
+        if device == "cpu":
+            seconds = devices.probe_threads(lambda: self._time_tile(net, device, plan.dtype), seconds)
+            return replace(plan, threads=devices.thread_count(), seconds_per_tile=seconds)
+        if self._batch is not None:
+            return plan
+        half = 1 if plan.dtype == "float32" else 2
+        weights = sum(p.numel() for p in net.parameters()) * 4 // half
+        free = devices.free_memory(device)
+        return replace(
+            plan, batch=devices.batch_that_fits(plan.batch, free, weights, self._tile_memory // half)
+        )
 
     def _to_cpu(self) -> DevicePlan:
         """Move the network to the CPU in full precision and return the plan for it."""

@@ -19,6 +19,7 @@ from napari_biofm.types import Image, ImageError, Progress, Prompt, Segmentation
 
 LOWEST = -3.0  # logit down to which a pixel may be claimed by a basin
 STEPS = (0.0, 1.5, -1.5)  # logits by which the alternatives differ from the first answer
+SEAM = 4  # pixels on either side of the border of two basins that joining them closes
 REACH = 6  # pixels around a click in which a basin is looked for where the click itself has none
 
 
@@ -241,7 +242,17 @@ def _one(
         piece = _in_box(table, box, threshold, refused - wanted)
     elif len(positives):
         piece = around(positives[0])
-    return corrected(piece, positives, negatives, around, table.shape)
+    piece = corrected(piece, positives, negatives, around, table.shape)
+    return _bridged(table, piece, wanted) if len(wanted - {0}) > 1 else piece
+
+
+def _bridged(table: Basins, piece: Piece, wanted: set[int]) -> Piece:
+    """Close the seam between basins that are joined, where it lies below the threshold but within them."""
+    wide = piece.padded(SEAM + 1, table.shape)
+    box = tuple(slice(o, e) for o, e in zip(wide.origin, wide.stop, strict=True))
+    within = np.isin(table.basins[box], sorted(wanted - {0}))
+    closed = ndi.binary_closing(np.pad(wide.mask, SEAM), iterations=SEAM)[SEAM:-SEAM, SEAM:-SEAM]
+    return Piece.of(wide.mask | (closed & within), wide.origin)
 
 
 def _in_box(

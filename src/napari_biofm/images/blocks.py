@@ -19,7 +19,15 @@ from scipy import ndimage
 
 from napari_biofm.images.tiles import Box
 from napari_biofm.images.volumes import StackOptions
-from napari_biofm.types import ImageError, Labels, Progress, SegmentationParameters, Segmenter, Task
+from napari_biofm.types import (
+    ImageError,
+    Labels,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Segmenter,
+    Task,
+)
 
 BLOCK = 2048
 MARGIN = 128
@@ -36,7 +44,7 @@ class BlockLog(Protocol):
 
     def __contains__(self, index: int) -> bool: ...
 
-    def finish(self, index: int, highest: int, diameter: float | None) -> None: ...
+    def finish(self, index: int, highest: int, diameter: float | None, found: Segmentation) -> None: ...
 
 
 def segment_blocks(
@@ -103,19 +111,19 @@ def segment_blocks(
             try:
                 step = next(task)
             except StopIteration as stop:
-                found: Labels = stop.value.masks
-                if found.any():
-                    diameter = diameter or stop.value.diameter
+                found: Segmentation = stop.value
+                if found.masks.any():
+                    diameter = diameter or found.diameter
                 break
             part = min(_STEPS - 1, _STEPS * step.done // max(1, step.total))
             message = f"block {number + 1} of {len(boxes)}: {step.message}"
             yield Progress(number * _STEPS + part, len(boxes) * _STEPS, message)
         before = np.array(out[window])
         before[before > highest] = 0  # written by a run that was killed before it could say so
-        after, highest = _add(before, found, core, seen, highest, margin / 4)
+        after, highest = _add(before, found.masks, core, seen, highest, margin / 4)
         out[window] = after
         if log is not None:
-            log.finish(number, highest, diameter)
+            log.finish(number, highest, diameter, found)
         yield Progress((number + 1) * _STEPS, len(boxes) * _STEPS, f"{highest} objects")
     return out
 

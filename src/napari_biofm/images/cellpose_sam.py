@@ -77,6 +77,7 @@ class CellposeSAM(WeightsAdapter):
 
     family = "cellpose-sam"
     library = "cellpose"
+    _tile_memory = _BYTES_PER_TILE
 
     def __init__(
         self,

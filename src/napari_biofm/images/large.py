@@ -24,7 +24,15 @@ from napari_biofm.images.lazy import LARGE, LARGE_STACK, LazyImage
 from napari_biofm.images.stacks import names_from_below
 from napari_biofm.images.store import Pass, PassStore
 from napari_biofm.images.volumes import StackOptions
-from napari_biofm.types import ImageError, Labels, ModelError, Progress, SegmentationParameters, Task
+from napari_biofm.types import (
+    ImageError,
+    Labels,
+    ModelError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Task,
+)
 
 _HASH_ROWS = 1 << 24  # values read at once for the hash
 _LEAST_SIDE = 128  # pixels of a block, however many planes a volume has
@@ -145,15 +153,12 @@ def segment_large(
         yield from _planes(segmenter, image, parameters, stack, log)
     log.labels.flush()
     provenance = {
+        **log.provenance,
         "model": segmenter.name,
-        "weights_sha256": getattr(segmenter, "sha256", None),
         "parameters": about["parameters"],
-        "parts": parts,
         "stack": about["stack"],
+        "parts": parts,
     }
-    plan = getattr(segmenter, "plan", None)
-    if plan is not None:
-        provenance |= {"device": plan.device, "dtype": plan.dtype}
     return LargeResult(log.path, log.highest, log.diameter or parameters.diameter, provenance)
 
 
@@ -170,22 +175,26 @@ class LabelsOnDisk:
         self._kept = kept
         self.path = kept.folder / "labels.npy"
         self.highest, self.diameter = 0, None
+        self.provenance: dict[str, Any] = {}
         if not (self.path.is_file() and kept.finished):
             self.labels: Any = np.lib.format.open_memmap(self.path, "w+", np.int32, shape)
             return
         self.labels = np.lib.format.open_memmap(self.path, "r+")
         state = json.loads((kept.folder / "state.json").read_text(encoding="utf-8"))
         self.highest, self.diameter = state["highest"], state["diameter"]
+        self.provenance = state["provenance"]
 
     def __contains__(self, index: int) -> bool:
         return index in self._kept
 
-    def finish(self, index: int, highest: int, diameter: float | None) -> None:
-        """Note that a part is written."""
+    def finish(self, index: int, highest: int, diameter: float | None, found: Segmentation) -> None:
+        """Note that a part is written, with what was found there: its provenance is kept."""
         self.labels.flush()
         self.highest, self.diameter = highest, diameter
+        self.provenance = {**self.provenance, **found.provenance}
         part = self._kept.folder / "state.part"
-        part.write_text(json.dumps({"highest": highest, "diameter": diameter}), encoding="utf-8")
+        state = {"highest": highest, "diameter": diameter, "provenance": self.provenance}
+        part.write_text(json.dumps(state, default=str), encoding="utf-8")
         os.replace(part, self._kept.folder / "state.json")
         self._kept.mark(index)
 
@@ -210,10 +219,11 @@ def _planes(
                 try:
                     step = next(task)
                 except StopIteration as stop:
-                    found, used = stop.value
+                    result = stop.value
                     break
                 yield Progress(z, len(image), f"plane {z + 1} of {len(image)}: {step.message}")
-            diameter = diameter or used
+            found = result.masks
+            diameter = diameter or (result.diameter if found.any() else None)
             names = np.zeros(int(found.max(initial=0)) + 1, np.int32)
             below = np.asarray(log.labels[z - 1]) if joined and z else None
             if below is not None and below.any() and len(names) > 1:
@@ -222,22 +232,21 @@ def _planes(
             names[new] = np.arange(highest + 1, highest + 1 + len(new))
             highest += len(new)
             log.labels[z] = names[found]
-            log.finish(z, highest, diameter)
+            log.finish(z, highest, diameter, result)
         yield Progress(z + 1, len(image), f"plane {z + 1} of {len(image)}: {highest} objects")
 
 
 def _plane(
     segmenter: Any, pixels: NDArray[Any], parameters: SegmentationParameters, limits: Any
-) -> Task[tuple[Labels, float | None]]:
-    """Return labels 1..n of one plane and the diameter used."""
+) -> Task[Segmentation]:
+    """Return the segmentation of one plane with labels 1..n."""
     if pixels.shape[0] * pixels.shape[1] > LARGE:
         found = yield from segment_blocks(segmenter, pixels, parameters, None, BLOCK, MARGIN, limits=limits)
-        return found, parameters.diameter
+        return Segmentation(found, diameter=parameters.diameter)
     options = {} if limits is None else {"limits": limits}
-    result = yield from segmenter.segment(pixels, parameters, **options)
-    _, packed = np.unique(result.masks, return_inverse=True)
-    masks = packed.reshape(result.masks.shape).astype(np.int32)
-    return (masks if (result.masks == 0).any() else masks + 1), result.diameter if masks.any() else None
+    result: Segmentation = yield from segmenter.segment(pixels, parameters, **options)
+    masks = np.searchsorted(np.union1d([0], result.masks), result.masks).astype(np.int32)
+    return replace(result, masks=masks, flows=None, cell_prob=None, features=None)
 
 
 def _names(found: Labels, below: Labels, iou: float) -> NDArray[np.int32]:

@@ -86,6 +86,7 @@ class SAM(WeightsAdapter):
 
     family = "sam"
     library = "segment-anything"
+    _tile_memory = _BYTES_PER_TILE
     _batch = 1
 
     # ------------------------------------------------------------------ Promptable
@@ -187,9 +188,11 @@ class SAM(WeightsAdapter):
 
     def _build(self, checkpoint: Checkpoint) -> Any:
         from napari_biofm.images.attention import install
+        from napari_biofm.images.upscaling import quicken
 
         net = sam_api.build(checkpoint).requires_grad_(False)
         install(net.image_encoder.blocks)
+        quicken(net.mask_decoder, net.prompt_encoder)
         return net.eval()
 
     def _time_tile(self, net: Any, device: str, dtype: str) -> float:

@@ -16,11 +16,11 @@ from napari_biofm.history import CallAction
 from napari_biofm.images.jobs import estimate_job, import_job, remask_job, segment_job, segment_large_job
 from napari_biofm.images.large import LargeResult
 from napari_biofm.images.lazy import LazyImage
-from napari_biofm.images.tuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import store
 from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.pixels import MEAN, SHOWN, SPREAD, spatial_placing
+from napari_biofm.widgets.segment_flows import describe_loaded, recipe_of
 from napari_biofm.widgets.segment_form import ThresholdForm
 from napari_biofm.widgets.segment_model import ModelChooser
 from napari_biofm.widgets.segment_pixels import (
@@ -48,14 +48,12 @@ class SegmentDock(Dock):
         self._make_form()
         self.estimate = QLabel(wordWrap=True)
         self.result = QLabel("Open an image, then press Segment.", wordWrap=True)
-        self.teach_panel = TeachPanel(
-            self.viewer, lambda: self.image.value, lambda: layer_by_id(self.viewer, self.session.labels)
-        )
+        self.teach_panel = TeachPanel(self)
         self.teaching = QCollapsible("Teach Cellpose-SAM with corrected masks")
         self.teaching.addWidget(self.teach_panel)
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, 0, 4, 0)
         for widget in (
             self._form.native,
             self.chooser,
@@ -115,6 +113,7 @@ class SegmentDock(Dock):
         self._thresholds = thresholds.container
         self.cell_prob, self.flow_threshold = thresholds.cell_prob, thresholds.flow_threshold
         self.min_size, self.apply_button = thresholds.min_size, thresholds.apply_button
+        self.load_button = thresholds.load_button
 
     def _connect(self) -> None:
         self.run_button.changed.connect(self.segment)
@@ -125,8 +124,8 @@ class SegmentDock(Dock):
             widget.changed.connect(lambda _: self.preview.touch())
         self.chooser.download_asked.connect(self.download)
         self.chooser.import_asked.connect(self.import_weights)
-        self.teach_panel.teach_asked.connect(self.teach)
-        self.teach_panel.problem.connect(self.tell)
+        self.teach_panel.taught.connect(self._models_changed)
+        self.load_button.changed.connect(self.load_flows)
         self.pixels.changed.connect(self._tell_size)
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             self.listen(event, self._layers_changed)
@@ -233,27 +232,6 @@ class SegmentDock(Dock):
         """Take the user's own weights, and choose them."""
         self.run(import_job, Path(path), name="Import weights", on_done=self._models_changed)
 
-    def teach(self, examples: list[Any], name: str, base: str, epochs: int) -> None:
-        """Teach a copy of a Cellpose-SAM model; it is chosen when it is done."""
-        self.teach_panel.started()
-
-        def done(tuned: Tuned) -> None:
-            self._models_changed(tuned.name)
-            self.teach_panel.name.clear()
-            self.teach_panel.ended(tuned.describe())
-
-        self.run(
-            tune_job,
-            examples,
-            name,
-            base,
-            TuningSettings(epochs=epochs),
-            self.device.value,
-            name=f"Teach '{name}'",
-            on_done=done,
-            on_end=self.teach_panel.ended,
-        )
-
     def _models_changed(self, chosen: str | None = None) -> None:
         self.chooser.refresh(chosen)
         self.teach_panel.refresh()
@@ -275,6 +253,34 @@ class SegmentDock(Dock):
             name=f"New masks for '{layer.name}'",
             bound_to=uid,
             on_done=lambda masks: self._replace_masks(uid, found, masks, parameters),
+        )
+
+    def load_flows(self) -> None:
+        """Get the flows of the labels in play again; their masks stay as they are."""
+        uid, recipe = self.session.labels, recipe_of(self.viewer, self.session)
+        layer = layer_by_id(self.viewer, uid)
+        if layer is None or recipe is None:
+            return
+
+        def done(found: Segmentation) -> None:
+            if found.flows is None or found.masks.shape != np.shape(layer.data):
+                self.result.setText(f"'{recipe.model}' gives no flows for the masks of '{layer.name}'.")
+                return
+            made = {**found.provenance, "choice": recipe.model}
+            masks = np.asarray(layer.data, np.int32)
+            self.session.set_segmentation(uid, replace(found, masks=masks, provenance=made))
+            self.result.setText(describe_loaded(found))
+
+        self.run(
+            segment_job,
+            recipe.pixels(self.viewer),
+            recipe.model,
+            recipe.parameters,
+            self.device.value,
+            recipe.stack,
+            name=f"Load flows of '{layer.name}'",
+            bound_to=uid,
+            on_done=done,
         )
 
     def _ask_preview(self, part: Segmentation, box: tuple[int, int, int, int]) -> None:
@@ -376,6 +382,7 @@ class SegmentDock(Dock):
         found = self.session.segmentation(uid) if uid else None
         kept = layer is not None and found is not None and found.flows is not None
         self.apply_button.enabled = kept
+        self.load_button.enabled = not kept and recipe_of(self.viewer, self.session) is not None
         if kept and found is not None:
             self.preview.watch(layer, found)
 
@@ -393,4 +400,6 @@ class SegmentDock(Dock):
 
     def _tell_size(self, *_: Any) -> None:
         """Say before the start that a large image goes in parts."""
-        self.estimate.setText(describe_large(self.viewer, self.image.value, self.pixels.value))
+        text = describe_large(self.viewer, self.image.value, self.pixels.value)
+        if text or self.estimate.text().startswith("Large image"):  # an estimate that was asked for stays
+            self.estimate.setText(text)

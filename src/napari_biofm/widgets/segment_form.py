@@ -36,6 +36,12 @@ class ThresholdForm:
             text="Apply to all", tooltip="Make all masks again with these thresholds. Can be undone."
         )
         self.apply_button.enabled = False
+        self.load_button = PushButton(
+            text="Load flows",
+            tooltip="Of masks from an earlier session: fetch their flows, from the tiles that were kept on disk.",
+        )
+        self.load_button.enabled = False
         self.container = Container(
-            widgets=[self.cell_prob, self.flow_threshold, self.min_size, self.apply_button], labels=True
+            widgets=[self.cell_prob, self.flow_threshold, self.min_size, self.apply_button, self.load_button],
+            labels=True,
         )

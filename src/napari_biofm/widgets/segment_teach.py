@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.images.tuning import Tuned, TuningSettings, tune_job
 from napari_biofm.images.tuning_examples import (
     Example,
     check_examples,
@@ -35,7 +36,7 @@ from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.pixels import SHOWN, plane_of, shown_step
 from napari_biofm.widgets.segment_preview import visible_box
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
 HELP = (
     "Correct every cell of a few images, then add them. Ticked examples are learnt from; the others are "
@@ -45,26 +46,36 @@ READY = "Ready. The same examples and settings go on where a stopped run was."
 SHARED = "Ready, but parts of one image are learnt from and held back: the score will flatter."
 
 
+class ExampleList(QListWidget):
+    """A list that says when Delete was pressed on it."""
+
+    delete_pressed = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Pass every key on but Delete."""
+        if event is not None and event.key() == Qt.Key.Key_Delete:
+            self.delete_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+
 class TeachPanel(QWidget):
     """A list of examples, a name, and a button.
 
-    Emits `teach_asked(examples, name, base, epochs)`, `problem(text)` for what the user should hear.
+    Emits `taught(name)` when a new model is there.
 
     Parameters
     ----------
-    viewer : whose layers are taken.
-    image : returns the image layer that is chosen in the dock.
-    labels : returns the labels layer in play.
+    dock : the Segment dock, whose image and session are used, and which runs the job.
     """
 
-    teach_asked = Signal(list, str, str, int)
-    problem = Signal(str)
+    taught = Signal(str)
 
-    def __init__(self, viewer: Any, image: Any, labels: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._viewer, self._image, self._labels = viewer, image, labels
+    def __init__(self, dock: Any) -> None:
+        super().__init__()
+        self._dock, self._viewer = dock, dock.viewer
         self._running = False
-        self.examples = QListWidget()
+        self.examples = ExampleList()
         self.examples.setMaximumHeight(110)
         self.examples.setToolTip("Ticked: learnt from. Not ticked: held back for the score. Delete removes.")
         self.add_button = _button(
@@ -117,9 +128,7 @@ class TeachPanel(QWidget):
         self.name.textChanged.connect(self._enable)
         self.examples.itemSelectionChanged.connect(self._enable)
         self.examples.itemChanged.connect(self._enable)
-        delete = QShortcut(QKeySequence(Qt.Key.Key_Delete), self.examples)
-        delete.setContext(Qt.ShortcutContext.WidgetShortcut)
-        delete.activated.connect(self.remove)
+        self.examples.delete_pressed.connect(self.remove)
 
     def refresh(self) -> None:
         """Offer the Cellpose-SAM models that are on this computer."""
@@ -138,9 +147,9 @@ class TeachPanel(QWidget):
 
     def add_layers(self, part: bool) -> None:
         """Add the chosen image with the labels in play; `part` takes only what is visible."""
-        image, labels = self._image(), self._labels()
+        image, labels = self._dock.image.value, layer_by_id(self._viewer, self._dock.session.labels)
         if image is None or labels is None:
-            self.problem.emit("Open an image and segment or draw its cells first; then add both here.")
+            self._dock.tell("Open an image and segment or draw its cells first; then add both here.")
             return
         try:
             pixels = plane_of(self._viewer, image, SHOWN)
@@ -155,14 +164,14 @@ class TeachPanel(QWidget):
                 name = f"{name} [{y0}:{y1}, {x0}:{x1}]"
             self._add([Example(np.array(pixels), np.array(masks), name, origin=layer_id(image))])
         except BiofmError as error:
-            self.problem.emit(str(error))
+            self._dock.tell(str(error))
 
     def add_folder(self, folder: Path) -> None:
         """Add the images of a folder that have labels."""
         try:
             self._add(read_examples(folder))
         except BiofmError as error:
-            self.problem.emit(str(error))
+            self._dock.tell(str(error))
 
     def ask_for_folder(self) -> None:
         """Let the user choose a folder."""
@@ -214,26 +223,33 @@ class TeachPanel(QWidget):
         return ""
 
     def teach(self) -> None:
-        """Ask for the training."""
-        examples = self._all()
+        """Start the training; the new model is chosen when it is done."""
+        examples, name = self._all(), self.name.text().strip()
         if len(examples) == 1:
             examples = [replace(examples[0], held_back=False)]
-        self.teach_asked.emit(
-            examples, self.name.text().strip(), self.base.currentText(), self.epochs.value()
-        )
-
-    def started(self) -> None:
-        """Show that the job runs."""
         self._running = True
         self.result.setText("Teaching; Cancel keeps what was learnt, and the same examples go on from there.")
         self.teach_button.setEnabled(False)
+        self._dock.run(
+            tune_job,
+            examples,
+            name,
+            self.base.currentText(),
+            TuningSettings(epochs=self.epochs.value()),
+            self._dock.device.value,
+            name=f"Teach '{name}'",
+            on_done=self._done,
+            on_end=self._ended,
+        )
 
-    def ended(self, text: str = "") -> None:
-        """Show how the job ended; without a text what could be done next."""
+    def _done(self, tuned: Tuned) -> None:
+        self.name.clear()
+        self.taught.emit(tuned.name)
+        self.result.setText(tuned.describe())
+
+    def _ended(self) -> None:
         self._running = False
         self._enable()
-        if text:
-            self.result.setText(text)
 
     def _enable(self, *_: Any) -> None:
         missing = self.what_is_missing()

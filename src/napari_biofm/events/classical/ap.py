@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from napari_biofm.events.classical.common import Cleaned, Floats, Indices, Trace, scores, table
+from napari_biofm.events.classical.common import Cleaned, Floats, Indices, Trace, clean, scores, table
 from napari_biofm.events.classical.kinetics import measure, windows
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import Events, Signal
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+
+
+@dataclass(frozen=True)
+class Found:
+    """Peaks of one method.
+
+    Attributes
+    ----------
+    smooth : (n_samples,) the trace the events are measured on, mV.
+    peak : (n,) sorted samples. criterion : (n,) of each, `customary` at the customary threshold.
+    """
+
+    smooth: Trace
+    peak: Indices
+    criterion: Floats
+    customary: float
+
+
+class ApDetector:
+    """Set-up of detectors of action potentials; subclasses say in `find` where the peaks are."""
+
+    name = "ap"
+    kinds: Sequence[Kind] = ("ap",)
+
+    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        """Return action potentials; `time_s` is the peak of each."""
+        cleaned, words = clean(signal)
+        yield Progress(0, 2, words)
+        if cleaned is None:
+            return no_events()
+        factor = np.float32(millivolts(signal.unit))
+        volts = cleaned.values * factor if factor != 1 else cleaned.values
+        found = yield from self.find(volts, signal.sampling_rate, settings)
+        rows: Events = ap_rows(
+            signal, cleaned, found.smooth / factor, found.peak, found.criterion, found.customary
+        )
+        return rows
+
+    def find(self, volts: Trace, fs: float, settings: DetectionSettings) -> Task[Found]:
+        """Return the peaks of a trace in mV, (n_samples,), without gaps."""
+        raise NotImplementedError
 
 
 def millivolts(unit: str) -> float:

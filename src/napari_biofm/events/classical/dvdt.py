@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.classical.ap import ap_rows, millivolts
+from napari_biofm.events.classical.ap import ApDetector, Found
 from napari_biofm.events.classical.common import (
     Floats,
     Indices,
     Trace,
-    clean,
     criterion_at,
     lowest_score,
     option,
     thin,
 )
 from napari_biofm.events.classical.kinetics import highest, windows
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Progress, Task
 
 
-class SlopeDetector:
+class SlopeDetector(ApDetector):
     """Upward crossings of a slope, followed by a peak (customary 20 mV/ms, as in many AP analyses).
 
     The slope is the central difference over two samples or 0.1 ms, whichever is longer. A peak must come
@@ -32,26 +30,18 @@ class SlopeDetector:
     """
 
     name = "dvdt"
-    kinds: Sequence[Kind] = ("ap",)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
-        """Return action potentials; `time_s` is the peak of each."""
-        cleaned, words = clean(signal)
-        yield Progress(0, 1, words)
-        if cleaned is None:
-            return no_events()
-        fs = signal.sampling_rate
-        volts = cleaned.values * np.float32(millivolts(signal.unit))
+    def find(self, volts: Trace, fs: float, settings: DetectionSettings) -> Task[Found]:
         customary = option(settings, "slope", 20.0)
         slope = slope_mv_per_ms(volts, fs)
+        yield Progress(1, 2, "slopes")
         floor = criterion_at(lowest_score(settings), customary)
         cross = np.flatnonzero((slope[1:] >= floor) & (slope[:-1] < floor)) + 1
         peak = highest(volts, cross, round(5e-3 * fs) + 1, 1.0)
         peak, cross = _one_each(volts, peak, cross)
         steepest = _steepest(slope, cross, peak)
         keep = thin(peak, steepest, max(1, round(option(settings, "refractory_s", 1e-3) * fs)))
-        found: Events = ap_rows(signal, cleaned, cleaned.values, peak[keep], steepest[keep], customary)
-        return found
+        return Found(volts, peak[keep], steepest[keep], customary)
 
 
 def slope_mv_per_ms(volts: NDArray[np.floating[Any]], sampling_rate: float) -> Trace:

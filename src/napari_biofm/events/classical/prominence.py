@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage as ndi
 from scipy import signal as sps
 
-from napari_biofm.events.classical.ap import ap_rows, millivolts
+from napari_biofm.events.classical.ap import ApDetector, Found
 from napari_biofm.events.classical.common import (
     BLOCK,
     Floats,
     Indices,
     Trace,
-    clean,
     criterion_at,
     lowest_score,
     noise_sd,
@@ -23,7 +21,7 @@ from napari_biofm.events.classical.common import (
 )
 from napari_biofm.events.classical.filters import boxcar, extended
 from napari_biofm.events.classical.kinetics import highest
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Progress, Task
 
 _ARTEFACT_S = 0.25e-3  # anything this short is no action potential
 _WIDEST_S = 8e-3  # at half prominence; synaptic potentials are wider
@@ -38,7 +36,7 @@ class _Peaks:
     prominence: Floats
 
 
-class ProminenceDetector:
+class ProminenceDetector(ApDetector):
     """Peaks whose prominence is a good part of that of the largest ones.
 
     A median filter removes what is shorter than 0.25 ms, a short Gaussian lowers the noise. The prominence
@@ -49,31 +47,20 @@ class ProminenceDetector:
     """
 
     name = "prominence"
-    kinds: Sequence[Kind] = ("ap",)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
-        """Return action potentials; `time_s` is the peak of each."""
-        cleaned, words = clean(signal)
-        yield Progress(0, 2, words)
-        if cleaned is None:
-            return no_events()
-        fs = signal.sampling_rate
-        factor = np.float32(millivolts(signal.unit))
-        volts = cleaned.values * factor
+    def find(self, volts: Trace, fs: float, settings: DetectionSettings) -> Task[Found]:
         smooth = without_artefacts(volts, fs)
         yield Progress(1, 2, "peaks")
         floor = option(settings, "smallest_mv", 7.0)
         noise = noise_sd(smooth - boxcar(smooth, max(3, round(4e-3 * fs)) | 1))
         least = max(floor, option(settings, "sigma", 9.0) * noise)
-        low = criterion_at(lowest_score(settings), least)
-        found = _sharp_peaks(smooth, fs, low)
+        found = _sharp_peaks(smooth, fs, criterion_at(lowest_score(settings), least))
         threshold = max(least, option(settings, "relative", 0.35) * typical(found.prominence))
         keep = found.prominence >= criterion_at(lowest_score(settings), threshold)
         peak = _refined(volts, smooth, found.index[keep], found.prominence[keep], fs)
         criterion = found.prominence[keep] / threshold
         peak, first = np.unique(peak, return_index=True)
-        result: Events = ap_rows(signal, cleaned, smooth / factor, peak, criterion[first], 1.0)
-        return result
+        return Found(smooth, peak, criterion[first], 1.0)
 
 
 def without_artefacts(volts: Trace, sampling_rate: float) -> Trace:

@@ -109,6 +109,6 @@ def surprise_recording(recording: Recording, channel: int) -> Task[Recording]:
         signal = recording.sweep(sweep, channel)
         kind = kind or model.recognise(signal)[0]
         values, rate = model.surprise(signal, kind)
-        rows.append(values[None])
+        rows.append([values])
     about = recording.channels[channel]
     return Recording.from_arrays(rows, rate, ["sd"], names=[f"surprise of {about.name}"])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...types import DetectionSettings, Events, Kind, Progress, RecordingError, Signal, Task, no_events
 from . import decode, weights
+from .beats import in_sequence
 from .look import embed, recognise, surprise
 from .rungs import Rung, Trace, choose_rung
 from .streaming import decode_trace
@@ -116,6 +117,8 @@ class PhysioFM:
             from ..channels import opening_events
 
             return opening_events(signal)
+        if kind == "ecg":  # beats are judged by the beats around them
+            return (yield from self._beats(signal, settings))
         parts: list[Events] = [no_events()]
         for done, total, found in self.candidates(signal, kind):
             part = as_events(signal, kind, found, self.card, settings)
@@ -134,6 +137,28 @@ class PhysioFM:
             return
         others = [Trace(signal.values, rung, factor) for rung in rungs[1:]]
         yield from decode_trace(self, trace, others, unit, kind)
+
+    def found(self, signal: Signal, kind: str) -> decode.Candidates | None:
+        """Return all candidates of a signal as a kind, heart beats in view of each other; None if there are
+        none.
+        """
+        parts = [part for _, _, part in self.candidates(signal, kind)]
+        if not parts:
+            return None
+        joined = decode.Candidates.join(parts)
+        return in_sequence(joined, self.card.get("beats")) if kind == "ecg" else joined
+
+    def _beats(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        parts, total = [], 1
+        for done, total, part in self.candidates(signal, "ecg"):
+            parts.append(part)
+            yield Progress(done, total + 1, "ecg: looking for beats")
+        if not parts:
+            return no_events()
+        joined = in_sequence(decode.Candidates.join(parts), self.card.get("beats"))
+        beats = as_events(signal, "ecg", joined, self.card, settings)
+        yield Progress(total + 1, total + 1, f"ecg: {len(beats)} events", beats)
+        return beats
 
     # ------------------------------------------------------------------ other answers
     def rate(

@@ -130,6 +130,10 @@ class Annotator:
 
     def set_tool(self, tool: Tool) -> None:
         """Choose what clicks and drags mean; the prompt stays, so that tools can be mixed."""
+        if tool is Tool.BRUSH and self.labels is not None and self.labels.multiscale:
+            raise SessionError(
+                f"napari cannot paint on the pyramid '{self.labels.name}'; use Lasso, Refine or points instead."
+            )
         self.tool = tool
         self.gestures.forget()
         if self.labels is not None:

@@ -39,6 +39,7 @@ class Gestures:
 
     def click(self, point: Point, shift: bool, view: View, label: int | None = None) -> None:
         """Handle a click at a point of the labels view; `label` is what lies there, where it is known."""
+        self._annotator.preview.show_line(self._annotator.labels, view, None)
         tool = self._annotator.tool
         if tool in (Tool.POINT, Tool.MINUS, Tool.SCRIBBLE):
             self._annotator.prompt.add_points(point[None], (tool is not Tool.MINUS) != shift, view)

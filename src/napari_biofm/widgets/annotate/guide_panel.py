@@ -17,7 +17,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from scipy import ndimage as ndi
 
+from napari_biofm.images.editing import Piece
 from napari_biofm.images.editing.guide import Doubt, doubts
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
@@ -25,6 +27,7 @@ from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.preview import is_helper
 from napari_biofm.widgets.viewers import layer_id
 
+RING = 12  # pixels, radius of the ring where a cell is missing
 LARGEST = 1 << 24  # pixels looked at; of larger planes the part on the screen
 NOTHING = "no second segmentation"
 HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."
@@ -46,6 +49,8 @@ class GuidePanel(QWidget):
         self.other = QComboBox()
         self.other.setToolTip("Labels of another model or person to compare with.")
         self.list = QListWidget()
+        self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.currentRowChanged.connect(self._go)
         self.about = QLabel(HOW, wordWrap=True)
         row = QHBoxLayout()
@@ -166,4 +171,20 @@ class GuidePanel(QWidget):
         if doubt.label:
             labels.selected_label = doubt.label
             self._dock.session.select([CellKey(layer_id(labels), doubt.label)])
+        self._outline(doubt)
         self._annotator.say(item.text())
+
+    def _outline(self, doubt: Doubt) -> None:
+        """Draw a line around the cell, or a ring where one is missing; the next click takes it away."""
+        annotator, view = self._annotator, self._annotator.view
+        if len(view.axes) != 2:
+            return
+        if doubt.label:
+            piece = annotator.editor.piece(view, doubt.label)
+            piece = piece.padded(2, view.shape(annotator.editor.target.shape))
+        else:
+            far = np.hypot(*np.mgrid[-RING : RING + 1, -RING : RING + 1])
+            corner = tuple(round(c) - RING for c in doubt.centre)
+            piece = Piece((corner[0], corner[1]), far <= RING - 1)
+        line = ndi.binary_dilation(piece.mask) & ~piece.mask
+        annotator.preview.show_line(annotator.labels, view, Piece.of(line, piece.origin))

@@ -24,6 +24,8 @@ from napari_biofm.images.prompting import FLOW_BASINS, LEVEL_SETS
 from napari_biofm.types import BiofmError, Progress, SessionError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.broker import LazyPlane
+from napari_biofm.widgets.annotate.geometry import layer_shape
+from napari_biofm.widgets.annotate.target import full_data
 from napari_biofm.widgets.viewers import layer_id
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
@@ -84,9 +86,9 @@ class TimePanel(QWidget):
             view = self._annotator.view
             for axis in range(labels.ndim):
                 if axis not in view.axes:
-                    self.axis.addItem(f"axis {axis} ({labels.data.shape[axis]} planes)", axis)
+                    self.axis.addItem(f"axis {axis} ({layer_shape(labels)[axis]} planes)", axis)
             if self.axis.count():
-                self.last.setValue(int(labels.data.shape[self.axis.itemData(0)]) - 1)
+                self.last.setValue(layer_shape(labels)[self.axis.itemData(0)] - 1)
         possible = self.axis.count() > 0
         self.setEnabled(possible)
         if not possible:
@@ -233,7 +235,7 @@ class TimePanel(QWidget):
         self.link_button.setEnabled(False)
         self._dock.run(
             link_array,
-            np.asarray(labels.data),
+            np.asarray(full_data(labels)),
             name="Linking cells over time",
             bound_to=uid,
             on_done=lambda tracking: self._linked(labels, tracking),

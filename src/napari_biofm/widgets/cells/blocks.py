@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QMenu, QToolButton
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_biofm.images.catalogue import DEFAULT_MODEL, FAMILIES
 from napari_biofm.models import registry, store
@@ -21,11 +21,9 @@ Computed = Mapping[str, tuple[Any, dict[str, Any]]]
 class BlocksDock(TablesDock):
     """Adds blocks of vectors to the table in view."""
 
-    def _add_vectors_button(self) -> QToolButton:
-        button = QToolButton()
-        button.setText("Add ...")
+    def _add_vectors_button(self) -> QPushButton:
+        button = QPushButton("Add ...")
         button.setToolTip("Describe the cells in more ways: each cell on its own, or by another encoder.")
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         menu.aboutToShow.connect(lambda: self._fill_vectors_menu(menu))
         button.setMenu(menu)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, QTimer
@@ -54,12 +55,13 @@ class CellsDock(LearningDock):
         self.states = CellStates(self.session, self.latest.submit)
         self.overlay = Overlay(self.viewer)
         self._valued: Any = None  # the table whose values are shown
+        self._below: list[Any] = []  # what this dock put under the image
         self._build()
         self._connect()
         self.clicks = CanvasClicks(
             self.viewer, lambda: self.layer, self._canvas_clicked, self._canvas_hovered
         )
-        self.destroyed.connect(_release(self.latest, self.clicks, self.edits))
+        self.destroyed.connect(_release(self.latest, self.clicks, self.edits, self._below))
         self._layers_changed()
 
     # ------------------------------------------------------------------ building
@@ -154,6 +156,7 @@ class CellsDock(LearningDock):
         return QSize(WIDTH + 20, 800)
 
     def _undock(self, docked: Any) -> None:
+        self._below.clear()
         self.viewer.window.remove_dock_widget(docked)
 
     @staticmethod
@@ -165,7 +168,9 @@ class CellsDock(LearningDock):
         return row
 
     def _dock_below(self, widget: QWidget) -> Any:
-        return self.viewer.window.add_dock_widget(widget, name="Cell states over time", area="bottom")
+        docked = self.viewer.window.add_dock_widget(widget, name="Cell states over time", area="bottom")
+        self._below.append(docked)
+        return docked
 
     def _connect(self) -> None:
         self.timeline.closing_asked.connect(self._undock)
@@ -317,8 +322,11 @@ def _hot_key(dock: CellsDock, code: int) -> Any:
     return pressed
 
 
-def _release(latest: Latest, clicks: CanvasClicks, edits: MaskEdits) -> Any:
+def _release(latest: Latest, clicks: CanvasClicks, edits: MaskEdits, below: list[Any]) -> Any:
     def release(*_: Any) -> None:
+        for docked in below:
+            with contextlib.suppress(RuntimeError):  # the window went first, and took it along
+                docked.deleteLater()
         latest.close()
         clicks.close()
         edits.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_biofm.cells.commands import predict
 from napari_biofm.cells.export import class_image, read_classes, write_csv, write_h5ad
 from napari_biofm.cells.more_heads import HEADS
 from napari_biofm.cells.persist import SavedHead, load_head, save_head
@@ -31,6 +34,11 @@ class FilesPanel(QWidget):
         for words, tip, ask in (
             ("Save head ...", "Save what was learnt, to use it on other images.", self._ask_save),
             ("Load head ...", "Predict these cells with a head that was saved.", self._ask_load),
+            (
+                "Apply to folder ...",
+                "Classify the cells of a folder of images and masks as here, into one CSV.",
+                self._ask_folder,
+            ),
             ("Read labels ...", "Read classes by hand from a CSV: object_id,label.", self._ask_labels),
             ("Export CSV ...", "Write one line per cell, as shown.", self._ask_csv),
             ("Export AnnData ...", "Write the table with all vectors (.h5ad).", self._ask_h5ad),
@@ -101,6 +109,33 @@ class FilesPanel(QWidget):
         self.states.show_other(head, head.predict_proba(vectors_of(table, names)), names)
         self.words.setText(f"Predicted with '{head.name}' from {folder}. The next label refits a new head.")
 
+    def apply_to_folder(self, images: Path, masks: Path, out: Path) -> None:
+        """Classify all cells of a folder with the head in use, in the worker.
+
+        Parameters
+        ----------
+        images, masks : folders; the mask of `field.tif` is `field_mask.tif` (or `field.tif` in another folder).
+        out : CSV of `object_id` (`field:label`), `label`, `probability`.
+        """
+        place = Path(tempfile.mkdtemp(prefix="biofm-head-"))
+        try:
+            self.save_head(place / "head")
+        except BiofmError:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        self.words.setText(f"Classifying the cells in {images} ...")
+        self.dock.run(
+            predict,
+            place / "head",
+            out,
+            images=images,
+            masks=masks,
+            min_probability=self.states.min_probability,
+            name=f"Classify '{images.name}'",
+            on_done=lambda n: self.words.setText(f"{n} cells of {images.name} classified in {out}."),
+            on_end=lambda: shutil.rmtree(place, ignore_errors=True),
+        )
+
     def use_trained(self, trained: Any, table: Any) -> None:
         """Show the predictions of a head trained in the worker."""
         if table is not self.states.table:
@@ -164,6 +199,14 @@ class FilesPanel(QWidget):
         name = QFileDialog.getExistingDirectory(self, "Folder of the head")
         if name:
             self.load_head(Path(name))
+
+    def _ask_folder(self) -> None:
+        images = QFileDialog.getExistingDirectory(self, "Folder of the images")
+        masks = QFileDialog.getExistingDirectory(self, "Folder of their masks", images) if images else ""
+        if masks:
+            name, _ = QFileDialog.getSaveFileName(self, "Classes of all cells", "classes.csv", "CSV (*.csv)")
+            if name:
+                self.apply_to_folder(Path(images), Path(masks), Path(name))
 
     def _ask_labels(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Labels", "", "CSV (*.csv)")

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_biofm.cells.tracks import Timeline, smooth
 
 WINDOW = 3  # frames
+BELOW_HEIGHT = 170  # pixels
 ABSENT = (0, 0, 0, 0)
 UNKNOWN_RGBA = (107, 107, 107, 255)
 
@@ -113,6 +114,7 @@ class TimelinePanel(QWidget):
             self.frame = QWidget()
             under = QVBoxLayout(self.frame)
             under.setContentsMargins(0, 0, 0, 0)
+            self.frame.setMinimumHeight(BELOW_HEIGHT)
             under.addWidget(self.plot)
             self._docked = self._dock_below(self.frame)
             self._docked.visibilityChanged.connect(self._docked_closed)

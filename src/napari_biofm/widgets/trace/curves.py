@@ -41,6 +41,11 @@ class LazyCurve(pg.PlotCurveItem):
         super().viewTransformChanged()
         self.refresh()
 
+    def boundingRect(self) -> QRectF:
+        """Return what is in view: the points never reach beyond it, and to look for their ends takes time."""
+        view = self.getViewBox()
+        return view.viewRect() if isinstance(view, pg.ViewBox) else super().boundingRect()
+
     def refresh(self, force: bool = False) -> None:
         """Draw what is in view; with `force` even if it was drawn before."""
         view = self.getViewBox()

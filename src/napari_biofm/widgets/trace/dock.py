@@ -7,10 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QSplitter,
     QTabWidget,
@@ -37,7 +35,7 @@ from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
 from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
-from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
 from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
@@ -45,6 +43,7 @@ from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
 from napari_biofm.widgets.trace.placing import other_part, put_recording
 from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
+from napari_biofm.widgets.trace.scrolled import Scrolled
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
@@ -130,7 +129,7 @@ class TraceDock(Dock):
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
-            self.tabs.setTabToolTip(self.tabs.addTab(_scrolled(panel), name), tip)
+            self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
         self.tabs.setMinimumWidth(400)
         self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -157,6 +156,7 @@ class TraceDock(Dock):
         tools.close_asked.connect(self.close_recording)
         tools.sweep_asked.connect(plots.set_sweep)
         tools.mode_asked.connect(self.set_mode)
+        tools.sweeps_asked.connect(self.choose_sweeps)
         tools.scale_asked.connect(plots.set_scale_mode)
         tools.average.toggled.connect(plots.set_average)
         tools.command.toggled.connect(plots.set_stimulus)
@@ -250,6 +250,7 @@ class TraceDock(Dock):
         """Show a recording of the session."""
         self.uid = uid
         self.toolbar.show_mode(SweepMode.ONE)
+        self.toolbar.chosen.clear()
         self.filters_panel.show_filters.setChecked(False)  # a filter is never carried over unseen
         self._install(self.recording, mode=SweepMode.ONE)
 
@@ -317,6 +318,18 @@ class TraceDock(Dock):
         self.marks.update()
         self.tell_reading()
 
+    def choose_sweeps(self, text: str) -> None:
+        """Draw, average and measure the sweeps that a text such as "0-5, 8" names; all for ""."""
+        recording = self.recording
+        if recording is None:
+            return
+        try:
+            self.plots.choose_sweeps(parse_sweeps(text, recording.n_sweeps))
+        except BiofmError as error:
+            self.tell_error(error)
+        self.marks.update()
+        self.tell_reading()
+
     def show_channels(self, channels: list[int]) -> None:
         """Show these channels; the present ones if there are none."""
         self.plots.set_channels(channels or self.plots.channels)
@@ -367,13 +380,3 @@ class TraceDock(Dock):
 
     def _pointed(self, row: int) -> None:
         self.session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)
-
-
-def _scrolled(panel: QWidget) -> QScrollArea:
-    """Return a panel that scrolls where the dock is low, instead of being squeezed."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(panel)
-    return area

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyqtgraph as pg
 
 from napari_biofm.events.fm.jobs import Ahead, look_ahead, surprise_recording
 from napari_biofm.signals import Recording
-from napari_biofm.widgets.trace.curves import detach
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.trace.dock import TraceDock
@@ -33,7 +32,7 @@ class Forecasting:
     def __init__(self, dock: TraceDock) -> None:
         self._dock = dock
         self.shown: Ahead | None = None
-        self._items: list[Any] = []
+        self._items: list[tuple[Any, Any]] = []
         self._asked = 0
         self._at: tuple[int, float] | None = None
         dock.forecast_panel.changed.connect(self.update)
@@ -96,8 +95,9 @@ class Forecasting:
 
     def _draw(self) -> None:
         """Put the band into the plot of its channel, if its sweep is shown."""
-        for item in self._items:
-            detach(item)
+        for view, item in self._items:
+            with suppress(RuntimeError):  # went with its plot
+                view.removeItem(item)
         self._items = []
         ahead, plots = self.shown, self._dock.plots
         row = next((r for r in plots.rows if ahead is not None and r.channel == ahead.channel), None)
@@ -105,17 +105,17 @@ class Forecasting:
             return
         x = ahead.time_s + plots.to_axis(ahead.sweep, 0.0)
         colour = pg.mkColor(plots.colours.accent)
+        made: list[Any] = []
         for low, high, opacity in BANDS:
-            edges = [
-                pg.PlotDataItem(x, np.asarray(ahead.quantiles[k], np.float64), pen=None) for k in (low, high)
-            ]
+            edges = [pg.PlotCurveItem(x, ahead.quantiles[k].astype(float), pen=None) for k in (low, high)]
             fill = pg.mkColor(colour)
             fill.setAlpha(opacity)
-            self._items += [*edges, pg.FillBetweenItem(*edges, brush=fill)]
+            made += [*edges, pg.FillBetweenItem(*edges, brush=fill)]
         middle = ahead.quantiles[len(ahead.q) // 2]
-        self._items.append(pg.PlotDataItem(x, middle, pen=pg.mkPen(colour, width=2)))
-        for item in self._items:
-            row.plot.addItem(item, ignoreBounds=True)
+        made.append(pg.PlotCurveItem(x, middle.astype(float), pen=pg.mkPen(colour, width=2)))
+        for item in made:
+            row.view.addItem(item, ignoreBounds=True)
+        self._items = [(row.view, item) for item in made]
 
     def surprise(self) -> None:
         """Add how unexpected each moment of the topmost channel is as a recording."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.session import Session
-from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals import Recording, read_part
 from napari_biofm.widgets.viewers import layer_id
 
 
@@ -34,9 +34,7 @@ def other_part(recording: Recording, number: int) -> tuple[Recording, str]:
     RecordingError
         If the file is gone or the part is damaged.
     """
-    option = str(recording.metadata["part_option"])
-    assert recording.path is not None
-    read = read_recording(recording.path, **{option: number})
+    read = read_part(recording, number)
     return read, f"{read.name}: {read.metadata['parts'][number]}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_biofm.widgets.trace.events_panel import button
 from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode
@@ -20,6 +20,7 @@ class TraceToolbar(QWidget):
     close_asked = Signal()
     sweep_asked = Signal(int)
     mode_asked = Signal(object)
+    sweeps_asked = Signal(str)
     scale_asked = Signal(object)
     back_asked = Signal()
     whole_asked = Signal()
@@ -55,6 +56,14 @@ class TraceToolbar(QWidget):
         )
         self.mode.currentTextChanged.connect(lambda text: self.mode_asked.emit(SweepMode(text)))
         self.scale.currentTextChanged.connect(lambda text: self.scale_asked.emit(ScaleMode(text)))
+        self.chosen = QLineEdit()
+        self.chosen.setPlaceholderText("all sweeps")
+        self.chosen.setMaximumWidth(110)
+        self.chosen.setToolTip(
+            "Sweeps that are drawn together, averaged and measured, such as 0-5, 8. Empty: all. Events are "
+            "found in all sweeps."
+        )
+        self.chosen.editingFinished.connect(lambda: self.sweeps_asked.emit(self.chosen.text()))
         self.average = button("Average", "Draw the mean of all sweeps.", lambda _: None, checkable=True)
         self.command = button(
             "Command", "Show what the amplifier was told to do.", lambda _: None, checkable=True
@@ -92,6 +101,7 @@ class TraceToolbar(QWidget):
                 (
                     QLabel("Scale"),
                     self.scale,
+                    self.chosen,
                     self.average,
                     self.command,
                     self.bars,
@@ -137,7 +147,7 @@ class TraceToolbar(QWidget):
         self.sweep.setValue(current)
         self.count.setText(f"of {n_sweeps}")
         several = n_sweeps > 1
-        for one in (self.sweep, self.mode, self.average):
+        for one in (self.sweep, self.mode, self.average, self.chosen):
             one.setEnabled(several)
         for one in (self.sweep, self.mode):
             one.blockSignals(False)
