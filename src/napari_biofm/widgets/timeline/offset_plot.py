@@ -33,6 +33,7 @@ class OffsetPlot(pg.PlotWidget):
         self.hideButtons()
         self.setLabel("bottom", "time of the recording (s)")
         self.getAxis("bottom").enableAutoSIPrefix(False)
+        self.getAxis("bottom").setHeight(38)
         self.hideAxis("left")
         self.setYRange(0, 1.35, padding=0)
         self.getViewBox().setMouseEnabled(x=True, y=False)
