@@ -148,6 +148,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     figure, axes = plt.subplots(1, len(results), figsize=(4.2 * len(results), 3.6), constrained_layout=True)
     for axis, (name, found) in zip(np.atleast_1d(axes), results.items(), strict=True):
@@ -156,6 +157,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
             axis.plot(at[:, 0], at[:, 1], "o-", color=COLOURS[model], label=WORDS[model], markersize=4)
             axis.fill_between(at[:, 0], at[:, 2], at[:, 3], color=COLOURS[model], alpha=0.15, linewidth=0)
         axis.set(xscale="log", ylim=(0, 1.02), xlabel="labelled cells", title=TITLES[name])
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.title.set_fontsize(9)
         axis.grid(alpha=0.3)
     np.atleast_1d(axes)[0].set_ylabel("macro-F1 on cells kept back")
