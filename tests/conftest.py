@@ -14,6 +14,12 @@ os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests prepare away from the user's cache."""
+    os.environ.setdefault("NAPARI_BIOFM_CACHE", str(tmp_path_factory.mktemp("passes")))
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """Folder of the licensed real data; a test that asks for it is skipped where it is absent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,17 @@ def _send(canvas: Any, kind: Any, at: QPointF, button: Any, held: Any, modifiers
         QTest.qWait(MOVE_INTERVAL)
 
 
-def drag(viewer: Any, points: Sequence[Any], button: str = "left", modifiers: Any = ()) -> None:
-    """Press at the first point, move over the others, release at the last; one point is a click."""
+def drag(
+    viewer: Any,
+    points: Sequence[Any],
+    button: str = "left",
+    modifiers: Any = (),
+    moved: Callable[[QPointF], None] | None = None,
+) -> None:
+    """Press at the first point, move over the others, release at the last; one point is a click.
+
+    `moved` is called after each move with where it went, e.g. to film it.
+    """
     canvas = canvas_of(viewer)
     keys = Qt.KeyboardModifier.NoModifier
     for modifier in modifiers:
@@ -53,6 +62,8 @@ def drag(viewer: Any, points: Sequence[Any], button: str = "left", modifiers: An
     _send(canvas, kind.MouseButtonPress, places[0], held, held, keys)
     for place in places[1:]:
         _send(canvas, kind.MouseMove, place, none, held, keys)
+        if moved is not None:
+            moved(place)
     _send(canvas, kind.MouseButtonRelease, places[-1], held, none, keys)
     QApplication.processEvents()
 
@@ -69,3 +80,15 @@ def hover(viewer: Any, point: Any) -> None:
         Qt.KeyboardModifier.NoModifier,
     )
     QApplication.processEvents()
+
+
+def settle(viewer: Any) -> None:
+    """Wait until the canvas has its size, then show everything."""
+    canvas, sizes = canvas_of(viewer), [None, None, None]
+    for _ in range(50):
+        QTest.qWait(20)
+        sizes = [*sizes[1:], (canvas.width(), canvas.height())]
+        if len(set(sizes)) == 1:
+            break
+    viewer.reset_view()
+    QTest.qWait(20)

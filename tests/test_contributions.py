@@ -83,3 +83,88 @@ def test_a_layer_without_features_is_saved_too(tmp_path: Path) -> None:
     target = tmp_path / "cells.csv"
     write_cells_csv(str(target), np.eye(4, dtype=int), {"scale": [1, 1]})
     assert pd.read_csv(target)["label"].tolist() == [1]
+
+
+def _drop(viewer: Any, path: Path) -> list[str]:
+    viewer.open(str(path), plugin="napari-biofm")
+    return list(session_of(viewer).recordings)
+
+
+def test_what_is_dropped_opens_where_it_is_a_signal_and_is_left_alone_where_not(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    np.savez(tmp_path / "signal.npz", signal=np.zeros(9), sampling_rate=10.0, unit="pA")
+    np.savez(tmp_path / "weights.npz", w=np.zeros(9))
+    np.save(tmp_path / "line.npy", np.zeros(9))
+    np.save(tmp_path / "image.npy", np.zeros((9, 9)))
+    (tmp_path / "trace.csv").write_text("time (s),Vm (mV)\n0,-70\n")
+    (tmp_path / "points.csv").write_text("index,axis-0,axis-1\n0,1,2\n")
+    with h5py.File(tmp_path / "sweeps.h5", "w") as file:
+        file["a"] = np.zeros((3, 9))
+    with h5py.File(tmp_path / "movie.h5", "w") as file:
+        file["a"] = np.zeros((3, 9, 9))
+    taken = {p.name for p in tmp_path.iterdir() if get_reader(str(p)) is not None}
+    assert taken == {"signal.npz", "line.npy", "trace.csv", "sweeps.h5"}
+
+
+def test_dropped_cells_come_with_their_masks_as_labels_in_play(tmp_path: Path, viewer: Any) -> None:
+    from scipy.io import savemat
+
+    traces = np.random.default_rng(0).random((2, 30)).astype(np.float32)
+    np.save(tmp_path / "F.npy", traces)
+    pixels = [{"ypix": [1, 1], "xpix": [2, 3], "lam": [1.0, 1.0]}, {"ypix": [5], "xpix": [5], "lam": [1.0]}]
+    savemat(
+        tmp_path / "Fall.mat", {"F": traces, "ops": {"fs": 30.0, "Ly": 8, "Lx": 9}, "stat": np.array(pixels)}
+    )
+    assert _drop(viewer, tmp_path) == [tmp_path.name]
+    (labels,) = viewer.layers
+    assert labels.data[1, 2] == 1 and labels.data[5, 5] == 2
+    assert session_of(viewer).labels == str(labels.unique_id)
+    _drop(viewer, tmp_path / "F.npy")
+    assert len(viewer.layers) == 1, "the same masks are not added twice"
+
+
+def test_what_a_dropped_file_does_not_say_is_asked_for(
+    tmp_path: Path, viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    from napari_biofm.widgets.trace.opening import RateDialog
+
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["a"], file["b"] = np.zeros(9), np.ones((2, 9))
+
+    def fill_in(dialog: RateDialog) -> int:
+        dialog.rate.setValue(100)
+        dialog.unit.setCurrentText("mV")
+        dialog.dataset.setCurrentText("b")
+        return int(RateDialog.DialogCode.Accepted)
+
+    monkeypatch.setattr(RateDialog, "exec", fill_in)
+    assert _drop(viewer, tmp_path / "two.h5") == ["two.h5"]
+    recording = session_of(viewer).recordings["two.h5"].recording
+    assert (recording.n_sweeps, recording.channels[0].unit) == (2, "mV")
+
+
+def test_other_parts_of_a_file_are_a_choice_away(tmp_path: Path, viewer: Any) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    from datetime import UTC, datetime
+
+    from napari_biofm.widgets.trace import TraceDock
+
+    nwb = pynwb.NWBFile(
+        session_description="s", identifier="i", session_start_time=datetime(2024, 5, 1, tzinfo=UTC)
+    )
+    for name, rate in (("fast", 90.0), ("slow", 9.0)):
+        nwb.add_acquisition(pynwb.TimeSeries(name=name, data=np.arange(90.0), unit="V", rate=rate))
+    with pynwb.NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as io:
+        io.write(nwb)
+    dock = TraceDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Traces")
+    dock.open_path(tmp_path / "a.nwb")
+    assert dock.toolbar.parts.isVisibleTo(dock) and dock.toolbar.parts.count() == 2
+    dock.toolbar.parts.setCurrentIndex(1)
+    dock.toolbar.parts.activated.emit(1)
+    assert dock.recording is not None and dock.recording.channels[0].name == "slow"
+    assert dock.uid == "a.nwb: slow (mV)"
+    dock.toolbar.parts.activated.emit(0)
+    dock.toolbar.parts.activated.emit(1)
+    assert len(dock.session.recordings) == 3

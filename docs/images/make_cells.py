@@ -6,8 +6,10 @@ xvfb-run -a -s "-screen 0 1600x1200x24" python docs/images/make_cells.py
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -81,8 +83,53 @@ def main() -> None:
     dock.score()
     wait(1)
     viewer.screenshot(str(folder / "cells_scores.png"), canvas_only=False, flash=False)
+    values(dock, states, folder, wait, viewer)
+    movie(dock, image, labels, folder, wait, viewer)
     dock.session.close()
     viewer.close()
+
+
+def values(dock: Any, states: np.ndarray, folder: Path, wait: Any, viewer: Any) -> None:
+    """Learn a gene that goes with the state, and one that does not."""
+    rng = np.random.default_rng(1)
+    lines = ["object_id,CCNB1,ACTB"]
+    for i in range(0, len(states), 2):
+        lines.append(f"{i + 1},{(1.0, 3.0, 4.0)[states[i]] + rng.normal(0, 0.6):.3f},{rng.normal(5, 1):.3f}")
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "expression.csv"
+        path.write_text("\n".join(lines) + "\n")
+        dock.values_panel.read(path)
+    dock.tabs.setCurrentWidget(dock.values_panel)
+    dock.values_panel.learn()
+    dock.values_panel.add_layer()
+    wait(1)
+    viewer.screenshot(str(folder / "cells_values.png"), canvas_only=False, flash=False)
+    viewer.layers.remove(viewer.layers[-1])
+
+
+def movie(dock: Any, image: np.ndarray, labels: np.ndarray, folder: Path, wait: Any, viewer: Any) -> None:
+    """Six frames in which every cell of a band goes from one state to the next."""
+    later = [nuclei(seed) for seed in (0, 3, 5)]
+    order = (0, 0, 1, 1, 2, 2)
+    band = np.arange(len(labels))[:, None] < 5 * SIDE
+    images = np.stack([np.where(band, later[k][0], image) for k in order])
+    masks = np.stack([np.where(band, later[k][1], labels) for k in order]).astype(np.int32)
+    classes = dock.states.table.obs["class_by_hand"].copy()
+    viewer.layers.clear()
+    viewer.add_image(images, name="movie")
+    viewer.add_labels(masks, name="moving", opacity=0.0)
+    viewer.dims.set_current_step(0, 0)
+    dock.layer_box.setCurrentText("moving")
+    dock.measure()
+    for name in STATES:
+        code = dock.states.add_class(name)
+        dock.states.assign(np.flatnonzero(classes.to_numpy() == name), code)
+    dock.tabs.setCurrentWidget(dock.timeline)
+    dock.classify_movie()
+    dock.timeline.below_box.setChecked(True)
+    viewer.reset_view()
+    wait(2)
+    viewer.screenshot(str(folder / "cells_time.png"), canvas_only=False, flash=False)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.signals.readers import find_format, read_recording
+from napari_biofm.signals.readers import find_format
 
 LayerData = list[tuple[Any, ...]]
 NO_LAYER: LayerData = [(None,)]  # what napari takes for "handled, nothing to add"
-SUFFIXES = (".abf", ".nwb", ".hea")
-CERTAIN = ("Axon ABF", "HEKA PatchMaster", "suite2p")
+SUFFIXES = (
+    ".abf", ".nwb", ".hea",  # and what neo reads:
+    ".edf", ".bdf", ".smr", ".smrx", ".wcp", ".axgd", ".axgx", ".plx", ".rhd", ".rhs", ".ncs", ".nev", ".vhdr",
+)  # fmt: skip
+CERTAIN = ("Axon ABF", "HEKA PatchMaster", "suite2p", "WFDB")
 TRACE_DOCK = ("napari-biofm", "Traces and events")
+_HEAD = re.compile(r"(^|[,;\t])\s*\"?(time|t)\b|[\[(]\s*(s|ms|pA|nA|A|mV|V|uV|dF/F)\s*[\])]", re.IGNORECASE)
+_NAPARI_CSV = re.compile(r"^index,(axis-0|shape-type)")  # points and shapes that napari saved
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
@@ -24,15 +31,58 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a file is a recording for certain: napari also asks about images, arrays and tables."""
-    if path.suffix.lower() in SUFFIXES:
+    """Whether a file is a recording: napari also asks about images, arrays and tables of other kinds."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
         return True
     form = find_format(path) if path.exists() else None
-    return form is not None and form.name in CERTAIN
+    if form is None or path.is_dir():
+        return form is not None and form.name in CERTAIN
+    looks = {".npz": _npz, ".npy": _npy, ".h5": _hdf5, ".hdf5": _hdf5, ".csv": _table, ".tsv": _table}
+    try:
+        return form.name in CERTAIN or (suffix in looks and looks[suffix](path))
+    except (OSError, ValueError, KeyError, ImportError):
+        return False  # damaged or of another kind: the others are asked
+
+
+def _npz(path: Path) -> bool:
+    with zipfile.ZipFile(path) as stored:
+        keys = {name.removesuffix(".npy") for name in stored.namelist()}
+    return "signal" in keys or {"dff", "frame_rate"} <= keys
+
+
+def _npy(path: Path) -> bool:
+    """A line of numbers; anything of two and more dimensions may be an image."""
+    import numpy as np
+
+    return bool(np.load(path, mmap_mode="r", allow_pickle=False).ndim == 1)
+
+
+def _hdf5(path: Path) -> bool:
+    """CaImAn's results, NWB, and datasets of one or two dimensions; movies and images are left to others."""
+    import h5py
+
+    found: list[bool] = []
+    with h5py.File(path, "r") as file:
+        if "estimates" in file or "nwb_version" in file.attrs:
+            return True
+        file.visititems(
+            lambda _, item: found.append(item.ndim <= 2) if isinstance(item, h5py.Dataset) else None
+        )
+    return bool(found) and all(found)
+
+
+def _table(path: Path) -> bool:
+    """Columns that begin with the time or name a unit."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline(2000).lstrip("\N{ZERO WIDTH NO-BREAK SPACE}")
+    return bool(_HEAD.search(first)) and not _NAPARI_CSV.match(first)
 
 
 def read(path: str | Sequence[str]) -> LayerData:
     """Open recordings in the current viewer's session and show the trace dock.
+
+    What a file does not say, its sampling rate or unit, is asked for.
 
     Raises
     ------
@@ -40,12 +90,17 @@ def read(path: str | Sequence[str]) -> LayerData:
         If a file cannot be read; recordings read before it stay open.
     """
     import napari
+    from qtpy.QtWidgets import QApplication
 
+    from napari_biofm.widgets.trace.opening import open_asking
+    from napari_biofm.widgets.trace.placing import put_recording
     from napari_biofm.widgets.viewers import viewer_session
 
     viewer = napari.current_viewer()
     session = viewer_session(viewer)
     for one in [path] if isinstance(path, str) else path:
-        session.add_recording(read_recording(one))
+        recording = open_asking(Path(one), QApplication.activeWindow())
+        if recording is not None:
+            put_recording(viewer, session, recording)
     viewer.window.add_plugin_dock_widget(*TRACE_DOCK)
     return NO_LAYER

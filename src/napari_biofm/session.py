@@ -43,6 +43,14 @@ class Link:
     cell: CellKey
 
 
+@dataclass(frozen=True)
+class Pointed:
+    """The event under the mouse, in whatever view that is: a row of a recording's event table."""
+
+    recording: str
+    row: int
+
+
 @dataclass
 class RecordingEntry:
     """A recording in play and the events found in it."""
@@ -69,6 +77,7 @@ class Session:
     clocks_changed = Signal()
     selection_changed = Signal(frozenset)  # of CellKey
     time_changed = Signal(float)  # seconds on the session's clock
+    pointed_changed = Signal(object)  # Pointed, or None when the mouse left
     closed = Signal()
 
     def __init__(
@@ -86,6 +95,7 @@ class Session:
         self._clocks: dict[str, Clock] = {}
         self._selection: frozenset[CellKey] = frozenset()
         self._time_s = 0.0
+        self._pointed: Pointed | None = None
         self._is_closed = False
 
     # ------------------------------------------------------------------ engine and life
@@ -129,6 +139,7 @@ class Session:
             self.clocks_changed,
             self.selection_changed,
             self.time_changed,
+            self.pointed_changed,
             self.closed,
             self.history.changed,
             self.history.recorded,
@@ -267,6 +278,11 @@ class Session:
         """Return the clock of a movie layer, or None where none is set."""
         return self._clocks.get(image)
 
+    @property
+    def clocks(self) -> dict[str, Clock]:
+        """Clocks by the unique id of their movie layer (a copy)."""
+        return dict(self._clocks)
+
     def set_clock(self, image: str, clock: Clock) -> None:
         """Say which frame of a movie is which second. Can be undone."""
         former = self._clocks.get(image)
@@ -305,6 +321,17 @@ class Session:
         if seconds != self._time_s:
             self._time_s = float(seconds)
             self.time_changed.emit(self._time_s)
+
+    @property
+    def pointed(self) -> Pointed | None:
+        """The event under the mouse, None where there is none."""
+        return self._pointed
+
+    def point_at(self, event: Pointed | None) -> None:
+        """Say which event the mouse is on, so that every view can show it."""
+        if event != self._pointed:
+            self._pointed = event
+            self.pointed_changed.emit(event)
 
 
 def _as_row(link: Link) -> list[Any]:

@@ -5,9 +5,9 @@ import pytest
 
 from napari_biofm.cells.heads import decide
 from napari_biofm.cells.live import LiveHead, prepare
-from napari_biofm.cells.projection import pca, randomised_pca
+from napari_biofm.cells.projection import pca, randomised_pca, umap
 from napari_biofm.cells.rarity import find_similar, label_next, outlier_scores
-from napari_biofm.types import CellsError
+from napari_biofm.types import CellsError, run_task
 
 
 def cells(n=600, seed=0):
@@ -123,3 +123,22 @@ def test_pca_at_once_agrees_with_an_exact_one():
     for i in range(2):
         assert abs(np.corrcoef(exact[:, i], quick[:, i])[0, 1]) > 0.999
     assert pca(prepare(x).features).shape == (600, 2)
+
+
+@pytest.mark.slow
+def test_umap_keeps_clouds_apart_and_leaves_out_what_has_no_vectors():
+    pytest.importorskip("umap")
+    x, codes = cells(120)
+    x[5] = np.nan
+    found = run_task(umap(x))
+    assert found.shape == (120, 2) and np.isnan(found[5]).all()
+    kept = np.delete(np.arange(120), 5)
+    centres = np.stack([found[kept][codes[kept] == c].mean(0) for c in range(3)])
+    nearest = ((found[kept][:, None] - centres) ** 2).sum(2).argmin(1)
+    assert (nearest == codes[kept]).mean() > 0.95
+
+
+def test_without_umap_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("napari_biofm.cells.projection.has_umap", lambda: False)
+    with pytest.raises(CellsError, match=r"pip install 'napari-biofm\[umap\]'"):
+        run_task(umap(np.zeros((9, 2), np.float32)))

@@ -62,11 +62,44 @@ def test_walking_the_stored_trees_agrees_with_scikit_learn(name, classes):
 def test_vectors_of_another_encoder_are_refused():
     head = make_head().fit(*clouds())
     saved = SavedHead(head, ("enc",), SOURCE)
-    saved.check(SOURCE)
+    assert saved.match({"other": {"name": "x"}, "called otherwise": SOURCE["enc"]}) == ["called otherwise"]
     with pytest.raises(CellsError, match=r"weights aaaaaaaaaaaa.*bbbb"):
-        saved.check({"enc": {"name": "enc", "weights_sha256": "b" * 64}})
-    with pytest.raises(CellsError, match="needs the vectors 'enc'; there are: other"):
-        saved.check({"other": {}})
+        saved.match({"enc": {"name": "enc", "weights_sha256": "b" * 64}})
+    with pytest.raises(CellsError, match=r"needs the vectors 'enc'.*there are: other"):
+        saved.match({"other": {}})
+
+
+def test_vectors_of_crops_and_of_a_map_are_not_taken_for_each_other():
+    weights = {"name": "enc", "weights_sha256": "a" * 64}
+    saved = SavedHead(
+        make_head().fit(*clouds()), ("enc",), {"enc": {**weights, "recipe": "crops", "views": 4}}
+    )
+    there = {"enc": {**weights, "recipe": "map"}}
+    assert saved.missing(there) == ["enc"]
+    with pytest.raises(CellsError, match=r"of single-cell crops, but .*map of the whole image.*do not mix"):
+        saved.match(there)
+    there["enc crops"] = {**weights, "recipe": "crops", "views": 4}
+    assert saved.match(there) == ["enc crops"] and not saved.missing(there)
+
+
+def test_a_head_of_parts_lets_few_telling_columns_speak_among_many():
+    rng = np.random.default_rng(0)
+    codes = np.arange(300) % 3
+    names = np.asarray(["a", "b", "c"])[codes]
+    telling = np.eye(3)[codes] * 1.5 + rng.normal(size=(300, 3))
+    x = np.concatenate([rng.normal(size=(300, 400)), telling], 1).astype(np.float32)
+    fit, test = slice(0, 150), slice(150, 300)
+
+    def right(head):
+        return (np.asarray(head.classes)[head.predict_proba(x[test]).argmax(1)] == names[test]).mean()
+
+    parts = make_head(parts=(400, 3)).fit(x[fit], names[fit])
+    assert right(parts) > right(make_head().fit(x[fit], names[fit])) + 0.05
+    assert parts.shares[1] > 5 * parts.shares[0]
+    again = type(parts).restore(*parts.state())
+    np.testing.assert_array_equal(again.predict_proba(x), parts.predict_proba(x))
+    with pytest.raises(CellsError, match="do not make up vectors of 403"):
+        make_head(parts=(400, 4)).fit(x, names)
 
 
 def test_what_is_no_head_is_named(tmp_path):

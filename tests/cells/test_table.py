@@ -5,7 +5,15 @@ import pytest
 
 from napari_biofm.cells import table as table_module
 from napari_biofm.cells.measure import regionprops_names, regionprops_vectors
-from napari_biofm.cells.table import add_block, changed_labels, make_table, text, update_table, vectors_of
+from napari_biofm.cells.table import (
+    add_block,
+    changed_labels,
+    make_table,
+    part_widths,
+    text,
+    update_table,
+    vectors_of,
+)
 from napari_biofm.types import CellsError
 
 
@@ -137,3 +145,17 @@ def test_masks_that_were_replaced_are_compared_with_the_table(field):
     other[60:62, 60:62] = 33
     other[3, 3] = 0
     assert changed_labels(table, other).tolist() == sorted({1, 4, 33} | {int(labels[60, 60])} - {0})
+
+
+def test_features_of_a_trace_stand_beside_vectors_and_a_quiet_cell_is_still_described(field):
+    labels, image = field
+    table = make_table(labels, image=image)
+    traces = np.arange(3.0 * table.n_obs, dtype=np.float32).reshape(-1, 3)
+    traces[1, 2] = np.nan  # too few events for an interval
+    traces[2] = np.nan  # no trace
+    add_block(table, "traces", traces, {"name": "traces"})
+    both = vectors_of(table, ["regionprops", "traces"])
+    assert both.shape == (table.n_obs, table.obsm["regionprops"].shape[1] + 3)
+    assert both[1, -1] == np.median(np.delete(traces[:, 2], [1, 2]))
+    assert np.isnan(both[2, -3:]).all() and np.isfinite(np.delete(both, 2, 0)).all()
+    assert part_widths(table, ["regionprops", "traces"]) == [both.shape[1] - 3, 3]

@@ -7,10 +7,12 @@ from napari_biofm.cells.tracks import (
     Timeline,
     as_napari_tracks,
     class_over_time,
+    link,
     link_by_overlap,
     make_time_table,
     read_tracks,
     smooth,
+    tracks_from_csv,
 )
 from napari_biofm.types import CellsError, run_task
 
@@ -76,3 +78,20 @@ def test_smoothing_removes_a_flicker_and_keeps_gaps():
     assert smooth(timeline, 1).codes.tolist() == codes.tolist()
     with pytest.raises(CellsError, match="odd"):
         smooth(timeline, 4)
+
+
+def test_tracks_of_a_csv_and_of_labels_that_are_tracks(tmp_path):
+    labels = movie()
+    lines = [f"{t},7,{9 + t},9" for t in range(5)]
+    (tmp_path / "btrack.csv").write_text("t,ID,x,y\n" + "\n".join(lines) + "\n")
+    points = tracks_from_csv(tmp_path / "btrack.csv")
+    np.testing.assert_array_equal(points[0], [7, 0, 9, 9])
+    assert run_task(link(labels, points)).tolist() == [[7, t, 1 + t] for t in range(5)]
+    same = np.stack([labels[0]] * 3)
+    assert run_task(link(same, "labels")).tolist() == [[v, t, v] for t in range(3) for v in (1, 20)]
+    (tmp_path / "bad.csv").write_text("t,ID,x\n0,1,2\n")
+    with pytest.raises(CellsError, match=r"lacks the column 'y'.*it has: t, id, x"):
+        tracks_from_csv(tmp_path / "bad.csv")
+    (tmp_path / "bad.csv").write_text("t,ID,x,y\n0,1,2,far\n")
+    with pytest.raises(CellsError, match="line 2 holds something that is no number"):
+        tracks_from_csv(tmp_path / "bad.csv")

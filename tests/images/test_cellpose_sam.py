@@ -302,3 +302,28 @@ def test_volumes_equal_stock_at_the_same_tiling(ours, stock, blobs, options):
     assert np.abs(result.flows - flows).mean() < 1e-3
     assert np.abs(result.cell_prob - cell_prob).mean() < 1e-3
     assert abs(int(result.masks.max()) - int(masks.max())) <= 0.05 * masks.max()
+
+
+@pytest.mark.parametrize("mode", ["stitch", "flows"])
+def test_blocks_of_a_volume_see_one_scale_of_intensity(ours, blobs, mode):
+    stack = np.stack([blobs[:12, :14]] * 3)
+    model = ours()
+    whole = run_task(model.segment_stack(stack, DEFAULT, mode))
+    limits = np.percentile(stack, (1, 99))[None]
+    given = run_task(model.segment_stack(stack, DEFAULT, mode, limits=limits))
+    np.testing.assert_allclose(given.cell_prob, whole.cell_prob, atol=1e-3)
+    other = run_task(model.segment_stack(stack, DEFAULT, mode, limits=limits * [[1, 3]]))
+    assert np.abs(other.cell_prob - whole.cell_prob).max() > 1e-2
+
+
+def test_on_a_gpu_the_batch_is_planned_for_its_memory(ours, monkeypatch):
+    import torch
+
+    model = ours(dtype="auto")
+    net = model._load().net
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (600_000_000, 900_000_000))
+    monkeypatch.setattr(model, "_time_tile", lambda net, device, dtype: 0.01)
+    plan = model._choose(net, "cuda")
+    assert (plan.device, plan.dtype, plan.seconds_per_tile) == ("cuda", "bfloat16", 0.01)
+    assert plan.batch == 5  # 0.8 of what is free, 80 MB a tile

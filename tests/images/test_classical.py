@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_biofm.images.catalogue import FAMILIES, make_model, segment
+from napari_biofm.images.catalogue import FAMILIES, make_model
 from napari_biofm.images.checks import check_image, read_image
 from napari_biofm.images.classical import ClassicalSegmenter
+from napari_biofm.images.jobs import segment_job
 from napari_biofm.images.stacks import read_stack, segment_stack, stitch
 from napari_biofm.simulate import simulate_field, simulate_stack
 from napari_biofm.types import ImageError, ModelError, SegmentationParameters, run_task
+
+DEFAULT = SegmentationParameters()
 
 
 def matched(masks: np.ndarray, truth: np.ndarray) -> float:
@@ -30,7 +33,7 @@ def matched(masks: np.ndarray, truth: np.ndarray) -> float:
 
 def test_separate_nuclei_are_found() -> None:
     field = simulate_field((200, 200), 25, crowding=-0.5, seed=0)
-    result = run_task(segment(field.image, "classical"))
+    result = run_task(segment_job(field.image, "classical", DEFAULT))
     assert matched(result.masks, field.masks) > 0.9
     assert result.diameter == pytest.approx(17, abs=4)
     assert result.features is not None
@@ -40,7 +43,7 @@ def test_separate_nuclei_are_found() -> None:
 
 def test_dark_cells_on_a_bright_ground_are_found_too() -> None:
     field = simulate_field((200, 200), 25, crowding=-0.5, seed=0)
-    result = run_task(segment(4095 - field.image, "classical"))
+    result = run_task(segment_job(4095 - field.image, "classical", DEFAULT))
     assert matched(result.masks, field.masks) > 0.9
 
 
@@ -57,7 +60,7 @@ def test_dark_cells_on_a_bright_ground_are_found_too() -> None:
     ids=["blank", "saturated", "1 x 1", "noise", "a line", "16 channels"],
 )
 def test_where_there_are_no_cells_there_are_no_masks(image: np.ndarray) -> None:
-    result = run_task(segment(image, "classical"))
+    result = run_task(segment_job(image, "classical", DEFAULT))
     assert result.masks.shape == image.shape[:2]
     assert result.masks.max() == 0
 
@@ -66,7 +69,7 @@ def test_bad_pixels_do_not_spoil_the_good_ones() -> None:
     field = simulate_field((200, 200), 25, crowding=-0.5, seed=0)
     image = field.image.astype(np.float32)
     image[:3, :3], image[5, 5] = np.nan, np.inf
-    assert matched(run_task(segment(image, "classical")).masks, field.masks) > 0.9
+    assert matched(run_task(segment_job(image, "classical", DEFAULT)).masks, field.masks) > 0.9
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,13 @@ def test_a_click_takes_its_basin_even_below_the_threshold(table):
 
 
 def test_a_second_click_merges_basins_and_a_negative_one_splits_a_basin(table):
-    both = lookup(table, prompt((30, 20, 1), (30, 52, 1)))
-    assert both.pieces[0].area == region(table, 1, 0.0).area + region(table, 2, 0.0).area
+    both = lookup(table, prompt((30, 20, 1), (30, 52, 1))).pieces[0].within((0, 0), table.shape).mask
+    parts = [region(table, k, 0.0).within((0, 0), table.shape).mask for k in (1, 2)]
+    assert both[parts[0] | parts[1]].all()
+    seam = both & ~parts[0] & ~parts[1]
+    rows, columns = np.nonzero(seam)
+    assert len(rows) < 0.1 * both.sum() and np.isin(table.basins[seam], (1, 2)).all()
+    assert abs(columns - 36).max() <= 3, "what lies between them below the threshold is closed"
     half = lookup(table, prompt((30, 20, 1), (30, 31, 0)))
     assert 0.2 < half.pieces[0].area / region(table, 1, 0.0).area < 0.8
 

@@ -9,7 +9,7 @@ from napari_biofm.images.edit import ArrayTarget
 from napari_biofm.images.editing import Piece
 from napari_biofm.images.editing.guide import doubts
 from napari_biofm.images.editing.linking import link, relabel_edit
-from napari_biofm.images.editing.propagate import Limits, propagate
+from napari_biofm.images.editing.propagate import Limits, propagate, propagate_basins
 from napari_biofm.images.level_sets import LevelSets
 from napari_biofm.images.series import Series
 from napari_biofm.types import ImageError, run_task
@@ -74,7 +74,7 @@ def stack(jump=2, planes=9, lost=None):
 def level_sets_on(volume):
     tool = LevelSets()
 
-    def answer(index, prompt):
+    def answer(index, prompt, moved):
         found = tool.answer(run_task(tool.prepare(volume[index])), prompt)
         return (found.pieces[0], found.scores[0]) if found.pieces else (Piece.of(np.zeros((1, 1), bool)), 0.0)
 
@@ -161,3 +161,38 @@ def test_a_series_keeps_its_progress(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="no images"):
         Series(tmp_path / "empty")
+
+
+def flows_of_stack(labels):
+    from napari_biofm.images.dynamics import flows_from_masks
+
+    flows = np.stack([flows_from_masks(plane) for plane in labels], axis=1)
+    return flows, np.where(labels > 0, 4.0, -4.0).astype(np.float32)
+
+
+def test_a_cell_is_carried_through_planes_by_its_flow_basins_beside_its_neighbour():
+    labels = np.zeros((6, 80, 90), np.int32)
+    for z in range(6):
+        labels[z][disc((80, 90), (30 + 2 * z, 30), 10)] = 1
+        labels[z][disc((80, 90), (30 + 2 * z, 50), 10)] = 2
+    picture = (labels > 0) * 100.0  # the picture does not tell the two apart, the flows do
+    flows, prob = flows_of_stack(labels)
+    first = Piece.of(labels[0] == 1)
+    done = run_task(propagate_basins(picture, flows, prob, first))
+    assert (done.reason, len(done.steps)) == ("", 5)
+    for step in done.steps:
+        assert step.piece.overlap(Piece.of(labels[step.index] == 1)) > 0.9
+    prob[4] = -4.0
+    stopped = run_task(propagate_basins(picture, flows, prob, first))
+    assert (stopped.stopped_at, len(stopped.steps)) == (4, 3)
+    assert "no mask" in stopped.reason
+
+
+def test_a_cell_that_a_pass_saw_in_two_parts_is_followed_whole():
+    labels = np.zeros((2, 60, 80), np.int32)
+    labels[:, 20:40, 20:36] = 1
+    labels[1, 20:40, 36:52] = 2
+    labels[0, 20:40, 36:52] = 1
+    flows, prob = flows_of_stack(labels)
+    done = run_task(propagate_basins((labels > 0) * 100.0, flows, prob, Piece.of(labels[0] == 1)))
+    assert done.steps[0].piece.overlap(Piece.of(labels[1] > 0)) > 0.9

@@ -58,3 +58,44 @@ def test_an_estimate_speaks_plainly():
 
 def test_too_little_memory_is_seen_before_the_start():
     assert not device.Estimate(1, 1.0, 9_000_000_000, 8_000_000_000, "cpu", "float32").fits
+
+
+@pytest.mark.parametrize(("knows_bf16", "tried"), [(True, ["bfloat16"]), (False, ["float16", "float32"])])
+def test_a_gpu_is_chosen_first_and_runs_in_a_precision_it_knows(monkeypatch, knows_bf16, tried):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: knows_bf16)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (7_000, 9_000))
+    assert device.pick_device("auto") == "cuda" and device.pick_device("cuda:1") == "cuda:1"
+    assert device.free_memory("cuda") == 7_000
+    asked = []
+    plan = device.probe(lambda dtype: asked.append(dtype) or 1.0, "cuda")
+    assert asked == tried and plan.dtype == tried[0]
+    assert plan.batch == 8 and plan.device == "cuda"
+
+
+def test_memory_that_runs_out_in_the_probe_is_not_a_precision_it_does_not_know():
+    def time_tile(dtype):
+        raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        device.probe(time_tile, "cpu")
+
+
+@pytest.mark.parametrize(("fewer", "kept"), [(0.5, 4), (0.95, 8)])
+def test_fewer_threads_are_taken_where_they_are_clearly_faster(monkeypatch, fewer, kept):
+    import torch
+
+    threads = [8]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    assert device.probe_threads(lambda: fewer, 1.0) == (fewer if kept == 4 else 1.0)
+    assert device.thread_count() == kept
+
+
+def test_the_batch_fits_the_memory_that_is_free():
+    assert device.batch_that_fits(8, 80_000_000_000, 1_200_000_000, 160_000_000) == 8
+    assert device.batch_that_fits(8, 2_000_000_000, 1_200_000_000, 160_000_000) == 2
+    assert device.batch_that_fits(8, 1_000_000_000, 1_200_000_000, 160_000_000) == 1
+    assert device.batch_that_fits(8, None, 1, 1) == 8

@@ -30,8 +30,18 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_unmet_needs_are_named_before_any_download(monkeypatch):
-    entry = registry.get("cpdino")
+    entry = registry.get("sam_vit_b")
+    assert entry.obstacle == ""
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
-    assert "dinov3" in entry.missing
+    assert "segment_anything" in entry.missing and "segment_anything" in entry.obstacle
     with pytest.raises(ModelError, match="Nothing was downloaded"):
+        registry.check_needs(entry)
+
+
+@pytest.mark.parametrize("name", ["cpdino", "cpdino-vitb"])
+def test_what_this_version_cannot_run_is_said_whatever_is_installed(name, monkeypatch):
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: object())
+    entry = registry.get(name)
+    assert entry.missing == () and entry.as_dict()["obstacle"].startswith("Not available")
+    with pytest.raises(ModelError, match=r"Not available.*Nothing was downloaded"):
         registry.check_needs(entry)

@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.readers import optional
+from napari_biofm.signals.readers.heka_stimulus import protocol_of
 from napari_biofm.signals.readers.suite2p import suite2p_arrays
 from napari_biofm.types import RecordingError
 
@@ -39,6 +40,50 @@ def test_a_heka_bundle_gives_its_fifty_sweeps() -> None:
     assert (rest > -80).all() and (rest < -40).all(), "a resting cell, in mV"
     peaks = np.array([recording.values(i, 0).max() for i in range(50)])
     assert peaks.max() > 0, "it fires"
+
+
+@pytest.mark.shared_data
+@shared_data
+def test_a_heka_command_is_rebuilt_from_the_stimulus_tree() -> None:
+    recording = read_recording(EPHYS / "other" / "heka_firing_pattern.dat")
+    for sweep in (0, 5, 49):
+        command = recording.command(sweep, 0)
+        assert command is not None and command.unit == "pA" and len(command.values) == 25_000
+        relative = command.values - command.values[0]
+        np.testing.assert_allclose(relative[2500:17_500], -100 + 20 * sweep, atol=1e-3)
+        assert not relative[:2500].any() and not relative[17_500:].any()
+    assert recording.command(0, 0).values[0] == pytest.approx(-890.949, abs=1e-3)  # type: ignore[union-attr]
+    # the cell follows: more current, higher voltage
+    low, high = (float(np.median(recording.values(i, 0, 5000, 17_000))) for i in (0, 40))
+    assert high > low + 10
+
+
+def test_heka_segments_are_rebuilt_or_left_out_but_never_guessed() -> None:
+    def segment(
+        kind: int = 0, level: float = 0.0, source: int = 0, step: float = 0.0, mode: int = 0
+    ) -> bytes:
+        levels = struct.pack("<didd", level, source, 1.0, step)
+        return struct.pack("<iBBBB", 0, kind, 1, mode, 0) + levels + struct.pack("<didd", 0.1, 0, 1.0, 0.0)
+
+    def channel(flags: int = 1, unit: bytes = b"V") -> bytes:
+        record = bytearray(80)
+        record[40:48] = unit.ljust(8, b"\0")
+        struct.pack_into("<d", record, 48, -0.07)
+        struct.pack_into("<H", record, 76, flags)
+        return bytes(record)
+
+    ramp = [segment(source=1), segment(kind=1, level=0.03, step=0.01), segment(level=-0.04)]
+    protocol = protocol_of("<", [(channel(), ramp)], "A", 0)
+    assert protocol is not None and protocol.unit == "mV"
+    values = protocol.values(1, 3000, 10_000.0)
+    assert values is not None and values[0] == values[999] == -70
+    assert values[1999] == pytest.approx(40) and values[1499] == pytest.approx(-15) and values[2500] == -40
+    assert protocol_of("<", [(channel(3), ramp)], "A", 0).values(0, 3000, 1e4)[2500] == pytest.approx(-110)  # type: ignore[union-attr,index]
+    assert protocol.values(0, 5000, 10_000.0) is None, "segments that do not fill the sweep"
+    assert protocol_of("<", [(channel(), ramp)], "V", 0) is None
+    for odd in (segment(kind=3), segment(source=2), segment(step=0.01, mode=4)):
+        assert protocol_of("<", [(channel(), [*ramp, odd])], "A", 0) is None
+    assert protocol_of("<", [(channel(5), ramp)], "A", 0) is None, "a template"
 
 
 @pytest.mark.shared_data
@@ -207,6 +252,20 @@ def test_an_hdf5_dataset_needs_rate_and_unit_or_says_them(tmp_path: Path) -> Non
         file["v"] = data
         file["v"].attrs.update(sampling_rate=1000.0, unit="mV")
     assert read_recording(other).channels[0].unit == "mV"
+
+
+def test_a_table_of_many_short_rows_must_say_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "tetrode.npz"
+    values = np.arange(8000, dtype=np.int16).reshape(2000, 4)
+    np.savez(path, signal=values, fs=15_000.0)
+    with pytest.raises(RecordingError, match="2000 sweeps of 4 samples: give rows='samples'"):
+        read_recording(path, unit="uV")
+    recording = read_recording(path, unit="uV", rows="samples")
+    assert (recording.n_sweeps, recording.n_channels) == (1, 4)
+    np.testing.assert_array_equal(recording.values(0, 2), values[:, 2])
+    assert read_recording(path, unit="uV", rows="sweeps").n_sweeps == 2000
+    with pytest.raises(RecordingError, match="one of sweeps, channels, samples"):
+        read_recording(path, unit="uV", rows="frames")
 
 
 def test_several_datasets_are_listed(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 from napari_biofm.signals import Channel, Recording
+from napari_biofm.signals import pyramid as building
 from napari_biofm.signals.pyramid import Pyramid, build_pyramids, scaled_envelope
 from napari_biofm.signals.samples import InterleavedSamples
 from napari_biofm.types import Progress, run_task
@@ -89,3 +92,17 @@ def test_a_short_trace_needs_no_levels() -> None:
     assert list(pyramid.levels) == []
     assert pyramid.envelope(0, 50, 3).maxima.max() == 49
     assert len(pyramid.envelope(50, 50, 3).starts) == 0
+
+
+@pytest.mark.parametrize("n", [100_003, 40 * building.BASE * building.STEP])
+def test_threads_build_what_one_thread_builds(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    monkeypatch.setattr(building, "_CHUNK", building.BASE * building.STEP)
+    data = np.random.default_rng(0).integers(-3000, 3000, (n, 3)).astype(np.int16)
+    one, several = (run_task(building._build(lambda a, b: data[a:b], n, 3, workers)) for workers in (1, 3))
+    for (low, high), (low_3, high_3) in zip(one, several, strict=True):
+        np.testing.assert_array_equal(low, low_3)
+        np.testing.assert_array_equal(high, high_3)
+    task = building._build(lambda a, b: data[a:b], n, 3, 3)
+    next(task)
+    task.close()  # stopping half way leaves no thread behind
+    assert not [t for t in threading.enumerate() if t.name.startswith("pyramid")]

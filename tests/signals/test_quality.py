@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals.access import MEAN_OF_ALL, access_resistance, find_pulses
 from napari_biofm.signals.quality import (
-    access_resistance,
     assess,
     drift,
     find_flags,
@@ -80,6 +80,29 @@ def test_access_resistance_of_a_computed_cell_is_found_through_a_filter() -> Non
     assert found.access_resistance == pytest.approx(ra, rel=0.1)
     assert found.input_resistance == pytest.approx(ra + rm, rel=0.1)
     assert found.capacitance == pytest.approx(cm, rel=0.15)
+
+
+def test_the_test_pulse_is_a_choice_and_equal_ones_can_be_averaged() -> None:
+    ra, rm, cm = 10e6, 300e6, 30e-12
+    tau = cm * ra * rm / (ra + rm)
+    volts, current = np.full(60_000, -0.07), np.zeros(60_000)
+    time = np.arange(5_000) / RATE
+    for start, step in ((5_000, -0.005), (20_000, 0.02), (35_000, -0.005), (50_000, 0.1)):
+        volts[start : start + 5_000] += step
+        steady = step / (ra + rm)
+        current[start : start + 5_000] = steady + (step / ra - steady) * np.exp(-time / tau)
+    noisy = current + np.random.default_rng(0).normal(0, 15e-12, 60_000)
+    pulses = find_pulses(volts.astype(np.float32), RATE)
+    rising = [p for p in pulses if p.start in (5_000, 20_000, 35_000)]
+    assert [round(p.step, 4) for p in rising] == [-0.005, 0.02, -0.005]
+    assert all(abs(p.step) <= 0.04 for p in pulses), "the large step is no test pulse"
+    found = access_resistance(noisy, volts, RATE, pulses.index(rising[1]))
+    assert found is not None and found.step == pytest.approx(0.02, rel=1e-3)
+    assert found.access_resistance == pytest.approx(ra, rel=0.1)
+    mean = access_resistance(noisy, volts, RATE, MEAN_OF_ALL)
+    assert mean is not None and mean.step == pytest.approx(-0.005, rel=1e-3)
+    assert mean.input_resistance == pytest.approx(ra + rm, rel=0.1)
+    assert access_resistance(noisy, volts, RATE, 99) is None
 
 
 def test_no_step_gives_no_access_resistance() -> None:

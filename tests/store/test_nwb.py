@@ -64,7 +64,11 @@ def test_cells_traces_sweeps_and_events_are_all_there(written):
         assert isinstance(sweep, pynwb.icephys.CurrentClampSeries)
         assert np.mean(sweep.data[:]) == pytest.approx(-0.06, abs=1e-3), "volts"
         assert sweep.starting_time == pytest.approx(0.2)
-        assert len(nwb.intracellular_recordings) >= 3
+        assert len(nwb.intracellular_recordings) == 3, "one clamped channel, three sweeps"
+        assert sweep.electrode.cell_id == "9"
+        together = nwb.icephys_simultaneous_recordings
+        assert [len(together["recordings"][i]) for i in range(3)] == [1, 1, 1]
+        assert len(nwb.icephys_sequential_recordings["simultaneous_recordings"][0]) == 3
         events = nwb.processing["events"]["events"].to_dataframe()
         assert events["cell"].tolist() == [9, 9]
         assert events["recording"].tolist() == ["patch.abf"] * 2

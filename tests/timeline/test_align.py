@@ -6,8 +6,10 @@ import pytest
 from napari_biofm.simulate import simulate_corecording, write_corecording
 from napari_biofm.timeline import Clock, clock_from_triggers, find_triggers, fit_drift
 from napari_biofm.timeline.align import align_to_channel, likely_trigger
+from napari_biofm.timeline.measure import measure_cells
+from napari_biofm.timeline.places import cell_events
 from napari_biofm.timeline.triggers import mend
-from napari_biofm.types import TimelineError
+from napari_biofm.types import TimelineError, run_task
 
 TIMES = 0.5 + 1.00004 * np.arange(200) / 20
 
@@ -25,6 +27,22 @@ def test_offset_and_drift_of_the_simulated_rig_are_found_from_its_files(tmp_path
     assert found.fit.offset == pytest.approx(0.4321, abs=1e-4)
     assert found.fit.drift == pytest.approx(7e-5, abs=2e-6)
     assert found.clock.recording == "cc"
+
+
+def test_the_calcium_events_of_the_patched_cell_match_its_spikes():
+    """Aligned by the pulses alone, and measured from the movie alone."""
+    truth = simulate_corecording((96, 96), 6, n_frames=400, seed=3)
+    traces, events, _ = run_task(measure_cells(truth.movie, truth.field.masks, truth.frame_rate, "movie"))
+    pulses = find_triggers(truth.trigger, truth.current.sampling_rate)
+    clock = clock_from_triggers(pulses, len(truth.movie), truth.frame_rate, "patch").clock
+    found = cell_events({"movie": (traces, events)}, {}, clock)
+    calcium = found.seconds[found.labels == truth.patched]
+    spikes = truth.current.event_times
+    spikes = spikes[clock.covers(spikes)]
+    first = spikes[np.diff(spikes, prepend=-10) > 0.5]  # of each group: what an indicator can tell apart
+    matched = np.abs(calcium[:, None] - spikes).min(axis=1) < 0.15
+    seen = np.abs(first[:, None] - calcium).min(axis=1) < 0.15
+    assert len(first) >= 5 and matched.mean() > 0.8 and seen.mean() > 0.8
 
 
 def test_more_pulses_than_frames_use_the_first():

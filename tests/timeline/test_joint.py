@@ -68,11 +68,16 @@ def test_a_real_relation_is_found_and_chance_is_not():
 
 def test_under_chance_alone_hardly_anything_is_found():
     rng = np.random.default_rng(1)
-    wrong = 0
+    wrong, p_rho, p_info = 0, [], []
     for _ in range(20):
         found = run_task(associate(rng.normal(size=(30, 4)), rng.normal(size=(30, 4)), "abcd", "efgh", 200))
         wrong += bool((found.q_correlation < 0.05).any())
+        p_rho.append(found.p_correlation.ravel())
+        p_info.append(found.p_information.ravel())
     assert wrong <= 4
+    for p in (np.concatenate(p_rho), np.concatenate(p_info)):
+        assert len(p) == 320 and 0.02 < np.mean(p < 0.05) < 0.085, "one test in twenty, as promised"
+        assert 0.4 < np.mean(p < 0.5) < 0.6
 
 
 def test_adjusted_p_values_are_those_of_benjamini_and_hochberg():

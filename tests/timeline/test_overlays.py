@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from napari_biofm.signals import Recording
-from napari_biofm.timeline import Clock
-from napari_biofm.timeline.activity import ActivityMovie, CellLevels, cell_levels, dense_index
-from napari_biofm.timeline.flashes import STEPS, FlashImage
+from napari_biofm.timeline import Clock, class_colours
+from napari_biofm.timeline.activity import CellLevels, cell_levels, dense_index
+from napari_biofm.timeline.lights import ACTIVITY, CellLights
 from napari_biofm.timeline.places import CellEvents
 from napari_biofm.types import TimelineError, run_task
 
@@ -37,17 +37,36 @@ def test_pixels_know_the_place_of_their_label():
     assert (index[(LABELS == 0) | (LABELS == 9)] == 0).all()
 
 
-def test_frame_t_of_the_activity_movie_is_the_lut_of_t_applied_to_the_labels():
-    levels = np.random.default_rng(0).integers(1, 255, (50, 3)).astype(np.uint8)
-    levels[:, 0] = 0
-    movie = ActivityMovie(LABELS, CellLevels(np.array([4, 70_000]), levels))
-    whole = np.asarray(movie)
-    assert movie.shape == whole.shape == (50, 8, 10)
-    assert (whole[:, LABELS == 4] == levels[:, 1][:, None]).all()
-    assert (whole[:, LABELS == 0] == 0).all()
-    for key in (7, (7,), (slice(7, 8), slice(None), slice(None)), (..., 3, slice(2, 5)), slice(3, 9, 2),
-                (slice(2, 4), 6), (-1, slice(None), slice(1, 4)), (slice(4, 4),)):  # fmt: skip
-        np.testing.assert_array_equal(movie[key], whole[key])
+def levels_of(rng):
+    table = rng.integers(1, 256, (50, 3)).astype(np.uint8)
+    table[:, 0] = 0
+    return CellLevels(np.array([4, 70_000]), table)
+
+
+def test_each_cell_is_as_bright_as_its_trace_in_every_frame():
+    levels = levels_of(np.random.default_rng(0))
+    lights = CellLights(LABELS, CLOCK, levels)
+    for frame in (7, 0, 49, 8):
+        lights.show(frame)
+        for column, label in ((1, 4), (2, 70_000)):
+            expected = np.ceil(float(levels.levels[frame, column]) * ACTIVITY / 255)
+            assert (lights.image[label == LABELS] == expected).all()
+        assert (lights.image[(LABELS == 0) | (LABELS == 9)] == 0).all(), "no trace, no light"
+    dark, bright = lights.colours[1], lights.colours[ACTIVITY]
+    assert bright[:3].sum() > 2 > 0.1 > dark[:3].sum()
+
+
+def test_a_flash_stands_while_it_is_brighter_than_the_activity():
+    table = np.full((50, 2), 128, np.uint8)
+    table[:, 0] = 0
+    both = CellLights(LABELS, CLOCK, CellLevels(np.array([4]), table), events([1.04], [4], ["AP"]), 0.3)
+    seen = []
+    for frame in range(8, 30):
+        both.show(frame)
+        seen.append(int(both.image[1, 1]))
+    half = int(np.ceil(128 * ACTIVITY / 255))
+    assert seen[:2] == [half, half] and seen[2] == both.value_of("AP")
+    assert seen[-1] == half and all(value == half or value > ACTIVITY for value in seen)
 
 
 def test_levels_run_between_the_percentiles_of_each_trace():
@@ -72,14 +91,14 @@ def test_a_patch_recording_has_no_activity_image():
 
 
 def test_an_event_lights_its_cell_in_its_frame_and_fades():
-    flash = FlashImage(LABELS, events([1.04], [4], ["AP"]), CLOCK, decay_s=0.3)
+    flash = CellLights(LABELS, CLOCK, None, events([1.04], [4], ["AP"]), decay_s=0.3)
     seen = []
     for frame in range(30):
         flash.show(frame)
         inside = np.unique(flash.image[LABELS == 4])
         assert len(inside) == 1 and (flash.image[LABELS != 4] == 0).all()
         seen.append(int(inside[0]))
-    assert seen[9] == 0 and seen[10] == STEPS
+    assert seen[9] == 0 and seen[10] == flash.value_of("AP")
     assert all(a >= b for a, b in itertools.pairwise(seen[10:])) and seen[-1] == 0
 
 
@@ -88,7 +107,7 @@ def test_scrubbing_back_gives_the_same_image_as_playing():
     many = events(
         np.sort(rng.uniform(0, 5, 60)), rng.choice([4, 9, 70_000], 60), rng.choice(["AP", "EPSC"], 60)
     )
-    flash = FlashImage(LABELS, many, CLOCK)
+    flash = CellLights(LABELS, CLOCK, levels_of(rng), many)
     played = []
     for frame in range(50):
         flash.show(frame)
@@ -99,16 +118,19 @@ def test_scrubbing_back_gives_the_same_image_as_playing():
 
 
 def test_classes_have_their_colours_and_dark_is_black():
-    flash = FlashImage(LABELS, events([1.0, 1.0], [4, 9], ["AP", "EPSC"]), CLOCK)
+    flash = CellLights(LABELS, CLOCK, None, events([1.0, 1.0, 1.0], [4, 9, 70_000], ["AP", "EPSC", "mine"]))
     flash.show(10)
-    bright = flash.colours[[flash.image[1, 1], flash.image[0, 9]]]
-    assert bright[0, :3] == pytest.approx((0xF0 / 255, 0xE4 / 255, 0x42 / 255), abs=0.01)
-    assert bright[1, 2] > bright[1, 0]
+    for label, kind in ((4, "AP"), (9, "EPSC"), (70_000, "mine")):
+        value = int(flash.image[label == LABELS][0])
+        assert value == flash.value_of(kind)
+        np.testing.assert_allclose(flash.colours[value], class_colours(np.array([kind]))[0], atol=0.01)
     assert (flash.colours[0, :3] == 0).all()
 
 
 def test_nothing_is_written_when_nothing_changed():
-    flash = FlashImage(LABELS, events([1.0], [4], ["AP"]), CLOCK)
+    flash = CellLights(LABELS, CLOCK, None, events([1.0], [4], ["AP"]))
     assert flash.show(10)
     assert not flash.show(10)
     assert flash.show(0) and not flash.show(1)
+    flash.set_events(None)
+    assert not flash.show(10)

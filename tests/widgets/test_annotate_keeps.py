@@ -114,8 +114,8 @@ def test_a_napari_killed_in_the_middle_is_offered_for_recovery_with_all_its_edit
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
     assert not dock.recovery.isHidden()
-    assert "mine" in dock.recovery_text.text()
-    dock.recover_button.click()
+    assert "mine" in dock.recovery.text.text()
+    dock.recovery.recover_button.click()
     layer = viewer.layers["mine (recovered)"]
     assert set(np.unique(layer.data)) == {0, 1, 2, 3, 4}
     assert np.allclose(layer.data_to_world((2, 2)), (1, 1)), "it lies where it lay"
@@ -172,6 +172,36 @@ def test_a_cell_is_propagated_through_z_and_stops_where_it_is_lost(viewer):
     assert not layer.data[2].any()
 
 
+def test_with_flows_of_all_planes_a_cell_is_hovered_clicked_and_propagated_in_each(viewer):
+    from napari_biofm.images.dynamics import flows_from_masks
+    from napari_biofm.types import Segmentation
+    from napari_biofm.widgets.viewers import layer_id
+
+    truth = np.zeros((5, 80, 90), np.int32)
+    for z in range(5):
+        truth[z][disc((80, 90), (30 + 2 * z, 30), 10)] = 1
+        truth[z][disc((80, 90), (30 + 2 * z, 50), 10)] = 2
+    viewer.add_image((truth > 0) * 100.0, scale=(3, 1, 1))
+    layer = viewer.add_labels(np.zeros_like(truth), scale=(3, 1, 1))
+    flows = np.stack([flows_from_masks(plane) for plane in truth], axis=1)
+    prob = np.where(truth > 0, 4.0, -4.0).astype(np.float32)
+    dock = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    dock.session.set_segmentation(layer_id(layer), Segmentation(truth, flows, prob, diameter=20.0))
+    dock.backend.setCurrentIndex(dock.backend.findData("flow-basins"))
+    viewer.dims.set_current_step(0, 4)
+    dock.choose_tool(Tool.POINT)
+    annotator = dock.annotator
+    annotator.prompt.add_points(np.array([[38.0, 50.0]]), True, annotator.view)
+    dock.press("commit")
+    assert np.array_equal(layer.data[4] == 1, truth[4] == 2)
+    dock.time.last.setValue(0)
+    dock.time.go_button.click()
+    for z in range(5):
+        both = ((layer.data[z] == 1) & (truth[z] == 2)).sum()
+        assert both > 0.9 * ((layer.data[z] == 1) | (truth[z] == 2)).sum(), z
+
+
 def test_cells_are_linked_into_tracks_whose_ids_are_the_labels(viewer):
     frames = np.zeros((4, 60, 80), np.int32)
     for t in range(4):
@@ -198,6 +228,7 @@ def test_a_series_is_walked_through_and_its_labels_are_kept(viewer, tmp_path):
         tifffile.imwrite(folder / f"{name}.tif", field().astype(np.uint8) * 10)
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
+    dock.backend.setCurrentIndex(dock.backend.findData("level-sets"))
     dock.series.open_folder(folder)
     QTest.qWait(10)
     annotator = dock.annotator
@@ -215,9 +246,77 @@ def test_a_series_is_walked_through_and_its_labels_are_kept(viewer, tmp_path):
     assert "All images" in dock.status.text()
 
 
-def test_lazy_and_multiscale_labels_are_refused_with_the_remedy(viewer):
-    viewer.add_image(np.zeros((64, 64)))
-    viewer.add_labels([np.zeros((64, 64), int), np.zeros((32, 32), int)], multiscale=True, name="pyramid")
+def test_images_ahead_are_prepared_in_the_background_and_the_hand_goes_first(viewer, tmp_path, monkeypatch):
+    from napari_biofm.types import Progress
+    from napari_biofm.widgets.annotate import prefetch
+
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for name in "abc":
+        np.save(folder / f"{name}.npy", field().astype(np.uint8))
+    done = []
+
+    def prepare(path, model, device):
+        yield Progress(0, 1, path)
+        done.append(path[-5:])
+        return path
+
+    monkeypatch.setattr(prefetch, "precompute_file", prepare)
     dock = AnnotateDock(viewer)
-    assert "multiscale" in dock.annotator.status
     viewer.window.add_dock_widget(dock)
+    dock.annotator.broker.backend = "some-network"
+    dock.series.open_folder(folder)
+    dock.annotator.broker.asked.emit()
+    QTest.qWait(50)
+    assert not done, "the user's question goes first"
+    monkeypatch.setattr(prefetch, "QUIET_MS", 1)
+    dock.annotator.broker.asked.emit()
+    for _ in range(100):
+        QTest.qWait(10)
+        if len(done) == 2:
+            break
+    assert done == ["b.npy", "c.npy"]
+    QTest.qWait(10)
+    assert "2 of 2" in dock.series.prepared.text()
+    dock.series.ahead.click()
+    dock.series.ahead.click()
+    QTest.qWait(20)
+    assert len(done) == 2, "what is prepared is not prepared again"
+
+
+def test_lazy_labels_are_refused_with_the_remedy(viewer):
+    dask = pytest.importorskip("dask.array")
+    viewer.add_image(np.zeros((64, 64)))
+    viewer.add_labels(dask.zeros((64, 64), dtype=int), name="lazy")
+    dock = AnnotateDock(viewer)
+    assert "cannot be written in place" in dock.annotator.status
+    viewer.window.add_dock_widget(dock)
+
+
+def test_a_pyramid_in_zarr_is_edited_in_all_its_levels_and_only_where_the_edit_is(viewer, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    start = field()
+    levels = []
+    for k, data in enumerate((start, start[::2, ::2], start[::4, ::4])):
+        level = zarr.create_array(str(tmp_path / str(k)), shape=data.shape, chunks=(30, 30), dtype="int32")
+        level[:] = data
+        levels.append(level)
+    viewer.add_image(start.astype(np.float32))
+    layer = viewer.add_labels(levels, multiscale=True, name="pyramid")
+    dock = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    annotator = dock.annotator
+    annotator.do(annotator.editor.delete(6, annotator.view))
+    annotator.do(annotator.editor.commit(annotator.view, Piece.of(np.ones((9, 12), bool), (57, 3))))
+    full = np.asarray(layer.data[0])
+    wanted = np.where(start == 6, 0, start)
+    wanted[57:66, 3:15][wanted[57:66, 3:15] == 0] = 17
+    assert np.array_equal(full, wanted)
+    for k in (1, 2):
+        assert np.array_equal(np.asarray(layer.data[k]), full[:: 2**k, :: 2**k])
+    dock.choose_tool(Tool.BRUSH)
+    assert "cannot paint on the pyramid" in dock.status.text()
+    dock.press("undo")
+    dock.press("undo")
+    assert np.array_equal(np.asarray(layer.data[0]), start)
+    assert np.array_equal(np.asarray(layer.data[2]), start[::4, ::4])

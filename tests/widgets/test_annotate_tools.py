@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from tests.hand import canvas_of, drag, hover
+from tests.hand import canvas_of, drag, hover, settle
 
+from napari_biofm.images.correction import Answer
+from napari_biofm.images.editing import Piece
 from napari_biofm.types import Segmentation
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.annotate.tools import Tool
+from napari_biofm.widgets.annotate.tools import Tool, load_keys
 from napari_biofm.widgets.viewers import layer_id
 
 
@@ -38,18 +41,6 @@ CASES = {
     "3d": (3, {"scale": (3.0, 0.5, 0.5)}),
     "time": (3, {"scale": (1.0, 0.2, 0.2)}),
 }
-
-
-def settle(viewer: Any) -> None:
-    """Wait until the canvas has its size, then show everything."""
-    canvas, sizes = canvas_of(viewer), [None, None, None]
-    for _ in range(50):
-        QTest.qWait(20)
-        sizes = [*sizes[1:], (canvas.width(), canvas.height())]
-        if len(set(sizes)) == 1:
-            break
-    viewer.reset_view()
-    QTest.qWait(20)
 
 
 class Bench:
@@ -90,13 +81,13 @@ class Bench:
         return np.asarray(self.labels.data_to_world(full))[-2:]
 
     def use(self, tool: Tool) -> None:
-        self.dock.tool_buttons[tool].click()
+        self.dock.toolbox.tool_buttons[tool].click()
 
     def drag(self, *points: Any, modifiers: Any = ()) -> None:
         drag(self.viewer, [self.world(p) for p in points], modifiers=modifiers)
 
     def shown(self) -> Any:
-        return self.dock.annotator.shown.within((0, 0), (110, 100)).mask
+        return self.dock.annotator.prompt.shown.within((0, 0), (110, 100)).mask
 
     def others_untouched(self) -> bool:
         if self.ndim == 2:
@@ -133,11 +124,11 @@ def click_and_commit(bench):
     bench.drag((75, 50))
     assert not bench.plane.any(), "nothing is written before the commit"
     assert bench.dock.annotator.preview.shown_area > 100
-    bench.dock.action_buttons["commit"].click()
+    bench.dock.toolbox.action_buttons["commit"].click()
     assert iou(bench.plane == 1, bench.truth == 3) > 0.8
-    bench.dock.action_buttons["undo"].click()
+    bench.dock.toolbox.action_buttons["undo"].click()
     assert not bench.plane.any()
-    bench.dock.action_buttons["redo"].click()
+    bench.dock.toolbox.action_buttons["redo"].click()
     assert iou(bench.plane == 1, bench.truth == 3) > 0.8
 
 
@@ -162,7 +153,7 @@ def refine(bench):
     bench.restart(np.where(bench.truth == 2, 1, bench.truth))
     bench.use(Tool.REFINE)
     bench.drag((30, 30))
-    assert bench.dock.annotator.pending.label == 1
+    assert bench.dock.annotator.prompt.pending.label == 1
     assert bench.dock.annotator.tool is Tool.POINT
     bench.drag((30, 30))
     bench.drag((30, 66), modifiers=["Shift"])
@@ -247,18 +238,67 @@ def test_keys_reach_tools_and_undo_takes_back_the_last_click_of_a_prompt_first(v
     bench.dock.use_keys({**bench.dock.keys, "delete": "F"})
     QTest.keyClick(canvas, Qt.Key.Key_F)
     assert bench.dock.annotator.tool is Tool.DELETE
-    assert "(F)" in bench.dock.tool_buttons[Tool.DELETE].text()
+    assert "(F)" in bench.dock.toolbox.tool_buttons[Tool.DELETE].text()
 
     bench.restart(NOTHING)
     bench.use(Tool.POINT)
     bench.drag((30, 30))
     bench.drag((75, 50))
-    both = bench.dock.annotator.shown.area
+    both = bench.dock.annotator.prompt.shown.area
     bench.dock.press("undo")
-    assert len(bench.dock.annotator.pending.points) == 1
-    assert bench.dock.annotator.shown.area < both
+    assert len(bench.dock.annotator.prompt.pending.points) == 1
+    assert bench.dock.annotator.prompt.shown.area < both
     bench.dock.press("clear")
-    assert bench.dock.annotator.shown is None and bench.dock.annotator.preview.shown_area == 0
+    assert bench.dock.annotator.prompt.shown is None and bench.dock.annotator.preview.shown_area == 0
+
+
+def test_the_next_alternative_is_shown_by_key_and_is_what_is_committed(viewer):
+    bench = Bench(viewer, "2d", NOTHING)
+    dock = bench.dock
+    viewer.layers.selection.active = bench.labels
+    big, small = Piece.of(bench.truth == 3), Piece.of(np.ones((4, 6), bool), (73, 48))
+    dock.annotator.broker.answer_now = lambda asked: Answer((big, small), (0.9, 0.7))
+    bench.use(Tool.POINT)
+    bench.drag((75, 50))
+    assert dock.toolbox.action_buttons["alternative"].isEnabled()
+    assert "alternative 1 of 2" in dock.status.text()
+    QTest.keyClick(canvas_of(viewer), Qt.Key.Key_T)
+    assert dock.annotator.preview.shown_area == 24
+    assert "alternative 2 of 2" in dock.status.text()
+    QTest.keyClick(canvas_of(viewer), Qt.Key.Key_C)
+    assert (bench.plane == 1).sum() == 24
+
+
+def test_a_key_is_changed_in_the_table_kept_and_refused_where_it_is_taken(viewer):
+    bench = Bench(viewer, "2d")
+    dock = bench.dock
+    told = []
+    dock.key_table.refused.connect(told.append)
+    row = list(dock.keys).index("split")
+    dock.key_table.item(row, 1).setText("B")
+    assert "(B)" in dock.toolbox.tool_buttons[Tool.SPLIT].text()
+    dock.key_table.item(row, 1).setText("D")
+    assert dock.keys["split"] == "B"
+    assert "Key D is given to" in told[-1]
+    viewer.layers.selection.active = bench.labels
+    QTest.keyClick(canvas_of(viewer), Qt.Key.Key_B)
+    assert dock.annotator.tool is Tool.SPLIT
+    assert load_keys(dock.autosave.folder.parent / "annotate-keys.json")["split"] == "B", (
+        "kept for another day"
+    )
+
+
+def test_a_cell_is_redrawn_by_refine_and_lasso_and_keeps_its_id(viewer):
+    bench = Bench(viewer, "2d")
+    bench.use(Tool.REFINE)
+    bench.drag((75, 50))
+    bench.use(Tool.LASSO)
+    angles = np.linspace(0, 2 * np.pi, 14)
+    bench.drag(*[(80 + 8 * np.sin(a), 60 + 8 * np.cos(a)) for a in angles])
+    bench.dock.press("commit")
+    assert bench.plane[75, 45] == 0
+    assert bench.plane[80, 60] == 3
+    assert set(np.unique(bench.plane)) == {0, 1, 2, 3}
 
 
 def flows_of(labels):
@@ -288,14 +328,58 @@ def test_with_flow_basins_hovering_previews_a_click_accepts_and_dragging_joins(v
     assert iou(bench.plane == 2, (bench.truth == 1) | (bench.truth == 2)) > 0.9
 
 
-def test_in_a_3d_view_a_click_deletes_the_whole_cell(viewer):
+def test_in_a_3d_view_clicks_act_on_the_whole_cell_and_prompts_ask_for_a_plane(viewer):
     bench = Bench(viewer, "3d")
-    bench.use(Tool.DELETE)
     viewer.dims.ndisplay = 3
-    bench.dock.annotator.click(np.zeros(3), False, bench.dock.annotator.view, 2)
-    assert not (np.asarray(bench.labels.data) == 2).any()
+    settle(viewer)
+    bench.use(Tool.DELETE)
+    bench.drag((30, 62))
+    data = np.asarray(bench.labels.data)
+    assert not (data == 2).any()
+    assert (data == 1).any() and (data == 3).any()
+    bench.drag((100, 10))
+    assert "no cell" in bench.dock.status.text()
+    bench.use(Tool.MERGE)
+    bench.drag((30, 30))
+    bench.drag((75, 50))
+    assert set(np.unique(bench.labels.data)) == {0, 1}
+    bench.use(Tool.POINT)
+    bench.drag((30, 30))
+    assert "switch the viewer to 2D" in bench.dock.status.text()
+    bench.dock.press("undo")
     bench.dock.press("undo")
     assert np.array_equal(bench.labels.data, bench.start)
+
+
+def test_a_threshold_grows_and_shrinks_the_prompt_and_each_cell_by_the_slider(viewer):
+    bench = Bench(viewer, "2d", NOTHING)
+    dock = bench.dock
+    dock.backend.setCurrentIndex(dock.backend.findData("flow-basins"))
+    assert not dock.threshold.isEnabled()
+    far = np.hypot(*(np.indices(bench.truth.shape) - np.array([75, 50])[:, None, None]))
+    found = flows_of(bench.truth)
+    prob = np.where(bench.truth == 3, 5 - 0.5 * far, found.cell_prob).astype(np.float32)
+    dock.session.set_segmentation(layer_id(bench.labels), replace(found, cell_prob=prob))
+    bench.use(Tool.POINT)
+    assert dock.threshold.isEnabled()
+    bench.drag((75, 50))
+    usual = dock.annotator.prompt.shown.area
+    dock.press("shrink")
+    assert dock.annotator.prompt.shown.area < usual
+    dock.press("grow")
+    assert dock.annotator.prompt.shown.area == usual
+    dock.press("commit")
+    before = np.asarray(bench.labels.data).copy()
+    slider = dock.threshold.slider
+    slider.setSliderDown(True)
+    slider.setValue(25)
+    assert np.array_equal(bench.labels.data, before), "nothing is written while the hand is on the slider"
+    assert 0 < dock.annotator.preview.shown_area < usual
+    slider.setSliderDown(False)
+    assert 0 < (bench.plane == 1).sum() < usual
+    assert dock.threshold.value == 2.5
+    dock.press("undo")
+    assert np.array_equal(bench.labels.data, before)
 
 
 def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(viewer):
@@ -306,7 +390,7 @@ def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(vie
     viewer.window.add_dock_widget(dock)
     dock.backend.setCurrentIndex(dock.backend.findData("level-sets"))
     settle(viewer)
-    dock.tool_buttons[Tool.POINT].click()
+    dock.toolbox.tool_buttons[Tool.POINT].click()
     drag(viewer, [(150, 100)])
     dock.press("commit")
     fine = np.kron(truth == 3, np.ones((2, 2), bool))
@@ -316,9 +400,9 @@ def test_labels_on_another_grid_than_the_image_get_the_mask_where_it_belongs(vie
 def test_the_dock_opens_without_layers_and_makes_labels_on_the_image(viewer):
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
-    assert dock.new_labels() is None
+    assert dock.layers.new_labels() is None
     image = viewer.add_image(blobs()[0], scale=(0.3, 0.3), rotate=10)
-    layer = dock.new_labels()
+    layer = dock.layers.new_labels()
     assert layer.data.shape == image.data.shape
     assert np.allclose(layer.scale, image.scale)
     assert dock.annotator.labels is layer
@@ -348,13 +432,13 @@ def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, mon
     viewer.add_image(np.zeros((3000, 2000), np.uint8))
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
-    labels = dock.new_labels()
+    labels = dock.layers.new_labels()
     dock.annotator.broker.backend = "some-network"
     annotator = dock.annotator
     for number, point in enumerate(([2500.0, 1500.0], [2510.0, 1490.0], [2500.0, 1400.0])):
         annotator.clear()
-        annotator.add_points(np.array([point]), True, annotator.view)
-        assert annotator.shown.origin == tuple(int(c) for c in point), number
+        annotator.prompt.add_points(np.array([point]), True, annotator.view)
+        assert annotator.prompt.shown.origin == tuple(int(c) for c in point), number
         assert len(prepared) == 1
     assert max(p.points.max() for p in asked) < 1024, "the network sees a window"
     assert not labels.data.any()

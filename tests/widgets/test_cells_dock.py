@@ -16,6 +16,7 @@ from tests.hand import hover, to_canvas
 from napari_biofm.cells.export import read_h5ad
 from napari_biofm.cells.table import make_table
 from napari_biofm.session import session_of
+from napari_biofm.types import run_task
 from napari_biofm.widgets.cells import CellsDock
 from napari_biofm.widgets.viewers import layer_id
 
@@ -363,6 +364,166 @@ def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
     dock.timeline.frame_chosen.emit(2)
     assert viewer.dims.current_step[0] == 2
     assert dock.timeline.cursor.value() == 2
+
+
+def moving_cells(viewer: Any, dock: CellsDock) -> np.ndarray:
+    """Add a movie of 16 cells whose cell 1, a dot, is a bar in the last frame; measure the first frame."""
+    _, labels, _ = shapes(4)
+    movie = np.stack([labels, labels, labels])
+    movie[2][movie[2] == 1] = 0
+    movie[2][12:18, 5:26] = 1
+    viewer.add_image(np.where(movie > 0, 150, 50).astype(np.float32), name="movie")
+    viewer.add_labels(movie, name="moving")
+    viewer.dims.set_current_step(0, 0)
+    dock.layer_box.setCurrentText("moving")
+    press(dock.measure_button)
+    return movie
+
+
+def test_a_movie_is_classified_by_the_vectors_of_the_model_along_a_tracks_layer(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    movie = moving_cells(viewer, dock)
+    kinds = shapes(4)[2]
+    dock.add_vectors("biofm-image", alone=True)
+    assert dock.vectors_box.currentText() == "biofm-image crops"
+    assert dock.states.table.uns["blocks"]["biofm-image crops"]["recipe"] == "crops"
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind), dock.states.add_class(name))
+    dock.confidence.setValue(0.0)
+    points = [[5, t, *middle(1, 4)] for t in range(3)] + [[6, t, *middle(2, 4)] for t in range(2)]
+    viewer.add_tracks(points, name="from btrack")
+    dock.timeline.tracks_box.setCurrentText("from btrack")
+    press(dock.timeline.button)
+    timeline = dock.timeline.timeline
+    assert timeline.tracks.tolist() == [5, 6] and timeline.codes.shape == (2, 3)
+    assert [timeline.classes[c] for c in timeline.codes[0]] == ["dot", "dot", "bar"]
+    assert timeline.codes[1, 2] == -1  # not tracked there
+    assert dock.movie.table.obsm["biofm-image crops"].shape == (
+        48,
+        dock.states.table.obsm["biofm-image crops"].shape[1],
+    )
+    assert (movie[2] == 1).sum() == 126
+
+
+def test_the_timeline_is_shown_under_the_image_and_comes_back(
+    viewer: Any, dock: CellsDock, click: Any
+) -> None:
+    dock.tabs.setCurrentWidget(dock.timeline)
+    press(dock.timeline.below_box)
+    settle()
+    canvas = viewer.window._qt_viewer.canvas.native
+    below = dock.timeline.plot.mapToGlobal(QPoint(0, 0)).y()
+    assert dock.timeline.plot.isVisible()
+    assert below >= canvas.mapToGlobal(QPoint(0, canvas.height())).y()
+    press(dock.timeline.below_box)
+    settle()
+    assert dock.timeline.isAncestorOf(dock.timeline.plot) and dock.timeline.plot.isVisible()
+
+
+def test_values_are_learnt_from_a_csv_shown_saved_and_loaded(
+    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+) -> None:
+    press(dock.measure_button)
+    panel, kinds = dock.values_panel, shapes()[2]
+    assert not panel.train_button.isEnabled() and "Read a CSV or AnnData" in panel.words.text()
+    rng = np.random.default_rng(0)
+    lines = [f"{i + 1},{kinds[i] + 0.1 * rng.normal():.3f},{rng.normal():.3f}" for i in range(0, 64, 2)]
+    (tmp_path / "genes.csv").write_text("object_id,size,noise\n" + "\n".join(lines) + "\n")
+    panel.read(tmp_path / "genes.csv")
+    assert "measured in 32 of 64 cells" in panel.words.text()
+    press(panel.train_button)
+    assert panel.table.rowCount() == 2 and float(panel.table.item(0, 0).text()) > 0.8
+    assert "1 of 2 targets" in panel.words.text() and "'noise' is not predicted" in panel.words.text()
+    assert np.corrcoef(dock.states.table.obs["predicted_size"], kinds)[0, 1] > 0.9
+    panel.target_box.setCurrentText("size")
+    press(panel.show_button)
+    shown, labels = viewer.layers["cells: size"].data, viewer.layers["cells"].data
+    assert np.isnan(shown[labels == 0]).all()
+    np.testing.assert_allclose(shown[labels == 7], dock.states.table.obs["predicted_size"].iloc[6], rtol=1e-5)
+    panel.save(tmp_path / "head")
+    before = panel.values.copy()
+    panel.forget()
+    panel.load(tmp_path / "head")
+    np.testing.assert_array_equal(panel.values, before)
+    notification_manager.records.clear()
+    dock.files._guarded(lambda: dock.files.load_head(tmp_path / "head"))
+    assert any(
+        "predicts values (size, noise), not classes" in n.message for n in notification_manager.records
+    )
+    (tmp_path / "bad.csv").write_text("object_id,size\n1,2\n777,3\n")
+    panel._guarded(lambda: panel.read(tmp_path / "bad.csv"))
+    assert any("'777'" in n.message for n in notification_manager.records)
+    assert panel.targets is None and panel.values is not None
+
+
+def test_a_head_trained_on_crops_gets_its_vectors_computed_before_it_predicts(
+    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+) -> None:
+    press(dock.measure_button)
+    dock.add_vectors("biofm-image", alone=True)
+    kinds = shapes()[2]
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind)[:8], dock.states.add_class(name))
+    dock.files.save_head(tmp_path / "head")
+    uid = dock.states.uid
+    fresh = make_table(viewer.layers["cells"].data, image=viewer.layers["field"].data, layer=uid)
+    session_of(viewer).set_cells(uid, fresh)
+    assert list(dock.states.table.obsm) == ["regionprops"]
+    dock.files.load_head(tmp_path / "head")
+    assert list(dock.states.table.obsm) == ["regionprops", "biofm-image crops"]
+    assert (dock.states.prediction.code == kinds).mean() > 0.9
+
+
+def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
+    viewer: Any, dock: CellsDock, click: Any, monkeypatch: Any
+) -> None:
+    press(dock.measure_button)
+    kinds = shapes()[2]
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind)[:4], dock.states.add_class(name))
+    waiting: list[Any] = []
+    monkeypatch.setattr(
+        dock, "run", lambda job, *args, on_done, **more: waiting.append((run_task(job(*args)), on_done))
+    )
+    dock.head_box.setCurrentText("ensemble")
+    press(dock.train_button)
+    viewer.layers.remove("cells")
+    ((trained, done),) = waiting
+    done(trained)
+    assert trained.name == "ensemble" and trained.probabilities.shape == (64, 3)
+    assert dock.states.prediction is None and "Segment an image first" in dock.status.text()
+    assert "field" in viewer.layers
+
+
+def test_what_was_learnt_is_applied_to_a_folder(
+    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+) -> None:
+    press(dock.measure_button)
+    kinds = shapes()[2]
+    for kind, name in enumerate(KINDS):
+        dock.states.assign(np.flatnonzero(kinds == kind)[:8], dock.states.add_class(name))
+    image, labels, others = shapes(4, seed=4)
+    np.save(tmp_path / "f.npy", image)
+    np.save(tmp_path / "f_mask.npy", labels)
+    dock.confidence.setValue(0.0)
+    dock.files.apply_to_folder(tmp_path, tmp_path, tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "object_id,label,probability"
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        [f"f:{i + 1}", KINDS[k]] for i, k in enumerate(others)
+    ]
+    assert "16 cells" in dock.files.words.text()
+
+
+def test_umap_is_honest_where_it_is_not_installed(
+    viewer: Any, dock: CellsDock, click: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("napari_biofm.widgets.cells.plot_panel.has_umap", lambda: False)
+    press(dock.measure_button)
+    dock.plot.kind.setCurrentText("UMAP")
+    assert "pip install 'napari-biofm[umap]'" in dock.plot.words.text()
+    assert np.isfinite(dock.plot.scatter.points).all()  # PCA is there meanwhile
 
 
 def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(

@@ -17,8 +17,10 @@ from napari_biofm.models import store
 from napari_biofm.models.device import Estimate
 from napari_biofm.session import session_of
 from napari_biofm.types import ImageError, Progress, Segmentation, SegmentationParameters
-from napari_biofm.widgets.segment import SERIES, STITCHED, SegmentDock
+from napari_biofm.widgets.segment import SegmentDock
+from napari_biofm.widgets.segment_pixels import SERIES, STITCHED
 from napari_biofm.widgets.segment_preview import TilePainter, visible_box
+from napari_biofm.widgets.viewers import layer_id
 
 
 class PretendNetwork:
@@ -160,6 +162,24 @@ def test_thresholds_are_previewed_on_what_is_seen_and_applied_with_undo(
     np.testing.assert_array_equal(labels.data, before)
     session.history.redo()
     np.testing.assert_array_equal(labels.data, after)
+
+
+def test_flows_of_an_earlier_session_are_loaded_and_the_masks_stay(
+    viewer: Any, tiny: SegmentDock, blobs: Any
+) -> None:
+    image = viewer.add_image(blobs, name="cells")
+    made = {"choice": "mine", "parameters": {"diameter": None, "cellprob_threshold": 0.5}}
+    drawn = np.zeros(blobs.shape, np.int32)
+    drawn[5:20, 5:25] = 7
+    labels = viewer.add_labels(drawn, name="drawn", metadata={"biofm": made})
+    session = session_of(viewer)
+    session.set_layers(image=layer_id(image), labels=layer_id(labels))
+    assert tiny.load_button.enabled and not tiny.apply_button.enabled
+    press(tiny.load_button)
+    np.testing.assert_array_equal(labels.data, drawn)
+    assert session.segmentation(layer_id(labels)).flows is not None
+    assert "Flows are here" in tiny.result.text()
+    assert tiny.apply_button.enabled and not tiny.load_button.enabled
 
 
 def test_time_and_memory_are_told_without_a_run(viewer: Any, tiny: SegmentDock, blobs: Any) -> None:

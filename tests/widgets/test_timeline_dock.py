@@ -81,6 +81,39 @@ def test_rate_and_offset_make_a_clock_too(scene):
     assert (clock.time_of(0), clock.time_of(20)) == (1.5, 2.5)
 
 
+def test_a_recording_shorter_than_the_movie_is_told(scene):
+    _, dock = scene
+    short = Recording.from_arrays([[np.zeros(30_000)]], 10_000.0, "mV")
+    dock.session.add_recording(short, "short")
+    dock.recording.choose("short")
+    dock.align_panel.source.setCurrentText("rate and offset")
+    dock.align_panel.rate.setValue(RATE)
+    dock.align_panel.button.click()
+    assert "short runs from 0 to 3 s: 29 frames lie outside it" in dock.align_panel.report.text()
+    dock.undo_button.click()
+    assert dock.state.clock is None
+
+
+def test_frame_times_come_from_the_movies_own_file(make_napari_viewer, tmp_path):
+    import tifffile
+
+    path, times = tmp_path / "movie.ome.tif", [0.0, 0.1, 0.25, 0.3]
+    data = np.zeros((4, 20, 20), np.uint8)
+    plane = {"DeltaT": times, "DeltaTUnit": ["s"] * 4}
+    tifffile.imwrite(path, data, metadata={"axes": "TYX", "Plane": plane})
+    viewer = make_napari_viewer()
+    viewer.add_image(data, name="movie", metadata={"path": str(path)})
+    dock = TimelineDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    dock.align_panel.source.setCurrentText("times stated in a file")
+    dock.align_panel.button.click()
+    np.testing.assert_allclose(dock.state.clock.times, times)
+    dock.align_panel.file.setText(str(tmp_path / "gone.nwb"))
+    dock.align_panel.button.click()
+    assert "gone.nwb" in dock.words.text()
+    assert dock.state.clock.times.tolist() == times, "what was there stays"
+
+
 def test_a_flat_channel_is_refused_in_words_and_the_clock_stays(scene):
     viewer, dock = scene
     dock.align_panel.button.click()
@@ -168,6 +201,17 @@ def test_a_cell_that_was_erased_stays_linked_and_is_named(scene):
     assert len(viewer.layers["movie events"].data) == 0
     assert len(dock.session.links) == 1
     assert "no longer in 'cells'" in dock.link_panel.links.item(0).text()
+
+
+def test_strokes_of_the_brush_are_followed_together(scene, qtbot):
+    viewer, dock = scene
+    layer, heard = viewer.layers["cells"], []
+    dock.state.cells_moved.connect(lambda: heard.append(1))
+    for x in range(20, 25):
+        layer.data_setitem((np.array([30]), np.array([x])), 8)
+    assert not heard
+    qtbot.waitUntil(lambda: bool(heard))
+    assert len(heard) == 1
 
 
 def test_an_empty_viewer_says_what_to_do(make_napari_viewer):

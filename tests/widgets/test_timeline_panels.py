@@ -8,6 +8,7 @@ import pytest
 from napari_biofm.session import CellKey, Link
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
+from napari_biofm.timeline.lights import ACTIVITY
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.timeline import TimelineDock
 from napari_biofm.widgets.viewers import layer_id
@@ -67,12 +68,37 @@ def test_flashes_follow_the_slider_and_are_dark_elsewhere(scene):
 def test_the_activity_image_is_in_step_with_the_slider(scene):
     viewer, dock = scene
     dock.show_panel.show_activity.setChecked(True)
-    layer, masks = viewer.layers["movie activity"], viewer.layers["cells"].data
+    layer, masks = viewer.layers["activity of cells"], viewer.layers["cells"].data
     viewer.dims.set_current_step(0, 26)
-    shown = np.asarray(layer.data[26])
-    assert shown[masks == 8].min() == 255 and shown[masks == 3].max() == 1
-    assert layer._slice.image.raw[masks == 8].min() == 255, "what napari shows is the frame of the slider"
-    assert "3 of 3 cells" in dock.show_panel.words.text()
+    shown = layer._slice.image.raw
+    assert shown[masks == 8].min() == ACTIVITY and shown[masks == 3].max() == 1
+    assert "Activity of 3 of 3 cells" in dock.show_panel.words.text()
+
+
+def test_activity_and_flashes_are_one_layer(scene):
+    viewer, dock = scene
+    dock.show_panel.show_activity.setChecked(True)
+    dock.show_panel.show_flashes.setChecked(True)
+    layer, masks = viewer.layers["activity and flashes"], viewer.layers["cells"].data
+    assert [y for y in viewer.layers if y.metadata.get("biofm_overlay")] == [layer]
+    viewer.dims.set_current_step(0, 25)
+    assert layer.data[masks == 8].min() > ACTIVITY > layer.data[masks == 3].max() > 0
+    dock.show_panel.show_flashes.setChecked(False)
+    assert layer.name == "activity of cells" and layer.data[masks == 8].max() <= ACTIVITY
+    dock.show_panel.show_activity.setChecked(False)
+    assert not [y for y in viewer.layers if y.metadata.get("biofm_overlay")]
+
+
+def test_a_hidden_overlay_costs_nothing_and_is_right_when_it_comes_back(scene):
+    viewer, dock = scene
+    dock.show_panel.show_flashes.setChecked(True)
+    layer, masks = viewer.layers["flashes of events"], viewer.layers["cells"].data
+    viewer.dims.set_current_step(0, 0)
+    layer.visible = False
+    viewer.dims.set_current_step(0, 25)
+    assert not layer.data.any()
+    layer.visible = True
+    assert (layer.data[masks == 8] > 0).all()
 
 
 def test_overlays_are_no_movies_and_no_cells(scene):

@@ -4,12 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QApplication
 
 from napari_biofm.session import CellKey, Link
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
-from napari_biofm.widgets.timeline import TimelineDock, session_panel
+from napari_biofm.widgets.timeline import TimelineDock, autosave
 from napari_biofm.widgets.viewers import layer_id
 
 MOVIE = np.random.default_rng(0).integers(0, 200, (30, 24, 32)).astype(np.uint8)
@@ -37,6 +38,13 @@ def scene(viewer, path=""):
     return dock
 
 
+def save(dock, folder):
+    """Save and wait: the writing runs on a thread."""
+    dock.session_panel.save_to(folder)
+    dock.session_panel.background.wait()
+    QApplication.processEvents()
+
+
 def test_close_and_reopen_gives_all_the_same(make_napari_viewer, tmp_path):
     import tifffile
 
@@ -44,7 +52,7 @@ def test_close_and_reopen_gives_all_the_same(make_napari_viewer, tmp_path):
     first = make_napari_viewer()
     dock = scene(first, str(tmp_path / "movie.tif"))
     points = first.layers["movie events"].data.copy()
-    assert dock.session_panel.save_to(tmp_path / "day1")
+    save(dock, tmp_path / "day1")
     second = make_napari_viewer()
     again = TimelineDock(second)
     second.window.add_dock_widget(again)
@@ -67,7 +75,7 @@ def test_close_and_reopen_gives_all_the_same(make_napari_viewer, tmp_path):
 def test_an_image_that_is_gone_is_named_and_the_rest_comes_back(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
     dock = scene(viewer)
-    dock.session_panel.save_to(tmp_path / "day1")
+    save(dock, tmp_path / "day1")
     viewer.layers.clear()
     again = TimelineDock(make_napari_viewer())
     assert again.session_panel.open_from(tmp_path / "day1")
@@ -86,12 +94,13 @@ def test_a_folder_that_is_no_session_is_refused_and_nothing_changes(make_napari_
 
 
 def test_every_edit_is_saved_by_itself_and_offered_after_a_crash(make_napari_viewer, tmp_path, monkeypatch):
-    monkeypatch.setenv(session_panel.AUTOSAVE_VARIABLE, str(tmp_path / "auto"))
+    monkeypatch.setenv(autosave.AUTOSAVE_VARIABLE, str(tmp_path / "auto"))
     viewer = make_napari_viewer()
     dock = scene(viewer)
-    dock.session_panel.save_by_itself()
-    assert session_panel.last_autosave() is None, "this process is alive"
-    monkeypatch.setattr(session_panel, "_is_alive", lambda pid: False)
+    dock.session_panel.autosaver.save()
+    dock.session_panel.background.wait()
+    assert autosave.last_autosave() is None, "this process is alive"
+    monkeypatch.setattr(autosave, "is_alive", lambda pid: False)
     again = TimelineDock(make_napari_viewer())
     assert not again.session_panel.recover_button.isHidden()
     again.session_panel.recover_button.click()
@@ -118,5 +127,28 @@ def test_the_canvas_is_written_as_a_movie_with_a_running_trace(make_napari_viewe
 def test_nwb_leaves_through_the_panel(make_napari_viewer, tmp_path):
     pytest.importorskip("pynwb")
     dock = scene(make_napari_viewer())
-    assert dock.session_panel.export_nwb(tmp_path / "day.nwb")
+    dock.session_panel.export_nwb(tmp_path / "day.nwb")
+    dock.session_panel.background.wait()
+    QApplication.processEvents()
     assert (tmp_path / "day.nwb").is_file()
+    assert "Exported" in dock.session_panel.words.text()
+
+
+def test_a_save_that_fails_is_said_and_nothing_is_lost(make_napari_viewer, tmp_path):
+    dock = scene(make_napari_viewer())
+    (tmp_path / "file").write_text("in the way")
+    save(dock, tmp_path / "file")
+    assert "is a file" in dock.words.text() and dock.session_panel.words.text() == "Not saved."
+    assert len(dock.session.links) == 1
+
+
+def test_what_is_painted_while_it_is_saved_is_not_in_the_file_by_halves(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    dock = scene(viewer)
+    taken = autosave.frozen_snapshot(dock.state, [])
+    viewer.layers["cells"].data_setitem((np.array([0]), np.array([0])), 2)
+    again = autosave.frozen_snapshot(dock.state, [])
+    masks = [next(y.data for y in saved.layers if y.data is not None) for saved in (taken, again)]
+    assert masks[0][0, 0] == 0 and masks[1][0, 0] == 2
+    third = autosave.frozen_snapshot(dock.state, [])
+    assert next(y.data for y in third.layers if y.data is not None) is masks[1], "untouched labels: no copy"

@@ -12,9 +12,10 @@ from qtpy.QtCore import QPoint, Qt
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import class_colours
-from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.types import EVENT_DTYPE, RecordingError
 from napari_biofm.widgets.trace import TraceDock
-from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
+from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.viewers import layer_id
 
 RATE = 10_000.0
@@ -129,6 +130,49 @@ def test_cursors_tell_what_lies_between_them(dock: TraceDock) -> None:
     dock.analyses.plot_steps("Mean")
     assert "Conductance" in dock.step_panel.said.text()
     assert dock.step_panel.table.splitlines()[0] == "Command (mV)\tMean of I (pA)"
+
+
+def test_events_are_counted_against_the_command(dock: TraceDock) -> None:
+    uid = dock.session.add_recording(_steps(), "steps")
+    dock.toolbar.cursors.setChecked(True)
+    dock.cursors.place(0.1, 0.3)
+    dock.step_panel.measure.setCurrentText("Events per second")
+    dock.analyses.plot_steps("Events per second")
+    assert "Find events first" in dock.step_panel.said.text()
+    events = np.zeros(4, EVENT_DTYPE)
+    events["sweep"], events["time_s"], events["class"] = [0, 1, 1, 2], [0.2, 0.21, 0.25, 0.22], "AP"
+    events["class"][3] = "rejected"
+    dock.session.set_events(uid, events, {})
+    dock.analyses.plot_steps("Events per second")
+    assert dock.step_panel.table.splitlines() == [
+        "Command (mV)\tEvents of I (Hz)", "-70\t5", "-60\t10", "-50\t0"
+    ]  # fmt: skip
+
+
+def test_only_chosen_sweeps_are_drawn_averaged_and_measured(dock: TraceDock, qtbot: Any) -> None:
+    dock.session.add_recording(_steps(), "steps")
+    dock.toolbar.mode.setCurrentText(SweepMode.OVERLAY.value)
+    qtbot.keyClicks(dock.toolbar.chosen, "1-2")
+    qtbot.keyClick(dock.toolbar.chosen, Qt.Key.Key_Return)
+    assert dock.plots.lines.sweeps() == [1, 2] and dock.plots.sweep == 1
+    assert "2 of 3 sweeps are drawn" in dock.readout.text()
+    assert np.isnan(dock.plots.rows[0].behind.getData()[1]).sum() == 2
+    dock.plots.step_sweep(-1)
+    assert dock.plots.sweep == 1
+    dock.toolbar.average.setChecked(True)
+    mean = np.mean([_steps().values(i, 0) for i in (1, 2)], axis=0)
+    np.testing.assert_allclose(dock.plots.lines.mean(0, 0, 1, 5000).values, mean, rtol=1e-4, atol=1e-4)
+    dock.toolbar.cursors.setChecked(True)
+    dock.cursors.place(0.1, 0.15)
+    dock.analyses.plot_steps("Mean")
+    assert [line.split()[0] for line in dock.step_panel.table.splitlines()[1:]] == ["-60", "-50"]
+    dock.toolbar.chosen.clear()
+    dock.toolbar.chosen.editingFinished.emit()
+    assert dock.plots.lines.sweeps() == [0, 1, 2]
+    with pytest.raises(
+        RecordingError, match="'7' names no sweeps of this recording: give numbers from 0 to 2"
+    ):
+        parse_sweeps("0, 7", 3)
 
 
 def test_a_row_of_the_table_brings_its_event_into_view_and_a_key_judges_it(dock: TraceDock) -> None:
@@ -270,10 +314,10 @@ def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
     _with_events(dock)
     for key, name in (
         ("events_csv", "e.csv"), ("events_parquet", "e.parquet"), ("samples", "s.csv"),
-        ("png", "f.png"), ("svg", "f.svg"),
+        ("png", "f.png"), ("svg", "f.svg"), ("settings", "s.json"),
     ):  # fmt: skip
         dock.exports.write(key, tmp_path / name)
-        assert (tmp_path / name).stat().st_size > 100, name
+        assert (tmp_path / name).stat().st_size > 90, name
     dock.export_panel.refresh.emit()
     assert "3 sweeps" in dock.export_panel.methods.toPlainText()
 
@@ -304,3 +348,38 @@ def test_scale_bars_average_and_gain_leave_the_view_alone(dock: TraceDock) -> No
     low, high = dock.plots.rows[0].view.viewRange()[1]
     dock.channels_panel.gain.emit(0, 2.0)
     assert np.diff(dock.plots.rows[0].view.viewRange()[1])[0] == pytest.approx((high - low) / 2)
+
+
+def test_a_flat_stretch_stays_a_pixel_high_when_the_dock_is_made_lower(qtbot: Any) -> None:
+    values = np.zeros(200_000, np.float32)
+    values[::50_000] = 100
+    plots = TracePlots(Recording.from_arrays(values, RATE, "pA"))
+    qtbot.addWidget(plots)
+    plots.resize(600, 500)
+    plots.show()
+    qtbot.waitExposed(plots)
+    plots.resize(600, 160)
+    qtbot.wait(30)
+    row = plots.rows[0]
+    (_, _), (low, high) = row.view.viewRange()
+    heights = row.front._bars.ndarray()[: len(row.front.getData()[0]) // 2, 3]
+    assert heights.min() >= 0.999 * (high - low) / row.view.height()
+
+
+def test_tabs_scroll_and_a_pulse_can_be_chosen_in_the_quality_tab(dock: TraceDock) -> None:
+    time = np.arange(20_000) / RATE
+    volts, current = np.full(20_000, -70.0), np.zeros(20_000)
+    for start, step in ((2_000, -5.0), (9_000, 10.0)):
+        volts[start : start + 4_000] += step
+        current[start : start + 4_000] = step * (3 + 97 * np.exp(-time[:4_000] / 3e-4))
+    recording = Recording.from_arrays([[current, volts]], RATE, ["pA", "mV"], names=["I", "V command"])
+    dock.session.add_recording(recording, "test pulses")
+    dock.quality_panel.ask()
+    assert "Test pulse of -5 mV" in dock.quality_panel.numbers.text()
+    names = [dock.quality_panel.pulse.itemText(i) for i in range(dock.quality_panel.pulse.count())]
+    number = next(i for i, name in enumerate(names) if ": 10 mV at 0.9 s" in name)
+    assert names[-1] == "Mean of all pulses like the first"
+    dock.quality_panel.pulse.setCurrentIndex(number)
+    dock.quality_panel.pulse.activated.emit(number)
+    assert "Test pulse of 10 mV" in dock.quality_panel.numbers.text()
+    assert dock.quality_panel.pulse.currentIndex() == number

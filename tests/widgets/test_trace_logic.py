@@ -13,6 +13,7 @@ from napari_biofm.widgets.trace.cursors import read_between
 from napari_biofm.widgets.trace.edits import EventEditor
 from napari_biofm.widgets.trace.iv_panel import step_curve
 from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode, joined, sweeps_shown, y_ranges
+from napari_biofm.widgets.trace.lines import TraceLines
 from napari_biofm.widgets.trace.scalebars import round_length, with_prefix
 from napari_biofm.widgets.trace.source import TraceSource
 
@@ -151,3 +152,23 @@ def test_steps_are_plotted_against_the_recorded_command() -> None:
 def test_scale_bars_have_round_lengths() -> None:
     assert [round_length(v) for v in (3.0, 10.0, 0.24)] == [0.5, 2.0, pytest.approx(0.02)]
     assert [with_prefix(v) for v in (2.0, 0.05, 2e-6)] == ["2 s", "50 ms", "2 us"]
+
+
+def test_commands_of_all_sweeps_that_are_drawn_are_drawn_too() -> None:
+    recording = _sweeps_with_command()
+    lines = TraceLines()
+    lines.set_recording(recording, FilterSettings())
+    assert len(lines.stimuli(0).times) == 0
+    lines.mode = SweepMode.IN_TIME
+    lines.forget()
+    times, values, _ = lines.stimuli(0)
+    assert np.nanmin(values) == -20 and np.nanmax(values) == 40 and np.isnan(values).sum() == 3
+    assert times[-1] > recording.sweep_starts[2]
+    lines.chosen = [1]
+    lines.forget()
+    assert np.nanmin(lines.stimuli(0).values) == np.nanmax(lines.stimuli(0).values) == 10
+
+
+def _sweeps_with_command() -> Recording:
+    sweeps = [[np.zeros(100), np.full(100, -20.0 + 30 * i)] for i in range(3)]
+    return Recording.from_arrays(sweeps, 1000.0, ["pA", "mV"], names=["I", "V command"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from napari_biofm.cells.commands import DEFAULT_HEAD
 from napari_biofm.cells.encoders import HandcraftedEncoder, encode_crops
-from napari_biofm.cells.heads import LogisticHead
+from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.random_encoder import RandomConvEncoder
 from napari_biofm.images.embedded.model import EmbeddedModel
 from napari_biofm.images.embedded.network import Network, fuse
@@ -35,13 +37,13 @@ class Untrained:
         return crop_vectors(self.network, crops)
 
 
-def score(vectors: NDArray[Any], states: States) -> float:
+def score(vectors: NDArray[Any], states: States, parts: Sequence[int] | None = None) -> float:
     """Macro-F1 on the validation groups of a head fitted (and tuned on folds of groups) on the training
     groups.
     """
     train, test = states.part == "train", states.part == "validation"
     names = np.array(states.classes, object)[states.labels]
-    head = LogisticHead().fit(vectors[train], names[train], list(states.groups[train]))
+    head = make_head(DEFAULT_HEAD, parts=parts).fit(vectors[train], names[train], list(states.groups[train]))
     found = np.array(head.classes, object)[head.predict_proba(vectors[test]).argmax(1)]
     return float(f1_score(names[test].astype(str), found.astype(str), average="macro"))
 
@@ -50,23 +52,29 @@ def compare(model: EmbeddedModel, states: States) -> dict[str, Any]:
     """Score the model's vectors, its parts and the baselines on one set."""
     own = run_task(encode_crops(model, states.crops, VIEWS))
     hand = run_task(encode_crops(HandcraftedEncoder(), states.crops))
-    random = run_task(encode_crops(RandomConvEncoder(), states.crops, VIEWS))
+    random = run_task(encode_crops(RandomConvEncoder(), states.crops))
     untrained = run_task(encode_crops(Untrained(model), states.crops, VIEWS))
     learned = 3 * model.network.architecture.vector
+    parts = model.crop_parts
+    of_parts = {
+        "model": (own, parts),
+        "model + handcrafted (as the command line)": (
+            np.concatenate([own, hand], 1),
+            (*parts, hand.shape[1]),
+        ),
+        "the network untrained": (untrained, parts),
+    }
     blocks = {
-        "model": own,
         "model: learned map only": own[:, :learned],
         "model: texture of the encoder only": own[:, learned : -3 * FACTS],
         "model: size and brightness only": own[:, -3 * FACTS :],
-        "model + handcrafted + random (as the command line may choose)": np.concatenate(
-            [own, hand, random], 1
-        ),
         "handcrafted": hand,
         "random convolutions": random,
-        "the network untrained": untrained,
     }
     counts = {
         "n_train": int((states.part == "train").sum()),
         "n_validation": int((states.part == "validation").sum()),
     }
-    return counts | {name: round(score(vectors, states), 3) for name, vectors in blocks.items()}
+    found = {name: score(vectors, states, widths) for name, (vectors, widths) in of_parts.items()}
+    found |= {name: score(vectors, states) for name, vectors in blocks.items()}
+    return counts | {name: round(value, 3) for name, value in found.items()}

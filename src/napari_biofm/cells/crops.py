@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from napari_biofm.cells.measure import measure
@@ -61,7 +61,9 @@ def check_crops(crops: NDArray[Any]) -> NDArray[np.float32]:
     return stack[..., None] if stack.ndim == 3 else stack
 
 
-def cut_crops(image: Image, labels: Labels, size: int = CROP_SIZE) -> NDArray[np.float32]:
+def cut_crops(
+    image: Image, labels: Labels, size: int = CROP_SIZE, only: ArrayLike | None = None
+) -> NDArray[np.float32]:
     """Cut a square crop around each cell and bring it to `size` pixels, rows in ascending order of label.
 
     All crops of an image show the same field of view (`ROOM` times the diameter of its larger
@@ -70,6 +72,7 @@ def cut_crops(image: Image, labels: Labels, size: int = CROP_SIZE) -> NDArray[np
     Parameters
     ----------
     image : (Y, X) or (Y, X, C). labels : (Y, X).
+    only : label values to cut; all of them when not given. The field of view is that of all cells.
 
     Returns
     -------
@@ -86,7 +89,9 @@ def cut_crops(image: Image, labels: Labels, size: int = CROP_SIZE) -> NDArray[np
     half = side // 2 + 1
     width = [(half, half)] * 2 + [(0, 0)] * (image.ndim - 2)
     padded = np.pad(np.asarray(image, np.float32), width, mode="symmetric")
-    centres = np.round(ndimage.center_of_mass(labels > 0, labels, values)).astype(int)
+    if only is not None:
+        values = values[np.isin(values, only)]
+    centres = np.round(ndimage.center_of_mass(labels > 0, labels, values)).astype(int).reshape(-1, 2)
     step = (np.arange(size) + 0.5) * (side / size) - side / 2 + half
     factor = (1.0 / max(1.0, side / size / 1.5),) * 2 + (1.0,) * (image.ndim - 2)
     if factor[0] < 1.0:

@@ -1,4 +1,9 @@
-"""What a head needs from an encoder, and the vectors of crops: views averaged, blocks side by side."""
+"""What a head needs from an encoder, and the vectors of crops: views averaged, blocks side by side.
+
+One encoder can look at a cell in two ways, and the vectors do not mix: on its own, in a crop (`CROPS`), or
+pooled under its mask from a map of the whole image (`MAP`). Measures are taken on crops or on masks
+(`MASKS`). The recipe is part of a block's provenance, so that no head takes the one for the other.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from napari_biofm.cells.table import BASELINE
 from napari_biofm.types import CellsError, Progress, Task, Vectors
 
 CHUNK = 256
+CROPS, MAP, MASKS = "crops", "map", "masks"
 RANDOM = RandomConvEncoder.name
 
 
@@ -74,8 +80,15 @@ def encode_crops(encoder: CropEncoder, crops: NDArray[Any], views: int = 1) -> T
 
 
 def provenance_of(encoder: CropEncoder, views: int = 1) -> dict[str, Any]:
-    """Return what tells these vectors apart from others."""
-    return {"name": encoder.name, "weights_sha256": encoder.weights_sha256, "views": views}
+    """Return what tells the vectors of crops apart from others."""
+    parts = getattr(encoder, "crop_parts", None)
+    return {
+        "name": encoder.name,
+        "weights_sha256": encoder.weights_sha256 or "",
+        "recipe": CROPS,
+        "views": views,
+        **({"parts": [int(width) for width in parts]} if parts else {}),
+    }
 
 
 def _turned(crops: NDArray[Any], views: int) -> Sequence[NDArray[Any]]:

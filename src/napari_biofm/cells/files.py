@@ -143,6 +143,39 @@ def load_crops(crops: Path | None, images: Path | None, masks: Path | None) -> T
     ids: list[str] = []
     groups: list[str] = []
     parts = []
+    for field in read_fields(images, masks):
+        values = np.unique(field.masks)
+        values = values[values > 0]
+        ids += [f"{field.stem}:{value}" for value in values]
+        groups += [field.stem] * len(values)
+        parts.append(cut_crops(field.image, field.masks))
+        yield Progress(field.number, field.total, f"cut {len(values)} cells from {field.stem}")
+    shapes = {part.shape[1:] for part in parts if len(part)}
+    if len(shapes) > 1:
+        raise CellsError(f"The images in {images} differ in channels; give images of one kind.")
+    filled = [part for part in parts if len(part)]
+    return CropSet(ids, np.concatenate(filled) if filled else np.zeros((0, 64, 64), np.float32), groups)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One image of a folder and its masks: `number` of `total`, counted from 1."""
+
+    stem: str
+    image: NDArray[Any]
+    masks: NDArray[np.int32]
+    number: int
+    total: int
+
+
+def read_fields(images: Path, masks: Path) -> Iterator[Field]:
+    """Read the images of a folder with their masks, one after the other.
+
+    Raises
+    ------
+    CellsError
+        If a mask is missing or does not fit its image.
+    """
     pairs = list(_pairs(images, masks))
     for i, (image_path, mask_path) in enumerate(pairs):
         image, mask = read_array(image_path), read_array(mask_path)
@@ -150,17 +183,7 @@ def load_crops(crops: Path | None, images: Path | None, masks: Path | None) -> T
             raise CellsError(
                 f"{mask_path} has shape {mask.shape} and {image_path} {image.shape}; the mask must be (Y, X)."
             )
-        values = np.unique(mask)
-        values = values[values > 0]
-        ids += [f"{image_path.stem}:{value}" for value in values]
-        groups += [image_path.stem] * len(values)
-        parts.append(cut_crops(image, mask.astype(np.int32)))
-        yield Progress(i + 1, len(pairs), f"cut {len(values)} cells from {image_path.name}")
-    shapes = {part.shape[1:] for part in parts if len(part)}
-    if len(shapes) > 1:
-        raise CellsError(f"The images in {images} differ in channels; give images of one kind.")
-    filled = [part for part in parts if len(part)]
-    return CropSet(ids, np.concatenate(filled) if filled else np.zeros((0, 64, 64), np.float32), groups)
+        yield Field(image_path.stem, image, mask.astype(np.int32), i + 1, len(pairs))
 
 
 def write_predictions(
@@ -172,6 +195,18 @@ def write_predictions(
     writer.writerow(["object_id", "label", "probability"])
     for name, label, p in zip(ids, labels, probabilities, strict=True):
         writer.writerow([name, label, "" if not np.isfinite(p) else f"{p:.6f}"])
+    write_text(path, out.getvalue())
+
+
+def write_values(
+    path: Path, ids: Sequence[str], targets: Sequence[str], values: NDArray[np.floating]
+) -> None:
+    """Write `object_id` and a column per target, as a whole or not at all."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["object_id", *targets])
+    for name, row in zip(ids, values, strict=True):
+        writer.writerow([name, *("" if not np.isfinite(v) else f"{v:.6g}" for v in row)])
     write_text(path, out.getvalue())
 
 

@@ -6,14 +6,15 @@ weights are plain arrays, so that it can be saved without pickle.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_biofm.cells.folds import make_folds
-from napari_biofm.cells.logistic import Weights, balanced, best_temperature, softmax, solve
+from napari_biofm.cells.folds import Fold, make_folds
+from napari_biofm.cells.logistic import Weights, balanced, best_temperature, softmax, solve, weigh
 from napari_biofm.cells.scaling import Rotation, Scaler
 from napari_biofm.cells.table import UNKNOWN, text, vectors_of
 from napari_biofm.types import CellsError, Vectors
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4)  # strongest first
 FOLDS = 3
+BALANCE = 0.6  # see `LogisticHead`
+KEEP, AXES = 0.9995, 320  # share of variance and number of axes a part is described by
 Probabilities = NDArray[np.float32]
 
 
@@ -92,44 +95,99 @@ def encode(
 class LogisticHead:
     """Multinomial logistic regression, the default head.
 
+    Where the columns come in parts (learned maps, texture, size and brightness, measures), a regression is
+    fitted to each, with a penalty of its own, and their logits are weighed by what they say about rows left
+    out. A few plain facts are then not drowned by a thousand learned columns. A sum of linear models is
+    linear, so what is stored is one matrix.
+
     Parameters
     ----------
-    l2 : penalty per sample; None chooses it on folds (whole groups left out) by balanced log loss.
-    balance : 1 weighs classes alike, 0 cells alike.
+    l2 : penalty per sample, one for all parts or one each; None chooses it on folds (whole groups left out)
+        by weighted log loss.
+    balance : 1 weighs classes alike, 0 cells alike; in between, rare classes are found without being
+        found everywhere.
+    parts : widths of the parts, in the order of the columns; all columns are one part when not given.
     """
 
     name = "logistic"
 
-    def __init__(self, l2: float | None = None, balance: float = 1.0) -> None:
+    def __init__(
+        self,
+        l2: float | Sequence[float] | None = None,
+        balance: float = BALANCE,
+        parts: Sequence[int] | None = None,
+    ) -> None:
         self.l2 = l2
         self.balance = balance
+        self.parts = None if parts is None else tuple(int(width) for width in parts)
         self.classes: tuple[str, ...] = ()
         self.temperature = 1.0
         self.weights: Weights | None = None
+        self.chosen_l2: tuple[float, ...] = ()
+        self.shares: tuple[float, ...] = ()
+        self.held: NDArray[np.float32] = np.zeros((0, 0), np.float32)  # logits of usable rows while left out
+
+    def again(self) -> LogisticHead:
+        """Return an untrained head with the penalties that were chosen here."""
+        return LogisticHead(self.chosen_l2 or self.l2, self.balance, self.parts)
 
     def fit(self, X: Vectors, y: ArrayLike, groups: Sequence[Any] | None = None) -> Self:
         vectors, codes, classes, usable = encode(X, y)
-        former = self.weights if classes == self.classes else None
+        bounds = self._bounds(vectors.shape[1])
+        former = self.weights if classes == self.classes and len(bounds) == 1 else None
         self.classes = classes
         self.scaler = Scaler.fit(vectors)
         standardised = self.scaler.apply(vectors)
-        rotation = Rotation.fit(standardised)
-        features = rotation.apply(standardised)
         kept = None if groups is None else list(np.asarray(groups, object)[usable])
-        self.chosen_l2, self.temperature = self._tune(features, rotation.variances, codes, kept)
-        start = None if former is None else _rotated(former, rotation.axes.T)
+        folds = [f for f in make_folds(codes, kept, FOLDS) if len(np.unique(codes[f[0]])) > 1]
         weight = balanced(codes, len(classes), self.balance)
-        found = solve(
-            features,
-            codes,
-            len(classes),
-            l2=self.chosen_l2,
-            sample_weight=weight,
-            variances=rotation.variances,
-            start=start,
-        )
-        self.weights = _rotated(found, rotation.axes)
+        coefficients = np.zeros((vectors.shape[1], len(classes)), np.float32)
+        intercepts, held, chosen = [], [], []
+        for i, (start, stop) in enumerate(bounds):
+            part = standardised[:, start:stop]
+            rotation = Rotation.fit(part, KEEP, AXES)
+            features = rotation.apply(part)
+            l2, said = self._tune(features, rotation.variances, codes, folds, weight, self._given(i))
+            found = solve(
+                features,
+                codes,
+                len(classes),
+                l2=l2,
+                sample_weight=weight,
+                variances=rotation.variances,
+                start=None if former is None else _rotated(former, rotation.axes.T),
+            )
+            coefficients[start:stop] = rotation.axes @ found.coefficients
+            intercepts.append(found.intercept)
+            held.append(said)
+            chosen.append(l2)
+        seen = np.concatenate([test for _, test in folds]) if folds else np.zeros(0, np.int64)
+        shares = np.full(len(bounds), 1.0 / len(bounds))
+        if len(seen) and len(bounds) > 1:
+            shares = weigh([one[seen] for one in held], codes[seen], weight[seen])
+        for (start, stop), share in zip(bounds, shares, strict=True):
+            coefficients[start:stop] *= np.float32(share)
+        self.held = together = np.tensordot(shares, np.stack(held), 1)
+        self.temperature = best_temperature(together[seen], codes[seen]) if len(seen) else 1.0
+        self.weights = Weights(coefficients, np.asarray(np.tensordot(shares, intercepts, 1), np.float32))
+        self.chosen_l2, self.shares = tuple(chosen), tuple(float(s) for s in shares)
         return self
+
+    def _bounds(self, width: int) -> list[tuple[int, int]]:
+        """First and last column of each part that says anything."""
+        if self.parts is None:
+            return [(0, width)]
+        if sum(self.parts) != width:
+            raise CellsError(
+                f"The head was told of parts of {self.parts} columns, which do not make up vectors of {width}."
+            )
+        edges = np.cumsum((0, *self.parts)).tolist()
+        return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
+
+    def _given(self, part: int) -> float | None:
+        if self.l2 is None or isinstance(self.l2, int | float):
+            return self.l2
+        return float(self.l2[min(part, len(self.l2) - 1)])
 
     def predict_proba(self, X: Vectors) -> Probabilities:
         return softmax(self.logits(X), self.temperature)
@@ -145,18 +203,19 @@ class LogisticHead:
         features: Vectors,
         variances: NDArray[np.float32],
         codes: NDArray[np.int64],
-        groups: Sequence[Any] | None,
-    ) -> tuple[float, float]:
-        """Choose penalty and temperature on logits of rows that were left out."""
+        folds: Sequence[Fold],
+        weight: NDArray[np.float64],
+        given: float | None,
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Choose the penalty of one part; return it and the logits of the rows left out, (n, k)."""
         n_classes = len(self.classes)
-        folds = [f for f in make_folds(codes, groups, FOLDS) if len(np.unique(codes[f[0]])) > 1]
+        nothing = np.zeros((len(codes), n_classes), np.float32)
         if not folds:
-            return self.l2 or 1e-2, 1.0
+            return given or 1e-2, nothing
         seen = np.concatenate([test for _, test in folds])
-        weight = balanced(codes, n_classes, self.balance)
         starts: list[Weights | None] = [None] * len(folds)
-        best = (np.inf, self.l2 or 1e-2, 1.0)
-        for l2 in PENALTIES if self.l2 is None else (self.l2,):
+        best: tuple[float, float, NDArray[np.float32]] = (np.inf, given or 1e-2, nothing)
+        for l2 in PENALTIES if given is None else (given,):
             held = np.zeros((len(codes), n_classes), np.float32)
             for i, (train, test) in enumerate(folds):
                 found = solve(
@@ -176,7 +235,8 @@ class LogisticHead:
             loss = -float((weight[seen] * np.log(np.maximum(chosen, 1e-12))).mean())
             if loss > 1.03 * best[0]:
                 break  # the path goes from strong to weak: it gets worse from here on
-            best = min(best, (loss, l2, temperature))
+            if loss < best[0]:
+                best = (loss, l2, held)
         return best[1], best[2]
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -188,13 +248,20 @@ class LogisticHead:
             "coefficients": self.weights.coefficients,
             "intercept": self.weights.intercept,
         }
-        settings = {"l2": self.chosen_l2, "balance": self.balance, "temperature": self.temperature}
+        settings = {
+            "l2": list(self.chosen_l2),
+            "balance": self.balance,
+            "temperature": self.temperature,
+            "parts": None if self.parts is None else list(self.parts),
+            "shares": list(self.shares),
+        }
         return arrays, {**settings, "classes": list(self.classes)}
 
     @classmethod
     def restore(cls, arrays: dict[str, NDArray[Any]], settings: dict[str, Any]) -> Self:
-        head = cls(l2=settings["l2"], balance=settings["balance"])
-        head.chosen_l2, head.temperature = settings["l2"], settings["temperature"]
+        head = cls(settings["l2"], settings["balance"], settings["parts"])
+        head.chosen_l2, head.shares = tuple(settings["l2"]), tuple(settings["shares"])
+        head.temperature = settings["temperature"]
         head.classes = tuple(settings["classes"])
         head.scaler = Scaler(arrays["mean"], arrays["scale"])
         head.weights = Weights(arrays["coefficients"], arrays["intercept"])

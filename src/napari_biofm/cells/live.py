@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cells.folds import make_folds
-from napari_biofm.cells.heads import LogisticHead
+from napari_biofm.cells.heads import BALANCE, LogisticHead
 from napari_biofm.cells.logistic import Weights, balanced, best_temperature, softmax, solve
 from napari_biofm.cells.scaling import Rotation, Scaler
 from napari_biofm.types import CellsError, Vectors
@@ -118,7 +118,7 @@ class LiveHead:
             local,
             len(classes),
             l2=self.l2,
-            sample_weight=balanced(local, len(classes)),
+            sample_weight=balanced(local, len(classes), BALANCE),
             variances=self.prepared.rotation.variances,
             start=start,
             tolerance=1e-3,
@@ -138,7 +138,7 @@ class LiveHead:
         if not folds:
             return
         seen = np.concatenate([test for _, test in folds])
-        weight = balanced(local, n_classes)
+        weight = balanced(local, n_classes, BALANCE)
         best = np.inf
         starts: list[Weights | None] = [None] * len(folds)
         for l2 in TUNED:
@@ -188,7 +188,8 @@ class LiveHead:
         head = LogisticHead(l2=self.l2)
         order = sorted(range(len(self.classes)), key=lambda i: names[self.classes[i]])
         head.classes = tuple(names[self.classes[i]] for i in order)
-        head.scaler, head.temperature, head.chosen_l2 = self.prepared.scaler, self.temperature, self.l2
+        head.scaler, head.temperature = self.prepared.scaler, self.temperature
+        head.chosen_l2, head.shares = (self.l2,), (1.0,)
         coefficients = self.prepared.rotation.axes @ self.weights.coefficients
         head.weights = Weights(
             np.ascontiguousarray(coefficients[:, order]), np.ascontiguousarray(self.weights.intercept[order])

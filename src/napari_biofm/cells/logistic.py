@@ -175,3 +175,36 @@ def best_temperature(logits: NDArray[np.floating], codes: Codes) -> float:
     low, high = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
     fine = np.linspace(low, high, 13)
     return float(np.exp(fine[int(np.argmin([loss(t) for t in fine]))]))
+
+
+def weigh(
+    logits: Sequence[NDArray[np.floating]], codes: Codes, sample_weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how much each expert counts, (e,), from what they said about rows left out.
+
+    The sum of the weighed logits is made most likely (stacking: Wolpert, Neural Networks 5:241, 1992; in
+    logits, hence a product of experts). Weights are not negative, and an expert that says nothing new gets
+    next to none.
+
+    Parameters
+    ----------
+    logits : of each expert, (n, k). codes : (n,). sample_weight : (n,).
+    """
+    stack = np.stack([np.asarray(one, np.float64) for one in logits])
+    stack -= stack.mean(2, keepdims=True)
+    rows = np.arange(len(codes))
+    weight = sample_weight / sample_weight.sum()
+    own = stack[:, rows, codes]
+
+    def objective(flat: Column) -> tuple[float, Column]:
+        share = np.exp(np.clip(flat, -12, 4))
+        total = np.tensordot(share, stack, 1)
+        total -= total.max(1, keepdims=True)
+        likely = np.exp(total)
+        likely /= likely.sum(1, keepdims=True)
+        loss = -float(weight @ np.log(np.maximum(likely[rows, codes], 1e-300)))
+        pull = (stack * likely).sum(2) - own
+        return loss, np.asarray((pull @ weight) * share)
+
+    start = np.array([-np.log(best_temperature(one, codes) * len(stack)) for one in logits])
+    return np.asarray(np.exp(np.clip(lbfgs(objective, start, 1e-6, 60), -12, 4)))

@@ -5,11 +5,13 @@ scikit-learn and torch are imported where a head is trained, in the worker; pred
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.cells.ensemble import EnsembleHead
 from napari_biofm.cells.heads import Head, LogisticHead
 from napari_biofm.cells.logistic import balanced
 from napari_biofm.cells.scaled_head import Parameters, ScaledHead
@@ -157,12 +159,26 @@ class NetworkHead(ScaledHead):
 
 HEADS: dict[str, Any] = {
     head.name: head
-    for head in (LogisticHead, NeighboursHead, DiscriminantHead, ForestHead, BoostingHead, NetworkHead)
+    for head in (
+        LogisticHead,
+        EnsembleHead,
+        NeighboursHead,
+        DiscriminantHead,
+        ForestHead,
+        BoostingHead,
+        NetworkHead,
+    )
 }
 
 
-def make_head(name: str = "logistic") -> Head:
+def make_head(
+    name: str = "logistic", *, l2: float | Sequence[float] | None = None, parts: Sequence[int] | None = None
+) -> Head:
     """Return an untrained head by name.
+
+    Parameters
+    ----------
+    l2, parts : of the logistic head and the ensemble, see `LogisticHead`; others have no use for them.
 
     Raises
     ------
@@ -171,5 +187,6 @@ def make_head(name: str = "logistic") -> Head:
     """
     if name not in HEADS:
         raise CellsError(f"There is no head '{name}'; there are: {', '.join(HEADS)}.")
-    head: Head = HEADS[name]()
+    takes_parts = name in (LogisticHead.name, EnsembleHead.name)
+    head: Head = HEADS[name](l2, parts=parts) if takes_parts else HEADS[name]()
     return head

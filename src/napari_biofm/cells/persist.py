@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.cells.heads import Head
+from napari_biofm.cells.regression import RegressionHead
 from napari_biofm.types import CellsError
 
 ARRAYS, SETTINGS = "head.safetensors", "head.json"
@@ -26,39 +27,72 @@ class SavedHead:
 
     Attributes
     ----------
-    head : trained.
+    head : trained; a classifier, or a `RegressionHead`.
     blocks : names of the vectors it takes, side by side.
-    encoders : for each block, its provenance: `name`, `weights_sha256`.
+    encoders : for each block, its provenance: `name`, `weights_sha256`, `recipe`.
     details : anything else worth keeping, JSON-able (scores, colours, counts).
     """
 
-    head: Head
+    head: Head | RegressionHead
     blocks: tuple[str, ...]
     encoders: dict[str, dict[str, Any]]
     details: dict[str, Any] = field(default_factory=dict)
 
-    def check(self, encoders: Mapping[str, Mapping[str, Any]]) -> None:
-        """Refuse vectors of another encoder than the head was trained on.
+    @property
+    def classifier(self) -> Head:
+        """The head, which names classes.
 
         Raises
         ------
         CellsError
-            If a block is missing, or comes from other weights.
+            If it predicts values instead.
         """
+        if isinstance(self.head, RegressionHead):
+            raise CellsError(
+                f"This head predicts values ({', '.join(self.head.targets[:5])}), not classes; load it under "
+                "'Values'."
+            )
+        return self.head
+
+    @property
+    def regression(self) -> RegressionHead:
+        """The head, which predicts values.
+
+        Raises
+        ------
+        CellsError
+            If it names classes instead.
+        """
+        if not isinstance(self.head, RegressionHead):
+            raise CellsError(
+                f"This head names classes ({', '.join(self.head.classes[:5])}), not values; load it under "
+                "'Files'."
+            )
+        return self.head
+
+    def match(self, encoders: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Return the names, among `encoders`, of the blocks this head takes, in its order.
+
+        A block is known by its provenance (encoder, weights, recipe), whatever it is called.
+
+        Raises
+        ------
+        CellsError
+            If a block is missing, comes from other weights, or was computed by another recipe.
+        """
+        found = []
         for block in self.blocks:
-            if block not in encoders:
-                have = ", ".join(encoders) or "none"
-                raise CellsError(
-                    f"This head needs the vectors '{block}'; there are: {have}. Compute '{block}' for these "
-                    "cells, or train a new head on what there is."
-                )
-            mine, theirs = _identity(self.encoders[block]), _identity(encoders[block])
-            if mine != theirs:
-                raise CellsError(
-                    f"This head was trained on '{block}' vectors of {_words(mine)}, but these come from "
-                    f"{_words(theirs)}. Compute the vectors with the encoder of the head, or train "
-                    "a new head."
-                )
+            mine = _identity(self.encoders[block])
+            name = next((name for name, one in encoders.items() if _identity(one) == mine), None)
+            if name is None:
+                raise CellsError(_why_not(block, mine, encoders))
+            found.append(name)
+        return found
+
+    def missing(self, encoders: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Return the blocks of this head that are not among `encoders`."""
+        there = [_identity(one) for one in encoders.values()]
+        return [block for block in self.blocks if _identity(self.encoders[block]) not in there]
 
 
 def save_head(folder: Path | str, saved: SavedHead) -> Path:
@@ -68,7 +102,7 @@ def save_head(folder: Path | str, saved: SavedHead) -> Path:
     arrays, settings = saved.head.state()
     manifest = {
         "format": FORMAT,
-        "kind": "napari-biofm cell state head",
+        "kind": f"napari-biofm cell {'value' if isinstance(saved.head, RegressionHead) else 'state'} head",
         "head": saved.head.name,
         "settings": settings,
         "blocks": list(saved.blocks),
@@ -101,12 +135,13 @@ def load_head(folder: Path | str) -> SavedHead:
     try:
         manifest = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         arrays = load_file(folder / ARRAYS)
-        if manifest["format"] > FORMAT or manifest["head"] not in HEADS:
+        kinds = {**HEADS, RegressionHead.name: RegressionHead}
+        if manifest["format"] > FORMAT or manifest["head"] not in kinds:
             raise CellsError(
                 f"{folder} was written by a newer napari-biofm (format {manifest['format']}, head "
                 f"'{manifest['head']}'). Update napari-biofm, or train the head again."
             )
-        head = HEADS[manifest["head"]].restore(arrays, manifest["settings"])
+        head = kinds[manifest["head"]].restore(arrays, manifest["settings"])
         return SavedHead(head, tuple(manifest["blocks"]), manifest["encoders"], manifest["details"])
     except (
         json.JSONDecodeError,
@@ -157,10 +192,46 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
-def _identity(provenance: Mapping[str, Any]) -> tuple[str, str]:
-    return str(provenance.get("name", "")), str(provenance.get("weights_sha256", ""))
+RECIPES = {
+    "crops": "of single-cell crops",
+    "map": "pooled under masks from a map of the whole image",
+    "masks": "measured on masks",
+}
+
+
+def _identity(provenance: Mapping[str, Any]) -> tuple[str, str, str]:
+    return (
+        str(provenance.get("name", "")),
+        str(provenance.get("weights_sha256", "")),
+        str(provenance.get("recipe", "")),
+    )
 
 
 def _words(identity: Sequence[str]) -> str:
-    name, sha = identity
-    return f"'{name}'" + (f" (weights {sha[:12]})" if sha else "")
+    name, sha, recipe = identity
+    said = f"'{name}'" + (f" (weights {sha[:12]})" if sha else "")
+    return f"{said}, {RECIPES[recipe]}" if recipe in RECIPES else said
+
+
+def _why_not(block: str, mine: Sequence[str], encoders: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what is closest to the block that is missing, and what to do."""
+    same_name = [_identity(one) for one in encoders.values() if _identity(one)[0] == mine[0]]
+    if not same_name:
+        have = ", ".join(encoders) or "none"
+        return (
+            f"This head needs the vectors '{block}' ({_words(mine)}); there are: {have}. Compute '{block}' for "
+            "these cells, or train a new head on what there is."
+        )
+    theirs = same_name[0]
+    for one in same_name:
+        if one[1] == mine[1]:
+            theirs = one
+    if theirs[1] == mine[1] and theirs[2] != mine[2]:
+        return (
+            f"This head was trained on vectors of {_words(mine)}, but these are of {_words(theirs)}: two "
+            "descriptions that do not mix. Compute the vectors the way the head knows them, or train a new head."
+        )
+    return (
+        f"This head was trained on '{block}' vectors of {_words(mine)}, but these come from "
+        f"{_words(theirs)}. Compute the vectors with the encoder of the head, or train a new head."
+    )

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from napari_biofm.types import CellsError, Progress, Task
 
+AXES = 50  # principal axes UMAP is computed on
 UMAP_MISSING = (
-    "UMAP needs the package umap-learn, which is not installed: pip install umap-learn. PCA works without it."
+    "UMAP needs the package umap-learn, which is not installed: pip install 'napari-biofm[umap]', then start "
+    "napari again. PCA works without it."
 )
 
 
@@ -54,11 +56,18 @@ def umap(features: NDArray[np.float32], n_neighbours: int = 15, seed: int = 0) -
     """
     if not has_umap():
         raise CellsError(UMAP_MISSING)
-    if len(features) < 5:
-        raise CellsError(f"UMAP needs five cells at least, there are {len(features)}.")
-    yield Progress(0, 2, "UMAP: loading")
-    from umap import UMAP
+    finite = np.isfinite(features).all(1)
+    if finite.sum() < 5:
+        raise CellsError(f"UMAP needs five cells with vectors at least, there are {int(finite.sum())}.")
+    yield Progress(0, 2, "UMAP: loading (the first time its code is compiled, which takes a while)")
+    import warnings
 
-    yield Progress(1, 2, f"UMAP of {len(features)} cells ...")
-    model = UMAP(n_neighbors=min(n_neighbours, len(features) - 1), random_state=seed, n_jobs=1)
-    return np.asarray(model.fit_transform(features[:, :50]), np.float32)
+    with warnings.catch_warnings():  # its own about fixed seeds and what it depends on
+        warnings.simplefilter("ignore")
+        from umap import UMAP
+
+        yield Progress(1, 2, f"UMAP of {int(finite.sum())} cells ...")
+        model = UMAP(n_neighbors=min(n_neighbours, int(finite.sum()) - 1), random_state=seed, n_jobs=1)
+        out = np.full((len(features), 2), np.nan, np.float32)
+        out[finite] = model.fit_transform(features[finite, :AXES])
+    return out

@@ -181,13 +181,21 @@ def make_report(
     *,
     curve: bool = True,
     name: str = "the model",
+    make_baseline: HeadFactory | None = None,
     seed: int = 0,
 ) -> Task[Report]:
-    """Score the model and the baselines on the same folds, and say in words what that means."""
+    """Score the model and the baselines on the same folds, and say in words what that means.
+
+    Parameters
+    ----------
+    make_head, make_baseline : make untrained heads; the latter where baselines have other parts.
+    """
     score, _ = yield from cross_validate(model, y, groups, make_head, seed=seed)
     report = Report(score)
     for label, vectors in (baselines or {}).items():
-        report.baselines[label], _ = yield from cross_validate(vectors, y, groups, make_head, seed=seed)
+        report.baselines[label], _ = yield from cross_validate(
+            vectors, y, groups, make_baseline or make_head, seed=seed
+        )
     if curve:
         report.learning_curve = yield from learning_curve(model, y, groups, make_head, seed=seed)
         n_all = score.n_cells * (score.n_folds - 1) / score.n_folds

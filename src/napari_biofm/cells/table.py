@@ -67,7 +67,12 @@ def make_table(
     obs["group"] = _groups(groups, values)
     blocks = {BASELINE: measures.astype(np.float32), **blocks}
     source = {name: _plain(provenance) for name in blocks if name != BASELINE}
-    return _assemble(obs, blocks, vector_source, {**source, BASELINE: {"name": BASELINE, "columns": names}})
+    return _assemble(
+        obs,
+        blocks,
+        vector_source,
+        {**source, BASELINE: {"name": BASELINE, "recipe": "masks", "columns": names}},
+    )
 
 
 def update_table(
@@ -151,6 +156,9 @@ def add_block(
 def vectors_of(table: AnnData, blocks: str | Sequence[str] | None = None) -> Vectors:
     """Return the vectors of one block, or of several side by side; None takes the block in use.
 
+    What a cell lacks in part (intervals of a trace with two events) is filled with the median of the others;
+    a cell that a block knows nothing of (no trace, a mask edited since) has NaN.
+
     Raises
     ------
     CellsError
@@ -166,9 +174,31 @@ def vectors_of(table: AnnData, blocks: str | Sequence[str] | None = None) -> Vec
     for name in chosen:
         if name not in table.obsm:
             raise CellsError(f"This table has no vectors '{name}'; it has: {', '.join(table.obsm)}.")
-    if len(chosen) == 1:
-        return np.asarray(table.obsm[chosen[0]], np.float32)
-    return np.concatenate([np.asarray(table.obsm[name], np.float32) for name in chosen], 1)
+    filled = [_filled(np.asarray(table.obsm[name], np.float32)) for name in chosen]
+    return filled[0] if len(filled) == 1 else np.concatenate(filled, 1)
+
+
+def _filled(block: Vectors) -> Vectors:
+    """Put the median of the column where a row lacks only some values; rows without any stay NaN."""
+    known = np.isfinite(block)
+    partly = known.any(1) & ~known.all(1)
+    if not partly.any():
+        return block
+    out, columns = block.copy(), np.flatnonzero(~known[partly].all(0))
+    for column in columns:
+        there = known[:, column]
+        out[partly & ~there, column] = np.median(block[there, column]) if there.any() else 0.0
+    return out
+
+
+def part_widths(table: AnnData, blocks: Sequence[str]) -> list[int]:
+    """Return the widths of the parts that blocks side by side are made of, for heads that know parts."""
+    widths: list[int] = []
+    for name in blocks:
+        told = [int(width) for width in table.uns["blocks"][name].get("parts", [])]
+        width = int(table.obsm[name].shape[1])
+        widths += told if sum(told) == width else [width]
+    return widths
 
 
 def text(table: AnnData, column: str) -> NDArray[np.object_]:

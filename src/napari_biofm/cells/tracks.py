@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,83 @@ def link_by_overlap(labels: Labels, min_overlap: float = MIN_OVERLAP) -> Task[ND
             frame + 1, len(labels), f"linked frame {frame + 1} of {len(labels)} ({len(sizes)} cells)"
         )
     return np.asarray(rows, np.int64).reshape(-1, 3)
+
+
+LABELS_ARE_TRACKS = "labels"
+
+
+def link(labels: Labels, tracks: ArrayLike | str | None = None) -> Task[NDArray[np.int64]]:
+    """Say which track each mask belongs to, (n_cells, 3) rows of track, frame, label.
+
+    Parameters
+    ----------
+    tracks : rows of a napari Tracks layer in pixels (see `read_tracks`); "labels" where a cell has the same
+        label value in every frame, as trackastra and other tools of the Cell Tracking Challenge write it;
+        None links by overlap.
+    """
+    if tracks is None:
+        found = yield from link_by_overlap(labels)
+        return found
+    if isinstance(tracks, str):
+        if tracks != LABELS_ARE_TRACKS:
+            raise CellsError(f"'{tracks}' is no kind of tracks; give points, '{LABELS_ARE_TRACKS}' or None.")
+        rows = [(int(v), f, int(v)) for f in range(len(labels)) for v in np.unique(labels[f]) if v]
+        yield Progress(1, 1, f"{len({row[0] for row in rows})} tracks in the labels")
+        return np.asarray(rows, np.int64).reshape(-1, 3)
+    yield Progress(0, 1, "laying tracks on the masks")
+    return read_tracks(tracks, labels)
+
+
+TRACK_COLUMNS = {
+    "track": ("track", "track_id", "trackid", "id", "particle"),
+    "frame": ("frame", "t", "time"),
+    "z": ("z",),
+    "y": ("y",),
+    "x": ("x",),
+}
+
+
+def tracks_from_csv(path: Path) -> NDArray[np.float64]:
+    """Read tracks from a CSV, as btrack (`ID,t,x,y,z`), trackpy or laptrack write it.
+
+    Returns
+    -------
+    (n, 4) or (n, 5): track, frame, (z,) y, x, sorted by track and frame; z is dropped where it is the
+    same everywhere.
+
+    Raises
+    ------
+    CellsError
+        If a column is missing or holds something that is no number.
+    """
+    import csv
+
+    if not path.is_file():
+        raise CellsError(f"{path} does not exist.")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = {str(c).strip().lower(): c for c in reader.fieldnames or []}
+        at = {
+            key: next((columns[n] for n in names if n in columns), None)
+            for key, names in TRACK_COLUMNS.items()
+        }
+        missing = [key for key, column in at.items() if column is None and key != "z"]
+        if missing:
+            raise CellsError(
+                f"{path} lacks the column '{missing[0]}' (one of {', '.join(TRACK_COLUMNS[missing[0]])}); it has: "
+                f"{', '.join(columns)}."
+            )
+        order = [column for column in at.values() if column is not None]
+        try:
+            rows = [[float(row[column]) for column in order] for row in reader]
+        except (TypeError, ValueError) as error:
+            raise CellsError(f"{path}: line {reader.line_num} holds something that is no number.") from error
+    if not rows:
+        raise CellsError(f"{path} holds no track.")
+    points = np.asarray(rows)
+    if at["z"] is not None and np.ptp(points[:, 2]) == 0:
+        points = np.delete(points, 2, 1)
+    return np.asarray(points[np.lexsort((points[:, 1], points[:, 0]))])
 
 
 def read_tracks(tracks: ArrayLike, labels: Labels) -> NDArray[np.int64]:

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_biofm.cells.blocks import crop_block, crop_encoder
+from napari_biofm.cells.encoders import CROPS, MAP, provenance_of
 from napari_biofm.cells.table import Groups, make_table, update_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
 from napari_biofm.images.pool import pool
@@ -29,6 +32,12 @@ def vectors_of_cells(model: Any, features: FeatureMap, masks: Labels) -> Vectors
         own: Vectors = model.vectors(features, masks)
         return own
     return pool(features, masks).vectors
+
+
+def map_provenance(encoder: Any) -> dict[str, Any]:
+    """Return what tells vectors pooled from an encoder's map apart from others."""
+    weights = getattr(encoder, "weights_sha256", None) or getattr(encoder, "sha256", None) or ""
+    return {"name": encoder.name, "weights_sha256": weights, "recipe": MAP}
 
 
 def cell_table(
@@ -60,12 +69,7 @@ def cell_table(
         features = yield from encoder.embed(image)
     yield Progress(1, 2, "vectors")
     vectors = vectors_of_cells(encoder, features, np.asarray(masks, np.int32))
-    source = {
-        "name": encoder.name,
-        "encoder": encoder.name,
-        "weights_sha256": getattr(encoder, "weights_sha256", None) or getattr(encoder, "sha256", None) or "",
-        **(provenance or {}),
-    }
+    source = {**map_provenance(encoder), "encoder": encoder.name, **(provenance or {})}
     return make_table(
         masks,
         image=image,
@@ -98,11 +102,31 @@ def update_cell_table(
     now = values[np.isin(values, np.asarray(list(changed), np.int64)) & (values > 0)]
     vectors: dict[str, Vectors] = {}
     if image is not None and masks.ndim == 2 and len(table.obsm) > 1 and len(now):
-        encoder = make_model(model, device)
-        if encoder.name in table.obsm:
-            if features is None or features.shape != masks.shape:
-                features = yield from encoder.embed(image)
-            only = np.where(np.isin(masks, now), masks, 0).astype(np.int32)
-            vectors[encoder.name] = vectors_of_cells(encoder, features, only)
+        vectors = yield from _changed_vectors(table, image, masks, now, model, device, features)
     yield Progress(1, 2, f"measuring {len(now)} changed cells")
     return update_table(table, masks, changed, image=image, vectors=vectors)
+
+
+def _changed_vectors(
+    table: AnnData,
+    image: Image,
+    masks: Labels,
+    now: NDArray[np.integer],
+    model: str,
+    device: str,
+    features: FeatureMap | None,
+) -> Task[dict[str, Vectors]]:
+    """Compute again, for the changed cells, every block whose encoder is at hand."""
+    vectors: dict[str, Vectors] = {}
+    for name, source in table.uns["blocks"].items():
+        if source.get("recipe") == CROPS:
+            encoder = crop_encoder(str(source["name"]), device)
+            if provenance_of(encoder)["weights_sha256"] == source.get("weights_sha256"):
+                vectors[name] = yield from crop_block(image, masks, encoder, int(source["views"]), now)
+    encoder = make_model(model, device)
+    if encoder.name in table.obsm:
+        if features is None or features.shape != masks.shape:
+            features = yield from encoder.embed(image)
+        only = np.where(np.isin(masks, now), masks, 0).astype(np.int32)
+        vectors[encoder.name] = vectors_of_cells(encoder, features, only)
+    return vectors

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from napari_biofm import __version__
 from napari_biofm.types import BiofmError
 
-ROOMS = ("images", "signals", "physio", "cells", "models", "cache", "demo")  # modules that add verbs
+ROOMS = ("images", "signals", "physio", "cells", "models", "train", "cache", "demo")  # modules that add verbs
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.cells.blocks import crop_encoder
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note
-from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.catalogue import DEFAULT_MODEL
 from napari_biofm.types import CellsError
 
 
@@ -19,9 +20,25 @@ def add_verbs(verbs: Any) -> None:
     _add_cells(fit)
     fit.add_argument("--labels", type=Path, required=True, metavar="CSV", help="object_id,label[,group]")
     fit.add_argument("--out", type=Path, required=True, metavar="HEAD_DIR")
-    fit.add_argument("--head", default="logistic", help="kind of classifier")
+    fit.add_argument(
+        "--head",
+        default="ensemble",
+        help="kind of classifier: ensemble, logistic, neighbours, discriminant, forest, boosting or network",
+    )
     fit.set_defaults(run=run_fit)
-    predict = what.add_parser("predict", help="classify cells with a trained head")
+    regress = what.add_parser(
+        "regress", help="train a head on measured values and score it on groups left out"
+    )
+    _add_cells(regress)
+    regress.add_argument(
+        "--targets", type=Path, required=True, metavar="CSV|H5AD", help="object_id and columns of numbers"
+    )
+    regress.add_argument("--out", type=Path, required=True, metavar="HEAD_DIR")
+    regress.add_argument(
+        "--target", action="append", metavar="NAME", help="a column to learn; all when not given"
+    )
+    regress.set_defaults(run=run_regress)
+    predict = what.add_parser("predict", help="classes or values of cells by a trained head")
     _add_cells(predict)
     predict.add_argument("--head", type=Path, required=True, metavar="HEAD_DIR")
     predict.add_argument("--out", type=Path, required=True, metavar="CSV")
@@ -56,9 +73,24 @@ def run_fit(args: argparse.Namespace) -> None:
 
     inputs_exist([args.labels])
     chosen = _cells(args)
-    encoder = make_model(args.model, args.device)
+    encoder = crop_encoder(args.model, args.device)
     found = drain(fit(args.labels, args.out, encoder=encoder, head=args.head, **chosen), "fit")
     note(f"macro-F1 {found.report.model.macro_f1:.3f} on cells left out, vectors: {', '.join(found.blocks)}")
+
+
+def run_regress(args: argparse.Namespace) -> None:
+    """Write the head of continuous targets and its scores."""
+    from napari_biofm.cells.commands import regress
+
+    inputs_exist([args.targets])
+    chosen = _cells(args)
+    encoder = crop_encoder(args.model, args.device)
+    found = drain(regress(args.targets, args.out, encoder=encoder, targets=args.target, **chosen), "regress")
+    score = found.scores[found.block]
+    for name, r2, chance, p in zip(score.targets, score.r2, score.chance, score.p, strict=True):
+        note(f"{name}: R2 {r2:.3f} on cells left out (permuted {chance:.3f}, p {p:.2f})")
+    for words in score.warnings:
+        note(words)
 
 
 def run_predict(args: argparse.Namespace) -> None:
@@ -67,7 +99,7 @@ def run_predict(args: argparse.Namespace) -> None:
 
     inputs_exist([args.head])
     chosen = _cells(args)
-    encoder = make_model(args.model, args.device)
+    encoder = crop_encoder(args.model, args.device)
     n = drain(
         predict(args.head, args.out, encoder=encoder, min_probability=args.min_probability, **chosen),
         "predict",

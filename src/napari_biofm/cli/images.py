@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,14 @@ from napari_biofm.cli.common import (
 )
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
 from napari_biofm.images.checks import check_image, read_image
+from napari_biofm.images.jobs import keep_passes
+from napari_biofm.images.large import LargeResult, parts_of, segment_large
+from napari_biofm.images.lazy import LazyImage, open_lazily
 from napari_biofm.images.stacks import read_stack, segment_stack
+from napari_biofm.images.volumes import StackOptions
 from napari_biofm.types import ImageError, Labels, SegmentationParameters
+
+_TILE = 512  # pixels of a TIFF tile
 
 
 def add_verbs(verbs: Any) -> None:
@@ -76,20 +83,24 @@ def run_segment(args: argparse.Namespace) -> None:
     provenance: dict[str, Any] = {}
     for path in paths:
         try:
-            image, is_stack = read_stack(path)
+            image, is_stack = _open(path)
             start = time.perf_counter()
             result = drain(_task(model, image, is_stack, parameters), path.name)
         except ImageError as error:
             failed.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
             continue
         seconds = time.perf_counter() - start
-        write_mask(args.out / f"{stem_of(path)}_mask.tif", result.masks)
+        if isinstance(result, LargeResult):
+            masks, objects = result.labels(), result.objects
+        else:
+            masks, objects = result.masks, len(np.unique(result.masks[result.masks > 0]))
+        write_mask(args.out / f"{stem_of(path)}_mask.tif", masks)
         provenance = dict(result.provenance) or provenance
         rows.append(
             {
                 "image": path.name,
                 "seconds": seconds,
-                "objects": len(np.unique(result.masks[result.masks > 0])),
+                "objects": objects,
                 "diameter_px": result.diameter,
                 "peak_memory_mb": peak_memory_mb(),
             }
@@ -108,8 +119,20 @@ def run_segment(args: argparse.Namespace) -> None:
         raise ImageError(f"{len(failed)} of {len(paths)} images failed: " + " | ".join(failed))
 
 
+def _open(path: Path) -> tuple[Any, bool]:
+    """Return an image and whether it is a stack; a large one is opened, not read, and that is said."""
+    lazy = open_lazily(path)
+    if lazy is None or not lazy.is_large:
+        return read_stack(path)
+    note(f"{path.name}: {parts_of(lazy).describe()}")
+    return lazy, lazy.is_stack
+
+
 def _task(model: Any, image: Any, is_stack: bool, parameters: SegmentationParameters) -> Any:
     """Return the job for a plane or a stack; a model with a way of its own for stacks goes that way."""
+    if isinstance(image, LazyImage):
+        keep_passes(model)
+        return segment_large(model, image, parameters, StackOptions("stitch") if is_stack else None)
     if not is_stack:
         return model.segment(image, parameters)
     own = getattr(model, "segment_stack", None)
@@ -148,14 +171,32 @@ def write_mask(path: Path, masks: Labels) -> None:
     """Write labels as TIFF, uint16 where they fit and int32 where not."""
     import tifffile
 
-    small = masks.max(initial=0) < 2**16
+    dtype = np.dtype(np.uint16 if masks.max(initial=0) < 2**16 else np.int32)
+    options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
     with whole_file(path) as temporary:
+        if not isinstance(masks, np.memmap):
+            tifffile.imwrite(temporary, masks.astype(dtype), **options)
+            return
+        tiles = _tiles_of(masks, dtype)  # of labels on disk never more than one tile is in memory
+        size = (_TILE, _TILE)
         tifffile.imwrite(
             temporary,
-            masks.astype(np.uint16 if small else np.int32),
-            compression="zlib",
-            photometric="minisblack",
+            tiles,
+            shape=masks.shape,
+            dtype=dtype,
+            tile=size,
+            bigtiff=masks.nbytes > 2**31,
+            **options,
         )
+
+
+def _tiles_of(masks: Labels, dtype: np.dtype[Any]) -> Iterator[Labels]:
+    for plane in masks if masks.ndim == 3 else (masks,):
+        for y in range(0, plane.shape[0], _TILE):
+            for x in range(0, plane.shape[1], _TILE):
+                part = plane[y : y + _TILE, x : x + _TILE]
+                missing = [(0, _TILE - n) for n in part.shape]
+                yield np.pad(np.asarray(part).astype(dtype), missing)
 
 
 def run_embed(args: argparse.Namespace) -> None:

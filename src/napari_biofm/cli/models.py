@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm import __version__
-from napari_biofm.cli.common import drain, print_json
+from napari_biofm.cli.common import drain, note, print_json
 from napari_biofm.types import BiofmError
 
 PACKAGES = (
@@ -79,13 +79,26 @@ def run_list(args: argparse.Namespace) -> None:
         return
     for row in rows:
         size = f"{row['size'] / 1e6:.0f} MB" if row.get("size") else "in the package"
-        state = "here" if row.get("installed", row.get("path")) else "not downloaded"
+        state = (
+            "cannot run here"
+            if row.get("obstacle")
+            else "here"
+            if row.get("installed", row.get("path"))
+            else "not downloaded"
+        )
         print(f"{row['name']:<24} {size:>14}  {state:<15} {row['licence']:<14} {row['title']}")
+        for remark in (row.get("licence_note"), row.get("obstacle")):
+            if remark:
+                print(f"{'':<24} {remark}")
 
 
 def run_download(args: argparse.Namespace) -> None:
-    """Fetch the weights of one model."""
+    """Fetch the weights of one model; its licence is said first."""
+    from napari_biofm.models.registry import get
     from napari_biofm.models.store import download
+
+    entry = get(args.model)
+    note(f"{entry.name}: {entry.licence}. {entry.licence_note}")
 
     print(drain(download(args.model), args.model))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from napari_biofm.cli.common import drain, inputs_exist, note, print_json, write_text
-from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
-from napari_biofm.signals import Recording, read_recording
-from napari_biofm.types import DetectionSettings, Kind, Preset, RecordingError
+from napari_biofm.cli.common import drain, inputs_exist, note, print_json
+from napari_biofm.cli.events import add_verb as add_events
+from napari_biofm.signals import Recording, read_part, read_recording
+from napari_biofm.types import RecordingError
 
 
 def add_verbs(verbs: Any) -> None:
@@ -20,16 +20,7 @@ def add_verbs(verbs: Any) -> None:
     add_reading(info)
     info.set_defaults(run=run_info)
 
-    events = verbs.add_parser("events", help="find events in a recording")
-    events.add_argument("file", type=Path, metavar="FILE")
-    events.add_argument("--out", type=Path, required=True, metavar="CSV")
-    events.add_argument("--detector", default=DEFAULT_DETECTOR, choices=list(DETECTORS))
-    events.add_argument("--kind", default="auto", choices=get_args(Kind))
-    events.add_argument("--preset", default="balanced", choices=get_args(Preset))
-    events.add_argument("--channel", type=int, default=None, metavar="N")
-    events.add_argument("--all-scores", action="store_true", help="every candidate, whatever its score")
-    add_reading(events)
-    events.set_defaults(run=run_events)
+    add_events(verbs)
 
     traces = verbs.add_parser("traces", help="dF/F of every cell of a movie")
     traces.add_argument("movie", type=Path, metavar="MOVIE")
@@ -47,12 +38,21 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add what a file may leave to the user."""
     parser.add_argument("--sampling-rate", type=float, default=None, metavar="HZ")
     parser.add_argument("--unit", default=None, help="unit of the values, where the file does not say")
+    parser.add_argument(
+        "--part", type=int, default=None, metavar="N", help="of a file with several, as `info` lists them"
+    )
 
 
 def open_recording(args: argparse.Namespace) -> Recording:
     """Read the recording named by the arguments."""
     inputs_exist([args.file])
-    return read_recording(args.file, sampling_rate=args.sampling_rate, unit=args.unit)
+    return open_one(args.file, args)
+
+
+def open_one(path: Path, args: argparse.Namespace) -> Recording:
+    """Read one recording as the arguments say: its rate and unit, and which part of the file."""
+    recording = read_recording(path, sampling_rate=args.sampling_rate, unit=args.unit)
+    return recording if args.part is None else read_part(recording, args.part)
 
 
 def channels_of(recording: Recording, args: argparse.Namespace) -> list[int]:
@@ -85,23 +85,14 @@ def run_info(args: argparse.Namespace) -> None:
     )
     for i, channel in enumerate(summary["channels"]):
         print(f"  channel {i}: {channel['name']} [{channel['unit']}] at {channel['sampling_rate']:g} Hz")
+    parts = summary["metadata"].get("parts", [])
+    for i, part in enumerate(parts if len(parts) > 1 else []):
+        print(f"  part {i}: {part}{' (shown here)' if i == summary['metadata']['part'] else ''}")
     for key in ("t0", "protocol", "comment"):
         if summary[key]:
             print(f"  {key}: {summary[key]}")
     for tag in summary["tags"]:
         print(f"  tag at {tag['time_s']:.3f} s: {tag['comment']}")
-
-
-def run_events(args: argparse.Namespace) -> None:
-    """Write the events of a recording as CSV."""
-    from napari_biofm.events.detect import detect_events
-    from napari_biofm.events.table import to_csv
-
-    recording = open_recording(args)
-    channels = channels_of(recording, args)
-    settings = DetectionSettings(args.kind, args.preset, args.all_scores)
-    table = drain(detect_events(recording, args.detector, settings, channels), args.file.name)
-    write_text(args.out, to_csv(table))
 
 
 def run_traces(args: argparse.Namespace) -> None:

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from napari_biofm.images.correction import Answer, box_slices, corrected, points_of
+from napari_biofm.images.correction import Answer, box_slices, corrected, points_of, union
 from napari_biofm.images.editing.view import Piece
 from napari_biofm.types import Image, ImageError, Progress, Prompt, Segmentation, Task
 
 LOWEST = -3.0  # logit down to which a pixel may be claimed by a basin
 STEPS = (0.0, 1.5, -1.5)  # logits by which the alternatives differ from the first answer
+SEAM = 4  # pixels on either side of the border of two basins that joining them closes
 REACH = 6  # pixels around a click in which a basin is looked for where the click itself has none
 
 
@@ -101,6 +102,58 @@ class FlowBasins:
     def answer(self, prepared: Basins, prompt: Prompt, threshold: float | None = None) -> Answer:
         """Return the cropped answer; costs do not depend on the size of the image."""
         return lookup(prepared, prompt, self.threshold if threshold is None else threshold)
+
+
+def plane_of(segmentation: Segmentation, index: int) -> Segmentation:
+    """Return what a segmentation says of one plane of a stack; of a single plane, itself.
+
+    Raises
+    ------
+    ImageError : if it keeps no flows, or has no such plane.
+    """
+    flows, prob = segmentation.flows, segmentation.cell_prob
+    if flows is None or prob is None:
+        raise ImageError("This segmentation keeps no flows; segment with Cellpose-SAM or the shipped model.")
+    if prob.ndim == 2:
+        return segmentation
+    if not 0 <= index < len(prob):
+        raise ImageError(f"The flows belong to {len(prob)} planes; there is no plane {index} among them.")
+    in_plane = flows[-2:, index]  # of flows in three directions, those within the plane
+    return Segmentation(
+        segmentation.masks[index], in_plane, prob[index], None, segmentation.diameter, segmentation.provenance
+    )
+
+
+def follow(table: Basins, moved: Piece, threshold: float = 0.0) -> tuple[Piece, float]:
+    """Return the cell of this plane that a mask of the neighbouring plane goes over to: the basins of which
+    more than half lies under it, else the one it covers most; and its mean cell probability.
+
+    Parameters
+    ----------
+    moved : the neighbour's mask, moved along.
+    threshold : logit above which pixels belong to the cell.
+    """
+    inside = moved.within((0, 0), table.shape) if _leaves(moved, table.shape) else moved
+    inside = Piece.of(inside.mask, inside.origin)
+    empty = Piece.of(np.zeros((1, 1), bool))
+    if not inside:
+        return empty, 0.0
+    box = tuple(slice(o, e) for o, e in zip(inside.origin, inside.stop, strict=True))
+    above = table.cell_prob[box] > threshold
+    held = np.bincount(table.basins[box][inside.mask & above], minlength=1)
+    held[0] = 0
+    if not held.any():
+        return empty, 0.0
+    pieces = {int(k): region(table, int(k), threshold) for k in np.flatnonzero(held)}
+    chosen = [k for k, piece in pieces.items() if held[k] > 0.5 * piece.area] or [int(held.argmax())]
+    found = pieces[chosen[0]]
+    for k in chosen[1:]:
+        found = union(found, pieces[k])
+    return found, _score(table, found) if found else 0.0
+
+
+def _leaves(piece: Piece, shape: tuple[int, int]) -> bool:
+    return min(piece.origin) < 0 or any(e > n for e, n in zip(piece.stop, shape, strict=True))
 
 
 def lookup(table: Basins, prompt: Prompt, threshold: float = 0.0, start: Piece | None = None) -> Answer:
@@ -189,7 +242,17 @@ def _one(
         piece = _in_box(table, box, threshold, refused - wanted)
     elif len(positives):
         piece = around(positives[0])
-    return corrected(piece, positives, negatives, around, table.shape)
+    piece = corrected(piece, positives, negatives, around, table.shape)
+    return _bridged(table, piece, wanted) if len(wanted - {0}) > 1 else piece
+
+
+def _bridged(table: Basins, piece: Piece, wanted: set[int]) -> Piece:
+    """Close the seam between basins that are joined, where it lies below the threshold but within them."""
+    wide = piece.padded(SEAM + 1, table.shape)
+    box = tuple(slice(o, e) for o, e in zip(wide.origin, wide.stop, strict=True))
+    within = np.isin(table.basins[box], sorted(wanted - {0}))
+    closed = ndi.binary_closing(np.pad(wide.mask, SEAM), iterations=SEAM)[SEAM:-SEAM, SEAM:-SEAM]
+    return Piece.of(wide.mask | (closed & within), wide.origin)
 
 
 def _in_box(

@@ -10,20 +10,41 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_biofm.images.tiles import Box
-from napari_biofm.types import ImageError, Labels, Progress, SegmentationParameters, Segmenter, Task
+from napari_biofm.images.volumes import StackOptions
+from napari_biofm.types import (
+    ImageError,
+    Labels,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Segmenter,
+    Task,
+)
 
 BLOCK = 2048
 MARGIN = 128
 _STEPS = 100  # of progress per block
 _TAKEN = 0.5  # fraction of an object that is taken when an earlier block gave it
 _SAMPLES = 1_000_000  # pixels looked at for the limits of intensity
+
+
+class BlockLog(Protocol):
+    """Remembers which blocks are done; see `large.LabelsOnDisk`."""
+
+    highest: int
+    diameter: float | None
+
+    def __contains__(self, index: int) -> bool: ...
+
+    def finish(self, index: int, highest: int, diameter: float | None, found: Segmentation) -> None: ...
 
 
 def segment_blocks(
@@ -33,17 +54,25 @@ def segment_blocks(
     out: Any = None,
     block: int = BLOCK,
     margin: int = MARGIN,
+    log: BlockLog | None = None,
+    limits: NDArray[np.float64] | None = None,
+    stack: StackOptions | None = None,
 ) -> Task[Any]:
-    """Segment a plane of any size into `out`.
+    """Segment a plane or a volume of any size into `out`; blocks of a volume go through all of its planes.
 
     Parameters
     ----------
     segmenter : any segmenter of planes; one that takes `limits` sees all blocks on one scale of intensity.
-    image : (Y, X) or (Y, X, C) array or array-like that is read by slices (zarr, dask, memory map).
+    image : (Y, X), (Y, X, C), with a leading Z where `stack` is given; any array-like that is read by slices.
     parameters : as for one image.
-    out : (Y, X) integer array or zarr array to write to; a new int32 array by default.
+    out : (Y, X) or (Z, Y, X) integer array or zarr array to write to; a new int32 array by default.
     block : side of a block in pixels.
     margin : what a block sees around itself; at least the diameter of the largest object.
+    log : of the blocks that are done; `out` has to be what they were written to.
+    limits : intensities (C, 2) that become 0 and 1; taken from a sample of the image by default.
+    stack : how planes of a volume become objects; the segmenter needs `segment_stack`.
+
+    A diameter the segmenter estimates in the first block with cells is used for the blocks after it.
 
     Returns
     -------
@@ -54,33 +83,47 @@ def segment_blocks(
     ImageError
         When the shapes do not fit.
     """
-    shape = tuple(int(n) for n in image.shape[:2])
+    lead = 0 if stack is None else 1
+    shape = tuple(int(n) for n in image.shape[: lead + 2])
     if out is None:
         out = np.zeros(shape, np.int32)
     if tuple(out.shape) != shape:
         raise ImageError(f"labels of shape {tuple(out.shape)} cannot hold those of an image of shape {shape}")
-    options: dict[str, Any] = {}
-    if "limits" in inspect.signature(segmenter.segment).parameters:
-        options["limits"] = limits_of(image)
-    boxes = list(block_boxes((shape[0], shape[1]), block))
-    highest = 0
+    run: Any = segmenter.segment if stack is None else cast(Any, segmenter).segment_stack
+    options: dict[str, Any] = {} if stack is None else asdict(stack)
+    if "limits" in inspect.signature(run).parameters:
+        if limits is None:
+            limits = limits_of(image) if stack is None else limits_of_stack(image)
+        options["limits"] = limits
+    plane = shape[lead], shape[lead + 1]
+    boxes = list(block_boxes(plane, block))
+    highest, diameter = (0, parameters.diameter) if log is None else (log.highest, log.diameter)
     for number, core in enumerate(boxes):
-        seen = _grown(core, margin, (shape[0], shape[1]))
-        pixels = np.asarray(image[seen[0] : seen[2], seen[1] : seen[3]])
-        task = segmenter.segment(pixels, parameters, **options)
+        if log is not None and number in log:
+            yield Progress((number + 1) * _STEPS, len(boxes) * _STEPS, f"block {number + 1} is kept")
+            continue
+        seen = _grown(core, margin, plane)
+        window = (slice(None),) * lead + (slice(seen[0], seen[2]), slice(seen[1], seen[3]))
+        pixels = np.asarray(image[window])
+        chosen = replace(parameters, diameter=parameters.diameter or diameter)
+        task = run(pixels, chosen, **options)
         while True:
             try:
                 step = next(task)
             except StopIteration as stop:
-                found: Labels = stop.value.masks
+                found: Segmentation = stop.value
+                if found.masks.any():
+                    diameter = diameter or found.diameter
                 break
             part = min(_STEPS - 1, _STEPS * step.done // max(1, step.total))
             message = f"block {number + 1} of {len(boxes)}: {step.message}"
             yield Progress(number * _STEPS + part, len(boxes) * _STEPS, message)
-        window = (slice(seen[0], seen[2]), slice(seen[1], seen[3]))
-        before = np.asarray(out[window])
-        after, highest = _add(before, found, core, seen, highest, margin / 4)
+        before = np.array(out[window])
+        before[before > highest] = 0  # written by a run that was killed before it could say so
+        after, highest = _add(before, found.masks, core, seen, highest, margin / 4)
         out[window] = after
+        if log is not None:
+            log.finish(number, highest, diameter, found)
         yield Progress((number + 1) * _STEPS, len(boxes) * _STEPS, f"{highest} objects")
     return out
 
@@ -106,6 +149,13 @@ def limits_of(image: Any, low: float = 1.0, high: float = 99.0) -> NDArray[np.fl
     return np.nanpercentile(flat.astype(np.float64), (low, high), axis=0).T
 
 
+def limits_of_stack(image: Any) -> NDArray[np.float64]:
+    """Return the limits of intensity of a stack (Z, Y, X) or (Z, Y, X, C) from at most nine of its planes."""
+    picked = np.unique(np.linspace(0, len(image) - 1, 9).astype(int))
+    found: NDArray[np.float64] = np.mean([limits_of(np.asarray(image[int(z)])) for z in picked], axis=0)
+    return found
+
+
 def _grown(box: Box, margin: int, shape: tuple[int, int]) -> Box:
     y0, x0, y1, x1 = box
     return max(0, y0 - margin), max(0, x0 - margin), min(shape[0], y1 + margin), min(shape[1], x1 + margin)
@@ -114,7 +164,7 @@ def _grown(box: Box, margin: int, shape: tuple[int, int]) -> Box:
 def _add(
     before: NDArray[Any], found: Labels, core: Box, seen: Box, highest: int, slack: float
 ) -> tuple[NDArray[Any], int]:
-    """Write the objects of a block over what earlier blocks left free; return labels and highest label."""
+    """Write the objects of a block, by their middle in y and x, over what earlier blocks left free; return labels and highest label."""
     after = before.copy()
     low = np.array(core[:2]) - seen[:2] - slack
     high = np.array(core[2:]) - seen[:2] + slack
@@ -122,7 +172,7 @@ def _add(
         if window is None:
             continue
         mask = found[window] == label
-        middle = np.argwhere(mask).mean(0) + (window[0].start, window[1].start)
+        middle = np.argwhere(mask).mean(0)[-2:] + (window[-2].start, window[-1].start)
         if (middle < low).any() or (middle >= high).any():
             continue
         free = mask & (after[window] == 0)

@@ -1,4 +1,4 @@
-"""The segmenters and embedders there are, by name, and the jobs that run them.
+"""The segmenters and embedders there are, by name.
 
 To add one: write its class behind `types.Segmenter` / `types.Embedder` / `types.Promptable` in a file
 of its own and name it in `FAMILIES`. Adapters are imported where they are used, which is the worker.
@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_biofm.engine.warm import keep
-from napari_biofm.types import Image, ModelError, Segmentation, SegmentationParameters, Task
+from napari_biofm.types import ModelError
+
+if TYPE_CHECKING:
+    from napari_biofm.models.store import Weights
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "cellpose-sam": ("napari_biofm.images.cellpose_sam", "CellposeSAM"),
         "sam": ("napari_biofm.images.sam", "SAM"),
+        "mobile-sam": ("napari_biofm.images.mobile_sam", "MobileSAM"),
         "embedded": ("napari_biofm.images.embedded.model", "EmbeddedModel"),
     }
 )
@@ -84,7 +88,8 @@ def make_model(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Any:
     if key in FAMILIES:
         family = FAMILIES[key]
         return keep((key, device), lambda: _make(family, device))
-    return keep((key, device), lambda: _from_weights(key, device))
+    weights = _weights(key)
+    return keep((weights.sha256, device), lambda: _from_weights(weights, device))
 
 
 def _make(family: Family, device: str) -> Any:
@@ -96,38 +101,21 @@ def _make(family: Family, device: str) -> Any:
     return maker(device=pick_device(device))
 
 
-def _from_weights(name: str, device: str) -> Any:
-    from napari_biofm.models.checkpoints import open_checkpoint
+def _weights(name: str) -> Weights:
     from napari_biofm.models.store import resolve
 
     try:
-        weights = resolve(name)
+        return resolve(name)
     except ModelError as error:
         raise ModelError(f"{error} (built in, without a download: {', '.join(FAMILIES)})") from error
+
+
+def _from_weights(weights: Weights, device: str) -> Any:
+    from napari_biofm.models.checkpoints import open_checkpoint
+    from napari_biofm.models.device import pick_device
+
     family = weights.family or open_checkpoint(weights.path).family
     if family not in ADAPTERS:
         raise ModelError(f"{weights.path.name} holds weights of family '{family}', which cannot be run here.")
     module, attribute = ADAPTERS[family]
-    from napari_biofm.models.device import pick_device
-
     return getattr(importlib.import_module(module), attribute)(weights.path, device=pick_device(device))
-
-
-def segment(
-    image: Image,
-    model: str = DEFAULT_MODEL,
-    parameters: SegmentationParameters | None = None,
-    device: str = "auto",
-) -> Task[Segmentation]:
-    """Segment one image with the named model: the job that docks and the command line submit.
-
-    Parameters
-    ----------
-    image : (Y, X) or (Y, X, C), any real dtype.
-    model : as for `make_model`.
-    parameters : thresholds and diameter, defaults when None.
-    device : "auto", "cpu", "cuda" or "mps".
-    """
-    segmenter = make_model(model, device)
-    result: Segmentation = yield from segmenter.segment(image, parameters or SegmentationParameters())
-    return result

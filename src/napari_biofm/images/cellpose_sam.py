@@ -1,4 +1,4 @@
-"""Cellpose-SAM: the only file that touches cellpose (>= 4.1, < 5).
+"""Cellpose-SAM, driven tile by tile.
 
 The network and its post-processing are Cellpose's; cutting, order, batches, attention, precision and
 storage are ours. One pass gives flows, cell probabilities and a feature map (the output of the encoder's
@@ -10,7 +10,6 @@ bioRxiv 2025.04.28.651001.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,16 +18,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images import cellpose_api as cellpose
 from napari_biofm.images import volumes
+from napari_biofm.images.adapter import WeightsAdapter, time_block, torch_dtype
+from napari_biofm.images.cellpose_api import TRAINED_DIAMETER
 from napari_biofm.images.passes import Products, TilePiece, TileRunner
 from napari_biofm.images.pixels import as_channels, is_blank
 from napari_biofm.images.store import Pass, PassStore, content_hash
 from napari_biofm.images.tiles import Blender, Box, TileGrid, fitted_grid, stock_grid
 from napari_biofm.images.volumes import StackMode, StackOptions
 from napari_biofm.models import device as devices
-from napari_biofm.models.checkpoints import Checkpoint, open_checkpoint
-from napari_biofm.models.device import DevicePlan, Estimate
-from napari_biofm.models.store import digest
+from napari_biofm.models.checkpoints import Checkpoint
+from napari_biofm.models.device import DevicePlan
 from napari_biofm.types import (
     FeatureMap,
     Image,
@@ -45,19 +46,9 @@ Tiling = Literal["fitted", "stock"]
 
 TILE = 256
 STRIDE = 8
-TRAINED_DIAMETER = 30.0
 _STEPS = 200  # Euler steps at the trained diameter
 _PASS_VERSION = 1  # part of the key of kept passes; raise it when their meaning changes
 _BYTES_PER_TILE = 160_000_000  # activations of one tile in float32, measured
-
-
-@dataclass
-class _Network:
-    """The loaded network and how it runs."""
-
-    net: Any
-    plan: DevicePlan
-    parameters: int
 
 
 @dataclass(frozen=True)
@@ -71,108 +62,41 @@ class Maps:
     computed: int
 
 
-class CellposeSAM:
-    """Segmenter and Embedder on Cellpose-SAM weights.
+class CellposeSAM(WeightsAdapter):
+    """Segmenter and Embedder on Cellpose-SAM weights, official or fine-tuned.
 
     Parameters
     ----------
-    weights : Cellpose 4 checkpoint (torch or safetensors), official or fine-tuned.
-    device : "auto", "cpu", "cuda", "cuda:1" or "mps".
-    dtype : "auto" lets a probe choose; otherwise "float32", "bfloat16" or "float16".
+    weights, device : see `WeightsAdapter`, as for the options not named here.
     batch : tiles at once; by default 1 on a CPU and 8 elsewhere.
     tiling : "fitted" shrinks an image by up to 10 % where that saves tiles; "stock" cuts as Cellpose does.
     overlap : least fraction of a tile shared with its neighbour, at least 0.05.
     store : keeps finished tiles, so that a pass can go on where it stopped; None keeps nothing.
-    channels : channels of the image to use, at most three; the first three by default.
     keep_features : whether passes give a feature map.
-    sha256 : digest the file has to have; None trusts the record beside it.
     """
+
+    family = "cellpose-sam"
+    library = "cellpose"
+    _tile_memory = _BYTES_PER_TILE
 
     def __init__(
         self,
         weights: Path | str,
-        *,
         device: str = "auto",
-        dtype: str = "auto",
+        *,
         batch: int | None = None,
         tiling: Tiling = "fitted",
         overlap: float = 0.1,
         store: PassStore | None = None,
-        channels: Sequence[int] | None = None,
         keep_features: bool = True,
-        name: str | None = None,
-        sha256: str | None = None,
+        **options: Any,
     ) -> None:
-        self.weights = Path(weights)
-        self.name = name or self.weights.stem
+        super().__init__(weights, device, **options)
+        self._batch = batch
         self.tiling: Tiling = tiling
         self.overlap = overlap
         self.store = store
-        self.channels = None if channels is None else tuple(channels)
         self.keep_features = keep_features
-        self._asked = (device, dtype, batch)
-        self._sha256 = sha256
-        self._network: _Network | None = None
-
-    # ------------------------------------------------------------------ loading
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the weights."""
-        if self._sha256 is None:
-            self._sha256 = digest(self.weights)
-        return self._sha256
-
-    @property
-    def plan(self) -> DevicePlan:
-        """Device, precision and batch in use; loads the network and probes it at first."""
-        return self._load().plan
-
-    def _load(self) -> _Network:
-        if self._network is not None:
-            return self._network
-        checkpoint = open_checkpoint(self.weights, "cellpose-sam", self._sha256)
-        net = _build(checkpoint)
-        device = devices.pick_device(self._asked[0])
-        count = sum(p.numel() for p in net.parameters())
-        plan = self._choose(net, device)
-        net.to(device)
-        net.dtype = _torch_dtype(plan.dtype)
-        self._network = _Network(net, plan, count)
-        return self._network
-
-    def _choose(self, net: Any, device: str) -> DevicePlan:
-        """Time one block in every precision and plan for all of them."""
-        _, dtype, batch = self._asked
-        blocks = net.encoder.blocks
-        side = TILE // STRIDE
-
-        def time_tile(dtype: str) -> float:
-            import torch
-
-            block = copy.deepcopy(blocks[0]).to(device, _torch_dtype(dtype))
-            block.attn.forward = _folded(block.attn)
-            x = torch.zeros(
-                1, side, side, block.norm1.weight.shape[0], device=device, dtype=_torch_dtype(dtype)
-            )
-            with torch.inference_mode():
-                return devices.timed(lambda: block(x), device) * len(blocks)
-
-        return devices.probe(time_tile, device, None if dtype == "auto" else (dtype,), batch)
-
-    def estimate(
-        self, shape: Sequence[int], parameters: SegmentationParameters | None = None, planes: int = 1
-    ) -> Estimate:
-        """Predict tiles, time and memory for an image of this (Y, X) shape, before it is run."""
-        network = self._load()
-        grid = self._grid(shape, parameters or SegmentationParameters())
-        plan = network.plan
-        itemsize = 4 if plan.dtype == "float32" else 2
-        maps = grid.frame[0] * grid.frame[1] * 4 * 12 + shape[0] * shape[1] * 4 * 8
-        memory = network.parameters * itemsize + plan.batch * _BYTES_PER_TILE * itemsize // 4 + maps
-        seconds = None if plan.seconds_per_tile is None else plan.seconds_per_tile * len(grid) * planes
-        free = devices.free_memory(plan.device)
-        return Estimate(len(grid) * planes, seconds, memory, free, plan.device, plan.dtype)
 
     # ------------------------------------------------------------------ one image
 
@@ -198,8 +122,7 @@ class CellposeSAM:
             yield Progress(1, 1, "the image is blank: no cells")
             return self._nothing(pixels.shape[:2], parameters)
         if limits is not None:
-            low, high = np.asarray(limits, np.float32)[list(self.channels or range(pixels.shape[-1]))].T
-            pixels = (pixels - low) / np.maximum(high - low, 1e-6)
+            pixels = self._between(pixels, limits)
         maps = yield from self.run(pixels, parameters, viewport, normalised=limits is not None)
         yield Progress(maps.tiles, maps.tiles, "making masks")
         masks = self.follow(maps.flows, maps.cell_prob, parameters)
@@ -258,11 +181,16 @@ class CellposeSAM:
         mode: StackMode = "stitch",
         anisotropy: float = 1.0,
         stitch_threshold: float = 0.25,
+        limits: NDArray[np.float64] | None = None,
     ) -> Task[Segmentation]:
-        """Segment a z-stack or a time series; see `volumes`."""
+        """Segment a z-stack or a time series; see `volumes`, and `segment` for `limits`."""
         pixels = np.stack([as_channels(plane, self.channels) for plane in np.asarray(stack)])
         options = StackOptions(mode, anisotropy, stitch_threshold)
-        flows, cell_prob = yield from volumes.stack_maps(self, pixels, parameters, options)
+        if limits is not None:
+            pixels = self._between(pixels, limits)
+        flows, cell_prob = yield from volumes.stack_maps(
+            self, pixels, parameters, options, normalised=limits is not None
+        )
         yield Progress(1, 1, "making masks")
         masks = volumes.stack_masks(self, flows, cell_prob, parameters, options)
         provenance = self._provenance(parameters, stack=asdict(options))
@@ -295,10 +223,10 @@ class CellposeSAM:
         shape = (pixels.shape[0], pixels.shape[1])
         grid = self._grid(shape, parameters)
         kept = self._kept(pixels, grid, normalised)
-        frame = _frame(pixels if normalised else normalise(pixels), grid)
+        frame = _frame(pixels if normalised else cellpose.normalise(pixels), grid)
         runner = TileRunner(self._forward, network.plan, self._to_cpu)
         out = Blender(grid, 3)
-        table = Blender(grid, _feature_channels(network.net), STRIDE) if features else None
+        table = Blender(grid, cellpose.feature_channels(network.net), STRIDE) if features else None
         number, planes = plane
         for done, (index, products) in enumerate(runner.run(frame, grid, grid.order(viewport), kept), 1):
             out.add(index, products["output"])
@@ -308,11 +236,9 @@ class CellposeSAM:
             piece = _piece(index, products["output"][2], grid, number)
             yield Progress(number * len(grid) + done, planes * len(grid), message, piece)
         network.plan = runner.plan
-        from cellpose import transforms
-
         result = out.result().transpose(1, 2, 0)
         if grid.scaled != grid.shape:
-            result = transforms.resize_image(np.ascontiguousarray(result), *shape)
+            result = cellpose.resize(result, shape)
         result = np.ascontiguousarray(result.transpose(2, 0, 1))
         mapped = None
         if table is not None:
@@ -330,7 +256,7 @@ class CellposeSAM:
         hook = net.encoder.neck.register_forward_hook(lambda module, args, output: seen.append(output))
         try:
             with torch.inference_mode():
-                x = torch.from_numpy(tiles).to(network.plan.device, _torch_dtype(network.plan.dtype))
+                x = torch.from_numpy(tiles).to(network.plan.device, torch_dtype(network.plan.dtype))
                 output = net(x)[0]
                 return {
                     "output": output.float().cpu().numpy(),
@@ -338,16 +264,6 @@ class CellposeSAM:
                 }
         finally:
             hook.remove()
-
-    def _to_cpu(self) -> DevicePlan:
-        """Move the network to the CPU in full precision and return the plan for it."""
-        import torch
-
-        network = self._load()
-        network.net.to("cpu", torch.float32)
-        network.net.dtype = torch.float32
-        network.plan = DevicePlan("cpu", "float32", devices.thread_count(), 1)
-        return network.plan
 
     def _grid(self, shape: Sequence[int], parameters: SegmentationParameters) -> TileGrid:
         rescale = self.rescale(parameters)
@@ -384,23 +300,15 @@ class CellposeSAM:
     def follow(
         self, flows: NDArray[np.float32], cell_prob: NDArray[np.float32], parameters: SegmentationParameters
     ) -> Labels:
-        """Follow flows (2, Y, X) or (3, Z, Y, X) to masks, with Cellpose's own functions."""
-        import torch
-        from cellpose import dynamics
-
+        """Follow flows (2, Y, X) or (3, Z, Y, X) to masks, on the device the network is on."""
         name = self._network.plan.device if self._network else devices.pick_device(self._asked[0])
-        device = torch.device("cpu" if name == "mps" else name)
-        masks = dynamics.resize_and_compute_masks(
-            flows,
-            cell_prob,
-            niter=int(_STEPS / self.rescale(parameters)),
-            cellprob_threshold=parameters.cellprob_threshold,
-            flow_threshold=parameters.flow_threshold,
-            do_3D=len(flows) == 3,
-            min_size=parameters.min_size,
-            device=device,
-        )
-        return np.asarray(masks, np.int32)
+        steps = int(_STEPS / self.rescale(parameters))
+        return cellpose.masks_of(flows, cell_prob, parameters, steps, name)
+
+    def _between(self, pixels: NDArray[np.float32], limits: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Scale channels so that their limits become 0 and 1."""
+        low, high = np.asarray(limits, np.float32)[list(self.channels or range(pixels.shape[-1]))].T
+        return np.asarray((pixels - low) / np.maximum(high - low, 1e-6), np.float32)
 
     def _nothing(self, shape: Sequence[int], parameters: SegmentationParameters) -> Segmentation:
         return Segmentation(
@@ -413,111 +321,38 @@ class CellposeSAM:
         )
 
     def _provenance(self, parameters: SegmentationParameters, **more: Any) -> dict[str, Any]:
-        import cellpose
-        import torch
+        return super()._provenance(parameters, tiling=self.tiling, **more)
 
-        plan = self.plan
-        return {
-            "model": self.name,
-            "weights_sha256": self.sha256,
-            "device": plan.device,
-            "dtype": plan.dtype,
-            "tiling": self.tiling,
-            "parameters": asdict(parameters),
-            "versions": {"cellpose": str(cellpose.version), "torch": str(torch.__version__)},
-            **more,
-        }
+    # ------------------------------------------------------------------ the network
 
+    def _build(self, checkpoint: Checkpoint) -> Any:
+        from napari_biofm.images.attention import install
 
-def network_class() -> Any:
-    """Return the class of the network in the installed cellpose."""
-    import importlib
+        net = cellpose.build(checkpoint).requires_grad_(False)
+        install(net.encoder.blocks)
+        return net.eval()
 
-    try:
-        return importlib.import_module("cellpose.vit").CPSAM  # 4.2
-    except ImportError:
-        return importlib.import_module("cellpose.vit_sam").Transformer  # 4.1
+    def _time_tile(self, net: Any, device: str, dtype: str) -> float:
+        blocks = net.encoder.blocks
+        return time_block(blocks[0], TILE // STRIDE, device, dtype, 3) * len(blocks)
 
+    def _place(self, net: Any, plan: DevicePlan) -> None:
+        net.to(plan.device)
+        net.dtype = torch_dtype(plan.dtype)
 
-def _build(checkpoint: Checkpoint) -> Any:
-    """Build the network around a checkpoint's tensors, without filling it with random ones first."""
-    import torch
-
-    with torch.device("meta"):
-        net = network_class()()
-    state = {key: value.float() for key, value in checkpoint.state.items()}
-    depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.blocks."))
-    net.encoder.blocks = net.encoder.blocks[:depth]
-    for optional in ("diam_mean", "diam_labels"):
-        state.setdefault(optional, torch.tensor([TRAINED_DIAMETER]))
-    try:
-        net.load_state_dict(state, strict=True, assign=True)
-    except RuntimeError as error:
-        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise ModelError(
-            f"{checkpoint.path} does not fit the Cellpose-SAM network ({detail[:200]}); "
-            f"it was made by another version or is damaged"
-        ) from error
-    for parameter in net.parameters():
-        parameter.requires_grad_(False)
-    for block in net.encoder.blocks:
-        block.attn.forward = _folded(block.attn)
-    return net.eval()
-
-
-def _folded(attention: Any) -> Any:
-    from napari_biofm.images.attention import FoldedAttention
-
-    return FoldedAttention(attention)
-
-
-def _feature_channels(net: Any) -> int:
-    return int(net.encoder.neck[-2].weight.shape[0])
-
-
-def _torch_dtype(name: str) -> Any:
-    import torch
-
-    return getattr(torch, name)
-
-
-def normalise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale every channel from its 1st to its 99th percentile, over the whole stack if it is one."""
-    from cellpose import transforms
-
-    return np.asarray(transforms.normalize_img(pixels.copy(), norm3D=True), np.float32)
-
-
-def resize_volume(volume: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Resize (Z, Y, X, C) linearly to `shape`, (z, y, x): first every plane, then along z."""
-    from cellpose import transforms
-
-    def resize_planes(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-        if planes.shape[1:3] == (height, width):
-            return planes
-        resized = [transforms.resize_image(np.ascontiguousarray(p), height, width) for p in planes]
-        return np.stack([np.reshape(p, (height, width, -1)) for p in resized])
-
-    depth, height, width = shape
-    across = resize_planes(volume, height, width).transpose(1, 0, 2, 3)
-    return np.asarray(resize_planes(across, depth, width).transpose(1, 0, 2, 3), np.float32)
-
-
-def stitch_planes(planes: Labels, threshold: float, min_size: int) -> Labels:
-    """Join the masks of neighbouring planes that overlap by more than `threshold` (IoU)."""
-    from cellpose import utils
-
-    stitched = utils.stitch3D(planes, stitch_threshold=threshold)
-    return np.asarray(utils.fill_holes_and_remove_small_masks(stitched, min_size=min_size), np.int32)
+    def _cost(
+        self, shape: Sequence[int], parameters: SegmentationParameters, plan: DevicePlan
+    ) -> tuple[int, int]:
+        grid = self._grid(shape, parameters)
+        maps = grid.frame[0] * grid.frame[1] * 4 * 12 + shape[0] * shape[1] * 4 * 8
+        half = 1 if plan.dtype == "float32" else 2
+        return len(grid), plan.batch * _BYTES_PER_TILE // half + maps
 
 
 def _frame(pixels: NDArray[np.float32], grid: TileGrid) -> NDArray[np.float32]:
     """Lay a normalised image on the frame of its grid, (3, y, x); missing channels are zero."""
-    from cellpose import transforms
-
     if grid.scaled != grid.shape:
-        pixels = transforms.resize_image(pixels, *grid.scaled)
-    pixels = pixels.reshape(*grid.scaled, -1)
+        pixels = cellpose.resize(pixels, grid.scaled)
     frame = np.zeros((3, *grid.frame), np.float32)
     (top, left), (height, width) = grid.offset, grid.scaled
     frame[: pixels.shape[-1], top : top + height, left : left + width] = pixels.transpose(2, 0, 1)
@@ -526,13 +361,10 @@ def _frame(pixels: NDArray[np.float32], grid: TileGrid) -> NDArray[np.float32]:
 
 def _piece(index: int, cell_prob: NDArray[np.float32], grid: TileGrid, plane: int) -> TilePiece:
     """Bring a tile's cell probabilities to image pixels."""
-    from cellpose import transforms
-
     box = grid.image_box(index)
     y0, x0 = grid.boxes[index][:2]
     (top, left), (height, width) = grid.offset, grid.scaled
     inside = cell_prob[max(top - y0, 0) : top + height - y0, max(left - x0, 0) : left + width - x0]
-    inside = np.ascontiguousarray(inside)
-    if inside.shape != (box[2] - box[0], box[3] - box[1]):
-        inside = transforms.resize_image(inside, box[2] - box[0], box[3] - box[1], no_channels=True)
+    size = box[2] - box[0], box[3] - box[1]
+    inside = np.ascontiguousarray(inside) if inside.shape == size else cellpose.resize(inside, size)
     return TilePiece(index, box, inside, plane)

@@ -106,7 +106,7 @@ def corrected(
     """
     for point in positives:
         if not _holds(piece, point):
-            piece = _union(piece, region(point))
+            piece = union(piece, region(point))
     for point in negatives:
         if _holds(piece, point):
             piece = _without(piece, point, positives)
@@ -119,7 +119,8 @@ def _holds(piece: Piece, point: NDArray[np.float64]) -> bool:
     return inside and bool(piece.mask[at])
 
 
-def _union(first: Piece, second: Piece) -> Piece:
+def union(first: Piece, second: Piece) -> Piece:
+    """Return the pixels of either of two pieces of one plane."""
     if not first or not second:
         return first or second
     origin = (min(first.origin[0], second.origin[0]), min(first.origin[1], second.origin[1]))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.catalogue import make_model
 from napari_biofm.images.ids import carry_ids
+from napari_biofm.images.large import LargeResult, parts_of, segment_large
+from napari_biofm.images.lazy import LazyImage
 from napari_biofm.images.volumes import StackOptions
 from napari_biofm.types import (
     Image,
@@ -51,7 +53,7 @@ def segment_job(
     """
     yield Progress(0, 0, f"loading {model}")
     segmenter = make_model(model, device)
-    _keep_passes(segmenter)
+    keep_passes(segmenter)
     shape = pixels.shape[1:3] if stack is not None else pixels.shape[:2]
     told = estimate_of(segmenter, shape, parameters, len(pixels) if stack is not None else 1)
     if told:
@@ -67,6 +69,27 @@ def segment_job(
         )
         return result
     result = yield from _plane_by_plane(segmenter, pixels, parameters, stack)
+    return result
+
+
+def segment_large_job(
+    image: LazyImage,
+    model: str,
+    parameters: SegmentationParameters,
+    device: str = "auto",
+    stack: StackOptions | None = None,
+) -> Task[LargeResult]:
+    """Segment an image that is larger than memory; see `large.segment_large`."""
+    yield Progress(0, 0, f"loading {model}")
+    segmenter = make_model(model, device)
+    keep_passes(segmenter)
+    cut = parts_of(image, stack)
+    flows = stack is not None and stack.mode == "flows"
+    planes = sum(image.shape[:3]) if flows else cut.planes  # flows pass planes of three orientations
+    told = estimate_of(segmenter, cut.shape, parameters, planes * cut.blocks)
+    if told:
+        yield Progress(0, 0, told)
+    result = yield from segment_large(segmenter, image, parameters, stack)
     return result
 
 
@@ -120,7 +143,13 @@ def _masks_again(segmentation: Segmentation, parameters: SegmentationParameters,
     settings: Mapping[str, Any] = getattr(maker, "settings", {})
     shifted = parameters.cellprob_threshold + float(settings.get("cellprob_shift", 0.0))
     chosen = replace(parameters, diameter=segmentation.diameter, cellprob_threshold=shifted)
-    return masks_from_flows(segmentation.flows, segmentation.cell_prob, chosen)
+    flows, cell_prob = segmentation.flows, segmentation.cell_prob
+    if cell_prob.ndim == 2:
+        return masks_from_flows(flows, cell_prob, chosen)
+    from napari_biofm.images.stacks import numbered, stitch
+
+    planes = np.stack([masks_from_flows(flows[:, z], p, chosen) for z, p in enumerate(cell_prob)])
+    return stitch(planes) if "stitch_iou" in segmentation.provenance else numbered(planes)
 
 
 def import_job(path: Path, name: str | None = None) -> str:
@@ -128,12 +157,12 @@ def import_job(path: Path, name: str | None = None) -> str:
     from napari_biofm.models.store import import_model
 
     own = import_model(path, name)
-    if own.family not in ("cellpose-sam", "sam"):
+    if own.family not in ("cellpose-sam", "sam", "mobile-sam"):
         raise ModelError(f"{path} was imported, but holds {own.family} weights, which cannot segment here.")
     return own.name
 
 
-def _keep_passes(segmenter: Any) -> None:
+def keep_passes(segmenter: Any) -> None:
     """Let a model that can, keep its tiles on disk, so that a stopped job goes on where it was."""
     if getattr(segmenter, "store", False) is None:
         from napari_biofm.images.store import PassStore
@@ -161,11 +190,15 @@ def _plane_by_plane(
 
         result = yield from segment_stack(segmenter, pixels, parameters)
         return result
+    from napari_biofm.images.stacks import PlaneFlows
+
     masks = np.zeros(pixels.shape[:3], np.int32)
-    highest = 0
+    kept, highest = PlaneFlows(pixels.shape[:3]), 0
     for t, frame in enumerate(pixels):
         result = yield from segmenter.segment(frame, parameters)
         masks[t] = np.where(result.masks > 0, result.masks + highest, 0)
+        kept.put(t, result)
         highest = max(highest, int(masks[t].max()))
         yield Progress(t + 1, len(pixels), f"frame {t + 1} of {len(pixels)}")
-    return Segmentation(masks, diameter=result.diameter, provenance=result.provenance)
+    flows, cell_prob = kept.whole
+    return Segmentation(masks, flows, cell_prob, diameter=result.diameter, provenance=result.provenance)

@@ -257,10 +257,11 @@ def _in_box(plane: Plane, box: tuple[float, float, float, float]) -> list[tuple[
         typical = np.median(values[middle[:, 0], middle[:, 1]])
         near = np.abs(values[middle[:, 0], middle[:, 1]].astype(float) - typical) <= 32
         level = _flood(values, middle[near])
-        area, outline, contrast, _ = _profile(level, values)[:, :LEVELS]
+        area, outline, contrast, edge = _profile(level, values)[:, :LEVELS]
         mean = contrast / np.maximum(outline, 1)
         fill = area / level.size
         score = mean * np.exp(-(((fill - np.pi / 4) / 0.3) ** 2))
+        score *= np.clip(2 - 2 * edge / (2 * sum(level.shape) - 4), 0.02, 1)  # not the ground around the cell
         t = int(score.argmax())
         mask = ndi.binary_fill_holes(level >= t)
         found.append((float(1 - np.exp(-score[t] / 12)), Piece.of(mask, (rows.start, columns.start))))

@@ -1,20 +1,24 @@
 """Click backends by name, and the two jobs behind them: prepare an image once, answer prompts many times.
 
-What a network prepares stays in the process that made it (a few images, latest used first); only prompts and
-cropped masks travel. Lookups and the level sets need no worker: windows call them directly.
+What a network prepares stays in the process that made it (a few images, latest used first) and on disk beside
+the passes, so that no image is encoded twice, in this session or the next; only prompts and cropped masks
+travel. Lookups and the level sets need no worker: windows call them directly.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from napari_biofm.images.catalogue import ADAPTERS, FAMILIES, make_model
+import numpy as np
+
+from napari_biofm.images.catalogue import FAMILIES, make_model
 from napari_biofm.images.correction import Answer
-from napari_biofm.types import Image, Progress, Prompt, Task
+from napari_biofm.images.prepared_store import is_kept, keep_prepared, load_prepared, prepared_key
+from napari_biofm.types import Image, ImageError, Progress, Prompt, Task
 
 LEVEL_SETS = "level-sets"
 FLOW_BASINS = "flow-basins"
@@ -54,7 +58,7 @@ def click_models() -> list[Backend]:
 
     found = [Backend(EMBEDDED, FAMILIES[EMBEDDED].title, True)] if shipped().exists() else []
     for entry in registry.REGISTRY:
-        if entry.family in ADAPTERS and entry.family in CLICK_FAMILIES and store.find(entry.name) is not None:
+        if entry.family in CLICK_FAMILIES and not entry.obstacle and store.find(entry.name) is not None:
             found.append(Backend(entry.name, entry.title, True))
     return found
 
@@ -87,7 +91,13 @@ def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> T
         return key
     yield Progress(0, 1, f"{model}: loading")
     promptable = make_model(model, device)
-    prepared = yield from promptable.prepare(image)
+    kept_as = prepared_key(np.asarray(image), promptable)
+    prepared = load_prepared(kept_as) if kept_as is not None else None
+    if prepared is None:
+        prepared = yield from promptable.prepare(image)
+        if kept_as is not None:
+            with suppress(ImageError):  # a full or locked disk must not stop the hand
+                keep_prepared(kept_as, prepared, {"model": model, "shape": list(np.shape(image))})
     with _LOCK:
         _PREPARED[(model, key)] = prepared
         while len(_PREPARED) > KEPT:
@@ -104,22 +114,25 @@ def answer_prompt(key: str, model: str, prompt: Prompt, device: str = "auto") ->
     return Answer.of(masks, [float(s) for s in scores])
 
 
-def precompute_files(paths: Sequence[str], model: str, device: str = "auto") -> Task[list[str]]:
-    """Prepare the images of a series ahead; yields one step per file with its path as payload.
+def precompute_file(path: str, model: str, device: str = "auto") -> Task[str]:
+    """Prepare one image of a series ahead and keep it on disk; what is kept already is left as it is.
 
     Returns
     -------
-    Paths prepared and kept; as many as a process keeps.
+    The path.
+
+    Raises
+    ------
+    ImageError : if the image cannot be read.
     """
     from napari_biofm.images.series import read_image
 
-    done: list[str] = []
-    for number, path in enumerate(paths):
-        yield Progress(number, len(paths), f"preparing {path}")
-        yield from prepare_image(path, model, read_image(path), device)
-        done.append(path)
-        yield Progress(number + 1, len(paths), f"prepared {path}", payload=path)
-    return done
+    image = read_image(path)
+    yield Progress(0, 1, f"preparing {path}")
+    kept_as = prepared_key(image, make_model(model, device))
+    if kept_as is None or not is_kept(kept_as):
+        yield from prepare_image(path, model, image, device)
+    return path
 
 
 def forget_prepared() -> None:

@@ -1,4 +1,4 @@
-"""Segment Anything: the only file that touches segment-anything (1.0).
+"""Segment Anything and the models that share its architecture.
 
 Clicks, boxes and masks in, masks out (`Promptable`); features for any image (`Embedder`); all objects of
 an image at once (`Segmenter`). The network is built from the checkpoint's own shapes, so ViT-B, L, H and
@@ -10,29 +10,26 @@ Methods 2025 (micro-sam).
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images import sam_api
+from napari_biofm.images.adapter import WeightsAdapter, time_block, torch_dtype
 from napari_biofm.images.pixels import as_rgb8, is_blank
 from napari_biofm.images.sam_automatic import Candidate, merge, point_grid, select
 from napari_biofm.images.tiles import Blender, Box, TileGrid
 from napari_biofm.models import device as devices
-from napari_biofm.models.checkpoints import Checkpoint, open_checkpoint
-from napari_biofm.models.device import DevicePlan, Estimate
-from napari_biofm.models.store import digest
+from napari_biofm.models.checkpoints import Checkpoint
+from napari_biofm.models.device import DevicePlan
 from napari_biofm.types import (
     FeatureMap,
     Image,
     ImageError,
-    ModelError,
     Progress,
     Prompt,
     Segmentation,
@@ -81,66 +78,16 @@ class Prepared:
     model: str
 
 
-@dataclass
-class _Network:
-    sam: Any
-    plan: DevicePlan
-    parameters: int
+class SAM(WeightsAdapter):
+    """Promptable, Embedder and Segmenter on weights of segment-anything or micro-sam.
 
-
-class SAM:
-    """Promptable, Embedder and Segmenter on Segment Anything weights.
-
-    Parameters
-    ----------
-    weights : checkpoint of segment-anything or micro-sam (torch or safetensors).
-    device : "auto", "cpu", "cuda", "cuda:1" or "mps".
-    dtype : precision of the encoder; "auto" lets a probe choose. The decoder runs in float32.
-    channels : channels of the image to use, at most three.
-    sha256 : digest the file has to have; None trusts the record beside it.
+    Parameters are those of `WeightsAdapter`; the precision is the encoder's, the decoder runs in float32.
     """
 
-    def __init__(
-        self,
-        weights: Path | str,
-        device: str = "auto",
-        *,
-        dtype: str = "auto",
-        channels: Sequence[int] | None = None,
-        name: str | None = None,
-        sha256: str | None = None,
-    ) -> None:
-        self.weights = Path(weights)
-        self.name = name or self.weights.stem
-        self.channels = None if channels is None else tuple(channels)
-        self._asked = (device, dtype)
-        self._sha256 = sha256
-        self._network: _Network | None = None
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the weights."""
-        if self._sha256 is None:
-            self._sha256 = digest(self.weights)
-        return self._sha256
-
-    @property
-    def plan(self) -> DevicePlan:
-        """Device and precision in use; loads the network and probes it at first."""
-        return self._load().plan
-
-    def estimate(
-        self, shape: Sequence[int], parameters: SegmentationParameters | None = None, planes: int = 1
-    ) -> Estimate:
-        """Predict passes, time and memory of the encoder for (Y, X) images; clicks cost little beside it."""
-        network = self._load()
-        plan = network.plan
-        tiles = len(_grid(shape)) * planes
-        itemsize = 4 if plan.dtype == "float32" else 2
-        memory = network.parameters * itemsize + _BYTES_PER_TILE * itemsize // 4
-        seconds = None if plan.seconds_per_tile is None else plan.seconds_per_tile * tiles
-        free = devices.free_memory(plan.device)
-        return Estimate(tiles, seconds, memory, free, plan.device, plan.dtype)
+    family = "sam"
+    library = "segment-anything"
+    _tile_memory = _BYTES_PER_TILE
+    _batch = 1
 
     # ------------------------------------------------------------------ Promptable
 
@@ -239,53 +186,44 @@ class SAM:
 
     # ------------------------------------------------------------------ the network
 
-    def _load(self) -> _Network:
-        if self._network is not None:
-            return self._network
-        checkpoint = open_checkpoint(self.weights, "sam", self._sha256)
-        sam = _build(checkpoint)
-        device = devices.pick_device(self._asked[0])
-        plan = self._choose(sam.image_encoder, device)
-        count = sum(p.numel() for p in sam.parameters())
-        sam.to(device)
-        sam.image_encoder.to(_torch_dtype(plan.dtype))
-        self._network = _Network(sam, plan, count)
-        return self._network
+    def _build(self, checkpoint: Checkpoint) -> Any:
+        from napari_biofm.images.attention import install
+        from napari_biofm.images.upscaling import quicken
 
-    def _choose(self, encoder: Any, device: str) -> DevicePlan:
-        """Time a block with windows in every precision; one without takes about three times as long."""
-        dtype = self._asked[1]
+        net = sam_api.build(checkpoint).requires_grad_(False)
+        install(net.image_encoder.blocks)
+        quicken(net.mask_decoder, net.prompt_encoder)
+        return net.eval()
+
+    def _time_tile(self, net: Any, device: str, dtype: str) -> float:
+        """Time a block with windows; one without takes about three times as long."""
+        encoder = net.image_encoder
         windowed = next((b for b in encoder.blocks if b.window_size > 0), encoder.blocks[0])
         whole = sum(b.window_size == 0 for b in encoder.blocks)
-        side = encoder.pos_embed.shape[1]
+        seconds = time_block(windowed, encoder.pos_embed.shape[1], device, dtype, 1)
+        return seconds * (len(encoder.blocks) + 2 * whole)
 
-        def time_tile(dtype: str) -> float:
-            import torch
+    def _place(self, net: Any, plan: DevicePlan) -> None:
+        net.to(plan.device, torch_dtype("float32"))
+        net.image_encoder.to(torch_dtype(plan.dtype))
 
-            from napari_biofm.images.attention import FoldedAttention
-
-            block = copy.deepcopy(windowed).to(device, _torch_dtype(dtype))
-            block.attn.forward = FoldedAttention(block.attn)
-            width = block.norm1.weight.shape[0]
-            x = torch.zeros(1, side, side, width, device=device, dtype=_torch_dtype(dtype))
-            with torch.inference_mode():
-                return devices.timed(lambda: block(x), device, 1) * (len(encoder.blocks) + 2 * whole)
-
-        return devices.probe(time_tile, device, None if dtype == "auto" else (dtype,), 1)
+    def _cost(
+        self, shape: Sequence[int], parameters: SegmentationParameters, plan: DevicePlan
+    ) -> tuple[int, int]:
+        return len(_grid(shape)), _BYTES_PER_TILE // (1 if plan.dtype == "float32" else 2)
 
     def _encode(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], tuple[int, int]]:
         """Return features (C, 64, 64) and the size the pixels were brought to."""
         import torch
-        from segment_anything.utils.transforms import ResizeLongestSide
 
         network = self._load()
-        sam, plan = network.sam, network.plan
-        resized = ResizeLongestSide(sam.image_encoder.img_size).apply_image(pixels)
+        sam, plan = network.net, network.plan
+        resized = sam_api.resize_longest(pixels, sam.image_encoder.img_size)
         seconds = devices.Stopwatch()
         try:
             with torch.inference_mode():
                 x = torch.as_tensor(resized, device=plan.device).permute(2, 0, 1)[None]
-                x = sam.preprocess(x).to(_torch_dtype(plan.dtype))
+                x = sam.preprocess(x).to(torch_dtype(plan.dtype))
                 features = sam.image_encoder(x).float().cpu().numpy()[0]
         except (RuntimeError, MemoryError) as error:
             if not devices.is_out_of_memory(error) or plan.device == "cpu":
@@ -296,14 +234,6 @@ class SAM:
             return self._encode(pixels)
         network.plan = replace(plan, seconds_per_tile=seconds.read())
         return features, (resized.shape[0], resized.shape[1])
-
-    def _to_cpu(self) -> None:
-        import torch
-
-        network = self._load()
-        devices.release(network.plan.device)
-        network.sam.to("cpu", torch.float32)
-        network.plan = DevicePlan("cpu", "float32", devices.thread_count(), 1)
 
     def _decode(
         self,
@@ -323,7 +253,7 @@ class SAM:
         """
         import torch
 
-        sam, device = self._load().sam, self._load().plan.device
+        sam, device = self._load().net, self._load().plan.device
         scale = self._scale(tile)
         corners = None
         asked = None
@@ -353,7 +283,7 @@ class SAM:
         import torch
         from torch.nn.functional import interpolate, pad
 
-        sam = self._load().sam
+        sam = self._load().net
         side, low = sam.image_encoder.img_size, sam.prompt_encoder.mask_input_size
         values = torch.as_tensor(np.where(mask, _MASK_LOGIT, -_MASK_LOGIT), dtype=torch.float32)[None, None]
         values = interpolate(values, tile.input_size, mode="bilinear", align_corners=False)
@@ -366,7 +296,7 @@ class SAM:
         """Bring logits (n, 256, 256) to the pixels of the tile."""
         import torch
 
-        sam = self._load().sam
+        sam = self._load().net
         y0, x0, y1, x1 = tile.box
         with torch.inference_mode():
             small = torch.from_numpy(np.ascontiguousarray(logits))[None]
@@ -374,18 +304,6 @@ class SAM:
                 0
             ].numpy()
         return large
-
-    def _provenance(self, parameters: SegmentationParameters) -> dict[str, Any]:
-        import torch
-
-        return {
-            "model": self.name,
-            "weights_sha256": self.sha256,
-            "device": self.plan.device,
-            "dtype": self.plan.dtype,
-            "parameters": asdict(parameters),
-            "versions": {"segment-anything": "1.0", "torch": str(torch.__version__)},
-        }
 
 
 def feature_map(prepared: Prepared) -> FeatureMap:
@@ -440,68 +358,3 @@ def _tile_for(prepared: Prepared, prompt: Prompt) -> PreparedTile:
 
 def _batches(points: NDArray[np.float64], size: int) -> list[NDArray[np.float64]]:
     return [points[start : start + size] for start in range(0, len(points), size)]
-
-
-def _torch_dtype(name: str) -> Any:
-    import torch
-
-    return getattr(torch, name)
-
-
-def _build(checkpoint: Checkpoint) -> Any:
-    """Build the network that a checkpoint's shapes describe, around its tensors."""
-    import torch
-    from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
-
-    from napari_biofm.images.attention import install
-
-    state = {key: value.float() for key, value in checkpoint.state.items()}
-    try:
-        shape = _architecture(state)
-        with torch.device("meta"):
-            grid, channels = shape.pop("grid"), shape["out_chans"]
-            sam = Sam(
-                ImageEncoderViT(norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), **shape),
-                PromptEncoder(channels, (grid, grid), (shape["img_size"],) * 2, mask_in_chans=16),
-                MaskDecoder(
-                    transformer_dim=channels,
-                    transformer=TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=2048, num_heads=8),
-                ),
-            )
-        sam.load_state_dict(state, strict=True, assign=True)
-    except (RuntimeError, KeyError, ZeroDivisionError) as error:
-        detail = "; ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise ModelError(
-            f"{checkpoint.path} does not fit a Segment Anything network ({detail[:200]}); "
-            f"it was made by another version or is damaged"
-        ) from error
-    sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).reshape(3, 1, 1)
-    sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).reshape(3, 1, 1)
-    for parameter in sam.parameters():
-        parameter.requires_grad_(False)
-    install(sam.image_encoder.blocks)
-    return sam.eval()
-
-
-def _architecture(state: dict[str, Any]) -> dict[str, Any]:
-    """Read the shape of the image encoder off its tensors."""
-    encoder = "image_encoder."
-    grid = int(state[f"{encoder}pos_embed"].shape[1])
-    width, _, patch, _ = state[f"{encoder}patch_embed.proj.weight"].shape
-    depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith(f"{encoder}blocks."))
-    reach = [int(state[f"{encoder}blocks.{i}.attn.rel_pos_h"].shape[0]) for i in range(depth)]
-    windowed = [length for length in reach if length != 2 * grid - 1]
-    head = state[f"{encoder}blocks.0.attn.rel_pos_h"].shape[1]
-    return {
-        "img_size": grid * patch,
-        "patch_size": patch,
-        "embed_dim": width,
-        "depth": depth,
-        "num_heads": width // head,
-        "mlp_ratio": state[f"{encoder}blocks.0.mlp.lin1.weight"].shape[0] / width,
-        "out_chans": state[f"{encoder}neck.0.weight"].shape[0],
-        "use_rel_pos": True,
-        "window_size": (windowed[0] + 1) // 2 if windowed else 0,
-        "global_attn_indexes": tuple(i for i, length in enumerate(reach) if length == 2 * grid - 1),
-        "grid": grid,
-    }

@@ -20,6 +20,7 @@ from napari_biofm.types import (
 )
 
 MAX_CHANNELS = 16
+KEPT_VOXELS = 1 << 26  # of a stack whose flows are kept, 12 bytes each
 STITCH_IOU = 0.25  # overlap above which objects of neighbouring planes are one
 
 
@@ -36,7 +37,13 @@ def read_stack(path: Path) -> tuple[NDArray[Any], bool]:
     ImageError
         If the file cannot be read or has more axes than these.
     """
-    axes = _tiff_axes(path)
+    if path.suffix.lower() == ".zarr":
+        from napari_biofm.images.lazy import open_lazily
+
+        image = open_lazily(path)
+        if image is not None:
+            return image[:], image.is_stack
+    axes = tiff_axes(path)
     array = read_image(path)
     if axes is not None and len(axes) == array.ndim:
         return _order(array, axes, path.name)
@@ -67,7 +74,7 @@ def open_movie(path: Path) -> tuple[Any, float | None]:
     try:
         with tifffile.TiffFile(path) as file:
             rate = _frame_rate(file)
-        movie = _lazy_tiff(path)
+        movie = lazy_tiff(path)
     except ImageError:
         raise
     except Exception as error:  # whatever a damaged header makes of it
@@ -108,7 +115,8 @@ class LazyTiff:
             store.close()
 
 
-def _lazy_tiff(path: Path) -> Any:
+def lazy_tiff(path: Path) -> Any:
+    """Return the first series of a TIFF as a memory map, or as pages that are read when sliced."""
     import tifffile
 
     try:
@@ -135,7 +143,8 @@ def _frame_rate(file: Any) -> float | None:
     return 1.0 / float(interval) if interval else None
 
 
-def _tiff_axes(path: Path) -> str | None:
+def tiff_axes(path: Path) -> str | None:
+    """Return the axes a TIFF names, letters of TZCYXS; None where it names none that are known."""
     if path.suffix.lower() not in (".tif", ".tiff", ".lsm", ".stk"):
         return None
     import tifffile
@@ -197,10 +206,12 @@ def segment_stack(
     Returns
     -------
     Segmentation
-        masks (Z, Y, X); flows and features are not kept for stacks.
+        masks (Z, Y, X), flows (2, Z, Y, X) and cell_prob (Z, Y, X) where the segmenter has them and they fit;
+        features are not kept for stacks.
     """
     n = len(stack)
     masks = np.zeros(stack.shape[:3], np.int32)
+    kept = PlaneFlows(stack.shape[:3])
     provenance: dict[str, Any] = {}
     middle = yield from segmenter.segment(stack[n // 2], parameters)
     diameter = parameters.diameter or middle.diameter
@@ -210,9 +221,56 @@ def segment_stack(
     for z in range(n):
         found = yield from segmenter.segment(stack[z], fixed)
         masks[z] = found.masks
+        kept.put(z, found)
         provenance = dict(found.provenance)
         yield Progress(z + 1, n, f"plane {z + 1} of {n}")
-    return Segmentation(stitch(masks), diameter=diameter, provenance={**provenance, "stitch_iou": STITCH_IOU})
+    flows, cell_prob = kept.whole
+    return Segmentation(
+        stitch(masks),
+        flows,
+        cell_prob,
+        diameter=diameter,
+        provenance={**provenance, "stitch_iou": STITCH_IOU},
+    )
+
+
+class PlaneFlows:
+    """Collects the flows of planes that are segmented one by one, for flow basins and new thresholds.
+
+    Parameters
+    ----------
+    shape : (Z, Y, X); larger stacks than `KEPT_VOXELS` keep nothing.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = tuple(shape)
+        self._whole: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._complete = int(np.prod(shape, dtype=np.int64)) <= KEPT_VOXELS
+
+    def put(self, index: int, found: Segmentation) -> None:
+        """Keep what was found in one plane; a plane without flows ends the keeping."""
+        if found.flows is None or found.cell_prob is None:
+            self._complete, self._whole = False, None
+        if not self._complete or found.flows is None or found.cell_prob is None:
+            return
+        if self._whole is None:
+            self._whole = np.zeros((2, *self._shape), np.float32), np.zeros(self._shape, np.float32)
+        self._whole[0][:, index], self._whole[1][index] = found.flows, found.cell_prob
+
+    @property
+    def whole(self) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Flows (2, Z, Y, X) and cell probability (Z, Y, X), or None twice."""
+        return (None, None) if self._whole is None else self._whole
+
+
+def numbered(planes: Labels) -> Labels:
+    """Give every object of every plane (T, Y, X) an id of its own."""
+    out, highest = planes.copy(), 0
+    for plane in out:
+        top = int(plane.max(initial=0))
+        plane[plane > 0] += highest
+        highest += top
+    return out
 
 
 def stitch(planes: Labels, iou: float = STITCH_IOU) -> Labels:
@@ -234,7 +292,7 @@ def stitch(planes: Labels, iou: float = STITCH_IOU) -> Labels:
         n = int(plane.max())
         names = np.zeros(n + 1, np.int32)
         if z and n and joined[z - 1].any():
-            names = _names_from_below(plane, joined[z - 1], iou)
+            names = names_from_below(plane, joined[z - 1], iou)
         new = np.flatnonzero(names[1:] == 0) + 1
         new = new[np.isin(new, plane)]
         names[new] = np.arange(highest + 1, highest + 1 + len(new))
@@ -243,7 +301,7 @@ def stitch(planes: Labels, iou: float = STITCH_IOU) -> Labels:
     return joined
 
 
-def _names_from_below(plane: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
+def names_from_below(plane: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
     """Return the label below of each object of `plane`, 0 where none overlaps enough; each is given once."""
     from scipy import sparse
 

@@ -69,6 +69,11 @@ class Pass:
                 shape = (self._count(), *values.shape)
                 group.create_array(name, shape=shape, chunks=(1, *values.shape), dtype=values.dtype)
             group[name][index] = values
+        self.mark(index)
+
+    def mark(self, index: int) -> None:
+        """Say that `index` is done, and that this pass is in use."""
+        (self.folder / "used").touch()
         (self.folder / "done" / str(index)).touch()
 
     def get(self, index: int) -> dict[str, NDArray[Any]]:

@@ -40,13 +40,18 @@ class StackOptions:
 
 
 def stack_maps(
-    model: CellposeSAM, pixels: NDArray[np.float32], parameters: SegmentationParameters, options: StackOptions
+    model: CellposeSAM,
+    pixels: NDArray[np.float32],
+    parameters: SegmentationParameters,
+    options: StackOptions,
+    normalised: bool = False,
 ) -> Task[FlowMaps]:
     """Return flows (2 or 3, Z, Y, X) and cell probabilities (Z, Y, X) of a stack (Z, Y, X, C)."""
     if options.mode == "flows":
-        maps = yield from _three_ways(model, pixels, parameters, options.anisotropy)
+        maps = yield from _three_ways(model, pixels, parameters, options.anisotropy, normalised)
     else:
-        maps = yield from _planes(model, pixels, parameters, options.mode == "stitch")
+        together = options.mode == "stitch" or normalised
+        maps = yield from _planes(model, pixels, parameters, together, normalised)
     return maps
 
 
@@ -58,7 +63,7 @@ def stack_masks(
     options: StackOptions,
 ) -> Labels:
     """Make the masks of a stack, (Z, Y, X), from its flows."""
-    from napari_biofm.images.cellpose_sam import stitch_planes
+    from napari_biofm.images.cellpose_api import stitch_planes
 
     if options.mode == "flows":
         return model.follow(flows, cell_prob, parameters)
@@ -75,12 +80,16 @@ def stack_masks(
 
 
 def _planes(
-    model: CellposeSAM, pixels: NDArray[np.float32], parameters: SegmentationParameters, together: bool
+    model: CellposeSAM,
+    pixels: NDArray[np.float32],
+    parameters: SegmentationParameters,
+    together: bool,
+    normalised: bool,
 ) -> Task[FlowMaps]:
     """Pass every plane by itself; `together` normalises the stack as one, as Cellpose does."""
-    from napari_biofm.images.cellpose_sam import normalise
+    from napari_biofm.images.cellpose_api import normalise
 
-    source = normalise(pixels) if together else pixels
+    source = normalise(pixels) if together and not normalised else pixels
     shape = pixels.shape[:3]
     flows, cell_prob = np.zeros((2, *shape), np.float32), np.full(shape, _NO_CELL, np.float32)
     for z in range(shape[0]):
@@ -92,10 +101,14 @@ def _planes(
 
 
 def _three_ways(
-    model: CellposeSAM, pixels: NDArray[np.float32], parameters: SegmentationParameters, anisotropy: float
+    model: CellposeSAM,
+    pixels: NDArray[np.float32],
+    parameters: SegmentationParameters,
+    anisotropy: float,
+    normalised: bool,
 ) -> Task[FlowMaps]:
     """Pass YX, ZY and ZX planes of an isotropic volume and add up their flows."""
-    from napari_biofm.images.cellpose_sam import normalise, resize_volume
+    from napari_biofm.images.cellpose_api import normalise, resize_volume
 
     depth, height, width = pixels.shape[:3]
     rescale = model.rescale(parameters)
@@ -104,7 +117,7 @@ def _three_ways(
         max(1, int(height * rescale)),
         max(1, int(width * rescale)),
     )
-    volume = normalise(pixels)
+    volume = pixels if normalised else normalise(pixels)
     if scaled != pixels.shape[:3]:
         volume = resize_volume(volume, scaled)
     plain = replace(parameters, diameter=None)

@@ -33,7 +33,7 @@ class Checkpoint:
     ----------
     path : the file.
     state : tensors by name, on the CPU, with wrappers' prefixes removed.
-    family : "cellpose-sam", "cellpose-dino", "sam", "mobile-sam" or "unknown".
+    family : "cellpose-sam", "cellpose-dino", "sam", "mobile-sam", "embedded" or "unknown".
     architecture : e.g. "vit_b"; "custom" where the width is nobody's.
     """
 
@@ -103,6 +103,8 @@ def identify(state: Mapping[str, Any]) -> tuple[str, str]:
         return "sam", _VIT_WIDTH.get(width, "custom")
     if any(key.startswith("image_encoder.layers.") for key in state):
         return "mobile-sam", "vit_t"
+    if "stem.0.weight" in state and "mask_decoder.out.weight" in state:
+        return "embedded", "unet"
     return "unknown", ""
 
 

@@ -18,6 +18,8 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 # A faster precision has to win by this much before full precision is given up.
 _WORTH_IT = 0.85
+_THREADS_WORTH_A_TRY = 4
+_USABLE = 0.8  # of the memory that is free on a device
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,36 @@ def probe(
             best = dtype
     batch = batch or (1 if device == "cpu" else 8)
     return DevicePlan(device, best, thread_count(), batch, timings[best], timings)
+
+
+def probe_threads(run: Callable[[], float], seconds: float) -> float:
+    """Halve the CPU threads of this process where that is clearly faster, and return the seconds of a tile.
+
+    Two threads of one core, or cores that other programs hold, get in each other's way.
+
+    Parameters
+    ----------
+    run : returns the seconds one tile takes with the threads there are.
+    seconds : what it took with all of them.
+    """
+    import torch
+
+    count = thread_count()
+    if count < _THREADS_WORTH_A_TRY:
+        return seconds
+    torch.set_num_threads(count // 2)
+    fewer = run()
+    if fewer < _WORTH_IT * seconds:
+        return fewer
+    torch.set_num_threads(count)
+    return seconds
+
+
+def batch_that_fits(batch: int, free: int | None, weights: int, tile: int) -> int:
+    """Return how many tiles fit at once, at most `batch`, at least 1; all sizes in bytes."""
+    if free is None:
+        return batch
+    return max(1, min(batch, int(_USABLE * free - weights) // max(1, tile)))
 
 
 def thread_count() -> int:

@@ -38,6 +38,7 @@ class ModelEntry:
     memory : bytes of memory one tile needs, weights included, float32.
     requires : packages that have to be importable.
     architecture : key of the network inside its family, e.g. "vit_b".
+    unavailable : why it cannot be run by this version whatever is installed; empty where it can.
     """
 
     name: str
@@ -52,6 +53,14 @@ class ModelEntry:
     memory: int
     requires: tuple[str, ...]
     architecture: str = ""
+    unavailable: str = ""
+
+    @property
+    def obstacle(self) -> str:
+        """Why this model cannot run here, in a sentence; empty where it can."""
+        if self.unavailable:
+            return self.unavailable
+        return f"Needs {', '.join(self.missing)}, which is not installed." if self.missing else ""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -71,6 +80,7 @@ class ModelEntry:
             "memory": self.memory,
             "requires": list(self.requires),
             "missing": list(self.missing),
+            "obstacle": self.obstacle,
             "urls": list(self.urls),
         }
 
@@ -121,6 +131,10 @@ def _cellpose_dino(name: str, title: str, size: int) -> ModelEntry:
         memory=2_000 * MB,
         requires=("torch", "cellpose", "dinov3"),
         architecture="dino",
+        unavailable=(
+            "Not available: its network is in the package dinov3, which is on no package index, and this "
+            "version has no adapter for it. Use cpsam_v2."
+        ),
     )
 
 
@@ -217,7 +231,7 @@ REGISTRY: tuple[ModelEntry, ...] = (
         licence="Apache-2.0",
         licence_note=_SAM_NOTE,
         memory=1_000 * MB,
-        requires=("torch", "mobile_sam"),
+        requires=("torch", "segment_anything", "timm"),
         architecture="vit_t",
     ),
 )
@@ -249,6 +263,8 @@ def get(name: str) -> ModelEntry:
 
 def check_needs(entry: ModelEntry) -> None:
     """Raise ModelError, before anything is downloaded, when `entry` cannot run here."""
+    if entry.unavailable:
+        raise ModelError(f"{entry.name}: {entry.unavailable} Nothing was downloaded.")
     if entry.missing:
         missing = ", ".join(entry.missing)
         raise ModelError(

@@ -12,9 +12,9 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,22 @@ _TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that are here: the file, its digest, and the registry's entry where it has one."""
+    """Weights that are here.
+
+    Attributes
+    ----------
+    path, sha256 : the file and its digest.
+    name, family : what it is called, and the adapter that runs it (None where the record does not say).
+    entry : the registry's entry, None for a user's own weights.
+    about : how a user's own weights were made, where they were made here; JSON values.
+    """
 
     path: Path
     sha256: str
     name: str
     family: str | None
     entry: ModelEntry | None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def models_folder(folder: Path | str | None = None) -> Path:
@@ -226,15 +235,27 @@ def verify(name: str, folder: Path | str | None = None) -> Task[str]:
     return value
 
 
-def import_model(path: Path | str, name: str | None = None, folder: Path | str | None = None) -> Weights:
+def import_model(
+    path: Path | str,
+    name: str | None = None,
+    folder: Path | str | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Weights:
     """Take a user's own (fine-tuned) weights into the folder of models.
 
     The file is opened, identified and copied; its SHA-256 is recorded and checked at every use.
 
+    Parameters
+    ----------
+    path : the weights.
+    name : what to call them; the file's stem by default.
+    folder : of models.
+    about : how they were made, JSON values; kept in the record.
+
     Raises
     ------
     ModelError
-        When the file is not usable, or the name is taken.
+        When the file is not usable, or the name is taken or cannot be a file's name.
     """
     import shutil
 
@@ -242,19 +263,32 @@ def import_model(path: Path | str, name: str | None = None, folder: Path | str |
 
     source = Path(path)
     family = open_checkpoint(source).family
+    if family == "embedded" and not source.with_suffix(".json").is_file():
+        raise ModelError(f"{source.with_suffix('.json')} is missing; it belongs to {source.name}")
     name = name or source.stem
+    refuse_taken_name(name, folder)
     own = models_folder(folder) / "own"
     target = own / f"{name}{source.suffix or '.pth'}"
-    if name in registry.names() or target.exists():
-        raise ModelError(f"a model called {name!r} exists already; import {source} under another name")
     own.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     shutil.copyfile(source, part)
     sha256 = sha256_of(part)
     os.replace(part, target)
+    beside = source.with_suffix(".json")
+    if family == "embedded":  # its architecture and how it is to be used
+        shutil.copyfile(beside, target.with_suffix(".json"))
     record = {"name": name, "family": family, "source": str(source), "sha256": sha256, "imported": _now()}
-    _write_record(target, record)
-    return Weights(target, sha256, name, family, None)
+    _write_record(target, {**record, "about": dict(about or {})})
+    return Weights(target, sha256, name, family, None, dict(about or {}))
+
+
+def refuse_taken_name(name: str, folder: Path | str | None = None) -> None:
+    """Raise ModelError when weights of one's own cannot be called `name`."""
+    if not name or name != Path(name).name or name.startswith("."):
+        raise ModelError(f"{name!r} cannot be the name of a model: give a word that can be a file's name")
+    taken = {path.name.removesuffix(".json") for path in (models_folder(folder) / "own").glob("*.json")}
+    if name in registry.names() or any(Path(other).stem == name or other == name for other in taken):
+        raise ModelError(f"a model called {name!r} exists already; choose another name")
 
 
 def imported_models(folder: Path | str | None = None) -> dict[str, Weights]:
@@ -274,7 +308,8 @@ def imported_models(folder: Path | str | None = None) -> dict[str, Weights]:
         sha256 = digest(path)
         if sha256 != record.get("sha256"):
             raise ModelError(f"{path} is not the file that was imported; import it again under a new name")
-        found[record["name"]] = Weights(path, sha256, record["name"], record.get("family"), None)
+        about = record.get("about", {})
+        found[record["name"]] = Weights(path, sha256, record["name"], record.get("family"), None, about)
     return found
 
 
@@ -283,10 +318,10 @@ def overview(folder: Path | str | None = None) -> list[dict[str, Any]]:
     rows = []
     for entry in registry.entries():
         path = find(entry.name, folder)
-        rows.append({**entry.as_dict(), "path": str(path) if path else None, "usable": not entry.missing})
+        rows.append({**entry.as_dict(), "path": str(path) if path else None, "usable": not entry.obstacle})
     for own in imported_models(folder).values():
         row = {"name": own.name, "family": own.family, "title": "your own", "path": str(own.path)}
-        row["licence"] = "yours"
+        row["licence"] = own.about.get("licence", "yours")
         rows.append({**row, "sha256": own.sha256, "size": own.path.stat().st_size, "usable": True})
     return rows
 

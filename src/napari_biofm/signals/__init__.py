@@ -4,7 +4,7 @@
 or on plain arrays. Nothing here knows images, Qt or napari.
 """
 
-from napari_biofm.signals.readers import read_recording
+from napari_biofm.signals.readers import read_part, read_recording
 from napari_biofm.signals.recording import Channel, Recording, Tag
 
-__all__ = ["Channel", "Recording", "Tag", "read_recording"]
+__all__ = ["Channel", "Recording", "Tag", "read_part", "read_recording"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.filters import running_percentile
 from napari_biofm.signals.recording import Recording, checked_rate
-from napari_biofm.signals.samples import unpacked
+from napari_biofm.signals.samples import release_pages, unpacked
 from napari_biofm.types import Progress, RecordingError, Task
 
 _CHUNK_BYTES = 48 << 20  # of float32 frames held at once
@@ -216,6 +216,7 @@ def _stream(
         if tracker is not None:
             frames.append(start + len(block) // 2)
             shifts.append(tracker.shift(pixels.mean(axis=0).reshape(height, width)))
+        release_pages(movie)  # else a mapped movie stays resident as it streams by
         yield Progress(min(start + chunk, n_frames), n_frames, f"frame {start + len(block)} of {n_frames}")
     moved = np.array(shifts, np.float32).reshape(-1, 2)
     return result, (np.array(frames, np.int64), moved)

@@ -113,6 +113,8 @@ def methods(
         + (f", protocol {recording.protocol}" if recording.protocol else "")
         + f") holds {recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)} of {', '.join(about)}{more}."
     ]
+    if stamps := recording.metadata.get("timestamps"):
+        said.append(f"Its samples carry time stamps: {stamps}.")
     done = recording.metadata.get("processing")
     if done:
         said.append(f"Events were sought in a processed copy. {FilterSettings(**done).sentences()}")

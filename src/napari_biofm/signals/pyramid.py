@@ -7,7 +7,10 @@ piece by piece, and the file's pages are given back afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +24,8 @@ from napari_biofm.types import Progress, Task
 
 BASE = 64  # samples per bin of the finest level
 STEP = 8  # bins per bin of the next level
+_WORKERS = min(os.cpu_count() or 1, 4)  # threads over a memory map
+_BUNDLE = 16  # chunks that a thread takes at once
 _CHUNK = BASE * STEP * 512  # samples read at once; 512 kB of int16 stay in the cache
 
 Read = Callable[[int, int], Raw]
@@ -148,7 +153,7 @@ def build_pyramids(recording: Recording, sweep: int, channels: Sequence[int]) ->
     together = _interleaved(recording, sweep, channels)
     if together is not None:
         data, order = together
-        levels = yield from _build(lambda a, b: data[a:b], len(data), data.shape[1])
+        levels = yield from _build(lambda a, b: data[a:b], len(data), data.shape[1], _WORKERS)
         return [_pyramid(recording, sweep, c, [(lo[:, i], hi[:, i]) for lo, hi in levels])
                 for c, i in zip(channels, order, strict=True)]  # fmt: skip
     pyramids = []
@@ -192,26 +197,53 @@ def _interleaved(
     return data, channels
 
 
-def _build(read: Callable[[int, int], Raw], n: int, n_channels: int) -> Task[list[Extrema]]:
-    """Return the levels of (n_bins, n_channels) extrema, reading (stop - start, n_channels) at a time."""
+def _build(read: Callable[[int, int], Raw], n: int, n_channels: int, workers: int = 1) -> Task[list[Extrema]]:
+    """Return the levels of (n_bins, n_channels) extrema, reading (stop - start, n_channels) at a time.
+
+    Parameters
+    ----------
+    workers : threads that read; more than one only where `read` may be called by several at once.
+    """
     n_levels = 0
     while BASE * STEP**n_levels * 4 <= n:
         n_levels += 1
     if n_levels == 0:
         return []
     chunk = max(_CHUNK // n_channels // (BASE * STEP), 1) * BASE * STEP
+    spans = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
     lows, highs = [], []
-    for start in range(0, n, chunk):
-        low, high = _reduce(read(start, min(start + chunk, n)), BASE)
+    for i, (low, high) in enumerate(_reduced(read, spans, workers)):
         lows.append(low)
         highs.append(high)
-        if (start // chunk) % 64 == 0:
-            yield Progress(start, n, "reading the trace")
+        if i % 64 == 0:
+            yield Progress(spans[i][0], n, "reading the trace")
     levels: list[Extrema] = [(np.concatenate(lows), np.concatenate(highs))]
     for _ in range(n_levels - 1):
         low, high = levels[-1]
         levels.append((_reduce(low, STEP)[0], _reduce(high, STEP)[1]))
     return levels
+
+
+def _reduced(
+    read: Callable[[int, int], Raw], spans: Sequence[tuple[int, int]], workers: int
+) -> Iterator[Extrema]:
+    """Yield the extrema of each span, in order; numpy lets other threads run while it compares."""
+    if workers < 2 or len(spans) <= _BUNDLE:
+        for start, stop in spans:
+            yield _reduce(read(start, stop), BASE)
+        return
+
+    def bundle(first: int) -> list[Extrema]:
+        return [_reduce(read(start, stop), BASE) for start, stop in spans[first : first + _BUNDLE]]
+
+    with ThreadPoolExecutor(workers, "pyramid") as pool:
+        waiting: deque[Future[list[Extrema]]] = deque()
+        for first in range(0, len(spans), _BUNDLE):
+            waiting.append(pool.submit(bundle, first))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
 
 
 def _reduce(values: Raw, size: int) -> Extrema:

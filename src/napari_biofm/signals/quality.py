@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.access import Access, recording_access, recording_pulses
 from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.units import same_quantity, si_unit
 
@@ -36,27 +37,14 @@ class Flags:
 
 
 @dataclass(frozen=True)
-class Access:
-    """What a voltage step says about pipette and cell.
+class Quality:
+    """All of it for one channel of one sweep; numbers in the channel's unit unless named otherwise.
 
     Attributes
     ----------
-    access_resistance, input_resistance : Ohm.
-    capacitance : F.
-    tau : s, of the capacitive transient.
-    step : V, height of the test pulse.
+    access : from the chosen test pulse.
+    pulses : start (s) and step (V) of each test pulse there is.
     """
-
-    access_resistance: float
-    input_resistance: float
-    capacitance: float
-    tau: float
-    step: float
-
-
-@dataclass(frozen=True)
-class Quality:
-    """All of it for one channel of one sweep; numbers in the channel's unit unless named otherwise."""
 
     unit: str
     noise_rms: float
@@ -65,6 +53,7 @@ class Quality:
     mean: float
     flags: Flags
     access: Access | None
+    pulses: tuple[tuple[float, float], ...]
     unit_hint: UnitHint | None
 
 
@@ -77,8 +66,13 @@ class UnitHint:
     factor: float = 1.0
 
 
-def assess(recording: Recording, sweep: int, channel: int) -> Quality:
-    """Measure the quality of one channel of one sweep (its first two million samples)."""
+def assess(recording: Recording, sweep: int, channel: int, pulse: int = 0) -> Quality:
+    """Measure the quality of one channel of one sweep (its first two million samples).
+
+    Parameters
+    ----------
+    pulse : test pulse that access resistance is taken from, see `access.recording_access`.
+    """
     about = recording.channels[channel]
     n = min(recording.n_samples(sweep, channel), _LOOK)
     values = recording.values(sweep, channel, 0, n)
@@ -89,18 +83,21 @@ def assess(recording: Recording, sweep: int, channel: int) -> Quality:
         drift_per_s=drift(values, about.sampling_rate),
         mean=float(np.nanmean(values)) if np.isfinite(values).any() else float("nan"),
         flags=find_flags(recording.raw(sweep, channel, 0, n), about.sampling_rate),
-        access=recording_access(recording, sweep, channel),
+        access=recording_access(recording, sweep, channel, pulse),
+        pulses=tuple(
+            (p.start / about.sampling_rate, p.step) for p in recording_pulses(recording, sweep, channel)
+        ),
         unit_hint=unit_hint(recording, channel),
     )
 
 
 def report(
-    recording: Recording, sweep: int, channel: int
+    recording: Recording, sweep: int, channel: int, pulse: int = 0
 ) -> tuple[Quality, NDArray[np.float64], NDArray[np.float64]]:
     """Return `assess` and the power spectrum (Hz, unit^2/Hz) of one channel of one sweep."""
     about = recording.channels[channel]
     values = recording.values(sweep, channel, 0, min(recording.n_samples(sweep, channel), _LOOK))
-    return assess(recording, sweep, channel), *spectrum(values, about.sampling_rate)
+    return assess(recording, sweep, channel, pulse), *spectrum(values, about.sampling_rate)
 
 
 def noise_rms(values: Values, sampling_rate: float) -> float:
@@ -193,80 +190,6 @@ def _runs(mask: NDArray[np.bool_], shortest: int) -> NDArray[np.int64]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8))).reshape(-1, 2)
     kept: NDArray[np.int64] = edges[edges[:, 1] - edges[:, 0] >= shortest].astype(np.int64)
     return kept
-
-
-def recording_access(recording: Recording, sweep: int, channel: int) -> Access | None:
-    """Return what the first voltage step of the command says, None in current clamp or without a step."""
-    if si_unit(recording.channels[channel].unit)[0] != "A":
-        return None
-    n = min(recording.n_samples(sweep, channel), _LOOK)
-    command = recording.stimulus(sweep, channel, n)
-    if command is None or si_unit(command.unit)[0] != "V":
-        return None
-    current = recording.values(sweep, channel, 0, n, si=True)
-    volts = command.values[:n] * np.float32(si_unit(command.unit)[1])
-    return access_resistance(current, volts, recording.channels[channel].sampling_rate)
-
-
-def access_resistance(current: Values, volts: Values, sampling_rate: float) -> Access | None:
-    """Fit the transient after the first small, square voltage step.
-
-    Parameters
-    ----------
-    current, volts : (n_samples,) A and V.
-
-    Returns
-    -------
-    Access, or None where there is no step of 1 to 40 mV that lasts 2 ms, or no transient after it.
-
-    Notes
-    -----
-    A cell behind an access resistance: the transient starts at dV / Ra, decays with
-    tau = Cm Ra Rm / (Ra + Rm) and ends at dV / (Ra + Rm). tau is fitted between 80 and 15 % of the
-    observed peak; the start is the charge of the transient over tau, because filters round and delay
-    the peak but keep its charge.
-    """
-    n = min(len(current), len(volts))
-    jumps = np.flatnonzero(np.abs(np.diff(volts[:n])) > 1e-4)
-    hold = int(0.002 * sampling_rate)
-    for number, jump in enumerate(jumps):
-        start = int(jump) + 1
-        end = int(jumps[number + 1]) + 1 if number + 1 < len(jumps) else n
-        step = float(volts[start] - volts[jump])
-        if not (1e-3 <= abs(step) <= 0.04) or end - start < hold or jump < hold:
-            continue
-        return _fit_step(current[jump - hold : jump], current[start:end], step, sampling_rate)
-    return None
-
-
-def _fit_step(before: Values, after: Values, step: float, sampling_rate: float) -> Access | None:
-    rest = float(np.median(before))
-    steady = float(np.mean(after[int(0.8 * len(after)) :])) - rest
-    transient = (after.astype(np.float64) - rest - steady) * np.sign(step)
-    search = min(len(transient), max(int(0.003 * sampling_rate), 4))
-    peak = int(np.argmax(transient[:search]))
-    top = transient[peak]
-    if top <= 4 * float(np.std(before)) or abs(steady) < 1e-14:
-        return None
-    below = np.flatnonzero(transient[peak:] < 0.15 * top)
-    last = peak + (int(below[0]) if below.size else len(transient) - peak)
-    used = np.arange(peak, last)
-    used = used[transient[used] <= 0.8 * top] if last - peak > 6 else used
-    if used.size < 3:
-        return None
-    slope, _ = np.polyfit(used / sampling_rate, np.log(np.maximum(transient[used], 1e-15)), 1)
-    if slope >= 0:
-        return None
-    tau = -1.0 / slope
-    charge = (
-        float(transient[: min(len(transient), peak + int(8 * tau * sampling_rate))].sum()) / sampling_rate
-    )
-    access = abs(step) / (charge / tau + abs(steady))
-    whole = abs(step) / abs(steady)
-    membrane = whole - access
-    if not (0 < access < 1e9 and membrane > 0 and tau < 0.03):
-        return None
-    return Access(access, whole, tau * (1 / access + 1 / membrane), tau, step)
 
 
 def unit_hint(recording: Recording, channel: int) -> UnitHint | None:

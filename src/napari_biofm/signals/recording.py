@@ -177,7 +177,9 @@ class Recording:
     @property
     def name(self) -> str:
         """What to call the recording in a window or a message."""
-        return self.path.name if self.path is not None else "recording"
+        if self.path is None:
+            return "recording"
+        return self.path.parent.name if self.format == "suite2p" else self.path.name
 
     @property
     def is_cells(self) -> bool:

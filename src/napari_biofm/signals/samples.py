@@ -164,6 +164,8 @@ def unpacked(array: Any) -> Any:
 
 def release_pages(array: Any) -> None:
     """Drop the resident pages of a memory-mapped array, where the system can."""
+    while getattr(array, "_mmap", None) is None and isinstance(getattr(array, "base", None), np.ndarray):
+        array = array.base  # a plain view of a map
     mapped = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)

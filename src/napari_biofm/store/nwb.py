@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def write_nwb(
         if recording.is_cells:
             _add_traces(nwb, saved, uid, recording, regions)
         else:
-            _add_sweeps(nwb, uid, recording)
+            _add_sweeps(nwb, saved, uid, recording)
     _add_events(nwb, saved)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial.nwb")
     try:
@@ -114,14 +115,21 @@ def _add_regions(nwb: Any, saved: Saved) -> dict[str, Any]:
             imaging_plane=plane,
         )
         table.add_column(name="label", description="label value in the mask image; the id of the cell")
-        data = np.asarray(layer.data)
-        ids = np.unique(data)
-        for label in ids[ids > 0]:
-            y, x = np.nonzero(data == label)
-            pixels = [(int(a), int(b), 1.0) for a, b in zip(x, y, strict=True)]
-            table.add_roi(pixel_mask=pixels, label=int(label))
+        for label, y, x in _pixels(np.asarray(layer.data)):
+            table.add_roi(pixel_mask=[(int(a), int(b), 1.0) for a, b in zip(x, y, strict=True)], label=label)
         made[layer.uid] = table
     return made
+
+
+def _pixels(data: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield label, y and x of the pixels of each label of (Y, X), ascending; one pass over the image."""
+    flat = data.ravel()
+    inside = np.flatnonzero(flat)
+    order = inside[np.argsort(flat[inside], kind="stable")]
+    ids, starts = np.unique(flat[order], return_index=True)
+    for label, pixels in zip(ids, np.split(order, starts[1:]), strict=False):
+        y, x = np.divmod(pixels, data.shape[1])
+        yield int(label), y, x
 
 
 def _add_traces(nwb: Any, saved: Saved, uid: str, recording: Recording, regions: dict[str, Any]) -> None:
@@ -158,49 +166,78 @@ def _add_traces(nwb: Any, saved: Saved, uid: str, recording: Recording, regions:
     module[name].add_roi_response_series(response)
 
 
-def _add_sweeps(nwb: Any, uid: str, recording: Recording) -> None:
-    """Write each channel of each sweep; current and voltage as intracellular series of one electrode each."""
+def _add_sweeps(nwb: Any, saved: Saved, uid: str, recording: Recording) -> None:
+    """Write each channel of each sweep; current and voltage as intracellular series of one electrode each.
+
+    The icephys tables say which channels were recorded together (one row per sweep) and which sweeps
+    followed each other (one row per recording); an electrode carries the label of its cell.
+    """
+    electrodes = _electrodes(nwb, saved, uid, recording)
+    sweeps = []
+    for sweep in range(recording.n_sweeps):
+        made = {
+            c: _series(recording, uid, sweep, c, electrodes.get(c))
+            for c in range(recording.n_channels)
+            if recording.n_samples(sweep, c)
+        }
+        rows = []
+        for c, series in made.items():
+            nwb.add_acquisition(series)
+            if c in electrodes:
+                rows.append(nwb.add_intracellular_recording(electrode=electrodes[c], response=series))
+        if rows:
+            sweeps.append(nwb.add_icephys_simultaneous_recording(recordings=[int(r) for r in rows]))
+    if sweeps:
+        nwb.add_icephys_sequential_recording(
+            simultaneous_recordings=[int(s) for s in sweeps], stimulus_type="as recorded"
+        )
+
+
+def _electrodes(nwb: Any, saved: Saved, uid: str, recording: Recording) -> dict[int, Any]:
+    """Return the electrode of each channel that is a clamped cell's current or voltage."""
+    cell_of = {(a.recording, a.channel): a.cell.label for a in saved.links}
+    clamped = [
+        c
+        for c, channel in enumerate(recording.channels)
+        if channel.unit in {**CURRENT, **VOLTAGE} and not _is_helper(recording, c)
+    ]
+    if clamped and "Amplifier" not in nwb.devices:
+        nwb.create_device(name="Amplifier", description="patch-clamp amplifier")
+    made = {}
+    for c in clamped:
+        cell = cell_of.get((uid, c))
+        made[c] = nwb.create_icephys_electrode(
+            name=f"{_safe(uid)}_electrode{c:02d}",
+            description=f"channel {recording.channels[c].name} of {uid}",
+            device=nwb.devices["Amplifier"],
+            **({} if cell is None else {"cell_id": str(cell)}),
+        )
+    return made
+
+
+def _series(recording: Recording, uid: str, sweep: int, c: int, electrode: Any) -> Any:
+    """Return one channel of one sweep: of a clamped cell, the command of one, or anything else."""
     import pynwb
 
-    if "Amplifier" not in nwb.devices:
-        nwb.create_device(name="Amplifier", description="patch-clamp amplifier")
-    electrodes: dict[int, Any] = {}
-    for sweep in range(recording.n_sweeps):
-        for c, channel in enumerate(recording.channels):
-            if recording.n_samples(sweep, c) == 0:
-                continue
-            name = f"{_safe(uid)}_sweep{sweep:04d}_{c:02d}_{_safe(channel.name)}"
-            common = {
-                "name": name,
-                "starting_time": float(recording.sweep_starts[sweep]),
-                "rate": float(channel.sampling_rate),
-                "description": f"{uid}, channel {channel.name}, sweep {sweep}",
-            }
-            values = recording.values(sweep, c)
-            scale = {**CURRENT, **VOLTAGE}.get(channel.unit)
-            if scale is None or _is_helper(recording, c):
-                nwb.add_acquisition(pynwb.TimeSeries(data=values, unit=channel.unit, **common))
-                continue
-            if c not in electrodes:
-                electrodes[c] = nwb.create_icephys_electrode(
-                    name=f"{_safe(uid)}_electrode{c:02d}",
-                    description=f"channel {channel.name} of {uid}",
-                    device=nwb.devices["Amplifier"],
-                )
-            clamp = (
-                pynwb.icephys.VoltageClampSeries
-                if channel.unit in CURRENT
-                else pynwb.icephys.CurrentClampSeries
-            )
-            series = clamp(
-                data=np.asarray(values, np.float64) * scale,
-                electrode=electrodes[c],
-                gain=1.0,
-                sweep_number=np.uint32(sweep),
-                **common,
-            )
-            nwb.add_acquisition(series)
-            nwb.add_intracellular_recording(electrode=electrodes[c], response=series)
+    channel = recording.channels[c]
+    common = {
+        "name": f"{_safe(uid)}_sweep{sweep:04d}_{c:02d}_{_safe(channel.name)}",
+        "starting_time": float(recording.sweep_starts[sweep]),
+        "rate": float(channel.sampling_rate),
+        "description": f"{uid}, channel {channel.name}, sweep {sweep}",
+    }
+    values = recording.values(sweep, c)
+    scale = {**CURRENT, **VOLTAGE}.get(channel.unit)
+    if scale is None or electrode is None:
+        return pynwb.TimeSeries(data=values, unit=channel.unit, **common)
+    clamp = pynwb.icephys.VoltageClampSeries if channel.unit in CURRENT else pynwb.icephys.CurrentClampSeries
+    return clamp(
+        data=np.asarray(values, np.float64) * scale,
+        electrode=electrode,
+        gain=1.0,
+        sweep_number=np.uint32(sweep),
+        **common,
+    )
 
 
 def _add_events(nwb: Any, saved: Saved) -> None:

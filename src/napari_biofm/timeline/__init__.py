@@ -4,7 +4,15 @@ from napari_biofm.events.colours import CLASS_COLOURS, class_colours
 from napari_biofm.timeline.align import Alignment, DriftFit, clock_from_triggers, fit_drift
 from napari_biofm.timeline.clock import Clock
 from napari_biofm.timeline.overlay import event_points, visible_frames
-from napari_biofm.timeline.places import CellEvents, cell_centres, cell_events, event_seconds, is_of_movie
+from napari_biofm.timeline.places import (
+    CellEvents,
+    cell_centres,
+    cell_events,
+    event_seconds,
+    is_of_movie,
+    recording_time,
+    session_time,
+)
 from napari_biofm.timeline.triggers import TriggerReport, find_triggers
 
 __all__ = [
@@ -23,5 +31,7 @@ __all__ = [
     "find_triggers",
     "fit_drift",
     "is_of_movie",
+    "recording_time",
+    "session_time",
     "visible_frames",
 ]

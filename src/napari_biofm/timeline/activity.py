@@ -1,4 +1,4 @@
-"""Activity image: every cell as bright as its trace, frame by frame, computed when a frame is looked at."""
+"""Activity of cells: how bright each is in each frame, one byte each."""
 
 from __future__ import annotations
 
@@ -30,50 +30,6 @@ class CellLevels:
     def __init__(self, labels: NDArray[np.int64], levels: NDArray[np.uint8]) -> None:
         self.labels = labels
         self.levels = levels
-
-
-class ActivityMovie:
-    """A movie (T, Y, X) that is made frame by frame: frame t is `levels[t][index]`.
-
-    It holds one byte per cell and frame and one index per pixel; napari slices it by itself, so that it
-    is always in step with the slider. Takes integers, slices and Ellipsis.
-
-    Parameters
-    ----------
-    labels : (Y, X) label image.
-    cells : brightness of each cell in each frame; a cell without a trace stays background.
-    """
-
-    ndim = 3
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, labels: NDArray[np.integer[Any]], cells: CellLevels) -> None:
-        self._levels = cells.levels
-        self._index = dense_index(labels, cells.labels).astype(np.intp)  # what `take` wants without a copy
-        self.shape = (len(cells.levels), *self._index.shape)
-        self.size = int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        if Ellipsis in keys:
-            at = keys.index(Ellipsis)
-            keys[at : at + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
-        frames = self._levels[keys[0] if keys else slice(None)]
-        whole = all(isinstance(k, slice) and k == slice(None) for k in keys[1:])
-        index = self._index if whole else self._index[tuple(keys[1:])]
-        if frames.ndim == 1:
-            return np.asarray(np.take(frames, index, mode="clip"))
-        return (
-            np.stack([np.take(frame, index, mode="clip") for frame in frames], axis=0)
-            if len(frames)
-            else (np.zeros((0, *index.shape), np.uint8))
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[:], dtype)
 
 
 def dense_index(labels: NDArray[np.integer[Any]], ids: NDArray[np.int64]) -> NDArray[np.uint16 | np.uint32]:

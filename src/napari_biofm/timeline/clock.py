@@ -104,6 +104,15 @@ class Clock:
         beyond = wanted - np.clip(wanted, 0, self.n_frames - 1)
         return np.asarray(inside + beyond / self.frame_rate)
 
+    def fractional_frames(self, seconds: NDArray[np.float64] | Sequence[float]) -> NDArray[np.float64]:
+        """Return the (fractional) frame of each time, the inverse of `at_frames`."""
+        wanted = np.asarray(seconds, float)
+        inside = np.interp(wanted, self.times, np.arange(self.n_frames))
+        if self.n_frames < 2:
+            return np.asarray(inside)
+        beyond = wanted - np.clip(wanted, self.times[0], self.times[-1])
+        return np.asarray(inside + beyond * self.frame_rate)
+
     def covers(self, seconds: NDArray[np.float64] | Sequence[float]) -> NDArray[np.bool_]:
         """Return which times fall inside the movie, the last frame counted in full."""
         last = self.times[-1] + (1 / self.frame_rate if self.n_frames > 1 else 0.0)

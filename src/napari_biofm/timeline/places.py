@@ -65,6 +65,27 @@ def event_seconds(events: Events, recording: Recording, clock: Clock | None = No
     return np.asarray(seconds + recording.sweep_starts[sweeps])
 
 
+def session_time(recording: Recording, seconds: float, clock: Clock | None = None) -> float:
+    """Return a time of a recording as a time of the session: they differ for traces of a movie only.
+
+    Parameters
+    ----------
+    recording : whose clock is meant.
+    seconds : since the start of the recording.
+    clock : of the movie, if there is one.
+    """
+    if clock is None or not is_of_movie(recording, clock):
+        return seconds
+    return float(clock.at_frames([seconds * recording.channels[0].sampling_rate])[0])
+
+
+def recording_time(recording: Recording, seconds: float, clock: Clock | None = None) -> float:
+    """Return a time of the session as a time of a recording, the inverse of `session_time`."""
+    if clock is None or not is_of_movie(recording, clock):
+        return seconds
+    return float(clock.fractional_frames([seconds])[0] / recording.channels[0].sampling_rate)
+
+
 @dataclass(frozen=True, eq=False)
 class CellEvents:
     """All events of cells, from all recordings, on one clock; sorted by time.

@@ -10,6 +10,7 @@ from napari_biofm.types import ImageError
 
 SHOWN = "shown plane"
 MEAN = "mean over the first axis"
+SPREAD = "variation over the first axis"  # where cells of a movie flicker, whatever stands still
 
 
 def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
@@ -19,7 +20,7 @@ def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
     ----------
     viewer : whose sliders say which plane is shown.
     layer : Image layer, possibly with time or z in front, possibly multiscale.
-    what : `SHOWN` or `MEAN`.
+    what : `SHOWN`, `MEAN` or `SPREAD`, the standard deviation.
 
     Raises
     ------
@@ -32,7 +33,9 @@ def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
         raise ImageError(f"Layer '{layer.name}' is empty (shape {tuple(data.shape)}); open another image.")
     if data.ndim <= n_spatial:
         return np.asarray(data)
-    if what == MEAN:
+    if what in (MEAN, SPREAD):
+        if what == SPREAD:
+            data = spread_over_first(data)
         while data.ndim > n_spatial:
             data = mean_over_first(data)
         return data
@@ -55,6 +58,17 @@ def mean_over_first(data: Any, chunk: int = 64) -> Any:
     for start in range(0, data.shape[0], chunk):
         total += np.asarray(data[start : start + chunk]).sum(axis=0, dtype=np.float64)
     return (total / data.shape[0]).astype(np.float32)
+
+
+def spread_over_first(data: Any, chunk: int = 64) -> Any:
+    """Return the standard deviation over the first axis, read `chunk` planes at a time."""
+    mean = mean_over_first(data, chunk)
+    total = np.zeros(data.shape[1:], np.float64)
+    for start in range(0, data.shape[0], chunk):
+        total += ((np.asarray(data[start : start + chunk], np.float32) - mean) ** 2).sum(
+            axis=0, dtype=np.float64
+        )
+    return np.sqrt(total / data.shape[0]).astype(np.float32)
 
 
 def spatial_placing(layer: Any) -> dict[str, Any]:

@@ -7,32 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import (
-    ComboBox,
-    Container,
-    FloatSlider,
-    FloatSpinBox,
-    PushButton,
-    SpinBox,
-    create_widget,
-)
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
+from magicgui.widgets import ComboBox, Container, FloatSpinBox, PushButton, create_widget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QLabel, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 from napari_biofm.history import CallAction
-from napari_biofm.images.jobs import estimate_job, import_job, remask_job, segment_job
-from napari_biofm.images.volumes import StackOptions
+from napari_biofm.images.jobs import estimate_job, import_job, remask_job, segment_job, segment_large_job
+from napari_biofm.images.large import LargeResult
+from napari_biofm.images.lazy import LazyImage
 from napari_biofm.models import store
 from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.base import Dock
-from napari_biofm.widgets.pixels import MEAN, SHOWN, plane_of, spatial_placing
+from napari_biofm.widgets.pixels import MEAN, SHOWN, SPREAD, spatial_placing
+from napari_biofm.widgets.segment_flows import describe_loaded, recipe_of
+from napari_biofm.widgets.segment_form import ThresholdForm
 from napari_biofm.widgets.segment_model import ModelChooser
+from napari_biofm.widgets.segment_pixels import (
+    STACKS,
+    data_of,
+    describe_large,
+    pixels_of,
+    plane_shape,
+    whole_placing,
+)
 from napari_biofm.widgets.segment_preview import ThresholdPreview, TilePainter, visible_box
+from napari_biofm.widgets.segment_teach import TeachPanel
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
-STITCHED = "whole stack: join planes (3D)"
-FLOWS_3D = "whole stack: flows of all directions (3D)"
-SERIES = "whole series: every frame by itself"
-STACKS = {STITCHED: "stitch", FLOWS_3D: "flows", SERIES: "time"}
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 
@@ -46,7 +48,12 @@ class SegmentDock(Dock):
         self._make_form()
         self.estimate = QLabel(wordWrap=True)
         self.result = QLabel("Open an image, then press Segment.", wordWrap=True)
-        layout = QVBoxLayout(self)
+        self.teach_panel = TeachPanel(self)
+        self.teaching = QCollapsible("Teach Cellpose-SAM with corrected masks")
+        self.teaching.addWidget(self.teach_panel)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 4, 0)
         for widget in (
             self._form.native,
             self.chooser,
@@ -55,9 +62,14 @@ class SegmentDock(Dock):
             self.job_bar,
             self.result,
             self._thresholds.native,
+            self.teaching,
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True, frameShape=QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        QVBoxLayout(self).addWidget(scroll)
         self.preview = ThresholdPreview(self.viewer, self._ask_preview, self)
         self._painter: TilePainter | None = None
         self._connect()
@@ -71,7 +83,7 @@ class SegmentDock(Dock):
             label="Image",
             options={"tooltip": "The image layer to segment."},
         )
-        self._pixel_choices = [SHOWN, MEAN]
+        self._pixel_choices = [SHOWN, MEAN, SPREAD]
         self.pixels = ComboBox(
             label="Pixels",
             choices=lambda _: self._pixel_choices,
@@ -97,36 +109,11 @@ class SegmentDock(Dock):
         for box in (self.image, self.model, self.pixels):  # long names do not make the dock wide
             box.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.native.setMinimumContentsLength(16)
-        self.cell_prob = FloatSlider(
-            label="Cell probability",
-            value=0,
-            min=-6,
-            max=6,
-            step=0.25,
-            tooltip="Logit above which a pixel belongs to a cell: lower finds more and larger cells.",
-        )
-        self.flow_threshold = FloatSlider(
-            label="Flow error",
-            value=0.4,
-            min=0,
-            max=3,
-            step=0.05,
-            tooltip="Largest flow error a mask may have: lower drops odd shapes; 0 keeps all.",
-        )
-        self.min_size = SpinBox(
-            label="Smallest (px)",
-            value=15,
-            min=0,
-            max=100_000,
-            tooltip="Objects with fewer pixels are dropped.",
-        )
-        self.apply_button = PushButton(
-            text="Apply to all", tooltip="Make all masks again with these thresholds. Can be undone."
-        )
-        self._thresholds = Container(
-            widgets=[self.cell_prob, self.flow_threshold, self.min_size, self.apply_button], labels=True
-        )
-        self.apply_button.enabled = False
+        thresholds = ThresholdForm()
+        self._thresholds = thresholds.container
+        self.cell_prob, self.flow_threshold = thresholds.cell_prob, thresholds.flow_threshold
+        self.min_size, self.apply_button = thresholds.min_size, thresholds.apply_button
+        self.load_button = thresholds.load_button
 
     def _connect(self) -> None:
         self.run_button.changed.connect(self.segment)
@@ -137,6 +124,9 @@ class SegmentDock(Dock):
             widget.changed.connect(lambda _: self.preview.touch())
         self.chooser.download_asked.connect(self.download)
         self.chooser.import_asked.connect(self.import_weights)
+        self.teach_panel.taught.connect(self._models_changed)
+        self.load_button.changed.connect(self.load_flows)
+        self.pixels.changed.connect(self._tell_size)
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             self.listen(event, self._layers_changed)
         self.listen(self.session.layers_changed, self._watch_labels)
@@ -166,16 +156,31 @@ class SegmentDock(Dock):
             self.tell(self.result.text())
             return
         try:
-            pixels, stack = self._pixels_of(layer)
+            pixels, stack = pixels_of(self.viewer, layer, self.pixels.value)
         except Exception as error:  # lazy arrays read here, with whatever their files do
             self.tell_error(error)
             return
         uid, model = layer_id(layer), self.chooser.value
         self.preview.close()
         self.run_button.enabled = False
-        self.estimate.clear()
         self.result.setText(f"Segmenting '{layer.name}' ...")
-        self._painter = TilePainter(self.viewer, layer, self._plane_shape(layer), spatial_placing(layer))
+        if isinstance(pixels, LazyImage):
+            self.run(
+                segment_large_job,
+                pixels,
+                model,
+                self.parameters,
+                self.device.value,
+                stack,
+                name=f"Segment '{layer.name}'",
+                bound_to=uid,
+                on_step=self._step,
+                on_done=lambda result: self._show(uid, model, result),
+                on_end=self._job_ended,
+            )
+            return
+        self.estimate.clear()
+        self._painter = TilePainter(self.viewer, layer, plane_shape(layer), spatial_placing(layer))
         self.run(
             segment_job,
             pixels,
@@ -198,12 +203,12 @@ class SegmentDock(Dock):
         if layer is None or missing:
             self.estimate.setText(missing or "Open an image first.")
             return
-        planes = self._data(layer).shape[0] if self.pixels.value in STACKS else 1
+        planes = data_of(layer).shape[0] if self.pixels.value in STACKS else 1
         self.estimate.setText("Measuring one block of the network ...")
         self.run(
             estimate_job,
             self.chooser.value,
-            self._plane_shape(layer),
+            plane_shape(layer),
             planes,
             self.parameters,
             self.device.value,
@@ -220,12 +225,16 @@ class SegmentDock(Dock):
             name,
             name=f"Download {name}",
             on_done=lambda path: self.tell(f"{name} is here: {path}"),
-            on_end=self.chooser.refresh,
+            on_end=self._models_changed,
         )
 
     def import_weights(self, path: str) -> None:
         """Take the user's own weights, and choose them."""
-        self.run(import_job, Path(path), name="Import weights", on_done=self.chooser.refresh)
+        self.run(import_job, Path(path), name="Import weights", on_done=self._models_changed)
+
+    def _models_changed(self, chosen: str | None = None) -> None:
+        self.chooser.refresh(chosen)
+        self.teach_panel.refresh()
 
     def apply_thresholds(self) -> None:
         """Make all masks of the layer in play again with the thresholds of the form."""
@@ -244,6 +253,34 @@ class SegmentDock(Dock):
             name=f"New masks for '{layer.name}'",
             bound_to=uid,
             on_done=lambda masks: self._replace_masks(uid, found, masks, parameters),
+        )
+
+    def load_flows(self) -> None:
+        """Get the flows of the labels in play again; their masks stay as they are."""
+        uid, recipe = self.session.labels, recipe_of(self.viewer, self.session)
+        layer = layer_by_id(self.viewer, uid)
+        if layer is None or recipe is None:
+            return
+
+        def done(found: Segmentation) -> None:
+            if found.flows is None or found.masks.shape != np.shape(layer.data):
+                self.result.setText(f"'{recipe.model}' gives no flows for the masks of '{layer.name}'.")
+                return
+            made = {**found.provenance, "choice": recipe.model}
+            masks = np.asarray(layer.data, np.int32)
+            self.session.set_segmentation(uid, replace(found, masks=masks, provenance=made))
+            self.result.setText(describe_loaded(found))
+
+        self.run(
+            segment_job,
+            recipe.pixels(self.viewer),
+            recipe.model,
+            recipe.parameters,
+            self.device.value,
+            recipe.stack,
+            name=f"Load flows of '{layer.name}'",
+            bound_to=uid,
+            on_done=done,
         )
 
     def _ask_preview(self, part: Segmentation, box: tuple[int, int, int, int]) -> None:
@@ -265,26 +302,31 @@ class SegmentDock(Dock):
         if self._painter is not None and hasattr(progress.payload, "cell_prob"):
             self._painter.paint(progress.payload)
 
-    def _show(self, image_uid: str, model: str, result: Segmentation) -> None:
+    def _show(self, image_uid: str, model: str, found: Segmentation | LargeResult) -> None:
         layer = layer_by_id(self.viewer, image_uid)
         if layer is None:
             self.result.setText("The image was removed while it was being segmented; its masks were dropped.")
             return
-        result = replace(result, provenance={**result.provenance, "choice": model})
+        count = None
+        if isinstance(found, LargeResult):
+            count = found.objects
+            found = Segmentation(found.labels(), diameter=found.diameter, provenance=found.provenance)
+        result = replace(found, provenance={**found.provenance, "choice": model})
         flat = result.masks.ndim == 2
         labels = self.viewer.add_labels(
             result.masks,
             name=f"{layer.name} cells",
             metadata={"biofm": dict(result.provenance)},
-            **(spatial_placing(layer) if flat else _whole_placing(layer)),
+            **(spatial_placing(layer) if flat else whole_placing(layer)),
         )
         uid = layer_id(labels)
         self.session.set_segmentation(uid, result)
         self.session.set_layers(image=image_uid, labels=uid)
-        self._tell_count(layer.name, result)
+        self._tell_count(layer.name, result, count)
 
-    def _tell_count(self, name: str, result: Segmentation) -> None:
-        count = len(np.unique(result.masks[result.masks > 0]))
+    def _tell_count(self, name: str, result: Segmentation, count: int | None = None) -> None:
+        if count is None:
+            count = len(np.unique(result.masks[result.masks > 0]))
         size = f", median diameter {result.diameter:.0f} px" if result.diameter else ""
         self.result.setText(
             f"{count} cells in '{name}'{size}."
@@ -330,23 +372,6 @@ class SegmentDock(Dock):
 
     # ------------------------------------------------------------------ layers
 
-    def _pixels_of(self, layer: Any) -> tuple[Any, StackOptions | None]:
-        """Return the pixels that are meant, and how planes become objects where all are."""
-        mode: Any = STACKS.get(self.pixels.value)
-        if mode is None:
-            return plane_of(self.viewer, layer, self.pixels.value), None
-        scale = np.abs(np.asarray(layer.scale, float))
-        anisotropy = float(scale[-3] / scale[-1]) if mode == "flows" and scale[-1] > 0 else 1.0
-        return np.asarray(self._data(layer)), StackOptions(mode, anisotropy)
-
-    def _data(self, layer: Any) -> Any:
-        return layer.data[0] if layer.multiscale else layer.data
-
-    def _plane_shape(self, layer: Any) -> tuple[int, int]:
-        shape = self._data(layer).shape
-        height, width = shape[-3:-1] if layer.rgb else shape[-2:]
-        return int(height), int(width)
-
     def _model_of(self, segmentation: Segmentation) -> str:
         return str(segmentation.provenance.get("choice") or segmentation.provenance.get("model", ""))
 
@@ -357,6 +382,7 @@ class SegmentDock(Dock):
         found = self.session.segmentation(uid) if uid else None
         kept = layer is not None and found is not None and found.flows is not None
         self.apply_button.enabled = kept
+        self.load_button.enabled = not kept and recipe_of(self.viewer, self.session) is not None
         if kept and found is not None:
             self.preview.watch(layer, found)
 
@@ -367,16 +393,13 @@ class SegmentDock(Dock):
     def _image_changed(self, *_: Any) -> None:
         """Offer the whole stack only where there is one."""
         layer = self.image.value
-        leading = 0 if layer is None else self._data(layer).ndim - (3 if layer.rgb else 2)
-        self._pixel_choices = [SHOWN, MEAN, *(STACKS if leading == 1 else ())]
+        leading = 0 if layer is None else data_of(layer).ndim - (3 if layer.rgb else 2)
+        self._pixel_choices = [SHOWN, MEAN, SPREAD, *(STACKS if leading == 1 else ())]
         self.pixels.reset_choices()
+        self._tell_size()
 
-
-def _whole_placing(layer: Any) -> dict[str, Any]:
-    """Return affine and units of all axes, for labels of the same extent as a stack."""
-    n = len(layer.units)
-    origin = np.asarray(layer.data_to_world(np.zeros(n)))
-    affine = np.eye(n + 1)
-    affine[:n, :n] = np.column_stack([np.asarray(layer.data_to_world(row)) - origin for row in np.eye(n)])
-    affine[:n, n] = origin
-    return {"affine": affine, "units": [str(unit) for unit in layer.units]}
+    def _tell_size(self, *_: Any) -> None:
+        """Say before the start that a large image goes in parts."""
+        text = describe_large(self.viewer, self.image.value, self.pixels.value)
+        if text or self.estimate.text().startswith("Large image"):  # an estimate that was asked for stays
+            self.estimate.setText(text)

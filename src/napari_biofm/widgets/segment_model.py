@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from napari_biofm.images.catalogue import DEFAULT_MODEL, FAMILIES
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
 
-SEGMENTING = ("cellpose-sam", "sam")  # families of weights that find cells by themselves
+SEGMENTING = ("cellpose-sam", "sam", "mobile-sam")  # families of weights that find cells by themselves
 
 
 class ModelChooser(QWidget):
@@ -68,8 +69,9 @@ class ModelChooser(QWidget):
         chosen = chosen or self.value
         choices = [(family.title, name) for name, family in FAMILIES.items()]
         for entry in registry.entries():
-            if entry.family in SEGMENTING:
+            if entry.family in SEGMENTING or entry.unavailable:
                 here = "" if store.find(entry.name) else f" ({entry.size / 1e6:.0f} MB to download)"
+                here = " (not available)" if entry.obstacle else here
                 choices.append((f"{entry.title}{here}", entry.name))
         choices += [(f"{name} (your own)", name) for name in self._own()]
         self._choices = choices
@@ -83,8 +85,8 @@ class ModelChooser(QWidget):
         if self.value in FAMILIES or self.value in self._own():
             return ""
         entry = registry.get(self.value)
-        if entry.missing:
-            return f"Needs {', '.join(entry.missing)}, which is not installed."
+        if entry.obstacle:
+            return entry.obstacle
         if store.find(entry.name) is None:
             return f"Not on this computer: {entry.size / 1e6:.0f} MB to download."
         return ""
@@ -96,17 +98,16 @@ class ModelChooser(QWidget):
         if name in FAMILIES:
             self.about.setText(FAMILIES[name].good_for)
             return
-        if name in self._own():
-            self.about.setText(
-                "Your own weights; you know what they are good for and what you may do with them."
-            )
+        own = self._own().get(name)
+        if own is not None:
+            self.about.setText(about_own(own.about))
             return
         entry = registry.get(name)
         missing = self.what_is_missing()
         memory = f"About {entry.memory / 1e9:.0f} GB of memory."
         self.about.setText(f"Licence: {entry.licence}. {entry.licence_note} {memory} {missing}".strip())
         self.download_button.setText(f"Download {entry.size / 1e6:.0f} MB")
-        self.download_button.setVisible(bool(missing) and not entry.missing)
+        self.download_button.setVisible(bool(missing) and not entry.obstacle)
 
     def ask_for_file(self) -> None:
         """Let the user choose a file of weights."""
@@ -121,3 +122,15 @@ class ModelChooser(QWidget):
             self.about.setText(str(error))
             return {}
         return {name: weights for name, weights in own.items() if weights.family in SEGMENTING}
+
+
+def about_own(about: Mapping[str, Any]) -> str:
+    """Return what is known of weights of the user's own, from the report of their training."""
+    if "before" not in about:
+        return "Your own weights; you know what they are good for and what you may do with them."
+    before, after, held = about["before"]["ap50"], about["after"]["ap50"], len(about["held_back"])
+    return (
+        f"Taught here from {about['base']} with {len(about['learnt_from'])} example(s). AP at IoU 0.5 on "
+        f"{held} held-back: {before:.2f} before, {after:.2f} after. Licence: that of its base "
+        f"({about['licence']})."
+    )

@@ -39,11 +39,14 @@ def _make_engine() -> Engine:
     return make_engine(os.environ.get(ENGINE_VARIABLE, "worker"), post=QtPost())
 
 
+_TIED: weakref.WeakSet[Session] = weakref.WeakSet()  # sessions that follow the layers and life of a viewer
+
+
 def viewer_session(viewer: Any) -> Session:
     """Return the session of a napari viewer; the first call ties it to the viewer's layers and life."""
     session = session_of(viewer, engine_factory=_make_engine)
-    if not getattr(session, "_tied_to_viewer", False):
-        session._tied_to_viewer = True  # type: ignore[attr-defined]
+    if session not in _TIED:
+        _TIED.add(session)
         real = getattr(viewer, "__wrapped__", viewer)
         real.layers.events.removed.connect(lambda event: session.forget_layer(layer_id(event.value)))
         weakref.finalize(real, session.close).atexit = True

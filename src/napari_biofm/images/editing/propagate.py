@@ -13,8 +13,9 @@ from scipy import ndimage as ndi
 from napari_biofm.images.editing.view import Piece
 from napari_biofm.types import Progress, Prompt, Task
 
+BASIN_MARGIN = 64  # pixels around the cell whose flows are followed
 MARGIN = 24  # pixels around the cell that are looked at for its motion
-Answerer = Callable[[int, Prompt], tuple[Piece, float]]  # plane, prompt -> mask, score
+Answerer = Callable[[int, Prompt, Piece], tuple[Piece, float]]  # plane, prompt, moved mask -> mask, score
 PlaneReader = Callable[[int], NDArray[Any]]  # index -> (Y, X) or (Y, X, C)
 
 
@@ -66,8 +67,8 @@ def propagate(
     """Carry `piece` of plane `start` through `indices`.
 
     In each plane the neighbour's mask is moved by the motion of the picture around it and given to the click
-    backend as box and points; the answer must be like its neighbour in place and area. The first doubtful
-    plane ends it.
+    backend as box and points (and as it is); the answer must be like its neighbour in place and area. The
+    first doubtful plane ends it.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def propagate(
     for number, index in enumerate(planes):
         picture = read(index)
         moved = _moved(piece, motion(before, picture, piece), picture.shape[:2])
-        found, score = answer(index, prompt_from(moved)) if moved else (moved, 0.0)
+        found, score = answer(index, prompt_from(moved), moved) if moved else (moved, 0.0)
         doubt = judge(moved, found, score, rules) or _fading(before, piece, picture, found, rules)
         if doubt:
             return Propagated(tuple(steps), index, doubt)
@@ -202,8 +203,45 @@ def propagate_stack(
 
     tool: Any = LevelSets() if model == LEVEL_SETS else make_model(model, device)
 
-    def answer(index: int, prompt: Prompt) -> tuple[Piece, float]:
+    def answer(index: int, prompt: Prompt, _moved: Piece) -> tuple[Piece, float]:
         masks, scores = tool.predict(run_task(tool.prepare(stack[index])), prompt)
         return Piece.of(masks[0]), float(scores[0])
+
+    return (yield from propagate(lambda k: stack[k], answer, piece, 0, range(1, len(stack)), limits))
+
+
+def propagate_basins(
+    stack: NDArray[Any],
+    flows: NDArray[np.floating[Any]],
+    cell_prob: NDArray[np.floating[Any]],
+    piece: Piece,
+    threshold: float = 0.0,
+    diameter: float | None = None,
+    limits: Limits | None = None,
+) -> Task[Propagated]:
+    """Carry `piece` of plane 0 of a stack through its other planes by their flow basins; no network runs.
+
+    Parameters
+    ----------
+    stack : (n, Y, X) or (n, Y, X, C), in the order of the way; used for motion and contrast.
+    flows : (2, n, Y, X). cell_prob : (n, Y, X) logits, both of the same planes.
+    threshold : logit above which pixels belong to the cell.
+    diameter : of the pass, pixels, as far as it is known.
+    """
+    from napari_biofm.images.basins_lookup import Basins, follow
+    from napari_biofm.types import Segmentation
+
+    def answer(index: int, _prompt: Prompt, moved: Piece) -> tuple[Piece, float]:
+        window = moved.padded(max(BASIN_MARGIN, *moved.mask.shape), stack.shape[1:3])
+        rows, columns = (slice(o, e) for o, e in zip(window.origin, window.stop, strict=True))
+        part = Segmentation(
+            np.zeros(window.mask.shape, np.int32),
+            np.ascontiguousarray(flows[:, index, rows, columns], np.float32),
+            np.ascontiguousarray(cell_prob[index, rows, columns], np.float32),
+            diameter=diameter,
+        )
+        found, score = follow(Basins.of(part), Piece.of(window.mask), threshold)
+        shifted = tuple(o + w for o, w in zip(found.origin, window.origin, strict=True))
+        return Piece(shifted, found.mask), score
 
     return (yield from propagate(lambda k: stack[k], answer, piece, 0, range(1, len(stack)), limits))

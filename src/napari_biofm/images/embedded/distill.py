@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from napari_biofm.images.dynamics import flows_from_masks
 from napari_biofm.images.embedded import passes, weights
 from napari_biofm.images.embedded.planes import to_planes
-from napari_biofm.types import Image, ModelError, Progress, SegmentationParameters, Segmenter, Task
+from napari_biofm.types import (
+    Image,
+    Labels,
+    ModelError,
+    Progress,
+    SegmentationParameters,
+    Segmenter,
+    Task,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,21 +68,63 @@ def distill(
     ------
     ModelError : if the teacher finds no cell in any image.
     """
+    masks = yield from ask(teacher, images, parameters, len(images) + steps)
+    path = yield from learn(
+        images, masks, teacher.name, out, student, steps, batch, learning_rate, seed, len(images)
+    )
+    return path
+
+
+def ask(
+    teacher: Segmenter,
+    images: Sequence[Image],
+    parameters: SegmentationParameters | None = None,
+    total: int | None = None,
+) -> Task[list[Labels]]:
+    """Return the masks of `teacher` for each image; `total` is the number of steps told as progress."""
+    masks = []
+    for index, image in enumerate(images):
+        yield Progress(index, total or len(images), f"{teacher.name} on image {index + 1} of {len(images)}")
+        answer = yield from teacher.segment(image, parameters or SegmentationParameters())
+        masks.append(answer.masks)
+    return masks
+
+
+def learn(
+    images: Sequence[Image],
+    masks: Sequence[Labels],
+    source: str,
+    out: Path,
+    student: Path | None = None,
+    steps: int = 300,
+    batch: int = 4,
+    learning_rate: float = 2e-4,
+    seed: int = 0,
+    before: int = 0,
+) -> Task[Path]:
+    """Improve the embedded model on `images` with given masks.
+
+    Parameters
+    ----------
+    images, masks : (Y, X) or (Y, X, C) each, and (Y, X) labels; images without labels teach nothing.
+    source : who made the masks; kept in the description of the result.
+    out, student, steps, batch, learning_rate, seed : see `distill`.
+    before : steps told as progress before these.
+
+    Raises
+    ------
+    ModelError : if there is no label in any image.
+    """
     import torch
 
     stored = weights.read(student)
     network = weights.unfused(stored)
-    lessons, cells = [], 0
-    for index, image in enumerate(images):
-        yield Progress(index, len(images) + steps, f"{teacher.name} on image {index + 1} of {len(images)}")
-        answer = yield from teacher.segment(image, parameters or SegmentationParameters())
-        if answer.masks.ndim == 2 and answer.masks.any():
-            lessons.append(_lesson(image, answer.masks, float(stored.config["inference"]["canonical"])))
-            cells += len(np.unique(answer.masks)) - 1
-    if not lessons:
-        raise ModelError(
-            f"{teacher.name} found no cells in {len(images)} images; there is nothing to learn from"
-        )
+    canonical = float(stored.config["inference"]["canonical"])
+    pairs = [(i, m) for i, m in zip(images, masks, strict=True) if m.ndim == 2 and m.any()]
+    if not pairs:
+        raise ModelError(f"{source} found no cells in {len(images)} images; there is nothing to learn from")
+    lessons = [_lesson(image, labels, canonical) for image, labels in pairs]
+    cells = sum(int(np.count_nonzero(np.unique(labels))) for _, labels in pairs)
     rng = np.random.default_rng(seed)
     # normalisation keeps its statistics: a few images are too few to measure them anew
     learned = [p for n, p in network.named_parameters() if not n.startswith(("mask_decoder", "to_vector"))]
@@ -85,12 +135,12 @@ def distill(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learned, 5.0)
         optimiser.step()
-        yield Progress(len(images) + step + 1, len(images) + steps, f"loss {float(loss.detach()):.3f}")
+        yield Progress(before + step + 1, before + steps, f"loss {float(loss.detach()):.3f}")
     described = {k: v for k, v in stored.config.items() if k not in ("architecture", "format", "sha256")}
     described["report"] = {}
     described["distilled"] = {
         "from": stored.sha256,
-        "teacher": teacher.name,
+        "teacher": source,
         "cells": cells,
         "steps": steps,
         "seed": seed,

@@ -71,6 +71,13 @@ class EmbeddedModel:
         chosen: Mapping[str, Any] = self.config["inference"]
         return chosen
 
+    @property
+    def crop_parts(self) -> tuple[int, int, int]:
+        """Columns of `crop_vectors` that are learned maps, texture, and size and brightness."""
+        from napari_biofm.images.embedded.vectors import part_widths
+
+        return part_widths(self.network)
+
     def segment(self, image: Image, parameters: SegmentationParameters | None = None) -> Task[Segmentation]:
         """Find all cells of `image` (Y, X) or (Y, X, C) in one pass.
 

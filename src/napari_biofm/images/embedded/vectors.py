@@ -27,6 +27,7 @@ Float = NDArray[np.float32]
 SIDE = 64  # network pixels of the longest side of a crop
 BATCH = 64
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+LEVELS = 4  # encoder levels whose texture is pooled
 FACTS = 18  # plain facts per channel, see `facts`
 
 
@@ -109,6 +110,12 @@ def crop_vectors(network: Network, crops: NDArray[Any], device: str = "cpu") -> 
     return np.concatenate(pooled).astype(np.float32)
 
 
+def part_widths(network: Network) -> tuple[int, int, int]:
+    """Return how many columns of `crop_vectors` are learned maps, texture, and facts, in this order."""
+    sizes = network.architecture
+    return 3 * sizes.vector, 2 * sum(sizes.widths[:LEVELS]), PLANES * FACTS
+
+
 def crop_view(crop: NDArray[Any]) -> Float:
     """Bring one crop to (3, 64, 64): its own contrast, longest side 64, edges continued."""
     import torch
@@ -131,7 +138,7 @@ def pool_network(network: Network, views: Tensor) -> Tensor:
 
     levels = network.encode(views)
     parts = [pool_window(network.vectors(levels))]
-    for level in levels[:4]:
+    for level in levels[:LEVELS]:
         parts.append(pool_window(level)[:, : 2 * level.shape[1]])
     return torch.cat(parts, dim=1)
 

@@ -117,3 +117,21 @@ def read_recording(
         raise RecordingError(f"{path.name} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise RecordingError(f"{path.name} does not fit into memory") from error
+
+
+def read_part(recording: Recording, number: int) -> Recording:
+    """Read another part of a recording's file; `metadata["parts"]` names them.
+
+    Raises
+    ------
+    RecordingError
+        If the file has no such part.
+    """
+    parts = recording.metadata.get("parts", ())
+    if recording.path is None or not 0 <= number < len(parts):
+        raise RecordingError(
+            f"part {number} asked for in {recording.name}; it has "
+            + (f"parts 0 to {len(parts) - 1}" if len(parts) > 1 else "one part only")
+        )
+    options: dict[str, Any] = {str(recording.metadata["part_option"]): number}
+    return read_recording(recording.path, **options)

@@ -16,12 +16,24 @@ from napari_biofm.types import RecordingError
 _ASK = "give sampling_rate (Hz) and unit, e.g. sampling_rate=10000, unit='pA'; neither is ever guessed"
 
 
-def read_numpy(path: Path, *, sampling_rate: float | None = None, unit: str | None = None) -> Recording:
+ROWS = ("sweeps", "channels", "samples")
+
+
+def read_numpy(
+    path: Path, *, sampling_rate: float | None = None, unit: str | None = None, rows: str | None = None
+) -> Recording:
     """Open `.npz` or `.npy`.
 
     `.npz` holds `signal` ((n_sweeps, n_samples) or (n_samples,)), `sampling_rate` (Hz) and `unit`; or
     what `napari-biofm traces` writes: `labels`, `dff`, `raw`, `neuropil`, `frame_rate`. A `.npy` is
     the signal alone, is memory-mapped, and needs `sampling_rate` and `unit`.
+
+    Parameters
+    ----------
+    sampling_rate : Hz.
+    unit : of the values.
+    rows : what the rows of a two-dimensional signal are, one of `ROWS`; sweeps unless said otherwise.
+        A table of many short rows must say it.
 
     Raises
     ------
@@ -30,26 +42,32 @@ def read_numpy(path: Path, *, sampling_rate: float | None = None, unit: str | No
     """
     try:
         if path.suffix.lower() == ".npy":
-            return _from_npy(path, sampling_rate, unit)
+            return _from_npy(path, sampling_rate, unit, rows)
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{path.name} is no readable NumPy file: {error}") from error
     if "dff" in arrays and "frame_rate" in arrays:
         return _from_traces(path, arrays)
-    return _from_npz(path, arrays, sampling_rate, unit)
+    return _from_npz(path, arrays, sampling_rate, unit, rows)
 
 
-def _from_npy(path: Path, sampling_rate: float | None, unit: str | None) -> Recording:
+def _from_npy(path: Path, sampling_rate: float | None, unit: str | None, rows: str | None) -> Recording:
     if sampling_rate is None or unit is None:
         raise RecordingError(f"{path.name} is a bare array: {_ASK}")
     values = np.load(path, mmap_mode="r", allow_pickle=False)
     _check_numbers(path, "array", values)
-    return Recording.from_arrays(values, sampling_rate, unit, path=path, format="NumPy")
+    return Recording.from_arrays(
+        _laid_out(path, values, rows), sampling_rate, unit, path=path, format="NumPy"
+    )
 
 
 def _from_npz(
-    path: Path, arrays: Mapping[str, NDArray[Any]], sampling_rate: float | None, unit: str | None
+    path: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    sampling_rate: float | None,
+    unit: str | None,
+    rows: str | None,
 ) -> Recording:
     if "signal" not in arrays:
         raise RecordingError(
@@ -62,7 +80,26 @@ def _from_npz(
     if rate is None or name is None:
         raise RecordingError(f"{path.name} does not store its sampling_rate or unit: {_ASK}")
     _check_numbers(path, "signal", arrays["signal"])
-    return Recording.from_arrays(arrays["signal"], rate, name, path=path, format="NumPy")
+    return Recording.from_arrays(
+        _laid_out(path, arrays["signal"], rows), rate, name, path=path, format="NumPy"
+    )
+
+
+def _laid_out(path: Path, values: NDArray[Any], rows: str | None) -> Any:
+    """Return the signal as sweeps, by what its rows are."""
+    if rows is not None and rows not in ROWS:
+        raise RecordingError(f"rows={rows!r} for {path.name}: give one of {', '.join(ROWS)}")
+    if values.ndim != 2 or rows == "sweeps":
+        return values
+    if rows is None:
+        n, width = values.shape
+        if n > 1000 and width <= 32:
+            raise RecordingError(
+                f"{path.name} would be {n} sweeps of {width} samples: give rows='samples' if its columns are "
+                "channels, or rows='sweeps'"
+            )
+        return values
+    return [list(values if rows == "channels" else values.T)]
 
 
 def _from_traces(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Recording:

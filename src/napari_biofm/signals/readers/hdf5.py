@@ -46,8 +46,7 @@ def read_hdf5(
 def _plain(
     path: Path, file: Any, h5py: Any, dataset: str | None, sampling_rate: float | None, unit: str | None
 ) -> Recording:
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if _is_signal(item, h5py) else None)
+    found = _signals(file, h5py)
     if dataset is None and len(found) == 1:
         dataset = found[0]
     if dataset not in found:
@@ -68,6 +67,22 @@ def _plain(
     rows = [None] if data.ndim == 1 else range(data.shape[0])
     arrays: list[list[Any]] = [[H5Trace(str(path), dataset, (n,), row)] for row in rows]
     return Recording.from_arrays(arrays, float(rate), name, path=path, format="HDF5")
+
+
+def datasets_of(path: Path) -> list[str]:
+    """Return the datasets of an HDF5 file that can be signals; none for a file that is damaged."""
+    h5py = need("h5py", path)
+    try:
+        with h5py.File(path, "r") as file:
+            return _signals(file, h5py)
+    except OSError:
+        return []
+
+
+def _signals(file: Any, h5py: Any) -> list[str]:
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(name) if _is_signal(item, h5py) else None)
+    return found
 
 
 def _is_signal(item: Any, h5py: Any) -> bool:

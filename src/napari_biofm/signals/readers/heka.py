@@ -8,6 +8,7 @@ Source: record layouts as published by HEKA Elektronik, "PatchMaster file format
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,14 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.signals.readers.heka_stimulus import Commands, protocol_of
 from napari_biofm.signals.recording import Channel, Recording
 from napari_biofm.signals.samples import ArraySamples
-from napari_biofm.signals.units import clean_unit
+from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError
 
 _TRACE_BYTES = 152  # of a trace record that are read
 _FORMATS = ("i2", "i4", "f4", "f8")
 _DISPLAY = {"V": ("mV", 1e3), "A": ("pA", 1e12)}
+_STIMULATION, _ADC = 40, 222  # where a sweep names its stimulation, and a trace its input
 _EPOCH = datetime(1601, 1, 1)
 _MAX_NODES = 1 << 20
 
@@ -41,7 +44,7 @@ def read_heka(path: Path, *, series: int = 0) -> Recording:
 
     Parameters
     ----------
-    series : which, counted from 0 through all groups; `metadata["series"]` names them all.
+    series : which, counted from 0 through all groups; `metadata["parts"]` names them all.
 
     Raises
     ------
@@ -51,9 +54,13 @@ def read_heka(path: Path, *, series: int = 0) -> Recording:
     try:
         order, items = _bundle(path)
         root = _tree(path, order, *items[".pul"])
-    except (struct.error, IndexError, KeyError, ValueError) as error:
+    except (struct.error, IndexError, KeyError, ValueError, StopIteration) as error:
         raise RecordingError(f"{path.name} is no readable HEKA bundle: {error}") from error
     found = [(group, one) for group in root.children for one in group.children]
+    try:
+        stimuli = _tree(path, order, *items[".pgf"]) if ".pgf" in items else None
+    except (struct.error, IndexError, ValueError, StopIteration):
+        stimuli = None  # the samples are whole without it
     if not 0 <= series < len(found):
         raise RecordingError(
             f"series {series} of {len(found)} asked for in {path.name}; "
@@ -61,7 +68,11 @@ def read_heka(path: Path, *, series: int = 0) -> Recording:
         )
     group, chosen = found[series]
     try:
-        return _series(path, order, root, group, chosen, [_label(one.record) for _, one in found], series)
+        recording = _series(
+            path, order, root, group, chosen, [_label(one.record) for _, one in found], series
+        )
+        commands = _commands(order, stimuli, chosen, recording) if stimuli is not None else None
+        return dataclasses.replace(recording, command_source=commands)
     except struct.error as error:
         raise RecordingError(f"series {series} of {path.name} is damaged: {error}") from error
 
@@ -146,9 +157,33 @@ def _series(
         metadata={
             "version": _text(root.record[8:40]),
             "group": _label(group.record),
-            "series": names,
-            "series_read": number,
+            "parts": [f"{i + 1}: {name}" for i, name in enumerate(names)],
+            "part": number,
+            "part_option": "series",
         },
+    )
+
+
+def _commands(order: str, stimuli: Node, series: Node, recording: Recording) -> Commands | None:
+    """Return the commands of a series by the stimulation that its first sweep names; None if there are none."""
+    sweep = next(sweep for sweep in series.children if sweep.children)
+    (number,) = struct.unpack_from(f"{order}i", sweep.record, _STIMULATION)
+    if not 1 <= number <= len(stimuli.children):
+        return None
+    channels = [
+        (channel.record, [segment.record for segment in channel.children])
+        for channel in stimuli.children[number - 1].children
+    ]
+    protocols = []
+    for trace, about in zip(sweep.children, recording.channels, strict=True):
+        adc = struct.unpack_from(f"{order}h", trace.record, _ADC)[0] if len(trace.record) >= _ADC + 2 else -1
+        protocols.append(protocol_of(order, channels, si_unit(about.unit)[0], adc))
+    if not any(protocols):
+        return None
+    return Commands(
+        tuple(protocols),
+        tuple(recording.n_samples(i) for i in range(recording.n_sweeps)),
+        tuple(about.sampling_rate for about in recording.channels),
     )
 
 

@@ -51,7 +51,7 @@ def read_neo(path: Path, *, stream: int = 0) -> Recording:
 
     Parameters
     ----------
-    stream : which group of signals that share a clock; `metadata["streams"]` names them.
+    stream : which group of signals that share a clock; `metadata["parts"]` names them.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_neo(path: Path, *, stream: int = 0) -> Recording:
         np.array(starts),
         path=path,
         format=type(reader).__name__.removesuffix("RawIO"),
-        metadata={"streams": streams, "reader": "neo"},
+        metadata={"reader": "neo", "parts": streams, "part": stream, "part_option": "stream"},
     )
 
 

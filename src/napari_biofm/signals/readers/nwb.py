@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.readers.optional import H5Trace, need
+from napari_biofm.signals.readers.nwb_patch import patch_parts
+from napari_biofm.signals.readers.nwb_series import (
+    SeriesOnDisk,
+    has_clock,
+    rate_of,
+    scale_of,
+    start_of,
+    sweeps_of,
+    unit_of,
+)
+from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import Channel, Recording
-from napari_biofm.signals.samples import ArraySamples, scaled
-from napari_biofm.signals.units import clean_unit
-from napari_biofm.types import RecordingError, Signal
+from napari_biofm.signals.samples import ArraySamples
+from napari_biofm.types import RecordingError
 
-_DISPLAY = {"volts": ("mV", 1e3), "V": ("mV", 1e3), "amperes": ("pA", 1e12), "A": ("pA", 1e12)}
 _PREFERRED = ("DfOverF", "Fluorescence")
+_EXPORTED = re.compile(r"^sweep(\d+)_(\d+)_(.*)$")  # names given by our own export
 
 
-def read_nwb(path: Path) -> Recording:
-    """Open an NWB file: patch-clamp series as sweeps, else ROI responses as cells, else any series.
+@dataclass(frozen=True)
+class Part:
+    """What can be shown together of a file: its name and how to make a recording of it."""
+
+    name: str
+    make: Callable[[], dict[str, Any]]
+
+
+def read_nwb(path: Path, *, series: int = 0) -> Recording:
+    """Open an NWB file: patch-clamp sweeps first, then ROI responses as cells, then any other series.
+
+    Parameters
+    ----------
+    series : which part of the file, counted from 0; `metadata["parts"]` names them all. Series that
+        share electrode, quantity and clock are one part, so that nothing is laid side by side that was
+        not recorded together.
 
     Raises
     ------
     RecordingError
-        If pynwb is missing, the file is damaged, or holds no series with a sampling rate.
+        If pynwb is missing, the file is damaged, or holds no such part.
     """
     pynwb = need("pynwb", path)
     try:
@@ -35,7 +60,7 @@ def read_nwb(path: Path) -> Recording:
             warnings.simplefilter("ignore")
             io = pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True)
             with io:
-                return _read(path, io.read(), pynwb)
+                return _read(path, io.read(), pynwb, series)
     except RecordingError:
         raise
     except Exception as error:  # hdmf raises in many ways on a damaged file
@@ -44,96 +69,49 @@ def read_nwb(path: Path) -> Recording:
         ) from error
 
 
-def _read(path: Path, nwb: Any, pynwb: Any) -> Recording:
-    acquired = [s for s in nwb.acquisition.values() if isinstance(s, pynwb.TimeSeries)]
-    patch = [s for s in acquired if isinstance(s, pynwb.icephys.PatchClampSeries) and _rate(s)]
-    if patch:
-        return _intracellular(path, nwb, patch)
+def _read(path: Path, nwb: Any, pynwb: Any, number: int) -> Recording:
+    acquired = [s for s in nwb.acquisition.values() if isinstance(s, pynwb.TimeSeries) and _is_numeric(s)]
+    patch = [s for s in acquired if isinstance(s, pynwb.icephys.PatchClampSeries) and has_clock(s)]
     cells = _roi_series(nwb, pynwb)
-    if cells is not None:
-        return _cells(path, nwb, cells)
-    plain = [s for s in acquired if _rate(s) and _is_numeric(s)]
-    if not plain:
+    others = [s for s in acquired if s not in patch and has_clock(s)]
+    parts = [
+        *(Part(name, make) for name, make in patch_parts(path, nwb, patch)),
+        *(Part(_name_of(s), partial(_cells, path, s)) for s in cells),
+        *_plain_parts(path, others),
+    ]
+    if not parts:
+        raise RecordingError(f"{path.name} holds no series of samples with a rate or time stamps")
+    if not 0 <= number < len(parts):
         raise RecordingError(
-            f"{path.name} holds no series with a sampling rate; series with timestamps are not read"
+            f"part {number} of {len(parts)} asked for in {path.name}; they are numbered 0 to {len(parts) - 1}"
         )
-    return _series(path, nwb, plain)
-
-
-def _about(nwb: Any, kind: str) -> dict[str, Any]:
-    return {
-        "format": "NWB",
-        "t0": nwb.session_start_time.replace(tzinfo=None) if nwb.session_start_time else None,
-        "comment": nwb.session_description or "",
-        "metadata": {"identifier": str(nwb.identifier), "kind": kind},
+    found = parts[number].make()
+    said, kind = found.pop("said", ""), found.pop("kind")
+    names = [part.name for part in parts]
+    metadata = {
+        "identifier": str(nwb.identifier),
+        "kind": kind,
+        "parts": names,
+        "part": number,
+        "part_option": "series",
     }
-
-
-@dataclass(frozen=True)
-class _Stimulus:
-    """The stimulus series of each sweep and channel."""
-
-    traces: dict[tuple[int, int], tuple[H5Trace, tuple[float, float], str, float]]
-
-    def __call__(self, sweep: int, channel: int) -> Signal | None:
-        found = self.traces.get((sweep, channel))
-        if found is None:
-            return None
-        trace, scale, unit, rate = found
-        return Signal(scaled(trace[0 : trace.shape[0]], scale), rate, unit, sweep, channel)
-
-
-def _intracellular(path: Path, nwb: Any, series: Sequence[Any]) -> Recording:
-    """Return sweeps of electrodes; series without a sweep number follow each other in time."""
-    by_channel: dict[tuple[str, str], list[Any]] = {}
-    for one in series:
-        by_channel.setdefault((one.electrode.name, _unit(one)[0]), []).append(one)
-    for group in by_channel.values():
-        group.sort(key=lambda s: (_sweep_number(s), float(s.starting_time or 0.0), s.name))
-    n_sweeps = min(len(group) for group in by_channel.values())
-    channels, scales = [], []
-    arrays: list[list[Any]] = [[] for _ in range(n_sweeps)]
-    stimuli: dict[tuple[int, int], tuple[H5Trace, tuple[float, float], str, float]] = {}
-    for number, ((electrode, unit), group) in enumerate(by_channel.items()):
-        channels.append(Channel(electrode, unit, _rate(group[0])))
-        scales.append(_scale(group[0]))
-        for sweep, one in enumerate(group[:n_sweeps]):
-            arrays[sweep].append(_trace(path, one))
-            stimulus = _stimulus_of(nwb, one)
-            if stimulus is not None:
-                stimuli[sweep, number] = (
-                    _trace(path, stimulus), _scale(stimulus), _unit(stimulus)[0], _rate(stimulus)
-                )  # fmt: skip
-    first = next(iter(by_channel.values()))[:n_sweeps]
-    starts = np.array([float(s.starting_time or 0.0) for s in first])
+    if said:
+        metadata["timestamps"] = said
     return Recording(
-        tuple(channels),
-        ArraySamples(arrays, scales),
-        starts,
         path=path,
-        protocol=str(getattr(first[0], "stimulus_description", "") or ""),
-        command_source=_Stimulus(stimuli) if stimuli else None,
-        **_about(nwb, "intracellular"),
+        format="NWB",
+        t0=nwb.session_start_time.replace(tzinfo=None) if nwb.session_start_time else None,
+        comment="; ".join(text for text in (nwb.session_description, said) if text),
+        metadata=metadata,
+        **found,
     )
 
 
-def _stimulus_of(nwb: Any, response: Any) -> Any | None:
-    """Return the stimulus that belongs to a response, by the recordings table or by sweep and electrode."""
-    table = nwb.intracellular_recordings
-    if table is not None:
-        for row in range(len(table)):
-            if table["responses"]["response"][row].timeseries is response:
-                stimulus = table["stimuli"]["stimulus"][row].timeseries
-                return stimulus if stimulus is not response else None
-    for one in nwb.stimulus.values():
-        same = getattr(one, "electrode", None) is response.electrode
-        if same and _sweep_number(one) == _sweep_number(response) >= 0 and _rate(one):
-            return one
-    return None
+# ------------------------------------------------------------------ cells
 
 
-def _roi_series(nwb: Any, pynwb: Any) -> Any | None:
-    """Return dF/F of ROIs where there is one, else fluorescence."""
+def _roi_series(nwb: Any, pynwb: Any) -> list[Any]:
+    """Return ROI responses, dF/F before fluorescence before others."""
     found: list[tuple[int, Any]] = []
     for module in nwb.processing.values():
         for container in module.data_interfaces.values():
@@ -142,27 +120,26 @@ def _roi_series(nwb: Any, pynwb: Any) -> Any | None:
                 found += [(_PREFERRED.index(kind), s) for s in container.roi_response_series.values()]
             elif isinstance(container, pynwb.ophys.RoiResponseSeries):
                 found.append((len(_PREFERRED), container))
-    usable = [(order, s) for order, s in found if _rate(s)]
-    return min(usable, key=lambda pair: pair[0])[1] if usable else None
+    return [s for _, s in sorted(found, key=lambda pair: pair[0]) if has_clock(s) and _is_numeric(s)]
 
 
-def _cells(path: Path, nwb: Any, series: Any) -> Recording:
-    data = series.data
-    n_cells = 1 if data.ndim == 1 else int(data.shape[1])
-    rate = _rate(series)
+def _cells(path: Path, series: Any) -> dict[str, Any]:
+    disk = SeriesOnDisk(path, series)
     table = series.rois.table if series.rois is not None else None
-    rows = [int(i) for i in series.rois.data[:]] if table is not None else list(range(n_cells))
+    rows = [int(i) for i in series.rois.data[:]] if table is not None else list(range(disk.width))
     ids = [int(table.id[row]) + 1 for row in rows] if table is not None else [row + 1 for row in rows]
-    unit = "dF/F" if "dff" in series.name.lower() or "DfOverF" in type(series.parent).__name__ else "a.u."
-    channels = tuple(Channel(f"cell {ids[i]}", unit, rate, ids[i]) for i in range(n_cells))
-    return Recording(
-        channels,
-        ArraySamples([[_trace(path, series, i) for i in range(n_cells)]]),
-        np.array([float(series.starting_time or 0.0)]),
-        path=path,
-        rois=None if table is None else _masks(table, rows, ids),
-        **_about(nwb, "ophys"),
-    )
+    is_dff = "dff" in series.name.lower() or "DfOverF" in type(series.parent).__name__
+    unit = "dF/F" if is_dff else "a.u."
+    arrays, starts, rate, said = sweeps_of([disk])
+    scale = (float(series.conversion or 1.0), float(getattr(series, "offset", 0.0) or 0.0))
+    return {
+        "kind": "ophys",
+        "channels": tuple(Channel(f"cell {i}", unit, rate, i) for i in ids[: disk.width]),
+        "samples": ArraySamples(arrays, () if scale == (1.0, 0.0) else [scale] * disk.width),
+        "sweep_starts": starts,
+        "rois": None if table is None else _masks(table, rows, ids),
+        "said": said,
+    }
 
 
 def _masks(table: Any, rows: Sequence[int], ids: Sequence[int]) -> NDArray[np.int32] | None:
@@ -179,44 +156,57 @@ def _masks(table: Any, rows: Sequence[int], ids: Sequence[int]) -> NDArray[np.in
     return labels
 
 
-def _series(path: Path, nwb: Any, series: Iterable[Any]) -> Recording:
-    channels, traces, scales = [], [], []
+# ------------------------------------------------------------------ any other series
+
+
+def _plain_parts(path: Path, series: Sequence[Any]) -> list[Part]:
+    """Return series that share a clock and a length as channels of one part."""
+    exported = {s.name: match for s in series if (match := _EXPORTED.match(s.name))}
+    if series and len(exported) == len(series):
+        return [Part("sweeps", lambda: _exported(path, series, exported))]
+    groups: dict[tuple[Any, ...], list[Any]] = {}
     for one in series:
-        width = 1 if one.data.ndim == 1 else int(one.data.shape[1])
-        for i in range(width):
-            channels.append(Channel(one.name if width == 1 else f"{one.name} {i}", _unit(one)[0], _rate(one)))
-            traces.append(_trace(path, one, i))
-            scales.append(_scale(one))
-    return Recording(
-        tuple(channels), ArraySamples([traces], scales), np.zeros(1), path=path, **_about(nwb, "time series")
-    )
+        stamps = one.timestamps.name if one.timestamps is not None else None
+        groups.setdefault((one.rate, start_of(one), stamps, int(one.data.shape[0])), []).append(one)
+    return [Part(_name_of(group[0], len(group)), partial(_plain, path, group)) for group in groups.values()]
 
 
-def _trace(path: Path, series: Any, column: int = 0) -> H5Trace:
-    data = series.data
-    index = None if data.ndim == 1 else column
-    return H5Trace(str(path), data.name, (int(data.shape[0]),), index, axis=1)
+def _plain(path: Path, group: Sequence[Any]) -> dict[str, Any]:
+    disks = [SeriesOnDisk(path, one) for one in group]
+    arrays, starts, rate, said = sweeps_of(disks)
+    channels, scales = [], []
+    for disk, one in zip(disks, group, strict=True):
+        for i in range(disk.width):
+            channels.append(
+                Channel(one.name if disk.width == 1 else f"{one.name} {i}", unit_of(one)[0], rate)
+            )
+            scales.append(scale_of(one))
+    return {
+        "kind": "time series",
+        "channels": tuple(channels),
+        "samples": ArraySamples(arrays, scales),
+        "sweep_starts": starts,
+        "said": said,
+    }
 
 
-def _unit(series: Any) -> tuple[str, float]:
-    return _DISPLAY.get(series.unit, (clean_unit(str(series.unit)), 1.0))
+def _exported(path: Path, series: Sequence[Any], names: dict[str, re.Match[str]]) -> dict[str, Any]:
+    """Return the sweeps of our own export, as they were."""
+    at = {(int(names[s.name][1]), int(names[s.name][2])): s for s in series}
+    sweeps, indices = (sorted({key[i] for key in at}) for i in (0, 1))
+    first = [at[sweeps[0], i] for i in indices]
+    arrays = [[SeriesOnDisk(path, at[sweep, i]).trace() for i in indices] for sweep in sweeps]
+    return {
+        "kind": "sweeps",
+        "channels": tuple(Channel(names[s.name][3], unit_of(s)[0], rate_of(s)) for s in first),
+        "samples": ArraySamples(arrays, [scale_of(s) for s in first]),
+        "sweep_starts": np.array([start_of(at[sweep, indices[0]]) for sweep in sweeps]),
+    }
 
 
-def _scale(series: Any) -> tuple[float, float]:
-    factor = _unit(series)[1]
-    conversion = float(series.conversion if series.conversion is not None else 1.0)
-    offset = float(getattr(series, "offset", 0.0) or 0.0)
-    return conversion * factor, offset * factor
-
-
-def _rate(series: Any) -> float:
-    """Return Hz, 0 for a series that has time stamps instead."""
-    return float(series.rate or 0.0)
-
-
-def _sweep_number(series: Any) -> int:
-    number = getattr(series, "sweep_number", None)
-    return -1 if number is None else int(number)
+def _name_of(series: Any, together: int = 1) -> str:
+    more = f" and {together - 1} more" if together > 1 else ""
+    return f"{series.name}{more} ({unit_of(series)[0]})"
 
 
 def _is_numeric(series: Any) -> bool:

@@ -8,6 +8,7 @@ than two and a half intervals; the recording says so in its comment and its meth
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -73,7 +74,7 @@ def clock_of(stamps: Times, name: str) -> Clock:
     interval = float(np.median(steps))
     cuts = np.flatnonzero(steps > PAUSE * interval) + 1
     edges = [0, *cuts.tolist(), len(stamps)]
-    pieces = list(zip(edges[:-1], edges[1:], strict=True))
+    pieces = list(itertools.pairwise(edges))
     if len(pieces) <= MOST_STRETCHES:
         rate = _common_rate(stamps, pieces, interval)
         if all(_is_steady(stamps[a:b], rate) for a, b in pieces):

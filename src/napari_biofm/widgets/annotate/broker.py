@@ -5,12 +5,14 @@ window.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_biofm.images.correction import Answer
 from napari_biofm.images.editing import Piece, View
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 WHOLE = 1536  # pixels; larger planes are given to a network window by window
 WINDOW = 1024
+BASINS_KEPT = 8  # planes
 Listener = Callable[[Answer], None]
 Asked = tuple[Any, View, Prompt, "Piece | None"]  # image layer, plane, prompt, mask to correct
 
@@ -72,6 +75,8 @@ class Broker:
     dock : whose `run` and session carry the jobs.
     """
 
+    asked = Signal()  # the user waits for a network
+
     def __init__(self, dock: Any) -> None:
         self._dock = dock
         self.backend = LEVEL_SETS
@@ -83,7 +88,8 @@ class Broker:
         self._ready: set[str] = set()
         self._preparing: str | None = None
         self._waiting: tuple[int, Asked, Listener] | None = None
-        self._basins: tuple[Segmentation, Basins] | None = None
+        self._basins: OrderedDict[int, Basins] = OrderedDict()  # by plane
+        self._flows_of: Segmentation | None = None  # whose basins they are
         threading.Thread(target=_warm_up, name="biofm-warm-up", daemon=True).start()
 
     def image_changed(self) -> None:
@@ -118,6 +124,7 @@ class Broker:
         if self.is_local:
             listener(self.answer_now(asked))
             return
+        self.asked.emit()
         self._ask_network(self._number, asked, listener)
 
     def answer_now(self, asked: Asked) -> Answer:
@@ -206,20 +213,40 @@ class Broker:
         return None
 
     def basins(self, layer: Any, view: View) -> Basins:
-        """Return the basins of the image plane; made at first use."""
-        from napari_biofm.images.basins_lookup import Basins, FlowBasins
+        """Return the basins of the image plane; made at first use, kept for the planes seen last."""
+        from napari_biofm.images.basins_lookup import FlowBasins, plane_of
 
         found = self.segmentation()
         if found is None:
             raise ImageError(
                 "No flows are there yet: segment this image first, or choose another click tool."
             )
-        if self._basins is None or self._basins[0] is not found:
-            shape = LazyPlane(layer, view).shape[:2]
-            blank = np.broadcast_to(np.zeros(1, np.uint8), shape)
-            self._basins = (found, run_task(FlowBasins(found).prepare(blank)))
-            assert isinstance(self._basins[1], Basins)
-        return self._basins[1]
+        if self._flows_of is not found:
+            self._basins.clear()
+            self._flows_of = found
+        index = plane_index(found, view)
+        if index not in self._basins:
+            blank = np.broadcast_to(np.zeros(1, np.uint8), LazyPlane(layer, view).shape[:2])
+            self._basins[index] = run_task(FlowBasins(plane_of(found, index)).prepare(blank))
+            while len(self._basins) > BASINS_KEPT:
+                self._basins.popitem(last=False)
+        self._basins.move_to_end(index)
+        return self._basins[index]
+
+
+def plane_index(found: Segmentation, view: View) -> int:
+    """Return which plane of a segmentation's flows a view shows; 0 where there is only one.
+
+    Raises
+    ------
+    ImageError : if the view cuts the stack another way than it was segmented.
+    """
+    if found.cell_prob is None or found.cell_prob.ndim == 2:
+        return 0
+    n = len(view.position)
+    if view.axes != (n - 2, n - 1) or any(view.position[: n - 3]):
+        raise ImageError("The flows belong to planes of the last two axes; turn the view back to them.")
+    return view.position[n - 3]
 
 
 def window_for(

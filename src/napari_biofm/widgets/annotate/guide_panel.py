@@ -10,13 +10,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
+    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
+from scipy import ndimage as ndi
 
+from napari_biofm.images.editing import Piece
 from napari_biofm.images.editing.guide import Doubt, doubts
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
@@ -24,8 +27,10 @@ from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.preview import is_helper
 from napari_biofm.widgets.viewers import layer_id
 
+RING = 12  # pixels, radius of the ring where a cell is missing
 LARGEST = 1 << 24  # pixels looked at; of larger planes the part on the screen
 NOTHING = "no second segmentation"
+HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."
 
 
 class GuidePanel(QWidget):
@@ -44,14 +49,18 @@ class GuidePanel(QWidget):
         self.other = QComboBox()
         self.other.setToolTip("Labels of another model or person to compare with.")
         self.list = QListWidget()
+        self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.currentRowChanged.connect(self._go)
+        self.about = QLabel(HOW, wordWrap=True)
         row = QHBoxLayout()
         row.addWidget(self.find_button, 1)
         row.addWidget(self.other, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
-        layout.addWidget(self.list)
+        layout.addWidget(self.about)
+        layout.addWidget(self.list, 1)
         self.refresh_layers()
 
     def refresh_layers(self) -> None:
@@ -128,9 +137,9 @@ class GuidePanel(QWidget):
             self.list.addItem(item)
         self.list.setCurrentRow(-1)
         self.list.blockSignals(False)
-        self._annotator.say(
-            f"{len(found)} cells need a look; step through them by key." if found else "No doubts."
-        )
+        text = f"{len(found)} cells need a look, worst first." if found else "No cell here needs a look."
+        self.about.setText(text)
+        self._annotator.say(text)
 
     def step(self, by: int) -> None:
         """Go to the next (1) or previous (-1) cell of the list."""
@@ -162,4 +171,20 @@ class GuidePanel(QWidget):
         if doubt.label:
             labels.selected_label = doubt.label
             self._dock.session.select([CellKey(layer_id(labels), doubt.label)])
+        self._outline(doubt)
         self._annotator.say(item.text())
+
+    def _outline(self, doubt: Doubt) -> None:
+        """Draw a line around the cell, or a ring where one is missing; the next click takes it away."""
+        annotator, view = self._annotator, self._annotator.view
+        if len(view.axes) != 2:
+            return
+        if doubt.label:
+            piece = annotator.editor.piece(view, doubt.label)
+            piece = piece.padded(2, view.shape(annotator.editor.target.shape))
+        else:
+            far = np.hypot(*np.mgrid[-RING : RING + 1, -RING : RING + 1])
+            corner = tuple(round(c) - RING for c in doubt.centre)
+            piece = Piece((corner[0], corner[1]), far <= RING - 1)
+        line = ndi.binary_dilation(piece.mask) & ~piece.mask
+        annotator.preview.show_line(annotator.labels, view, Piece.of(line, piece.origin))

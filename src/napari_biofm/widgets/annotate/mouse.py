@@ -78,16 +78,16 @@ class Mouse:
                 moved = moved or bool(np.linalg.norm(np.asarray(event.pos, float) - start) > CLICK)
                 if moved and ours:
                     path.append(self._point(event, view))
-                    self._guarded(annotator.drag, np.array(path), view)
+                    self._guarded(annotator.gestures.drag, np.array(path), view)
                 yield
         finally:
             if ours:
                 camera.mouse_pan = pans
         if not moved:
-            self._guarded(annotator.click, path[0], shift, view)
+            self._guarded(annotator.gestures.click, path[0], shift, view)
         elif ours:
             path.append(self._point(event, view))
-            self._guarded(annotator.drop, np.array(path), shift, view)
+            self._guarded(annotator.gestures.drop, np.array(path), shift, view)
 
     def _pressed_in_3d(self, event: Any, shift: bool) -> Generator[None, None, None]:
         """In a 3D view a click on a cell means the whole volume; prompts and lines need a plane."""
@@ -105,12 +105,12 @@ class Mouse:
             annotator.say("This tool needs a plane: switch the viewer to 2D.")
             return
         label = layer.get_value(position, view_direction=direction, dims_displayed=displayed, world=True)
-        self._guarded(annotator.click, np.zeros(3), shift, annotator.view, int(label or 0))
+        self._guarded(annotator.gestures.click, np.zeros(3), shift, annotator.view, int(label or 0))
 
     def _moved(self, viewer: Any, event: Any) -> None:
         if self.is_on and viewer.dims.ndisplay == 2:
             view = self._annotator.view
-            self._guarded(self._annotator.hover, self._point(event, view), view)
+            self._guarded(self._annotator.gestures.hover, self._point(event, view), view)
 
     def _joins_basins(self) -> bool:
         return self._annotator.tool is Tool.POINT and self._annotator.broker.backend == FLOW_BASINS

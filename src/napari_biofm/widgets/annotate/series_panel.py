@@ -6,15 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_biofm.images.prompting import precompute_files
 from napari_biofm.images.series import Series, read_image
-from napari_biofm.types import BiofmError, Progress
+from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
+from napari_biofm.widgets.annotate.prefetch import Prefetch
 from napari_biofm.widgets.viewers import layer_id
 
-AHEAD = 3  # images prepared ahead
+HOW = "Choose a folder of images. Labels are kept in the folder 'labels' beside them, with the progress."
 
 
 class SeriesPanel(QWidget):
@@ -28,23 +37,34 @@ class SeriesPanel(QWidget):
         self.number = -1
         self._layers: list[Any] = []
         self.open_button = QPushButton("Open folder ...")
+        self.open_button.setToolTip("Begin a series, or go on at the first image that is not done.")
         self.open_button.clicked.connect(self._choose)
         self.next_button = QPushButton("Save and next")
+        self.next_button.setToolTip("Write the labels, mark the image as done, open the next that is not.")
         self.next_button.clicked.connect(self.save_and_next)
         self.previous_button = QPushButton("Previous")
+        self.previous_button.setToolTip("Open the image before, with its labels.")
         self.previous_button.clicked.connect(lambda: self.show_image(max(0, self.number - 1)))
-        self.about = QLabel("Labels are kept in the folder 'labels' beside the images.", wordWrap=True)
+        self.about = QLabel(HOW, wordWrap=True)
         self.bar = QProgressBar()
+        self.ahead = QCheckBox("Prepare the images ahead in the background")
+        self.ahead.setToolTip(
+            "Runs the network of 'Clicks by' over the images that are not done, and keeps the result on disk."
+        )
+        self.ahead.setChecked(True)
+        self.ahead.toggled.connect(self.prepare_ahead)
         self.prepared = QLabel("")
+        self.prefetch = Prefetch(dock, annotator.broker)
+        self.prefetch.changed.connect(self._show_prepared)
         row = QHBoxLayout()
         for button in (self.open_button, self.previous_button, self.next_button):
             row.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
-        layout.addWidget(self.about)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.prepared)
+        for part in (self.about, self.bar, self.ahead, self.prepared):
+            layout.addWidget(part)
+        layout.addStretch(1)
         self._update()
 
     def _choose(self) -> None:
@@ -59,6 +79,7 @@ class SeriesPanel(QWidget):
         except BiofmError as error:
             self._dock.tell_error(error)
             return
+        self.prefetch.forget()
         first = self.series.next_open()
         self.show_image(0 if first is None else first)
 
@@ -83,10 +104,10 @@ class SeriesPanel(QWidget):
         self._layers, self.number = [shown, made], number
         if image.ndim == 2 or is_rgb:
             self._annotator.broker.known_as = {layer_id(shown): str(entry.path)}
-        self._dock.choose_layers(shown, made)
+        self._dock.layers.choose(shown, made)
         for layer in former:
             viewer.layers.remove(layer)
-        self._prepare_ahead()
+        self.prepare_ahead()
         self._update()
 
     def save_and_next(self) -> None:
@@ -106,29 +127,29 @@ class SeriesPanel(QWidget):
             return
         self.show_image(following)
 
-    def _prepare_ahead(self) -> None:
-        broker = self._annotator.broker
-        if self.series is None or broker.is_local:
-            self.prepared.setText("")
+    def prepare_ahead(self, *_: Any) -> None:
+        """Prepare the images that are not done, beginning behind the one that is open; or stop."""
+        if self.series is None or self._annotator.broker.is_local or not self.ahead.isChecked():
+            self.prefetch.stop()
+            self._show_prepared()
             return
-        ahead = [str(p) for p in self.series.paths[self.number + 1 : self.number + 1 + AHEAD]]
-        if not ahead:
-            return
-        self._dock.session.engine.submit(
-            precompute_files,
-            ahead,
-            broker.backend,
-            broker.device,
-            name="preparing the next images",
-            bound_to=layer_id(self._layers[0]),
-            on_progress=self._prepared,
-        )
+        n = len(self.series)
+        order = [(self.number + k) % n for k in range(1, n)]
+        waiting = [self.series.entry(k) for k in order]
+        self.prefetch.begin([str(e.path) for e in waiting if not e.done])
 
-    def _prepared(self, progress: Progress) -> None:
-        self.prepared.setText(f"prepared ahead: {progress.done} of {progress.total}")
+    def backend_changed(self) -> None:
+        """Begin anew: another network prepares in another way."""
+        self.prefetch.forget()
+        self.prepare_ahead()
+
+    def _show_prepared(self) -> None:
+        self.prepared.setText(self.prefetch.text)
 
     def _update(self) -> None:
         is_open = self.series is not None
+        self.bar.setVisible(is_open)
+        self.ahead.setVisible(is_open)
         self.next_button.setEnabled(is_open)
         self.previous_button.setEnabled(is_open and self.number > 0)
         if self.series is None:

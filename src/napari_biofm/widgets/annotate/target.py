@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 
 from napari_biofm.images.edit import LabelsEdit, Patch, Region, box_region
 from napari_biofm.types import SessionError
+from napari_biofm.widgets.annotate.large_labels import LargeLabels
 from napari_biofm.widgets.viewers import layer_id
 
 SMALL = 1 << 16  # changed pixels up to which napari redraws only the part that changed
-LARGEST_TEXTURE = 16384  # pixels; napari draws larger planes whole at every change
-LATER_MS = 1200  # quiet time before such a plane is drawn again
+SMALL_IN_LARGE = 1 << 22  # the same for planes that take long to be drawn whole
+LARGE = 8192  # pixels of the longer side from which that is so
 _UNION = 1 << 22  # pixels of a stroke's box up to which it is stored as one patch
 
 
@@ -25,29 +25,26 @@ class LayerTarget:
 
     Parameters
     ----------
-    layer : Labels layer of any dimension on an array that can be written (numpy, zarr).
+    layer : Labels layer of any dimension on an array, or a pyramid of arrays, that can be written (numpy,
+        zarr). Of a pyramid the full resolution is edited, and the part of the coarser levels that lies over it
+        is made anew.
 
     Raises
     ------
-    SessionError : if the layer is multiscale or its data cannot be written.
+    SessionError : if its data cannot be written.
     """
 
     def __init__(self, layer: Any) -> None:
-        if layer.multiscale:
-            raise SessionError(f"Layer '{layer.name}' is multiscale; open its full resolution to edit it.")
-        if not hasattr(layer.data, "__setitem__") or type(layer.data).__module__.startswith("dask"):
-            raise SessionError(
-                f"Layer '{layer.name}' holds {type(layer.data).__name__} data, which cannot be written in "
-                f"place; "
-                "save it as OME-Zarr or load it into memory to edit it."
-            )
+        for level in layer.data if layer.multiscale else (layer.data,):
+            if not hasattr(level, "__setitem__") or type(level).__module__.startswith("dask"):
+                raise SessionError(
+                    f"Layer '{layer.name}' holds {type(level).__name__} data, which cannot be written in place; "
+                    "open its Zarr arrays (zarr.open) or load it into memory to edit it."
+                )
         self._layer = weakref.ref(layer)
         self.uid = layer_id(layer)
         self.writing = False
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(LATER_MS)
-        self._timer.timeout.connect(self._draw)
+        self._large = LargeLabels(layer)
 
     @property
     def layer(self) -> Any:
@@ -59,10 +56,10 @@ class LayerTarget:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(int(n) for n in self.layer.data.shape)
+        return tuple(int(n) for n in full_data(self.layer).shape)
 
     def read(self, region: Region) -> NDArray[Any]:
-        return np.array(self.layer.data[region])
+        return np.array(full_data(self.layer)[region])
 
     def put(
         self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
@@ -70,29 +67,51 @@ class LayerTarget:
         layer = self.layer
         self.writing = True
         try:
-            if len(index) <= SMALL and max(self.shape[-2:]) <= LARGEST_TEXTURE:
+            if layer.multiscale:
+                _write_block(layer.data[0], start, shape, index, values)
+                for level in layer.data[1:]:
+                    _thin_out(layer.data[0], level, start, shape)
+                layer.refresh(extent=False, thumbnail=False, highlight=False)
+            elif len(index) <= (SMALL_IN_LARGE if max(self.shape[-2:]) > LARGE else SMALL):
                 where = np.unravel_index(index, shape)
                 at = tuple(w + s for w, s in zip(where, start, strict=True))
                 layer.data_setitem(at, np.asarray(values).astype(layer.data.dtype))
             else:
-                region = box_region(start, shape)
-                block = np.ascontiguousarray(layer.data[region])
-                block.reshape(-1)[index] = values
-                layer.data[region] = block
-                self._draw_soon()
+                _write_block(layer.data, start, shape, index, values)
+                layer.refresh(extent=False, thumbnail=False, highlight=False)
         finally:
             self.writing = False
 
-    def _draw_soon(self) -> None:
-        if max(self.shape[-2:]) > LARGEST_TEXTURE:
-            self._timer.start()
-        else:
-            self._draw()
-
-    def _draw(self) -> None:
+    def stop(self) -> None:
+        """Leave drawing to napari again."""
         layer = self._layer()
         if layer is not None:
-            layer.refresh(extent=False, thumbnail=False, highlight=False)
+            self._large.stop(layer)
+
+
+def full_data(layer: Any) -> Any:
+    """Return the array of a layer, of a pyramid that of the full resolution."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def _write_block(
+    data: Any, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+) -> None:
+    region = box_region(start, shape)
+    block = np.ascontiguousarray(data[region])
+    block.reshape(-1)[index] = values
+    data[region] = block
+
+
+def _thin_out(full: Any, level: Any, start: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Take the pixels of a coarser level that lie over a box of the full resolution from there."""
+    steps = [max(1, round(n / m)) for n, m in zip(full.shape, level.shape, strict=True)]
+    goal, source = [], []
+    for begin, extent, step, n, m in zip(start, shape, steps, full.shape, level.shape, strict=True):
+        first, last = begin // step, min(m, -(-(begin + extent) // step))
+        goal.append(slice(first, last))
+        source.append(slice(first * step, min(n, (last - 1) * step + 1), step))
+    level[tuple(goal)] = np.asarray(full[tuple(source)])
 
 
 class StrokeCapture:
@@ -114,6 +133,7 @@ class StrokeCapture:
         layer = self._target._layer()
         if layer is not None:
             layer.events.paint.disconnect(self._painted)
+        self._target.stop()
 
     def _painted(self, event: Any) -> None:
         if self._target.writing:

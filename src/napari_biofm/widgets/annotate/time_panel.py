@@ -19,12 +19,16 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.images.edit import LabelsEdit
 from napari_biofm.images.editing.linking import Tracking, link_array, n_tracks, relabel_edit
-from napari_biofm.images.editing.propagate import Propagated, Step, propagate_stack
-from napari_biofm.images.prompting import LEVEL_SETS
+from napari_biofm.images.editing.propagate import Propagated, Step, propagate_basins, propagate_stack
+from napari_biofm.images.prompting import FLOW_BASINS, LEVEL_SETS
 from napari_biofm.types import BiofmError, Progress, SessionError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.broker import LazyPlane
+from napari_biofm.widgets.annotate.geometry import layer_shape
+from napari_biofm.widgets.annotate.target import full_data
 from napari_biofm.widgets.viewers import layer_id
+
+FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 
 
 class TimePanel(QWidget):
@@ -52,6 +56,8 @@ class TimePanel(QWidget):
         self.link_button.setToolTip(
             "Follow all cells along the first axis; each gets its track's id. Divisions are found."
         )
+        self.keep_button.setToolTip("Write the planes that are done into the labels, as one edit.")
+        self.drop_button.setToolTip("Forget the planes that are done; nothing is written.")
         self.outcome = QLabel(wordWrap=True)
         self.go_button.clicked.connect(self.propagate)
         self.keep_button.clicked.connect(self.keep)
@@ -69,6 +75,7 @@ class TimePanel(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.outcome)
         layout.addWidget(self.link_button)
+        layout.addStretch(1)
         self._offer(False)
 
     def refresh_layers(self) -> None:
@@ -79,10 +86,15 @@ class TimePanel(QWidget):
             view = self._annotator.view
             for axis in range(labels.ndim):
                 if axis not in view.axes:
-                    self.axis.addItem(f"axis {axis} ({labels.data.shape[axis]} planes)", axis)
+                    self.axis.addItem(f"axis {axis} ({layer_shape(labels)[axis]} planes)", axis)
             if self.axis.count():
-                self.last.setValue(int(labels.data.shape[self.axis.itemData(0)]) - 1)
-        self.setEnabled(self.axis.count() > 0)
+                self.last.setValue(layer_shape(labels)[self.axis.itemData(0)] - 1)
+        possible = self.axis.count() > 0
+        self.setEnabled(possible)
+        if not possible:
+            self.outcome.setText(FLAT)
+        elif self.outcome.text() == FLAT:
+            self.outcome.setText("")
 
     # ------------------------------------------------------------------ propagation
 
@@ -90,8 +102,8 @@ class TimePanel(QWidget):
         """Carry the selected cell (or the preview, which is committed first) through the range."""
         annotator = self._annotator
         try:
-            if annotator.shown is not None:
-                annotator.commit()
+            if annotator.prompt.shown is not None:
+                annotator.prompt.commit()
             self._start()
         except BiofmError as error:
             self._dock.tell_error(error)
@@ -119,23 +131,35 @@ class TimePanel(QWidget):
         stack = np.stack(
             [np.asarray(LazyPlane(annotator.image, image_view.moved(axis + behind, k))) for k in way]
         )
-        model = LEVEL_SETS if annotator.broker.is_local else annotator.broker.backend
+        job = self._job(axis + behind, way, plane_map.piece_to_image(piece))
         self._steps, self._plan = [], (view, axis, way)
         self.outcome.setText("")
         self._offer(False)
         self.go_button.setEnabled(False)
         self._map = plane_map
         self._dock.run(
-            propagate_stack,
+            job[0],
             stack,
-            plane_map.piece_to_image(piece),
-            model,
+            *job[1:],
             name=f"Propagating cell {self._label}",
             bound_to=layer_id(annotator.labels),
             on_step=self._stepped,
             on_done=self._done,
             on_end=self._ended,
         )
+
+    def _job(self, axis: int, way: list[int], piece: Any) -> tuple[Any, ...]:
+        """Return the job and what it is given beside the pictures: flow basins where the planes have them."""
+        broker = self._annotator.broker
+        found = broker.segmentation() if broker.backend == FLOW_BASINS else None
+        if found is None or found.flows is None or found.cell_prob is None or found.cell_prob.ndim != 3:
+            return propagate_stack, piece, LEVEL_SETS if broker.is_local else broker.backend
+        if axis != self._annotator.image.ndim - 3 or max(way) >= len(found.cell_prob):
+            raise SessionError(
+                "The flows belong to other planes; propagate along the axis that was segmented."
+            )
+        flows, prob = found.flows[-2:, way], found.cell_prob[way]
+        return propagate_basins, flows, prob, piece, broker.threshold, found.diameter
 
     def _stepped(self, progress: Progress) -> None:
         if isinstance(progress.payload, Step):
@@ -211,7 +235,7 @@ class TimePanel(QWidget):
         self.link_button.setEnabled(False)
         self._dock.run(
             link_array,
-            np.asarray(labels.data),
+            np.asarray(full_data(labels)),
             name="Linking cells over time",
             bound_to=uid,
             on_done=lambda tracking: self._linked(labels, tracking),

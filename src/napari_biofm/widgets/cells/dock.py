@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, QTimer
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.cells.more_heads import HEADS
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.cells.canvas import CanvasClicks
 from napari_biofm.widgets.cells.cell_table import CellTable
@@ -33,6 +35,7 @@ from napari_biofm.widgets.cells.scores_panel import ScoresPanel
 from napari_biofm.widgets.cells.states import ALL, CellStates
 from napari_biofm.widgets.cells.teaching import EVERY, LABELLED, NEXT, RARE, SIMILAR
 from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
+from napari_biofm.widgets.cells.values_panel import ValuesPanel
 
 WIDTH = 360  # pixels
 QUIET = 700  # ms without a click before slow mirrors (features, table) are written
@@ -51,12 +54,14 @@ class CellsDock(LearningDock):
         self.latest = Latest(inline=self.session.engine.name == "inline")
         self.states = CellStates(self.session, self.latest.submit)
         self.overlay = Overlay(self.viewer)
+        self._valued: Any = None  # the table whose values are shown
+        self._below: list[Any] = []  # what this dock put under the image
         self._build()
         self._connect()
         self.clicks = CanvasClicks(
             self.viewer, lambda: self.layer, self._canvas_clicked, self._canvas_hovered
         )
-        self.destroyed.connect(_release(self.latest, self.clicks, self.edits))
+        self.destroyed.connect(_release(self.latest, self.clicks, self.edits, self._below))
         self._layers_changed()
 
     # ------------------------------------------------------------------ building
@@ -69,7 +74,7 @@ class CellsDock(LearningDock):
         self.measure_button = QPushButton("Measure cells")
         self.measure_button.setToolTip("Make the table of cells: shape, intensity and texture of each.")
         self.head_box = QComboBox()
-        self.head_box.addItems(["logistic", "neighbours", "discriminant", "forest", "boosting", "network"])
+        self.head_box.addItems(list(HEADS))
         self.head_box.setToolTip("Logistic regression learns at each click; the others when you press Train.")
         self.train_button = QPushButton("Train")
         self.train_button.setToolTip("Train the chosen head in the background.")
@@ -83,7 +88,8 @@ class CellsDock(LearningDock):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Cells", self._row(self.layer_box, self.measure_button))
-        form.addRow("Vectors", self.vectors_box)
+        self.add_button = self._add_vectors_button()
+        form.addRow("Vectors", self._row(self.vectors_box, self.add_button))
         form.addRow("Head", self._row(self.head_box, self.train_button))
         form.addRow("Unknown below", self.confidence)
         self.class_list = ClassList(self.states, self.tell_error)
@@ -114,7 +120,8 @@ class CellsDock(LearningDock):
         column.addWidget(self.cell_table, 1)
         self.plot = PlotPanel(self.states, self.run)
         self.scores = ScoresPanel()
-        self.timeline = TimelinePanel()
+        self.timeline = TimelinePanel(self._dock_below)
+        self.values_panel = ValuesPanel(self)
         self.files = FilesPanel(self)
         self.tabs = QTabWidget()
         for widget, name in (
@@ -122,6 +129,7 @@ class CellsDock(LearningDock):
             (self.plot, "Plot"),
             (self.scores, "Scores"),
             (self.timeline, "Time"),
+            (self.values_panel, "Values"),
             (self.files, "Files"),
         ):
             self.tabs.addTab(widget, name)
@@ -147,6 +155,10 @@ class CellsDock(LearningDock):
     def sizeHint(self) -> QSize:
         return QSize(WIDTH + 20, 800)
 
+    def _undock(self, docked: Any) -> None:
+        self._below.clear()
+        self.viewer.window.remove_dock_widget(docked)
+
     @staticmethod
     def _row(*widgets: QWidget) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -155,7 +167,13 @@ class CellsDock(LearningDock):
             row.addWidget(widget, 1)
         return row
 
+    def _dock_below(self, widget: QWidget) -> Any:
+        docked = self.viewer.window.add_dock_widget(widget, name="Cell states over time", area="bottom")
+        self._below.append(docked)
+        return docked
+
     def _connect(self) -> None:
+        self.timeline.closing_asked.connect(self._undock)
         self.layer_box.currentIndexChanged.connect(self._layer_chosen)
         self.vectors_box.currentTextChanged.connect(self._vectors_chosen)
         self.measure_button.clicked.connect(self.measure)
@@ -172,6 +190,10 @@ class CellsDock(LearningDock):
         self.plot.scatter.hovered.connect(self._say_row)
         self.scores.button.clicked.connect(self.score)
         self.timeline.button.clicked.connect(self.classify_movie)
+        self.timeline.read_button.clicked.connect(self.ask_tracks)
+        self.listen(self.viewer.layers.events.inserted, self._offer_tracks)
+        self.listen(self.viewer.layers.events.removed, self._offer_tracks)
+        self._offer_tracks()
         self.timeline.frame_chosen.connect(lambda frame: self.viewer.dims.set_current_step(0, frame))
         self.listen(self.viewer.dims.events.current_step, self._frame_changed)
         states = self.states
@@ -198,6 +220,9 @@ class CellsDock(LearningDock):
 
     def _table_changed(self) -> None:
         table = self.states.table
+        if table is not self._valued:  # what was predicted belongs to the cells it was predicted for
+            self._valued = table
+            self.values_panel.forget()
         self.vectors_box.blockSignals(True)
         self.vectors_box.clear()
         if table is not None:
@@ -297,8 +322,11 @@ def _hot_key(dock: CellsDock, code: int) -> Any:
     return pressed
 
 
-def _release(latest: Latest, clicks: CanvasClicks, edits: MaskEdits) -> Any:
+def _release(latest: Latest, clicks: CanvasClicks, edits: MaskEdits, below: list[Any]) -> Any:
     def release(*_: Any) -> None:
+        for docked in below:
+            with contextlib.suppress(RuntimeError):  # the window went first, and took it along
+                docked.deleteLater()
         latest.close()
         clicks.close()
         edits.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_biofm.cells.commands import predict
 from napari_biofm.cells.export import class_image, read_classes, write_csv, write_h5ad
 from napari_biofm.cells.more_heads import HEADS
 from napari_biofm.cells.persist import SavedHead, load_head, save_head
@@ -31,6 +34,11 @@ class FilesPanel(QWidget):
         for words, tip, ask in (
             ("Save head ...", "Save what was learnt, to use it on other images.", self._ask_save),
             ("Load head ...", "Predict these cells with a head that was saved.", self._ask_load),
+            (
+                "Apply to folder ...",
+                "Classify the cells of a folder of images and masks as here, into one CSV.",
+                self._ask_folder,
+            ),
             ("Read labels ...", "Read classes by hand from a CSV: object_id,label.", self._ask_labels),
             ("Export CSV ...", "Write one line per cell, as shown.", self._ask_csv),
             ("Export AnnData ...", "Write the table with all vectors (.h5ad).", self._ask_h5ad),
@@ -59,8 +67,8 @@ class FilesPanel(QWidget):
             head = states.head.as_head(names)
         else:
             raise CellsError("Nothing was learnt yet; label cells of two classes first.")
-        blocks = tuple(states.block_names)
-        encoders = {b: _identity(states.table.uns["blocks"][b]) for b in blocks}
+        blocks = tuple(states.head_blocks)
+        encoders = {b: identity(states.table.uns["blocks"][b]) for b in blocks}
         details = {
             "colours": dict(states.classes),
             "min_probability": states.min_probability,
@@ -70,15 +78,62 @@ class FilesPanel(QWidget):
         self.words.setText(f"Saved '{head.name}' with {len(head.classes)} classes in {folder}.")
 
     def load_head(self, folder: Path) -> None:
-        """Predict with a saved head; labels by hand stay as they are."""
+        """Predict with a saved head; labels by hand stay as they are.
+
+        Vectors the head takes and the table lacks are computed first, in the worker.
+        """
         saved, table = load_head(folder), self._table()
-        saved.check(table.uns["blocks"])
-        for name in saved.head.classes:
+        head = saved.classifier
+        if not self.can_compute(saved, table):
+            saved.match(table.uns["blocks"])  # says what is wrong
+        missing = saved.missing(table.uns["blocks"])
+        if missing:
+            wanted = {name: saved.encoders[name] for name in missing}
+            self.words.setText(f"Computing the vectors '{', '.join(missing)}' for this head ...")
+            self.dock.vectors_for(wanted, then=lambda: self._predict_with(saved, head, folder))
+        else:
+            self._predict_with(saved, head, folder)
+
+    @staticmethod
+    def can_compute(saved: SavedHead, table: Any) -> bool:
+        """Tell whether what the table lacks can be computed: no block of other weights is in its place."""
+        there = {(b.get("name"), b.get("recipe")) for b in table.uns["blocks"].values()}
+        lacking = [saved.encoders[name] for name in saved.missing(table.uns["blocks"])]
+        return all(one.get("recipe") and (one.get("name"), one.get("recipe")) not in there for one in lacking)
+
+    def _predict_with(self, saved: SavedHead, head: Any, folder: Path) -> None:
+        table = self._table()
+        names = saved.match(table.uns["blocks"])
+        for name in head.classes:
             self.states.add_class(name, saved.details.get("colours", {}).get(name))
-        probabilities = saved.head.predict_proba(vectors_of(table, saved.blocks))
-        self.states.show_other(saved.head, probabilities)
-        self.words.setText(
-            f"Predicted with '{saved.head.name}' from {folder}. The next label refits a new head."
+        self.states.show_other(head, head.predict_proba(vectors_of(table, names)), names)
+        self.words.setText(f"Predicted with '{head.name}' from {folder}. The next label refits a new head.")
+
+    def apply_to_folder(self, images: Path, masks: Path, out: Path) -> None:
+        """Classify all cells of a folder with the head in use, in the worker.
+
+        Parameters
+        ----------
+        images, masks : folders; the mask of `field.tif` is `field_mask.tif` (or `field.tif` in another folder).
+        out : CSV of `object_id` (`field:label`), `label`, `probability`.
+        """
+        place = Path(tempfile.mkdtemp(prefix="biofm-head-"))
+        try:
+            self.save_head(place / "head")
+        except BiofmError:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        self.words.setText(f"Classifying the cells in {images} ...")
+        self.dock.run(
+            predict,
+            place / "head",
+            out,
+            images=images,
+            masks=masks,
+            min_probability=self.states.min_probability,
+            name=f"Classify '{images.name}'",
+            on_done=lambda n: self.words.setText(f"{n} cells of {images.name} classified in {out}."),
+            on_end=lambda: shutil.rmtree(place, ignore_errors=True),
         )
 
     def use_trained(self, trained: Any, table: Any) -> None:
@@ -145,6 +200,14 @@ class FilesPanel(QWidget):
         if name:
             self.load_head(Path(name))
 
+    def _ask_folder(self) -> None:
+        images = QFileDialog.getExistingDirectory(self, "Folder of the images")
+        masks = QFileDialog.getExistingDirectory(self, "Folder of their masks", images) if images else ""
+        if masks:
+            name, _ = QFileDialog.getSaveFileName(self, "Classes of all cells", "classes.csv", "CSV (*.csv)")
+            if name:
+                self.apply_to_folder(Path(images), Path(masks), Path(name))
+
     def _ask_labels(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Labels", "", "CSV (*.csv)")
         if name:
@@ -161,5 +224,7 @@ class FilesPanel(QWidget):
             self.export_h5ad(Path(name))
 
 
-def _identity(provenance: Any) -> dict[str, Any]:
-    return {key: str(provenance.get(key, "")) for key in ("name", "weights_sha256")}
+def identity(provenance: Any) -> dict[str, Any]:
+    """Keep what a head must know of its vectors."""
+    kept: dict[str, Any] = {key: str(provenance.get(key, "")) for key in ("name", "weights_sha256", "recipe")}
+    return kept | ({"views": int(provenance["views"])} if "views" in provenance else {})

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.cells.blocks import compute_blocks
+from napari_biofm.cells.encoders import CROPS, MAP, MASKS
 from napari_biofm.cells.export import class_codes
-from napari_biofm.cells.heads import LogisticHead, write_predictions
+from napari_biofm.cells.folds import has_groups
+from napari_biofm.cells.heads import write_predictions
+from napari_biofm.cells.measure import regionprops_vectors
 from napari_biofm.cells.more_heads import make_head
+from napari_biofm.cells.regression import RegressionHead, RegressionScore, score_regression
 from napari_biofm.cells.scores import Report, make_report
-from napari_biofm.cells.table import changed_labels, make_table, vectors_of
-from napari_biofm.cells.tracks import Timeline, class_over_time, link_by_overlap, make_time_table
+from napari_biofm.cells.table import BASELINE, changed_labels, make_table
+from napari_biofm.cells.tracks import Timeline, class_over_time, link, make_time_table
 from napari_biofm.cells.vectors import cell_table, update_cell_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL
-from napari_biofm.types import FeatureMap, Progress, Task, Vectors
+from napari_biofm.types import CellsError, FeatureMap, Progress, Task, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,11 +83,16 @@ class Trained:
 
 
 def train_head(
-    name: str, vectors: Vectors, labelled: NDArray[np.int64], names: NDArray[Any], groups: Sequence[str]
+    name: str,
+    vectors: Vectors,
+    labelled: NDArray[np.int64],
+    names: NDArray[Any],
+    groups: Sequence[str],
+    parts: Sequence[int] | None = None,
 ) -> Task[Trained]:
-    """Train a head by name on the labelled rows and predict all."""
+    """Train a head by name on the labelled rows and predict all; `parts` are widths of groups of columns."""
     yield Progress(0, 2, f"training '{name}' on {len(labelled)} cells ...")
-    head = make_head(name).fit(vectors[labelled], names, list(groups))
+    head = make_head(name, parts=parts).fit(vectors[labelled], names, list(groups))
     yield Progress(1, 2, f"predicting {len(vectors)} cells ...")
     probabilities = head.predict_proba(vectors)
     return Trained(name, *head.state(), probabilities)
@@ -95,10 +105,17 @@ def score(
     groups: Sequence[str],
     baselines: Mapping[str, Vectors],
     vectors_name: str,
+    parts: Sequence[int] | None = None,
 ) -> Task[Report]:
     """Score a head on labelled cells left out, with baselines and a learning curve."""
     report = yield from make_report(
-        model, names, list(groups), baselines, lambda: make_head(name), name=f"'{vectors_name}'"
+        model,
+        names,
+        list(groups),
+        baselines,
+        lambda: make_head(name, parts=parts),
+        name=f"'{vectors_name}'",
+        make_baseline=lambda: make_head(name),
     )
     return report
 
@@ -126,12 +143,13 @@ def score_cells(
     image: NDArray[Any] | None,
     labels: NDArray[Any] | None,
     rows: NDArray[np.int64],
+    parts: Sequence[int] | None = None,
 ) -> Task[Report]:
     """`score`, with the untrained network beside it where there is a plane to see the cells on."""
     found = dict(baselines)
     if image is not None and labels is not None:
         found["random-conv"] = yield from random_vectors(image, labels, rows)
-    report = yield from score(name, model, names, groups, found, vectors_name)
+    report = yield from score(name, model, names, groups, found, vectors_name, parts)
     return report
 
 
@@ -152,18 +170,39 @@ class ClassifiedMovie:
 def classify_movie(
     labels: NDArray[Any],
     image: NDArray[Any] | None,
+    head: str,
     arrays: dict[str, NDArray[Any]],
     settings: dict[str, Any],
+    wanted: Mapping[str, Mapping[str, Any]],
     classes: Sequence[str],
     min_probability: float,
     layer: str,
+    tracks: NDArray[Any] | str | None = None,
 ) -> Task[ClassifiedMovie]:
-    """Link the masks of a movie, measure each frame, and classify with a logistic head on these measures."""
+    """Link the masks of a movie, describe each frame as the head knows it, and classify.
+
+    Parameters
+    ----------
+    labels : (T, Y, X). image : (T, Y, X[, C]), None measures shapes alone.
+    head, arrays, settings : name and state of a trained head.
+    wanted : provenance of the vectors it takes, by block, in its order.
+    tracks : points of a napari Tracks layer in pixels, "labels" where label values are tracks already, or
+        None to link by overlap.
+    """
     labels = np.asarray(labels)
-    tracks = yield from link_by_overlap(labels)
-    table = yield from make_time_table(labels, tracks, image=image, layer=layer)
-    head = LogisticHead.restore(arrays, settings)
-    write_predictions(table, head, vectors_of(table), min_probability)
+    rows = yield from link(labels, tracks)
+    vectors: dict[int, dict[str, Vectors]] = {}
+    for frame in range(len(labels)):
+        vectors[frame] = yield from _frame_blocks(labels, image, frame, wanted)
+        yield Progress(frame + 1, len(labels), f"vectors of frame {frame + 1} of {len(labels)}")
+    filled = [f for f in range(len(labels)) if np.any(labels[f])]
+    if not filled:
+        raise CellsError("There are no cells in this movie; segment its frames first.")
+    own = {f: {b: v for b, v in blocks.items() if b != BASELINE} for f, blocks in vectors.items()}
+    table = yield from make_time_table(labels, rows, image=image, vectors=own, layer=layer)
+    trained = make_head(head).restore(arrays, settings)
+    beside = [np.concatenate([vectors[f][b] for b in wanted], 1) for f in filled]
+    write_predictions(table, trained, np.concatenate(beside), min_probability)
     codes = class_codes(table, classes)
     frames, values = table.obs["frame"].to_numpy(), table.obs["label"].to_numpy()
     luts = []
@@ -172,3 +211,89 @@ def classify_movie(
         lut[values[frames == frame]] = codes[frames == frame]
         luts.append(lut)
     return ClassifiedMovie(table, class_over_time(table), luts)
+
+
+def _frame_blocks(
+    labels: NDArray[Any], image: NDArray[Any] | None, frame: int, wanted: Mapping[str, Mapping[str, Any]]
+) -> Task[dict[str, Vectors]]:
+    masks = np.asarray(labels[frame], np.int32)
+    if image is None:
+        if any(source.get("recipe") != MASKS for source in wanted.values()):
+            raise CellsError(
+                "These vectors need the image movie of the same shape as the labels; open it, or choose "
+                f"'{BASELINE}' and label again."
+            )
+        return {block: regionprops_vectors(None, masks) for block in wanted}
+    found = yield from compute_blocks(wanted, np.asarray(image[frame]), masks)
+    blocks = {}
+    for block, (vectors, source) in found.items():
+        if source.get("weights_sha256", "") != wanted[block].get("weights_sha256", ""):
+            raise CellsError(
+                f"'{block}' was computed by other weights than are here; measure the cells again."
+            )
+        blocks[block] = vectors
+    return blocks
+
+
+def head_blocks(
+    image: NDArray[Any],
+    labels: NDArray[Any],
+    wanted: Mapping[str, Mapping[str, Any]],
+    features: FeatureMap | None = None,
+) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
+    """Compute the vectors a saved head takes, for the cells in view."""
+    found = yield from compute_blocks(wanted, image, np.asarray(labels, np.int32), features=features)
+    return found
+
+
+def crop_vectors(
+    image: NDArray[Any], labels: NDArray[Any], model: str = DEFAULT_MODEL
+) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
+    """Compute the vectors of every cell seen on its own, as the command line does, and name their block."""
+    source = {"name": model, "recipe": CROPS}
+    found = yield from compute_blocks({f"{model} {CROPS}": source}, image, np.asarray(labels, np.int32))
+    return found
+
+
+def map_vectors(
+    image: NDArray[Any], labels: NDArray[Any], model: str
+) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
+    """Run an encoder over the whole image, and pool its map under every mask."""
+    source = {"name": model, "recipe": MAP}
+    found = yield from compute_blocks({model: source}, image, np.asarray(labels, np.int32))
+    return found
+
+
+@dataclass(frozen=True)
+class Regressed:
+    """A head of values trained in the worker, its score, and what it says of all cells, (n, t)."""
+
+    arrays: dict[str, NDArray[Any]]
+    settings: dict[str, Any]
+    score: RegressionScore
+    baseline: RegressionScore | None
+    values: NDArray[np.float32]
+
+
+def regress(
+    vectors: Vectors,
+    measured: NDArray[np.float64],
+    targets: Sequence[str],
+    groups: Sequence[str],
+    baseline: Vectors | None,
+) -> Task[Regressed]:
+    """Score and train a head of values on the cells that were measured, and predict all cells.
+
+    Parameters
+    ----------
+    vectors, measured, groups : a row per cell; NaN where a cell was not measured.
+    baseline : handcrafted measures of the same cells, None where these are the vectors in use.
+    """
+    score = yield from score_regression(vectors, measured, targets, groups)
+    beside = None
+    if baseline is not None:
+        beside = yield from score_regression(baseline, measured, targets, groups)
+    yield Progress(1, 2, f"training on {int(np.isfinite(measured).any(1).sum())} cells ...")
+    kept = list(groups) if has_groups(groups) else None
+    head = RegressionHead().fit(vectors, measured, targets, kept)
+    return Regressed(*head.state(), score, beside, head.predict(vectors))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QFileDialog
 
-from napari_biofm.cells.table import BASELINE, text, vectors_of
+from napari_biofm.cells.heads import LogisticHead
+from napari_biofm.cells.table import BASELINE, part_widths, text, vectors_of
+from napari_biofm.cells.tracks import LABELS_ARE_TRACKS, tracks_from_csv
 from napari_biofm.types import CellsError
 from napari_biofm.widgets.cells import jobs
-from napari_biofm.widgets.cells.files_panel import FilesPanel
+from napari_biofm.widgets.cells.files_panel import FilesPanel, identity
 from napari_biofm.widgets.cells.planes import image_for, movie_for, plane_of_cells
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
 from napari_biofm.widgets.cells.teaching import TeachingDock
-from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.cells.timeline_panel import BY_LABEL, BY_OVERLAP, TimelinePanel
+from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
 
 class LearningDock(TeachingDock):
@@ -51,6 +54,7 @@ class LearningDock(TeachingDock):
             rows,
             names,
             groups,
+            part_widths(table, self.states.block_names),
             name=f"Train '{self.head_box.currentText()}'",
             bound_to=self.states.uid,
             on_done=lambda trained: self.files.use_trained(trained, table),
@@ -71,13 +75,13 @@ class LearningDock(TeachingDock):
         vectors, rows, names, groups = self._training_data()
         if vectors is None or self.states.table is None or self.layer is None:
             return
-        table, layer = self.states.table, self.layer
+        table, layer, head = self.states.table, self.layer, self.head_box.currentText()
         baselines = {} if self.states.blocks == BASELINE else {BASELINE: vectors_of(table, BASELINE)[rows]}
         plane = plane_of_cells(self.viewer, layer)
         image = image_for(self.viewer, self.session.image, layer) if plane.ndim == 2 else None
         self.run(
             jobs.score_cells,
-            self.head_box.currentText(),
+            head,
             vectors[rows],
             names,
             groups,
@@ -86,6 +90,7 @@ class LearningDock(TeachingDock):
             image,
             plane,
             rows,
+            None if head == LogisticHead.name else part_widths(table, self.states.block_names),
             name="Score",
             bound_to=self.states.uid,
             on_done=self.scores.show_report,
@@ -94,35 +99,86 @@ class LearningDock(TeachingDock):
     def classify_movie(self) -> None:
         """Classify every cell in every frame with what was learnt on the frame in the table."""
         layer, states = self.layer, self.states
-        if layer is None or layer.ndim != 3 or states.head is None or states.head.weights is None:
+        taught = states.other_head is not None or (
+            states.head is not None and states.head.weights is not None
+        )
+        if layer is None or layer.ndim != 3 or not taught or states.table is None:
             self.tell_error(
                 CellsError(
                     "Choose a Labels layer with time as first axis, press 'Measure cells' on one frame, and "
-                    "label cells of two classes there."
-                )
-            )
-            return
-        if states.block_names != [BASELINE]:
-            self.tell_error(
-                CellsError(
-                    f"Movies are classified by '{BASELINE}'; choose these vectors. Others need their encoder."
+                    "label cells of two classes there (or load a head)."
                 )
             )
             return
         names, uid = [n for n, _ in states.classes], layer_id(layer)
         data = layer.data[0] if layer.multiscale else layer.data
+        head = states.other_head or states.head.as_head(names)
+        blocks = {b: identity(states.table.uns["blocks"][b]) for b in states.head_blocks}
+        try:
+            tracks = self._tracks_for(layer)
+        except CellsError as error:
+            self.tell_error(error)
+            return
         self.run(
             jobs.classify_movie,
             np.asarray(data),
             movie_for(self.viewer, data.shape),
-            *states.head.as_head(names).state(),
+            head.name,
+            *head.state(),
+            blocks,
             names,
             states.min_probability,
             uid,
+            tracks,
             name="Classify movie",
             bound_to=uid,
             on_done=self._movie_classified,
         )
+
+    def _tracks_for(self, layer: Any) -> Any:
+        """Points of the chosen Tracks layer in pixels of the labels, or the way that needs none."""
+        chosen = self.timeline.tracks_box.currentData()
+        if chosen == BY_OVERLAP:
+            return None
+        if chosen == BY_LABEL:
+            return LABELS_ARE_TRACKS
+        tracks = layer_by_id(self.viewer, chosen)
+        if tracks is None or tracks.data.shape[1] != layer.ndim + 1:
+            raise CellsError(
+                f"The tracks do not have the axes of '{layer.name}' (time, y, x); choose others, or "
+                f"'{BY_OVERLAP}'."
+            )
+        points = np.asarray(tracks.data, float).copy()
+        world = [tracks.data_to_world(row) for row in points[:, 1:]]
+        points[:, 1:] = [layer.world_to_data(row) for row in world]
+        return points
+
+    def read_tracks(self, path: Path) -> None:
+        """Add a Tracks layer from a CSV, and choose it."""
+        layer = self.layer
+        if layer is None:
+            raise CellsError("Open the movie's Labels layer first; tracks are given in its pixels.")
+        points = tracks_from_csv(path)
+        if points.shape[1] != layer.ndim + 1:
+            raise CellsError(
+                f"{path}: tracks with {points.shape[1] - 1} axes do not fit '{layer.name}' with {layer.ndim}."
+            )
+        added = self.viewer.add_tracks(points, name=path.stem, scale=layer.scale, translate=layer.translate)
+        self._offer_tracks()
+        self.timeline.tracks_box.setCurrentIndex(self.timeline.tracks_box.findData(layer_id(added)))
+
+    def ask_tracks(self) -> None:
+        """Let the user choose a CSV of tracks."""
+        name, _ = QFileDialog.getOpenFileName(self, "Tracks", "", "CSV (*.csv)")
+        if name:
+            try:
+                self.read_tracks(Path(name))
+            except CellsError as error:
+                self.tell_error(error)
+
+    def _offer_tracks(self, event: Any = None) -> None:
+        found = [(x.name, layer_id(x)) for x in self.viewer.layers if type(x).__name__ == "Tracks"]
+        self.timeline.set_tracks(found)
 
     def _movie_classified(self, found: jobs.ClassifiedMovie) -> None:
         self.movie = found

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_biofm.cells.projection import AXES as UMAP_AXES
 from napari_biofm.cells.projection import UMAP_MISSING, has_umap, pca, umap
 from napari_biofm.widgets.cells.scatter import Scatter
 from napari_biofm.widgets.cells.states import CellStates
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
+RUNNING = "UMAP runs in the background; PCA is shown meanwhile."
 
 
 class PlotPanel(QWidget):
@@ -51,21 +53,22 @@ class PlotPanel(QWidget):
         if prepared is None:
             self.scatter.set_points(np.zeros((0, 2), np.float32), ("", ""))
             return
-        if kind == UMAP and has_umap():
-            self.words.setText("UMAP runs in the background; PCA is shown meanwhile.")
-            self._run(
-                umap,
-                prepared.features,
-                name="UMAP",
-                bound_to=self.states.uid,
-                on_done=lambda points: self._show_umap(prepared, points),
-            )
-        elif kind == UMAP:
-            self.words.setText(UMAP_MISSING)
         first = 2 if kind == PCA_34 else 0
         points = pca(prepared.features, 4)[:, first : first + 2]
         points[~prepared.finite] = np.nan
         self._show(points, (f"PCA {first + 1}", f"PCA {first + 2}"))
+        if kind == UMAP and not has_umap():
+            self.words.setText(UMAP_MISSING)
+        elif kind == UMAP:
+            self.words.setText(RUNNING)
+            self._run(
+                umap,
+                np.where(prepared.finite[:, None], prepared.features[:, :UMAP_AXES], np.nan),
+                name="UMAP",
+                bound_to=self.states.uid,
+                on_done=lambda points: self._show_umap(prepared, points),
+                on_end=self._umap_ended,
+            )
 
     def refresh(self) -> None:
         """Colour the points like the cells; lay them out first where the vectors are others."""
@@ -77,6 +80,11 @@ class PlotPanel(QWidget):
     def show_selection(self, rows: Any) -> None:
         """Mark the selected cells."""
         self.scatter.set_selected(rows)
+
+    def _umap_ended(self) -> None:
+        """Done, cancelled or failed: it runs no more."""
+        if self.words.text() == RUNNING:
+            self.words.setText("")
 
     def _show_umap(self, prepared: Any, points: Any) -> None:
         if prepared is self.states.prepared and self.kind.currentText() == UMAP:

@@ -16,10 +16,10 @@ from psygnal import Signal
 from napari_biofm.cells.heads import Head
 from napari_biofm.cells.live import LiveHead, Prediction, Prepared, prepare
 from napari_biofm.cells.rarity import outlier_scores
-from napari_biofm.cells.table import BASELINE, UNKNOWN, text, vectors_of
+from napari_biofm.cells.table import BASELINE, UNKNOWN, add_block, text, vectors_of
 from napari_biofm.history import CallAction
 from napari_biofm.session import CellKey, Session
-from napari_biofm.types import CellsError
+from napari_biofm.types import CellsError, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -66,6 +66,7 @@ class CellStates:
         self.prepared: Prepared | None = None
         self.head: LiveHead | None = None
         self.prediction: Prediction | None = None
+        self._other_blocks: list[str] = []
         self.other_head: Head | None = None  # gave the prediction, where it was not the live head
         self.groups: NDArray[np.object_] = np.zeros(0, object)
         self.outlier: NDArray[np.float64] | None = None
@@ -97,6 +98,21 @@ class CellStates:
             self.prepared = self.head = self.prediction = None
             if self.table is not None and self.table.n_obs:
                 self._prepare()
+
+    def add_block(self, name: str, vectors: Vectors, source: Mapping[str, Any]) -> None:
+        """Put a block of vectors into the table; one of the same name is replaced."""
+        if self.table is None:
+            raise CellsError("Measure the cells first; there is no table to put vectors into.")
+        add_block(self.table, name, vectors, source)
+        if name in self.block_names:
+            self.prepared = self.head = self.prediction = None
+            self._prepare()
+        self.table_changed.emit()
+
+    @property
+    def head_blocks(self) -> list[str]:
+        """Names of the blocks the head takes that gave the predictions."""
+        return self.block_names if self.other_head is None else self._other_blocks
 
     @property
     def block_names(self) -> list[str]:
@@ -262,8 +278,16 @@ class CellStates:
 
         self._submit(work, done, self.failed.emit)
 
-    def show_other(self, head: Head, probabilities: NDArray[np.float32]) -> None:
-        """Show what another head says, (n, n_classes); the next label brings the live head back."""
+    def show_other(
+        self, head: Head, probabilities: NDArray[np.float32], blocks: Sequence[str] | None = None
+    ) -> None:
+        """Show what another head says, (n, n_classes); the next label brings the live head back.
+
+        Parameters
+        ----------
+        blocks : the vectors it takes; those in use when not given.
+        """
+        self._other_blocks = list(blocks) if blocks is not None else self.block_names
         codes = tuple(self.add_class(name) for name in head.classes)
         finite = np.isfinite(probabilities).all(1)
         best = np.where(finite, np.nan_to_num(probabilities).argmax(1), -1)

@@ -9,16 +9,16 @@ from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_biofm.cells.rarity import find_similar, label_next
 from napari_biofm.types import BiofmError, CellsError
+from napari_biofm.widgets.cells.blocks import BlocksDock
 from napari_biofm.widgets.cells.canvas import go_to
 from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.classes import ClassList
-from napari_biofm.widgets.cells.tables import TablesDock
 
 EVERY, NEXT, SIMILAR, RARE, LABELLED = "All cells", "Label next", "Similar", "Rare", "Labelled"
 LISTED = 100
 
 
-class TeachingDock(TablesDock):
+class TeachingDock(BlocksDock):
     """Labels by clicks, keys and selections; lists of cells worth a look."""
 
     click_button: QPushButton

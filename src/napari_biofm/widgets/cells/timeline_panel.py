@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.cells.tracks import Timeline, smooth
 
 WINDOW = 3  # frames
+BELOW_HEIGHT = 170  # pixels
 ABSENT = (0, 0, 0, 0)
 UNKNOWN_RGBA = (107, 107, 107, 255)
 
 
+BY_OVERLAP, BY_LABEL = "link by overlap", "label values"
+
+
 class TimelinePanel(QWidget):
-    """Heatmap of track x frame, in the colours of the classes."""
+    """Heatmap of track x frame, in the colours of the classes.
+
+    Parameters
+    ----------
+    dock_below : puts a widget under the image and returns what holds it there.
+    """
 
     frame_chosen = Signal(int)
+    closing_asked = Signal(object)  # what `dock_below` returned
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, dock_below: Callable[[QWidget], Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._dock_below = dock_below
+        self._docked: Any = None
         self.button = QPushButton("Classify movie")
         self.button.setToolTip(
-            "Link the masks of all frames by overlap, and classify every cell in every frame with what was "
+            "Follow the cells through all frames, and classify every cell in every frame with what was "
             "learnt on the frame that was measured."
+        )
+        self.tracks_box = QComboBox()
+        self.tracks_box.setToolTip(
+            "How cells are followed: by overlap with the frame before; by label values, where a cell has the "
+            "same in all frames (trackastra); or by a Tracks layer (btrack, laptrack, trackmate ...)."
+        )
+        self.read_button = QPushButton("Read tracks ...")
+        self.read_button.setToolTip(
+            "Add a Tracks layer from a CSV: track (or ID), frame (or t), y, x in pixels."
         )
         self.smooth_box = QCheckBox("Smooth")
         self.smooth_box.setToolTip(
             f"Show the most frequent class of {WINDOW} frames. Short states such as metaphase can vanish."
         )
+        self.below_box = QCheckBox("Under the image")
+        self.below_box.setToolTip("Show the timeline under the image, with the time slider.")
         self.words = QLabel("For Labels layers with time as first axis.")
         self.words.setWordWrap(True)
         self.plot = pg.PlotWidget()
@@ -45,18 +77,56 @@ class TimelinePanel(QWidget):
         self.plot.addItem(self.picture)
         self.cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#ffffff", width=1))
         self.plot.addItem(self.cursor)
-        row = QHBoxLayout()
-        for widget in (self.button, self.smooth_box):
-            row.addWidget(widget)
-        row.addWidget(self.words, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row)
-        layout.addWidget(self.plot, 1)
+        for widgets in (
+            (self.button, self.tracks_box, self.read_button),
+            (self.smooth_box, self.below_box),
+        ):
+            row = QHBoxLayout()
+            for widget in widgets:
+                row.addWidget(widget)
+            layout.addLayout(row)
+        layout.addWidget(self.words)
+        self.holder = QWidget()
+        self.inside = QVBoxLayout(self.holder)
+        self.inside.setContentsMargins(0, 0, 0, 0)
+        self.inside.addWidget(self.plot)
+        layout.addWidget(self.holder, 1)
         self.timeline: Timeline | None = None
         self._colours: dict[str, str] = {}
+        self.set_tracks([])
         self.smooth_box.toggled.connect(self.draw)
+        self.below_box.toggled.connect(self._move_plot)
         self.plot.scene().sigMouseClicked.connect(self._clicked)
+
+    def set_tracks(self, layers: list[tuple[str, str]]) -> None:
+        """Offer these Tracks layers (name, unique id) beside the ways that need none."""
+        chosen = self.tracks_box.currentData()
+        self.tracks_box.clear()
+        for name, uid in [(BY_OVERLAP, BY_OVERLAP), (BY_LABEL, BY_LABEL), *layers]:
+            self.tracks_box.addItem(name, uid)
+        self.tracks_box.setCurrentIndex(max(0, self.tracks_box.findData(chosen)))
+
+    def _move_plot(self, below: bool) -> None:
+        """Bring the plot under the image, or back."""
+        if below and self._docked is None:
+            self.frame = QWidget()
+            under = QVBoxLayout(self.frame)
+            under.setContentsMargins(0, 0, 0, 0)
+            self.frame.setMinimumHeight(BELOW_HEIGHT)
+            under.addWidget(self.plot)
+            self._docked = self._dock_below(self.frame)
+            self._docked.visibilityChanged.connect(self._docked_closed)
+        elif not below and self._docked is not None:
+            self._docked = None
+            self.inside.addWidget(self.plot)
+            self.closing_asked.emit(self.frame)
+
+    def _docked_closed(self, visible: bool) -> None:
+        """Its own cross was pressed: the plot comes back into the tab."""
+        if not visible and self._docked is not None and self._docked.isHidden():
+            self.below_box.setChecked(False)
 
     def show_timeline(self, timeline: Timeline, colours: dict[str, str]) -> None:
         """Show classes over time."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from napari_biofm.timeline import Clock, event_seconds
 from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trigger
 from napari_biofm.timeline.correlate import OffsetProposal, propose_offset
+from napari_biofm.timeline.metadata import frame_times_of_file
 from napari_biofm.types import TimelineError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.movies import frame_rate, n_frames
+from napari_biofm.widgets.timeline.offset_plot import OffsetPlot, activity_of, spikes_of
+from napari_biofm.widgets.timeline.panel import Panel, number_box
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.viewers import layer_by_id
 
-TRIGGERS, RATE = "pulses in a recorded channel", "rate and offset"
+TRIGGERS, RATE, FILE = "pulses in a recorded channel", "rate and offset", "times stated in a file"
 
 
-class AlignPanel(QWidget):
+class AlignPanel(Panel):
     """Frame times from the camera's pulses in a recording, or from a rate and an offset.
 
     Parameters
@@ -30,45 +34,65 @@ class AlignPanel(QWidget):
     """
 
     def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__()
-        self.dock = dock
-        self.state = state
+        super().__init__(dock, state)
         self.source = QComboBox()
-        self.source.addItems([TRIGGERS, RATE])
+        self.source.addItems([TRIGGERS, RATE, FILE])
         self.source.setToolTip("Where the frame times come from.")
         self.channel = Chooser("no recording", "The channel that holds one pulse per frame.")
-        self.rate = _number(0, 100_000, 4, " Hz", "Frames per second on the camera's clock; 0 = not known.")
-        self.offset = _number(-1e6, 1e6, 4, " s", "Second of the recording at which frame 0 began.")
-        self.drift = _number(
+        self.rate = number_box(
+            0, 100_000, 4, " Hz", "Frames per second on the camera's clock; 0 = not known."
+        )
+        self.offset = number_box(-1e6, 1e6, 4, " s", "Second of the recording at which frame 0 began.")
+        self.drift = number_box(
             -1e5, 1e5, 2, " ppm", "How much longer a second of the camera is, in millionths."
         )
+        self.file = QLineEdit()
+        self.file.setPlaceholderText("the movie's own file")
+        self.file.setToolTip(
+            "OME-TIFF or NWB that states when each frame began; empty = the movie's own file."
+        )
+        self.file_button = QPushButton("Choose ...")
+        self.file_button.setToolTip("Choose the file that states the frame times.")
+        self._file_row = QWidget()
+        row = QHBoxLayout(self._file_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.file, 1)
+        row.addWidget(self.file_button)
         self.button = QPushButton("Align")
         self.button.setToolTip("Give the movie these frame times. Can be undone.")
         self.propose_button = QPushButton("Propose from spikes")
         self.propose_button.setToolTip(
             "Find the offset at which a cell's calcium trace looks like the response to its spikes."
         )
-        self.report = QLabel()
-        self.report.setWordWrap(True)
+        self.report = self.words
+        self.plot = OffsetPlot()
+        self._activity: Any = None
         self._form = QFormLayout()
         self._form.addRow("Frame times", self.source)
         self._form.addRow("Channel", self.channel)
+        self._form.addRow("File", self._file_row)
         self._form.addRow("Frame rate", self.rate)
         self._form.addRow("Offset", self.offset)
         self._form.addRow("Drift", self.drift)
-        layout = QVBoxLayout(self)
-        layout.addLayout(self._form)
-        layout.addWidget(self.button)
-        layout.addWidget(self.propose_button)
-        layout.addWidget(self.report)
-        layout.addStretch(1)
+        self.column.addLayout(self._form)
+        self.column.addWidget(self.plot, 1)
+        self.column.addWidget(self.button)
+        self.column.addWidget(self.propose_button)
+        self.column.addWidget(self.report)
+        self.column.addStretch(1)
         self.source.currentTextChanged.connect(self._show_rows)
         self.button.clicked.connect(lambda: self.align())
+        self.file_button.clicked.connect(lambda: self._ask_file())
         self.propose_button.clicked.connect(lambda: self.propose())
+        self.plot.dragged.connect(self.offset.setValue)
+        for box in (self.rate, self.offset, self.drift):
+            box.valueChanged.connect(lambda _: self.show_offset())
+        dock.listen(state.events_moved, self.show_activity)
         dock.listen(state.chosen, self.things_chosen)
         dock.listen(state.session.clocks_changed, self._tell_clock)
         self._show_rows()
         self.things_chosen()
+        self.show_activity()
 
     def align(self) -> None:
         """Set the movie's clock from what the form says."""
@@ -79,6 +103,8 @@ class AlignPanel(QWidget):
         try:
             if self.source.currentText() == RATE:
                 self._use_rate(movie)
+            elif self.source.currentText() == FILE:
+                self._use_file(movie)
             else:
                 self._use_pulses(movie)
         except TimelineError as error:
@@ -171,6 +197,24 @@ class AlignPanel(QWidget):
         self.state.session.set_clock(str(uid), clock)
         self._tell_clock()
 
+    def _use_file(self, movie: Any) -> None:
+        stated = self.file.text().strip() or str(movie.metadata.get("path") or movie.source.path or "")
+        if not stated:
+            raise TimelineError(
+                "The movie came from no file; choose the OME-TIFF or NWB that states its times."
+            )
+        times, where = frame_times_of_file(Path(stated), n_frames(movie))
+        clock = Clock(times + self.offset.value(), where, self.state.recording_uid or "")
+        self.state.session.set_clock(str(self.state.movie_uid), clock)
+        self._tell_clock()
+
+    def _ask_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self, "File that states the frame times", "", "OME-TIFF and NWB (*.tif *.tiff *.nwb)"
+        )
+        if name:
+            self.file.setText(name)
+
     def _use_pulses(self, movie: Any) -> None:
         entry = self.state.session.recordings.get(self.state.recording_uid or "")
         channel = self.channel.key
@@ -210,21 +254,53 @@ class AlignPanel(QWidget):
             to = f", on the clock of {clock.recording}" if clock.recording else ""
             self.report.setText(
                 f"{clock.n_frames} frames from {clock.times[0]:.4f} to {clock.times[-1]:.4f} s"
-                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}."
+                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}.{self._uncovered(clock)}"
             )
 
+    def _uncovered(self, clock: Clock) -> str:
+        """Return in words which frames the recording has nothing for, "" where it covers the movie."""
+        entry = self.state.session.recordings.get(clock.recording)
+        if entry is None or entry.recording.n_sweeps == 0:
+            return ""
+        recording = entry.recording
+        last = recording.n_sweeps - 1
+        start, stop = (
+            float(recording.sweep_starts[0]),
+            float(recording.sweep_starts[last]) + recording.duration(last),
+        )
+        outside = int(((clock.times < start - 1e-9) | (clock.times > stop)).sum())
+        if not outside:
+            return ""
+        return (
+            f" {clock.recording} runs from {start:.4g} to {stop:.4g} s: {outside} frames lie outside it and show no "
+            "events of it."
+        )
+
     def _show_rows(self, *_: Any) -> None:
-        by_rate = self.source.currentText() == RATE
-        self._form.setRowVisible(self.channel, not by_rate)
-        self._form.setRowVisible(self.offset, by_rate)
+        source = self.source.currentText()
+        by_rate = source == RATE
+        self._form.setRowVisible(self.channel, source == TRIGGERS)
+        self._form.setRowVisible(self._file_row, source == FILE)
+        self._form.setRowVisible(self.rate, source != FILE)
+        self._form.setRowVisible(self.offset, source != TRIGGERS)
         self._form.setRowVisible(self.drift, by_rate)
+        self.plot.setVisible(by_rate)
+        self.show_offset()
 
+    def show_offset(self, *_: Any) -> None:
+        """Draw the movie's activity where the form puts it, over the spikes of the recording."""
+        movie = self.state.movie
+        if self.source.currentText() != RATE or movie is None or self.rate.value() <= 0:
+            self.plot.clear_all()
+            return
+        period = (1 + self.drift.value() * 1e-6) / self.rate.value()
+        times = self.offset.value() + period * np.arange(n_frames(movie))
+        self.plot.show_movie(times, self._activity, self.offset.value())
+        self.plot.fit()
 
-def _number(low: float, high: float, decimals: int, suffix: str, tooltip: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setDecimals(decimals)
-    box.setRange(low, high)
-    box.setSuffix(suffix)
-    box.setToolTip(tooltip)
-    box.setKeyboardTracking(False)
-    return box
+    def show_activity(self) -> None:
+        """Take up what cells and recording do now."""
+        movie = self.state.movie
+        self._activity = None if movie is None else activity_of(self.state, n_frames(movie))
+        self.plot.show_spikes(spikes_of(self.state))
+        self.show_offset()

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QPushButton
 
 from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
 from napari_biofm.timeline.places import is_of_movie
 from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.panel import Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
 from napari_biofm.widgets.timeline.state import TimelineState
 
 
-class AroundPanel(QWidget):
+class AroundPanel(Panel):
     """Peri-event averages of the selected cells' events, or of all events where none is selected.
 
     Parameters
@@ -25,11 +26,9 @@ class AroundPanel(QWidget):
     """
 
     def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__()
-        self.dock = dock
-        self.state = state
-        self.before = _seconds(0.5, "Seconds shown before the event.")
-        self.after = _seconds(2.0, "Seconds shown from the event on.")
+        super().__init__(dock, state, "Select a cell to average around its events.")
+        self.before = number_box(0.01, 600, 2, " s", "Seconds shown before the event.", 0.5)
+        self.after = number_box(0.01, 600, 2, " s", "Seconds shown from the event on.", 2.0)
         self.button = QPushButton("Average movie and traces")
         self.button.setToolTip("Mean of the movie around the events, as a new layer, and of the traces.")
         self.plot = pg.PlotWidget(background=BACKGROUND)
@@ -37,21 +36,18 @@ class AroundPanel(QWidget):
         self.plot.setLabel("left", "dF/F")
         self.plot.getAxis("left").enableAutoSIPrefix(False)
         self.plot.setMinimumHeight(160)
-        self.words = QLabel("Select a cell to average around its events.")
-        self.words.setWordWrap(True)
         form = QFormLayout()
         form.addRow("Before", self.before)
         form.addRow("After", self.after)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self.button)
-        layout.addWidget(self.plot, 1)
-        layout.addWidget(self.words)
+        self.column.addLayout(form)
+        self.column.addWidget(self.button)
+        self.column.addWidget(self.plot, 1)
+        self.column.addWidget(self.words)
         self.button.clicked.connect(lambda: self.average())
 
     def seconds(self) -> tuple[np.ndarray, str]:
         """Return the times of the events meant, and whose they are."""
-        labels = [k.label for k in self.state.session.selection if k.layer == self.state.labels_uid]
+        labels = self.selected_labels()
         if not labels:
             return self.state.population().seconds, "all cells"
         whose = f"cell {labels[0]}" if len(labels) == 1 else f"{len(labels)} cells"
@@ -104,7 +100,7 @@ class AroundPanel(QWidget):
         """Draw the mean trace of the cells meant, with its standard error."""
         self.plot.clear()
         clock = self.state.clock
-        labels = [k.label for k in self.state.session.selection if k.layer == self.state.labels_uid]
+        labels = self.selected_labels()
         for entry in self.state.session.recordings.values():
             recording = entry.recording
             if clock is None or not recording.is_cells or not is_of_movie(recording, clock):
@@ -122,13 +118,3 @@ class AroundPanel(QWidget):
             self.plot.addItem(pg.FillBetweenItem(*edges, brush=(154, 167, 224, 70)))
             self.plot.plot(lags, mean, pen=pg.mkPen("#9aa7e0", width=1))
         self.plot.addItem(pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(ACCENT, width=1)))
-
-
-def _seconds(value: float, tooltip: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(0.01, 600)
-    box.setDecimals(2)
-    box.setSuffix(" s")
-    box.setValue(value)
-    box.setToolTip(tooltip)
-    return box

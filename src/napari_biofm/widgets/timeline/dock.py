@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_biofm.session import Session
@@ -15,12 +16,16 @@ from napari_biofm.widgets.timeline.joint import JointPanel
 from napari_biofm.widgets.timeline.link import LinkPanel
 from napari_biofm.widgets.timeline.movies import is_movie
 from napari_biofm.widgets.timeline.picking import click_picker
+from napari_biofm.widgets.timeline.player import Player
+from napari_biofm.widgets.timeline.pointing import PointedEvent, event_pointer
 from napari_biofm.widgets.timeline.raster import RasterPanel
 from napari_biofm.widgets.timeline.session_panel import SessionPanel
 from napari_biofm.widgets.timeline.show import ShowPanel
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.timeline.sync import SliderSync
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
+
+PAINTED_MS = 100
 
 
 class TimelineDock(Dock):
@@ -46,6 +51,9 @@ class TimelineDock(Dock):
         self.around_panel = AroundPanel(self, self.state)
         self.joint_panel = JointPanel(self, self.state)
         self.session_panel = SessionPanel(self, self.state)
+        self._said: str | None = None  # before the mouse came to an event
+        self.player = Player(self.state)
+        self.pointed = PointedEvent(self.state, self._tell_pointed)
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.undo_button = QPushButton("Undo")
@@ -65,6 +73,15 @@ class TimelineDock(Dock):
         self.words.setText(str(error))
         super().tell_error(error)
 
+    def _tell_pointed(self, words: str) -> None:
+        """Say which event the mouse is on; what was said before comes back when it left."""
+        if words:
+            self._said = self.words.text() if self._said is None else self._said
+            self.words.setText(words)
+        elif self._said is not None:
+            self.words.setText(self._said)
+            self._said = None
+
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.addRow("Movie", self.movie)
@@ -83,6 +100,7 @@ class TimelineDock(Dock):
         buttons.addWidget(self.redo_button)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
+        layout.addWidget(self.player)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.job_bar)
         layout.addWidget(self.words)
@@ -98,17 +116,29 @@ class TimelineDock(Dock):
             self.listen(signal, state.things_changed)
         self.listen(session.clocks_changed, self.sync.slider_moved)
         self.listen(session.time_changed, self.sync.time_moved)
+        self.listen(session.pointed_changed, self.pointed.show)
         self.listen(self.viewer.dims.events.current_step, self.sync.slider_moved)
         self.listen(session.history.changed, self._history_changed)
+        self.listen(state.chosen, self._show_chosen)
         self.movie.chosen.connect(lambda uid: self._chose("movie", uid))
         self.labels.chosen.connect(lambda uid: self._chose("labels", uid))
         self.recording.chosen.connect(lambda uid: self._chose("recording", uid))
         self.undo_button.clicked.connect(lambda: session.history.undo())
         self.redo_button.clicked.connect(lambda: session.history.redo())
-        picker = click_picker(state, lambda: not self._gone and self.link_panel.pick.isChecked())
-        self.viewer.mouse_drag_callbacks.append(picker)
-        self._connections.append((_Callbacks(self.viewer.mouse_drag_callbacks), picker))
+        points = self.show_panel.points
+        picker = click_picker(state, points, lambda: not self._gone and self.link_panel.pick.isChecked())
+        pointer = event_pointer(state, points, lambda: not self._gone)
+        for callbacks, callback in (
+            (self.viewer.mouse_drag_callbacks, picker),
+            (self.viewer.mouse_move_callbacks, pointer),
+        ):
+            callbacks.append(callback)
+            self._connections.append((_Callbacks(callbacks), callback))
         self._painted: dict[str, Any] = {}
+        self._strokes = QTimer(self)  # while somebody paints, what follows is worked out once a moment
+        self._strokes.setSingleShot(True)
+        self._strokes.setInterval(PAINTED_MS)
+        self._strokes.timeout.connect(state.pixels_changed)
         self._history_changed()
 
     def _chose(self, which: str, uid: str | None) -> None:
@@ -116,13 +146,20 @@ class TimelineDock(Dock):
         if which == "labels" and uid is not None and uid not in self._painted:
             layer: Any = layer_by_id(self.viewer, uid)
             self._painted[uid] = None
-            for event in (layer.events.data, layer.events.labels_update, layer.events.selected_label):
-                watched = self.state.pixels_changed
-                if event is layer.events.selected_label:
-                    watched = lambda event=None: self.link_panel.show_cell()  # noqa: E731
-                self.listen(event, watched)
+            self.listen(layer.events.data, self.state.pixels_changed)
+            self.listen(layer.events.labels_update, lambda event=None: self._strokes.start())
+            self.listen(layer.events.selected_label, lambda event=None: self.link_panel.show_cell())
         if which == "movie":
             self.sync.slider_moved()
+
+    def _show_chosen(self) -> None:
+        """Have the boxes at the top say what is in play, whoever chose it."""
+        for box, uid in (
+            (self.movie, self.state.movie_uid),
+            (self.labels, self.state.labels_uid),
+            (self.recording, self.state.recording_uid),
+        ):
+            box.choose(uid)
 
     def _layers_changed(self, event: Any = None) -> None:
         movies = [(layer.name, layer_id(layer)) for layer in self.viewer.layers if is_movie(layer)]

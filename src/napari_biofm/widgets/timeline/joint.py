@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QLabel, QPushButton, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QTableWidget, QTableWidgetItem
 
 from napari_biofm.timeline.joint import (
     BLOCK,
@@ -15,13 +15,21 @@ from napari_biofm.timeline.joint import (
     associate,
     trace_features,
 )
+from napari_biofm.timeline.patched import (
+    PatchFeatures,
+    add_patch_features,
+    add_trace_vectors,
+    patch_features,
+    trace_vectors,
+)
 from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.panel import Panel
 from napari_biofm.widgets.timeline.state import TimelineState
 
 COLUMNS = ("looks", "activity", "rho", "q", "information", "q")
 
 
-class JointPanel(QWidget):
+class JointPanel(Panel):
     """Adds trace features to the table of cells, and tests them against what the cells look like.
 
     Parameters
@@ -31,23 +39,31 @@ class JointPanel(QWidget):
     """
 
     def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__()
-        self.dock = dock
-        self.state = state
+        super().__init__(
+            dock, state, "Activity of each cell: rate, amplitude, intervals, bursts, synchrony, trace."
+        )
         self.add_button = QPushButton("Add activity to the table of cells")
         self.add_button.setToolTip("Rate, amplitude, synchrony ... as columns and a block of vectors.")
+        self.patch_button = QPushButton("Add features of patched cells")
+        self.patch_button.setToolTip(
+            "Resistance, capacitance, threshold ... of every cell linked to a recording: medians over its sweeps "
+            "and events, as columns 'patch_...'."
+        )
+        self.vector_button = QPushButton("Add physio-FM vectors of the traces")
+        self.vector_button.setToolTip(
+            "One vector of the physio model per cell, for the classifier. Takes a while."
+        )
         self.test_button = QPushButton("Test what goes together")
         self.test_button.setToolTip("Rank correlation and mutual information by permutation, all pairs.")
-        self.words = QLabel("Activity of each cell: rate, amplitude, intervals, bursts, synchrony, trace.")
-        self.words.setWordWrap(True)
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        layout = QVBoxLayout(self)
-        for widget in (self.add_button, self.test_button, self.words):
-            layout.addWidget(widget)
-        layout.addWidget(self.table, 1)
+        for widget in (self.add_button, self.patch_button, self.vector_button, self.test_button, self.words):
+            self.column.addWidget(widget)
+        self.column.addWidget(self.table, 1)
         self.add_button.clicked.connect(lambda: self.add())
+        self.patch_button.clicked.connect(lambda: self.add_patch())
+        self.vector_button.clicked.connect(lambda: self.add_vectors())
         self.test_button.clicked.connect(lambda: self.test())
 
     def add(self) -> Any | None:
@@ -57,13 +73,7 @@ class JointPanel(QWidget):
             self.dock.tell("Choose cells and align the movie first.")
             return None
         session, uid = self.state.session, str(self.state.labels_uid)
-        table = session.cells(uid)
-        if table is None:
-            from napari_biofm.cells.table import make_table
-
-            table = make_table(self.state.label_plane(), layer=uid)
-        else:
-            table = table.copy()
+        table = self._table()
         ids = table.obs["label"].to_numpy(np.int64)
         tables = {name: entry.events for name, entry in session.recordings.items()}
         traces = [e.recording for e in session.recordings.values() if e.recording.is_cells]
@@ -74,6 +84,78 @@ class JointPanel(QWidget):
         active = int((features[:, 0] > 0).sum())
         self.words.setText(f"{len(ids)} cells, {active} with events: {len(TRACE_FEATURES)} columns added.")
         return session.cells(uid)
+
+    def add_patch(self) -> None:
+        """Describe the recorded cells in a job, and put what was found into the table of cells."""
+        if self.state.labels is None:
+            self.dock.tell("Choose the labels layer with the cells first.")
+            return
+        session, uid = self.state.session, str(self.state.labels_uid)
+        recordings = session.recordings
+        linked: dict[int, list[tuple[str, int]]] = {}
+        for link in sorted(session.links):
+            if link.cell.layer == uid and link.recording in recordings:
+                linked.setdefault(link.cell.label, []).append((link.recording, link.channel))
+        wanted = {name for places in linked.values() for name, _ in places}
+        self.patch_button.setEnabled(False)
+        self.dock.run(
+            patch_features,
+            {name: (recordings[name].recording, recordings[name].events) for name in wanted},
+            linked,
+            name="Features of patched cells",
+            bound_to=uid,
+            on_done=lambda found: self._patched(uid, found),
+            on_end=lambda: self.patch_button.setEnabled(True),
+        )
+
+    def add_vectors(self) -> None:
+        """Describe the traces by the physio model in a job, as a block of vectors in the table of cells."""
+        labels = self.state.labels
+        traces = [e.recording for e in self.state.session.recordings.values() if e.recording.is_cells]
+        if labels is None or not traces:
+            self.dock.tell("Choose cells and measure their traces under 'Cells' first.")
+            return
+        uid, table = str(self.state.labels_uid), self._table()
+        self.vector_button.setEnabled(False)
+        self.dock.run(
+            trace_vectors,
+            traces[-1],
+            table.obs["label"].to_numpy(np.int64),
+            name="physio-FM vectors",
+            bound_to=uid,
+            on_done=lambda vectors: self._embedded(uid, vectors, traces[-1].name),
+            on_end=lambda: self.vector_button.setEnabled(True),
+        )
+
+    def _table(self) -> Any:
+        """Return a copy of the session's table of cells, made from the masks where there is none."""
+        uid = str(self.state.labels_uid)
+        table = self.state.session.cells(uid)
+        if table is not None:
+            return table.copy()
+        from napari_biofm.cells.table import make_table
+
+        return make_table(self.state.label_plane(), layer=uid)
+
+    def _patched(self, uid: str, found: PatchFeatures) -> None:
+        if uid != self.state.labels_uid:
+            return
+        self.state.session.set_cells(uid, add_patch_features(self._table(), found))
+        n, several = len(found.labels), int((found.recordings > 1).sum())
+        more = f", {several} of them from several recordings" if several else ""
+        self.words.setText(f"{n} patched cells{more}: {len(found.names)} columns 'patch_...' added.")
+
+    def _embedded(self, uid: str, vectors: np.ndarray, source: str) -> None:
+        table = self._table() if uid == self.state.labels_uid else None
+        if table is None or table.n_obs != len(vectors):
+            self.dock.tell("The cells changed meanwhile: add the vectors again.")
+            return
+        lacking = add_trace_vectors(table, vectors, {"traces": source})
+        self.state.session.set_cells(uid, table)
+        without = f" {lacking} cells without a trace took the median." if lacking else ""
+        self.words.setText(
+            f"Vectors of {len(vectors) - lacking} traces, {vectors.shape[1]} numbers each.{without}"
+        )
 
     def test(self) -> None:
         """Test looks against activity in a job."""

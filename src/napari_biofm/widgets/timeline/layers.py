@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import weakref
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,44 @@ def saved_layers(viewer: Any) -> list[SavedLayer]:
     ]
 
 
+@dataclass
+class _Kept:
+    """Labels as they were copied last."""
+
+    data: np.ndarray
+    version: int
+    changed: bool = False  # since then
+
+
+_KEPT: weakref.WeakKeyDictionary[Any, _Kept] = weakref.WeakKeyDictionary()
+
+
+def _labels_of(layer: Any, data: Any) -> _Kept:
+    """Return a copy of the labels that nobody paints on; the same one as long as the layer was left alone."""
+    kept = _KEPT.get(layer)
+    if kept is not None and not kept.changed:
+        return kept
+    now = np.array(data, np.int32)  # a copy: it is written on another thread
+    version = zlib.crc32(now.data)
+    if kept is None:
+        kept = _KEPT[layer] = _Kept(now, version)
+        mark = _marker(kept)
+        for event in (layer.events.data, layer.events.labels_update, layer.events.set_data):
+            event.connect(mark)
+    kept.data, kept.version, kept.changed = now, version, False
+    return kept
+
+
+def _marker(kept: _Kept) -> Callable[..., None]:
+    def mark(event: Any = None) -> None:
+        kept.changed = True
+
+    return mark
+
+
 def _saved(layer: Any) -> SavedLayer:
     data = layer.data[0] if layer.multiscale else layer.data
-    labels = np.ascontiguousarray(data, np.int32) if type(layer).__name__ == "Labels" else None
+    kept = _labels_of(layer, data) if type(layer).__name__ == "Labels" else None
     placing = {
         "scale": [float(s) for s in layer.scale],
         "translate": [float(s) for s in layer.translate],
@@ -36,8 +74,8 @@ def _saved(layer: Any) -> SavedLayer:
         kind=type(layer).__name__.lower(),
         name=str(layer.name),
         path=str(layer.metadata.get("path") or layer.source.path or ""),
-        data=labels,
-        version=0 if labels is None else zlib.crc32(labels.tobytes()),
+        data=None if kept is None else kept.data,
+        version=0 if kept is None else kept.version,
         placing=placing,
         metadata=_json_able(layer.metadata),
         shape=tuple(int(n) for n in data.shape),

@@ -13,8 +13,6 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QVBoxLayout,
-    QWidget,
 )
 
 from napari_biofm.session import CellKey, Link
@@ -23,11 +21,12 @@ from napari_biofm.types import BiofmError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.movies import frame_rate
+from napari_biofm.widgets.timeline.panel import Panel
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
 
-class LinkPanel(QWidget):
+class LinkPanel(Panel):
     """Tie a channel to a cell: click the cell, press Link.
 
     Parameters
@@ -37,9 +36,7 @@ class LinkPanel(QWidget):
     """
 
     def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__()
-        self.dock = dock
-        self.state = state
+        super().__init__(dock, state)
         self.channel = Chooser("no recording", "The recorded channel that belongs to a cell.")
         self.pick = QCheckBox("Click a cell on the image to choose it")
         self.pick.setToolTip("A click chooses the cell under the mouse, Shift adds; Alt and drag is a lasso.")
@@ -61,12 +58,11 @@ class LinkPanel(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.button)
         buttons.addWidget(self.unlink_button)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self.pick)
-        layout.addLayout(buttons)
-        layout.addWidget(self.links)
-        layout.addWidget(self.measure_button)
+        self.column.addLayout(form)
+        self.column.addWidget(self.pick)
+        self.column.addLayout(buttons)
+        self.column.addWidget(self.links)
+        self.column.addWidget(self.measure_button)
         self.button.clicked.connect(lambda: self.link())
         self.unlink_button.clicked.connect(lambda: self.unlink())
         self.measure_button.clicked.connect(lambda: self.measure())
@@ -82,9 +78,9 @@ class LinkPanel(QWidget):
 
     def candidate(self) -> CellKey | None:
         """Return the cell that Link would take: the one selected cell, else the layer's selected label."""
-        chosen = [key for key in self.state.session.selection if key.layer == self.state.labels_uid]
+        chosen = self.selected_labels()
         if len(chosen) == 1:
-            return chosen[0]
+            return CellKey(str(self.state.labels_uid), chosen[0])
         layer = self.state.labels
         if not chosen and layer is not None and int(layer.selected_label) in self.state.centres():
             return CellKey(layer_id(layer), int(layer.selected_label))

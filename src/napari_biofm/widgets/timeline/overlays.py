@@ -1,17 +1,24 @@
-"""The activity image and the flashes of events as layers over the movie."""
+"""Activity and flashes of cells as one layer over the movie."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.timeline.activity import ActivityMovie, CellLevels
-from napari_biofm.timeline.flashes import FlashImage
 from napari_biofm.widgets.pixels import spatial_placing
 from napari_biofm.widgets.timeline.movies import shown_frame
-from napari_biofm.widgets.timeline.points import movie_placing
 from napari_biofm.widgets.timeline.state import TimelineState
+
+if TYPE_CHECKING:
+    from napari_biofm.timeline.activity import CellLevels
+    from napari_biofm.timeline.lights import CellLights
+
+NAMES = {
+    (True, False): "activity of cells",
+    (False, True): "flashes of events",
+    (True, True): "activity and flashes",
+}
 
 
 class Overlay:
@@ -27,7 +34,6 @@ class Overlay:
     def __init__(self, state: TimelineState) -> None:
         self.state = state
         self.layer: Any | None = None
-        self.on = False
 
     @property
     def is_shown(self) -> bool:
@@ -47,85 +53,86 @@ class Overlay:
             self.state.viewer.layers.remove(self.layer)
         self.layer = None
 
-    def lacks(self) -> str:
-        """Return what is missing before anything can be shown, "" where nothing is."""
-        if self.state.movie is None:
-            return "Open a movie (an image with a time axis) first."
-        if self.state.labels is None:
-            return "Choose the labels layer with the cells."
-        if self.state.clock is None:
-            return "The movie has no clock yet: press Align."
-        return ""
 
+class LightsOverlay(Overlay):
+    """Cells as bright as their traces, and lit up in the colour of their events.
 
-class ActivityOverlay(Overlay):
-    """Cells as bright as their traces; napari slices it itself, always in step with the slider."""
+    Both are one image of one byte per pixel: napari uploads and draws one layer, however much is shown. It
+    is two-dimensional, so that napari has nothing to slice; it is painted when the frame changes.
 
-    kind = "activity"
+    Attributes
+    ----------
+    levels : brightness of the cells, None while activity is not shown.
+    flashing : whether events are shown.
+    decay_s : time constant of flashes, seconds.
+    """
 
-    def show(self, levels: CellLevels) -> str:
-        """Lay the activity over the movie."""
-        self.remove()
-        movie, labels = self.state.movie, self.state.labels
-        data = ActivityMovie(self.state.label_plane(), levels)
-        self.add(
-            data,
-            f"{movie.name} activity" if movie is not None else "activity",
-            colormap="inferno",
-            blending="additive",
-            contrast_limits=(0, 255),
-            **movie_placing(movie, labels),
-        )
-        here = np.isin(list(self.state.centres()), levels.labels).sum()
-        return f"Activity of {here} of {len(self.state.centres())} cells."
-
-
-class FlashOverlay(Overlay):
-    """Cells light up at their events and fade, in the colour of the event's class."""
-
-    kind = "flashes"
+    kind = "lights"
 
     def __init__(self, state: TimelineState) -> None:
         super().__init__(state)
         self.decay_s = 0.3
-        self.flashes: FlashImage | None = None
+        self.levels: CellLevels | None = None
+        self.flashing = False
+        self.lights: CellLights | None = None
+        self._made_of: tuple[Any, ...] = ()
 
     def refresh(self) -> str:
-        """Bring the layer up to date with events, cells and clock."""
-        if not self.on:
+        """Bring the layer up to date with cells, clock, traces and events; return what is to be said."""
+        if self.levels is None and not self.flashing:
+            self.remove()
             return ""
-        lacking = self.lacks()
-        clock = self.state.clock
+        lacking, clock = self.state.lacks(), self.state.clock
         if lacking or clock is None:
             self.remove()
             return lacking
-        events = self.state.events()
-        self.flashes = FlashImage(self.state.label_plane(), events, clock, self.decay_s)
-        self.flashes.show(shown_frame(self.state.viewer, self.state.movie))
-        colours = {"colors": self.flashes.colours, "name": "events", "interpolation": "zero"}
-        if self.is_shown and self.layer is not None and self.layer.data.shape == self.flashes.image.shape:
-            self.layer.data = self.flashes.image
-            self.layer.colormap = colours
-        else:
-            self.remove()
-            self.add(
-                self.flashes.image,
-                "flashes of events",
-                colormap=colours,
-                blending="additive",
-                contrast_limits=(0, 255),
-                **spatial_placing(self.state.labels),
-            )
-        return f"{len(events)} events flash." if len(events) else "No events of these cells yet."
+        lights = self._lights()
+        lights.clock, lights.decay_s = clock, self.decay_s
+        lights.set_levels(self.levels)
+        events = self.state.events() if self.flashing else None
+        lights.set_events(events)
+        lights.show(shown_frame(self.state.viewer, self.state.movie))
+        self._put(lights)
+        said = []
+        if self.levels is not None:
+            here = int(np.isin(list(self.state.centres()), self.levels.labels).sum())
+            said.append(f"Activity of {here} of {lights.n_cells} cells.")
+        if events is not None:
+            said.append(f"{len(events)} events flash." if len(events) else "No events of these cells yet.")
+        return " ".join(said)
 
     def frame_moved(self, event: Any = None) -> None:
-        """Write the flashes of the frame that is shown into the layer."""
-        if not self.on or self.flashes is None or not self.is_shown or self.layer is None:
+        """Paint the frame that is shown."""
+        layer, movie = self.layer, self.state.movie
+        if self.lights is None or layer is None or movie is None or not layer.visible or not self.is_shown:
             return
-        movie = self.state.movie
-        if (
-            movie is not None
-            and self.flashes.show(shown_frame(self.state.viewer, movie))
-            and self.layer.visible
-        ):
-            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+        if self.lights.show(shown_frame(self.state.viewer, movie)):
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def _lights(self) -> CellLights:
+        """Return the painter of the cells in play; made anew only when their pixels changed."""
+        from napari_biofm.timeline.lights import CellLights
+
+        of = (self.state.labels_uid, self.state.version)
+        if self.lights is None or self._made_of != of:
+            self.lights, self._made_of = CellLights(self.state.label_plane(), self.state.clock), of  # type: ignore[arg-type]
+        return self.lights
+
+    def _put(self, lights: CellLights) -> None:
+        name = NAMES[self.levels is not None, self.flashing]
+        if self.is_shown and self.layer is not None and self.layer.data.shape == lights.image.shape:
+            if self.layer.data is not lights.image:
+                self.layer.data = lights.image
+            self.layer.name = name
+            self.layer.refresh(extent=False, highlight=False)
+            return
+        self.remove()
+        layer = self.add(
+            lights.image,
+            name,
+            colormap={"colors": lights.colours, "name": "activity and events", "interpolation": "zero"},
+            blending="additive",
+            contrast_limits=(0, 255),
+            **spatial_placing(self.state.labels),
+        )
+        layer.events.visible.connect(self.frame_moved)

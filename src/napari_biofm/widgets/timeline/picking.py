@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.session import CellKey
+from napari_biofm.widgets.timeline.points import EventPoints
 from napari_biofm.widgets.timeline.state import TimelineState
 
 MOVED = 4.0  # screen pixels: a press that travels further is a drag
 
 
-def click_picker(state: TimelineState, active: Callable[[], bool]) -> Callable[..., Generator[None]]:
+def click_picker(
+    state: TimelineState, points: EventPoints, active: Callable[[], bool]
+) -> Callable[..., Generator[None]]:
     """Return a viewer mouse callback: a click chooses the cell under it, with Shift it adds or takes away.
+
+    A click on the point of an event goes to the moment of the event as well.
 
     With Alt held, a drag is a lasso: the cells whose centre lies inside are chosen. Any other dragging stays
     what it was, and while a labels layer is being painted on nothing is chosen.
@@ -22,6 +27,7 @@ def click_picker(state: TimelineState, active: Callable[[], bool]) -> Callable[.
     Parameters
     ----------
     state : of the dock.
+    points : the layer of events.
     active : whether picking is switched on.
     """
 
@@ -40,6 +46,11 @@ def click_picker(state: TimelineState, active: Callable[[], bool]) -> Callable[.
             yield
         cell = state.cell_at(event.position, event.view_direction, event.dims_displayed)
         session = state.session
+        found = points.event_at(event.position)
+        if found is not None:
+            cell = CellKey(str(state.labels_uid), int(found["label"]))
+            session.point_at(None)
+            session.set_time(float(found["time_s"]))
         if "Shift" in event.modifiers:
             if cell is not None:
                 session.select(session.selection ^ {cell})

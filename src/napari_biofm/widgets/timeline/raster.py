@@ -7,23 +7,27 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 
-from napari_biofm.session import CellKey
+from napari_biofm.session import CellKey, Pointed
 from napari_biofm.timeline import class_colours
 from napari_biofm.timeline.maps import event_rates, raster
 from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.timeline.panel import Panel
 from napari_biofm.widgets.timeline.state import TimelineState
 
-BY_LABEL, BY_RATE, BY_PLACE = "label", "event rate", "place (y)"
+BY_LABEL, BY_RATE, BY_DEPTH, BY_CLASS = "label", "event rate", "depth (y)", "class"
 BINS = 1200
+NEAR = 4.0  # screen pixels between the mouse and an event that it points at
+HOVER_MS = 30  # the mouse rests that long before the image follows
 BACKGROUND, FOREGROUND, ACCENT = "#262930", "#d6d6d6", "#f6c945"
 
 
-class RasterPanel(QWidget):
+class RasterPanel(Panel):
     """One row per cell, one tick per event; what is selected anywhere is selected here.
 
-    Click a row to choose its cell and its time (Shift adds), drag with Shift to choose many rows.
+    Click a row to choose its cell and its time (Shift adds). The mouse on an event shows its frame and its
+    cell on the image; away from it, what was there before comes back.
 
     Parameters
     ----------
@@ -32,13 +36,11 @@ class RasterPanel(QWidget):
     """
 
     def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__()
-        self.state = state
+        super().__init__(dock, state, "No events yet.")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.order = QComboBox()
-        self.order.addItems([BY_LABEL, BY_RATE, BY_PLACE])
+        self.order.addItems([BY_LABEL, BY_RATE, BY_DEPTH, BY_CLASS])
         self.order.setToolTip("Order of the rows, from the top.")
-        self.words = QLabel("No events yet.")
         self.plots = pg.GraphicsLayoutWidget()
         self.plots.setBackground(BACKGROUND)
         self.plots.setMinimumHeight(220)
@@ -55,6 +57,11 @@ class RasterPanel(QWidget):
         self._refill.setSingleShot(True)
         self._refill.setInterval(30)
         self._refill.timeout.connect(self.fill)
+        self._resting = QTimer(self)
+        self._resting.setSingleShot(True)
+        self._resting.setInterval(HOVER_MS)
+        self._resting.timeout.connect(self._point)
+        self._under: Pointed | None = None
         self._lay_out()
         self.order.currentTextChanged.connect(lambda _: self.refresh())
         self.raster_plot.sigXRangeChanged.connect(lambda *_: self._refill.start())
@@ -63,18 +70,14 @@ class RasterPanel(QWidget):
         dock.listen(state.events_moved, self.refresh)
         dock.listen(state.session.time_changed, self.show_time)
         dock.listen(state.session.selection_changed, lambda _: self.show_selection())
+        dock.listen(state.session.cells_changed, self._cells_changed)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the events as they are now, the whole of the movie."""
-        events, centres = self.state.events(), self.state.centres()
-        self.ids = np.array(sorted(centres), np.int64)
+        events = self.state.events()
         start, stop = self._span()
-        if self.order.currentText() == BY_RATE and len(self.ids):
-            rates = event_rates(events, self.ids, start, stop)
-            self.ids = self.ids[np.argsort(-rates, kind="stable")]
-        elif self.order.currentText() == BY_PLACE:
-            self.ids = np.array(sorted(centres, key=lambda label: centres[label]), np.int64)
+        self.ids = self._in_order(start, stop)
         self.raster_plot.setLimits(xMin=start, xMax=stop, yMin=-0.5, yMax=max(len(self.ids), 1) + 0.5)
         self.raster_plot.setRange(xRange=(start, stop), yRange=(0, max(len(self.ids), 1)), padding=0)
         n = int(np.isin(events.labels, self.ids).sum())
@@ -82,6 +85,36 @@ class RasterPanel(QWidget):
         self.fill()
         self.show_selection()
         self.show_time(self.state.session.time_s)
+
+    def _in_order(self, start: float, stop: float) -> np.ndarray:
+        """Return the labels of the cells in the order of the rows, from the top."""
+        centres = self.state.centres()
+        ids = np.array(sorted(centres), np.int64)
+        order = self.order.currentText()
+        if order == BY_RATE and len(ids):
+            return ids[np.argsort(-event_rates(self.state.events(), ids, start, stop), kind="stable")]
+        if order == BY_DEPTH:
+            return np.array(sorted(centres, key=lambda label: centres[label]), np.int64)
+        if order == BY_CLASS:
+            classes = self._classes()
+            return np.array(
+                sorted(ids.tolist(), key=lambda n: (n not in classes, classes.get(n, ""), n)), np.int64
+            )
+        return ids
+
+    def _classes(self) -> dict[int, str]:
+        """Return the class of each cell that has one: by hand before what was learnt."""
+        table = self.state.session.cells(self.state.labels_uid) if self.state.labels_uid else None
+        found: dict[int, str] = {}
+        for column in ("predicted", "class_by_hand"):
+            if table is not None and column in table.obs:
+                named = zip(table.obs["label"], table.obs[column].astype(str), strict=True)
+                found.update({int(label): name for label, name in named if name not in ("", "nan")})
+        return found
+
+    def _cells_changed(self, uid: str) -> None:
+        if uid == self.state.labels_uid and self.order.currentText() == BY_CLASS:
+            self.refresh()
 
     def fill(self) -> None:
         """Draw the span of time in view at the width of the screen."""
@@ -105,14 +138,13 @@ class RasterPanel(QWidget):
         self.rate_plot.setYRange(0, max(float(smooth.max()), 1e-9), padding=0.05)
 
     def show_time(self, seconds: float) -> None:
-        """Put the cursors at a time."""
+        """Put the cursors at a time; drawn when somebody sees them."""
         for cursor in self.cursors:
             cursor.setValue(seconds)
 
     def show_selection(self) -> None:
         """Light the rows of the selected cells."""
-        labels = [k.label for k in self.state.session.selection if k.layer == self.state.labels_uid]
-        rows = np.isin(self.ids, labels)
+        rows = np.isin(self.ids, self.selected_labels())
         if not rows.any():
             self.chosen.clear()
             return
@@ -155,9 +187,8 @@ class RasterPanel(QWidget):
         row.addWidget(QLabel("Rows by"))
         row.addWidget(self.order)
         row.addWidget(self.words, 1)
-        layout = QVBoxLayout(self)
-        layout.addLayout(row)
-        layout.addWidget(self.plots, 1)
+        self.column.addLayout(row)
+        self.column.addWidget(self.plots, 1)
 
     def _span(self) -> tuple[float, float]:
         clock, events = self.state.clock, self.state.events()
@@ -184,15 +215,50 @@ class RasterPanel(QWidget):
         at = self._at(event.scenePos())
         if at is None or event.button() != Qt.MouseButton.LeftButton:
             return
+        seconds = at[0]
         if 0 <= at[1] < len(self.ids):
             add = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             self.choose_rows(at[1], at[1], add)
-        self.state.session.set_time(at[0])
+            found = self._event_at(*at)
+            seconds = at[0] if found is None else float(self.state.events().seconds[found])
+        self._resting.stop()
+        self._under = None
+        self.state.session.point_at(None)  # what the mouse had shown is over: the click stays
+        self.state.session.set_time(seconds)
 
     def _hovered(self, position: Any) -> None:
         at = self._at(position)
-        if at is None or not 0 <= at[1] < len(self.ids):
-            return
-        label, clock = int(self.ids[int(at[1])]), self.state.clock
-        frame = f", frame {clock.frame_at(at[0])}" if clock is not None else ""
-        self.words.setText(f"cell {label}, {at[0]:.3f} s{frame}")
+        found = None
+        if at is not None and 0 <= at[1] < len(self.ids):
+            label, clock = int(self.ids[int(at[1])]), self.state.clock
+            frame = f", frame {clock.frame_at(at[0])}" if clock is not None else ""
+            self.words.setText(f"cell {label}, {at[0]:.3f} s{frame}")
+            found = self._event_at(*at)
+        events = self.state.events()
+        here = None
+        if found is not None:
+            here = Pointed(events.recordings[int(events.source[found])], int(events.rows[found]))
+        if here != self._under:
+            self._under = here
+            self._resting.start()
+
+    def leaveEvent(self, event: Any) -> None:
+        """Let go of the event the mouse was on."""
+        super().leaveEvent(event)
+        if self._under is not None:
+            self._under = None
+            self._resting.start()
+
+    def _point(self) -> None:
+        self.state.session.point_at(self._under)
+
+    def _event_at(self, seconds: float, height: float) -> int | None:
+        """Return the event of a row next to a time, None where none is within a few pixels."""
+        events = self.state.events()
+        low, high = self.raster_plot.viewRange()[0]
+        reach = NEAR * (high - low) / max(self.raster_plot.vb.width(), 1.0)
+        first, last = np.searchsorted(events.seconds, [seconds - reach, seconds + reach])
+        mine = first + np.flatnonzero(events.labels[first:last] == self.ids[int(height)])
+        if len(mine) == 0:
+            return None
+        return int(mine[np.argmin(np.abs(events.seconds[mine] - seconds))])

@@ -1,8 +1,10 @@
-"""Show panel: what is laid over the image, and the slider's tie to the time."""
+"""Show panel: what is laid over the image."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from typing import Any
+
+from qtpy.QtWidgets import QCheckBox, QFormLayout
 
 from napari_biofm.signals import Recording
 from napari_biofm.timeline.activity import CellLevels, cell_levels
@@ -10,12 +12,14 @@ from napari_biofm.timeline.places import is_of_movie
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.timeline.cell_map import MapOverlay
 from napari_biofm.widgets.timeline.chooser import Chooser
-from napari_biofm.widgets.timeline.overlays import ActivityOverlay, FlashOverlay
+from napari_biofm.widgets.timeline.overlays import LightsOverlay
+from napari_biofm.widgets.timeline.panel import Panel, number_box
+from napari_biofm.widgets.timeline.pipette import PipetteMarkers
 from napari_biofm.widgets.timeline.points import EventPoints
 from napari_biofm.widgets.timeline.state import TimelineState
 
 
-class ShowPanel(QWidget):
+class ShowPanel(Panel):
     """Switches for the overlays.
 
     Parameters
@@ -25,43 +29,41 @@ class ShowPanel(QWidget):
     """
 
     def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__()
-        self.dock = dock
-        self.state = state
+        super().__init__(dock, state)
         self.points = EventPoints(state)
-        self.activity = ActivityOverlay(state)
-        self.flashes = FlashOverlay(state)
-        self.show_activity = QCheckBox("Show activity of cells")
-        self.show_activity.setToolTip("Each cell as bright as its trace, frame by frame.")
+        self.lights = LightsOverlay(state)
         self.map = MapOverlay(state)
-        self.map_of = Chooser("nothing", "Colour the cells by their event rate or a number of their table.")
-        self.show_flashes = QCheckBox("Flash cells at events")
-        self.show_flashes.setToolTip("A cell lights up at an event, in the colour of its class, and fades.")
-        self.show_points = QCheckBox("Show events on the image")
-        self.show_points.setToolTip(
-            "A point on the cell from the frame an event falls in, in its class's colour."
+        self.pipettes = PipetteMarkers(state)
+        self._levels_of: tuple[Any, ...] = ()
+        self.show_activity = _switch(
+            "Show activity of cells", "Each cell as bright as its trace, frame by frame."
         )
-        self.hold = QDoubleSpinBox()
-        self.hold.setRange(0.0, 60.0)
-        self.hold.setDecimals(2)
+        self.show_flashes = _switch(
+            "Flash cells at events", "A cell lights up at an event, in the colour of its class, and fades."
+        )
+        self.show_points = _switch(
+            "Show events on the image",
+            "A point on the cell from the frame an event falls in, in its class's colour.",
+        )
+        self.show_pipettes = _switch(
+            "Show which cell was recorded",
+            "A cross on every cell that is linked to a recording. Drag it to another cell to move the link.",
+        )
+        self.map_of = Chooser("nothing", "Colour the cells by their event rate or a number of their table.")
+        self.hold = number_box(
+            0.0, 60.0, 2, " s", "How long an event stays visible while it fades.", self.points.hold_s
+        )
         self.hold.setSingleStep(0.05)
-        self.hold.setSuffix(" s")
-        self.hold.setValue(self.points.hold_s)
-        self.hold.setKeyboardTracking(False)
-        self.hold.setToolTip("How long an event stays visible while it fades.")
-        self.words = QLabel()
-        self.words.setWordWrap(True)
         form = QFormLayout()
-        form.addRow(self.show_points)
-        form.addRow(self.show_flashes)
-        form.addRow(self.show_activity)
+        for switch in (self.show_points, self.show_flashes, self.show_activity, self.show_pipettes):
+            form.addRow(switch)
         form.addRow("Visible for", self.hold)
         form.addRow("Colour cells by", self.map_of)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self.words)
-        layout.addStretch(1)
+        self.column.addLayout(form)
+        self.column.addWidget(self.words)
+        self.column.addStretch(1)
         self.show_points.toggled.connect(lambda on: self.words.setText(self.points.show(on)))
+        self.show_pipettes.toggled.connect(lambda on: self.words.setText(self.pipettes.show(on)))
         self.hold.valueChanged.connect(self._hold_changed)
         self.show_flashes.toggled.connect(self._flash)
         self.show_activity.toggled.connect(self._activity)
@@ -69,17 +71,21 @@ class ShowPanel(QWidget):
         self.map_of.chosen.connect(self._map)
         dock.listen(state.events_moved, self.refresh)
         dock.listen(state.session.cells_changed, self._cells_changed)
-        dock.listen(state.viewer.dims.events.current_step, self.flashes.frame_moved)
+        dock.listen(state.viewer.dims.events.current_step, self.lights.frame_moved)
+        dock.listen(state.viewer.dims.events.current_step, self.points.frame_moved)
 
     def refresh(self) -> None:
         """Bring the overlays up to date."""
-        for words in (self.map.refresh(), self.flashes.refresh(), self.points.refresh()):
+        if self.show_activity.isChecked():
+            self._measure_levels()
+        overlays = (self.map, self.lights, self.points, self.pipettes)
+        for words in [overlay.refresh() for overlay in overlays]:
             if words:
                 self.words.setText(words)
 
     def _hold_changed(self, seconds: float) -> None:
         self.points.hold_s = seconds
-        self.flashes.decay_s = max(seconds, 0.02)
+        self.lights.decay_s = max(seconds, 0.02)
         self.refresh()
 
     def _map(self, what: object) -> None:
@@ -92,34 +98,41 @@ class ShowPanel(QWidget):
             self.map.refresh()
 
     def _flash(self, on: bool) -> None:
-        self.flashes.on = on
-        if on:
-            self.words.setText(self.flashes.refresh())
-        else:
-            self.flashes.remove()
+        self.lights.flashing = on
+        self.words.setText(self.lights.refresh())
 
     def _activity(self, on: bool) -> None:
-        self.activity.on = on
-        self.activity.remove()
-        if not on:
+        if on:
+            lacking = self.state.lacks()
+            if lacking or self._traces() is None:
+                self.words.setText(lacking or "No traces of these cells: measure them under 'Cells' first.")
+                self.show_activity.setChecked(False)
+                return
+            self._measure_levels()
             return
-        lacking, recording = self.activity.lacks(), self._traces()
-        if lacking or recording is None:
-            self.words.setText(lacking or "No traces of these cells: measure them under 'Cells' first.")
-            self.show_activity.setChecked(False)
+        self.lights.levels, self._levels_of = None, ()
+        self.words.setText(self.lights.refresh())
+
+    def _measure_levels(self) -> None:
+        """Scale the traces in a job, unless that was done for these traces and this clock."""
+        recording, clock = self._traces(), self.state.clock
+        of = (id(recording), id(clock))
+        if recording is None or clock is None or of == self._levels_of:
             return
+        self._levels_of = of
         self.dock.run(
             cell_levels,
             recording,
-            self.state.clock,
+            clock,
             name="Brightness of cells",
             bound_to=self.state.movie_uid,
-            on_done=self._show_activity,
+            on_done=lambda levels: self._show_activity(levels, of),
         )
 
-    def _show_activity(self, levels: CellLevels) -> None:
-        if self.activity.on and not self.activity.lacks():
-            self.words.setText(self.activity.show(levels))
+    def _show_activity(self, levels: CellLevels, of: tuple[Any, ...]) -> None:
+        if self.show_activity.isChecked() and of == self._levels_of:
+            self.lights.levels = levels
+            self.words.setText(self.lights.refresh())
 
     def _traces(self) -> Recording | None:
         """Return the traces of cells to show: those of the movie before others, the latest first."""
@@ -127,3 +140,9 @@ class ShowPanel(QWidget):
         entries = [e.recording for e in self.state.session.recordings.values() if e.recording.is_cells]
         own = [r for r in entries if clock is not None and is_of_movie(r, clock)]
         return next(reversed(own or entries), None)
+
+
+def _switch(text: str, tooltip: str) -> QCheckBox:
+    box = QCheckBox(text)
+    box.setToolTip(tooltip)
+    return box

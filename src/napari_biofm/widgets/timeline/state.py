@@ -32,6 +32,7 @@ class TimelineState:
         self.movie_uid: str | None = None
         self.labels_uid: str | None = None
         self.recording_uid: str | None = None
+        self.version = 0  # of the pixels of cells: another number after every edit
         self._centres: dict[str, dict[int, tuple[float, float]]] = {}
         self._events: CellEvents | None = None
 
@@ -50,6 +51,16 @@ class TimelineState:
         """The clock of the movie, None where none is set."""
         return self.session.clock(self.movie_uid) if self.movie_uid else None
 
+    def lacks(self) -> str:
+        """Return what is missing before events can be shown on the movie, "" where nothing is."""
+        if self.movie is None:
+            return "Open a movie (an image with a time axis) to show events on it."
+        if self.labels is None:
+            return "Choose the labels layer with the cells."
+        if self.clock is None:
+            return "The movie has no clock yet: press Align."
+        return ""
+
     def choose(self, which: str, uid: str | None) -> None:
         """Put a "movie", "labels" or "recording" in play."""
         if getattr(self, f"{which}_uid") != uid:
@@ -66,6 +77,7 @@ class TimelineState:
     def pixels_changed(self, event: Any = None) -> None:
         """Forget where cells are: somebody painted."""
         self._centres.clear()
+        self.version += 1
         self.cells_moved.emit()
         self.things_changed()
 

@@ -10,7 +10,7 @@ from napari_biofm.events.average import amplitude_histogram, average_event, inte
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.quality import report
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.trace.iv_panel import step_curve
+from napari_biofm.widgets.trace.iv_panel import EVENT_RATE, step_curve
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.trace.dock import TraceDock
@@ -49,12 +49,12 @@ class Analyses:
         except BiofmError as error:
             dock.tell_error(error)
 
-    def measure(self, channel: int) -> None:
-        """Measure the quality of a channel of the shown sweep."""
+    def measure(self, channel: int, pulse: int = 0) -> None:
+        """Measure the quality of a channel of the shown sweep; `pulse` is the step for access resistance."""
         dock = self._dock
         if dock.recording is not None:
             dock.run(
-                report, dock.recording, dock.plots.sweep, channel,
+                report, dock.recording, dock.plots.sweep, channel, pulse,
                 name="Measure quality", on_done=dock.quality_panel.show_report,
             )  # fmt: skip
 
@@ -62,7 +62,7 @@ class Analyses:
         """Measure all sweeps between the cursors and plot them against the command."""
         dock = self._dock
         recording, plots = dock.recording, dock.plots
-        if recording is None or not plots.channels:
+        if recording is None or dock.uid is None or not plots.channels:
             return
         if not dock.cursors.visible:
             dock.toolbar.cursors.setChecked(True)
@@ -71,8 +71,16 @@ class Analyses:
         channel = plots.channels[0]
         shift = plots.to_axis(plots.sweep, 0.0)
         start, stop = (at - shift for at in dock.cursors.span)
-        x, y, unit = step_curve(recording, channel, start, stop, measure)
-        about = recording.channels[channel]
+        about, sweeps = recording.channels[channel], plots.lines.chosen
+        if measure == EVENT_RATE:
+            events = dock.session.events(dock.uid)
+            if not len(events):
+                dock.step_panel.said.setText("No events to count. Find events first, then press Plot.")
+                return
+            x, y, unit = step_curve(recording, channel, start, stop, measure, events, sweeps)
+            dock.step_panel.show_curve(x, y, unit, f"Events of {about.name}", "Hz")
+            return
+        x, y, unit = step_curve(recording, channel, start, stop, measure, sweeps=sweeps)
         dock.step_panel.show_curve(x, y, unit, f"{measure} of {about.name}", about.unit)
 
     def plot_shapes(self, view: str, name: str) -> None:

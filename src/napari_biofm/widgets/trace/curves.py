@@ -28,13 +28,23 @@ class LazyCurve(pg.PlotCurveItem):
     def __init__(self, supplier: Supplier, pen: Any, **options: Any) -> None:
         super().__init__(pen=pg.mkPen(pen, width=1), antialias=False, skipFiniteCheck=False, **options)
         self._supplier = supplier
-        self._shown: tuple[float, float, int, float] | None = None
+        self._shown: tuple[float, float, int, float, float] | None = None
         self._bars: Any = None
         self._brush = pg.mkBrush(pen)
 
     def viewRangeChanged(self) -> None:
         """Ask for new points if the span in view is another one."""
         self.refresh()
+
+    def viewTransformChanged(self) -> None:
+        """Ask for new points if the view was resized: a bar that was a pixel high would vanish."""
+        super().viewTransformChanged()
+        self.refresh()
+
+    def boundingRect(self) -> QRectF:
+        """Return what is in view: the points never reach beyond it, and to look for their ends takes time."""
+        view = self.getViewBox()
+        return view.viewRect() if isinstance(view, pg.ViewBox) else super().boundingRect()
 
     def refresh(self, force: bool = False) -> None:
         """Draw what is in view; with `force` even if it was drawn before."""
@@ -43,7 +53,7 @@ class LazyCurve(pg.PlotCurveItem):
             return
         (start, stop), (low, high) = view.viewRange()
         pixels = max(int(view.width()), 16)
-        shown = (start, stop, pixels, high - low)
+        shown = (start, stop, pixels, high - low, view.height())
         if not force and shown == self._shown:
             return
         line = self._supplier(start, stop, pixels)

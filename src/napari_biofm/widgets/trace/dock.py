@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_biofm.history import CallAction
-from napari_biofm.session import Session
+from napari_biofm.session import Pointed, Session
 from napari_biofm.signals import Recording
+from napari_biofm.timeline import Clock, is_of_movie, recording_time, session_time
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.trace.analyses import Analyses
@@ -26,13 +35,15 @@ from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
 from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
-from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
 from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
 from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
+from napari_biofm.widgets.trace.placing import other_part, put_recording
 from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
+from napari_biofm.widgets.trace.scrolled import Scrolled
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
@@ -118,7 +129,7 @@ class TraceDock(Dock):
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
-            self.tabs.setTabToolTip(self.tabs.addTab(panel, name), tip)
+            self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
         self.tabs.setMinimumWidth(400)
         self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -140,10 +151,12 @@ class TraceDock(Dock):
     def _connect(self) -> None:
         tools, plots = self.toolbar, self.plots
         tools.recording_chosen.connect(self.show_recording)
+        tools.part_chosen.connect(self.open_part)
         tools.open_asked.connect(self.open)
         tools.close_asked.connect(self.close_recording)
         tools.sweep_asked.connect(plots.set_sweep)
         tools.mode_asked.connect(self.set_mode)
+        tools.sweeps_asked.connect(self.choose_sweeps)
         tools.scale_asked.connect(plots.set_scale_mode)
         tools.average.toggled.connect(plots.set_average)
         tools.command.toggled.connect(plots.set_stimulus)
@@ -154,6 +167,8 @@ class TraceDock(Dock):
         plots.sweep_changed.connect(self._sweep_changed)
         plots.clicked.connect(self._clicked)
         plots.rebuilt.connect(self._place_time)
+        self.time_line.dragged.connect(self._time_chosen)
+        self.marks.pointed.connect(self._pointed)
         plots.told.connect(self.readout.setText)
         plots.drawn.connect(self.tell_reading)
         plots.view_changed.connect(lambda *_: self.tell_reading())
@@ -164,6 +179,7 @@ class TraceDock(Dock):
         self.unit_hint.taken.connect(self.set_unit)
         self.listen(self.session.recordings_changed, self._recordings_changed)
         self.listen(self.session.time_changed, lambda _: self._place_time())
+        self.listen(self.session.clocks_changed, self._place_time)
 
     def _bind_keys(self) -> None:
         panel, plots, history = self.events_panel, self.plots, self.session.history
@@ -210,7 +226,20 @@ class TraceDock(Dock):
             self.tell_error(error)
             return
         if recording is not None:
-            self.show_recording(self.session.add_recording(recording))
+            self.show_recording(put_recording(self.viewer, self.session, recording))
+
+    def open_part(self, number: int) -> None:
+        """Show another part of the shown recording's file; it becomes a recording of its own."""
+        recording = self.recording
+        if recording is None or number == recording.metadata.get("part"):
+            return
+        try:
+            part, name = other_part(recording, number)
+        except BiofmError as error:
+            self.tell_error(error)
+            return
+        known = self.session.recordings
+        self.show_recording(name if name in known else put_recording(self.viewer, self.session, part, name))
 
     def close_recording(self) -> None:
         """Take the shown recording out of the session."""
@@ -221,6 +250,7 @@ class TraceDock(Dock):
         """Show a recording of the session."""
         self.uid = uid
         self.toolbar.show_mode(SweepMode.ONE)
+        self.toolbar.chosen.clear()
         self.filters_panel.show_filters.setChecked(False)  # a filter is never carried over unseen
         self._install(self.recording, mode=SweepMode.ONE)
 
@@ -228,6 +258,8 @@ class TraceDock(Dock):
         self, recording: Recording | None, *, keep_view: bool = False, mode: SweepMode | None = None
     ) -> None:
         self.toolbar.set_recordings(list(self.session.recordings), self.uid)
+        about = recording.metadata if recording else {}
+        self.toolbar.set_parts([str(part) for part in about.get("parts", ())], int(about.get("part", 0)))
         self.heatmap.set_recording(recording)
         self.plots.set_recording(recording, keep_view=keep_view, mode=mode)
         self.plots.set_filters(self.filters_panel.shown)
@@ -286,6 +318,18 @@ class TraceDock(Dock):
         self.marks.update()
         self.tell_reading()
 
+    def choose_sweeps(self, text: str) -> None:
+        """Draw, average and measure the sweeps that a text such as "0-5, 8" names; all for ""."""
+        recording = self.recording
+        if recording is None:
+            return
+        try:
+            self.plots.choose_sweeps(parse_sweeps(text, recording.n_sweeps))
+        except BiofmError as error:
+            self.tell_error(error)
+        self.marks.update()
+        self.tell_reading()
+
     def show_channels(self, channels: list[int]) -> None:
         """Show these channels; the present ones if there are none."""
         self.plots.set_channels(channels or self.plots.channels)
@@ -311,7 +355,7 @@ class TraceDock(Dock):
         if recording is None:
             return
         sweep, at = self.plots.from_axis(time_s)
-        self.session.set_time(float(recording.sweep_starts[sweep]) + at)
+        self._time_chosen(float(recording.sweep_starts[sweep]) + at)
         if self.plots.source is not None:
             about = recording.channels[channel]
             seen = self.plots.source.value_at(sweep, channel, at)
@@ -319,5 +363,20 @@ class TraceDock(Dock):
 
     def _place_time(self) -> None:
         """Show where the session's time stands."""
-        self.heatmap.set_time(self.session.time_s)
-        self.time_line.place(self.session.time_s)
+        recording, seconds = self.recording, self.session.time_s
+        if recording is not None:
+            seconds = recording_time(recording, seconds, self._clock(recording))
+        self.heatmap.set_time(seconds)
+        self.time_line.place(seconds)
+
+    def _time_chosen(self, seconds: float) -> None:
+        """Move the session's time to a time of the shown recording."""
+        if self.recording is not None:
+            self.session.set_time(session_time(self.recording, seconds, self._clock(self.recording)))
+
+    def _clock(self, recording: Recording) -> Clock | None:
+        """Return the clock of the movie the shown traces were measured from, None for other recordings."""
+        return next((c for c in self.session.clocks.values() if is_of_movie(recording, c)), None)
+
+    def _pointed(self, row: int) -> None:
+        self.session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)

@@ -120,6 +120,7 @@ class EventTable(QTableView):
         self.sortByColumn(2, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().setDefaultSectionSize(20)
         self.verticalHeader().hide()
+        self.setMinimumHeight(110)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, width in enumerate((48, 58, 76, 76, 48, 92, 62, 66, 62)):
             self.setColumnWidth(column, width)

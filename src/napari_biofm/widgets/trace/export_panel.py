@@ -19,6 +19,7 @@ ENDINGS = {
     "nwb": "NWB (*.nwb)",
     "png": "PNG (*.png)",
     "svg": "SVG (*.svg)",
+    "settings": "JSON (*.json)",
 }
 _BUTTONS = (
     ("Events as CSV", "events_csv", "All events with their verdicts, units in their own column."),
@@ -31,6 +32,11 @@ _BUTTONS = (
     ("All as NWB", "nwb", "The whole recording and its events in SI units."),
     ("Figure as PNG", "png", "What is seen, at twice the screen's resolution."),
     ("Figure as SVG", "svg", "What is seen, as lines for a paper."),
+    (
+        "Settings as JSON",
+        "settings",
+        "Detector, kind, preset and filters, for `napari-biofm events FILES --settings JSON`.",
+    ),
 )
 
 
@@ -50,9 +56,9 @@ class ExportPanel(QWidget):
         self.methods.setPlaceholderText("Press Write methods for a paragraph that states every setting.")
         grid.addWidget(
             button("Write methods", "State every setting that was used, for a methods section.",
-                   lambda: self.refresh.emit()), 3, 0,
+                   lambda: self.refresh.emit()), 4, 0,
         )  # fmt: skip
-        grid.addWidget(button("Copy methods", "Copy the paragraph.", self.copy), 3, 1)
+        grid.addWidget(button("Copy methods", "Copy the paragraph.", self.copy), 4, 1)
         layout = QVBoxLayout(self)
         layout.addLayout(grid)
         layout.addWidget(self.methods, 1)

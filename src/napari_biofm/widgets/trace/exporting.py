@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog
 
+from napari_biofm.events.recipe import Recipe
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.trace.edits import EventEditor
@@ -56,6 +57,8 @@ class Exports:
                 write_samples(path, recording, plots.sweep, plots.channels, start - shift, stop - shift)
             elif key == "nwb":
                 write_nwb(path, recording, editor.events)
+            elif key == "settings":
+                Recipe.from_provenance(recording, editor.entry.provenance).write(path)
             else:
                 save_figure(plots, path)
         except (BiofmError, OSError) as error:

@@ -76,6 +76,7 @@ class CellHeatmap(QWidget):
         self.view = TraceViewBox(self._colours.accent)
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setBackground(self._colours.background)
+        self.canvas.ci.layout.setContentsMargins(2, 2, 6, 2)  # as the plots below, so that times line up
         self.plot = self.canvas.addPlot(viewBox=self.view)
         self.plot.hideButtons()
         for side in ("left", "bottom"):

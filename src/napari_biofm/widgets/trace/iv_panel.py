@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,6 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
+from napari_biofm.types import Events
 from napari_biofm.widgets.trace.events_panel import button
 from napari_biofm.widgets.trace.style import Colours
 
@@ -20,27 +21,46 @@ MEASURES: dict[str, Callable[[NDArray[np.float32]], float]] = {
     "Peak (smallest)": lambda v: float(np.nanmin(v)),
     "Standard deviation": lambda v: float(np.nanstd(v)),
 }
+EVENT_RATE = "Events per second"  # FI and other rates against the command
 
 
 def step_curve(
-    recording: Recording, channel: int, start_s: float, stop_s: float, measure: str = "Mean"
+    recording: Recording,
+    channel: int,
+    start_s: float,
+    stop_s: float,
+    measure: str = "Mean",
+    events: Events | None = None,
+    sweeps: Sequence[int] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     """Measure every sweep between two times, beside the command there.
+
+    Parameters
+    ----------
+    measure : one of `MEASURES`, or `EVENT_RATE`, which counts `events`.
+    events : of the recording; artefacts and rejected ones are not counted.
+    sweeps : that are measured; all by default.
 
     Returns
     -------
     x : (n,) median command in the span, or the sweep number where the command is unknown.
-    y : (n,) the measure, in the channel's unit.
+    y : (n,) the measure, in the channel's unit, or events per second.
     unit : of x; "" for sweep numbers.
     """
     about = recording.channels[channel]
     x, y, unit = [], [], ""
-    for sweep in range(recording.n_sweeps):
+    if events is not None:
+        events = events[(events["channel"] == channel) & ~np.isin(events["class"], ("artefact", "rejected"))]
+    for sweep in range(recording.n_sweeps) if sweeps is None else sweeps:
         n = recording.n_samples(sweep, channel)
         start, stop = (int(np.clip(round(t * about.sampling_rate), 0, n)) for t in (start_s, stop_s))
         if stop <= start:
             continue
-        y.append(MEASURES[measure](recording.values(sweep, channel, start, stop)))
+        if measure == EVENT_RATE:
+            times = events["time_s"][events["sweep"] == sweep] if events is not None else np.zeros(0)
+            y.append(float(np.sum((times >= start_s) & (times < stop_s)) / (stop_s - start_s)))
+        else:
+            y.append(MEASURES[measure](recording.values(sweep, channel, start, stop)))
         command = recording.stimulus(sweep, channel)
         if command is None or not np.isfinite(command.values[start:stop]).any():
             x.append(float(sweep))
@@ -59,7 +79,7 @@ class StepPanel(QWidget):
         super().__init__()
         colours = colours or Colours()
         self.measure = QComboBox()
-        self.measure.addItems(list(MEASURES))
+        self.measure.addItems([*MEASURES, EVENT_RATE])
         self.measure.setToolTip("What is measured between the cursors in every sweep.")
         self.said = QLabel("Switch the cursors on, put them around a step, and press Plot.")
         self.said.setWordWrap(True)

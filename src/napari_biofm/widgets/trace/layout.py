@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from napari_biofm.signals import Recording
+from napari_biofm.types import RecordingError
 from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
 
 MAX_SWEEPS = 200  # drawn together
@@ -36,14 +38,40 @@ def first_channels(recording: Recording) -> list[int]:
     return list(range(min(recording.n_channels, 4 if recording.is_cells else 8)))
 
 
-def sweeps_shown(n_sweeps: int, current: int, mode: SweepMode) -> list[int]:
-    """Return which sweeps are drawn: at most 200, around the current one."""
+def sweeps_shown(
+    n_sweeps: int, current: int, mode: SweepMode, chosen: Sequence[int] | None = None
+) -> list[int]:
+    """Return which sweeps are drawn: at most 200 of the chosen ones (all by default), around the current one."""
     if mode is SweepMode.ONE or n_sweeps <= 1:
         return [current] if n_sweeps else []
-    if n_sweeps <= MAX_SWEEPS:
-        return list(range(n_sweeps))
-    first = int(np.clip(current - MAX_SWEEPS // 2, 0, n_sweeps - MAX_SWEEPS))
-    return list(range(first, first + MAX_SWEEPS))
+    pool = list(range(n_sweeps)) if chosen is None else list(chosen)
+    if len(pool) <= MAX_SWEEPS:
+        return pool
+    first = int(np.clip(np.searchsorted(pool, current) - MAX_SWEEPS // 2, 0, len(pool) - MAX_SWEEPS))
+    return pool[first : first + MAX_SWEEPS]
+
+
+def parse_sweeps(text: str, n_sweeps: int) -> list[int] | None:
+    """Return the sweeps that "0-5, 8" names, in order; None for all of them ("").
+
+    Raises
+    ------
+    RecordingError
+        If the text names no sweeps, or sweeps that are not there.
+    """
+    if not text.strip():
+        return None
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last or last >= n_sweeps:
+            raise RecordingError(
+                f"'{part.strip()}' names no sweeps of this recording: give numbers from 0 to {n_sweeps - 1}, "
+                "such as 0-5, 8"
+            )
+        found.update(range(first, last + 1))
+    return sorted(found)
 
 
 def joined(

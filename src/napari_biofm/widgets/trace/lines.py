@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings
-from napari_biofm.widgets.trace.layout import MAX_SWEEPS, SweepMode, joined, sweeps_shown
+from napari_biofm.widgets.trace.layout import SweepMode, joined, sweeps_shown
 from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
 
 AT_ONCE = 4_000_000  # samples that are read without showing progress
@@ -23,6 +23,7 @@ class TraceLines:
     source : the recording and its pyramids; None while none is shown.
     sweep : the current one.
     mode : how several sweeps are laid out.
+    chosen : sweeps that are drawn together; None for all.
     show_average : whether `mean` draws anything.
     """
 
@@ -30,10 +31,12 @@ class TraceLines:
         self.source: TraceSource | None = None
         self.sweep = 0
         self.mode = SweepMode.ONE
+        self.chosen: list[int] | None = None
         self.show_average = False
         self._step: dict[int, float] = {}
         self._means: dict[int, Line] = {}
         self._stimulus: Line | None = None
+        self._stimuli: Line | None = None
 
     @property
     def recording(self) -> Recording | None:
@@ -51,13 +54,14 @@ class TraceLines:
         """Compute means, distances and the command anew."""
         self._step.clear()
         self._means.clear()
-        self._stimulus = None
+        self._stimulus = self._stimuli = None
 
     # ------------------------------------------------------------------ the time axis
 
     def sweeps(self) -> list[int]:
         """Return the sweeps that are drawn."""
-        return sweeps_shown(self.recording.n_sweeps, self.sweep, self.mode) if self.recording else []
+        recording = self.recording
+        return sweeps_shown(recording.n_sweeps, self.sweep, self.mode, self.chosen) if recording else []
 
     def whole(self) -> tuple[float, float]:
         """Return the seconds there are on the time axis."""
@@ -139,7 +143,7 @@ class TraceLines:
         together = self.mode in (SweepMode.ONE, SweepMode.OVERLAY)
         if self.source is None or not self.show_average or not together or not self.recording:
             return NOTHING
-        sweeps = sweeps_shown(self.recording.n_sweeps, self.sweep, SweepMode.OVERLAY)
+        sweeps = sweeps_shown(self.recording.n_sweeps, self.sweep, SweepMode.OVERLAY, self.chosen)
         if len(sweeps) < 2 or self.recording.n_samples(sweeps[0], channel) > AT_ONCE:
             return NOTHING
         if channel not in self._means:
@@ -159,6 +163,26 @@ class TraceLines:
         times, values, _ = self._stimulus
         return Line(times + self.to_axis(self.sweep, 0.0), values)
 
+    def stimuli(self, channel: int, start: float = 0.0, stop: float = 0.0, pixels: int = 0) -> Line:
+        """Return the commands of all sweeps that are drawn together, as many as are read at once."""
+        recording = self.recording
+        if recording is None or self.mode is SweepMode.ONE:
+            return NOTHING
+        if self._stimuli is None:
+            times, values, room = [np.zeros(0)], [np.zeros(0, np.float32)], AT_ONCE
+            for sweep in self.sweeps():
+                room -= recording.n_samples(sweep, channel)
+                found = recording.stimulus(sweep, channel, AT_ONCE) if room > 0 else None
+                if found is not None:
+                    line = _corners(found.values, found.sampling_rate)
+                    times += [
+                        line.times + self.to_axis(sweep, 0.0),
+                        line.times[-1:] + self.to_axis(sweep, 0.0),
+                    ]
+                    values += [line.values, np.full(len(line.times[-1:]), np.nan, np.float32)]
+            self._stimuli = Line(np.concatenate(times), np.concatenate(values))
+        return self._stimuli
+
     def commanded(self, channels: Sequence[int]) -> tuple[int, str] | None:
         """Return the channel whose command is shown, and the command's unit; None where there is none.
 
@@ -173,8 +197,10 @@ class TraceLines:
 
     def set_sweep(self, sweep: int) -> None:
         """Make another sweep the current one."""
-        self.sweep = sweep
+        before, self.sweep = self.sweeps(), sweep
         self._stimulus = None
+        if self.mode is not SweepMode.ONE and self.sweeps() != before:
+            self._stimuli = None
 
     def note(self, start: float, stop: float) -> str:
         """Return what the picture between two times leaves out, in words; "" if nothing."""
@@ -182,8 +208,9 @@ class TraceLines:
         if recording is None or source is None:
             return ""
         said = []
-        if self.mode is not SweepMode.ONE and recording.n_sweeps > MAX_SWEEPS:
-            said.append(f"{MAX_SWEEPS} of {recording.n_sweeps} sweeps are drawn")
+        shown = len(self.sweeps())
+        if self.mode is not SweepMode.ONE and shown < recording.n_sweeps:
+            said.append(f"{shown} of {recording.n_sweeps} sweeps are drawn")
         if source.filters and not source.shows_filter(start, stop):
             said.append("zoom in to see the filter: it is drawn for up to 400,000 samples")
         return "; ".join(said)

@@ -27,6 +27,7 @@ class EventMarks(QObject):
     """
 
     picked = Signal(int)  # row of the table
+    pointed = Signal(int)  # row under the mouse, -1 when it left
     moved = Signal(int, float)  # row, new time in its sweep
 
     def __init__(self, plots: TracePlots) -> None:
@@ -66,6 +67,7 @@ class EventMarks(QObject):
         for row in self._plots.rows:
             points = pg.ScatterPlotItem(pxMode=True, hoverable=True, hoverSize=13, tip=None)
             points.sigClicked.connect(self._clicked)
+            points.sigHovered.connect(self._hovered)
             ticks = pg.PlotCurveItem(pen=pg.mkPen(self._plots.colours.accent, width=1), connect="pairs")
             for item in (points, ticks):
                 item.setZValue(10)
@@ -188,3 +190,6 @@ class EventMarks(QObject):
         if len(points):
             event.accept()
             self.picked.emit(int(points[0].data()))
+
+    def _hovered(self, _: Any, points: Any, event: Any) -> None:
+        self.pointed.emit(int(points[0].data()) if len(points) else -1)

@@ -1,7 +1,8 @@
-"""Ask for a file, and for the sampling rate and unit where the file does not say them."""
+"""Ask for a file, and for what the file does not say: sampling rate, unit, which dataset."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtWidgets import (
@@ -17,6 +18,8 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.readers import find_format
+from napari_biofm.signals.readers.arrays import ROWS
+from napari_biofm.signals.readers.hdf5 import datasets_of
 from napari_biofm.types import RecordingError
 
 FILTER = (
@@ -30,8 +33,18 @@ UNITS = ("pA", "nA", "mV", "V", "uV", "dF/F", "a.u.")
 class RateDialog(QDialog):
     """Asks for what a file does not say; nothing is filled in beforehand."""
 
-    def __init__(self, name: str, reason: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        reason: str,
+        parent: QWidget | None = None,
+        datasets: Sequence[str] = (),
+        rows: Sequence[str] = (),
+    ) -> None:
         super().__init__(parent)
+        self.dataset = QComboBox()
+        self.dataset.addItems(list(datasets))
+        self.dataset.setToolTip("Which dataset of the file holds the signal.")
         self.setWindowTitle(f"What is in {name}?")
         self.rate = QDoubleSpinBox()
         self.rate.setRange(0, 1e8)
@@ -43,6 +56,9 @@ class RateDialog(QDialog):
         self.unit.setEditable(True)
         self.unit.addItems(["", *UNITS])
         self.unit.setToolTip("Unit of the numbers in the file.")
+        self.rows = QComboBox()
+        self.rows.addItems(list(rows))
+        self.rows.setToolTip("What the rows of a two-dimensional signal are.")
         said = QLabel(reason)
         said.setWordWrap(True)
         buttons = QDialogButtonBox(
@@ -52,8 +68,12 @@ class RateDialog(QDialog):
         buttons.rejected.connect(self.reject)
         form = QFormLayout(self)
         form.addRow(said)
+        if len(datasets) > 1:
+            form.addRow("Dataset", self.dataset)
         form.addRow("Sampling rate", self.rate)
         form.addRow("Unit", self.unit)
+        if rows:
+            form.addRow("Rows are", self.rows)
         form.addRow(buttons)
 
     @property
@@ -64,6 +84,10 @@ class RateDialog(QDialog):
             given["sampling_rate"] = self.rate.value()
         if self.unit.currentText().strip():
             given["unit"] = self.unit.currentText().strip()
+        if self.dataset.count() > 1:
+            given["dataset"] = self.dataset.currentText()
+        if self.rows.count():
+            given["rows"] = self.rows.currentText()
         return given
 
 
@@ -73,7 +97,7 @@ def ask_for_file(parent: QWidget) -> Path | None:
     return Path(name) if name else None
 
 
-def open_asking(path: Path, parent: QWidget) -> Recording | None:
+def open_asking(path: Path, parent: QWidget | None) -> Recording | None:
     """Open a recording; ask for rate and unit where its format may lack them. None if the user cancels.
 
     Raises
@@ -87,7 +111,9 @@ def open_asking(path: Path, parent: QWidget) -> Recording | None:
         form = find_format(path)
         if form is None or not form.explicit or "give" not in str(error):
             raise
-        dialog = RateDialog(path.name, str(error), parent)
+        datasets = datasets_of(path) if form.name == "HDF5" else []
+        rows = ROWS if form.name == "NumPy" else ()
+        dialog = RateDialog(path.name, str(error), parent, datasets, rows)
         if dialog.exec() != QDialog.DialogCode.Accepted:
             return None
         return read_recording(path, **dialog.answers)  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import Progress, run_task
 from napari_biofm.widgets.trace.curves import TraceViewBox, ViewHistory
-from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode, first_channels, y_ranges
+from napari_biofm.widgets.trace.heights import Heights
+from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode, first_channels
 from napari_biofm.widgets.trace.lines import AT_ONCE, TraceLines
 from napari_biofm.widgets.trace.rows import Row, Scales
 from napari_biofm.widgets.trace.source import TraceSource
@@ -54,10 +55,9 @@ class TracePlots(QWidget):
         self.rows: list[Row] = []
         self.stimulus_row: Row | None = None
         self.history = ViewHistory()
-        self.scale_mode = ScaleMode.BY_CHANNEL
+        self.heights = Heights()
         self.show_stimulus = True
         self.show_bars = False
-        self.gains: dict[int, float] = {}
         self._channels: list[int] = []
         self._following = False
         self.stepper = Stepper(self)
@@ -121,7 +121,8 @@ class TracePlots(QWidget):
             return
         if not keep_view:
             self.lines.set_sweep(0)
-            self.gains.clear()
+            self.lines.chosen = None
+            self.heights.gains.clear()
             self._channels = first_channels(recording)
         self._build()
         for row, (x, y) in zip(self.rows, ranges, strict=False):
@@ -152,10 +153,21 @@ class TracePlots(QWidget):
         if self.recording is None:
             return
         if self.recording.n_sweeps > 1 and self.mode is not SweepMode.IN_TIME:
-            self.set_sweep(int(np.clip(self.sweep + by, 0, self.recording.n_sweeps - 1)))
+            pool = self.lines.chosen or range(self.recording.n_sweeps)
+            place = int(np.searchsorted(pool, self.sweep)) + by
+            self.set_sweep(int(pool[int(np.clip(place, 0, len(pool) - 1))]))
         elif self.rows:
             start, stop = self.rows[0].view.viewRange()[0]
             self.show_span(start + 0.9 * by * (stop - start), stop + 0.9 * by * (stop - start))
+
+    def choose_sweeps(self, sweeps: list[int] | None) -> None:
+        """Draw these sweeps only, wherever several are drawn; None for all."""
+        if self.source is None or sweeps == self.lines.chosen:
+            return
+        self.lines.chosen = sweeps
+        if sweeps and self.sweep not in sweeps:
+            self.set_sweep(sweeps[0])
+        self._rebuild()
 
     def set_mode(self, mode: SweepMode) -> None:
         """Overlay, stack, concatenate sweeps, or show them one by one."""
@@ -168,8 +180,8 @@ class TracePlots(QWidget):
 
     def set_scale_mode(self, mode: ScaleMode) -> None:
         """Relate the y axes of channels to each other."""
-        self.scale_mode = mode
-        self.gains.clear()
+        self.heights.mode = mode
+        self.heights.gains.clear()
         self.fit_y()
 
     def set_average(self, on: bool) -> None:
@@ -199,10 +211,7 @@ class TracePlots(QWidget):
         """Stretch one channel's y axis about its middle."""
         for row in self.rows:
             if row.channel == channel:
-                self.gains[channel] = self.gains.get(channel, 1.0) * factor
-                low, high = row.view.viewRange()[1]
-                middle, half = (low + high) / 2, (high - low) / 2 / factor
-                row.view.setYRange(middle - half, middle + half, padding=0)
+                self.heights.stretch(row, factor)
 
     def scale_gains(self, factor: float) -> None:
         """Stretch the y axes of all shown channels."""
@@ -240,7 +249,7 @@ class TracePlots(QWidget):
         if self.rows:
             self._remember()
             self.rows[0].view.setXRange(*self.whole(), padding=0.01)
-            self.gains.clear()
+            self.heights.gains.clear()
             self.fit_y(whole=True)
 
     def zoom_back(self) -> None:
@@ -261,27 +270,9 @@ class TracePlots(QWidget):
 
     def fit_y(self, *, whole: bool = False) -> None:
         """Fit the y axes to what is in view, by the scale mode."""
-        recording = self.recording
-        if recording is None:
-            return
-        start, stop = self.whole() if whole else self.span()
-        extrema = [self.lines.extrema(row.channel, start, stop) for row in self.rows]
-        ranges = y_ranges(extrema, [recording.channels[r.channel].unit for r in self.rows], self.scale_mode)
-        for row, (low, high) in zip(self.rows, ranges, strict=True):
-            gain = self.gains.get(row.channel, 1.0)
-            middle, half = (low + high) / 2, (high - low) / 2 / gain
-            row.view.setYRange(middle - half, middle + half, padding=0)
-        self._fit_stimulus()
-
-    def _fit_stimulus(self) -> None:
-        if self.stimulus_row is None:
-            return
-        values = self.lines.stimulus(self.stimulus_row.channel).values
-        if not np.isfinite(values).any():
-            return
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        margin = 0.1 * (high - low) or max(abs(low) * 0.1, 1.0)
-        self.stimulus_row.view.setYRange(low - margin, high + margin, padding=0)
+        self.heights.fit(self.rows, self.lines, *(self.whole() if whole else self.span()))
+        if self.stimulus_row is not None:
+            self.heights.fit_command(self.stimulus_row, self.lines)
 
     # ------------------------------------------------------------------ making plots
 
@@ -348,6 +339,7 @@ class TracePlots(QWidget):
         channel, unit = found
         row = self._add_row(channel, COMMAND, unit, Scales.AXES, self.colours.foreground)
         row.plot.setMaximumHeight(110)
+        row.behind = row.curve(partial(self.lines.stimuli, channel), self.colours.faint)
         row.front = row.curve(partial(self.lines.stimulus, channel), self.colours.foreground)
         self.stimulus_row = row
 
@@ -380,7 +372,8 @@ class TracePlots(QWidget):
             self.stepper.start(source.prepare(sweeps, channels), then)
 
     def _redraw(self) -> None:
-        self._fit_stimulus()
+        if self.stimulus_row is not None:
+            self.heights.fit_command(self.stimulus_row, self.lines)
         for row in self._all_rows():
             for curve in row.curves:
                 curve.refresh(force=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
+from napari_biofm.signals.access import MEAN_OF_ALL
 from napari_biofm.signals.quality import Quality
 from napari_biofm.widgets.trace.events_panel import button
 from napari_biofm.widgets.trace.style import Colours
@@ -18,13 +20,19 @@ from napari_biofm.widgets.trace.style import Colours
 class QualityPanel(QWidget):
     """Numbers and spectrum of one channel of the current sweep; asks for them, computes nothing itself."""
 
-    asked = Signal(int)  # channel
+    asked = Signal(int, int)  # channel, test pulse
 
     def __init__(self, colours: Colours | None = None) -> None:
         super().__init__()
         colours = colours or Colours()
         self.channel = QComboBox()
         self.channel.setToolTip("The channel that is measured.")
+        self.pulse = QComboBox()
+        self.pulse.setToolTip(
+            "The step of the command that access resistance is measured with, or the mean of all like the first."
+        )
+        self.pulse.activated.connect(lambda _: self.ask())
+        self.pulse.hide()
         self.numbers = QLabel("Press Measure to look at the shown sweep.")
         self.numbers.setWordWrap(True)
         self.numbers.setTextInteractionFlags(pg.QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -41,12 +49,14 @@ class QualityPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.channel)
         layout.addWidget(button("Measure", "Measure the shown sweep of this channel.", lambda: self.ask()))
+        layout.addWidget(self.pulse)
         layout.addWidget(self.numbers)
         layout.addWidget(self.canvas, 1)
 
     def set_recording(self, recording: Recording | None) -> None:
         """Offer the channels of another recording."""
         self.channel.clear()
+        self._offer(())
         if recording is not None:
             self.channel.addItems(
                 [f"{i}: {c.name} ({c.unit})" for i, c in enumerate(recording.channels[:2000])]
@@ -57,11 +67,28 @@ class QualityPanel(QWidget):
     def ask(self) -> None:
         """Ask for the numbers of the chosen channel."""
         if self.channel.count():
-            self.asked.emit(self.channel.currentIndex())
+            number = self.pulse.currentIndex()
+            mean = self.pulse.count() > 1 and number == self.pulse.count() - 1
+            self.asked.emit(self.channel.currentIndex(), MEAN_OF_ALL if mean else max(number, 0))
+
+    def _offer(self, pulses: Sequence[tuple[float, float]]) -> None:
+        """Offer these test pulses, and their mean where there are several."""
+        names = [
+            f"Test pulse {i + 1}: {v * 1e3:.3g} mV at {t:.4g} s" for i, (t, v) in enumerate(pulses[:200])
+        ]
+        if len(names) > 1:
+            names.append("Mean of all pulses like the first")
+        if names != [self.pulse.itemText(i) for i in range(self.pulse.count())]:
+            now = self.pulse.currentIndex()
+            self.pulse.clear()
+            self.pulse.addItems(names)
+            self.pulse.setCurrentIndex(now if 0 <= now < len(names) else 0)
+        self.pulse.setVisible(len(names) > 1)
 
     def show_report(self, found: tuple[Quality, Any, Any]) -> None:
         """Show what was measured."""
         quality, frequencies, power = found
+        self._offer(quality.pulses)
         self.numbers.setText("<br>".join(sentences(quality)))
         self.canvas.clear()
         keep = (frequencies > 0) & (power > 0)

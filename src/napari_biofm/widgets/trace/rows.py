@@ -70,6 +70,7 @@ class Row:
             axis.setTextPen(colours.foreground)
             axis.enableAutoSIPrefix(False)  # a new label at every pan costs as much as the traces
         self.plot.getAxis("left").setWidth(58)
+        self.plot.getAxis("left").setStyle(hideOverlappingLabels=True)  # low rows: no numbers across rows
         self.plot.hideAxis("bottom")
 
     @property

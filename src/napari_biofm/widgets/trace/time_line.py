@@ -1,47 +1,74 @@
-"""The session's time as a line in every plot."""
+"""The session's time as a line in every plot; dragged, it moves the time."""
 
 from __future__ import annotations
 
 import pyqtgraph as pg
+from qtpy.QtCore import QObject, Signal
 
 from napari_biofm.widgets.trace.curves import detach
 from napari_biofm.widgets.trace.layout import SweepMode
 from napari_biofm.widgets.trace.plots import TracePlots
+from napari_biofm.widgets.trace.rows import Row
 
 
-class TimeLine:
-    """One line per plot.
+class TimeLine(QObject):
+    """One line per plot. Moving the time moves the lines and draws nothing else anew.
 
     Parameters
     ----------
     plots : that the lines are put into.
     """
 
+    dragged = Signal(float)  # seconds on the recording's clock
+
     def __init__(self, plots: TracePlots) -> None:
+        super().__init__(plots)
         self._plots = plots
         self._lines: list[pg.InfiniteLine] = []
+        self._rows: list[Row] = []
 
     @property
     def places(self) -> list[float]:
-        """Where the lines stand on the time axis, in s."""
-        return [float(line.value()) for line in self._lines]
+        """Where the lines stand on the time axis, in s; empty where the time is not in what is drawn."""
+        return [float(line.value()) for line in self._lines if line.isVisible()]
 
     def place(self, seconds: float) -> None:
         """Show a time of the recording, where it lies in what is drawn."""
-        for line in self._lines:
-            detach(line)
-        self._lines = []
         plots, recording = self._plots, self._plots.recording
+        if self._rows != plots.rows:
+            self._install()
         if recording is None or not plots.rows:
             return
         in_sweep = seconds - float(recording.sweep_starts[plots.sweep])
         in_time = plots.mode is SweepMode.IN_TIME
-        if not in_time and not 0 <= in_sweep <= recording.duration(plots.sweep):
-            return
-        for row in plots.rows:
+        inside = in_time or 0 <= in_sweep <= recording.duration(plots.sweep)
+        for line in self._lines:
+            line.setVisible(inside)
+            if inside and not line.moving:
+                line.setValue(seconds if in_time else in_sweep)
+
+    def _install(self) -> None:
+        """Put new lines into new plots."""
+        for line in self._lines:
+            detach(line)
+        self._rows = list(self._plots.rows)
+        self._lines = []
+        colours = self._plots.colours
+        for row in self._rows:
             line = pg.InfiniteLine(
-                seconds if in_time else in_sweep, pen=pg.mkPen(plots.colours.foreground, width=1)
+                0.0,
+                movable=True,
+                pen=pg.mkPen(colours.foreground, width=1),
+                hoverPen=pg.mkPen(colours.accent, width=1),
             )
             line.setOpacity(0.6)
+            line.setToolTip("The time of the session: drag it, and the image follows")
+            line.sigDragged.connect(self._dragged)
             row.plot.addItem(line, ignoreBounds=True)
             self._lines.append(line)
+
+    def _dragged(self, line: pg.InfiniteLine) -> None:
+        recording = self._plots.recording
+        if recording is not None:
+            sweep, in_sweep = self._plots.from_axis(float(line.value()))
+            self.dragged.emit(float(recording.sweep_starts[sweep]) + in_sweep)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_biofm.widgets.trace.events_panel import button
 from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode
@@ -15,10 +15,12 @@ class TraceToolbar(QWidget):
     """Controls of the plots; tells what is asked for."""
 
     recording_chosen = Signal(str)
+    part_chosen = Signal(int)
     open_asked = Signal()
     close_asked = Signal()
     sweep_asked = Signal(int)
     mode_asked = Signal(object)
+    sweeps_asked = Signal(str)
     scale_asked = Signal(object)
     back_asked = Signal()
     whole_asked = Signal()
@@ -30,6 +32,12 @@ class TraceToolbar(QWidget):
         self.recordings.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.recordings.setToolTip("The recording that is shown.")
         self.recordings.activated.connect(lambda _: self.recording_chosen.emit(self.recordings.currentText()))
+        self.parts = QComboBox()
+        self.parts.setToolTip("Which part of the file is shown: a series, a stream, or another kind of data.")
+        self.parts.setMinimumContentsLength(8)
+        self.parts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.parts.activated.connect(self.part_chosen)
+        self.parts.hide()
         self.sweep = QSpinBox()
         self.sweep.setToolTip("The current sweep, counted from 0 (left and right arrow keys).")
         self.sweep.setKeyboardTracking(False)
@@ -48,6 +56,14 @@ class TraceToolbar(QWidget):
         )
         self.mode.currentTextChanged.connect(lambda text: self.mode_asked.emit(SweepMode(text)))
         self.scale.currentTextChanged.connect(lambda text: self.scale_asked.emit(ScaleMode(text)))
+        self.chosen = QLineEdit()
+        self.chosen.setPlaceholderText("all sweeps")
+        self.chosen.setMaximumWidth(110)
+        self.chosen.setToolTip(
+            "Sweeps that are drawn together, averaged and measured, such as 0-5, 8. Empty: all. Events are "
+            "found in all sweeps."
+        )
+        self.chosen.editingFinished.connect(lambda: self.sweeps_asked.emit(self.chosen.text()))
         self.average = button("Average", "Draw the mean of all sweeps.", lambda _: None, checkable=True)
         self.command = button(
             "Command", "Show what the amplifier was told to do.", lambda _: None, checkable=True
@@ -67,12 +83,25 @@ class TraceToolbar(QWidget):
         rows.setContentsMargins(2, 2, 2, 2)
         rows.setSpacing(2)
         for stretched, widgets in (
-            (True, (self.recordings, opening, closing, QLabel("Sweep"), self.sweep, self.count, self.mode)),
+            (
+                True,
+                (
+                    self.recordings,
+                    self.parts,
+                    opening,
+                    closing,
+                    QLabel("Sweep"),
+                    self.sweep,
+                    self.count,
+                    self.mode,
+                ),
+            ),
             (
                 False,
                 (
                     QLabel("Scale"),
                     self.scale,
+                    self.chosen,
                     self.average,
                     self.command,
                     self.bars,
@@ -101,6 +130,15 @@ class TraceToolbar(QWidget):
         self.recordings.blockSignals(False)
         self.recordings.setEnabled(bool(names))
 
+    def set_parts(self, names: list[str], current: int) -> None:
+        """Offer the parts of the shown recording's file; hidden where there is only one."""
+        self.parts.blockSignals(True)
+        self.parts.clear()
+        self.parts.addItems(names)
+        self.parts.setCurrentIndex(current)
+        self.parts.blockSignals(False)
+        self.parts.setVisible(len(names) > 1)
+
     def set_sweeps(self, n_sweeps: int, current: int) -> None:
         """Offer these sweeps."""
         for one in (self.sweep, self.mode):
@@ -109,7 +147,7 @@ class TraceToolbar(QWidget):
         self.sweep.setValue(current)
         self.count.setText(f"of {n_sweeps}")
         several = n_sweeps > 1
-        for one in (self.sweep, self.mode, self.average):
+        for one in (self.sweep, self.mode, self.average, self.chosen):
             one.setEnabled(several)
         for one in (self.sweep, self.mode):
             one.blockSignals(False)

@@ -1,0 +1,185 @@
+"""Make the pictures of docs/timeline.md from the running program.
+
+    python docs/make_timeline_pictures.py [--data ../shared/data] [--out docs/images] [--only NAME ...]
+
+Needs a screen (or xvfb-run). The rig is simulated; `calcium` opens a real movie, whose source and licence stand
+below its picture in docs/timeline.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
+os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
+SIZE = (1500, 950)
+
+
+def main() -> None:
+    """Do what a person would do, and save what is seen."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--only", nargs="*", choices=[*PICTURES], default=[*PICTURES])
+    options = parser.parse_args()
+    for name in options.only:
+        PICTURES[name](options)
+
+
+def _viewer() -> Any:
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    viewer.window._qt_window.resize(*SIZE)
+    return viewer
+
+
+def _settle(n: int = 30) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    for _ in range(n):
+        QApplication.processEvents()
+
+
+def _rig() -> tuple[Any, Any, Any, Any]:
+    """Return viewer, timeline dock, trace dock and the truth of a simulated co-recording, all found and linked."""
+    from napari_biofm.events.detect import detect_events
+    from napari_biofm.session import CellKey, Link
+    from napari_biofm.signals import Recording
+    from napari_biofm.simulate import simulate_corecording
+    from napari_biofm.types import run_task
+    from napari_biofm.widgets.timeline import TimelineDock
+    from napari_biofm.widgets.trace import TraceDock
+    from napari_biofm.widgets.viewers import layer_id
+
+    made = simulate_corecording(n_frames=240, seed=3)
+    viewer = _viewer()
+    viewer.add_image(made.movie, name="movie", metadata={"frame_rate_hz": made.frame_rate}, colormap="gray")
+    labels = viewer.add_labels(made.field.masks, name="cells", opacity=0.3)
+    labels.contour = 1
+    dock, traces = TimelineDock(viewer), TraceDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Timeline")
+    viewer.window.add_dock_widget(traces, name="Traces and events", area="bottom")
+    values, rate = [made.current.values, made.trigger], made.current.sampling_rate
+    patch = Recording.from_arrays([values], rate, ["mV", "V"], names=["Vm", "Frames"])
+    session = dock.session
+    uid = session.add_recording(patch, "patch")
+    dock.recording.choose(uid)
+    dock.align_panel.button.click()
+    session.link(Link(uid, 0, CellKey(layer_id(labels), made.patched)))
+    session.set_events(
+        uid, run_task(detect_events(patch, "threshold", channels=[0])), {"detector": "threshold"}
+    )
+    dock.link_panel.measure_button.click()
+    dock.recording.choose(uid)
+    traces.show_recording(uid)
+    session.select([CellKey(layer_id(labels), made.patched)])
+    viewer.reset_view()
+    return viewer, dock, traces, made
+
+
+def _shot(viewer: Any, path: Path) -> None:
+    _settle()
+    viewer.window._qt_window.grab().save(str(path))
+
+
+def rig(options: argparse.Namespace) -> None:
+    """The window at an event of the patched cell, every tab of the dock, and the capture."""
+    viewer, dock, _, made = _rig()
+    dock.show_panel.show_points.setChecked(True)
+    dock.show_panel.show_flashes.setChecked(True)
+    dock.show_panel.show_activity.setChecked(True)
+    dock.show_panel.show_pipettes.setChecked(True)
+    events = dock.session.events("patch")
+    dock.session.set_time(float(events["time_s"][len(events) // 2]))
+    dock.tabs.setCurrentWidget(dock.raster_panel)
+    _shot(viewer, options.out / "timeline.png")
+    dock.align_panel.source.setCurrentText("rate and offset")
+    dock.align_panel.offset.setValue(made.offset)
+    for name, panel in (
+        ("align", dock.align_panel),
+        ("session", dock.session_panel),
+        ("joint", dock.joint_panel),
+    ):
+        if name == "joint":
+            dock.joint_panel.test_button.click()
+        dock.tabs.setCurrentWidget(panel)
+        _settle()
+        dock.grab().save(str(options.out / f"timeline_{name}.png"))
+    dock.tabs.setCurrentWidget(dock.raster_panel)
+    _capture(viewer, dock, options.out / "timeline.gif")
+    viewer.close()
+
+
+def _capture(viewer: Any, dock: Any, path: Path) -> None:
+    """Step through a second and a half of the movie and save the whole window, smaller."""
+    from PIL import Image
+
+    from napari_biofm.widgets.timeline.movies import show_frame
+
+    pictures = []
+    first = int(dock.state.clock.frame_at(dock.session.time_s)) - 8
+    for frame in range(first, first + 24):
+        show_frame(viewer, dock.state.movie, frame)
+        _settle(4)
+        shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+        small = shot.resize((900, round(900 * shot.height / shot.width)), Image.Resampling.LANCZOS)
+        pictures.append(small.quantize(96))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80, loop=0, optimize=True)
+
+
+def calcium(options: argparse.Namespace) -> None:
+    """A real calcium movie, from the file to the raster."""
+    from napari_biofm.widgets.segment import SegmentDock
+    from napari_biofm.widgets.timeline import TimelineDock
+
+    viewer = _viewer()
+    path = options.data / "imaging" / "calcium_1p" / "ca1p_8-8-17.tif"
+    (movie,) = viewer.open(str(path), plugin="napari")
+    movie.name = "movie"
+    cells_of_movie(viewer, SegmentDock(viewer), movie)
+    dock = TimelineDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Timeline")
+    raster_of_movie(dock)
+    dock.tabs.setCurrentWidget(dock.raster_panel)
+    dock.raster_panel.order.setCurrentText("event rate")
+    dock.show_panel.show_flashes.setChecked(True)
+    viewer.layers["cells"].contour = 1
+    events = dock.state.events()
+    if len(events):
+        dock.session.set_time(float(np.median(events.seconds)))
+    viewer.reset_view()
+    _shot(viewer, options.out / "timeline_calcium.png")
+    viewer.close()
+
+
+def cells_of_movie(viewer: Any, segmenting: Any, movie: Any) -> Any:
+    """Segment what varies over time, as a person would with the dock; return the labels layer."""
+    from napari_biofm.widgets.pixels import SPREAD
+
+    segmenting.image.value = movie
+    segmenting.pixels.value = SPREAD
+    segmenting.run_button.native.click()
+    labels = next(layer for layer in viewer.layers if type(layer).__name__ == "Labels")
+    labels.name = "cells"
+    segmenting.deleteLater()
+    return labels
+
+
+def raster_of_movie(dock: Any, rate: float = 20.0) -> None:
+    """Give the movie its clock and measure all its cells, by the dock's own buttons."""
+    dock.align_panel.source.setCurrentText("rate and offset")
+    dock.align_panel.rate.setValue(rate)
+    dock.align_panel.button.click()
+    dock.link_panel.measure_button.click()
+
+
+PICTURES = {"rig": rig, "calcium": calcium}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""`napari-biofm events`: one recording into one table, or many into a folder with a summary."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any, get_args
+
+from napari_biofm.cli.common import drain, inputs_exist, note, write_text
+from napari_biofm.events import DETECTORS
+from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
+
+
+def add_verb(verbs: Any) -> None:
+    """Add the verb to the parser."""
+    from napari_biofm.cli.signals import add_reading
+
+    events = verbs.add_parser("events", help="find events in recordings")
+    events.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    events.add_argument(
+        "--out", type=Path, required=True, metavar="CSV|DIR", help="a table; a folder for several files"
+    )
+    events.add_argument("--detector", default=None, choices=list(DETECTORS))
+    events.add_argument("--kind", default=None, choices=get_args(Kind))
+    events.add_argument("--preset", default=None, choices=get_args(Preset))
+    events.add_argument(
+        "--settings", type=Path, metavar="JSON", help="saved in the dock; options given here go before it"
+    )
+    events.add_argument("--channel", type=int, default=None, metavar="N")
+    events.add_argument("--all-scores", action="store_true", help="every candidate, whatever its score")
+    add_reading(events)
+    events.set_defaults(run=run_events)
+
+
+def run_events(args: argparse.Namespace) -> None:
+    """Write the events of one recording, or of many.
+
+    Raises
+    ------
+    RecordingError
+        If a file of several cannot be read; the others are finished and the summary says which.
+    """
+    from napari_biofm.events.recipe import Recipe
+
+    recipe = Recipe() if args.settings is None else Recipe.read(args.settings)
+    given = {key: getattr(args, key) for key in ("detector", "kind", "preset") if getattr(args, key)}
+    recipe = dataclasses.replace(recipe, **given)
+    inputs_exist(args.files)
+    if len(args.files) == 1 and args.out.suffix.lower() == ".csv":
+        write_text(args.out, _table(args.files[0], args, recipe)[0])
+        return
+    names = _names(args.files)
+    rows: list[list[Any]] = []
+    for path, name in zip(args.files, names, strict=True):
+        try:
+            text, row = _table(path, args, recipe)
+            write_text(args.out / name, text)
+            rows.append([path.name, name, *row, ""])
+        except BiofmError as error:
+            note(str(error))
+            rows.append([path.name, "", "", "", "", "", str(error)])
+    write_text(args.out / "summary.csv", _summary(rows))
+    failed = [row[0] for row in rows if row[-1]]
+    if failed:
+        raise RecordingError(
+            f"{len(failed)} of {len(rows)} files failed ({', '.join(failed[:5])}); see summary.csv"
+        )
+
+
+def _table(path: Path, args: argparse.Namespace, recipe: Any) -> tuple[str, list[Any]]:
+    """Return the events as CSV, and sweeps, seconds, number of events and of channels."""
+    from napari_biofm.cli.signals import channels_of, open_one
+    from napari_biofm.events.detect import detect_events
+    from napari_biofm.events.table import to_csv
+
+    recording = recipe.prepared(open_one(path, args))
+    channels = channels_of(recording, args)
+    settings = dataclasses.replace(recipe.settings, all_scores=args.all_scores)
+    table = drain(detect_events(recording, recipe.detector, settings, channels), path.name)
+    return to_csv(table), [
+        recording.n_sweeps,
+        len(channels),
+        f"{sum(recording.duration(i) for i in range(recording.n_sweeps)):.6g}",
+        len(table),
+    ]
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Return a table's name for each file, by its stem, with its ending or a number where stems are alike."""
+    names: list[str] = []
+    for path in paths:
+        alike = sum(one.stem == path.stem for one in paths) > 1
+        name, n = f"{path.name if alike else path.stem}_events.csv", 2
+        while name in names:
+            name, n = f"{path.name}_{n}_events.csv", n + 1
+        names.append(name)
+    return names
+
+
+def _summary(rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "table", "sweeps", "channels", "seconds", "events", "error"])
+    writer.writerows(rows)
+    return text.getvalue()

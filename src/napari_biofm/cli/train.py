@@ -1,0 +1,127 @@
+"""Verbs on learning from the user's own data: train WHAT."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, write_json
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this room to the parser; every kind of training adds its own."""
+    train = verbs.add_parser("train", help="teach a model with your own data")
+    kinds = train.add_subparsers(dest="what", required=True, metavar="WHAT")
+    for add in (add_cellpose, add_image):
+        add(kinds)
+
+
+def add_cellpose(kinds: Any) -> None:
+    """Add `train cellpose`."""
+    cellpose = kinds.add_parser(
+        "cellpose",
+        help="fine-tune Cellpose-SAM on corrected masks, with a score before and after on images kept back",
+    )
+    cellpose.add_argument("images", type=Path, metavar="DIR", help="folder of images")
+    cellpose.add_argument(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="folder of <image>_labels.tif; DIR/labels or DIR if not given",
+    )
+    cellpose.add_argument("--name", required=True, help="what to call the new model")
+    cellpose.add_argument("--base", default="cpsam_v2", metavar="NAME|PATH", help="what to begin with")
+    cellpose.add_argument("--epochs", type=int, default=100)
+    cellpose.add_argument("--learning-rate", type=float, default=1e-5)
+    cellpose.add_argument("--batch", type=int, default=1, help="crops at once; halved when memory runs out")
+    cellpose.add_argument(
+        "--hold-back",
+        type=_fraction,
+        default=0.25,
+        metavar="FRACTION",
+        help="of the images, for the score; at least one",
+    )
+    cellpose.add_argument("--device", choices=DEVICES, default="auto")
+    cellpose.add_argument("--out", type=Path, metavar="JSON", help="write the report here too")
+    cellpose.set_defaults(run=run_cellpose)
+
+
+def add_image(kinds: Any) -> None:
+    """Add `train image`."""
+    image = kinds.add_parser(
+        "image",
+        help="teach a copy of the embedded image model with a larger model, or with your own masks",
+    )
+    image.add_argument("images", type=Path, metavar="DIR", help="folder of images")
+    source = image.add_mutually_exclusive_group(required=True)
+    source.add_argument("--teacher", metavar="NAME|PATH", help="a model that segments better, such as cpsam")
+    source.add_argument(
+        "--masks", type=Path, metavar="DIR", help="folder of <image>_labels.tif to learn from instead"
+    )
+    image.add_argument("--name", required=True, help="what to call the new model")
+    image.add_argument(
+        "--base", type=Path, metavar="FILE", help="weights to begin with; those in the package if not given"
+    )
+    image.add_argument("--steps", type=int, default=300, help="batches learnt from")
+    image.add_argument("--learning-rate", type=float, default=2e-4)
+    image.add_argument("--batch", type=int, default=4, help="crops in each batch")
+    image.add_argument(
+        "--hold-back",
+        type=_fraction,
+        default=0.25,
+        metavar="FRACTION",
+        help="of the images, for the score; at least one",
+    )
+    image.add_argument("--seed", type=int, default=0)
+    image.add_argument("--device", choices=DEVICES, default="auto", help="on which the teacher runs")
+    image.add_argument("--out", type=Path, metavar="JSON", help="write the report here too")
+    image.set_defaults(run=run_image)
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def run_cellpose(args: argparse.Namespace) -> None:
+    """Teach a copy of Cellpose-SAM; the same call goes on where a stopped one was."""
+    from napari_biofm.images.tuning import TuningSettings, tune_job
+    from napari_biofm.images.tuning_examples import read_examples
+
+    inputs_exist([args.images, *([args.masks] if args.masks else [])])
+    settings = TuningSettings(
+        epochs=args.epochs,
+        learning_rate=args.learning_rate,
+        batch=args.batch,
+        fraction=args.hold_back,
+    )
+    examples = read_examples(args.images, args.masks)
+    tuned = drain(tune_job(examples, args.name, args.base, settings, args.device), args.name)
+    if args.out is not None:
+        write_json(args.out, {"name": tuned.name, "path": str(tuned.path), **tuned.report})
+    for remark in tuned.report["notes"]:
+        note(remark)
+    note(tuned.describe())
+    print(tuned.path)
+
+
+def run_image(args: argparse.Namespace) -> None:
+    """Teach a copy of the embedded model with another model's masks, or with masks in a folder."""
+    from napari_biofm.images.embedded.teach import TeachSettings, teach_job, teacher_named
+    from napari_biofm.images.tuning_examples import check_examples, read_examples, read_images
+
+    inputs_exist([p for p in (args.images, args.masks, args.base) if p is not None])
+    settings = TeachSettings(args.steps, args.batch, args.learning_rate, args.hold_back, args.seed)
+    teacher = None if args.teacher is None else teacher_named(args.teacher, args.device)
+    if teacher is None:
+        examples = check_examples(read_examples(args.images, args.masks))
+    else:
+        examples = read_images(args.images)
+    taught = drain(teach_job(examples, args.name, teacher, settings, args.base), args.name)
+    if args.out is not None:
+        write_json(args.out, {"name": taught.name, "path": str(taught.path), **taught.report})
+    note(taught.describe())
+    print(taught.path)

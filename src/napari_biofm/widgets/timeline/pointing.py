@@ -1,0 +1,136 @@
+"""The event under the mouse, in the raster, on the image or on a trace: its frame and its cell show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.session import Pointed
+from napari_biofm.widgets.pixels import spatial_placing
+from napari_biofm.widgets.timeline.movies import shown_frame
+from napari_biofm.widgets.timeline.points import EventPoints
+from napari_biofm.widgets.timeline.state import TimelineState
+
+NAME = "event under the mouse"
+RING = 1.6  # diameter of the ring, of that of a disc of the cell's area
+COLOUR = "#ffffff"
+
+
+class PointedEvent:
+    """Shows the event that the mouse is on, and brings the slider back when the mouse leaves it.
+
+    Parameters
+    ----------
+    state : of the dock.
+    tell : is told which event it is, "" when the mouse left.
+    """
+
+    def __init__(self, state: TimelineState, tell: Callable[[str], None]) -> None:
+        self.state = state
+        self.layer: Any | None = None
+        self._tell = tell
+        self._before: float | None = None  # the session's time before the mouse came
+
+    @property
+    def is_shown(self) -> bool:
+        return self.layer is not None and self.layer in self.state.viewer.layers
+
+    def show(self, event: Pointed | None) -> None:
+        """Show an event, or what was there before the mouse came."""
+        found = None if event is None else self._place(event)
+        if found is None:
+            self._leave()
+            return
+        label, seconds, kind = found
+        session, clock, movie = self.state.session, self.state.clock, self.state.movie
+        frame = None if clock is None else clock.frame_at(seconds)
+        self._ring(label)
+        at = "" if frame is None else f", frame {frame}"
+        self._tell(f"{kind} of cell {label} at {seconds:.3f} s{at}")
+        if movie is None or frame == shown_frame(self.state.viewer, movie):
+            return
+        if self._before is None:
+            self._before = session.time_s
+        session.set_time(seconds)
+
+    def keep(self) -> None:
+        """Stay where the mouse is: the event was clicked."""
+        self._before = None
+
+    def _leave(self) -> None:
+        if self.is_shown and self.layer is not None and self.layer.visible:
+            self.layer.visible = False
+        self._tell("")
+        if self._before is not None:
+            before, self._before = self._before, None
+            self.state.session.set_time(before)
+
+    def _place(self, event: Pointed) -> tuple[int, float, str] | None:
+        """Return cell, second and class of an event, None where it is of no cell in play."""
+        events = self.state.events()
+        if event.recording not in events.recordings:
+            return None
+        mine = events.source == events.recordings.index(event.recording)
+        found = np.flatnonzero(mine & (events.rows == event.row))
+        if len(found) == 0 or int(events.labels[found[0]]) not in self.state.centres():
+            return None
+        i = int(found[0])
+        return int(events.labels[i]), float(events.seconds[i]), str(events.classes[i])
+
+    def _ring(self, label: int) -> None:
+        """Put the ring around a cell."""
+        place = np.array([self.state.centres()[label]])
+        area = float(np.count_nonzero(self.state.label_plane() == label))
+        size = RING * 2 * np.sqrt(max(area, 1.0) / np.pi)
+        if self.is_shown:
+            layer: Any = self.layer
+            layer.data = place
+            layer.size = size
+            layer.visible = True
+            return
+        viewer = self.state.viewer
+        active = viewer.layers.selection.active
+        self.layer = viewer.add_points(
+            place,
+            ndim=2,
+            symbol="ring",
+            size=size,
+            face_color=COLOUR,
+            border_width=0,
+            opacity=0.8,
+            name=NAME,
+            metadata={"biofm_overlay": "pointed"},
+            **spatial_placing(self.state.labels),
+        )
+        self.layer.editable = False
+        viewer.layers.selection.active = active
+
+
+def event_pointer(
+    state: TimelineState, points: EventPoints, active: Callable[[], bool]
+) -> Callable[..., None]:
+    """Return a viewer mouse-move callback: the event whose point is under the mouse is pointed at.
+
+    Parameters
+    ----------
+    state : of the dock.
+    points : the layer of events.
+    active : whether the dock is still there.
+    """
+    ours = False
+
+    def move(viewer: Any, event: Any) -> None:
+        nonlocal ours
+        if not active() or not points.on:
+            return
+        found = points.event_at(event.position)
+        if found is not None:
+            ours = True
+            state.session.point_at(Pointed(str(found["recording"]), int(found["row"])))
+        elif ours:
+            ours = False
+            state.session.point_at(None)
+
+    return move

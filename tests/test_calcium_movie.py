@@ -1,0 +1,52 @@
+"""A real calcium movie, from the file to the raster, by the docks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_biofm.widgets.pixels import SPREAD, spread_over_first
+from napari_biofm.widgets.segment import SegmentDock
+from napari_biofm.widgets.timeline import TimelineDock
+
+
+def test_the_variation_over_the_first_axis_is_the_standard_deviation():
+    data = np.random.default_rng(0).integers(0, 255, (70, 5, 6)).astype(np.uint8)
+    np.testing.assert_allclose(spread_over_first(data, 32), data.std(axis=0), rtol=1e-4)
+
+
+@pytest.mark.shared_data
+def test_a_calcium_movie_goes_from_file_to_raster(viewer: Any, shared_data: Path, tmp_path: Path) -> None:
+    whole = tifffile.imread(shared_data / "imaging" / "calcium_1p" / "ca1p_8-8-17.tif")
+    part = tmp_path / "movie.tif"
+    metadata = {"axes": "TYX", "finterval": 0.05}
+    tifffile.imwrite(part, whole[:160, 100:196, 20:116], imagej=True, metadata=metadata)
+    (movie,) = viewer.open(str(part), plugin="napari")
+    segmenting = SegmentDock(viewer)
+    viewer.window.add_dock_widget(segmenting, name="Segment cells")
+    segmenting.image.value = movie
+    segmenting.pixels.value = SPREAD
+    segmenting.run_button.native.click()
+    labels = next(layer for layer in viewer.layers if type(layer).__name__ == "Labels")
+    ids = np.unique(labels.data)[1:]
+    assert len(ids) >= 3, "cells are what flickers"
+    dock = TimelineDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Timeline")
+    assert dock.align_panel.rate.value() == pytest.approx(20.0), "the file states it"
+    dock.align_panel.source.setCurrentText("rate and offset")
+    dock.align_panel.button.click()
+    dock.link_panel.measure_button.click()
+    panel = dock.raster_panel
+    assert sorted(panel.ids.tolist()) == ids.tolist()
+    events = dock.state.events()
+    assert len(events) > 0 and set(events.labels.tolist()) <= set(ids.tolist())
+    assert events.seconds.min() >= 0 and events.seconds.max() <= 8.0
+    assert (panel.image.image[..., 3] > 0).sum() > 0
+    dock.show_panel.show_flashes.setChecked(True)
+    dock.session.set_time(float(events.seconds[0]))
+    lit = viewer.layers["flashes of events"].data[labels.data == events.labels[0]]
+    assert (lit > 0).all()
