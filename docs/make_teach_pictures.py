@@ -49,7 +49,7 @@ def teach(dock: Any) -> None:
     for sweep in (0, 1):
         for t in truth[sweep][:7]:
             editor.add(sweep, 0, float(t), "PSC")
-    dock.tabs.setCurrentWidget(dock.teach_panel)
+    dock.show_panel(dock.teach_panel)
     dock.teach_panel.name.setText("doublet")
     dock.teach_panel.kind.setCurrentText("Synaptic currents")
     dock.teach_panel.teach_button.click()
@@ -67,7 +67,7 @@ def forecast(dock: Any, data: Path) -> None:
     dock.show_channels([1])
     dock.plots.show_span(5.0, 8.0)
     dock.plots.fit_y()
-    dock.tabs.setCurrentWidget(dock.forecast_panel)
+    dock.show_panel(dock.forecast_panel)
     dock.forecast_panel.horizon.setValue(512)
     dock.forecast_panel.on.setChecked(True)
     dock.plots.clicked.emit(1, 6.6, 0.0, None)

@@ -70,7 +70,7 @@ def test_marks_teach_a_new_class_that_can_be_undone_saved_and_loaded(
     recording, truth = doublets()
     uid = dock.session.add_recording(recording, "doublets")
     panel = dock.teach_panel
-    dock.tabs.setCurrentWidget(panel)
+    dock.show_panel(panel)
     qtbot.wait(50)
     assert "No marks" in panel.marks.text() and not panel.teach_button.isEnabled()
     double_click(qtbot, dock.plots.canvas.viewport(), place(dock, float(truth[0][0])))
@@ -98,9 +98,9 @@ def test_marks_teach_a_new_class_that_can_be_undone_saved_and_loaded(
     press(qtbot, panel.stock_button)
     assert dock.teaching.head is None
     dock.session.history.undo()
-    dock.tabs.setCurrentWidget(dock.events_panel)
+    dock.show_panel(dock.events_panel)
     assert "doublet" in dock.events_panel.taught.text()
-    dock.tabs.setCurrentWidget(panel)
+    dock.show_panel(panel)
     press(qtbot, panel.find_button)
     found = dock.session.events(uid)
     assert set(found["class"]) <= {"doublet", "PSC"}, "a mark that is not found again keeps its class"
@@ -149,7 +149,7 @@ def test_the_forecast_is_drawn_from_the_click_and_meets_what_came(dock: TraceDoc
     slow = 10 * np.sin(2 * np.pi * 40 * t) + np.random.default_rng(0).normal(0, 0.5, len(t))
     dock.session.add_recording(Recording.from_arrays(slow.astype(np.float32), RATE, "pA"), "sine")
     panel = dock.forecast_panel
-    dock.tabs.setCurrentWidget(panel)
+    dock.show_panel(panel)
     qtbot.wait(50)
     qtbot.mouseClick(panel.on, Qt.MouseButton.LeftButton, pos=QPoint(8, panel.on.height() // 2))
     assert panel.on.isChecked() and "Click a moment" in panel.said.text()
