@@ -12,8 +12,9 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from napari_biofm.events.fm.head import AdaptedHead
 from napari_biofm.events.fm.weights import STOCK, read_card
 from napari_biofm.signals import Recording
+from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.trace import TraceDock
-from napari_biofm.widgets.trace.edits import EventEditor
+from napari_biofm.widgets.trace.edits import EventEditor, carry_verdicts
 
 RATE = 10_000.0
 WAVE = np.concatenate([np.hanning(40), -0.8 * np.hanning(60), 0.4 * np.hanning(90)])
@@ -69,7 +70,7 @@ def test_marks_teach_a_new_class_that_can_be_undone_saved_and_loaded(
     recording, truth = doublets()
     uid = dock.session.add_recording(recording, "doublets")
     panel = dock.teach_panel
-    dock.tabs.setCurrentWidget(panel)
+    dock.show_panel(panel)
     qtbot.wait(50)
     assert "No marks" in panel.marks.text() and not panel.teach_button.isEnabled()
     double_click(qtbot, dock.plots.canvas.viewport(), place(dock, float(truth[0][0])))
@@ -97,17 +98,26 @@ def test_marks_teach_a_new_class_that_can_be_undone_saved_and_loaded(
     press(qtbot, panel.stock_button)
     assert dock.teaching.head is None
     dock.session.history.undo()
-    dock.tabs.setCurrentWidget(dock.events_panel)
+    dock.show_panel(dock.events_panel)
     assert "doublet" in dock.events_panel.taught.text()
-    dock.tabs.setCurrentWidget(panel)
+    dock.show_panel(panel)
     press(qtbot, panel.find_button)
     found = dock.session.events(uid)
-    assert set(found["class"]) == {"doublet"}
+    assert set(found["class"]) <= {"doublet", "PSC"}, "a mark that is not found again keeps its class"
     hits = sum(
         np.abs(found["time_s"][found["sweep"] == s][None] - t[:, None]).min(1).__lt__(5e-3).sum()
         for s, t in enumerate(truth)
     )
     assert hits >= 19 and len(found) <= 24
+    assert "15 accepted" in panel.marks.text(), "marks that taught stay marks"
+
+
+def test_verdicts_are_carried_to_what_is_found_again() -> None:
+    former, found = np.zeros(3, EVENT_DTYPE), np.zeros(2, EVENT_DTYPE)
+    former["time_s"], found["time_s"] = [0.1, 0.2, 0.3], [0.101, 0.302]
+    events, review = carry_verdicts(former, ["accept", "accept", "reject"], found, 5e-3)
+    assert events["time_s"].tolist() == [0.101, 0.2, 0.302]
+    assert review == ["accept", "accept", "reject"]
 
 
 def test_a_head_taught_on_other_weights_is_refused_in_words(
@@ -139,7 +149,7 @@ def test_the_forecast_is_drawn_from_the_click_and_meets_what_came(dock: TraceDoc
     slow = 10 * np.sin(2 * np.pi * 40 * t) + np.random.default_rng(0).normal(0, 0.5, len(t))
     dock.session.add_recording(Recording.from_arrays(slow.astype(np.float32), RATE, "pA"), "sine")
     panel = dock.forecast_panel
-    dock.tabs.setCurrentWidget(panel)
+    dock.show_panel(panel)
     qtbot.wait(50)
     qtbot.mouseClick(panel.on, Qt.MouseButton.LeftButton, pos=QPoint(8, panel.on.height() // 2))
     assert panel.on.isChecked() and "Click a moment" in panel.said.text()

@@ -70,7 +70,11 @@ def measure(kind: str, real: Real, moments: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     long = [x for x in traces(kind, real) if len(x) > LEAST + HORIZON and np.ptp(x) > 0]
     ours, peer, covered = [], [], []
-    for k in rng.permutation(len(long))[:moments] if len(long) >= moments else rng.integers(len(long), size=moments):
+    for k in (
+        rng.permutation(len(long))[:moments]
+        if len(long) >= moments
+        else rng.integers(len(long), size=moments)
+    ):
         x = np.asarray(long[k], float)
         at = int(rng.integers(LEAST, len(x) - HORIZON))
         past, came = x[max(0, at - HISTORY) : at], x[at : at + HORIZON]

@@ -6,7 +6,6 @@ Every function returns (names, values) of fixed length; what cannot be said is N
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -376,11 +375,9 @@ def rhythm_features(
     beats, way = placed(x, np.round(time_s[sure > 0.4] * RATE).astype(int))
     other, _ = placed(x, np.round(second_s * RATE).astype(int))
     weak = sure[sure > 0.05]
-    doubt: Sequence[float] = (
-        (float(weak.mean()), float(np.mean(weak < 0.6)), float(np.mean(weak > 0.95)))
-        if len(weak)
-        else (np.nan,) * 3
-    )
+    doubt = np.full(3, np.nan)
+    if len(weak):
+        doubt = np.array([weak.mean(), np.mean(weak < 0.6), np.mean(weak > 0.95)])
     edges = np.concatenate([[0], beats, [len(raw)]])
     return (
         intervals(np.diff(beats) / RATE, "a")
@@ -389,6 +386,6 @@ def rhythm_features(
         | atria(x, beats)
         | quality(raw, x)
         | agreement(beats, other)
-        | dict(zip(("sure_mean", "sure_weak", "sure_strong"), map(float, doubt), strict=True))
+        | dict(zip(("sure_mean", "sure_weak", "sure_strong"), doubt.tolist(), strict=True))
         | {"longest_gap": float(np.diff(edges).max() / RATE)}
     )

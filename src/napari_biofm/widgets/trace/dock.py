@@ -338,6 +338,12 @@ class TraceDock(Dock):
         if len(channels) > MAX_ROWS:
             self.readout.setText(f"The first {MAX_ROWS} of {len(channels)} ticked channels are drawn.")
 
+    def show_panel(self, panel: QWidget) -> None:
+        """Bring the tab that holds a panel to the front."""
+        for i in range(self.tabs.count()):
+            if self.tabs.widget(i).isAncestorOf(panel):
+                self.tabs.setCurrentIndex(i)
+
     def tell_reading(self) -> None:
         """Say what the cursors read and what the picture leaves out."""
         said = [reading.text for reading in self.cursors.readings()]

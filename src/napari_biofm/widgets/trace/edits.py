@@ -170,6 +170,35 @@ class EventEditor:
         )
 
 
+def carry_verdicts(
+    former: Events, review: Sequence[str], found: Events, near_s: float
+) -> tuple[Events, list[str]]:
+    """Return a new table with what a person said about the former one.
+
+    Parameters
+    ----------
+    former, review : the table before, and its verdicts.
+    found : what replaces it.
+    near_s : a found event this close to a judged one takes its verdict. An accepted event that was not found
+        again is put back; a rejected one that was not is forgotten.
+    """
+    verdicts = np.full(len(found), "", "U8")
+    back = []
+    for row, verdict in zip(former, review, strict=True):
+        if not verdict:
+            continue
+        same = (found["sweep"] == row["sweep"]) & (found["channel"] == row["channel"])
+        gap = np.where(same, np.abs(found["time_s"] - row["time_s"]), np.inf)
+        if len(gap) and gap.min() <= near_s:
+            verdicts[int(gap.argmin())] = verdict
+        elif verdict == "accept":
+            back.append(row)
+    both = np.concatenate([found, np.array(back, EVENT_DTYPE)]) if back else found
+    words = np.concatenate([verdicts, np.full(len(back), "accept", "U8")])
+    order = np.lexsort((both["channel"], both["time_s"], both["sweep"]))
+    return both[order], words[order].tolist()
+
+
 def _aligned(words: Any, n: int) -> list[str]:
     """Return one word per event, whatever was stored."""
     found = [str(word) for word in words] if isinstance(words, (list, tuple)) else []

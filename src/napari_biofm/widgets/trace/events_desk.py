@@ -8,11 +8,13 @@ import numpy as np
 
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.events.detect import detect_events, signal_channels
-from napari_biofm.types import BiofmError, DetectionSettings, no_events
-from napari_biofm.widgets.trace.edits import EventEditor
+from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
+from napari_biofm.widgets.trace.edits import EventEditor, carry_verdicts
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.trace.dock import TraceDock
+
+NEAR_S = 5e-3  # a found event this close to a mark is the marked one
 
 
 class EventsDesk:
@@ -53,14 +55,24 @@ class EventsDesk:
         about = {"detector": detector, "kind": kind, "preset": preset, "channels": channels[:64]}
         if head is not None:
             about["taught"] = list(head.classes)
+        former = EventEditor(session, uid)
+        marks = (former.events, former.review) if head is not None else None
+
+        def put(events: Events) -> None:
+            if uid not in session.recordings:
+                return
+            said = dict(about)
+            if marks is not None:  # marks that taught stay marks
+                events, said["review"] = carry_verdicts(*marks, events, NEAR_S)
+            session.set_events(uid, events, said)
+
         button = dock.events_panel.detect_button
         button.setEnabled(False)
         dock.run(
             detect_events, recording, detector, settings, channels,
             head=head,
             name=f"Find events in {uid}",
-            on_done=lambda events: session.set_events(uid, events, about)
-            if uid in session.recordings else None,
+            on_done=put,
             on_end=lambda: button.setEnabled(True),
         )  # fmt: skip
 

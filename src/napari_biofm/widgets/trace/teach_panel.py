@@ -130,7 +130,7 @@ class TeachPanel(QWidget):
             return
         way = "beside" if head.beside else "instead of"
         self.used.setText(f"In use: taught {', '.join(head.classes)}, {way} the stock events.")
-        self.report.setText("<br>".join(sentences(head.report)))
+        self.report.setText("<br>".join(sentences(head.report, head.beside)))
 
     def _ask(self) -> None:
         self.teach.emit(
@@ -138,7 +138,7 @@ class TeachPanel(QWidget):
         )
 
 
-def sentences(report: dict[str, Any]) -> list[str]:
+def sentences(report: dict[str, Any], beside: bool = False) -> list[str]:
     """Return what teaching gained and lost, as lines."""
     if "f1_adapted" not in report:
         return []
@@ -152,6 +152,8 @@ def sentences(report: dict[str, Any]) -> list[str]:
             f"On {probe['events']} built-in events of this kind the stock model finds {probe['stock']:.0%}, "
             f"what was taught {probe['adapted']:.0%}."
         )
+        if probe["forgotten"] > 0.2 and not beside:
+            said.append("Tick <i>beside the stock events</i> and teach again to keep those as well.")
     else:
         said.append("There is no built-in probe for this kind: what was forgotten is not known.")
     return said
