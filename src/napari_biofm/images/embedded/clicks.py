@@ -121,28 +121,36 @@ def predict(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Answer one prompt; see `EmbeddedModel.predict`.
 
-    Several points are answered in turn (the last `TURNS` of them), each as a correction of the mask before: a
-    correction changes the piece around its point and nothing else.
+    Several points are answered in turn (the last `TURNS` of them, all where a mask is given), each as a
+    correction of the mask before: a correction changes the piece around its point and nothing else.
     """
     points = np.asarray(prompt.points, np.float64).reshape(-1, 2)
     positive = np.asarray(prompt.positive, bool).reshape(-1)
     _check(prompt, points, positive, prepared.found.shape)
     n, mask = len(points), prompt.mask
-    first = max(1, n - TURNS + 1) if mask is None else max(1, n)
-    while first < n and not positive[:first].any() and prompt.box is None:
-        first += 1
-    answer, basin, score = _answer(
-        network, prepared, points[:first], positive[:first], prompt.box, mask, device
-    )
     if mask is not None and n:
-        answer = _corrected(np.asarray(mask, bool), answer, points[-1], bool(positive[-1]), prepared.found)
+        first, answer = 0, np.asarray(mask, bool)
+    else:
+        first = max(1, n - TURNS + 1)
+        while first < n and not positive[:first].any() and prompt.box is None:
+            first += 1
+        answer, basin, score = _answer(
+            network, prepared, points[:first], positive[:first], prompt.box, mask, device
+        )
     for k in range(first + 1, n + 1):
+        if k < n and _agrees(answer, points[k - 1], bool(positive[k - 1])):
+            continue  # said before, and so it is
         given = answer if answer.any() else None
         new, basin, score = _answer(network, prepared, points[:k], positive[:k], prompt.box, given, device)
         answer = _corrected(answer, new, points[k - 1], bool(positive[k - 1]), prepared.found)
     if not basin.any():
         return answer[None], np.array([score], np.float32)
     return np.stack([answer, basin]), np.array([score, 0.9 * score], np.float32)
+
+
+def _agrees(mask: NDArray[np.bool_], point: NDArray[Any], positive: bool) -> bool:
+    y, x = (int(np.clip(np.floor(v), 0, n - 1)) for v, n in zip(point, mask.shape, strict=True))
+    return bool(mask[y, x]) == positive
 
 
 def _corrected(
