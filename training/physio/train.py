@@ -122,7 +122,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--start", type=Path, help="shipped weights (safetensors) to begin from, with a new schedule")
+    parser.add_argument(
+        "--start", type=Path, help="shipped weights (safetensors) to begin from, with a new schedule"
+    )
     parser.add_argument("--threads", type=int)
     parser.add_argument(
         "--until", type=int, help="stop after this step (the schedule stays that of the configuration)"

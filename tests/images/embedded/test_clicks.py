@@ -49,6 +49,17 @@ def test_a_mask_can_be_handed_back_for_refinement(shipped: EmbeddedModel, discs)
     assert overlap(masks[0], truth == 1) > 0.75
 
 
+def test_every_click_on_a_mask_is_kept_not_only_the_last(shipped: EmbeddedModel, discs) -> None:
+    image, truth = discs
+    prepared = run_task(shipped.prepare(image))
+    joined = np.isin(truth, (1, 2, 3))
+    centres = np.array([np.argwhere(truth == k).mean(0) for k in (2, 3)])
+    masks, _ = shipped.predict(prepared, Prompt(centres, np.zeros(2, bool), mask=joined))
+    for y, x in centres.astype(int):
+        assert not masks[0][y, x]
+    assert overlap(masks[0], truth == 1) > 0.5
+
+
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [

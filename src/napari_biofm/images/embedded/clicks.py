@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,31 +138,44 @@ def predict(
     points = np.asarray(prompt.points, np.float64).reshape(-1, 2)
     positive = np.asarray(prompt.positive, bool).reshape(-1)
     _check(prompt, points, positive, prepared.found.shape)
-    if prompt.mask is not None:
-        before = np.asarray(prompt.mask, bool)
-        said = _answer(network, prepared, points, positive, prompt.box, before, device)
-        answer, basin, score = said
-        if len(points):
-            answer = _corrected(before, answer, points[-1], bool(positive[-1]), prepared.found)
+    mask = None if prompt.mask is None else np.asarray(prompt.mask, bool)
+    if mask is not None and not len(points):
+        answer, basin, score = _answer(network, prepared, points, positive, prompt.box, mask, device)
     else:
-        answer, basin, score = _in_turn(network, prepared, points, positive, prompt.box, device)
+        answer, basin, score = _in_turn(network, prepared, points, positive, prompt.box, mask, device)
     if not basin.any():
         return answer[None], np.array([score], np.float32)
     return np.stack([answer, basin]), np.array([score, 0.9 * score], np.float32)
 
 
 def _in_turn(
-    network: Network, prepared: Prepared, points: NDArray[Any], positive: NDArray[Any], box: Any, device: str
+    network: Network,
+    prepared: Prepared,
+    points: NDArray[Any],
+    positive: NDArray[Any],
+    box: Any,
+    mask: NDArray[np.bool_] | None,
+    device: str,
 ) -> Answer:
-    """Answer the points one after the other; those before the first positive one go with it."""
+    """Answer the points one after the other; without a mask or box, negative ones before the first positive
+    one go with it. A point that the mask already obeys is looked at only when it is the last.
+    """
     n = len(points)
-    first = min(n, 1)
-    if box is None:
+    first = 1 if mask is not None else min(n, 1)
+    if mask is None and box is None:
         first = int(np.flatnonzero(positive)[0]) + 1
+    start = None if mask is None else hashlib.sha256(np.packbits(mask).tobytes()).digest()
     frame = None if box is None else tuple(float(v) for v in box)
-    answer: Answer | None = None
+    answer: Answer | None = None if mask is None else Answer(mask, np.zeros_like(mask), 0.0)
     for k in range(first, n + 1):
-        key = (points[:k].tobytes(), positive[:k].tobytes(), frame)
+        if (
+            mask is not None
+            and answer is not None
+            and k < n
+            and _agrees(answer.mask, points[k - 1], positive[k - 1])
+        ):
+            continue
+        key = (start, points[:k].tobytes(), positive[:k].tobytes(), frame)
         known = prepared.answers.pop(key, None)
         if known is None:
             given = None if answer is None or not answer.mask.any() else answer.mask
@@ -175,6 +189,11 @@ def _in_turn(
         del prepared.answers[next(iter(prepared.answers))]
     assert answer is not None
     return answer
+
+
+def _agrees(mask: NDArray[np.bool_], point: NDArray[Any], positive: Any) -> bool:
+    y, x = (int(np.clip(np.floor(v), 0, n - 1)) for v, n in zip(point, mask.shape, strict=True))
+    return bool(mask[y, x]) == bool(positive)
 
 
 def _corrected(
