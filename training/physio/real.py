@@ -148,6 +148,8 @@ class Real:
     def __init__(self, data: Path, cache: Path, split: str = "train") -> None:
         if not (cache / "abf.npz").exists():
             build_cache(data, cache)
+        if not (cache / "ecg.npz").exists():
+            build_ecg(data, cache)
         self.split = split
         with np.load(cache / "abf.npz") as z:
             self.spectra = z["spectra"]
@@ -165,13 +167,12 @@ class Real:
             self.clamped = [(z[k], float(z[k + "_fs"])) for k in z if k.startswith("vc_") and "fs" not in k]
         self.beats: list[Any] = []
         self.clips: list[Any] = []
-        if (cache / "ecg.npz").exists():
-            with np.load(cache / "ecg.npz") as z:
-                for k in z:
-                    if k.startswith(split) and "@" not in k:
-                        self.clips.append((z[k], int(z[k + "@q"][1])))
-                        if z[k + "@q"][0] > 0.97:
-                            self.beats.append((z[k], z[k + "@t"], int(z[k + "@q"][1])))
+        with np.load(cache / "ecg.npz") as z:
+            for k in z:
+                if k.startswith(split) and "@" not in k:
+                    self.clips.append((z[k], int(z[k + "@q"][1])))
+                    if z[k + "@q"][0] > 0.97:
+                        self.beats.append((z[k], z[k + "@t"], int(z[k + "@q"][1])))
         self.cells = list(self._cells(data / "calcium_spikes"))
 
     def _cells(self, folder: Path) -> Any:

@@ -21,6 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 from napari_biofm.events.fm.network import PhysioNet  # noqa: E402
 from napari_biofm.events.fm.words import PATCH  # noqa: E402
@@ -101,6 +102,12 @@ class Trainer:
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
 
+    def begin_from(self, path: Path) -> None:
+        """Take shipped weights as the first ones; the optimiser starts afresh."""
+        weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+        self.net.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
         state = torch.load(path, weights_only=True)
@@ -115,6 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="shipped weights (safetensors) to begin from, with a new schedule")
     parser.add_argument("--threads", type=int)
     parser.add_argument(
         "--until", type=int, help="stop after this step (the schedule stays that of the configuration)"
@@ -127,6 +135,8 @@ def main() -> None:
     if config.get("data"):
         real = Real(Path(config["data"]), Path(config["cache"]))
     trainer = Trainer(config, real)
+    if arguments.start:
+        trainer.begin_from(arguments.start)
     if arguments.resume:
         trainer.load(out / "last.pt")
     out.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 Float = NDArray[np.float32]
 WINDOW = 96  # network pixels around a prompt
 LARGEST_WINDOW = 512
-TURNS = 3  # points answered one after the other
+REMEMBERED = 64  # answers kept, so that one more click costs one turn of the decoder
 BUMP = 2.0  # standard deviation of a click's bump, in decoder pixels
 BASIN_THRESHOLD = -1.0  # logit down to which a pixel belongs to a basin
+
+
+class Answer(NamedTuple):
+    """Mask and flow basin at image size, and the IoU expected of the mask."""
+
+    mask: NDArray[np.bool_]
+    basin: NDArray[np.bool_]
+    score: float
 
 
 @dataclass(frozen=True)
@@ -33,11 +41,13 @@ class Prepared:
     features : (C + 3, H/2, W/2) float16: decoder features, flow, cell probability (squashed).
     basins : (H/2, W/2) int32 basin of every position, 0 for none.
     found : the pass it was made from.
+    answers : the last answers by their prompt.
     """
 
     features: NDArray[np.float16]
     basins: NDArray[np.int32]
     found: Pass
+    answers: dict[tuple[Any, ...], Answer] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, found: Pass) -> Prepared:
@@ -121,28 +131,17 @@ def predict(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Answer one prompt; see `EmbeddedModel.predict`.
 
-    Several points are answered in turn (the last `TURNS` of them, all where a mask is given), each as a
-    correction of the mask before: a correction changes the piece around its point and nothing else.
+    Several points are answered in turn, each as a correction of the mask before (or of the one that is given):
+    a correction changes the piece around its point and nothing else. Earlier turns are remembered.
     """
     points = np.asarray(prompt.points, np.float64).reshape(-1, 2)
     positive = np.asarray(prompt.positive, bool).reshape(-1)
     _check(prompt, points, positive, prepared.found.shape)
-    n, mask = len(points), prompt.mask
-    if mask is not None and n:
-        first, answer = 0, np.asarray(mask, bool)
+    if prompt.mask is not None:
+        before = np.asarray(prompt.mask, bool)
+        answer, basin, score = _on_mask(network, prepared, points, positive, prompt.box, before, device)
     else:
-        first = max(1, n - TURNS + 1)
-        while first < n and not positive[:first].any() and prompt.box is None:
-            first += 1
-        answer, basin, score = _answer(
-            network, prepared, points[:first], positive[:first], prompt.box, mask, device
-        )
-    for k in range(first + 1, n + 1):
-        if k < n and _agrees(answer, points[k - 1], bool(positive[k - 1])):
-            continue  # said before, and so it is
-        given = answer if answer.any() else None
-        new, basin, score = _answer(network, prepared, points[:k], positive[:k], prompt.box, given, device)
-        answer = _corrected(answer, new, points[k - 1], bool(positive[k - 1]), prepared.found)
+        answer, basin, score = _in_turn(network, prepared, points, positive, prompt.box, device)
     if not basin.any():
         return answer[None], np.array([score], np.float32)
     return np.stack([answer, basin]), np.array([score, 0.9 * score], np.float32)
@@ -151,6 +150,57 @@ def predict(
 def _agrees(mask: NDArray[np.bool_], point: NDArray[Any], positive: bool) -> bool:
     y, x = (int(np.clip(np.floor(v), 0, n - 1)) for v, n in zip(point, mask.shape, strict=True))
     return bool(mask[y, x]) == positive
+
+
+def _on_mask(
+    network: Network,
+    prepared: Prepared,
+    points: NDArray[Any],
+    positive: NDArray[Any],
+    box: Any,
+    mask: NDArray[np.bool_],
+    device: str,
+) -> Answer:
+    """Correct a given mask by every point, one after the other; one it agrees with already changes nothing."""
+    n = len(points)
+    if not n:
+        return _answer(network, prepared, points, positive, box, mask, device)
+    now, said = mask, None
+    for k in range(1, n + 1):
+        if k < n and _agrees(now, points[k - 1], bool(positive[k - 1])):
+            continue
+        given = now if now.any() else None
+        said = _answer(network, prepared, points[:k], positive[:k], box, given, device)
+        now = _corrected(now, said.mask, points[k - 1], bool(positive[k - 1]), prepared.found)
+    assert said is not None
+    return said._replace(mask=now)
+
+
+def _in_turn(
+    network: Network, prepared: Prepared, points: NDArray[Any], positive: NDArray[Any], box: Any, device: str
+) -> Answer:
+    """Answer the points one after the other; those before the first positive one go with it."""
+    n = len(points)
+    first = min(n, 1)
+    if box is None:
+        first = int(np.flatnonzero(positive)[0]) + 1
+    frame = None if box is None else tuple(float(v) for v in box)
+    answer: Answer | None = None
+    for k in range(first, n + 1):
+        key = (points[:k].tobytes(), positive[:k].tobytes(), frame)
+        known = prepared.answers.pop(key, None)
+        if known is None:
+            given = None if answer is None or not answer.mask.any() else answer.mask
+            known = _answer(network, prepared, points[:k], positive[:k], box, given, device)
+            if answer is not None:
+                sign = bool(positive[k - 1])
+                corrected = _corrected(answer.mask, known.mask, points[k - 1], sign, prepared.found)
+                known = known._replace(mask=corrected)
+        prepared.answers[key] = answer = known
+    while len(prepared.answers) > REMEMBERED:
+        del prepared.answers[next(iter(prepared.answers))]
+    assert answer is not None
+    return answer
 
 
 def _corrected(
@@ -195,8 +245,8 @@ def _answer(
     box: Any,
     mask: NDArray[Any] | None,
     device: str,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float]:
-    """Run the decoder once: mask and flow basin at image size, and the IoU expected of the mask."""
+) -> Answer:
+    """Run the decoder once."""
     import torch
 
     found = prepared.found
@@ -226,7 +276,7 @@ def _answer(
     clicked = np.floor(points[positive]).astype(int)
     answer = _onto_image(logits[0, 0].float().cpu().numpy(), (2 * top, 2 * left), found, clicked)
     basin = _onto_image(np.kron(planes[4] * 8 - 4, np.ones((2, 2))), (2 * top, 2 * left), found, clicked)
-    return answer, basin, score
+    return Answer(answer, basin, score)
 
 
 def _check(prompt: Prompt, points: NDArray[Any], positive: NDArray[Any], shape: tuple[int, int]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float32]
 GRID = 32  # deepest stride; canvas and tiles lie on this grid so that tiles see what the whole would
-CORE, MARGIN = 768, 96  # network pixels a tile answers for, and what it sees around them
+CORE, MARGIN = 704, 128  # network pixels a tile answers for, and what it sees around them
 # network pixels of background laid around the image: the network learned that cells end where it begins
 RIM = 16
 OVERVIEW = 320  # longest side, in network pixels, of the picture from which the scale is read first
