@@ -32,6 +32,22 @@ def test_what_was_prepared_comes_back_as_it_was(tmp_path):
     assert np.array_equal(got.tiles[0].features, wanted.tiles[0].features)
 
 
+def test_the_embedded_model_s_preparation_is_kept_without_its_memory_of_answers(tmp_path):
+    from napari_biofm.images.embedded import clicks, passes
+
+    flow = np.zeros((2, 8, 8), np.float32)
+    found = passes.Pass(flow, flow[0], None, np.ones((3, 2, 2), np.float16), (1.0, 1.0), (8, 8), 5.0)
+    made = clicks.Prepared(np.ones((4, 4, 4), np.float16), np.ones((4, 4), np.int32), found)
+    made.answers[("click",)] = clicks.Answer(np.ones((8, 8), bool), np.ones((8, 8), bool), 0.5)
+    store = PassStore(tmp_path)
+    assert keep_prepared("d" * 64, made, {}, store)
+    got = load_prepared("d" * 64, store)
+    assert isinstance(got, clicks.Prepared) and got.answers == {}
+    assert np.array_equal(got.features, made.features) and got.features.dtype == np.float16
+    assert (got.found.zoom, got.found.shape, got.found.diameter) == ((1.0, 1.0), (8, 8), 5.0)
+    assert got.found.decoded is None
+
+
 def test_a_damaged_or_strange_entry_is_computed_anew_and_nothing_of_it_is_run(tmp_path):
     store = PassStore(tmp_path)
     key = "b" * 64

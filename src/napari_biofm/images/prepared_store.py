@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -93,9 +93,8 @@ def _taken_apart(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
         )
         if kind is None:
             raise TypeError(type(value).__name__)
-        parts = {
-            f.name: _taken_apart(getattr(value, f.name), f"{name}-{f.name}", arrays) for f in fields(value)
-        }
+        lasting = [f.name for f in fields(value) if f.default_factory is MISSING]  # caches are made anew
+        parts = {n: _taken_apart(getattr(value, n), f"{name}-{n}", arrays) for n in lasting}
         return {"class": kind, "parts": parts}
     if isinstance(value, tuple | list):
         return {"tuple": [_taken_apart(v, f"{name}-{k}", arrays) for k, v in enumerate(value)]}
