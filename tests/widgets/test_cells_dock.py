@@ -486,12 +486,12 @@ def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
     monkeypatch.setattr(
         dock, "run", lambda job, *args, on_done, **more: waiting.append((run_task(job(*args)), on_done))
     )
-    dock.head_box.setCurrentText("ensemble")
+    dock.head_box.setCurrentText("discriminant")
     press(dock.train_button)
     viewer.layers.remove("cells")
     ((trained, done),) = waiting
     done(trained)
-    assert trained.name == "ensemble" and trained.probabilities.shape == (64, 3)
+    assert trained.name == "discriminant" and trained.probabilities.shape == (64, 3)
     assert dock.states.prediction is None and "Segment an image first" in dock.status.text()
     assert "field" in viewer.layers
 
