@@ -47,7 +47,7 @@ def test_a_part_read_alone_gives_the_same_windows_as_the_whole(
 ) -> None:
     signal = trace(rng, 150_000)
     whole = run_task(model.detect(signal, settings(kind)))
-    monkeypatch.setattr("napari_biofm.events.fm.model.BATCH", 3)  # another chunk size
+    monkeypatch.setattr("napari_biofm.events.fm.streaming.BATCH", 3)  # another chunk size
     other = run_task(model.detect(signal, settings(kind)))
     assert len(whole) > 20
     assert len(whole) == len(other)
