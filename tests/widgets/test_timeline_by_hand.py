@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,9 @@ def test_a_click_on_the_point_of_an_event_chooses_its_cell_and_moment(scene, qtb
 
 def test_a_lasso_on_the_image_lights_rows_of_the_raster(scene):
     viewer, dock, _ = scene
-    drag(viewer, [(3, 3), (3, 95), (64, 95), (64, 45), (36, 45), (36, 3), (3, 3)], modifiers=["Alt"])
+    corners = np.array([(3, 3), (3, 95), (64, 95), (64, 45), (36, 45), (36, 3), (3, 3)], float)
+    way = [a + (b - a) * f for a, b in itertools.pairwise(corners) for f in (0, 0.25, 0.5, 0.75)]
+    drag(viewer, [*way, corners[-1]], modifiers=["Alt"])
     assert {key.label for key in dock.session.selection} == {3, 8}
     assert dock.raster_panel.chosen.image[:, 0, 3].tolist() == [60, 60, 0]
 

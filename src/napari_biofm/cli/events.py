@@ -24,6 +24,12 @@ def add_verb(verbs: Any) -> None:
         "--out", type=Path, required=True, metavar="CSV|DIR", help="a table; a folder for several files"
     )
     events.add_argument("--detector", default=None, choices=list(DETECTORS))
+    events.add_argument(
+        "--head",
+        type=Path,
+        metavar="FILE",
+        help="what physio-FM was taught, written by `adapt` or saved in the dock",
+    )
     events.add_argument("--kind", default=None, choices=get_args(Kind))
     events.add_argument("--preset", default=None, choices=get_args(Preset))
     events.add_argument(
@@ -48,7 +54,7 @@ def run_events(args: argparse.Namespace) -> None:
     recipe = Recipe() if args.settings is None else Recipe.read(args.settings)
     given = {key: getattr(args, key) for key in ("detector", "kind", "preset") if getattr(args, key)}
     recipe = dataclasses.replace(recipe, **given)
-    inputs_exist(args.files)
+    inputs_exist([*args.files, *([args.head] if args.head is not None else [])])
     if len(args.files) == 1 and args.out.suffix.lower() == ".csv":
         write_text(args.out, _table(args.files[0], args, recipe)[0])
         return
@@ -76,10 +82,15 @@ def _table(path: Path, args: argparse.Namespace, recipe: Any) -> tuple[str, list
     from napari_biofm.events.detect import detect_events
     from napari_biofm.events.table import to_csv
 
+    head = None
+    if args.head is not None:
+        from napari_biofm.events.fm.head import AdaptedHead
+
+        head = AdaptedHead.load(args.head)
     recording = recipe.prepared(open_one(path, args))
     channels = channels_of(recording, args)
     settings = dataclasses.replace(recipe.settings, all_scores=args.all_scores)
-    table = drain(detect_events(recording, recipe.detector, settings, channels), path.name)
+    table = drain(detect_events(recording, recipe.detector, settings, channels, head=head), path.name)
     return to_csv(table), [
         recording.n_sweeps,
         len(channels),

@@ -109,7 +109,10 @@ class ProcessEngine(Engine):
 
     @staticmethod
     def _spawn(listener: Listener, family: str, secret: bytes) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        # threads of OpenMP that wait by spinning slow each other down wherever something else runs beside them
+        quiet = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+        path = os.pathsep.join(p for p in sys.path if p)
+        environment = {**quiet, **os.environ, "PYTHONPATH": path}
         process = subprocess.Popen(
             [sys.executable, "-m", "napari_biofm.engine.worker"], stdin=subprocess.PIPE, env=environment
         )

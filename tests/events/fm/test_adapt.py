@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_biofm import cli
 from napari_biofm.events.fm import PhysioFM
 from napari_biofm.events.fm.adapt import AdaptedHead, Marks, adapt, labels
 from napari_biofm.events.fm.forgetting import forgetting_probe
@@ -123,3 +124,26 @@ def test_places_nobody_judged_teach_nothing() -> None:
     assert all(said[t] == 0 for t in truth[:4].round(6))
     assert said[round(truth[1] + 0.05, 6)] == -2 and said[round(truth[1] + 0.08, 6)] == -1
     assert said[0.9] == -1
+
+
+def test_the_command_line_teaches_and_uses_what_was_taught(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, marks = strange(1, 8.0)
+    new, truth = strange(5, 6.0)
+    for name, signal in (("train", train), ("new", new)):
+        np.savez(tmp_path / f"{name}.npz", signal=signal.values, sampling_rate=FS, unit="pA")
+    rows = "\n".join(f"0,{t:.5f},doublet" for t in marks)
+    (tmp_path / "marks.csv").write_text(f"sweep,time_s,class\n{rows}\n")
+    head, out = tmp_path / "head.safetensors", tmp_path / "events.csv"
+    train_words = ["adapt", str(tmp_path / "train.npz"), "--marks", str(tmp_path / "marks.csv")]
+    assert cli.main([*train_words, "--kind", "psc", "--out", str(head)]) == 0
+    words = ["events", str(tmp_path / "new.npz"), "--out", str(out)]
+    assert cli.main([*words, "--head", str(head)]) == 0
+    found = [row.split(",") for row in out.read_text().splitlines()[1:]]
+    times = np.array([float(row[2]) for row in found if row[3] == "doublet"])
+    assert (np.abs(times[:, None] - truth[None]).min(0) < 5e-3).mean() > 0.8
+    assert cli.main([*words, "--head", str(tmp_path / "marks.csv")]) == 1
+    assert "marks" in capsys.readouterr().err
+    assert cli.main([*words, "--head", str(head), "--detector", "template"]) == 1
+    assert "cannot be taught" in capsys.readouterr().err

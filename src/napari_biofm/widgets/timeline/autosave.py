@@ -58,20 +58,24 @@ class Background(QObject):
         """Call `write` on the thread, then `done` or `failed` on the window's."""
         post, alive = self._post, self._alive
 
-        def ended(future: Future[Any]) -> None:
-            error = future.exception()
-            if error is None and done is not None:
-                post(lambda: done() if alive else None)
-            elif error is not None and failed is not None:
-                post(lambda: failed(error) if alive else None)
+        def work() -> None:
+            # what comes after is handed over before the work counts as done: who waits finds it waiting
+            try:
+                write()
+            except BaseException as error:
+                caught = error
+                if failed is not None:
+                    post(lambda: failed(caught) if alive else None)
+            else:
+                if done is not None:
+                    post(lambda: done() if alive else None)
 
-        self._running = self._threads.submit(write)
-        self._running.add_done_callback(ended)
+        self._running = self._threads.submit(work)
 
     def wait(self) -> None:
         """Return when what was handed over so far is written."""
         if self._running is not None:
-            self._running.exception()
+            self._running.result()
 
 
 class AutoSaver(QObject):
