@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.images.basins_lookup import Basins, lookup
 from napari_biofm.images.correction import Answer
 from napari_biofm.images.level_sets import LevelSets, Plane
@@ -189,6 +190,7 @@ def edit_times(size: int, n: int = 5) -> dict[str, float]:
 
 
 def main() -> int:
+    wait_asleep()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--json", action="store_true", help="accepted; the last line is always JSON")
     parser.add_argument("--quick", action="store_true", help="512 and 1024 px, 40 clicks")

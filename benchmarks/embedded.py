@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.images.embedded.model import EmbeddedModel
 from napari_biofm.types import Prompt, run_task
 
@@ -71,6 +72,7 @@ def click_times(model: EmbeddedModel, size: int, n: int) -> dict[str, float]:
 
 def main() -> int:
     """Measure, print a table and one line of JSON."""
+    wait_asleep()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     parser.add_argument("--quick", action="store_true")

@@ -26,6 +26,7 @@ from training.physio.real import Real, build_cache, build_ecg  # noqa: E402
 from training.physio.sets import TOLERANCE, Scores, labelled_sets  # noqa: E402
 from training.physio.simulators.channel import dwell_path  # noqa: E402
 
+from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.events import DETECTORS, make_detector  # noqa: E402
 from napari_biofm.types import BiofmError, DetectionSettings, Detector, Signal, run_task  # noqa: E402
 
@@ -167,6 +168,7 @@ def speed_table(detectors: dict[str, Detector], real: Real, seconds: float) -> d
 
 
 def main() -> None:
+    wait_asleep()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="the JSON line alone")
     parser.add_argument("--quick", action="store_true")

@@ -31,6 +31,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.images.basins_lookup import Basins, lookup
 from napari_biofm.images.editing import Piece
 from napari_biofm.images.level_sets import LevelSets, Plane, warm_up
@@ -185,6 +186,7 @@ def in_turn(table: Any, n_images: int) -> Iterator[Any]:
 
 
 def main() -> int:
+    wait_asleep()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/imaging"))
     parser.add_argument("--weights", type=Path, help="of the embedded model; the shipped ones if not given")

@@ -11,6 +11,8 @@ import pytest
 
 os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
 os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the worker; see engine/threads.py
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

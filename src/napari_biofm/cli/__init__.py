@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from napari_biofm import __version__
+from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.types import BiofmError
 
 ROOMS = ("images", "signals", "physio", "cells", "models", "train", "cache", "demo")  # modules that add verbs
@@ -32,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0 done, 1 bad input, 2 bad call, 70 our own fault."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our own message names the file and the remedy
+    wait_asleep()
     parser = build_parser()
     args = parser.parse_args(argv)
     try:

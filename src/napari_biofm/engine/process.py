@@ -15,6 +15,7 @@ from typing import Any
 
 from napari_biofm.engine.base import Engine, Job, JobState, Post
 from napari_biofm.engine.channel import Channel, UnreadableError
+from napari_biofm.engine.threads import QUIET
 from napari_biofm.types import EngineError
 
 START_TIMEOUT = 60.0  # seconds for a worker to call back, on a slow disk
@@ -109,10 +110,8 @@ class ProcessEngine(Engine):
 
     @staticmethod
     def _spawn(listener: Listener, family: str, secret: bytes) -> subprocess.Popen[bytes]:
-        # threads of OpenMP that wait by spinning slow each other down wherever something else runs beside them
-        quiet = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         path = os.pathsep.join(p for p in sys.path if p)
-        environment = {**quiet, **os.environ, "PYTHONPATH": path}
+        environment = {**QUIET, **os.environ, "PYTHONPATH": path}
         process = subprocess.Popen(
             [sys.executable, "-m", "napari_biofm.engine.worker"], stdin=subprocess.PIPE, env=environment
         )
