@@ -26,7 +26,7 @@ from training.physio.real import Real, build_cache, build_ecg  # noqa: E402
 from training.physio.sets import TOLERANCE, Scores, labelled_sets  # noqa: E402
 from training.physio.simulators.channel import dwell_path  # noqa: E402
 
-from napari_biofm.engine.threads import wait_asleep
+from napari_biofm.engine.threads import wait_asleep  # noqa: E402
 from napari_biofm.events import DETECTORS, make_detector  # noqa: E402
 from napari_biofm.types import BiofmError, DetectionSettings, Detector, Signal, run_task  # noqa: E402
 
