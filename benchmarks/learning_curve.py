@@ -204,6 +204,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="the smallest set, one draw per point")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--docs", action="store_true", help="write figure and table into docs/")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="only these, such as state_bccd")
+    parser.add_argument(
+        "--results", type=Path, metavar="JSON", help="kept there and gone on with, set by set"
+    )
     options = parser.parse_args()
     if not options.data.is_dir():
         raise SystemExit(f"{options.data} is not there; give --data FOLDER with state_mitocheck and so on")
@@ -211,7 +215,11 @@ def main() -> int:
     if options.quick:
         sets = [s for s in sets if s.name == "state_bccd"]
     results: dict[str, Any] = {}
+    if options.results is not None and options.results.is_file():
+        results = json.loads(options.results.read_text(encoding="utf-8"))
     for states in sets:
+        if states.name in results or (options.sets and states.name not in options.sets):
+            continue
         found: dict[str, Any] = {"scores": {}, "curves": {}}
         found["n_train"] = int((states.part == "train").sum())
         found["n_kept"] = int((states.part != "train").sum())
@@ -231,6 +239,8 @@ def main() -> int:
                 flush=True,
             )
         results[states.name] = found
+        if options.results is not None:
+            options.results.write_text(json.dumps(results), encoding="utf-8")
     if options.docs and not options.quick:
         write_docs(results)
     if options.json:
