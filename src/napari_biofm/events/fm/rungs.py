@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
 
 from .words import DEEPEST
 
@@ -65,6 +64,8 @@ class Trace:
         self._filter = None
         if rung.thin > 1:
             half = TAPS * rung.thin
+            from scipy.signal import firwin
+
             self._filter = firwin(2 * half + 1, 0.85 / rung.thin).astype(np.float32)
 
     def raw(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -91,6 +92,8 @@ class Trace:
         half = len(self._filter) // 2
         x, gap = _bridge(self.raw(start * thin - half, (stop - 1) * thin + half + 1))
         middle = x[len(x) // 2]  # keeps single precision where the offset is large
+        from scipy.signal import upfirdn
+
         y = upfirdn(self._filter, x - middle, up=1, down=thin)
         first = 2 * half // thin
         return (y[first : first + stop - start] + middle).astype(np.float32), gap[
