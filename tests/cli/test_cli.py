@@ -191,3 +191,16 @@ def test_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for verb in ("segment", "embed", "traces", "events", "info", "models", "doctor"):
         assert verb in text
+
+
+def test_without_a_screen_the_demo_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["demo"]) == 1
+    assert "--headless" in capsys.readouterr().err
+    assert main(["demo", "--headless", "--out", str(tmp_path / "out")]) == 1
+    assert "Xvfb" in capsys.readouterr().err

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,46 @@ def run(args: argparse.Namespace) -> None:
         from napari_biofm.widgets.demo import run_demo
     except ImportError as error:
         raise BiofmError(f"The demo needs Qt ({error}): pip install 'napari-biofm[all]'.") from error
-    run_demo(args.out, args.headless)
+    with _screen(args.headless):
+        run_demo(args.out, args.headless)
     if args.out is not None:
         note(f"screenshot.png, cells.csv, events.csv and report.json are in {args.out}")
+
+
+@contextmanager
+def _screen(headless: bool) -> Iterator[None]:
+    """Give Qt a screen where there is none: a virtual one for a run without a person.
+
+    Raises
+    ------
+    BiofmError
+        Where there is neither a screen nor Xvfb.
+    """
+    if sys.platform != "linux" or any(os.environ.get(k) for k in ("DISPLAY", "WAYLAND_DISPLAY")):
+        yield
+        return
+    if not headless:
+        raise BiofmError(
+            "there is no screen (DISPLAY is not set): run it in a desktop session, or with --headless"
+        )
+    program = shutil.which("Xvfb")
+    if program is None:
+        raise BiofmError("there is no screen, and no Xvfb to make one: install it (Debian: apt install xvfb)")
+    heard, told = os.pipe()
+    server = subprocess.Popen(
+        [program, "-displayfd", str(told), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+        pass_fds=[told],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(told)
+    try:
+        with os.fdopen(heard) as pipe:
+            number = pipe.readline().strip()
+        if not number:
+            raise BiofmError("Xvfb did not start; run it by itself to see why")
+        os.environ["DISPLAY"] = f":{number}"
+        yield
+    finally:
+        os.environ.pop("DISPLAY", None)
+        server.terminate()
+        server.wait()
