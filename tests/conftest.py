@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from napari_biofm.engine.threads import wait_asleep
+
 os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
 os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the worker; see engine/threads.py
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+wait_asleep()
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

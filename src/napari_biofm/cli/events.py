@@ -55,14 +55,19 @@ def run_events(args: argparse.Namespace) -> None:
     given = {key: getattr(args, key) for key in ("detector", "kind", "preset") if getattr(args, key)}
     recipe = dataclasses.replace(recipe, **given)
     inputs_exist([*args.files, *([args.head] if args.head is not None else [])])
+    head = None
+    if args.head is not None:
+        from napari_biofm.events.fm.head import AdaptedHead
+
+        head = AdaptedHead.load(args.head)
     if len(args.files) == 1 and args.out.suffix.lower() == ".csv":
-        write_text(args.out, _table(args.files[0], args, recipe)[0])
+        write_text(args.out, _table(args.files[0], args, recipe, head)[0])
         return
     names = _names(args.files)
     rows: list[list[Any]] = []
     for path, name in zip(args.files, names, strict=True):
         try:
-            text, row = _table(path, args, recipe)
+            text, row = _table(path, args, recipe, head)
             write_text(args.out / name, text)
             rows.append([path.name, name, *row, ""])
         except BiofmError as error:
@@ -76,17 +81,12 @@ def run_events(args: argparse.Namespace) -> None:
         )
 
 
-def _table(path: Path, args: argparse.Namespace, recipe: Any) -> tuple[str, list[Any]]:
+def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tuple[str, list[Any]]:
     """Return the events as CSV, and sweeps, seconds, number of events and of channels."""
     from napari_biofm.cli.signals import channels_of, open_one
     from napari_biofm.events.detect import detect_events
     from napari_biofm.events.table import to_csv
 
-    head = None
-    if args.head is not None:
-        from napari_biofm.events.fm.head import AdaptedHead
-
-        head = AdaptedHead.load(args.head)
     recording = recipe.prepared(open_one(path, args))
     channels = channels_of(recording, args)
     settings = dataclasses.replace(recipe.settings, all_scores=args.all_scores)

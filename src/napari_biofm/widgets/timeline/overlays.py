@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,11 +41,15 @@ class Overlay:
         return self.layer is not None and self.layer in self.state.viewer.layers
 
     def add(self, data: Any, name: str, **options: Any) -> Any:
+        """Put an image on top."""
+        return self.put(self.state.viewer.add_image, data, name=name, **options)
+
+    def put(self, make: Callable[..., Any], data: Any, **options: Any) -> Any:
         """Put a layer on top without taking the selection away from the one the user works on."""
-        viewer = self.state.viewer
-        active = viewer.layers.selection.active
-        self.layer = viewer.add_image(data, name=name, metadata={"biofm_overlay": self.kind}, **options)
-        viewer.layers.selection.active = active
+        layers = self.state.viewer.layers
+        active = layers.selection.active
+        self.layer = make(data, metadata={"biofm_overlay": self.kind}, **options)
+        layers.selection.active = active
         return self.layer
 
     def remove(self) -> None:

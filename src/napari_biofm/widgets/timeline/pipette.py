@@ -8,13 +8,14 @@ import numpy as np
 
 from napari_biofm.session import CellKey, Link
 from napari_biofm.widgets.pixels import spatial_placing
+from napari_biofm.widgets.timeline.overlays import Overlay
 from napari_biofm.widgets.timeline.state import TimelineState
 
 SIZE = 7.0  # pixels of the image
 NAME = "pipettes"
 
 
-class PipetteMarkers:
+class PipetteMarkers(Overlay):
     """One cross per link of the cells in play; a cross that is dragged to another cell moves the link.
 
     Parameters
@@ -22,26 +23,21 @@ class PipetteMarkers:
     state : of the dock.
     """
 
+    kind = "pipettes"
+
     def __init__(self, state: TimelineState) -> None:
-        self.state = state
-        self.layer: Any | None = None
+        super().__init__(state)
         self.on = False
         self._links: list[Link] = []
         self._placed = np.zeros((0, 2))
         self._busy = False
-
-    @property
-    def is_shown(self) -> bool:
-        return self.layer is not None and self.layer in self.state.viewer.layers
 
     def show(self, on: bool) -> str:
         """Show or remove the markers; return what is to be said about it."""
         self.on = on
         if on:
             return self.refresh()
-        if self.is_shown:
-            self.state.viewer.layers.remove(self.layer)
-        self.layer = None
+        self.remove()
         return ""
 
     def refresh(self) -> str:
@@ -82,9 +78,8 @@ class PipetteMarkers:
             layer.features = {"recording": names}
             layer.size, layer.symbol = SIZE, "cross"
             return
-        viewer = self.state.viewer
-        active = viewer.layers.selection.active
-        self.layer = viewer.add_points(
+        layer = self.put(
+            self.state.viewer.add_points,
             data,
             ndim=2,
             features={"recording": names},
@@ -94,11 +89,9 @@ class PipetteMarkers:
             border_color="black",
             size=SIZE,
             name=NAME,
-            metadata={"biofm_overlay": "pipettes"},
             **spatial_placing(self.state.labels),
         )
-        viewer.layers.selection.active = active
-        self.layer.events.data.connect(self._edited)
+        layer.events.data.connect(self._edited)
 
     def _edited(self, event: Any = None) -> None:
         """Take a cross that was moved for a link that was moved; anything else is put back."""

@@ -10,6 +10,7 @@ import numpy as np
 from napari_biofm.session import Pointed
 from napari_biofm.widgets.pixels import spatial_placing
 from napari_biofm.widgets.timeline.movies import shown_frame
+from napari_biofm.widgets.timeline.overlays import Overlay
 from napari_biofm.widgets.timeline.points import EventPoints
 from napari_biofm.widgets.timeline.state import TimelineState
 
@@ -18,7 +19,7 @@ RING = 1.6  # diameter of the ring, of that of a disc of the cell's area
 COLOUR = "#ffffff"
 
 
-class PointedEvent:
+class PointedEvent(Overlay):
     """Shows the event that the mouse is on, and brings the slider back when the mouse leaves it.
 
     Parameters
@@ -27,15 +28,12 @@ class PointedEvent:
     tell : is told which event it is, "" when the mouse left.
     """
 
+    kind = "pointed"
+
     def __init__(self, state: TimelineState, tell: Callable[[str], None]) -> None:
-        self.state = state
-        self.layer: Any | None = None
+        super().__init__(state)
         self._tell = tell
         self._before: float | None = None  # the session's time before the mouse came
-
-    @property
-    def is_shown(self) -> bool:
-        return self.layer is not None and self.layer in self.state.viewer.layers
 
     def show(self, event: Pointed | None) -> None:
         """Show an event, or what was there before the mouse came."""
@@ -90,9 +88,8 @@ class PointedEvent:
             layer.size = size
             layer.visible = True
             return
-        viewer = self.state.viewer
-        active = viewer.layers.selection.active
-        self.layer = viewer.add_points(
+        layer = self.put(
+            self.state.viewer.add_points,
             place,
             ndim=2,
             symbol="ring",
@@ -101,11 +98,9 @@ class PointedEvent:
             border_width=0,
             opacity=0.8,
             name=NAME,
-            metadata={"biofm_overlay": "pointed"},
             **spatial_placing(self.state.labels),
         )
-        self.layer.editable = False
-        viewer.layers.selection.active = active
+        layer.editable = False
 
 
 def event_pointer(

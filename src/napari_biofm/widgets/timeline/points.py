@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_biofm.timeline import CellEvents, class_colours, visible_frames
 from napari_biofm.widgets.pixels import spatial_placing
 from napari_biofm.widgets.timeline.movies import n_frames, shown_frame
+from napari_biofm.widgets.timeline.overlays import Overlay
 from napari_biofm.widgets.timeline.state import TimelineState
 
 SIZE = 9.0
@@ -27,7 +28,7 @@ class _Places:
     centres: NDArray[np.float64]  # (n_events, 2) y, x
 
 
-class EventPoints:
+class EventPoints(Overlay):
     """Keeps one Points layer: an event shows at its cell from the frame it falls in, and fades.
 
     napari looks at every point of a layer at each step of the slider; of many events the layer therefore
@@ -38,26 +39,22 @@ class EventPoints:
     state : of the dock.
     """
 
+    kind = "events"
+
     def __init__(self, state: TimelineState) -> None:
-        self.state = state
-        self.layer: Any | None = None
+        super().__init__(state)
         self.hold_s = 0.25
         self.on = False
         self._places: _Places | None = None
         self._window = (0, 0)  # frames whose events the layer holds, the last not counted
-
-    @property
-    def is_shown(self) -> bool:
-        return self.layer is not None and self.layer in self.state.viewer.layers
 
     def show(self, on: bool) -> str:
         """Show or remove the layer; return what is to be said about it."""
         self.on = on
         if on:
             return self.refresh()
-        if self.is_shown:
-            self.state.viewer.layers.remove(self.layer)
-        self.layer, self._places = None, None
+        self.remove()
+        self._places = None
         return ""
 
     def refresh(self) -> str:
@@ -137,8 +134,8 @@ class EventPoints:
         if not self.is_shown:
             movie: Any = self.state.movie
             labels = self.state.labels
-            active = self.state.viewer.layers.selection.active
-            self.layer = self.state.viewer.add_points(
+            added = self.put(
+                self.state.viewer.add_points,
                 data,
                 features=features,
                 face_color=colours,
@@ -146,11 +143,9 @@ class EventPoints:
                 size=SIZE,
                 ndim=3,
                 name=f"{movie.name} events",
-                metadata={"biofm_overlay": "events"},
                 **movie_placing(movie, labels),
             )
-            self.layer.editable = False
-            self.state.viewer.layers.selection.active = active
+            added.editable = False
             return
         layer: Any = self.layer
         with layer.events.data.blocker():
