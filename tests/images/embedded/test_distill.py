@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_biofm.images.embedded.distill import _crop, distill
+from napari_biofm.images.embedded.distill import _crop, ask, learn
 from napari_biofm.images.embedded.model import EmbeddedModel
 from napari_biofm.types import ModelError, Progress, Segmentation, SegmentationParameters, Task, run_task
 
@@ -25,6 +25,12 @@ class Oracle:
         """Give the masks."""
         yield Progress(0, 1)
         return Segmentation(self.masks)
+
+
+def distill(images, teacher, out: Path, *how) -> Task[Path]:
+    """Ask the teacher, then learn."""
+    masks = yield from ask(teacher, images)
+    return (yield from learn(images, masks, teacher.name, out, *how))
 
 
 def test_the_loss_falls_and_the_result_is_a_model(random_weights: Path, tmp_path: Path, discs) -> None:

@@ -36,55 +36,15 @@ Float = NDArray[np.float32]
 CROP = 128
 
 
-def distill(
-    images: Sequence[Image],
-    teacher: Segmenter,
-    out: Path,
-    student: Path | None = None,
-    steps: int = 300,
-    batch: int = 4,
-    learning_rate: float = 2e-4,
-    seed: int = 0,
-    parameters: SegmentationParameters | None = None,
-) -> Task[Path]:
-    """Improve the embedded model on `images` with the masks of `teacher`.
-
-    Parameters
-    ----------
-    images : (Y, X) or (Y, X, C) each.
-    teacher : any segmenter; its masks are taken as they are.
-    out : `.safetensors` file to write (its JSON beside it).
-    student : weights to start from; None for the shipped ones.
-    steps, batch, learning_rate, seed : of the fine-tuning.
-    parameters : how the teacher is to segment.
-
-    Returns
-    -------
-    `out`. The JSON says which weights and which teacher it came from and with how many cells. The scores
-    of the
-    starting weights do not hold for the result and are left out.
-
-    Raises
-    ------
-    ModelError : if the teacher finds no cell in any image.
-    """
-    masks = yield from ask(teacher, images, parameters, len(images) + steps)
-    path = yield from learn(
-        images, masks, teacher.name, out, student, steps, batch, learning_rate, seed, len(images)
-    )
-    return path
-
-
 def ask(
     teacher: Segmenter,
     images: Sequence[Image],
     parameters: SegmentationParameters | None = None,
-    total: int | None = None,
 ) -> Task[list[Labels]]:
-    """Return the masks of `teacher` for each image; `total` is the number of steps told as progress."""
+    """Return the masks of `teacher` for each image, taken as they are."""
     masks = []
     for index, image in enumerate(images):
-        yield Progress(index, total or len(images), f"{teacher.name} on image {index + 1} of {len(images)}")
+        yield Progress(index, len(images), f"{teacher.name} on image {index + 1} of {len(images)}")
         answer = yield from teacher.segment(image, parameters or SegmentationParameters())
         masks.append(answer.masks)
     return masks
@@ -100,7 +60,6 @@ def learn(
     batch: int = 4,
     learning_rate: float = 2e-4,
     seed: int = 0,
-    before: int = 0,
 ) -> Task[Path]:
     """Improve the embedded model on `images` with given masks.
 
@@ -108,8 +67,14 @@ def learn(
     ----------
     images, masks : (Y, X) or (Y, X, C) each, and (Y, X) labels; images without labels teach nothing.
     source : who made the masks; kept in the description of the result.
-    out, student, steps, batch, learning_rate, seed : see `distill`.
-    before : steps told as progress before these.
+    out : `.safetensors` file to write (its JSON beside it).
+    student : weights to start from; None for the shipped ones.
+    steps, batch, learning_rate, seed : of the fine-tuning.
+
+    Returns
+    -------
+    `out`. The JSON says which weights and which teacher it came from and with how many cells. The scores of the
+    starting weights do not hold for the result and are left out.
 
     Raises
     ------
@@ -135,7 +100,7 @@ def learn(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learned, 5.0)
         optimiser.step()
-        yield Progress(before + step + 1, before + steps, f"loss {float(loss.detach()):.3f}")
+        yield Progress(step + 1, steps, f"loss {float(loss.detach()):.3f}")
     described = {k: v for k, v in stored.config.items() if k not in ("architecture", "format", "sha256")}
     described["report"] = {}
     described["distilled"] = {
