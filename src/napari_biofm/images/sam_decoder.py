@@ -160,7 +160,5 @@ def _image_reads(attention: Any, placed: Tensor, keys: Tensor, values: Tensor) -
     offset = torch.einsum("bnhc,hc->bhn", key, bias).flatten(1)
     logits = torch.baddbmm(offset[:, None], placed, asked)
     weights = logits.unflatten(-1, (shape[0], -1)).softmax(-1).flatten(2)
-    told = torch.einsum(
-        "bnhc,dhc->bhnd", value, attention.out_proj.weight.unflatten(1, shape)
-    ).flatten(1, 2)
+    told = torch.einsum("bnhc,dhc->bhnd", value, attention.out_proj.weight.unflatten(1, shape)).flatten(1, 2)
     return torch.baddbmm(attention.out_proj.bias.expand(len(told), 1, -1), weights, told)
