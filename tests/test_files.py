@@ -24,8 +24,13 @@ def test_a_file_takes_its_place_when_it_is_finished(tmp_path: Path) -> None:
 def test_what_was_there_stays_when_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     write_text(path, "before\r\n")
-    with pytest.raises(ValueError, match="half way"), whole_file(path) as part:
-        part.write_text("half")
-        raise ValueError("half way")
+
+    def fail_half_way() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        fail_half_way()
     assert path.read_bytes() == b"before\r\n"
     assert list(tmp_path.iterdir()) == [path]
