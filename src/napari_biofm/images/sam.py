@@ -295,15 +295,19 @@ class SAM(WeightsAdapter):
     def _enlarge(self, logits: NDArray[np.float32], tile: PreparedTile) -> NDArray[np.float32]:
         """Bring logits (n, 256, 256) to the pixels of the tile."""
         import torch
+        from torch.nn.functional import interpolate
 
-        sam = self._load().net
+        side = self._load().net.image_encoder.img_size
         y0, x0, y1, x1 = tile.box
+        height, width = tile.input_size
         with torch.inference_mode():
             small = torch.from_numpy(np.ascontiguousarray(logits))[None]
-            large: NDArray[np.float32] = sam.postprocess_masks(small, tile.input_size, (y1 - y0, x1 - x0))[
-                0
-            ].numpy()
-        return large
+            large = interpolate(small, (side, side), mode="bilinear", align_corners=False)
+            large = large[..., :height, :width]
+            if (height, width) != (y1 - y0, x1 - x0):
+                large = interpolate(large, (y1 - y0, x1 - x0), mode="bilinear", align_corners=False)
+            found: NDArray[np.float32] = large[0].numpy()
+        return found
 
 
 def feature_map(prepared: Prepared) -> FeatureMap:
