@@ -14,7 +14,6 @@ from scipy.io import savemat
 
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.readers import optional
-from napari_biofm.signals.readers.heka_stimulus import protocol_of
 from napari_biofm.signals.readers.suite2p import suite2p_arrays
 from napari_biofm.types import RecordingError
 
@@ -56,34 +55,6 @@ def test_a_heka_command_is_rebuilt_from_the_stimulus_tree() -> None:
     # the cell follows: more current, higher voltage
     low, high = (float(np.median(recording.values(i, 0, 5000, 17_000))) for i in (0, 40))
     assert high > low + 10
-
-
-def test_heka_segments_are_rebuilt_or_left_out_but_never_guessed() -> None:
-    def segment(
-        kind: int = 0, level: float = 0.0, source: int = 0, step: float = 0.0, mode: int = 0
-    ) -> bytes:
-        levels = struct.pack("<didd", level, source, 1.0, step)
-        return struct.pack("<iBBBB", 0, kind, 1, mode, 0) + levels + struct.pack("<didd", 0.1, 0, 1.0, 0.0)
-
-    def channel(flags: int = 1, unit: bytes = b"V") -> bytes:
-        record = bytearray(80)
-        record[40:48] = unit.ljust(8, b"\0")
-        struct.pack_into("<d", record, 48, -0.07)
-        struct.pack_into("<H", record, 76, flags)
-        return bytes(record)
-
-    ramp = [segment(source=1), segment(kind=1, level=0.03, step=0.01), segment(level=-0.04)]
-    protocol = protocol_of("<", [(channel(), ramp)], "A", 0)
-    assert protocol is not None and protocol.unit == "mV"
-    values = protocol.values(1, 3000, 10_000.0)
-    assert values is not None and values[0] == values[999] == -70
-    assert values[1999] == pytest.approx(40) and values[1499] == pytest.approx(-15) and values[2500] == -40
-    assert protocol_of("<", [(channel(3), ramp)], "A", 0).values(0, 3000, 1e4)[2500] == pytest.approx(-110)  # type: ignore[union-attr,index]
-    assert protocol.values(0, 5000, 10_000.0) is None, "segments that do not fill the sweep"
-    assert protocol_of("<", [(channel(), ramp)], "V", 0) is None
-    for odd in (segment(kind=3), segment(source=2), segment(step=0.01, mode=4)):
-        assert protocol_of("<", [(channel(), [*ramp, odd])], "A", 0) is None
-    assert protocol_of("<", [(channel(5), ramp)], "A", 0) is None, "a template"
 
 
 @pytest.mark.shared_data

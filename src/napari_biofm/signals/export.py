@@ -115,6 +115,8 @@ def methods(
     ]
     if stamps := recording.metadata.get("timestamps"):
         said.append(f"Its samples carry time stamps: {stamps}.")
+    if recording.command_unknown:
+        said.append(f"Its command is unknown ({recording.command_unknown}).")
     done = recording.metadata.get("processing")
     if done:
         said.append(f"Events were sought in a processed copy. {FilterSettings(**done).sentences()}")

@@ -19,6 +19,7 @@ from napari_biofm.signals.units import clean_unit, same_quantity, si_unit
 from napari_biofm.types import RecordingError, Signal
 
 CommandSource = Callable[[int, int], Signal | None]  # (sweep, channel) -> the commanded waveform
+COMMAND_UNKNOWN = "command_unknown"  # in `Recording.metadata`: why a command that was given cannot be rebuilt
 
 
 @dataclass(frozen=True)
@@ -256,6 +257,11 @@ class Recording:
         """Return what the amplifier was told to do, from the protocol; None if the file does not say."""
         self._check(sweep, channel)
         return None if self.command_source is None else self.command_source(sweep, channel)
+
+    @property
+    def command_unknown(self) -> str:
+        """Why the file's protocol does not tell the command, in words; "" where it does or gives none."""
+        return str(self.metadata.get(COMMAND_UNKNOWN, ""))
 
     def command_channel(self, channel: int) -> int | None:
         """Return the channel on which the command of `channel` was recorded, or None.

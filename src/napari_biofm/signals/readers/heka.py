@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.signals.readers.heka_stimulus import Commands, protocol_of
-from napari_biofm.signals.recording import Channel, Recording
+from napari_biofm.signals.readers.heka_stimulus import Commands, Output, output_of
+from napari_biofm.signals.readers.heka_waves import Unknown
+from napari_biofm.signals.recording import COMMAND_UNKNOWN, Channel, Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError
@@ -57,10 +58,6 @@ def read_heka(path: Path, *, series: int = 0) -> Recording:
     except (struct.error, IndexError, KeyError, ValueError, StopIteration) as error:
         raise RecordingError(f"{path.name} is no readable HEKA bundle: {error}") from error
     found = [(group, one) for group in root.children for one in group.children]
-    try:
-        stimuli = _tree(path, order, *items[".pgf"]) if ".pgf" in items else None
-    except (struct.error, IndexError, ValueError, StopIteration):
-        stimuli = None  # the samples are whole without it
     if not 0 <= series < len(found):
         raise RecordingError(
             f"series {series} of {len(found)} asked for in {path.name}; "
@@ -71,10 +68,15 @@ def read_heka(path: Path, *, series: int = 0) -> Recording:
         recording = _series(
             path, order, root, group, chosen, [_label(one.record) for _, one in found], series
         )
-        commands = _commands(order, stimuli, chosen, recording) if stimuli is not None else None
-        return dataclasses.replace(recording, command_source=commands)
     except struct.error as error:
         raise RecordingError(f"series {series} of {path.name} is damaged: {error}") from error
+    try:
+        stimuli = _tree(path, order, *items[".pgf"])
+        commands, unknown = _commands(order, stimuli, chosen, recording)
+    except (struct.error, IndexError, KeyError, ValueError, StopIteration):  # the samples are whole without
+        commands, unknown = None, "the bundle holds no readable stimulus tree (.pgf)"
+    about = {**recording.metadata, COMMAND_UNKNOWN: unknown} if unknown else recording.metadata
+    return dataclasses.replace(recording, command_source=commands, metadata=about)
 
 
 def _bundle(path: Path) -> tuple[str, dict[str, tuple[int, int]]]:
@@ -164,27 +166,32 @@ def _series(
     )
 
 
-def _commands(order: str, stimuli: Node, series: Node, recording: Recording) -> Commands | None:
-    """Return the commands of a series by the stimulation that its first sweep names; None if there are none."""
+def _commands(
+    order: str, stimuli: Node, series: Node, recording: Recording
+) -> tuple[Commands | None, str]:
+    """Return the commands of a series by the stimulation that its first sweep names, and what is unknown."""
     sweep = next(sweep for sweep in series.children if sweep.children)
     (number,) = struct.unpack_from(f"{order}i", sweep.record, _STIMULATION)
     if not 1 <= number <= len(stimuli.children):
-        return None
+        return None, f"its sweeps name stimulation {number} of {len(stimuli.children)}"
     channels = [
         (channel.record, [segment.record for segment in channel.children])
         for channel in stimuli.children[number - 1].children
     ]
-    protocols = []
+    lengths = tuple(recording.n_samples(i) for i in range(recording.n_sweeps))
+    outputs: list[Output | None] = []
+    unknown = ""
     for trace, about in zip(sweep.children, recording.channels, strict=True):
         adc = struct.unpack_from(f"{order}h", trace.record, _ADC)[0] if len(trace.record) >= _ADC + 2 else -1
-        protocols.append(protocol_of(order, channels, si_unit(about.unit)[0], adc))
-    if not any(protocols):
-        return None
-    return Commands(
-        tuple(protocols),
-        tuple(recording.n_samples(i) for i in range(recording.n_sweeps)),
-        tuple(about.sampling_rate for about in recording.channels),
-    )
+        try:
+            output = output_of(order, channels, si_unit(about.unit)[0], adc)
+            for i in {0, len(lengths) - 1} if output is not None else ():
+                output.sizes(i, lengths[i], about.sampling_rate)
+        except Unknown as error:
+            output, unknown = None, f"{about.name}: {error}"
+        outputs.append(output)
+    commands = Commands(tuple(outputs), lengths, tuple(about.sampling_rate for about in recording.channels))
+    return commands if any(outputs) else None, unknown
 
 
 @dataclass(frozen=True)
