@@ -84,28 +84,7 @@ def test_a_damaged_heka_bundle_is_refused(tmp_path: Path) -> None:
             read_recording(path)
 
 
-# --------------------------------------------------------------------------- WFDB and neo
-
-
-@pytest.mark.shared_data
-@shared_data
-@pytest.mark.parametrize("name", ["03700181", "a103l", "s0010_re", "test01_00s", "3000003_0003"])
-def test_wfdb_values_are_those_of_its_library(name: str) -> None:
-    wfdb = pytest.importorskip("wfdb")
-    recording = read_recording(EPHYS / "ecg" / f"{name}.hea")
-    peer = wfdb.rdrecord(str(EPHYS / "ecg" / name), return_res=32)
-    assert [c.sampling_rate for c in recording.channels] == [peer.fs] * peer.n_sig
-    for channel in range(peer.n_sig):
-        np.testing.assert_array_equal(recording.values(0, channel), peer.p_signal[:, channel])
-        np.testing.assert_array_equal(recording.values(0, channel, 100, 120), peer.p_signal[100:120, channel])
-
-
-@pytest.mark.shared_data
-@shared_data
-def test_a_wfdb_header_without_its_samples_says_which_file_is_missing() -> None:
-    pytest.importorskip("wfdb")
-    with pytest.raises(RecordingError, match=r"1003\.dat"):
-        read_recording(EPHYS / "ecg" / "1003.hea")
+# --------------------------------------------------------------------------- neo
 
 
 @pytest.mark.shared_data

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm import __version__
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import Recording
+from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
 from napari_biofm.signals.units import si_unit
 from napari_biofm.types import Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
+BY_HAND = "by_hand"  # in the provenance of events: how many edits of each kind
 
 
 def event_columns(events: Events, review: Sequence[str] | None = None) -> dict[str, Any]:
@@ -113,6 +115,7 @@ def methods(
         + (f", protocol {recording.protocol}" if recording.protocol else "")
         + f") holds {recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)} of {', '.join(about)}{more}."
     ]
+    said += _opened(recording)
     if stamps := recording.metadata.get("timestamps"):
         said.append(f"Its samples carry time stamps: {stamps}.")
     if recording.command_unknown:
@@ -129,16 +132,36 @@ def methods(
         said.append(
             f"{len(kept)} events were kept ({counts or 'none'}), {len(events) - len(kept)} were rejected."
         )
-        settings = {k: v for k, v in provenance.items() if k not in ("review",)}
+        settings = {k: v for k, v in provenance.items() if k not in ("review", "was", BY_HAND)}
         if settings:
             said.append("Detection: " + "; ".join(f"{k} = {_short(v)}" for k, v in settings.items()) + ".")
     looked = [r for r in review if r]
     if looked:
         parts = [f"{looked.count(word)} {word}" for word in ("accept", "unclear", "reject") if word in looked]
         said.append(f"{len(looked)} events were reviewed by hand ({', '.join(parts)}).")
+    by_hand = {name: n for name, n in provenance.get(BY_HAND, {}).items() if n > 0}
+    if by_hand:
+        said.append("Edits by hand: " + ", ".join(f"{name} ({n})" for name, n in by_hand.items()) + ".")
     if recording.sha256:
         said.append(f"Source file SHA-256: {recording.sha256}.")
+    said.append(f"Software: napari-biofm {__version__}.")
     return " ".join(said)
+
+
+def _opened(recording: Recording) -> list[str]:
+    """Return what the user said of a recording, put right in it, and how traces of cells were made."""
+    about, said = recording.metadata, []
+    if given := about.get(OPENED_WITH):
+        said.append("Opened with " + ", ".join(f"{k} = {_short(v)}" for k, v in given.items()) + ".")
+    for change in about.get(CHANGED, ()):
+        times = f", values times {change['factor']:g}" if change["factor"] != 1.0 else ""
+        said.append(
+            f"{change['former_name']} ({change['former_unit']}) was put right as {change['name']} "
+            f"({change['unit']}){times}."
+        )
+    if traces := about.get("settings"):
+        said.append("Traces: " + ", ".join(f"{k} = {_short(v)}" for k, v in traces.items()) + ".")
+    return said
 
 
 def write_nwb(path: Path, recording: Recording, events: Events | None = None) -> None:

@@ -19,7 +19,10 @@ from napari_biofm.signals.units import clean_unit, same_quantity, si_unit
 from napari_biofm.types import RecordingError, Signal
 
 CommandSource = Callable[[int, int], Signal | None]  # (sweep, channel) -> the commanded waveform
-COMMAND_UNKNOWN = "command_unknown"  # in `Recording.metadata`: why a command that was given cannot be rebuilt
+# keys of `Recording.metadata`
+COMMAND_UNKNOWN = "command_unknown"  # why a command that was given cannot be rebuilt
+OPENED_WITH = "opened_with"  # options of `read_recording`: what the file did not say, or which part of it
+CHANGED = "changed"  # what `with_channel` put right, in order
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,10 @@ class Recording:
         )
         channels = (*self.channels[:channel], new, *self.channels[channel + 1 :])
         samples = self.samples if factor == 1.0 else RescaledSamples(self.samples, channel, float(factor))
-        return dataclasses.replace(self, channels=channels, samples=samples)
+        said = {"channel": channel, "name": new.name, "unit": new.unit, "factor": float(factor),
+                "former_name": old.name, "former_unit": old.unit}  # fmt: skip
+        metadata = {**self.metadata, CHANGED: [*self.metadata.get(CHANGED, ()), said]}
+        return dataclasses.replace(self, channels=channels, samples=samples, metadata=metadata)
 
     # ------------------------------------------------------------------ sizes and clocks
 

@@ -72,8 +72,9 @@ class Exports:
         if dock.recording is None or dock.uid is None:
             return ""
         editor = EventEditor(dock.session, dock.uid)
-        settings = {k: v for k, v in editor.entry.provenance.items() if k not in ("review", "was")}
-        return methods(dock.recording, dock.filters_panel.shown, editor.events, settings, editor.review)
+        return methods(
+            dock.recording, dock.filters_panel.shown, editor.events, editor.entry.provenance, editor.review
+        )
 
     def _write_methods(self) -> None:
         self._dock.export_panel.methods.setPlainText(self.methods_text())
