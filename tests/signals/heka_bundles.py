@@ -43,13 +43,17 @@ def output(
 
 
 def bundle(
-    sweeps: Sequence[np.ndarray[Any, Any]], rate: float, outputs: Sequence[tuple[Record, Sequence[Record]]]
+    sweeps: Sequence[np.ndarray[Any, Any]],
+    rate: float,
+    outputs: Sequence[tuple[Record, Sequence[Record]]],
+    *,
+    trace_bytes: int = 280,
 ) -> bytes:
     """Return a bundle of one series: one trace of int16 in A per sweep, and its stimulation."""
     data = b"".join(np.asarray(one, "<i2").tobytes() for one in sweeps)
     traces, position = [], 256
     for one in sweeps:
-        trace = bytearray(280)
+        trace = bytearray(trace_bytes)
         trace[4:8] = b"Imon"
         struct.pack_into("<ii", trace, 40, position, len(one))
         struct.pack_into("<ddd", trace, 72, 1e-12, 0.0, 0.0)
@@ -64,7 +68,7 @@ def bundle(
         struct.pack_into("<d", sweep, 48, 1e9 + 2.0 * number)
         rows.append((bytes(sweep), [(trace, [])]))
     series = b"\0\0\0\0series".ljust(1120, b"\0")
-    pulse = _tree((b"\0" * 544, [(b"\0" * 128, [(series, rows)])]), [544, 128, 1120, 160, 280])
+    pulse = _tree((b"\0" * 544, [(b"\0" * 128, [(series, rows)])]), [544, 128, 1120, 160, trace_bytes])
     channels = [(record, [(one, []) for one in segments]) for record, segments in outputs]
     stimuli = _tree((b"\0" * 584, [(b"\0" * 248, channels)]), [584, 248, 400, 80])
     head = bytearray(256)

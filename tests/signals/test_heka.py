@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,44 @@ def test_a_whole_bundle_comes_with_its_command(tmp_path: Path) -> None:
     assert command is not None and command.unit == "mV" and len(command.values) == 3000
     assert command.values.max() == pytest.approx(-40, abs=0.01)
     np.testing.assert_array_equal(recording.values(0, 0), np.arange(3000, dtype=np.float32))
+
+
+def _with_traces(content: bytes, *patches: tuple[int, str, tuple[float, ...]]) -> bytes:
+    """Return a bundle with fields of its traces overwritten: offset, format, one value per trace."""
+    damaged, position = bytearray(content), 0
+    for number in range(content.count(b"Imon")):
+        position = content.index(b"Imon", position + 1)
+        for offset, form, values in patches:
+            struct.pack_into(f"<{form}", damaged, position - 4 + offset, values[number])
+    return bytes(damaged)
+
+
+def test_a_gain_that_changes_between_sweeps_is_applied_sweep_by_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "gains.dat"
+    content = bundle([np.arange(100), np.arange(100)], RATE, [])
+    path.write_bytes(_with_traces(content, (72, "d", (1e-12, 5e-12))))
+    recording = pickle.loads(pickle.dumps(read_recording(path)))  # our own object
+    np.testing.assert_allclose(recording.values(0, 0), np.arange(100), rtol=1e-6)
+    np.testing.assert_allclose(recording.values(1, 0), 5 * np.arange(100), rtol=1e-6)
+
+
+def test_what_was_measured_as_zero_is_not_subtracted(tmp_path: Path) -> None:
+    path = tmp_path / "zero.dat"
+    path.write_bytes(_with_traces(bundle([np.arange(100)], RATE, []), (88, "d", (3e-12,))))
+    assert read_recording(path).values(0, 0)[7] == pytest.approx(7)
+
+
+def test_traces_in_blocks_between_each_other_are_put_together(tmp_path: Path) -> None:
+    path = tmp_path / "blocks.dat"
+    samples = np.arange(100, dtype="<i2")
+    mixed = np.stack([samples.reshape(-1, 10), -samples.reshape(-1, 10)], axis=1).ravel()  # 10 of each in turn
+    content = bundle([mixed[:100], mixed[100:]], RATE, [], trace_bytes=304)
+    patches = [(40, "i", (256, 276)), (44, "i", (95, 95)), (292, "i", (20, 20)), (296, "i", (40, 40))]
+    path.write_bytes(_with_traces(content, *patches))
+    recording = pickle.loads(pickle.dumps(read_recording(path)))  # our own object
+    for sweep, sign in ((0, 1), (1, -1)):
+        np.testing.assert_array_equal(recording.values(sweep, 0), sign * samples[:95])
+        np.testing.assert_array_equal(recording.values(sweep, 0, 7, 33), sign * samples[7:33])
 
 
 def test_an_unknown_command_is_said_where_people_look(
