@@ -28,6 +28,7 @@ AREAS = {
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
+BESIDE_LAYERS, BESIDE_NOTHING = 0.4, 0.6  # of the window's height, for docks below the canvas
 RIGHT_WIDTH = 400  # pixels
 SHOW_EVERY_MS = 150  # between two looks of the progress bar
 
@@ -240,7 +241,17 @@ class Dock(QWidget):
         if self.area == "right":
             window.resizeDocks([frame], [RIGHT_WIDTH], Qt.Orientation.Horizontal)
         else:
-            window.resizeDocks([frame], [window.height() // 3], Qt.Orientation.Vertical)
+            height = int((BESIDE_LAYERS if len(self.viewer.layers) else BESIDE_NOTHING) * window.height())
+            if _left_needs(window) > window.height() - height:  # a low window: stand beside napari's lists
+                window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+            window.resizeDocks([frame], [height], Qt.Orientation.Vertical)
+
+
+def _left_needs(window: QMainWindow) -> int:
+    """Return the height in pixels that the docks left of the canvas cannot do without."""
+    left = Qt.DockWidgetArea.LeftDockWidgetArea
+    docks = [d for d in window.findChildren(QDockWidget) if d.isVisible() and window.dockWidgetArea(d) == left]
+    return sum(dock.minimumSizeHint().height() for dock in docks)
 
 
 def _let_go(connections: list[tuple[Any, Callable[..., Any]]], state: dict[str, Any]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -103,6 +103,10 @@ class TraceDock(Dock):
 
     # ------------------------------------------------------------------ building
 
+    def minimumSizeHint(self) -> QSize:
+        """Let napari, which opens every plugin on the right first, not widen the window for it."""
+        return QSize(300, super().minimumSizeHint().height())
+
     def _arrange(self) -> None:
         self._stack = QSplitter(Qt.Orientation.Vertical)
         self._stack.addWidget(self.heatmap)
@@ -130,7 +134,7 @@ class TraceDock(Dock):
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
-        self.tabs.setMinimumWidth(400)
+        self.tabs.setMinimumWidth(360)
         self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         right = QWidget()

@@ -27,7 +27,7 @@ MAX_ROWS = 12  # channels drawn at once
 COMMAND = "Command"
 EMPTY = (
     "No recording is open.\n\nDrag a recording onto napari (ABF, NWB, HEKA, WFDB, HDF5, NumPy, CSV, suite2p, "
-    "CaImAn),\nor press Open."
+    "CaImAn), or press Open."
 )
 
 
