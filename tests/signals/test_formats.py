@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals import Recording, read_part, read_recording
 from napari_biofm.signals.readers import optional
-from napari_biofm.signals.readers.suite2p import suite2p_arrays
 from napari_biofm.types import RecordingError
 
 h5py = pytest.importorskip("h5py")
@@ -271,7 +270,10 @@ def test_a_suite2p_folder_is_cells_with_neuropil_and_masks(tmp_path: Path) -> No
     np.testing.assert_array_equal(recording.values(0, 1), traces[1])
     assert recording.rois is not None and recording.rois.shape == (8, 9)
     assert (recording.rois[1, 2], recording.rois[1, 3], recording.rois[5, 5]) == (1, 2, 2)
-    np.testing.assert_array_equal(suite2p_arrays(tmp_path)["neuropil"], traces / 2)
+    assert recording.metadata["parts"] == ["fluorescence (F)", "neuropil (Fneu)"]
+    np.testing.assert_array_equal(read_part(recording, 1).values(0, 1), traces[1] / 2)
+    with pytest.raises(RecordingError, match="part 2"):
+        read_part(recording, 2)
 
 
 def test_caiman_results_are_cells_with_masks(tmp_path: Path) -> None:
@@ -280,6 +282,7 @@ def test_caiman_results_are_cells_with_masks(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         estimates = file.create_group("estimates")
         estimates["F_dff"], estimates["dims"], estimates["idx_components"] = traces, [4, 5], [1]
+        estimates["S"] = traces * 3
         footprints = estimates.create_group("A")
         footprints["data"], footprints["indices"], footprints["indptr"] = (
             [1.0, 1.0, 2.0],
@@ -295,6 +298,9 @@ def test_caiman_results_are_cells_with_masks(tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal(recording.values(0, 1, 3, 9), traces[1, 3:9])
     assert recording.metadata["accepted"] == [2]
+    spikes = read_part(recording, 1)
+    assert spikes.metadata["parts"][1] == "deconvolved (S)" and spikes.channels[0].unit == "a.u."
+    np.testing.assert_array_equal(spikes.values(0, 0), traces[0] * 3)
     assert recording.rois is not None
     assert (
         recording.rois[0, 0] == 1 and recording.rois[0, 1] == 1 and recording.rois[1, 2] == 2
