@@ -15,6 +15,7 @@ from napari_biofm.signals.access import MEAN_OF_ALL
 from napari_biofm.signals.quality import Quality
 from napari_biofm.signals.units import same_quantity
 from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.small_plot import small_plot
 from napari_biofm.widgets.trace.style import Colours
 
 
@@ -37,15 +38,9 @@ class QualityPanel(QWidget):
         self.numbers = QLabel("Press Measure to look at the shown sweep.")
         self.numbers.setWordWrap(True)
         self.numbers.setTextInteractionFlags(pg.QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.canvas = pg.PlotWidget()
-        self.canvas.setBackground(colours.background)
+        self.canvas = small_plot(colours)
         self.canvas.setLogMode(True, True)
         self.canvas.setLabel("bottom", "Frequency (Hz)", color=colours.foreground)
-        for side in ("left", "bottom"):
-            self.canvas.getAxis(side).setPen(colours.faint)
-            self.canvas.getAxis(side).setTextPen(colours.foreground)
-            self.canvas.getAxis(side).enableAutoSIPrefix(False)
-        self.canvas.getAxis("bottom").setHeight(42)
         self.canvas.setMinimumHeight(140)
         self._colour = colours.channel(0)
         self._foreground = colours.foreground

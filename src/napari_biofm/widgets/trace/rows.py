@@ -52,7 +52,8 @@ class Row:
         self.bar: ScaleBar | None = None
         self._dress(colours)
         words = html.escape(f"{title[:40]} ({unit})")
-        backed = f"<span style='background-color: {colours.background}'>{words}</span>"  # traces pass behind
+        red, green, blue = (int(colours.background[i : i + 2], 16) for i in (1, 3, 5))
+        backed = f"<span style='background-color: rgba({red}, {green}, {blue}, 70%)'>{words}</span>"
         label = pg.LabelItem(backed, color=title_colour, size="9pt")
         label.setZValue(30)
         label.setParentItem(self.view)
