@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyabf.abfWriter
 import pytest
+from tests.signals.fuzzing import ABSURD, open_everything
 
 from napari_biofm.signals.readers.abf_check import _SECTIONS
-from tests.signals.fuzzing import ABSURD, open_everything
 
 ABF = Path(__file__).parents[2].parent / "shared" / "data" / "ephys" / "abf"
 ABF2 = ABF / "2018_12_09_pCLAMP11_0001.abf"

@@ -67,7 +67,9 @@ def test_exported_samples_can_be_opened_again(tmp_path: Path) -> None:
 
 def test_the_methods_paragraph_states_what_was_put_right_and_done_by_hand(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("Vm (pA)\n1\n2\n3\n")
-    recording = read_recording(tmp_path / "t.csv", sampling_rate=250.0).with_channel(0, unit="mV", factor=0.05)
+    recording = read_recording(tmp_path / "t.csv", sampling_rate=250.0).with_channel(
+        0, unit="mV", factor=0.05
+    )
     text = methods(
         recording, FilterSettings(), _events(), {"by_hand": {"add event": 2, "move event": 0}, "was": [""]}
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.signals.fuzzing import ABSURD, open_everything
 from tests.signals.heka_bundles import bundle, output, segment
 
@@ -56,7 +55,10 @@ def test_a_bundle_with_flipped_bytes_never_crashes(tmp_path: Path) -> None:
 def test_a_bundle_with_absurd_counts_never_crashes(tmp_path: Path) -> None:
     content = _bundle()
     fields = [64 + 16 * i + d for i in range(3) for d in (0, 4)]
-    for i in (1, 2):  # trees: levels, sizes of records, and every count of children or samples that can be met
+    for i in (
+        1,
+        2,
+    ):  # trees: levels, sizes of records, and every count of children or samples that can be met
         start, length = struct.unpack_from("<ii", content, 64 + 16 * i)
         fields += range(start + 4, start + 28, 4)
         fields += range(start + 28 + length % 4, start + length - 4, 52)
@@ -92,7 +94,11 @@ def record(tmp_path: Path) -> Path:
     for name, n in (("r_1", 600), ("r_2", 400)):
         samples = np.arange(3 * n, dtype="<i2")
         (tmp_path / f"{name}.dat").write_bytes(samples.tobytes())
-        lines = [f"{name} 2 250 {n}", f"{name}.dat 16x2 100(0)/mV 12 0 0 0 0 II", f"{name}.dat 16 10/mmHg 12 0 0 0 0 ABP"]
+        lines = [
+            f"{name} 2 250 {n}",
+            f"{name}.dat 16x2 100(0)/mV 12 0 0 0 0 II",
+            f"{name}.dat 16 10/mmHg 12 0 0 0 0 ABP",
+        ]
         (tmp_path / f"{name}.hea").write_text("\n".join(lines) + "\n")
     (tmp_path / "r_0.hea").write_text("r_0 2 250 0\n~ 0x2 1/mV 0 0 0 0 0 II\n~ 0 1/mmHg 0 0 0 0 0 ABP\n")
     (tmp_path / "r.hea").write_text("r/4 2 250 1100\nr_0 0\nr_1 600\n~ 100\nr_2 400\n")
@@ -139,7 +145,9 @@ def test_a_header_with_absurd_numbers_never_crashes(record: Path, name: str) -> 
                 _read(record)
 
 
-@pytest.mark.parametrize("fmt", ["8", "16x999999999", "16:999999999", "16+999999999", "212", "311", "516", "99"])
+@pytest.mark.parametrize(
+    "fmt", ["8", "16x999999999", "16:999999999", "16+999999999", "212", "311", "516", "99"]
+)
 def test_absurd_formats_never_crash(record: Path, fmt: str) -> None:
     header = record.with_name("r_1.hea")
     header.write_text(header.read_text().replace("16x2", fmt).replace(".dat 16 ", f".dat {fmt} "))

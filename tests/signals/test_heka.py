@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.signals.heka_bundles import Record, bundle, output, segment
 
 from napari_biofm.cli import main
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.readers.heka_stimulus import Output, output_of
-from napari_biofm.signals.readers.heka_waves import Unknown
-from tests.signals.heka_bundles import Record, bundle, output, segment
+from napari_biofm.signals.readers.heka_waves import UnknownCommandError
 
 RATE = 10_000.0
 HOLD = segment(source=1)  # 0.1 s at the holding level
@@ -39,7 +39,7 @@ def test_levels_ramps_and_their_increments() -> None:
     assert values[1999] == pytest.approx(40) and values[1499] == pytest.approx(-15) and values[2500] == -40
     relative = _rebuilt(output(flags=3), *ramp).values(0, 3000, RATE)
     assert relative[2500] == pytest.approx(-110)
-    with pytest.raises(Unknown, match=r"0\.3 s of a sweep of 0\.5 s"):
+    with pytest.raises(UnknownCommandError, match=r"0\.3 s of a sweep of 0\.5 s"):
         _rebuilt(output(), *ramp).values(0, 5000, RATE)
     assert output_of("<", [(output(), ramp)], "V", 0) is None, "volts are not commanded by volts"
 
@@ -105,7 +105,7 @@ def test_a_chirp_goes_from_its_first_to_its_last_frequency(exponential: bool) ->
 def test_what_the_format_does_not_say_is_unknown_with_a_reason(
     record: Record, parts: list[Record], why: str
 ) -> None:
-    with pytest.raises(Unknown, match=why):
+    with pytest.raises(UnknownCommandError, match=why):
         output_of("<", [(record, parts)], "A", 0)
 
 
@@ -147,7 +147,9 @@ def test_what_was_measured_as_zero_is_not_subtracted(tmp_path: Path) -> None:
 def test_traces_in_blocks_between_each_other_are_put_together(tmp_path: Path) -> None:
     path = tmp_path / "blocks.dat"
     samples = np.arange(100, dtype="<i2")
-    mixed = np.stack([samples.reshape(-1, 10), -samples.reshape(-1, 10)], axis=1).ravel()  # 10 of each in turn
+    mixed = np.stack(
+        [samples.reshape(-1, 10), -samples.reshape(-1, 10)], axis=1
+    ).ravel()  # 10 of each in turn
     content = bundle([mixed[:100], mixed[100:]], RATE, [], trace_bytes=304)
     patches = [(40, "i", (256, 276)), (44, "i", (95, 95)), (292, "i", (20, 20)), (296, "i", (40, 40))]
     path.write_bytes(_with_traces(content, *patches))

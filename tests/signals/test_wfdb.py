@@ -43,7 +43,12 @@ def varying(tmp_path: Path) -> Path:
     _write(tmp_path, "s_1", {"II": ("mV", _counts(300)), "ABP": ("mmHg", _counts(300, 5000))})
     _write(tmp_path, "s_2", {"ABP": ("mmHg", _counts(100, 7000))})
     _write(tmp_path, "s_3", {"V": ("mV", _counts(200, 900)), "II": ("uV", _counts(200, 100))})
-    layout = ["s_layout 3 125 0", "~ 0 100/mV 0 0 0 0 0 II", "~ 0 100/mmHg 0 0 0 0 0 ABP", "~ 0 1/mV 0 0 0 0 0 V"]
+    layout = [
+        "s_layout 3 125 0",
+        "~ 0 100/mV 0 0 0 0 0 II",
+        "~ 0 100/mmHg 0 0 0 0 0 ABP",
+        "~ 0 1/mV 0 0 0 0 0 V",
+    ]
     (tmp_path / "s_layout.hea").write_text("\n".join(layout) + "\n")
     master = ["s/5 3 125 650 10:00:00 01/02/2020", "s_layout 0", "s_1 300", "~ 50", "s_2 100", "s_3 200"]
     (tmp_path / "s.hea").write_text("\n".join(master) + "\n# a stay\n")

@@ -250,7 +250,9 @@ class Dock(QWidget):
 def _left_needs(window: QMainWindow) -> int:
     """Return the height in pixels that the docks left of the canvas cannot do without."""
     left = Qt.DockWidgetArea.LeftDockWidgetArea
-    docks = [d for d in window.findChildren(QDockWidget) if d.isVisible() and window.dockWidgetArea(d) == left]
+    docks = [
+        d for d in window.findChildren(QDockWidget) if d.isVisible() and window.dockWidgetArea(d) == left
+    ]
     return sum(dock.minimumSizeHint().height() for dock in docks)
 
 

@@ -13,7 +13,6 @@ from napari_biofm.signals.recording import Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 
-
 # CaImAn's traces, what they are, and their unit; S is in the units of C, no spikes/s
 CAIMAN_PARTS = {
     "F_dff": ("dF/F (F_dff)", "dF/F"), "C": ("denoised (C)", "a.u."), "S": ("deconvolved (S)", "a.u."),

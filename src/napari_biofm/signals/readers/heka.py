@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_biofm.signals.readers.heka_stimulus import Commands, Output, output_of
 from napari_biofm.signals.readers.heka_traces import text_of, trace_of
-from napari_biofm.signals.readers.heka_waves import Unknown
+from napari_biofm.signals.readers.heka_waves import UnknownCommandError
 from napari_biofm.signals.recording import COMMAND_UNKNOWN, Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.signals.units import si_unit
@@ -151,7 +151,9 @@ def _series(
         arrays.append([trace.scaled_to(one.gain) for trace, one in zip(traces, first, strict=True)])
     times = np.array([struct.unpack_from(f"{order}d", s.record, 48)[0] for s in sweeps])
     if not np.isfinite(times).all():
-        raise RecordingError(f"series {number} of {path.name}: a sweep begins at {times[~np.isfinite(times)][0]} s")
+        raise RecordingError(
+            f"series {number} of {path.name}: a sweep begins at {times[~np.isfinite(times)][0]} s"
+        )
     return Recording(
         tuple(trace.channel for trace in first),
         ArraySamples(arrays, [(trace.gain, 0.0) for trace in first]),
@@ -171,9 +173,7 @@ def _series(
     )
 
 
-def _commands(
-    order: str, stimuli: Node, series: Node, recording: Recording
-) -> tuple[Commands | None, str]:
+def _commands(order: str, stimuli: Node, series: Node, recording: Recording) -> tuple[Commands | None, str]:
     """Return the commands of a series by the stimulation that its first sweep names, and what is unknown."""
     sweep = next(sweep for sweep in series.children if sweep.children)
     (number,) = struct.unpack_from(f"{order}i", sweep.record, _STIMULATION)
@@ -190,9 +190,10 @@ def _commands(
         adc = struct.unpack_from(f"{order}h", trace.record, _ADC)[0] if len(trace.record) >= _ADC + 2 else -1
         try:
             output = output_of(order, channels, si_unit(about.unit)[0], adc)
-            for i in {0, len(lengths) - 1} if output is not None else ():
-                output.sizes(i, lengths[i], about.sampling_rate)
-        except Unknown as error:
+            if output is not None:
+                for i in {0, len(lengths) - 1}:
+                    output.sizes(i, lengths[i], about.sampling_rate)
+        except UnknownCommandError as error:
             output, unknown = None, f"{about.name}: {error}"
         outputs.append(output)
     commands = Commands(tuple(outputs), lengths, tuple(about.sampling_rate for about in recording.channels))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.readers.heka_waves import CHIRP, SINE, SQUARE, Unknown, Wave, wave_of
+from napari_biofm.signals.readers.heka_waves import CHIRP, SINE, SQUARE, UnknownCommandError, Wave, wave_of
 from napari_biofm.types import Signal
 
 _CONSTANT, _RAMP, _CONTINUOUS = 0, 1, 2
@@ -79,20 +79,20 @@ class Output:
 
         Raises
         ------
-        Unknown
+        UnknownCommandError
             If they do not add up to the `n` samples of the sweep.
         """
         seconds = [one.seconds + sweep * one.longer if one.stored else 0.0 for one in self.segments]
         if min(seconds) >= 0 and abs(sum(seconds) * rate - n) <= len(seconds):
             return [round(one * rate) for one in seconds]
-        raise Unknown(f"its segments take {sum(seconds):.6g} s of a sweep of {n / rate:.6g} s")
+        raise UnknownCommandError(f"its segments take {sum(seconds):.6g} s of a sweep of {n / rate:.6g} s")
 
     def values(self, sweep: int, n: int, rate: float) -> NDArray[np.float32]:
         """Return (n,) commanded values in `unit`.
 
         Raises
         ------
-        Unknown
+        UnknownCommandError
             If the segments do not fill the sweep.
         """
         values = np.empty(n)
@@ -135,7 +135,7 @@ class Commands:
             return None
         try:
             values = output.values(sweep, self.lengths[sweep], self.rates[channel])
-        except Unknown:
+        except UnknownCommandError:
             return None
         return Signal(values, self.rates[channel], output.unit, sweep, channel)
 
@@ -153,13 +153,15 @@ def output_of(
 
     Raises
     ------
-    Unknown
+    UnknownCommandError
         If something was commanded that cannot be rebuilt.
     """
     found = [
         (record, segments)
         for record, segments in channels
-        if len(record) >= _CHANNEL_BYTES and segments and _SHOWN.get(_unit(record), ("", 0, ""))[2] == measured
+        if len(record) >= _CHANNEL_BYTES
+        and segments
+        and _SHOWN.get(_unit(record), ("", 0, ""))[2] == measured
     ]
     if not found:
         return None
@@ -174,16 +176,16 @@ def _unit(record: bytes) -> str:
 def _output(order: str, record: bytes, segments: Sequence[bytes]) -> Output:
     (flags,) = struct.unpack_from(f"{order}H", record, 76)
     if flags & _TEMPLATE:
-        raise Unknown("a template file gives its waveform, and bundles do not hold it")
+        raise UnknownCommandError("a template file gives its waveform, and bundles do not hold it")
     if not flags & _SCALED or flags & ~(_SCALED | _RELATIVE | _ANALYSIS):
-        raise Unknown(f"its levels are converted in an undocumented way ({flags:#x})")
+        raise UnknownCommandError(f"its levels are converted in an undocumented way ({flags:#x})")
     parts = tuple(_segment(order, record, one) for one in segments if len(one) >= _SEGMENT_BYTES)
     if not any(one.stored for one in parts):
-        raise Unknown("none of its segments was recorded")
+        raise UnknownCommandError("none of its segments was recorded")
     (adc,) = struct.unpack_from(f"{order}h", record, 20)
     (holding,) = struct.unpack_from(f"{order}d", record, 48)
     if not np.isfinite(holding):
-        raise Unknown(f"its holding level is {holding}")
+        raise UnknownCommandError(f"its holding level is {holding}")
     unit, factor, measured = _SHOWN[_unit(record)]
     return Output(unit, factor, measured, adc, holding, bool(flags & _RELATIVE), parts)
 
@@ -193,16 +195,16 @@ def _segment(order: str, channel: bytes, record: bytes) -> Segment:
     level, source, factor, step = struct.unpack_from(f"{order}didd", record, 8)
     seconds, time_source, time_factor, longer = struct.unpack_from(f"{order}didd", record, 36)
     if kind not in (_CONSTANT, _RAMP, _CONTINUOUS, SINE, SQUARE, CHIRP):
-        raise Unknown(f"it holds a segment of the unknown class {kind}")
+        raise UnknownCommandError(f"it holds a segment of the unknown class {kind}")
     if source not in (_VALUE, _HOLD) or time_source != _VALUE:
-        raise Unknown("a level or duration is taken from a parameter")
+        raise UnknownCommandError("a level or duration is taken from a parameter")
     if not np.isfinite((level, step, seconds, longer)).all() or seconds < 0 or stored > _LAST_SWEEP:
-        raise Unknown(f"it holds a segment of {level}, {seconds} s long")
+        raise UnknownCommandError(f"it holds a segment of {level}, {seconds} s long")
     if (step and (level_mode or factor not in (0.0, 1.0))) or (
         longer and (time_mode or time_factor not in (0.0, 1.0))
     ):
-        raise Unknown("its increments from sweep to sweep multiply or alternate")
+        raise UnknownCommandError("its increments from sweep to sweep multiply or alternate")
     wave = wave_of(order, channel, kind) if kind in (SINE, SQUARE, CHIRP) else None
     if wave is not None and (step or longer):
-        raise Unknown("it holds a wave that changes from sweep to sweep")
+        raise UnknownCommandError("it holds a wave that changes from sweep to sweep")
     return Segment(level, step, seconds, longer, source == _HOLD, kind == _RAMP, wave, stored == _STORED)

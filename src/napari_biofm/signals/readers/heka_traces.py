@@ -19,7 +19,10 @@ from napari_biofm.signals.samples import packed, unpacked
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError
 
-_LEAST_BYTES, _INTERLEAVED_BYTES = 152, 300  # of a trace record; versions from 2011 on say if blocks are mixed
+_LEAST_BYTES, _INTERLEAVED_BYTES = (
+    152,
+    300,
+)  # of a trace record; versions from 2011 on say if blocks are mixed
 _FORMATS = ("i2", "i4", "f4", "f8")
 _DISPLAY = {"V": ("mV", 1e3), "A": ("pA", 1e12)}
 

@@ -20,7 +20,7 @@ _WAVE_BYTES = 248  # of the record of an output, up to the last setting of a wav
 _LINEAR, _EXPONENTIAL = 0, 1
 
 
-class Unknown(ValueError):
+class UnknownCommandError(ValueError):
     """Why a command cannot be rebuilt, in words that follow "its command is unknown: "."""
 
 
@@ -89,11 +89,11 @@ def wave_of(order: str, record: bytes, kind: int) -> Wave:
 
     Raises
     ------
-    Unknown
+    UnknownCommandError
         If a setting is out of range or of undocumented meaning.
     """
     if len(record) < _WAVE_BYTES:
-        raise Unknown("it holds a wave, whose settings this version of the file lacks")
+        raise UnknownCommandError("it holds a wave, whose settings this version of the file lacks")
     if kind == SINE:
         return _sine(order, record)
     return _square(order, record) if kind == SQUARE else _chirp(order, record)
@@ -103,9 +103,9 @@ def _sine(order: str, record: bytes) -> Sine:
     cycle, amplitude = struct.unpack_from(f"{order}dd", record, 96)
     kind, source = record[193], record[195]
     if kind or source:
-        raise Unknown(f"it holds a sine of kind {kind} with an amplitude from source {source}")
+        raise UnknownCommandError(f"it holds a sine of kind {kind} with an amplitude from source {source}")
     if not (np.isfinite((cycle, amplitude)).all() and cycle > 0):
-        raise Unknown(f"it holds a sine of {amplitude} with a cycle of {cycle} s")
+        raise UnknownCommandError(f"it holds a sine of {amplitude} with a cycle of {cycle} s")
     return Sine(amplitude, cycle)
 
 
@@ -113,11 +113,13 @@ def _square(order: str, record: bytes) -> Square:
     negative, longer = struct.unpack_from(f"{order}dd", record, 144)
     base, cycle, amplitude = struct.unpack_from(f"{order}ddd", record, 224)
     if record[218] or record[196] or record[197]:
-        raise Unknown(f"it holds a square wave of kind {record[218]} or with amplitudes from a parameter")
+        raise UnknownCommandError(
+            f"it holds a square wave of kind {record[218]} or with amplitudes from a parameter"
+        )
     if longer or base or abs(negative) not in (0.0, abs(amplitude)):
-        raise Unknown("it holds a square wave with unequal halves or a rising base")
+        raise UnknownCommandError("it holds a square wave with unequal halves or a rising base")
     if not (np.isfinite((cycle, amplitude)).all() and cycle > 0):
-        raise Unknown(f"it holds a square wave of {amplitude} with a cycle of {cycle} s")
+        raise UnknownCommandError(f"it holds a square wave of {amplitude} with a cycle of {cycle} s")
     return Square(amplitude, cycle)
 
 
@@ -126,11 +128,11 @@ def _chirp(order: str, record: bytes) -> Chirp:
     (height,) = struct.unpack_from(f"{order}d", record, 184)
     before, kind, source = record[194], record[198], record[199]
     if kind not in (_LINEAR, _EXPONENTIAL) or before or source:
-        raise Unknown(
+        raise UnknownCommandError(
             f"it holds a chirp of kind {kind}, {before} cycles before it, amplitude from source {source}"
         )
     if not (np.isfinite((first, last, height)).all() and min(first, last) >= 0):
-        raise Unknown(f"it holds a chirp of {height} from {first} to {last} Hz")
+        raise UnknownCommandError(f"it holds a chirp of {height} from {first} to {last} Hz")
     if kind == _EXPONENTIAL and not min(first, last) > 0:
-        raise Unknown(f"it holds an exponential chirp from {first} to {last} Hz")
+        raise UnknownCommandError(f"it holds an exponential chirp from {first} to {last} Hz")
     return Chirp(height / 2, first, last, kind == _EXPONENTIAL)  # stored from peak to peak

@@ -16,7 +16,6 @@ from napari_biofm.signals.recording import Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 
-
 # what suite2p calls it, and what it is; deconvolved activity is in the units of the fluorescence, no spikes/s
 PARTS = {"F": "fluorescence (F)", "Fneu": "neuropil (Fneu)", "spks": "deconvolved (spks)"}
 
@@ -41,7 +40,7 @@ def read_suite2p(
     folder = path if path.is_dir() else path.parent
     mat = folder / "Fall.mat"
     stored = _mat(mat) if mat.is_file() else {}
-    found = {key: _array(folder / f"{key}.npy") if (folder / f"{key}.npy").is_file() else stored.get(key)
+    found: dict[str, Any] = {key: _array(folder / f"{key}.npy") if (folder / f"{key}.npy").is_file() else stored.get(key)
              for key in PARTS}  # fmt: skip
     if getattr(found["F"], "ndim", 0) != 2:
         raise RecordingError(f"{folder.name} holds no F.npy of (n_cells, n_frames)")

@@ -51,7 +51,8 @@ def _metadata(path: Path, samples: WfdbSamples | SegmentedSamples) -> dict[str, 
     """Return the endings of annotation files beside the record, and how many segments it has."""
     known = {".hea", ".dat", ".mat"}
     about: dict[str, Any] = {
-        "annotations": sorted(p.suffix[1:] for p in path.parent.glob(f"{path.stem}.*") if p.suffix not in known)
+        "annotations": sorted(
+            p.suffix[1:] for p in path.parent.glob(f"{path.stem}.*") if p.suffix not in known
+        )
     }
     return about | ({"segments": len(samples.pieces)} if isinstance(samples, SegmentedSamples) else {})
-

@@ -125,7 +125,7 @@ def _frames(record: Path, header: Any, group: list[int], length: int) -> int:
     if not file.is_file():
         raise RecordingError(f"{name} needs the samples in {file.name}, which is not beside it")
     fmt, offset = header.fmt[group[0]], header.byte_offset[group[0]] or 0
-    if fmt not in _BYTES and fmt not in _COMPRESSED or any(header.fmt[i] != fmt for i in group):
+    if (fmt not in _BYTES and fmt not in _COMPRESSED) or any(header.fmt[i] != fmt for i in group):
         raise RecordingError(f"{name}: {file.name} is of the unknown format {fmt}")
     per_frame = sum(header.samps_per_frame[i] or 1 for i in group)
     size = file.stat().st_size

@@ -130,7 +130,12 @@ def _segment(record: Path, name: str, *, layout: bool) -> WfdbHeader:
 
 
 def _piece(
-    record: Path, start: int, stop: int, one: WfdbHeader | None, signals: tuple[WfdbSignal, ...], varying: bool
+    record: Path,
+    start: int,
+    stop: int,
+    one: WfdbHeader | None,
+    signals: tuple[WfdbSignal, ...],
+    varying: bool,
 ) -> Piece:
     if one is None:
         return Piece(start, stop, None, (None,) * len(signals), (1.0,) * len(signals))

@@ -170,7 +170,9 @@ class EventEditor:
             session.events_changed.emit(uid)
 
         session.history.do(
-            CallAction(name, lambda: put(forward, 1), lambda: put(backward, -1), {"recording": uid, **details})
+            CallAction(
+                name, lambda: put(forward, 1), lambda: put(backward, -1), {"recording": uid, **details}
+            )
         )
 
 

@@ -78,7 +78,9 @@ class CellHeatmap(QWidget):
         self.view = TraceViewBox(self._colours.accent)
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setBackground(self._colours.background)
-        self.canvas.ci.layout.setContentsMargins(2, 7, 6, 2)  # left and right as the plots below, so that times line up
+        self.canvas.ci.layout.setContentsMargins(
+            2, 7, 6, 2
+        )  # left and right as the plots below, so that times line up
         self.plot = self.canvas.addPlot(viewBox=self.view)
         self.plot.hideButtons()
         for side in ("left", "bottom"):
