@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals import Recording, export, read_recording
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.types import EVENT_DTYPE, Events, RecordingError, no_events
@@ -99,6 +99,16 @@ def test_the_methods_paragraph_states_filters_counts_and_settings() -> None:
         "1 EPSC", "1 were rejected", "threshold = 4", "preset = balanced", "reviewed by hand (1 accept)",
     ):  # fmt: skip
         assert part in text
+
+
+def test_long_sweeps_are_written_to_nwb_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    monkeypatch.setattr(export, "_AT_ONCE", 1 << 10)
+    values = np.arange(5000, dtype=np.float32)
+    values[1000:1200] = np.nan
+    write_nwb(tmp_path / "long.nwb", Recording.from_arrays(values, 1000, "pA"))
+    assert not pynwb.validate(path=str(tmp_path / "long.nwb"))
+    np.testing.assert_allclose(read_recording(tmp_path / "long.nwb").values(0, 0), values, rtol=1e-5)
 
 
 def test_nwb_written_is_nwb_read(tmp_path: Path) -> None:

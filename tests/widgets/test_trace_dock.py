@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_biofm.session import CellKey
-from napari_biofm.signals import Recording
+from napari_biofm.signals import Recording, Tag
 from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE, RecordingError
 from napari_biofm.widgets.trace import TraceDock
@@ -310,6 +310,18 @@ def test_movie_and_masks_become_traces(dock: TraceDock, viewer: Any) -> None:
     assert dock.recording is not None and dock.recording.is_cells and dock.recording.n_channels == 2
 
 
+def test_tags_stand_where_they_were_left(dock: TraceDock) -> None:
+    tagged = Recording.from_arrays(
+        np.zeros((3, 1000)), 1000.0, "pA", tags=(Tag(0.25, "drug on"), Tag(1.5, "wash"))
+    )
+    dock.session.add_recording(tagged, "tagged")
+    assert dock.tag_lines.shown == [(0.25, "drug on")]
+    dock.plots.set_sweep(1)
+    assert dock.tag_lines.shown == [(0.5, "wash")]
+    dock.plots.set_mode(SweepMode.IN_TIME)
+    assert dock.tag_lines.shown == [(0.25, "drug on"), (1.5, "wash")]
+
+
 def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
     _with_events(dock)
     for key, name in (
@@ -318,6 +330,9 @@ def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
     ):  # fmt: skip
         dock.exports.write(key, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 90, name
+    pynwb = pytest.importorskip("pynwb")
+    dock.exports.write("nwb", tmp_path / "r.nwb")
+    assert not pynwb.validate(path=str(tmp_path / "r.nwb")), "what pynwb finds wrong"
     dock.export_panel.refresh.emit()
     assert "3 sweeps" in dock.export_panel.methods.toPlainText()
 

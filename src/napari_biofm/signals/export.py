@@ -20,6 +20,7 @@ from napari_biofm.types import Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
+_AT_ONCE = 1 << 20  # samples of a channel that are held while NWB is written
 BY_HAND = "by_hand"  # in the provenance of events: how many edits of each kind
 
 
@@ -186,7 +187,7 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
             nwb.add_acquisition(
                 pynwb.TimeSeries(
                     name=f"sweep{sweep:04d}_{index:02d}_{_safe(channel.name)}",
-                    data=recording.values(sweep, index, si=True),
+                    data=_nwb_values(recording, sweep, index),
                     unit=si_unit(channel.unit)[0],
                     rate=channel.sampling_rate,
                     starting_time=float(recording.sweep_starts[sweep]),
@@ -205,6 +206,28 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
     with pynwb.NWBHDF5IO(str(partial), "w") as io:
         io.write(nwb)
     partial.replace(path)
+
+
+def _nwb_values(recording: Recording, sweep: int, channel: int) -> Any:
+    """Return the samples in SI units; of a long sweep piece by piece, as they are written."""
+    n = recording.n_samples(sweep, channel)
+    if n <= _AT_ONCE:
+        return recording.values(sweep, channel, si=True)
+    from hdmf.data_utils import GenericDataChunkIterator
+
+    class Pieces(GenericDataChunkIterator):  # type: ignore[misc]
+        """Reads a span when it is written."""
+
+        def _get_data(self, selection: tuple[slice, ...]) -> Any:
+            return recording.values(sweep, channel, selection[0].start, selection[0].stop, si=True)
+
+        def _get_maxshape(self) -> tuple[int]:
+            return (n,)
+
+        def _get_dtype(self) -> Any:
+            return np.dtype(np.float32)
+
+    return Pieces(buffer_shape=(_AT_ONCE,), chunk_shape=(_AT_ONCE // 16,))
 
 
 def _as_text(column: Any) -> list[str]:

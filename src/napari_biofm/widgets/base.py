@@ -226,6 +226,10 @@ class Dock(QWidget):
         if not isinstance(window, QMainWindow) or frame is None or frame.isFloating():
             return
         area = AREAS[self.area]
+        height = int((BESIDE_LAYERS if len(self.viewer.layers) else BESIDE_NOTHING) * window.height())
+        if self.area == "bottom" and _left_needs(window) > window.height() - height:
+            # a low window: stand beside napari's lists, not below them
+            window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         if window.dockWidgetArea(frame) != area:
             window.addDockWidget(area, frame)
         for other in window.findChildren(Dock):
@@ -241,9 +245,6 @@ class Dock(QWidget):
         if self.area == "right":
             window.resizeDocks([frame], [RIGHT_WIDTH], Qt.Orientation.Horizontal)
         else:
-            height = int((BESIDE_LAYERS if len(self.viewer.layers) else BESIDE_NOTHING) * window.height())
-            if _left_needs(window) > window.height() - height:  # a low window: stand beside napari's lists
-                window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
             window.resizeDocks([frame], [height], Qt.Orientation.Vertical)
 
 

@@ -46,6 +46,7 @@ from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.scrolled import Scrolled
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
+from napari_biofm.widgets.trace.tag_lines import TagLines
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
 from napari_biofm.widgets.trace.teaching import Teaching
 from napari_biofm.widgets.trace.time_line import TimeLine
@@ -76,6 +77,7 @@ class TraceDock(Dock):
         self.marks = EventMarks(self.plots)
         self.cursors = CursorPair(self.plots)
         self.time_line = TimeLine(self.plots)
+        self.tag_lines = TagLines(self.plots)
         self.events_panel = EventsPanel()
         self.teach_panel = TeachPanel()
         self.forecast_panel = ForecastPanel()
