@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_biofm.signals import Recording, read_recording
-from napari_biofm.signals.readers import wfdb_samples
+from napari_biofm.signals.readers import wfdb_segments
 from napari_biofm.signals.readers.wfdb_header import WfdbHeader
 from napari_biofm.types import RecordingError
 
@@ -130,16 +130,27 @@ def test_it_agrees_with_the_library_where_that_can_read_it(varying: Path) -> Non
 def test_only_the_segment_in_view_is_read(varying: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     recording = read_recording(varying)
-    real = wfdb_samples._read
+    real = wfdb_segments.read_span
 
     def watched(header: WfdbHeader, *args: int) -> np.ndarray:
         read.append(Path(header.record).name)
         return real(header, *args)
 
-    monkeypatch.setattr(wfdb_samples, "_read", watched)
+    monkeypatch.setattr(wfdb_segments, "read_span", watched)
     recording.values(0, 1, 360, 370)
     recording.values(0, 0, 310, 340)
     assert read == ["s_2"], "nothing is read of a gap"
+
+
+def test_invalid_samples_are_gaps_as_the_library_has_it(tmp_path: Path) -> None:
+    stored = np.array([5, -32768, 7, 8, 9, -32768], "<i2")
+    (tmp_path / "i.dat").write_bytes(b"\0" * 6 + stored.tobytes())
+    (tmp_path / "i.hea").write_text("i 2 250 3\ni.dat 16+6 3(1)/mV\ni.dat 16+6 7/mV\n")
+    recording = read_recording(tmp_path / "i.hea")
+    peer = wfdb.rdrecord(str(tmp_path / "i"), return_res=32)
+    for channel in (0, 1):
+        np.testing.assert_array_equal(recording.values(0, channel), peer.p_signal[:, channel])
+    assert np.isnan(recording.values(0, 1)).tolist() == [True, False, True]
 
 
 def test_a_segmented_recording_travels_to_another_process(varying: Path) -> None:

@@ -6,8 +6,8 @@ Source: header(5) and signal(5) of the WFDB Applications Guide, G. B. Moody, Phy
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,28 @@ _BYTES = {"8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160"
           "212": 1.5, "310": 4 / 3, "311": 4 / 3}  # fmt: skip
 _COMPRESSED = ("508", "516", "524")
 _MOST_SIGNALS, _MOST_PER_FRAME = 4096, 4096
+_PLAIN = "16"
 _DIFFERENCES = "8"  # each sample is stored as the difference from the one before
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Where the samples of a signal lie as little-endian int16 (format 16), which needs no library.
+
+    Attributes
+    ----------
+    file : of the samples.
+    offset : of the first frame, bytes.
+    width, first : samples of a frame, and the first of them that is this signal's.
+    gain, baseline : a value is (sample - baseline) / gain.
+    """
+
+    file: str
+    offset: int
+    width: int
+    first: int
+    gain: float
+    baseline: int
 
 
 @dataclass(frozen=True)
@@ -30,11 +51,13 @@ class WfdbSignal:
     ----------
     unit : cleaned.
     per_frame : samples in each frame.
+    plain : where they lie, None where the library must read them.
     """
 
     name: str
     unit: str
     per_frame: int
+    plain: Plain | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +122,9 @@ def checked_header(record: Path, header: Any, *, layout: bool = False) -> WfdbHe
     signals = tuple(_signal(name, header, i) for i in range(len(files)))
     length = int(header.sig_len or 0)
     if not layout and files:
-        whole = min(
-            _frames(record, header, list(group), length)
-            for _, group in groupby(range(len(files)), key=lambda i: files[i])
-        )
+        groups = [list(group) for _, group in groupby(range(len(files)), key=lambda i: files[i])]
+        whole = min(_frames(record, header, group, length) for group in groups)
+        signals = tuple(one for group in groups for one in _placed(record, header, group, signals))
         if not length or _DIFFERENCES in header.fmt:
             return WfdbHeader(str(record), rate, length or whole, signals, in_pieces=False)
     return WfdbHeader(str(record), rate, length, signals)
@@ -117,6 +139,24 @@ def _signal(name: str, header: Any, i: int) -> WfdbSignal:
         raise RecordingError(f"{name}: signal {i} has a gain of {gain}")
     unit = clean_unit(header.units[i] or "mV")  # the format's own default
     return WfdbSignal(header.sig_name[i] or f"channel {i}", unit, per_frame)
+
+
+def _placed(record: Path, header: Any, group: list[int], signals: tuple[WfdbSignal, ...]) -> list[WfdbSignal]:
+    """Say where the samples of the signals of one file lie, if that is as simple as can be."""
+    if header.fmt[group[0]] != _PLAIN or any(header.skew[i] for i in group):
+        return [signals[i] for i in group]
+    ends = list(accumulate(signals[i].per_frame for i in group))
+    file, offset = str(record.parent / header.file_name[group[0]]), header.byte_offset[group[0]] or 0
+    return [
+        replace(
+            signals[i],
+            plain=Plain(
+                file, offset, ends[-1], end - signals[i].per_frame, header.adc_gain[i] or 200.0,
+                header.baseline[i] or 0,
+            ),
+        )
+        for i, end in zip(group, ends, strict=True)
+    ]  # fmt: skip
 
 
 def _frames(record: Path, header: Any, group: list[int], length: int) -> int:

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.readers.wfdb_header import WfdbHeader
+from napari_biofm.signals.readers.wfdb_header import WfdbHeader, WfdbSignal
 from napari_biofm.signals.samples import Raw
 from napari_biofm.types import RecordingError
+
+_INVALID = -32768  # of format 16: no sample
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def read_span(header: WfdbHeader, channel: int, start: int, stop: int) -> NDArra
     signal = header.signals[channel]
     if not header.in_pieces:
         return _read_whole(header, channel)[start:stop]
-    first = start // signal.per_frame
-    values = _read(header, channel, first, -(-stop // signal.per_frame))
+    first, last = start // signal.per_frame, -(-stop // signal.per_frame)
+    values = _read(header, channel, first, last) if signal.plain is None else _mapped(signal, first, last)
     return values[start - first * signal.per_frame :][: stop - start]
 
 
@@ -65,6 +67,29 @@ def _read(header: WfdbHeader, channel: int, first: int = 0, last: int | None = N
             f"the samples of {record.name} cannot be read ({type(error).__name__}: {error})"
         ) from error
     return np.asarray(piece.e_p_signal[0], np.float32)
+
+
+def _mapped(signal: WfdbSignal, first: int, last: int) -> NDArray[np.float32]:
+    """Return what the library would, from a memory map."""
+    plain = signal.plain
+    assert plain is not None
+    try:
+        about = Path(plain.file).stat()
+        frames = _map(plain.file, plain.offset, plain.width, about.st_size, about.st_mtime_ns)
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"the samples in {Path(plain.file).name} cannot be read ({error})") from error
+    stored = frames[first:last, plain.first : plain.first + signal.per_frame].reshape(-1)
+    values = stored.astype(np.float32)
+    np.subtract(values, plain.baseline, values)
+    np.divide(values, plain.gain, values)
+    values[stored == _INVALID] = np.nan
+    return values
+
+
+@lru_cache(maxsize=64)
+def _map(file: str, offset: int, width: int, size: int, changed: int) -> NDArray[np.int16]:
+    """Return (frames, width) samples; `changed` makes a file that was replaced another one."""
+    return np.memmap(file, "<i2", "r", offset, ((size - offset) // (2 * width), width))
 
 
 @lru_cache(maxsize=4)
