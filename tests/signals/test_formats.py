@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import warnings
@@ -201,6 +202,17 @@ def test_an_hdf5_dataset_needs_rate_and_unit_or_says_them(tmp_path: Path) -> Non
         file["v"] = data
         file["v"].attrs.update(sampling_rate=1000.0, unit="mV")
     assert read_recording(other).channels[0].unit == "mV"
+
+
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "again.h5"
+    for first, stamp in ((0, 1_000_000_000), (100, 2_000_000_000)):
+        new = tmp_path / "new.h5"
+        with h5py.File(new, "w") as file:
+            file["v"] = np.arange(first, first + 20, dtype=np.float32)
+        new.replace(path)
+        os.utime(path, ns=(stamp, stamp))
+        assert read_recording(path, sampling_rate=10, unit="mV").values(0, 0)[0] == first
 
 
 def test_a_table_of_many_short_rows_must_say_what_they_are(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.readers.optional import changed
 from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError, Signal
 
@@ -137,7 +138,8 @@ class AbfCommand:
 
     def _from_file(self, output: Output, n: int) -> NDArray[np.floating[Any]]:
         """Return the stimulus file's waveform; NaN if no file of that name lies beside the recording."""
-        found = _read_stimulus(self.path.parent / output.file) if output.file else None
+        file = self.path.parent / output.file
+        found = _read_stimulus(file, changed(file)) if output.file else None
         if found is None:
             _log.info("stimulus file %s of %s is not beside it", output.file, self.path.name)
             return np.full(n, np.nan)
@@ -247,7 +249,7 @@ def _train(epoch: Epoch, before: float, level: float, n: int, pulses: int) -> ND
 
 
 @lru_cache(maxsize=8)
-def _read_stimulus(path: Path) -> NDArray[np.float32] | None:
+def _read_stimulus(path: Path, stamp: int) -> NDArray[np.float32] | None:
     """Return the first sweep of a stimulus file (ABF or ATF), None if it is not there."""
     if not path.is_file():
         return None
