@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,29 @@ def test_movie_and_masks_become_traces(dock: TraceDock, viewer: Any) -> None:
     panel.rate.setValue(10)
     panel.go.click()
     assert dock.recording is not None and dock.recording.is_cells and dock.recording.n_channels == 2
+
+
+def test_cells_that_the_results_accept_come_first(dock: TraceDock) -> None:
+    cells = _cells()
+    item = dock.heatmap.order_by.model().item(3)
+    dock.session.add_recording(cells, "all")
+    assert not item.isEnabled(), "this file names none"
+    accepted = dataclasses.replace(cells, metadata={"accepted": [int(cells.labels[4]), int(cells.labels[6])]})
+    dock.session.add_recording(accepted, "some")
+    assert item.isEnabled()
+    dock.heatmap.order_by.setCurrentText("Accepted first")
+    assert dock.heatmap.order[:3].tolist() == [4, 6, 0]
+
+
+def test_a_low_window_is_not_made_larger_and_keeps_room_for_the_traces(viewer: Any, qtbot: Any) -> None:
+    window = viewer.window._qt_window
+    window.resize(1280, 800)
+    qtbot.wait(50)
+    before = window.size()
+    made = TraceDock(viewer)
+    viewer.window.add_dock_widget(made, area="right", name="Traces and events")
+    qtbot.waitUntil(lambda: made._placed and made.height() > 400, timeout=3000)
+    assert (window.width(), window.height()) == (before.width(), before.height())
 
 
 def test_tags_stand_where_they_were_left(dock: TraceDock) -> None:
