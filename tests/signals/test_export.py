@@ -103,7 +103,7 @@ def test_the_methods_paragraph_states_filters_counts_and_settings() -> None:
 
 def test_long_sweeps_are_written_to_nwb_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pynwb = pytest.importorskip("pynwb")
-    monkeypatch.setattr(export, "_AT_ONCE", 1 << 10)
+    monkeypatch.setattr(export, "_CHUNK", 1 << 7)
     values = np.arange(5000, dtype=np.float32)
     values[1000:1200] = np.nan
     write_nwb(tmp_path / "long.nwb", Recording.from_arrays(values, 1000, "pA"))

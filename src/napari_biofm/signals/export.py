@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from napari_biofm.types import Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
-_AT_ONCE = 1 << 20  # samples of a channel that are held while NWB is written
+_CHUNK = 1 << 16  # samples of a chunk of NWB; shorter sweeps are held until they are written
 BY_HAND = "by_hand"  # in the provenance of events: how many edits of each kind
 
 
@@ -168,7 +169,8 @@ def _opened(recording: Recording) -> list[str]:
 def write_nwb(path: Path, recording: Recording, events: Events | None = None) -> None:
     """Write a recording and its events as NWB, in SI units.
 
-    Sweeps become one series each; events a table in the processing module "events".
+    Sweeps become one series each, commands that the protocol steps or waves stimuli beside them, events a
+    table in the processing module "events". Samples are read while they are written.
 
     Raises
     ------
@@ -184,15 +186,26 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
     )
     for sweep in range(recording.n_sweeps):
         for index, channel in enumerate(recording.channels):
+            n = recording.n_samples(sweep, index)
             nwb.add_acquisition(
                 pynwb.TimeSeries(
                     name=f"sweep{sweep:04d}_{index:02d}_{_safe(channel.name)}",
-                    data=_nwb_values(recording, sweep, index),
+                    data=_nwb_values(functools.partial(recording.values, sweep, index, si=True), n),
                     unit=si_unit(channel.unit)[0],
                     rate=channel.sampling_rate,
                     starting_time=float(recording.sweep_starts[sweep]),
                 )
             )
+            if (unit := _command_unit(recording, sweep, index)) is not None:
+                nwb.add_stimulus(
+                    pynwb.TimeSeries(
+                        name=f"command{sweep:04d}_{index:02d}",
+                        data=_nwb_values(functools.partial(_command_si, recording, sweep, index), n),
+                        unit=unit,
+                        rate=channel.sampling_rate,
+                        starting_time=float(recording.sweep_starts[sweep]),
+                    )
+                )
     if events is not None and len(events):
         module = nwb.create_processing_module(name="events", description="events found by napari-biofm")
         columns = []
@@ -208,18 +221,31 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
     partial.replace(path)
 
 
-def _nwb_values(recording: Recording, sweep: int, channel: int) -> Any:
-    """Return the samples in SI units; of a long sweep piece by piece, as they are written."""
-    n = recording.n_samples(sweep, channel)
-    if n <= _AT_ONCE:
-        return recording.values(sweep, channel, si=True)
+def _command_unit(recording: Recording, sweep: int, channel: int) -> str | None:
+    """Return the SI unit of a command that the protocol changes in a sweep, None where it gives none."""
+    command = recording.command(sweep, channel)
+    if command is None or command.values.strides == (0,) or not np.isfinite(command.values).all():
+        return None
+    return si_unit(command.unit)[0]
+
+
+def _command_si(recording: Recording, sweep: int, channel: int, start: int, stop: int) -> Any:
+    command = recording.command(sweep, channel)
+    assert command is not None
+    return command.values[start:stop] * np.float32(si_unit(command.unit)[1])
+
+
+def _nwb_values(read: Callable[[int, int], Any], n: int) -> Any:
+    """Return `n` samples that `read(start, stop)` gives; of a long sweep piece by piece, as they are written."""
+    if n <= _CHUNK:
+        return read(0, n)
     from hdmf.data_utils import GenericDataChunkIterator
 
     class Pieces(GenericDataChunkIterator):  # type: ignore[misc]
         """Reads a span when it is written."""
 
         def _get_data(self, selection: tuple[slice, ...]) -> Any:
-            return recording.values(sweep, channel, selection[0].start, selection[0].stop, si=True)
+            return read(selection[0].start, selection[0].stop)
 
         def _get_maxshape(self) -> tuple[int]:
             return (n,)
@@ -227,7 +253,7 @@ def _nwb_values(recording: Recording, sweep: int, channel: int) -> Any:
         def _get_dtype(self) -> Any:
             return np.dtype(np.float32)
 
-    return Pieces(buffer_shape=(_AT_ONCE,), chunk_shape=(_AT_ONCE // 16,))
+    return Pieces(buffer_shape=(min(16 * _CHUNK, n),), chunk_shape=(_CHUNK,))
 
 
 def _as_text(column: Any) -> list[str]:
