@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.files import write_text
+
 
 def write_cells_csv(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write one row per label: its id, area, centroid, and the columns of `layer.features`.
@@ -29,8 +31,5 @@ def write_cells_csv(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     if features is not None and "label" in features:
         extra = [c for c in features.columns if c not in table.columns or c == "label"]
         table = table.merge(pd.DataFrame(features)[extra], on="label", how="left")
-    target = Path(path)
-    temporary = target.with_suffix(".part")
-    table.to_csv(temporary, index=False)
-    temporary.replace(target)
+    write_text(Path(path), table.to_csv(index=False, lineterminator="\n"))
     return [path]

@@ -80,6 +80,8 @@ def test_nothing_to_export_is_said(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "no_folder").write_text("kept")
     with pytest.raises(SessionError, match="cannot be written"):
-        write_nwb(tmp_path / "missing" / "x.nwb", everything())
-    assert list(tmp_path.iterdir()) == []
+        write_nwb(tmp_path / "no_folder" / "x.nwb", everything())
+    assert [path.name for path in tmp_path.iterdir()] == ["no_folder"]
+    assert (tmp_path / "no_folder").read_text() == "kept"

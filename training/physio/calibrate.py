@@ -185,6 +185,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--only", nargs="+", choices=list(TOLERANCE), default=list(TOLERANCE), help="keep the others of OUT"
+    )
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs/physio/cache")
     arguments = parser.parse_args()
@@ -192,11 +195,15 @@ def main() -> None:
 
     torch.set_num_threads(1)
     real = Real(arguments.data, arguments.cache, "val")
-    card: dict[str, Any] = json.loads(json.dumps(DEFAULT_CARD))
-    card["beats"] = beat_prior(Real(arguments.data, arguments.cache, "train"))
+    described = arguments.out.with_suffix(".json")
+    old: dict[str, Any] = json.loads(described.read_text()) if described.exists() else {}
+    kept = {} if len(arguments.only) == len(TOLERANCE) else old
+    card: dict[str, Any] = kept | {k: v for k, v in DEFAULT_CARD.items() if k == "rungs" or k not in kept}
+    if "ecg" in arguments.only:
+        card["beats"] = beat_prior(Real(arguments.data, arguments.cache, "train"))
     model = model_of(arguments.checkpoint, card)
-    report: dict[str, Any] = {}
-    for kind in TOLERANCE:
+    report: dict[str, Any] = dict(kept.get("report", {}))
+    for kind in arguments.only:
         card["calibration"][kind], card["presets"][kind], report[kind] = calibrate_kind(
             collect(model, kind, real)
         )
@@ -204,23 +211,23 @@ def main() -> None:
             f"{kind} {json.dumps(card['presets'][kind])} {json.dumps(report[kind]['f1_balanced'])}\n"
         )
         sys.stdout.flush()
-    card["rate_band"] = rate_band(model, real)
+    if "calcium" in arguments.only:
+        card["rate_band"] = rate_band(model, real)
     if arguments.checkpoint.suffix == ".safetensors":
-        step = weights.read_card(arguments.checkpoint)["training"]["steps"]
+        training = weights.read_card(arguments.checkpoint)["training"]
     else:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT
+        ).stdout.strip()
         step = torch.load(arguments.checkpoint, weights_only=True)["step"]
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT
-    ).stdout.strip()
+        training = {"commit": commit, "steps": step, "config": "training/physio/config.toml"}
     card |= {
         "name": "physio-fm",
         "version": "1",
-        "training": {"commit": commit, "steps": step, "config": "training/physio/config.toml"},
+        "training": training,
         "report": report,
     }
-    old = arguments.out.with_suffix(".json")
-    if old.exists():  # the trees for rhythms lie beside the weights
-        card |= {k: v for k, v in json.loads(old.read_text()).items() if k == "rhythm"}
+    card |= {k: v for k, v in old.items() if k == "rhythm"}  # its trees lie beside the weights
     weights.write(arguments.out, model.network(), card)
 
 

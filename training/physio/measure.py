@@ -32,7 +32,7 @@ DEFAULT_CARD: dict[str, Any] = {
     "version": "0",
     "calibration": {},
     "presets": {},
-    "rungs": {"psc": [0, 1, 2], "ap": [1]},
+    "rungs": {"psc": [0, 2], "ap": [1]},
 }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cells.files import read_labels
-from napari_biofm.cells.persist import write_text
 from napari_biofm.cells.table import UNKNOWN, text
+from napari_biofm.files import whole_file, write_text
 from napari_biofm.types import CellsError, Labels
 
 if TYPE_CHECKING:
@@ -28,13 +28,8 @@ def write_csv(table: AnnData, path: Path) -> Path:
 
 def write_h5ad(table: AnnData, path: Path) -> Path:
     """Write the table with all vectors as AnnData (`.h5ad`), as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         table.copy().write_h5ad(partial, compression="gzip")  # writing turns text into categories in place
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cells.crops import check_crops, cut_crops
-from napari_biofm.cells.persist import write_text
+from napari_biofm.files import write_text
 from napari_biofm.types import CellsError, Progress, Task
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz")

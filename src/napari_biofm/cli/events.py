@@ -9,8 +9,9 @@ import io
 from pathlib import Path
 from typing import Any, get_args
 
-from napari_biofm.cli.common import drain, inputs_exist, note, write_text
+from napari_biofm.cli.common import drain, inputs_exist, note
 from napari_biofm.events import DETECTORS
+from napari_biofm.files import write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
 
 

@@ -11,15 +11,8 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.cells.vectors import cell_table
-from napari_biofm.cli.common import (
-    DEVICES,
-    drain,
-    inputs_exist,
-    note,
-    peak_memory_mb,
-    whole_file,
-    write_json,
-)
+from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, write_json
+from napari_biofm.files import whole_file
 from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
 from napari_biofm.images.checks import check_image, read_image
 from napari_biofm.images.jobs import keep_passes

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
+from napari_biofm.files import write_text
 from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.types import DetectionSettings, Kind, Preset, RecordingError
@@ -69,9 +70,7 @@ class Recipe:
 
     def write(self, path: Path) -> None:
         """Write the recipe, whole or not at all."""
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_text(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @property
     def settings(self) -> DetectionSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import whole_file
 from napari_biofm.images.catalogue import make_model
 from napari_biofm.images.level_sets import LevelSets
 from napari_biofm.images.prompting import LEVEL_SETS, best_backend
@@ -164,13 +164,10 @@ def save_clicks(clicked: Clicked, folder: str | Path, stem: str) -> tuple[Path, 
     import tifffile
 
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     image, archive = target / f"{stem}_clicks.tif", target / "clicks.npz"
-    part = target / f".{stem}_clicks.part.tif"
-    tifffile.imwrite(part, clicked.labels, compression="zlib")
-    os.replace(part, image)
-    part = target / ".clicks.part.npz"
+    with whole_file(image) as part:
+        tifffile.imwrite(part, clicked.labels, compression="zlib")
     masks: dict[str, Any] = {str(label): mask for label, mask in clicked.masks.items()}
-    np.savez_compressed(part, **masks)
-    os.replace(part, archive)
+    with whole_file(archive) as part:
+        np.savez_compressed(part, **masks)
     return image, archive

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import write_text
 from napari_biofm.images.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
 from napari_biofm.images.lazy import LARGE, LARGE_STACK, LazyImage
 from napari_biofm.images.stacks import names_from_below
@@ -192,10 +192,8 @@ class LabelsOnDisk:
         self.labels.flush()
         self.highest, self.diameter = highest, diameter
         self.provenance = {**self.provenance, **found.provenance}
-        part = self._kept.folder / "state.part"
         state = {"highest": highest, "diameter": diameter, "provenance": self.provenance}
-        part.write_text(json.dumps(state, default=str), encoding="utf-8")
-        os.replace(part, self._kept.folder / "state.json")
+        write_text(self._kept.folder / "state.json", json.dumps(state, default=str))
         self._kept.mark(index)
 
 

@@ -188,7 +188,7 @@ class SAM(WeightsAdapter):
 
     def _build(self, checkpoint: Checkpoint) -> Any:
         from napari_biofm.images.attention import install
-        from napari_biofm.images.upscaling import quicken
+        from napari_biofm.images.sam_decoder import quicken
 
         net = sam_api.build(checkpoint).requires_grad_(False)
         install(net.image_encoder.blocks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import whole_file, write_text
 from napari_biofm.images.checks import read_image as _read
 from napari_biofm.types import ImageError
 
@@ -85,10 +85,8 @@ class Series:
         import tifffile
 
         entry = self.entry(number)
-        self.output.mkdir(parents=True, exist_ok=True)
-        part = entry.labels.with_name(f".{entry.labels.stem}.part.tif")
-        tifffile.imwrite(part, np.asarray(labels), compression="zlib")
-        os.replace(part, entry.labels)
+        with whole_file(entry.labels) as part:
+            tifffile.imwrite(part, np.asarray(labels), compression="zlib")
         if done:
             self._done.add(entry.path.name)
         else:
@@ -109,9 +107,7 @@ class Series:
             ) from error
 
     def _save(self) -> None:
-        part = self.output / f".{STATE}.part"
-        part.write_text(json.dumps({"done": sorted(self._done)}, indent=1), encoding="utf-8")
-        os.replace(part, self.output / STATE)
+        write_text(self.output / STATE, json.dumps({"done": sorted(self._done)}, indent=1))
 
 
 def read_image(path: str | Path) -> NDArray[Any]:

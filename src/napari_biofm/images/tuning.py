@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 import queue
 import shutil
 import threading
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.files import whole_file, write_text
 from napari_biofm.images import cellpose_api as cellpose
 from napari_biofm.images.cellpose_sam import CellposeSAM
 from napari_biofm.images.tuning_examples import (
@@ -322,9 +322,8 @@ class _Run:
             state = {
                 key: value.detach().float().cpu().contiguous() for key, value in net.state_dict().items()
             }
-            part = self._work.weights.with_suffix(".part")
-            save_file(state, part)
-            os.replace(part, self._work.weights)
+            with whole_file(self._work.weights) as part:
+                save_file(state, part)
             self._saved = epochs
         loss = self._work.state["loss"]
         if losses is not None:
@@ -349,9 +348,7 @@ class _Work:
 
     def write(self, **changes: Any) -> None:
         self.state.update(changes)
-        part = self.folder / "state.part"
-        part.write_text(json.dumps(self.state), encoding="utf-8")
-        os.replace(part, self.folder / "state.json")
+        write_text(self.folder / "state.json", json.dumps(self.state))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

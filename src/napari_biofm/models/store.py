@@ -7,6 +7,7 @@ cache folder. With NAPARI_BIOFM_OFFLINE=1 no connection is ever opened. Beside e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.files import whole_file, write_text
 from napari_biofm.models import registry
 from napari_biofm.models.checkpoints import sha256_of
 from napari_biofm.models.registry import ModelEntry
@@ -269,11 +271,9 @@ def import_model(
     refuse_taken_name(name, folder)
     own = models_folder(folder) / "own"
     target = own / f"{name}{source.suffix or '.pth'}"
-    own.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    shutil.copyfile(source, part)
-    sha256 = sha256_of(part)
-    os.replace(part, target)
+    with whole_file(target) as part:
+        shutil.copyfile(source, part)
+        sha256 = sha256_of(part)
     beside = source.with_suffix(".json")
     if family == "embedded":  # its architecture and how it is to be used
         shutil.copyfile(beside, target.with_suffix(".json"))
@@ -340,13 +340,8 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _write_record(path: Path, record: dict[str, Any]) -> None:
     """Write the record beside `path`; a folder that cannot be written to goes without."""
-    target = _record_path(path)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        os.replace(part, target)
-    except OSError:
-        part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        write_text(_record_path(path), json.dumps(record, indent=1))
 
 
 def _now() -> str:

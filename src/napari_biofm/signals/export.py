@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm import __version__
+from napari_biofm.files import whole_file
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
@@ -47,9 +48,8 @@ def write_events(
         If the ending is neither .csv nor .parquet.
     """
     columns = event_columns(events, review)
-    partial = path.with_name(f"{path.name}.partial")
     if path.suffix.lower() == ".csv":
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*(_as_text(column) for column in columns.values()), strict=True))
@@ -59,12 +59,12 @@ def write_events(
 
         table = pyarrow.table({name: pyarrow.array(column.tolist()) for name, column in columns.items()})
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
-        pyarrow.parquet.write_table(table, partial)
+        with whole_file(path) as partial:
+            pyarrow.parquet.write_table(table, partial)
     else:
         raise RecordingError(
             f"events cannot be written as {path.suffix or path.name}: choose .csv or .parquet"
         )
-    partial.replace(path)
 
 
 def write_samples(
@@ -95,10 +95,9 @@ def write_samples(
     table = np.column_stack([np.arange(first, last) / rate]
                             + [recording.values(sweep, c, first, last) for c in channels])  # fmt: skip
     names = ["time_s"] + [f"{recording.channels[c].name} ({recording.channels[c].unit})" for c in channels]
-    partial = path.with_name(f"{path.name}.partial")
     header = ",".join('"' + name.replace('"', "'") + '"' for name in names)
-    np.savetxt(partial, table, "%.9g", ",", header=header, comments="", encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        np.savetxt(partial, table, "%.9g", ",", header=header, comments="", encoding="utf-8")
     return last - first
 
 
@@ -215,10 +214,8 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
             columns.append(pynwb.core.VectorData(name=name, description=name, data=data))
         table = pynwb.core.DynamicTable(name="events", description="one row per event", columns=columns)
         module.add(table)
-    partial = path.with_name(f"{path.name}.partial.nwb")
-    with pynwb.NWBHDF5IO(str(partial), "w") as io:
+    with whole_file(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
         io.write(nwb)
-    partial.replace(path)
 
 
 def _command_unit(recording: Recording, sweep: int, channel: int) -> str | None:

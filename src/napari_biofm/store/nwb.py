@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm import __version__
+from napari_biofm.files import whole_file
 from napari_biofm.signals import Recording
 from napari_biofm.store.contents import Saved, SavedLayer
 from napari_biofm.types import SessionError
@@ -75,15 +76,11 @@ def write_nwb(
         else:
             _add_sweeps(nwb, saved, uid, recording)
     _add_events(nwb, saved)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial.nwb")
     try:
-        with pynwb.NWBHDF5IO(str(partial), "w") as io:
+        with whole_file(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
             io.write(nwb)
-        partial.replace(path)
     except OSError as error:
         raise SessionError(f"{path} cannot be written ({error.strerror or error}).") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import whole_file
 from napari_biofm.types import TimelineError
 
 PAPER, INK, LINE = (38, 41, 48), (214, 214, 214), (246, 201, 69)
@@ -35,13 +35,12 @@ def write_movie(path: Path, pictures: Iterable[NDArray[np.uint8]], rate: float) 
     ending = path.suffix.lower()
     if ending not in (".gif", ".mp4"):
         raise TimelineError(f"A movie is written as .gif or .mp4, not as '{path.suffix or path.name}'.")
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{ending}")
     options: dict[str, Any] = {"duration": 1000 / rate, "loop": 0}
     if ending == ".mp4":
         _need_ffmpeg()
         options = {"fps": rate, "codec": "libx264", "quality": 8, "macro_block_size": 2}
     n = 0
-    try:
+    with whole_file(path) as partial:
         with imageio.get_writer(partial, **options) as opened:
             writer: Any = opened
             for picture in pictures:
@@ -50,9 +49,6 @@ def write_movie(path: Path, pictures: Iterable[NDArray[np.uint8]], rate: float) 
                 n += 1
         if n == 0:
             raise TimelineError("There is not a single frame to write; choose a later last frame.")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return n
 
 

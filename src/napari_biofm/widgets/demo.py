@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.files import write_text
 from napari_biofm.session import CellKey, Link
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.viewers import layer_id, viewer_session
@@ -151,7 +152,7 @@ class Demo:
 
     def save(self, folder: Path, started: float) -> None:
         """Write `screenshot.png`, `cells.csv`, `events.csv` and `report.json`."""
-        from napari_biofm.cli.common import write_json, write_text
+        from napari_biofm.cli.common import write_json
         from napari_biofm.events.table import join, to_csv
         from napari_biofm.images.catalogue import DEFAULT_MODEL
 

@@ -43,6 +43,7 @@ class PhysioFM:
         self.path = weights
         self.device, self.threads = device, threads
         self._net: Any = None
+        self._shares: Any = None  # spreads windows over the cores of a CPU
         self._card: dict[str, Any] | None = None
         self.adapted: Any = None  # an adapt.AdaptedHead, where the user has taught one
 
@@ -70,11 +71,22 @@ class PhysioFM:
         """Run the network on windows (B, T) at a rung; outputs as arrays plus `scale` (B,)."""
         import torch
 
-        net = self.network()
-        inputs, tokens, _, scale = prepare(x, rate, unit, None if kind is None else KINDS.index(kind))
-        with torch.inference_mode():
-            out = net(torch.from_numpy(inputs).to(self.device), torch.from_numpy(tokens).to(self.device))
-        return {k: v.cpu().numpy() for k, v in out.items()} | {"scale": scale}
+        net, known = self.network(), None if kind is None else KINDS.index(kind)
+
+        def say(windows: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+            inputs, tokens, _, scale = prepare(windows, rate, unit, known)
+            with torch.inference_mode():
+                out = net(torch.from_numpy(inputs).to(self.device), torch.from_numpy(tokens).to(self.device))
+            return {k: v.cpu().numpy() for k, v in out.items()} | {"scale": scale}
+
+        if self.device != "cpu":
+            return say(x)
+        if self._shares is None:
+            from .side_by_side import SideBySide
+
+            self._shares = SideBySide()
+        said: dict[str, NDArray[Any]] = self._shares(say, x)
+        return said
 
     # ------------------------------------------------------------------ what is it
     def recognise(self, signal: Signal) -> tuple[str, dict[str, float]]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from .words import CLASSES, KINDS, N_INPUTS, N_TOKENS, PATCH, RHYTHMS
 
@@ -51,7 +50,7 @@ class Block(nn.Module):
         """(B, T, C) -> (B, T, C)."""
         padded = reflect(x, self.pad)
         y = self.depthwise(padded.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
-        out: Tensor = x + self.down(F.relu(self.up(self.norm(y))))
+        out: Tensor = self.down(self.up(self.norm(y)).relu_()).add_(x)
         return out
 
 
@@ -67,7 +66,7 @@ class Film(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, T, C), (B, D) -> (B, T, C)."""
         scale, shift = self.linear(condition).unsqueeze(1).chunk(2, -1)
-        return x * (1 + scale) + shift
+        return torch.addcmul(shift, x, 1 + scale)
 
 
 class PhysioNet(nn.Module):
@@ -91,9 +90,12 @@ class PhysioNet(nn.Module):
         self.context = PATCH
         seen = (PATCH + 2 * self.context) * N_INPUTS
         self.tokens = nn.Sequential(
-            nn.Linear(N_TOKENS, condition), nn.ReLU(), nn.Linear(condition, condition), nn.ReLU()
+            nn.Linear(N_TOKENS, condition),
+            nn.ReLU(inplace=True),
+            nn.Linear(condition, condition),
+            nn.ReLU(inplace=True),
         )
-        self.patch = nn.Sequential(nn.Linear(seen, 2 * a), nn.ReLU(), nn.Linear(2 * a, a))
+        self.patch = nn.Sequential(nn.Linear(seen, 2 * a), nn.ReLU(inplace=True), nn.Linear(2 * a, a))
         self.masked = nn.Parameter(torch.zeros(a))
         self.films = nn.ModuleList(Film(condition, w) for w in (a, b, c, b, a))
         self.down = nn.ModuleList([nn.Linear(4 * a, b), nn.Linear(4 * b, c)])
@@ -104,10 +106,14 @@ class PhysioNet(nn.Module):
         )
         self.norm = nn.LayerNorm(a)
         self.sample_head = nn.Sequential(
-            nn.Linear(a + seen, 96), nn.ReLU(), nn.Linear(96, PATCH * N_SAMPLE_OUTPUTS)
+            nn.Linear(a + seen, 96), nn.ReLU(inplace=True), nn.Linear(96, PATCH * N_SAMPLE_OUTPUTS)
         )
-        self.token_head = nn.Sequential(nn.Linear(a, 64), nn.ReLU(), nn.Linear(64, N_TOKEN_OUTPUTS))
-        self.window_head = nn.Sequential(nn.Linear(2 * c + a, 96), nn.ReLU(), nn.Linear(96, N_WINDOW_OUTPUTS))
+        self.token_head = nn.Sequential(
+            nn.Linear(a, 64), nn.ReLU(inplace=True), nn.Linear(64, N_TOKEN_OUTPUTS)
+        )
+        self.window_head = nn.Sequential(
+            nn.Linear(2 * c + a, 96), nn.ReLU(inplace=True), nn.Linear(96, N_WINDOW_OUTPUTS)
+        )
         with torch.no_grad():
             last = self.sample_head[2]
             assert isinstance(last, nn.Linear)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_biofm.files import whole_file, write_text
+
 from ...models.checkpoints import sha256_of
 from ...types import ModelError
 
@@ -55,10 +57,10 @@ def write(weights: Path, net: PhysioNet, card: dict[str, Any]) -> None:
     import torch
     from safetensors.torch import save_file
 
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.to(torch.float16).contiguous() for k, v in net.state_dict().items()}, weights)
+    with whole_file(weights) as temporary:
+        save_file({k: v.to(torch.float16).contiguous() for k, v in net.state_dict().items()}, temporary)
     card = card | {"config": net.config, "sha256": sha256_of(weights)}
-    weights.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    write_text(weights.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
 
 
 def load(weights: Path, device: str = "cpu") -> tuple[PhysioNet, dict[str, Any]]:

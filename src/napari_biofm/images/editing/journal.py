@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import whole_file
 from napari_biofm.images.edit import ArrayTarget, LabelsTarget, replay
 from napari_biofm.types import Progress, SessionError, Task, run_task
 
@@ -159,12 +160,10 @@ class Journal:
             "closed": closed,
             "about": self._about,
         }
-        part = self.folder / "journal.json.part"
-        with open(part, "w", encoding="utf-8") as file:
+        with whole_file(self.folder / "journal.json") as part, part.open("w", encoding="utf-8") as file:
             json.dump(content, file, default=_plain)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, self.folder / "journal.json")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_biofm.files import whole_file, write_text
 from napari_biofm.types import ModelError
 
 if TYPE_CHECKING:
@@ -155,12 +156,7 @@ def write(path: Path, network: Network, config: Mapping[str, Any]) -> Path:
         "architecture": network.architecture.to_json(),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for target, content in (
-        (path, data),
-        (path.with_suffix(".json"), json.dumps(described, indent=1).encode() + b"\n"),
-    ):
-        temporary = target.with_name(target.name + ".part")
-        temporary.write_bytes(content)
-        temporary.replace(target)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+    write_text(path.with_suffix(".json"), json.dumps(described, indent=1) + "\n")
     return path

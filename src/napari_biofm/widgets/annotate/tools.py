@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.files import write_text
 from napari_biofm.types import SessionError
 
 
@@ -107,10 +108,7 @@ def load_keys(path: Path) -> dict[str, str]:
 def save_keys(path: Path, keys: Mapping[str, str]) -> None:
     """Keep a user's keys."""
     check_keys(keys)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(dict(keys), indent=1), encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(dict(keys), indent=1))
 
 
 def check_keys(keys: Mapping[str, str]) -> None:

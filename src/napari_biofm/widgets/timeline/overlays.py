@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_biofm.widgets.drawing import redraw
 from napari_biofm.widgets.pixels import spatial_placing
 from napari_biofm.widgets.timeline.movies import shown_frame
 from napari_biofm.widgets.timeline.state import TimelineState
@@ -112,7 +113,7 @@ class LightsOverlay(Overlay):
         if self.lights is None or layer is None or movie is None or not layer.visible or not self.is_shown:
             return
         if self.lights.show(shown_frame(self.state.viewer, movie)):
-            layer.refresh(extent=False, thumbnail=False, highlight=False)
+            redraw(layer)
 
     def _lights(self) -> CellLights:
         """Return the painter of the cells in play; made anew only when their pixels changed."""

@@ -9,6 +9,7 @@ from qtpy.QtCore import QRect, Signal
 from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QApplication, QGridLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
+from napari_biofm.files import whole_file
 from napari_biofm.widgets.trace.events_panel import button
 from napari_biofm.widgets.trace.plots import TracePlots
 
@@ -73,20 +74,19 @@ class ExportPanel(QWidget):
 def save_figure(plots: TracePlots, path: Path) -> None:
     """Write what the plots show as PNG or SVG, by the ending of `path`, atomically."""
     scene = plots.canvas.scene()
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    if path.suffix.lower() == ".svg":
-        from qtpy.QtSvg import QSvgGenerator
+    with whole_file(path) as partial:
+        if path.suffix.lower() == ".svg":
+            from qtpy.QtSvg import QSvgGenerator
 
-        size = plots.canvas.size()
-        generator = QSvgGenerator()
-        generator.setFileName(str(partial))
-        generator.setSize(size)
-        generator.setViewBox(QRect(0, 0, size.width(), size.height()))
-        painter = QPainter(generator)
-        plots.canvas.render(painter)
-        painter.end()
-    else:
-        exporter = exporters.ImageExporter(scene)
-        exporter.parameters()["width"] = int(2 * plots.canvas.width())
-        exporter.export(str(partial))
-    partial.replace(path)
+            size = plots.canvas.size()
+            generator = QSvgGenerator()
+            generator.setFileName(str(partial))
+            generator.setSize(size)
+            generator.setViewBox(QRect(0, 0, size.width(), size.height()))
+            painter = QPainter(generator)
+            plots.canvas.render(painter)
+            painter.end()
+        else:
+            exporter = exporters.ImageExporter(scene)
+            exporter.parameters()["width"] = int(2 * plots.canvas.width())
+            exporter.export(str(partial))
