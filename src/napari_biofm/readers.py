@@ -90,7 +90,6 @@ def read(path: str | Sequence[str]) -> LayerData:
         If a file cannot be read; recordings read before it stay open.
     """
     import napari
-    from qtpy.QtWidgets import QApplication
 
     from napari_biofm.widgets.trace.opening import open_asking
     from napari_biofm.widgets.trace.placing import put_recording
@@ -99,8 +98,16 @@ def read(path: str | Sequence[str]) -> LayerData:
     viewer = napari.current_viewer()
     session = viewer_session(viewer)
     for one in [path] if isinstance(path, str) else path:
-        recording = open_asking(Path(one), QApplication.activeWindow())
+        recording = open_asking(Path(one), _window())
         if recording is not None:
             put_recording(viewer, session, recording)
     viewer.window.add_plugin_dock_widget(*TRACE_DOCK)
     return NO_LAYER
+
+
+def _window() -> Any:
+    """Return the window to ask in; a file that is dropped from another program does not make napari's active."""
+    from qtpy.QtWidgets import QApplication, QMainWindow
+
+    shown = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMainWindow) and w.isVisible()]
+    return QApplication.activeWindow() or next(iter(shown), None)

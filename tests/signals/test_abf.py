@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
 from pathlib import Path
 
@@ -24,6 +25,9 @@ OWN_STARTS = {
     "190619B_0003.abf", "pclamp11_4ch_abf1.abf", "2020_06_16_0000.abf", "2020_06_16_0001.abf",
 }  # fmt: skip
 
+MODES = {
+    1: "variable-length events", 2: "fixed-length events", 3: "gap-free", 4: "high-speed oscilloscope", 5: "episodic",
+}  # fmt: skip
 shared_data = pytest.mark.skipif(not FILES, reason="../shared/data/ephys/abf is not here")
 
 
@@ -58,6 +62,33 @@ def _same_command(command, peer) -> None:
         assert command is None
         return
     np.testing.assert_array_equal(command.values, expected.astype(np.float32))
+
+
+@pytest.mark.shared_data
+@shared_data
+@pytest.mark.parametrize("name", ["18702001-step.abf", "pclamp11_4ch_abf1.abf"])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_of_acquisition_is_read(name: str, mode: int, tmp_path: Path) -> None:
+    content = bytearray((ABF / name).read_bytes())
+    at = struct.unpack_from("<I", content, 76)[0] * 512 if content[:4] == b"ABF2" else 8
+    struct.pack_into("<h", content, at, mode)  # the same sweeps, said to be of another mode
+    path = tmp_path / name
+    path.write_bytes(content)
+    recording = read_recording(path)
+    assert recording.metadata["operation_mode"] == MODES[mode]
+    peer = pyabf.ABF(str(path))
+    assert recording.n_sweeps == peer.sweepCount
+    for sweep in range(recording.n_sweeps):
+        peer.setSweep(sweep)
+        np.testing.assert_array_equal(recording.values(sweep, 0), peer.sweepY)
+
+
+@pytest.mark.shared_data
+@shared_data
+def test_a_stimulus_file_that_is_not_there_is_named() -> None:
+    recording = read_recording(ABF / "171116sh_0015-ATFwaveform.abf")
+    assert "sine sweep magnitude 20.atf is not beside the recording" in recording.command_unknown
+    assert read_recording(ABF / "171116sh_0015.abf").command_unknown == ""
 
 
 @pytest.mark.shared_data

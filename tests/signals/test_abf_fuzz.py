@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import struct
-import time
-import tracemalloc
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pyabf.abfWriter
 import pytest
+from tests.signals.fuzzing import ABSURD, open_everything
 
-from napari_biofm.signals import read_recording
 from napari_biofm.signals.readers.abf_check import _SECTIONS
-from napari_biofm.types import RecordingError
 
 ABF = Path(__file__).parents[2].parent / "shared" / "data" / "ephys" / "abf"
 ABF2 = ABF / "2018_12_09_pCLAMP11_0001.abf"
 REAL_ABF1 = ABF / "pclamp11_4ch_abf1.abf"
 shared_data = pytest.mark.skipif(not ABF2.exists(), reason="../shared/data/ephys/abf is not here")
-ABSURD = (-1, 0, 1, 0x7FFF, -0x8000, 0x7FFFFFFF, -0x80000000, 0x40000000, 999_999)
-SLACK = 2_000_000  # bytes that opening any file may take, on top of
-FACTOR = 16  # times its size: a command is worked out in doubles, four times the size of int16 samples
-LIMIT_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -35,35 +27,10 @@ def abf1(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def _open_everything(path: Path) -> str:
-    """Open a file and use all of it; return "read" or "refused"."""
-    tracemalloc.start()
-    begin = time.process_time()
-    try:
-        recording = read_recording(path)
-        recording.summary()
-        for sweep in range(min(recording.n_sweeps, 3)):
-            for channel in range(min(recording.n_channels, 3)):
-                recording.values(sweep, channel)
-                recording.command(sweep, channel)
-        outcome = "read"
-    except RecordingError as error:
-        outcome = "refused" if path.name in str(error) else f"refused without a name: {error}"
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert outcome in ("read", "refused")
-    assert time.process_time() - begin < LIMIT_S
-    assert peak < FACTOR * path.stat().st_size + SLACK, f"{peak} bytes for a file of {path.stat().st_size}"
-    return outcome
-
-
 def _try(content: bytes, folder: Path) -> str:
     path = folder / "damaged.abf"
     path.write_bytes(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _open_everything(path)
+    return open_everything(path)
 
 
 def _flips(content: bytes, folder: Path, header: int, n: int, seed: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals import Recording, export, read_recording
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.types import EVENT_DTYPE, Events, RecordingError, no_events
@@ -57,6 +57,34 @@ def test_samples_of_a_span_are_written_with_units(tmp_path: Path) -> None:
         write_samples(tmp_path / "s.csv", recording, 0, [0], 50, 60)
 
 
+def test_exported_samples_can_be_opened_again(tmp_path: Path) -> None:
+    recording = Recording.from_arrays([[np.arange(100.0), np.arange(100.0) * 2]], 10, ["pA", "mV"])
+    write_samples(tmp_path / "s.csv", recording, 0, [0, 1], 0.0, 9.9)
+    back = read_recording(tmp_path / "s.csv", sampling_rate=10.0)
+    assert [(c.name, c.unit) for c in back.channels] == [("channel 0", "pA"), ("channel 1", "mV")]
+    np.testing.assert_array_equal(back.values(0, 1), np.arange(100) * 2)
+
+
+def test_the_methods_paragraph_states_what_was_put_right_and_done_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Vm (pA)\n1\n2\n3\n")
+    recording = read_recording(tmp_path / "t.csv", sampling_rate=250.0).with_channel(
+        0, unit="mV", factor=0.05
+    )
+    text = methods(
+        recording, FilterSettings(), _events(), {"by_hand": {"add event": 2, "move event": 0}, "was": [""]}
+    )
+    for part in (
+        "Opened with sampling_rate = 250", "Vm (pA) was put right as Vm (mV), values times 0.05",
+        "Edits by hand: add event (2).", "Software: napari-biofm",
+    ):  # fmt: skip
+        assert part in text
+    assert "was =" not in text and "move" not in text
+    traces = Recording.from_arrays(
+        np.zeros((2, 9)), 10, "dF/F", labels=[1, 2], metadata={"settings": {"neuropil_factor": 0.7}}
+    )
+    assert "Traces: neuropil_factor = 0.7." in methods(traces, FilterSettings(), _events()[:0], {})
+
+
 def test_the_methods_paragraph_states_filters_counts_and_settings() -> None:
     recording = Recording.from_arrays(np.zeros((2, 100)), 1000, "pA", protocol="IV steps")
     text = methods(
@@ -71,6 +99,16 @@ def test_the_methods_paragraph_states_filters_counts_and_settings() -> None:
         "1 EPSC", "1 were rejected", "threshold = 4", "preset = balanced", "reviewed by hand (1 accept)",
     ):  # fmt: skip
         assert part in text
+
+
+def test_long_sweeps_are_written_to_nwb_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    monkeypatch.setattr(export, "_CHUNK", 1 << 7)
+    values = np.arange(5000, dtype=np.float32)
+    values[1000:1200] = np.nan
+    write_nwb(tmp_path / "long.nwb", Recording.from_arrays(values, 1000, "pA"))
+    assert not pynwb.validate(path=str(tmp_path / "long.nwb"))
+    np.testing.assert_allclose(read_recording(tmp_path / "long.nwb").values(0, 0), values, rtol=1e-5)
 
 
 def test_nwb_written_is_nwb_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import warnings
@@ -12,10 +13,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals import Recording, read_part, read_recording
 from napari_biofm.signals.readers import optional
-from napari_biofm.signals.readers.heka_stimulus import protocol_of
-from napari_biofm.signals.readers.suite2p import suite2p_arrays
 from napari_biofm.types import RecordingError
 
 h5py = pytest.importorskip("h5py")
@@ -58,34 +57,6 @@ def test_a_heka_command_is_rebuilt_from_the_stimulus_tree() -> None:
     assert high > low + 10
 
 
-def test_heka_segments_are_rebuilt_or_left_out_but_never_guessed() -> None:
-    def segment(
-        kind: int = 0, level: float = 0.0, source: int = 0, step: float = 0.0, mode: int = 0
-    ) -> bytes:
-        levels = struct.pack("<didd", level, source, 1.0, step)
-        return struct.pack("<iBBBB", 0, kind, 1, mode, 0) + levels + struct.pack("<didd", 0.1, 0, 1.0, 0.0)
-
-    def channel(flags: int = 1, unit: bytes = b"V") -> bytes:
-        record = bytearray(80)
-        record[40:48] = unit.ljust(8, b"\0")
-        struct.pack_into("<d", record, 48, -0.07)
-        struct.pack_into("<H", record, 76, flags)
-        return bytes(record)
-
-    ramp = [segment(source=1), segment(kind=1, level=0.03, step=0.01), segment(level=-0.04)]
-    protocol = protocol_of("<", [(channel(), ramp)], "A", 0)
-    assert protocol is not None and protocol.unit == "mV"
-    values = protocol.values(1, 3000, 10_000.0)
-    assert values is not None and values[0] == values[999] == -70
-    assert values[1999] == pytest.approx(40) and values[1499] == pytest.approx(-15) and values[2500] == -40
-    assert protocol_of("<", [(channel(3), ramp)], "A", 0).values(0, 3000, 1e4)[2500] == pytest.approx(-110)  # type: ignore[union-attr,index]
-    assert protocol.values(0, 5000, 10_000.0) is None, "segments that do not fill the sweep"
-    assert protocol_of("<", [(channel(), ramp)], "V", 0) is None
-    for odd in (segment(kind=3), segment(source=2), segment(step=0.01, mode=4)):
-        assert protocol_of("<", [(channel(), [*ramp, odd])], "A", 0) is None
-    assert protocol_of("<", [(channel(5), ramp)], "A", 0) is None, "a template"
-
-
 @pytest.mark.shared_data
 @shared_data
 def test_a_series_that_is_not_there_is_named() -> None:
@@ -113,28 +84,7 @@ def test_a_damaged_heka_bundle_is_refused(tmp_path: Path) -> None:
             read_recording(path)
 
 
-# --------------------------------------------------------------------------- WFDB and neo
-
-
-@pytest.mark.shared_data
-@shared_data
-@pytest.mark.parametrize("name", ["03700181", "a103l", "s0010_re", "test01_00s", "3000003_0003"])
-def test_wfdb_values_are_those_of_its_library(name: str) -> None:
-    wfdb = pytest.importorskip("wfdb")
-    recording = read_recording(EPHYS / "ecg" / f"{name}.hea")
-    peer = wfdb.rdrecord(str(EPHYS / "ecg" / name), return_res=32)
-    assert [c.sampling_rate for c in recording.channels] == [peer.fs] * peer.n_sig
-    for channel in range(peer.n_sig):
-        np.testing.assert_array_equal(recording.values(0, channel), peer.p_signal[:, channel])
-        np.testing.assert_array_equal(recording.values(0, channel, 100, 120), peer.p_signal[100:120, channel])
-
-
-@pytest.mark.shared_data
-@shared_data
-def test_a_wfdb_header_without_its_samples_says_which_file_is_missing() -> None:
-    pytest.importorskip("wfdb")
-    with pytest.raises(RecordingError, match=r"1003\.dat"):
-        read_recording(EPHYS / "ecg" / "1003.hea")
+# --------------------------------------------------------------------------- neo
 
 
 @pytest.mark.shared_data
@@ -254,6 +204,17 @@ def test_an_hdf5_dataset_needs_rate_and_unit_or_says_them(tmp_path: Path) -> Non
     assert read_recording(other).channels[0].unit == "mV"
 
 
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "again.h5"
+    for first, stamp in ((0, 1_000_000_000), (100, 2_000_000_000)):
+        new = tmp_path / "new.h5"
+        with h5py.File(new, "w") as file:
+            file["v"] = np.arange(first, first + 20, dtype=np.float32)
+        new.replace(path)
+        os.utime(path, ns=(stamp, stamp))
+        assert read_recording(path, sampling_rate=10, unit="mV").values(0, 0)[0] == first
+
+
 def test_a_table_of_many_short_rows_must_say_what_they_are(tmp_path: Path) -> None:
     path = tmp_path / "tetrode.npz"
     values = np.arange(8000, dtype=np.int16).reshape(2000, 4)
@@ -321,7 +282,10 @@ def test_a_suite2p_folder_is_cells_with_neuropil_and_masks(tmp_path: Path) -> No
     np.testing.assert_array_equal(recording.values(0, 1), traces[1])
     assert recording.rois is not None and recording.rois.shape == (8, 9)
     assert (recording.rois[1, 2], recording.rois[1, 3], recording.rois[5, 5]) == (1, 2, 2)
-    np.testing.assert_array_equal(suite2p_arrays(tmp_path)["neuropil"], traces / 2)
+    assert recording.metadata["parts"] == ["fluorescence (F)", "neuropil (Fneu)"]
+    np.testing.assert_array_equal(read_part(recording, 1).values(0, 1), traces[1] / 2)
+    with pytest.raises(RecordingError, match="part 2"):
+        read_part(recording, 2)
 
 
 def test_caiman_results_are_cells_with_masks(tmp_path: Path) -> None:
@@ -330,6 +294,7 @@ def test_caiman_results_are_cells_with_masks(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         estimates = file.create_group("estimates")
         estimates["F_dff"], estimates["dims"], estimates["idx_components"] = traces, [4, 5], [1]
+        estimates["S"] = traces * 3
         footprints = estimates.create_group("A")
         footprints["data"], footprints["indices"], footprints["indptr"] = (
             [1.0, 1.0, 2.0],
@@ -345,6 +310,9 @@ def test_caiman_results_are_cells_with_masks(tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal(recording.values(0, 1, 3, 9), traces[1, 3:9])
     assert recording.metadata["accepted"] == [2]
+    spikes = read_part(recording, 1)
+    assert spikes.metadata["parts"][1] == "deconvolved (S)" and spikes.channels[0].unit == "a.u."
+    np.testing.assert_array_equal(spikes.values(0, 0), traces[0] * 3)
     assert recording.rois is not None
     assert (
         recording.rois[0, 0] == 1 and recording.rois[0, 1] == 1 and recording.rois[1, 2] == 2

@@ -13,7 +13,7 @@ import pytest
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.export import write_nwb
 from napari_biofm.signals.readers.stamps import clock_of
-from napari_biofm.types import RecordingError
+from napari_biofm.types import RecordingError, Signal
 
 pynwb = pytest.importorskip("pynwb")
 RNG = np.random.default_rng(0)
@@ -114,6 +114,23 @@ def test_clamp_modes_are_parts_and_a_changed_gain_is_kept_right(tmp_path: Path) 
     for sweep, gain in enumerate((1, 2, 1)):
         np.testing.assert_allclose(recording.values(sweep, 0), gain * np.arange(50), rtol=1e-6)
     np.testing.assert_allclose(read_recording(path, series=1).values(0, 0), -70, rtol=1e-6)
+
+
+def test_our_own_export_keeps_the_commands(tmp_path: Path) -> None:
+    steps = [Signal(np.where(np.arange(40) < 20, -70.0, level).astype(np.float32), 1000.0, "mV")
+             for level in (-60.0, -40.0)]  # fmt: skip
+    recording = Recording.from_arrays(
+        RNG.normal(size=(2, 40)).astype(np.float32), 1000.0, "pA",
+        command_source=lambda sweep, channel: steps[sweep],
+    )  # fmt: skip
+    write_nwb(tmp_path / "out.nwb", recording)
+    assert not pynwb.validate(path=str(tmp_path / "out.nwb"))
+    back = read_recording(tmp_path / "out.nwb")
+    assert back.metadata["parts"] == ["sweeps"]
+    for sweep in (0, 1):
+        command = back.command(sweep, 0)
+        assert command is not None and command.unit == "mV"
+        np.testing.assert_allclose(command.values, steps[sweep].values, rtol=1e-6)
 
 
 def test_our_own_export_comes_back_as_it_was(tmp_path: Path) -> None:

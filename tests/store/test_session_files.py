@@ -8,6 +8,7 @@ import pytest
 from napari_biofm.cells.table import make_table
 from napari_biofm.session import CellKey, Link, Session
 from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.simulate import write_abf
 from napari_biofm.store import SavedLayer, SessionWriter, load_session, restore, save_session, snapshot
 from napari_biofm.timeline import Clock
@@ -130,6 +131,31 @@ def test_units_the_user_mended_come_back(session, tmp_path):
     save_session(tmp_path / "day2", snapshot(other))
     channel = load_session(tmp_path / "day2").recordings["patch.abf"].channels[0]
     assert (channel.unit, channel.name) == ("pA", "Im")
+
+
+def test_a_gain_that_was_put_right_and_a_filtered_copy_come_back(session, tmp_path):
+    mended = session.recordings["patch.abf"].recording.with_channel(0, unit="pA", factor=0.05)
+    other = Session()
+    other.add_recording(mended)
+    other.add_recording(filtered(mended, FilterSettings(lowpass=200.0)), "copy")
+    save_session(tmp_path / "day2", snapshot(other))
+    saved = load_session(tmp_path / "day2")
+    for uid, entry in other.recordings.items():
+        back = saved.recordings[uid]
+        np.testing.assert_array_equal(back.values(0, 0), entry.recording.values(0, 0))
+        assert back.metadata["changed"] == entry.recording.metadata["changed"]
+    assert saved.recordings["copy"].metadata["processing"]["lowpass"] == 200.0
+
+
+def test_what_a_file_did_not_say_is_not_asked_again(session, tmp_path):
+    table = tmp_path / "trace.csv"
+    table.write_text("Vm (mV)\n" + "\n".join(str(i) for i in range(50)))
+    session.add_recording(read_recording(table, sampling_rate=500.0))
+    save_session(tmp_path / "day3", snapshot(session, LAYERS))
+    saved = load_session(tmp_path / "day3")
+    assert saved.warnings == ()
+    assert saved.recordings["trace.csv"].channels[0].sampling_rate == 500.0
+    assert saved.recordings["trace.csv"].n_samples() == 50
 
 
 @pytest.mark.parametrize(

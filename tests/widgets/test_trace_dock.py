@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_biofm.session import CellKey
-from napari_biofm.signals import Recording
+from napari_biofm.signals import Recording, Tag
 from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE, RecordingError
 from napari_biofm.widgets.trace import TraceDock
@@ -310,6 +311,41 @@ def test_movie_and_masks_become_traces(dock: TraceDock, viewer: Any) -> None:
     assert dock.recording is not None and dock.recording.is_cells and dock.recording.n_channels == 2
 
 
+def test_cells_that_the_results_accept_come_first(dock: TraceDock) -> None:
+    cells = _cells()
+    item = dock.heatmap.order_by.model().item(3)
+    dock.session.add_recording(cells, "all")
+    assert not item.isEnabled(), "this file names none"
+    accepted = dataclasses.replace(cells, metadata={"accepted": [int(cells.labels[4]), int(cells.labels[6])]})
+    dock.session.add_recording(accepted, "some")
+    assert item.isEnabled()
+    dock.heatmap.order_by.setCurrentText("Accepted first")
+    assert dock.heatmap.order[:3].tolist() == [4, 6, 0]
+
+
+def test_a_low_window_is_not_made_larger_and_keeps_room_for_the_traces(viewer: Any, qtbot: Any) -> None:
+    window = viewer.window._qt_window
+    window.resize(1280, 800)
+    qtbot.wait(50)
+    before = window.size()
+    made = TraceDock(viewer)
+    viewer.window.add_dock_widget(made, area="right", name="Traces and events")
+    qtbot.waitUntil(lambda: made._placed and made.height() > 400, timeout=3000)
+    assert (window.width(), window.height()) == (before.width(), before.height())
+
+
+def test_tags_stand_where_they_were_left(dock: TraceDock) -> None:
+    tagged = Recording.from_arrays(
+        np.zeros((3, 1000)), 1000.0, "pA", tags=(Tag(0.25, "drug on"), Tag(1.5, "wash"))
+    )
+    dock.session.add_recording(tagged, "tagged")
+    assert dock.tag_lines.shown == [(0.25, "drug on")]
+    dock.plots.set_sweep(1)
+    assert dock.tag_lines.shown == [(0.5, "wash")]
+    dock.plots.set_mode(SweepMode.IN_TIME)
+    assert dock.tag_lines.shown == [(0.25, "drug on"), (1.5, "wash")]
+
+
 def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
     _with_events(dock)
     for key, name in (
@@ -318,6 +354,9 @@ def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
     ):  # fmt: skip
         dock.exports.write(key, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 90, name
+    pynwb = pytest.importorskip("pynwb")
+    dock.exports.write("nwb", tmp_path / "r.nwb")
+    assert not pynwb.validate(path=str(tmp_path / "r.nwb")), "what pynwb finds wrong"
     dock.export_panel.refresh.emit()
     assert "3 sweeps" in dock.export_panel.methods.toPlainText()
 

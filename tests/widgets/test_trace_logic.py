@@ -15,7 +15,7 @@ from napari_biofm.widgets.trace.iv_panel import step_curve
 from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode, joined, sweeps_shown, y_ranges
 from napari_biofm.widgets.trace.lines import TraceLines
 from napari_biofm.widgets.trace.scalebars import round_length, with_prefix
-from napari_biofm.widgets.trace.source import TraceSource
+from napari_biofm.widgets.trace.source import Line, TraceSource, extremes
 
 
 @pytest.fixture
@@ -128,6 +128,19 @@ def test_scale_modes_relate_the_axes() -> None:
     own = y_ranges(extrema, units, ScaleMode.BY_CHANNEL)
     assert own[1][1] - own[1][0] < 3
     assert y_ranges([None], ["pA"], ScaleMode.REAL) == [(-1.0, 1.0)]
+
+
+def test_a_thinned_line_keeps_every_extreme() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, 100_007).astype(np.float32)
+    values[[51_234, 77_777]] = 90, -90
+    values[300:310] = np.nan
+    line = extremes(Line(np.arange(len(values)) / 1e4, values), 5000)
+    assert len(line.values) <= 5100 and (np.diff(line.times) >= 0).all()
+    assert np.nanmax(line.values) == 90 and np.nanmin(line.values) == -90
+    for start in range(0, 100_000, 1000):
+        here = (line.times >= start / 1e4) & (line.times < (start + 1000) / 1e4)
+        assert np.nanmax(line.values[here]) == np.nanmax(values[start : start + 1000])
 
 
 def test_cursors_measure_slope_mean_and_rms() -> None:

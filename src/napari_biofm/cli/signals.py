@@ -9,6 +9,7 @@ from typing import Any
 from napari_biofm.cli.common import drain, inputs_exist, note, print_json
 from napari_biofm.cli.events import add_verb as add_events
 from napari_biofm.signals import Recording, read_part, read_recording
+from napari_biofm.signals.recording import COMMAND_UNKNOWN
 from napari_biofm.types import RecordingError
 
 
@@ -91,6 +92,8 @@ def run_info(args: argparse.Namespace) -> None:
     for key in ("t0", "protocol", "comment"):
         if summary[key]:
             print(f"  {key}: {summary[key]}")
+    if COMMAND_UNKNOWN in summary["metadata"]:
+        print(f"  command: unknown ({summary['metadata'][COMMAND_UNKNOWN]})")
     for tag in summary["tags"]:
         print(f"  tag at {tag['time_s']:.3f} s: {tag['comment']}")
 

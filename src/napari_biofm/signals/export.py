@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_biofm import __version__
 from napari_biofm.files import whole_file
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import Recording
+from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
 from napari_biofm.signals.units import si_unit
 from napari_biofm.types import Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
+_CHUNK = 1 << 16  # samples of a chunk of NWB; shorter sweeps are held until they are written
+BY_HAND = "by_hand"  # in the provenance of events: how many edits of each kind
 
 
 def event_columns(events: Events, review: Sequence[str] | None = None) -> dict[str, Any]:
@@ -112,8 +116,11 @@ def methods(
         + (f", protocol {recording.protocol}" if recording.protocol else "")
         + f") holds {recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)} of {', '.join(about)}{more}."
     ]
+    said += _opened(recording)
     if stamps := recording.metadata.get("timestamps"):
         said.append(f"Its samples carry time stamps: {stamps}.")
+    if recording.command_unknown:
+        said.append(f"Its command is unknown ({recording.command_unknown}).")
     done = recording.metadata.get("processing")
     if done:
         said.append(f"Events were sought in a processed copy. {FilterSettings(**done).sentences()}")
@@ -126,22 +133,43 @@ def methods(
         said.append(
             f"{len(kept)} events were kept ({counts or 'none'}), {len(events) - len(kept)} were rejected."
         )
-        settings = {k: v for k, v in provenance.items() if k not in ("review",)}
+        settings = {k: v for k, v in provenance.items() if k not in ("review", "was", BY_HAND)}
         if settings:
             said.append("Detection: " + "; ".join(f"{k} = {_short(v)}" for k, v in settings.items()) + ".")
     looked = [r for r in review if r]
     if looked:
         parts = [f"{looked.count(word)} {word}" for word in ("accept", "unclear", "reject") if word in looked]
         said.append(f"{len(looked)} events were reviewed by hand ({', '.join(parts)}).")
+    by_hand = {name: n for name, n in provenance.get(BY_HAND, {}).items() if n > 0}
+    if by_hand:
+        said.append("Edits by hand: " + ", ".join(f"{name} ({n})" for name, n in by_hand.items()) + ".")
     if recording.sha256:
         said.append(f"Source file SHA-256: {recording.sha256}.")
+    said.append(f"Software: napari-biofm {__version__}.")
     return " ".join(said)
+
+
+def _opened(recording: Recording) -> list[str]:
+    """Return what the user said of a recording, put right in it, and how traces of cells were made."""
+    about, said = recording.metadata, []
+    if given := about.get(OPENED_WITH):
+        said.append("Opened with " + ", ".join(f"{k} = {_short(v)}" for k, v in given.items()) + ".")
+    for change in about.get(CHANGED, ()):
+        times = f", values times {change['factor']:g}" if change["factor"] != 1.0 else ""
+        said.append(
+            f"{change['former_name']} ({change['former_unit']}) was put right as {change['name']} "
+            f"({change['unit']}){times}."
+        )
+    if traces := about.get("settings"):
+        said.append("Traces: " + ", ".join(f"{k} = {_short(v)}" for k, v in traces.items()) + ".")
+    return said
 
 
 def write_nwb(path: Path, recording: Recording, events: Events | None = None) -> None:
     """Write a recording and its events as NWB, in SI units.
 
-    Sweeps become one series each; events a table in the processing module "events".
+    Sweeps become one series each, commands that the protocol steps or waves stimuli beside them, events a
+    table in the processing module "events". Samples are read while they are written.
 
     Raises
     ------
@@ -157,15 +185,26 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
     )
     for sweep in range(recording.n_sweeps):
         for index, channel in enumerate(recording.channels):
+            n = recording.n_samples(sweep, index)
             nwb.add_acquisition(
                 pynwb.TimeSeries(
                     name=f"sweep{sweep:04d}_{index:02d}_{_safe(channel.name)}",
-                    data=recording.values(sweep, index, si=True),
+                    data=_nwb_values(functools.partial(recording.values, sweep, index, si=True), n),
                     unit=si_unit(channel.unit)[0],
                     rate=channel.sampling_rate,
                     starting_time=float(recording.sweep_starts[sweep]),
                 )
             )
+            if (unit := _command_unit(recording, sweep, index)) is not None:
+                nwb.add_stimulus(
+                    pynwb.TimeSeries(
+                        name=f"command{sweep:04d}_{index:02d}",
+                        data=_nwb_values(functools.partial(_command_si, recording, sweep, index), n),
+                        unit=unit,
+                        rate=channel.sampling_rate,
+                        starting_time=float(recording.sweep_starts[sweep]),
+                    )
+                )
     if events is not None and len(events):
         module = nwb.create_processing_module(name="events", description="events found by napari-biofm")
         columns = []
@@ -177,6 +216,41 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
         module.add(table)
     with whole_file(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
         io.write(nwb)
+
+
+def _command_unit(recording: Recording, sweep: int, channel: int) -> str | None:
+    """Return the SI unit of a command that the protocol changes in a sweep, None where it gives none."""
+    command = recording.command(sweep, channel)
+    if command is None or command.values.strides == (0,) or not np.isfinite(command.values).all():
+        return None
+    return si_unit(command.unit)[0]
+
+
+def _command_si(recording: Recording, sweep: int, channel: int, start: int, stop: int) -> Any:
+    command = recording.command(sweep, channel)
+    assert command is not None
+    return command.values[start:stop] * np.float32(si_unit(command.unit)[1])
+
+
+def _nwb_values(read: Callable[[int, int], Any], n: int) -> Any:
+    """Return `n` samples that `read(start, stop)` gives; of a long sweep piece by piece, as they are written."""
+    if n <= _CHUNK:
+        return read(0, n)
+    from hdmf.data_utils import GenericDataChunkIterator
+
+    class Pieces(GenericDataChunkIterator):  # type: ignore[misc]
+        """Reads a span when it is written."""
+
+        def _get_data(self, selection: tuple[slice, ...]) -> Any:
+            return read(selection[0].start, selection[0].stop)
+
+        def _get_maxshape(self) -> tuple[int]:
+            return (n,)
+
+        def _get_dtype(self) -> Any:
+            return np.dtype(np.float32)
+
+    return Pieces(buffer_shape=(min(16 * _CHUNK, n),), chunk_shape=(_CHUNK,))
 
 
 def _as_text(column: Any) -> list[str]:

@@ -19,6 +19,10 @@ from napari_biofm.signals.units import clean_unit, same_quantity, si_unit
 from napari_biofm.types import RecordingError, Signal
 
 CommandSource = Callable[[int, int], Signal | None]  # (sweep, channel) -> the commanded waveform
+# keys of `Recording.metadata`
+COMMAND_UNKNOWN = "command_unknown"  # why a command that was given cannot be rebuilt
+OPENED_WITH = "opened_with"  # options of `read_recording`: what the file did not say, or which part of it
+CHANGED = "changed"  # what `with_channel` put right, in order
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,10 @@ class Recording:
         )
         channels = (*self.channels[:channel], new, *self.channels[channel + 1 :])
         samples = self.samples if factor == 1.0 else RescaledSamples(self.samples, channel, float(factor))
-        return dataclasses.replace(self, channels=channels, samples=samples)
+        said = {"channel": channel, "name": new.name, "unit": new.unit, "factor": float(factor),
+                "former_name": old.name, "former_unit": old.unit}  # fmt: skip
+        metadata = {**self.metadata, CHANGED: [*self.metadata.get(CHANGED, ()), said]}
+        return dataclasses.replace(self, channels=channels, samples=samples, metadata=metadata)
 
     # ------------------------------------------------------------------ sizes and clocks
 
@@ -256,6 +263,11 @@ class Recording:
         """Return what the amplifier was told to do, from the protocol; None if the file does not say."""
         self._check(sweep, channel)
         return None if self.command_source is None else self.command_source(sweep, channel)
+
+    @property
+    def command_unknown(self) -> str:
+        """Why the file's protocol does not tell the command, in words; "" where it does or gives none."""
+        return str(self.metadata.get(COMMAND_UNKNOWN, ""))
 
     def command_channel(self, channel: int) -> int | None:
         """Return the channel on which the command of `channel` was recorded, or None.

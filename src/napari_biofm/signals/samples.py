@@ -51,9 +51,8 @@ class ArraySamples:
 
     def release(self) -> None:
         """Give the pages of memory maps back to the system; they are read again when needed."""
-        for sweep in self.arrays:
-            for array in sweep:
-                release_pages(array)
+        for mapped in {id(m): m for sweep in self.arrays for m in map(_map_of, sweep) if m}.values():
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "arrays": [[packed(one) for one in sweep] for sweep in self.arrays]}
@@ -164,11 +163,17 @@ def unpacked(array: Any) -> Any:
 
 def release_pages(array: Any) -> None:
     """Drop the resident pages of a memory-mapped array, where the system can."""
+    mapped = _map_of(array)
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _map_of(array: Any) -> mmap.mmap | None:
+    """Return the map behind an array, None where there is none or the system cannot drop its pages."""
     while getattr(array, "_mmap", None) is None and isinstance(getattr(array, "base", None), np.ndarray):
         array = array.base  # a plain view of a map
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+    mapped: mmap.mmap | None = getattr(array, "_mmap", None)
+    return mapped if hasattr(mmap, "MADV_DONTNEED") else None
 
 
 def scaled(raw: Raw, scale: tuple[float, float] | None) -> NDArray[np.float32]:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals import Channel, Recording, read_recording
+from napari_biofm.signals.filters import FilterSettings, filtered
+from napari_biofm.signals.recording import CHANGED, OPENED_WITH
 from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, SessionError, no_events
 
 # ------------------------------------------------------------------ labels: OME-Zarr 0.5
@@ -148,12 +150,13 @@ def read_back(record: Mapping[str, Any], folder: Path, samples: Path) -> tuple[R
     starts = np.asarray(record["sweep_starts_s"], np.float64)
     if samples.is_file():
         return _from_samples(record, channels, starts, samples), ""
+    about = record["metadata"]
     candidates = [folder.parent / record["relative"]] if record.get("relative") else []
     candidates.append(Path(record["path"]))
     for path in candidates:
         if path.is_file():
             try:
-                recording = read_recording(path)
+                recording = _as_it_was(read_recording(path, **about.get(OPENED_WITH, {})), about)
             except BiofmError as error:
                 return _without_samples(record, channels, starts), f"{error} Its events and links were kept."
             warning = ""
@@ -209,6 +212,16 @@ def _recording(
         rois=rois,
     )
     return dataclasses.replace(made, channels=channels)
+
+
+def _as_it_was(recording: Recording, about: Mapping[str, Any]) -> Recording:
+    """Put right what the user had put right, and process again what was a processed copy."""
+    for change in about.get(CHANGED, ()):
+        recording = recording.with_channel(
+            int(change["channel"]), unit=change["unit"], name=change["name"], factor=float(change["factor"])
+        )
+    done = about.get("processing")
+    return filtered(recording, FilterSettings(**done)) if done else recording
 
 
 def _with_names(recording: Recording, channels: tuple[Channel, ...]) -> Recording:

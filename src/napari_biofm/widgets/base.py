@@ -28,6 +28,7 @@ AREAS = {
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
+BESIDE_LAYERS, BESIDE_NOTHING = 0.4, 0.6  # of the window's height, for docks below the canvas
 RIGHT_WIDTH = 400  # pixels
 SHOW_EVERY_MS = 150  # between two looks of the progress bar
 
@@ -225,6 +226,10 @@ class Dock(QWidget):
         if not isinstance(window, QMainWindow) or frame is None or frame.isFloating():
             return
         area = AREAS[self.area]
+        height = int((BESIDE_LAYERS if len(self.viewer.layers) else BESIDE_NOTHING) * window.height())
+        if self.area == "bottom" and _left_needs(window) > window.height() - height:
+            # a low window: stand beside napari's lists, not below them
+            window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         if window.dockWidgetArea(frame) != area:
             window.addDockWidget(area, frame)
         for other in window.findChildren(Dock):
@@ -240,7 +245,16 @@ class Dock(QWidget):
         if self.area == "right":
             window.resizeDocks([frame], [RIGHT_WIDTH], Qt.Orientation.Horizontal)
         else:
-            window.resizeDocks([frame], [window.height() // 3], Qt.Orientation.Vertical)
+            window.resizeDocks([frame], [height], Qt.Orientation.Vertical)
+
+
+def _left_needs(window: QMainWindow) -> int:
+    """Return the height in pixels that the docks left of the canvas cannot do without."""
+    left = Qt.DockWidgetArea.LeftDockWidgetArea
+    docks = [
+        d for d in window.findChildren(QDockWidget) if d.isVisible() and window.dockWidgetArea(d) == left
+    ]
+    return sum(dock.minimumSizeHint().height() for dock in docks)
 
 
 def _let_go(connections: list[tuple[Any, Callable[..., Any]]], state: dict[str, Any]) -> Callable[..., None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.signals.recording import Recording
+from napari_biofm.signals.recording import OPENED_WITH, Recording
 from napari_biofm.types import RecordingError
 
 Reader = Callable[..., Recording]
@@ -112,11 +113,14 @@ def read_recording(
     options |= given
     reader = form.load()
     try:
-        return reader(path, **options)
+        recording = reader(path, **options)
     except OSError as error:
         raise RecordingError(f"{path.name} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise RecordingError(f"{path.name} does not fit into memory") from error
+    if not options:
+        return recording
+    return dataclasses.replace(recording, metadata={**recording.metadata, OPENED_WITH: options})
 
 
 def read_part(recording: Recording, number: int) -> Recording:
@@ -133,5 +137,5 @@ def read_part(recording: Recording, number: int) -> Recording:
             f"part {number} asked for in {recording.name}; it has "
             + (f"parts 0 to {len(parts) - 1}" if len(parts) > 1 else "one part only")
         )
-    options: dict[str, Any] = {str(recording.metadata["part_option"]): number}
+    options = {**recording.metadata.get(OPENED_WITH, {}), str(recording.metadata["part_option"]): number}
     return read_recording(recording.path, **options)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.abf_check import FULL_HEADER, OLD_HEADER, check_abf
 from napari_biofm.signals.readers.abf_command import abf_command
-from napari_biofm.signals.recording import Channel, Recording, Tag
+from napari_biofm.signals.recording import COMMAND_UNKNOWN, Channel, Recording, Tag
 from napari_biofm.signals.samples import InterleavedSamples
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError
@@ -56,6 +56,7 @@ def read_abf(path: Path) -> Recording:
     rate = _sampling_rate(path, header)
     old = header.abfVersion["major"] == 1 and header.dataByteStart < FULL_HEADER
     command = None if old else abf_command(path, header, rate, bounds)
+    unknown = "" if command is None else command.unknown([_text(n) for n in header.adcNames[:n_channels]])
     channels = tuple(
         Channel(
             name=_text(header.adcNames[i]) or "?",
@@ -78,7 +79,7 @@ def read_abf(path: Path) -> Recording:
             Tag(float(time), _text(text))
             for time, text in zip(header.tagTimesSec, header.tagComments, strict=False)
         ),
-        metadata={} if old else _metadata(header),
+        metadata=({} if old else _metadata(header)) | ({COMMAND_UNKNOWN: unknown} if unknown else {}),
         command_source=command,
     )
 

@@ -6,7 +6,7 @@ Source: waveform rules as implemented in pyabf 2.3.8 (S. W. Harden); equal to it
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.readers.optional import changed
 from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError, Signal
 
 _log = logging.getLogger(__name__)
+_HOLDS, _EPOCHS, _FILE = 0, 1, 2
 _OFF, _STEP, _RAMP, _PULSE, _TRIANGLE, _COSINE, _BIPHASIC = 0, 1, 2, 3, 4, 5, 7
 
 
@@ -78,6 +80,25 @@ class AbfCommand:
         """Return the holding level in SI, None where the file does not store one per channel."""
         return self.outputs[channel].si_holding if channel < len(self.outputs) else None
 
+    def unknown(self, names: Sequence[str]) -> str:
+        """Return why the command of the first of these channels that lacks one is unknown, "" if none does."""
+        varying = len(np.unique(self.lengths)) > 1
+        for name, output in zip(names, self.outputs, strict=False):
+            if output.source == _FILE and not varying and not (self.path.parent / output.file).is_file():
+                return f"{name}: the stimulus file {output.file or '(no name)'} is not beside the recording"
+            if output.source == _EPOCHS and not varying and self._ends(output) > int(self.lengths[0]):
+                return f"{name}: its epochs are longer than the sweep"
+            if output.source not in (_HOLDS, _EPOCHS, _FILE) and not varying:
+                return f"{name}: its waveform comes from the undocumented source {output.source}"
+        return ""
+
+    def _ends(self, output: Output) -> int:
+        """Return where the epochs end in the sweep in which they are longest, in samples."""
+        return int(self.lengths[0]) // 64 + max(
+            sum(max(one.duration + one.duration_step * sweep, 0) for one in output.epochs)
+            for sweep in (0, len(self.lengths) - 1)
+        )
+
     def __call__(self, sweep: int, channel: int) -> Signal | None:
         if channel >= len(self.outputs):
             return None
@@ -90,11 +111,11 @@ class AbfCommand:
 
     def _values(self, sweep: int, output: Output) -> NDArray[np.floating[Any]] | None:
         n = int(self.lengths[sweep])
-        if output.source == 0 or len(np.unique(self.lengths)) > 1:
+        if output.source == _HOLDS or len(np.unique(self.lengths)) > 1:
             return np.broadcast_to(np.float32(output.holding), (n,))  # no memory, however long the sweep
-        if output.source == 1:
+        if output.source == _EPOCHS:
             return self._from_epochs(sweep, output, n)
-        if output.source == 2:
+        if output.source == _FILE:
             return self._from_file(output, n)
         return np.broadcast_to(np.float32(np.nan), (n,))
 
@@ -117,7 +138,8 @@ class AbfCommand:
 
     def _from_file(self, output: Output, n: int) -> NDArray[np.floating[Any]]:
         """Return the stimulus file's waveform; NaN if no file of that name lies beside the recording."""
-        found = _read_stimulus(self.path.parent / output.file) if output.file else None
+        file = self.path.parent / output.file
+        found = _read_stimulus(file, changed(file)) if output.file else None
         if found is None:
             _log.info("stimulus file %s of %s is not beside it", output.file, self.path.name)
             return np.full(n, np.nan)
@@ -227,7 +249,7 @@ def _train(epoch: Epoch, before: float, level: float, n: int, pulses: int) -> ND
 
 
 @lru_cache(maxsize=8)
-def _read_stimulus(path: Path) -> NDArray[np.float32] | None:
+def _read_stimulus(path: Path, stamp: int) -> NDArray[np.float32] | None:
     """Return the first sweep of a stimulus file (ABF or ATF), None if it is not there."""
     if not path.is_file():
         return None

@@ -13,9 +13,19 @@ from napari_biofm.signals.recording import Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 
+# CaImAn's traces, what they are, and their unit; S is in the units of C, no spikes/s
+CAIMAN_PARTS = {
+    "F_dff": ("dF/F (F_dff)", "dF/F"), "C": ("denoised (C)", "a.u."), "S": ("deconvolved (S)", "a.u."),
+}  # fmt: skip
+
 
 def read_hdf5(
-    path: Path, *, sampling_rate: float | None = None, unit: str | None = None, dataset: str | None = None
+    path: Path,
+    *,
+    sampling_rate: float | None = None,
+    unit: str | None = None,
+    dataset: str | None = None,
+    part: int = 0,
 ) -> Recording:
     """Open an HDF5 file: CaImAn's results, NWB under another ending, or a dataset of sweeps.
 
@@ -23,6 +33,7 @@ def read_hdf5(
     ----------
     sampling_rate, unit : of the dataset, unless its attributes `sampling_rate` and `unit` say so.
     dataset : which to read where there are several; (n_samples,) or (n_sweeps, n_samples).
+    part : which of CaImAn's traces; `metadata["parts"]` names them.
 
     Raises
     ------
@@ -33,7 +44,7 @@ def read_hdf5(
     try:
         with h5py.File(path, "r") as file:
             if "estimates" in file and dataset is None:
-                return _caiman(path, file, sampling_rate)
+                return _caiman(path, file, sampling_rate, part)
             if "nwb_version" in file.attrs:
                 from napari_biofm.signals.readers.nwb import read_nwb
 
@@ -91,11 +102,11 @@ def _is_signal(item: Any, h5py: Any) -> bool:
     )
 
 
-def _caiman(path: Path, file: Any, sampling_rate: float | None) -> Recording:
-    """Return CaImAn's dF/F (or its denoised traces), with deconvolved activity and masks."""
+def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Recording:
+    """Return CaImAn's dF/F, or its denoised traces or deconvolved activity, with masks."""
     estimates = file["estimates"]
-    key = next((k for k in ("F_dff", "C") if k in estimates and getattr(estimates[k], "ndim", 0) == 2), None)
-    if key is None:
+    there = [k for k in CAIMAN_PARTS if k in estimates and getattr(estimates[k], "ndim", 0) == 2]
+    if not there or there == ["S"]:
         raise RecordingError(
             f"{path.name} holds neither estimates/F_dff nor estimates/C: run CaImAn's CNMF first"
         )
@@ -103,9 +114,12 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None) -> Recording:
     if stored is None and sampling_rate is None:
         raise RecordingError(f"{path.name} does not state its frame rate: give sampling_rate (Hz)")
     rate = checked_rate(stored if stored is not None else sampling_rate)
+    if not 0 <= part < len(there):
+        raise RecordingError(f"part {part} of {len(there)} asked for in {path.name}; they count from 0")
+    key = there[part]
     n_cells, n_frames = estimates[key].shape
     accepted = set(_indices(estimates, "idx_components"))
-    unit = "dF/F" if key == "F_dff" else "a.u."
+    unit = CAIMAN_PARTS[key][1]
     channels = tuple(Channel(f"cell {i + 1}", unit, rate, i + 1) for i in range(n_cells))
     arrays = [[H5Trace(str(path), f"estimates/{key}", (n_frames,), i) for i in range(n_cells)]]
     return Recording(
@@ -117,7 +131,9 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None) -> Recording:
         metadata={
             "source": f"estimates/{key}",
             "accepted": sorted(i + 1 for i in accepted),
-            "has_spikes": "S" in estimates,
+            "parts": [CAIMAN_PARTS[k][0] for k in there],
+            "part": part,
+            "part_option": "part",
         },
         rois=_caiman_rois(estimates, n_cells),
     )

@@ -17,15 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.signals.readers.heka_stimulus import Commands, protocol_of
-from napari_biofm.signals.recording import Channel, Recording
+from napari_biofm.signals.readers.heka_stimulus import Commands, Output, output_of
+from napari_biofm.signals.readers.heka_traces import text_of, trace_of
+from napari_biofm.signals.readers.heka_waves import UnknownCommandError
+from napari_biofm.signals.recording import COMMAND_UNKNOWN, Recording
 from napari_biofm.signals.samples import ArraySamples
-from napari_biofm.signals.units import clean_unit, si_unit
+from napari_biofm.signals.units import si_unit
 from napari_biofm.types import RecordingError
 
-_TRACE_BYTES = 152  # of a trace record that are read
-_FORMATS = ("i2", "i4", "f4", "f8")
-_DISPLAY = {"V": ("mV", 1e3), "A": ("pA", 1e12)}
 _STIMULATION, _ADC = 40, 222  # where a sweep names its stimulation, and a trace its input
 _EPOCH = datetime(1601, 1, 1)
 _MAX_NODES = 1 << 20
@@ -57,10 +56,6 @@ def read_heka(path: Path, *, series: int = 0) -> Recording:
     except (struct.error, IndexError, KeyError, ValueError, StopIteration) as error:
         raise RecordingError(f"{path.name} is no readable HEKA bundle: {error}") from error
     found = [(group, one) for group in root.children for one in group.children]
-    try:
-        stimuli = _tree(path, order, *items[".pgf"]) if ".pgf" in items else None
-    except (struct.error, IndexError, ValueError, StopIteration):
-        stimuli = None  # the samples are whole without it
     if not 0 <= series < len(found):
         raise RecordingError(
             f"series {series} of {len(found)} asked for in {path.name}; "
@@ -71,10 +66,15 @@ def read_heka(path: Path, *, series: int = 0) -> Recording:
         recording = _series(
             path, order, root, group, chosen, [_label(one.record) for _, one in found], series
         )
-        commands = _commands(order, stimuli, chosen, recording) if stimuli is not None else None
-        return dataclasses.replace(recording, command_source=commands)
     except struct.error as error:
         raise RecordingError(f"series {series} of {path.name} is damaged: {error}") from error
+    try:
+        stimuli = _tree(path, order, *items[".pgf"])
+        commands, unknown = _commands(order, stimuli, chosen, recording)
+    except (struct.error, IndexError, KeyError, ValueError, StopIteration):  # the samples are whole without
+        commands, unknown = None, "the bundle holds no readable stimulus tree (.pgf)"
+    about = {**recording.metadata, COMMAND_UNKNOWN: unknown} if unknown else recording.metadata
+    return dataclasses.replace(recording, command_source=commands, metadata=about)
 
 
 def _bundle(path: Path) -> tuple[str, dict[str, tuple[int, int]]]:
@@ -137,25 +137,34 @@ def _series(
     sweeps = [sweep for sweep in series.children if sweep.children]
     if not sweeps:
         raise RecordingError(f"series {number} of {path.name} holds no sweeps")
-    first = [_trace(path, order, trace.record) for trace in sweeps[0].children]
+    pages = np.memmap(path, np.uint8, "r")  # once: a series may hold more traces than there can be maps
+    first = [trace_of(path, pages, order, trace.record) for trace in sweeps[0].children]
     arrays: list[list[Any]] = []
-    for sweep in sweeps:
-        traces = [_trace(path, order, trace.record) for trace in sweep.children]
-        if len(traces) != len(first):
-            raise RecordingError(f"series {number} of {path.name}: sweeps differ in their number of traces")
-        arrays.append([trace.data for trace in traces])
+    for number_of_sweep, sweep in enumerate(sweeps):
+        traces = [trace_of(path, pages, order, trace.record) for trace in sweep.children]
+        like = [(t.channel.unit, t.channel.sampling_rate) for t in traces]
+        if like != [(t.channel.unit, t.channel.sampling_rate) for t in first]:
+            raise RecordingError(
+                f"series {number} of {path.name}: sweep {number_of_sweep} differs from the first in its traces, "
+                "their units or sampling rates"
+            )
+        arrays.append([trace.scaled_to(one.gain) for trace, one in zip(traces, first, strict=True)])
     times = np.array([struct.unpack_from(f"{order}d", s.record, 48)[0] for s in sweeps])
+    if not np.isfinite(times).all():
+        raise RecordingError(
+            f"series {number} of {path.name}: a sweep begins at {times[~np.isfinite(times)][0]} s"
+        )
     return Recording(
         tuple(trace.channel for trace in first),
-        ArraySamples(arrays, [trace.scale for trace in first]),
+        ArraySamples(arrays, [(trace.gain, 0.0) for trace in first]),
         times - times[0],
         t0=_date(times[0]),
         path=path,
         format="HEKA",
         protocol=_label(series.record),
-        comment=_text(root.record[120:520]),
+        comment=text_of(root.record[120:520]),
         metadata={
-            "version": _text(root.record[8:40]),
+            "version": text_of(root.record[8:40]),
             "group": _label(group.record),
             "parts": [f"{i + 1}: {name}" for i, name in enumerate(names)],
             "part": number,
@@ -164,62 +173,35 @@ def _series(
     )
 
 
-def _commands(order: str, stimuli: Node, series: Node, recording: Recording) -> Commands | None:
-    """Return the commands of a series by the stimulation that its first sweep names; None if there are none."""
+def _commands(order: str, stimuli: Node, series: Node, recording: Recording) -> tuple[Commands | None, str]:
+    """Return the commands of a series by the stimulation that its first sweep names, and what is unknown."""
     sweep = next(sweep for sweep in series.children if sweep.children)
     (number,) = struct.unpack_from(f"{order}i", sweep.record, _STIMULATION)
     if not 1 <= number <= len(stimuli.children):
-        return None
+        return None, f"its sweeps name stimulation {number} of {len(stimuli.children)}"
     channels = [
         (channel.record, [segment.record for segment in channel.children])
         for channel in stimuli.children[number - 1].children
     ]
-    protocols = []
+    lengths = tuple(recording.n_samples(i) for i in range(recording.n_sweeps))
+    outputs: list[Output | None] = []
+    unknown = ""
     for trace, about in zip(sweep.children, recording.channels, strict=True):
         adc = struct.unpack_from(f"{order}h", trace.record, _ADC)[0] if len(trace.record) >= _ADC + 2 else -1
-        protocols.append(protocol_of(order, channels, si_unit(about.unit)[0], adc))
-    if not any(protocols):
-        return None
-    return Commands(
-        tuple(protocols),
-        tuple(recording.n_samples(i) for i in range(recording.n_sweeps)),
-        tuple(about.sampling_rate for about in recording.channels),
-    )
-
-
-@dataclass(frozen=True)
-class _Trace:
-    channel: Channel
-    data: Any
-    scale: tuple[float, float]
-
-
-def _trace(path: Path, order: str, record: bytes) -> _Trace:
-    if len(record) < _TRACE_BYTES:
-        raise RecordingError(f"a trace record of {len(record)} bytes in {path.name}")
-    start, n = struct.unpack_from(f"{order}ii", record, 40)
-    kind = record[70]
-    scaler, _, zero = struct.unpack_from(f"{order}ddd", record, 72)
-    (interval,) = struct.unpack_from(f"{order}d", record, 104)
-    if kind >= len(_FORMATS) or n < 1 or start < 0 or not (np.isfinite(interval) and interval > 0):
-        raise RecordingError(f"{path.name}: a trace of {n} samples, format {kind}, every {interval} s")
-    dtype = np.dtype(order + _FORMATS[kind])
-    if start + n * dtype.itemsize > path.stat().st_size:
-        raise RecordingError(f"{path.name} is cut off: a trace ends at byte {start + n * dtype.itemsize}")
-    unit = clean_unit(_text(record[96:104]))
-    shown, factor = _DISPLAY.get(unit, (unit, 1.0))
-    rate = 1.0 / interval
-    rate = float(round(rate)) if abs(rate - round(rate)) < 1e-6 * rate else rate
-    data = np.memmap(path, dtype, "r", offset=start, shape=(n,))
-    return _Trace(Channel(_label(record), shown, rate), data, (scaler * factor, -zero * scaler * factor))
+        try:
+            output = output_of(order, channels, si_unit(about.unit)[0], adc)
+            if output is not None:
+                for i in {0, len(lengths) - 1}:
+                    output.sizes(i, lengths[i], about.sampling_rate)
+        except UnknownCommandError as error:
+            output, unknown = None, f"{about.name}: {error}"
+        outputs.append(output)
+    commands = Commands(tuple(outputs), lengths, tuple(about.sampling_rate for about in recording.channels))
+    return commands if any(outputs) else None, unknown
 
 
 def _label(record: bytes) -> str:
-    return _text(record[4:36])
-
-
-def _text(data: bytes) -> str:
-    return data.split(b"\0")[0].decode("latin-1").strip()
+    return text_of(record[4:36])
 
 
 def _date(seconds: float) -> datetime | None:

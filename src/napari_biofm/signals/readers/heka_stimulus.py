@@ -1,8 +1,9 @@
 """The stimulus tree (.pgf) of a HEKA bundle: what the amplifier was told to do, sweep by sweep.
 
 Levels and ramps that are written out as numbers or as the holding level are rebuilt, with their increments
-from sweep to sweep. What would need a guess (sines, chirps, templates, levels taken from a parameter) is
-not rebuilt at all: no command is better than a wrong one.
+from sweep to sweep, and sines, square waves and chirps upon them. What would need a guess (a template file,
+levels taken from a parameter, increments that multiply) is not rebuilt at all, and the reason is said: no
+command is better than a wrong one.
 
 Source: record layouts as published by HEKA Elektronik, "StimFile", v9. Currents are stored in nA.
 """
@@ -16,19 +17,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.readers.heka_waves import CHIRP, SINE, SQUARE, UnknownCommandError, Wave, wave_of
 from napari_biofm.types import Signal
 
 _CONSTANT, _RAMP, _CONTINUOUS = 0, 1, 2
+_NOT_STORED, _STORED, _FIRST_SWEEP, _LAST_SWEEP = range(4)  # the last two are put out once, never stored
 _VALUE, _HOLD = 0, 1
-_RELATIVE = 0b10
-_ONLY_SCALED = 0b11  # of the bits of chStimToDacID: scaled, relative; all others are not rebuilt
+_SCALED, _RELATIVE, _TEMPLATE = 1, 2, 4  # bits of chStimToDacID
+_ANALYSIS = 8 | 64  # for lock-in and for chirp: what is computed later, not what is put out
 _SHOWN = {"V": ("mV", 1e3, "A"), "A": ("pA", 1e3, "V")}  # unit, from the stored V or nA; what is recorded
 _SEGMENT_BYTES, _CHANNEL_BYTES = 64, 78
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A level that is held, or a ramp that ends at it.
+    """A level that is held, a ramp that ends at it, or a wave that rides on it.
 
     Attributes
     ----------
@@ -36,6 +39,8 @@ class Segment:
     seconds, longer : how long, and how much longer with each sweep; s.
     holds : whether the level is the holding level instead.
     is_ramp : whether it rises to the level from the one before.
+    wave : what is added to the level, or None.
+    stored : whether it was recorded; others only say where a ramp behind them starts.
     """
 
     level: float
@@ -44,10 +49,12 @@ class Segment:
     longer: float
     holds: bool
     is_ramp: bool
+    wave: Wave | None = None
+    stored: bool = True
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Output:
     """One output of one stimulation.
 
     Attributes
@@ -67,26 +74,42 @@ class Protocol:
     relative: bool
     segments: tuple[Segment, ...]
 
-    def values(self, sweep: int, n: int, rate: float) -> NDArray[np.float32] | None:
-        """Return (n,) commanded values in `unit`; None if the segments do not fill `n` samples."""
-        pieces: list[NDArray[np.float64]] = []
-        before = self.holding
-        for segment in self.segments:
+    def sizes(self, sweep: int, n: int, rate: float) -> list[int]:
+        """Return the samples of each segment; 0 for those that were not recorded.
+
+        Raises
+        ------
+        UnknownCommandError
+            If they do not add up to the `n` samples of the sweep.
+        """
+        seconds = [one.seconds + sweep * one.longer if one.stored else 0.0 for one in self.segments]
+        if min(seconds) >= 0 and abs(sum(seconds) * rate - n) <= len(seconds):
+            return [round(one * rate) for one in seconds]
+        raise UnknownCommandError(f"its segments take {sum(seconds):.6g} s of a sweep of {n / rate:.6g} s")
+
+    def values(self, sweep: int, n: int, rate: float) -> NDArray[np.float32]:
+        """Return (n,) commanded values in `unit`.
+
+        Raises
+        ------
+        UnknownCommandError
+            If the segments do not fill the sweep.
+        """
+        values = np.empty(n)
+        start, before = 0, self.holding
+        for segment, size in zip(self.segments, self.sizes(sweep, n, rate), strict=True):
             level = self.holding if segment.holds else segment.level + sweep * segment.step
             if self.relative and not segment.holds:
                 level += self.holding
-            size = round((segment.seconds + sweep * segment.longer) * rate)
-            if size < 0 or size > 2 * n:
-                return None
+            stop = min(start + size, n)
             if segment.is_ramp and size:
-                pieces.append(before + (level - before) * np.arange(1, size + 1) / size)
+                values[start:stop] = before + (level - before) * np.arange(1, stop - start + 1) / size
             else:
-                pieces.append(np.full(size, level))
-            before = level
-        values = np.concatenate(pieces) if pieces else np.zeros(0)
-        if abs(len(values) - n) > len(self.segments) or not len(values):
-            return None
-        values = np.pad(values, (0, max(n - len(values), 0)), mode="edge")[:n]
+                values[start:stop] = level
+            if segment.wave is not None:
+                values[start:stop] += segment.wave.values(size, rate)[: stop - start]
+            start, before = stop, level
+        values[start:] = values[start - 1] if start else before
         return np.asarray(values * self.factor, np.float32)
 
 
@@ -96,68 +119,92 @@ class Commands:
 
     Attributes
     ----------
-    protocols : per channel, None where the tree does not say or cannot be rebuilt.
+    outputs : per channel, None where the tree does not say or cannot be rebuilt.
     lengths : (n_sweeps,) samples.
     rates : Hz per channel.
     """
 
-    protocols: tuple[Protocol | None, ...]
+    outputs: tuple[Output | None, ...]
     lengths: tuple[int, ...]
     rates: tuple[float, ...]
 
     def __call__(self, sweep: int, channel: int) -> Signal | None:
         """Return the command of a channel."""
-        protocol = self.protocols[channel]
-        if protocol is None:
+        output = self.outputs[channel]
+        if output is None:
             return None
-        values = protocol.values(sweep, self.lengths[sweep], self.rates[channel])
-        return None if values is None else Signal(values, self.rates[channel], protocol.unit, sweep, channel)
+        try:
+            values = output.values(sweep, self.lengths[sweep], self.rates[channel])
+        except UnknownCommandError:
+            return None
+        return Signal(values, self.rates[channel], output.unit, sweep, channel)
 
 
-def protocol_of(
+def output_of(
     order: str, channels: Sequence[tuple[bytes, Sequence[bytes]]], measured: str, adc: int
-) -> Protocol | None:
-    """Return what was commanded while `measured` was recorded at input `adc`.
+) -> Output | None:
+    """Return what was commanded while `measured` was recorded at input `adc`; None if nothing was.
 
     Parameters
     ----------
     order : byte order, as in `struct`.
     channels : records of a stimulation's outputs, each with those of its segments.
     measured : "A" or "V".
+
+    Raises
+    ------
+    UnknownCommandError
+        If something was commanded that cannot be rebuilt.
     """
-    found = [one for one in (_protocol(order, *pair) for pair in channels) if one is not None]
-    found = [one for one in found if one.measured == measured]
-    return next((one for one in found if one.adc == adc), found[0] if found else None)
-
-
-def _protocol(order: str, record: bytes, segments: Sequence[bytes]) -> Protocol | None:
-    if len(record) < _CHANNEL_BYTES or not segments:
+    found = [
+        (record, segments)
+        for record, segments in channels
+        if len(record) >= _CHANNEL_BYTES
+        and segments
+        and _SHOWN.get(_unit(record), ("", 0, ""))[2] == measured
+    ]
+    if not found:
         return None
-    shown = _SHOWN.get(record[40:48].split(b"\0")[0].decode("latin-1").strip())
+    own = [pair for pair in found if struct.unpack_from(f"{order}h", pair[0], 20)[0] == adc]
+    return _output(order, *(own or found)[0])
+
+
+def _unit(record: bytes) -> str:
+    return record[40:48].split(b"\0")[0].decode("latin-1").strip()
+
+
+def _output(order: str, record: bytes, segments: Sequence[bytes]) -> Output:
     (flags,) = struct.unpack_from(f"{order}H", record, 76)
-    parts = [_segment(order, one) for one in segments if len(one) >= _SEGMENT_BYTES and one[5]]
-    if shown is None or flags & ~_ONLY_SCALED or not parts or any(one is None for one in parts):
-        return None
+    if flags & _TEMPLATE:
+        raise UnknownCommandError("a template file gives its waveform, and bundles do not hold it")
+    if not flags & _SCALED or flags & ~(_SCALED | _RELATIVE | _ANALYSIS):
+        raise UnknownCommandError(f"its levels are converted in an undocumented way ({flags:#x})")
+    parts = tuple(_segment(order, record, one) for one in segments if len(one) >= _SEGMENT_BYTES)
+    if not any(one.stored for one in parts):
+        raise UnknownCommandError("none of its segments was recorded")
     (adc,) = struct.unpack_from(f"{order}h", record, 20)
     (holding,) = struct.unpack_from(f"{order}d", record, 48)
-    unit, factor, measured = shown
-    return Protocol(
-        unit, factor, measured, adc, holding, bool(flags & _RELATIVE), tuple(p for p in parts if p)
-    )
+    if not np.isfinite(holding):
+        raise UnknownCommandError(f"its holding level is {holding}")
+    unit, factor, measured = _SHOWN[_unit(record)]
+    return Output(unit, factor, measured, adc, holding, bool(flags & _RELATIVE), parts)
 
 
-def _segment(order: str, record: bytes) -> Segment | None:
-    """Return a segment that is written out in numbers, None for any other."""
-    kind, level_mode, time_mode = record[4], record[6], record[7]
+def _segment(order: str, channel: bytes, record: bytes) -> Segment:
+    kind, stored, level_mode, time_mode = record[4:8]
     level, source, factor, step = struct.unpack_from(f"{order}didd", record, 8)
     seconds, time_source, time_factor, longer = struct.unpack_from(f"{order}didd", record, 36)
-    if kind not in (_CONSTANT, _RAMP, _CONTINUOUS) or source not in (_VALUE, _HOLD) or time_source != _VALUE:
-        return None
-    numbers = (level, step, seconds, longer)
-    if not np.isfinite(numbers).all() or seconds < 0:
-        return None
+    if kind not in (_CONSTANT, _RAMP, _CONTINUOUS, SINE, SQUARE, CHIRP):
+        raise UnknownCommandError(f"it holds a segment of the unknown class {kind}")
+    if source not in (_VALUE, _HOLD) or time_source != _VALUE:
+        raise UnknownCommandError("a level or duration is taken from a parameter")
+    if not np.isfinite((level, step, seconds, longer)).all() or seconds < 0 or stored > _LAST_SWEEP:
+        raise UnknownCommandError(f"it holds a segment of {level}, {seconds} s long")
     if (step and (level_mode or factor not in (0.0, 1.0))) or (
         longer and (time_mode or time_factor not in (0.0, 1.0))
     ):
-        return None  # increments that multiply or alternate
-    return Segment(level, step, seconds, longer, source == _HOLD, kind == _RAMP)
+        raise UnknownCommandError("its increments from sweep to sweep multiply or alternate")
+    wave = wave_of(order, channel, kind) if kind in (SINE, SQUARE, CHIRP) else None
+    if wave is not None and (step or longer):
+        raise UnknownCommandError("it holds a wave that changes from sweep to sweep")
+    return Segment(level, step, seconds, longer, source == _HOLD, kind == _RAMP, wave, stored == _STORED)

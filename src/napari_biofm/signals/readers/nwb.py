@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.readers.nwb_patch import patch_parts
+from napari_biofm.signals.readers.nwb_patch import Stimuli, patch_parts
 from napari_biofm.signals.readers.nwb_series import (
     SeriesOnDisk,
     has_clock,
@@ -77,7 +77,7 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int) -> Recording:
     parts = [
         *(Part(name, make) for name, make in patch_parts(path, nwb, patch)),
         *(Part(_name_of(s), partial(_cells, path, s)) for s in cells),
-        *_plain_parts(path, others),
+        *_plain_parts(path, others, nwb.stimulus),
     ]
     if not parts:
         raise RecordingError(f"{path.name} holds no series of samples with a rate or time stamps")
@@ -159,11 +159,11 @@ def _masks(table: Any, rows: Sequence[int], ids: Sequence[int]) -> NDArray[np.in
 # ------------------------------------------------------------------ any other series
 
 
-def _plain_parts(path: Path, series: Sequence[Any]) -> list[Part]:
+def _plain_parts(path: Path, series: Sequence[Any], stimuli: Mapping[str, Any]) -> list[Part]:
     """Return series that share a clock and a length as channels of one part."""
     exported = {s.name: match for s in series if (match := _EXPORTED.match(s.name))}
     if series and len(exported) == len(series):
-        return [Part("sweeps", lambda: _exported(path, series, exported))]
+        return [Part("sweeps", lambda: _exported(path, series, exported, stimuli))]
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for one in series:
         stamps = one.timestamps.name if one.timestamps is not None else None
@@ -190,17 +190,27 @@ def _plain(path: Path, group: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _exported(path: Path, series: Sequence[Any], names: dict[str, re.Match[str]]) -> dict[str, Any]:
-    """Return the sweeps of our own export, as they were."""
+def _exported(
+    path: Path, series: Sequence[Any], names: dict[str, re.Match[str]], stimuli: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the sweeps of our own export with their commands, as they were."""
     at = {(int(names[s.name][1]), int(names[s.name][2])): s for s in series}
     sweeps, indices = (sorted({key[i] for key in at}) for i in (0, 1))
     first = [at[sweeps[0], i] for i in indices]
     arrays = [[SeriesOnDisk(path, at[sweep, i]).trace() for i in indices] for sweep in sweeps]
+    commands = {}
+    for row, sweep in enumerate(sweeps):
+        for column, i in enumerate(indices):
+            one = stimuli.get(f"command{sweep:04d}_{i:02d}")
+            if one is not None:
+                trace = SeriesOnDisk(path, one).trace()
+                commands[row, column] = (trace, scale_of(one), unit_of(one)[0], rate_of(one))
     return {
         "kind": "sweeps",
         "channels": tuple(Channel(names[s.name][3], unit_of(s)[0], rate_of(s)) for s in first),
         "samples": ArraySamples(arrays, [scale_of(s) for s in first]),
         "sweep_starts": np.array([start_of(at[sweep, indices[0]]) for sweep in sweeps]),
+        "command_source": Stimuli(commands) if commands else None,
     }
 
 

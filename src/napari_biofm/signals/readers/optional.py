@@ -32,12 +32,20 @@ def need(module: str, path: Path) -> Any:
 
 
 def open_hdf5(path: Path) -> Any:
-    """Return an open HDF5 file, the same for every trace in it."""
-    return _open_hdf5(str(path))
+    """Return an open HDF5 file, the same for every trace in it until the file is replaced."""
+    return _open_hdf5(str(path), changed(path))
+
+
+def changed(path: str | Path) -> int:
+    """Return when a file was changed last, for caches that must not outlive it; 0 where there is none."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=16)
-def _open_hdf5(path: str) -> Any:
+def _open_hdf5(path: str, stamp: int) -> Any:
     return need("h5py", Path(path)).File(path, "r")
 
 
@@ -60,7 +68,7 @@ class H5Trace:
     axis: int = 0
 
     def __getitem__(self, span: slice) -> NDArray[Any]:
-        data = _open_hdf5(self.path)[self.key]
+        data = open_hdf5(Path(self.path))[self.key]
         if self.index is None:
             values = data[span]
         else:

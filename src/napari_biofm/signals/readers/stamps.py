@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.readers.optional import H5Trace
+from napari_biofm.signals.readers.optional import H5Trace, changed, open_hdf5
 from napari_biofm.types import RecordingError
 
 STEADY = 0.25  # of an interval: how far a stamp may lie from a steady clock
@@ -160,14 +160,16 @@ class Retimed:
         return values
 
 
-@lru_cache(maxsize=8)
 def stamps_of(path: str, key: str) -> Times:
     """Return the time stamps of a series, in s."""
+    return _stamps(path, key, changed(path))
+
+
+@lru_cache(maxsize=8)
+def _stamps(path: str, key: str, stamp: int) -> Times:
     n = _length(path, key)
     return np.asarray(H5Trace(path, key, (n,))[0:n], np.float64)
 
 
 def _length(path: str, key: str) -> int:
-    from napari_biofm.signals.readers.optional import open_hdf5
-
     return int(open_hdf5(Path(path))[key].shape[0])

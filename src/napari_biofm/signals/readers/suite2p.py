@@ -16,26 +16,39 @@ from napari_biofm.signals.recording import Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 
+# what suite2p calls it, and what it is; deconvolved activity is in the units of the fluorescence, no spikes/s
+PARTS = {"F": "fluorescence (F)", "Fneu": "neuropil (Fneu)", "spks": "deconvolved (spks)"}
 
-def read_suite2p(path: Path, *, sampling_rate: float | None = None, unit: str | None = None) -> Recording:
-    """Open a suite2p plane folder, its F.npy or its Fall.mat as raw fluorescence of cells.
+
+def read_suite2p(
+    path: Path, *, sampling_rate: float | None = None, unit: str | None = None, part: int = 0
+) -> Recording:
+    """Open a suite2p plane folder, its F.npy or its Fall.mat as raw traces of cells.
 
     Parameters
     ----------
     sampling_rate : frame rate in Hz; needed where there is no Fall.mat.
     unit : of the fluorescence; "a.u." unless given.
+    part : which of the traces there are: fluorescence, neuropil, deconvolved activity; see
+        `metadata["parts"]`.
 
     Raises
     ------
     RecordingError
-        If F is missing or the frame rate is neither stored nor given.
+        If F is missing, the frame rate is neither stored nor given, or there is no such part.
     """
     folder = path if path.is_dir() else path.parent
     mat = folder / "Fall.mat"
     stored = _mat(mat) if mat.is_file() else {}
-    traces = _array(folder / "F.npy") if (folder / "F.npy").is_file() else stored.get("F")
-    if traces is None or getattr(traces, "ndim", 0) != 2:
+    found: dict[str, Any] = {key: _array(folder / f"{key}.npy") if (folder / f"{key}.npy").is_file() else stored.get(key)
+             for key in PARTS}  # fmt: skip
+    if getattr(found["F"], "ndim", 0) != 2:
         raise RecordingError(f"{folder.name} holds no F.npy of (n_cells, n_frames)")
+    shape = found["F"].shape
+    there = [key for key, values in found.items() if getattr(values, "shape", None) == shape]
+    if not 0 <= part < len(there):
+        raise RecordingError(f"part {part} of {len(there)} asked for in {folder.name}; they count from 0")
+    traces = found[there[part]]
     ops = stored.get("ops") or {}
     rate = ops.get("fs", sampling_rate)
     if rate is None:
@@ -54,21 +67,12 @@ def read_suite2p(path: Path, *, sampling_rate: float | None = None, unit: str | 
         format="suite2p",
         metadata={
             "accepted": [int(i) + 1 for i in np.flatnonzero(is_cell)],
-            "has_neuropil": (folder / "Fneu.npy").is_file() or "Fneu" in stored,
-            "has_spikes": (folder / "spks.npy").is_file() or "spks" in stored,
+            "parts": [PARTS[key] for key in there],
+            "part": part,
+            "part_option": "part",
         },
         rois=_rois(stored.get("stat"), ops),
     )
-
-
-def suite2p_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return what lies beside F: `neuropil` and `spikes`, each (n_cells, n_frames), where there are any.
-
-    suite2p's spikes are deconvolved activity in the units of the fluorescence, not spikes per second.
-    """
-    folder = path if path.is_dir() else path.parent
-    found = {"neuropil": folder / "Fneu.npy", "spikes": folder / "spks.npy"}
-    return {key: _array(file) for key, file in found.items() if file.is_file()}
 
 
 def is_suite2p(path: Path) -> bool:

@@ -11,7 +11,7 @@ from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
 
 _UNIT = re.compile(r"^(.*?)\s*[\[(]([^\])]+)[\])]\s*$")
-_TIME = re.compile(r"^(time|t|seconds|s|ms|sec)\b", re.IGNORECASE)
+_TIME = re.compile(r"^(time|t|seconds|s|ms|sec)(\b|_)", re.IGNORECASE)
 _SEPARATORS = (",", "\t", ";")
 
 
@@ -27,14 +27,17 @@ def read_text(path: Path, *, sampling_rate: float | None = None, unit: str | Non
     """
     with path.open(encoding="utf-8", errors="replace") as file:
         first = file.readline().lstrip("\N{ZERO WIDTH NO-BREAK SPACE}").strip()
-    separator = max(_SEPARATORS, key=first.count)
-    fields = [field.strip().strip('"') for field in first.split(separator if separator in first else None)]
+        second = file.readline()
+    found = max(_SEPARATORS, key=first.count)
+    separator = found if found in first else None
+    alone = separator is None and len(second.split()) == 1  # one column, whose name may hold spaces
+    fields = [field.strip().strip('"') for field in ([first] if alone else first.split(separator))]
     header = not all(_is_number(field) for field in fields)
     if sampling_rate is None:
         raise RecordingError(f"{path.name} is a table: give sampling_rate (Hz); it is never guessed")
     try:
         table = np.loadtxt(
-            path, np.float32, delimiter=separator if separator in first else None,
+            path, np.float32, delimiter=separator,
             skiprows=int(header), ndmin=2, encoding="utf-8",
         )  # fmt: skip
     except ValueError as error:

@@ -112,6 +112,8 @@ def _about(recording: Recording) -> str:
         said.append(f"Protocol: {recording.protocol}")
     if recording.t0 is not None:
         said.append(f"Recorded {recording.t0:%Y-%m-%d %H:%M:%S}")
+    if recording.command_unknown:
+        said.append(f"Command unknown: {recording.command_unknown}")
     if recording.comment:
         said.append(recording.comment[:300])
     said += [f"{tag.time_s:.2f} s: {tag.comment}" for tag in recording.tags[:20]]

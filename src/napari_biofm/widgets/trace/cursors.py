@@ -21,6 +21,7 @@ class Reading:
 
     Attributes
     ----------
+    v1, v2 : at the cursors; NaN in a gap.
     rms : root mean square about the mean.
     slope : of the straight line through all samples between the cursors, unit/s.
     """
@@ -40,11 +41,13 @@ class Reading:
     @property
     def text(self) -> str:
         """One line for people."""
-        dt = self.t2 - self.t1
+        dt, rise = self.t2 - self.t1, self.v2 - self.v1
+        length = f"{dt:.5g} s" if dt >= 10 else f"{dt * 1e3:.4g} ms"
         rate = f" ({1 / dt:.4g} Hz)" if dt > 0 else ""
+        risen = f"{rise:.4g} {self.unit}" if np.isfinite(rise) else "unknown: a cursor is in a gap"
         return (
-            f"{self.channel}: dt {dt * 1e3:.4g} ms{rate}, d{'V' if self.unit.endswith('V') else 'y'} "
-            f"{self.v2 - self.v1:.4g} {self.unit}, slope {self.slope:.4g} {self.unit}/s, "
+            f"{self.channel}: dt {length}{rate}, d{'V' if self.unit.endswith('V') else 'y'} {risen}, "
+            f"slope {self.slope:.4g} {self.unit}/s, "
             f"mean {self.mean:.4g}, RMS {self.rms:.4g}, min {self.low:.4g}, max {self.high:.4g} {self.unit}"
         )
 
@@ -65,7 +68,8 @@ def read_between(
     centred = t - t.mean()
     spread = float(np.dot(centred, centred))
     return Reading(
-        channel, unit, float(t[0]), float(t[-1]), float(v[0]), float(v[-1]), float(v.mean()), float(v.std()),
+        channel, unit, float(times[0]), float(times[-1]), float(values[0]), float(values[-1]),
+        float(v.mean()), float(v.std()),
         float(np.dot(centred, v - v.mean()) / spread) if spread > 0 else 0.0, float(v.min()), float(v.max()),
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -46,6 +46,7 @@ from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.scrolled import Scrolled
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
+from napari_biofm.widgets.trace.tag_lines import TagLines
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
 from napari_biofm.widgets.trace.teaching import Teaching
 from napari_biofm.widgets.trace.time_line import TimeLine
@@ -76,6 +77,7 @@ class TraceDock(Dock):
         self.marks = EventMarks(self.plots)
         self.cursors = CursorPair(self.plots)
         self.time_line = TimeLine(self.plots)
+        self.tag_lines = TagLines(self.plots)
         self.events_panel = EventsPanel()
         self.teach_panel = TeachPanel()
         self.forecast_panel = ForecastPanel()
@@ -102,6 +104,10 @@ class TraceDock(Dock):
         self._recordings_changed()
 
     # ------------------------------------------------------------------ building
+
+    def minimumSizeHint(self) -> QSize:
+        """Let napari, which opens every plugin on the right first, not widen the window for it."""
+        return QSize(300, super().minimumSizeHint().height())
 
     def _arrange(self) -> None:
         self._stack = QSplitter(Qt.Orientation.Vertical)
@@ -130,7 +136,7 @@ class TraceDock(Dock):
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
-        self.tabs.setMinimumWidth(400)
+        self.tabs.setMinimumWidth(360)
         self.tabs.tabBar().setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         right = QWidget()

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_biofm.history import CallAction
 from napari_biofm.session import RecordingEntry, Session
+from napari_biofm.signals.export import BY_HAND
 from napari_biofm.types import EVENT_CLASSES, EVENT_DTYPE, Events, RecordingError
 
 VERDICTS = ("accept", "unclear", "reject")
@@ -150,7 +151,7 @@ class EventEditor:
         """Do an edit that holds its changed rows only; the table is copied, never changed in place."""
         session, uid = self._session, self.uid
 
-        def put(edit: Callable[[State], State]) -> None:
+        def put(edit: Callable[[State], State], by: int) -> None:
             entry = session.recordings.get(uid)
             if entry is None:
                 return  # the recording was closed since
@@ -162,11 +163,16 @@ class EventEditor:
             )
             events, review, was = edit(state)
             entry.events = events
-            entry.provenance = {**entry.provenance, "review": review, "was": was}
+            done = dict(entry.provenance.get(BY_HAND, {}))
+            if name not in (*VERDICTS, "take verdict back"):  # those are counted by `review`
+                done[name] = done.get(name, 0) + by
+            entry.provenance = {**entry.provenance, "review": review, "was": was, BY_HAND: done}
             session.events_changed.emit(uid)
 
         session.history.do(
-            CallAction(name, lambda: put(forward), lambda: put(backward), {"recording": uid, **details})
+            CallAction(
+                name, lambda: put(forward, 1), lambda: put(backward, -1), {"recording": uid, **details}
+            )
         )
 
 

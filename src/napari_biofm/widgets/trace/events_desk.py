@@ -53,6 +53,10 @@ class EventsDesk:
         settings = DetectionSettings(kind=kind, preset=preset)  # type: ignore[arg-type]
         head = dock.teaching.head if detector == DEFAULT_DETECTOR else None
         about = {"detector": detector, "kind": kind, "preset": preset, "channels": channels[:64]}
+        if detector == DEFAULT_DETECTOR:
+            from napari_biofm.events.fm.weights import stock_hash  # the dock opens without it
+
+            about["weights_sha256"] = stock_hash()
         if head is not None:
             about["taught"] = list(head.classes)
         former = EventEditor(session, uid)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog
 
@@ -54,9 +55,12 @@ class Exports:
             elif key == "samples":
                 start, stop = plots.span()
                 shift = plots.to_axis(plots.sweep, 0.0)
-                write_samples(path, recording, plots.sweep, plots.channels, start - shift, stop - shift)
+                span = (plots.sweep, list(plots.channels), start - shift, stop - shift)
+                self._in_background(path, write_samples, recording, *span)
+                return
             elif key == "nwb":
-                write_nwb(path, recording, editor.events)
+                self._in_background(path, write_nwb, recording, editor.events)
+                return
             elif key == "settings":
                 Recipe.from_provenance(recording, editor.entry.provenance).write(path)
             else:
@@ -66,14 +70,22 @@ class Exports:
             return
         dock.tell(f"Written: {path.name}")
 
+    def _in_background(self, path: Path, write: Callable[..., Any], *args: Any) -> None:
+        """Write what may be long without holding the window."""
+        self._dock.run(
+            write, path, *args, name=f"Write {path.name}",
+            on_done=lambda _: self._dock.tell(f"Written: {path.name}"),
+        )  # fmt: skip
+
     def methods_text(self) -> str:
         """Return a paragraph that states every setting that was used."""
         dock = self._dock
         if dock.recording is None or dock.uid is None:
             return ""
         editor = EventEditor(dock.session, dock.uid)
-        settings = {k: v for k, v in editor.entry.provenance.items() if k not in ("review", "was")}
-        return methods(dock.recording, dock.filters_panel.shown, editor.events, settings, editor.review)
+        return methods(
+            dock.recording, dock.filters_panel.shown, editor.events, editor.entry.provenance, editor.review
+        )
 
     def _write_methods(self) -> None:
         self._dock.export_panel.methods.setPlainText(self.methods_text())

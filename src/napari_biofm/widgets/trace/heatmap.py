@@ -16,7 +16,9 @@ from napari_biofm.widgets.trace.curves import TraceViewBox
 from napari_biofm.widgets.trace.stepper import Stepper
 from napari_biofm.widgets.trace.style import Colours
 
-ORDERS = {"By id": "id", "By time of their peak": "time", "By activity": "activity"}
+ORDERS = {
+    "By id": "id", "By time of their peak": "time", "By activity": "activity", "Accepted first": "accepted",
+}  # fmt: skip
 MAX_COLUMNS = 24_000  # wider images do not fit into one picture; frames are then joined by their maximum
 _AT_ONCE = 4_000_000
 
@@ -76,7 +78,9 @@ class CellHeatmap(QWidget):
         self.view = TraceViewBox(self._colours.accent)
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setBackground(self._colours.background)
-        self.canvas.ci.layout.setContentsMargins(2, 2, 6, 2)  # as the plots below, so that times line up
+        self.canvas.ci.layout.setContentsMargins(
+            2, 7, 6, 2
+        )  # left and right as the plots below, so that times line up
         self.plot = self.canvas.addPlot(viewBox=self.view)
         self.plot.hideButtons()
         for side in ("left", "bottom"):
@@ -136,6 +140,8 @@ class CellHeatmap(QWidget):
         self.order_by.blockSignals(True)
         self.order_by.setCurrentIndex(0)
         self.order_by.blockSignals(False)
+        known = list(ORDERS).index("Accepted first"), "accepted" in self.recording.metadata
+        self.order_by.model().item(known[0]).setEnabled(known[1])
         task = _keep(self, heat_image(self.recording))
         if self.recording.n_channels * self.recording.n_samples() <= _AT_ONCE:
             run_task(task)
@@ -144,13 +150,19 @@ class CellHeatmap(QWidget):
             self.stepper.start(task, self._show)
 
     def sort(self, by: str) -> None:
-        """Order rows by "id", by the "time" of their brightest moment, or by "activity"."""
-        if self._heat is None:
+        """Order rows by "id", the "time" of their brightest moment, "activity", or "accepted" cells first.
+
+        Accepted are the cells that the file of results calls cells (suite2p's iscell, CaImAn's components).
+        """
+        if self._heat is None or self.recording is None:
             return
         if by == "time":
             self.order = np.argsort(np.argmax(self._heat, axis=1), kind="stable")
         elif by == "activity":
             self.order = np.argsort(-self._heat.astype(np.float32).std(axis=1), kind="stable")
+        elif by == "accepted":
+            accepted = np.isin(self.recording.labels, self.recording.metadata.get("accepted", ()))
+            self.order = np.argsort(~accepted, kind="stable")
         else:
             self.order = np.arange(len(self._heat))
         self._show(keep=True)

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QLabel, QVBoxLa
 from napari_biofm.signals import Recording
 from napari_biofm.types import Events
 from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.small_plot import small_plot
 from napari_biofm.widgets.trace.style import Colours
 
 MEASURES: dict[str, Callable[[NDArray[np.float32]], float]] = {
@@ -83,12 +84,7 @@ class StepPanel(QWidget):
         self.measure.setToolTip("What is measured between the cursors in every sweep.")
         self.said = QLabel("Switch the cursors on, put them around a step, and press Plot.")
         self.said.setWordWrap(True)
-        self.canvas = pg.PlotWidget()
-        self.canvas.setBackground(colours.background)
-        for side in ("left", "bottom"):
-            self.canvas.getAxis(side).setPen(colours.faint)
-            self.canvas.getAxis(side).setTextPen(colours.foreground)
-            self.canvas.getAxis(side).enableAutoSIPrefix(False)
+        self.canvas = small_plot(colours)
         self.canvas.setMinimumHeight(160)
         self._colours = colours
         self._rows = ""

@@ -10,9 +10,10 @@ import numpy as np
 from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.widgets.trace.layout import SweepMode, joined, sweeps_shown
-from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
+from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource, extremes
 
 AT_ONCE = 4_000_000  # samples that are read without showing progress
+MOST_CORNERS = 20_000  # of a command
 
 
 class TraceLines:
@@ -150,8 +151,7 @@ class TraceLines:
             self._means[channel] = self.source.average(sweeps, channel)
         times, values, _ = self._means[channel]
         first, last = np.searchsorted(times, (start, stop))
-        step = max((last - first) // (4 * pixels), 1)
-        return Line(times[first:last:step], values[first:last:step])
+        return extremes(Line(times[first:last], values[first:last]), 4 * pixels)
 
     def stimulus(self, channel: int, start: float = 0.0, stop: float = 0.0, pixels: int = 0) -> Line:
         """Return the corners of the command of `channel` in the current sweep, whatever is in view."""
@@ -225,6 +225,4 @@ def _corners(values: Any, rate: float) -> Line:
     same = (values[1:-1] == values[:-2]) & (values[1:-1] == values[2:])
     keep = np.concatenate([[True], ~same, [True]])
     index = np.flatnonzero(keep)
-    if len(index) > 20_000:
-        index = index[:: len(index) // 20_000 + 1]
-    return Line(index / rate, values[index])
+    return extremes(Line(index / rate, values[index]), MOST_CORNERS)

@@ -27,7 +27,7 @@ MAX_ROWS = 12  # channels drawn at once
 COMMAND = "Command"
 EMPTY = (
     "No recording is open.\n\nDrag a recording onto napari (ABF, NWB, HEKA, WFDB, HDF5, NumPy, CSV, suite2p, "
-    "CaImAn),\nor press Open."
+    "CaImAn), or press Open."
 )
 
 
@@ -396,4 +396,8 @@ class TracePlots(QWidget):
 
     def note(self) -> str:
         """Return what the picture leaves out, in words; "" if nothing."""
-        return self.lines.note(*self.span())
+        said = [self.lines.note(*self.span())]
+        unknown = "" if self.recording is None else self.recording.command_unknown
+        if unknown and self.show_stimulus and self.stimulus_row is None:
+            said.append(f"the command is unknown ({unknown})")
+        return "; ".join(one for one in said if one)

@@ -13,7 +13,9 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from napari_biofm.signals import Recording
 from napari_biofm.signals.access import MEAN_OF_ALL
 from napari_biofm.signals.quality import Quality
+from napari_biofm.signals.units import same_quantity
 from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.small_plot import small_plot
 from napari_biofm.widgets.trace.style import Colours
 
 
@@ -36,13 +38,9 @@ class QualityPanel(QWidget):
         self.numbers = QLabel("Press Measure to look at the shown sweep.")
         self.numbers.setWordWrap(True)
         self.numbers.setTextInteractionFlags(pg.QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.canvas = pg.PlotWidget()
-        self.canvas.setBackground(colours.background)
+        self.canvas = small_plot(colours)
         self.canvas.setLogMode(True, True)
         self.canvas.setLabel("bottom", "Frequency (Hz)", color=colours.foreground)
-        for side in ("left", "bottom"):
-            self.canvas.getAxis(side).setPen(colours.faint)
-            self.canvas.getAxis(side).setTextPen(colours.foreground)
         self.canvas.setMinimumHeight(140)
         self._colour = colours.channel(0)
         self._foreground = colours.foreground
@@ -63,6 +61,7 @@ class QualityPanel(QWidget):
             )
         self.numbers.setText("Press Measure to look at the shown sweep.")
         self.canvas.clear()
+        self.canvas.setLabel("left", "Power", color=self._foreground)
 
     def ask(self) -> None:
         """Ask for the numbers of the chosen channel."""
@@ -113,11 +112,12 @@ def sentences(quality: Quality) -> list[str]:
             f"input resistance {a.input_resistance / 1e6:.4g} MOhm, "
             f"capacitance {a.capacitance * 1e12:.3g} pF, tau {a.tau * 1e3:.3g} ms"
         )
-    else:
+    elif same_quantity(unit, "A"):
         said.append("Access resistance: no square voltage step of 1 to 40 mV in this sweep's command")
     for name, spans in (("saturated", quality.flags.saturated), ("flat or missing", quality.flags.dropouts)):
         n = int(np.sum(spans[:, 1] - spans[:, 0])) if len(spans) else 0
-        said.append(f"<b>{len(spans)} stretches {name}, {n} samples</b>" if n else f"Nothing {name}")
+        stretches = "stretch" if len(spans) == 1 else "stretches"
+        said.append(f"<b>{len(spans)} {stretches} {name}, {n} samples</b>" if n else f"Nothing {name}")
     if quality.unit_hint is not None:
         said.append(f"<b>The unit looks wrong: {quality.unit_hint.reason}</b>")
     return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import html
 from typing import Any
 
 import pyqtgraph as pg
@@ -50,7 +51,11 @@ class Row:
         self.mean: LazyCurve | None = None
         self.bar: ScaleBar | None = None
         self._dress(colours)
-        label = pg.LabelItem(f"{title[:40]} ({unit})", color=title_colour, size="9pt")
+        words = html.escape(f"{title[:40]} ({unit})")
+        red, green, blue = (int(colours.background[i : i + 2], 16) for i in (1, 3, 5))
+        backed = f"<span style='background-color: rgba({red}, {green}, {blue}, 70%)'>{words}</span>"
+        label = pg.LabelItem(backed, color=title_colour, size="9pt")
+        label.setZValue(30)
         label.setParentItem(self.view)
         label.anchor(itemPos=(0, 0), parentPos=(0, 0), offset=(4, -4))
         self.view.disableAutoRange()

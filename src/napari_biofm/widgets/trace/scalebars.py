@@ -60,9 +60,10 @@ class ScaleBar:
         """Follow the view."""
         (x0, x1), (y0, y1) = self._view.viewRange()
         width, height = round_length(x1 - x0), round_length(y1 - y0)
-        right, bottom = x1 - 0.08 * (x1 - x0), y0 + 0.22 * (y1 - y0)
+        self._up.setText(f"{height:g} {self._unit}")
+        room = (self._up.boundingRect().width() + 4) / max(self._view.width(), 1)  # for the text beside it
+        right, bottom = x1 - max(0.08, min(room, 0.5)) * (x1 - x0), y0 + 0.22 * (y1 - y0)
         self._line.setData([right - width, right, right], [bottom, bottom, bottom + height])
         self._along.setText(with_prefix(width))
         self._along.setPos(right - width / 2, bottom)
-        self._up.setText(f"{height:g} {self._unit}")
         self._up.setPos(right, bottom + height / 2)

@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.trace.small_plot import small_plot
 from napari_biofm.widgets.trace.style import Colours
 
 VIEWS = ("Averaged event", "Amplitudes", "Intervals")
@@ -31,12 +32,7 @@ class ShapesPanel(QWidget):
         self.before, self.after = self._window(5.0, "before"), self._window(30.0, "after")
         self.said = QLabel("Find events first, then press Plot.")
         self.said.setWordWrap(True)
-        self.canvas = pg.PlotWidget()
-        self.canvas.setBackground(self._colours.background)
-        for side in ("left", "bottom"):
-            self.canvas.getAxis(side).setPen(self._colours.faint)
-            self.canvas.getAxis(side).setTextPen(self._colours.foreground)
-            self.canvas.getAxis(side).enableAutoSIPrefix(False)
+        self.canvas = small_plot(self._colours)
         self.canvas.setMinimumHeight(160)
         first, second = QHBoxLayout(), QHBoxLayout()
         first.addWidget(self.view, 1)

@@ -167,6 +167,21 @@ class TraceSource:
         return self._levels[key]
 
 
+def extremes(line: Line, most: int) -> Line:
+    """Return a line thinned to about `most` points: the lowest and the highest of each bin, where they are."""
+    n = len(line.values)
+    if n <= most:
+        return line
+    width = -(-2 * n // most)
+    whole = n // width * width
+    bins = line.values[:whole].reshape(-1, width)
+    firsts = np.arange(0, whole, width)
+    low, high = (np.where(np.isnan(bins), end, bins) for end in (np.inf, -np.inf))
+    both = np.stack([firsts + low.argmin(axis=1), firsts + high.argmax(axis=1)], axis=1)
+    index = np.concatenate([np.sort(both, axis=1).ravel(), np.arange(whole, n)])
+    return Line(line.times[index], line.values[index], line.bars)
+
+
 def _bins(values: NDArray[np.float32], start: int, n_bins: int) -> Envelope:
     if len(values) <= 4 * n_bins:
         return Envelope(np.arange(start, start + len(values), dtype=np.float64), values, values, True)

@@ -41,6 +41,7 @@ class TraceToolbar(QWidget):
         self.sweep = QSpinBox()
         self.sweep.setToolTip("The current sweep, counted from 0 (left and right arrow keys).")
         self.sweep.setKeyboardTracking(False)
+        self.sweep.setMaximumWidth(104)
         self.sweep.valueChanged.connect(self.sweep_asked)
         self.count = QLabel("of 0")
         self.mode, self.scale = QComboBox(), QComboBox()
@@ -87,7 +88,6 @@ class TraceToolbar(QWidget):
                 True,
                 (
                     self.recordings,
-                    self.parts,
                     opening,
                     closing,
                     QLabel("Sweep"),
@@ -118,6 +118,7 @@ class TraceToolbar(QWidget):
             if not stretched:
                 row.addStretch(1)
             rows.addLayout(row)
+        rows.insertWidget(1, self.parts)
 
     def set_recordings(self, names: list[str], current: str | None) -> None:
         """Offer these recordings."""
@@ -129,6 +130,7 @@ class TraceToolbar(QWidget):
             self.recordings.setToolTip(f"{current}: the recording that is shown.")
         self.recordings.blockSignals(False)
         self.recordings.setEnabled(bool(names))
+        _widen_list(self.recordings)
 
     def set_parts(self, names: list[str], current: int) -> None:
         """Offer the parts of the shown recording's file; hidden where there is only one."""
@@ -138,6 +140,7 @@ class TraceToolbar(QWidget):
         self.parts.setCurrentIndex(current)
         self.parts.blockSignals(False)
         self.parts.setVisible(len(names) > 1)
+        _widen_list(self.parts)
 
     def set_sweeps(self, n_sweeps: int, current: int) -> None:
         """Offer these sweeps."""
@@ -157,6 +160,13 @@ class TraceToolbar(QWidget):
         self.mode.blockSignals(True)
         self.mode.setCurrentText(mode.value)
         self.mode.blockSignals(False)
+
+
+def _widen_list(box: QComboBox) -> None:
+    """Let a list show its names whole, however narrow its box is."""
+    view = box.view()
+    if view is not None:
+        view.setMinimumWidth(min(view.sizeHintForColumn(0) + 30, 700))
 
 
 def shortcut(parent: QWidget, keys: str, call: Any) -> Any:

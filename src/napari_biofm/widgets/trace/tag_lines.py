@@ -1,0 +1,69 @@
+"""Tags of a recording, the comments people left while it ran, as lines in the uppermost plot."""
+
+from __future__ import annotations
+
+import pyqtgraph as pg
+from qtpy.QtCore import QObject, Qt
+
+from napari_biofm.signals import Tag
+from napari_biofm.widgets.trace.curves import detach
+from napari_biofm.widgets.trace.layout import SweepMode
+from napari_biofm.widgets.trace.plots import TracePlots
+
+MOST = 200  # lines; more would hide the trace
+
+
+class TagLines(QObject):
+    """One dotted line per tag that lies in what is drawn, with its comment.
+
+    Parameters
+    ----------
+    plots : that the lines are put into.
+    """
+
+    def __init__(self, plots: TracePlots) -> None:
+        super().__init__(plots)
+        self._plots = plots
+        self._lines: list[pg.InfiniteLine] = []
+        plots.rebuilt.connect(self.update)
+        plots.sweep_changed.connect(self.update)
+
+    @property
+    def shown(self) -> list[tuple[float, str]]:
+        """Place on the time axis (s) and comment of each line."""
+        return [(float(line.value()), line.toolTip()) for line in self._lines]
+
+    def update(self, *_: object) -> None:
+        """Draw the tags of what is drawn."""
+        for line in self._lines:
+            detach(line)
+        self._lines = []
+        plots, recording = self._plots, self._plots.recording
+        if recording is None or not plots.rows:
+            return
+        for tag in recording.tags[:MOST]:
+            at = self._place(tag)
+            if at is not None:
+                self._lines.append(self._line(at, tag.comment))
+                plots.rows[0].plot.addItem(self._lines[-1], ignoreBounds=True)
+
+    def _place(self, tag: Tag) -> float | None:
+        """Return where a tag lies on the time axis, None where its time is not drawn."""
+        plots, recording = self._plots, self._plots.recording
+        assert recording is not None
+        if plots.mode is SweepMode.IN_TIME:
+            return tag.time_s
+        at = tag.time_s - float(recording.sweep_starts[plots.sweep])
+        return at if 0 <= at <= recording.duration(plots.sweep) else None
+
+    def _line(self, at: float, comment: str) -> pg.InfiniteLine:
+        colours = self._plots.colours
+        line = pg.InfiniteLine(
+            at,
+            pen=pg.mkPen(colours.foreground, width=1, style=Qt.PenStyle.DotLine),
+            label=comment[:40],
+            labelOpts={"position": 0.82, "color": colours.foreground, "anchors": [(0, 0), (0, 0)]},
+        )
+        line.setToolTip(comment)
+        line.setZValue(15)
+        return line
