@@ -158,7 +158,9 @@ def _image_reads(attention: Any, placed: Tensor, keys: Tensor, values: Tensor) -
     value = attention.v_proj(values).unflatten(-1, shape)
     asked = torch.einsum("bnhc,hcd->bhnd", key, asking).flatten(1, 2)
     offset = torch.einsum("bnhc,hc->bhn", key, bias).flatten(1, 2)
-    logits = torch.baddbmm(offset[..., None], asked, placed.transpose(1, 2))  # tokens first: quicker to normalise
+    logits = torch.baddbmm(
+        offset[..., None], asked, placed.transpose(1, 2)
+    )  # tokens first: quicker to normalise
     weights = logits.unflatten(1, (shape[0], -1)).softmax(2).flatten(1, 2).transpose(1, 2)
     told = torch.einsum("bnhc,dhc->bhnd", value, attention.out_proj.weight.unflatten(1, shape)).flatten(1, 2)
     return torch.baddbmm(attention.out_proj.bias.expand(len(told), 1, -1), weights, told)
