@@ -30,6 +30,7 @@ __all__ = ["AdaptedHead", "Marks", "adapt"]
 
 TEMPLATE, PLAIN = 5, len(FEATURES)  # features of the template alone, and with the network's heat
 GAIN = 0.01  # of F1 that more features must bring on what was left out
+LOW = 0.35  # between the lowest and the highest threshold that do equally well
 AROUND = 1 << 16  # samples read around the marks at least: the noise is known from there
 
 def labels(
@@ -84,7 +85,10 @@ def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tu
 
 
 def best_f1(score: NDArray[Any], true: NDArray[np.bool_], n_true: int) -> tuple[float, float]:
-    """Return the best F1 and the middle of the thresholds that reach it within a fiftieth."""
+    """Return the best F1 and a threshold: among those that reach it within a fiftieth, nearer to the lowest.
+
+    Events that nobody marked tend to be smaller than those that were.
+    """
     order = np.argsort(-score)
     tp = np.cumsum(true[order])
     f = 2 * tp / (np.arange(1, len(tp) + 1) + max(n_true, 1))
@@ -92,7 +96,9 @@ def best_f1(score: NDArray[Any], true: NDArray[np.bool_], n_true: int) -> tuple[
         return 0.0, 0.5
     good = np.flatnonzero(f >= f.max() - 0.02)
     below = score[order][good[-1] + 1] if good[-1] + 1 < len(f) else 0.0
-    return float(f.max()), float(0.5 * (score[order][good[0]] + below))
+    ends = np.clip([below, score[order][good[0]]], 1e-6, 1 - 1e-6)
+    low, high = np.log(ends / (1 - ends))
+    return float(f.max()), float(sigmoid(low + LOW * (high - low)))
 
 
 def around(one: Marks) -> tuple[Marks, float]:
@@ -166,7 +172,7 @@ def adapt(
     order = np.argsort(-held)
     precision = np.cumsum(y[order] >= 0) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(precision >= 0.95)
-    threshold = float(np.clip(threshold, 0.05, 0.95))
+    threshold = float(np.clip(threshold, 0.02, 0.98))
     head = AdaptedHead(
         kind, classes, template.wave, template.mark, template.coarser, template.ridge, used, mean, spread, w,
         threshold, model.card.get("sha256", ""), beside=beside,

@@ -24,6 +24,7 @@ SHORT = ((8, 24), (16, 48))  # at the finest one as well
 RIDGES = (0.02, 0.3, 10.0)  # of the noise's power: weighed by its spectrum, less so, and nearly as if it were white
 LOOSE = 0.08  # of the usual interval between marks: as far a found event may lie from its mark while choosing
 SLACK = 0.1  # of a template's length: as far the user's click may lie from the place it belongs to
+FOLDS = 4
 LEAST = 1.0  # sizes below so many standard deviations are no candidates
 FEATURES = ("likeness", "criterion", "misfit", "size", "prominence", "heat", "artefact", "amplitude")
 
@@ -223,7 +224,7 @@ def make_template(marks: Sequence[Marks], kind: str) -> Template:
     """Return the template that finds marked events best that took no part in its average.
 
     Time scales (powers of two), stretches around the mark and weights of the noise are tried; every time
-    the average of one half of the marks looks for the other half.
+    the average of three quarters of the marks looks for the fourth.
 
     Raises
     ------
@@ -246,13 +247,15 @@ def make_template(marks: Sequence[Marks], kind: str) -> Template:
                 continue
             noise = [covariance(one, before + after) for one in x]
             got = average(x, places, before, after)
-            for ridge in RIDGES if got else ():
-                halves = [
-                    _found(x, places, noise, marks, rung.sampling_rate, loose, before, after, ridge, half)
-                    for half in (0, 1)
-                ]
-                if best is None or np.mean(halves) > best[0] + 0.005:
-                    best = float(np.mean(halves)), Template(*got, coarser, ridge)
+            if got is None:
+                continue
+            folds = [
+                _found(x, places, noise, marks, rung.sampling_rate, loose, before, after, fold)
+                for fold in range(FOLDS)
+            ]
+            for ridge, gain in zip(RIDGES, np.mean(folds, 0), strict=True):
+                if best is None or gain > best[0] + 0.005:
+                    best = float(gain), Template(*got, coarser, ridge)
     if best is None:
         raise RecordingError("no mark lies well inside its recording; mark events at their peaks.")
     return best[1]
@@ -267,45 +270,48 @@ def _found(
     loose: float,
     before: int,
     after: int,
-    ridge: float,
-    half: int,
-) -> float:
-    """Return the average precision with which the average of every other mark finds those between."""
-    length = before + after
-    got = average(x, [p[half::2] for p in places], before, after)
-    if got is None:
-        return 0.0
+    fold: int,
+) -> NDArray[np.float64]:
+    """Return with which average precision the average of the other marks finds every `FOLDS`-th, per ridge.
+
+    Candidates are ranked by size and by likeness, the better counts: the head weighs both.
+    """
+    length, none = before + after, np.zeros(len(RIDGES))
+    got = average(x, [p[np.arange(len(p)) % FOLDS != fold] for p in places], before, after)
+    n = sum(len(p[fold::FOLDS]) for p in places)
+    if got is None or not n:
+        return none
     wave, mark = got
     tolerance = min(loose * rate, max(2, length // 4))
-    scores, true, n = [], [], 0
+    rows: list[list[NDArray[Any]]] = [[] for _ in RIDGES]
     for trace, own, r, one in zip(x, places, noise, marks, strict=True):
-        filter_ = kernel(wave, r, ridge)
         for a, b in one.spans or [(float(np.min(one.time_s)), float(np.max(one.time_s)))]:
             first = max(0, round(a * rate) - 2 * length)
             stretch = trace[first : round(b * rate) + 3 * length]
             if len(stretch) < 4 * length:
                 continue
-            size = sizes(stretch, filter_)
-            z = size / spread(size)
-            at = summits(z, max(2, length // 5), LEAST)
-            where = at + mark + first
-            inside = (where >= a * rate - tolerance) & (where <= b * rate + tolerance)
-            hit = np.zeros(len(at), bool)
-            for k, p in enumerate(own):  # the strongest near a mark is its event, the rest counts neither way
-                near = np.flatnonzero(np.abs(where - p) <= tolerance)
-                inside[near] = False
-                if len(near) and k % 2 != half:
-                    best = near[z[at[near]].argmax()]
-                    hit[best] = inside[best] = True
-            scores.append(z[at[inside]])
-            true.append(hit[inside])
-        n += len(own[1 - half :: 2])
-    if not scores:
-        return 0.0
-    score, hit = np.concatenate(scores), np.concatenate(true)
-    order = np.argsort(-score)
-    ranks = np.flatnonzero(hit[order])
-    if not len(ranks):
-        return 0.0
-    precision = np.arange(1, len(ranks) + 1) / (ranks + 1)
-    return float(precision.sum() / max(n, 1) + 0.03 * np.arcsinh(np.median(score[hit])))
+            for ridge, row in zip(RIDGES, rows, strict=True):
+                size = sizes(stretch, kernel(wave, r, ridge))
+                at = summits(size / spread(size), max(2, length // 5), LEAST)
+                where = at + mark + first
+                inside = (where >= a * rate - tolerance) & (where <= b * rate + tolerance)
+                hit = np.zeros(len(at), bool)
+                for k, p in enumerate(own):  # the strongest near a mark is its event, the rest does not count
+                    near = np.flatnonzero(np.abs(where - p) <= tolerance)
+                    inside[near] = False
+                    if len(near) and k % FOLDS == fold:
+                        top = near[size[at[near]].argmax()]
+                        hit[top] = inside[top] = True
+                row.append(np.stack([size[at] / spread(size), _shape(stretch, wave, at)[0], hit], 1)[inside])
+    if not rows[0]:
+        return none
+    joined = [np.concatenate(row) for row in rows]
+    return np.array(
+        [max(_average_precision(t[:, k], t[:, 2] > 0, n) for k in (0, 1)) for t in joined], np.float64
+    )
+
+
+def _average_precision(score: NDArray[Any], hit: NDArray[np.bool_], n: int) -> float:
+    """Return the mean over n events of the precision at their rank, those not found counting 0."""
+    ranks = np.flatnonzero(hit[np.argsort(-score)])
+    return float(np.sum(np.arange(1, len(ranks) + 1) / (ranks + 1)) / n)
