@@ -66,9 +66,7 @@ def clicks(one: Unfamiliar, trace: Labelled, n: int, seed: int) -> Any:
     return np.sort(trace.truth[:n] + CLICK * one.length * rng.normal(size=n))
 
 
-def template_matches(
-    signal: Signal, template: Any, lead: int, apart: float
-) -> tuple[np.ndarray, np.ndarray]:
+def template_matches(signal: Signal, template: Any, lead: int, apart: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the peaks (s) of the detection criterion and their heights, none closer than `apart` s."""
     from scipy.signal import find_peaks
 
@@ -100,7 +98,9 @@ def average(one: Unfamiliar, signal: Signal, times: Any) -> tuple[np.ndarray, in
     return mean, lead
 
 
-def peers(one: Unfamiliar, tests: Sequence[Labelled], a: Labelled, shape: Any, times: Any) -> dict[str, float]:
+def peers(
+    one: Unfamiliar, tests: Sequence[Labelled], a: Labelled, shape: Any, times: Any
+) -> dict[str, float]:
     """Return F1 of the template matchers."""
     tolerance = LOOSE * one.length
     fs = a.signal.sampling_rate
@@ -132,7 +132,9 @@ def by_head(model: PhysioFM, head: AdaptedHead, tests: Sequence[Labelled], toler
     return scores.f1(-np.inf)[0]
 
 
-def by_stock(model: PhysioFM, one: Unfamiliar, tests: Sequence[Labelled], tolerance: float) -> dict[str, float]:
+def by_stock(
+    model: PhysioFM, one: Unfamiliar, tests: Sequence[Labelled], tolerance: float
+) -> dict[str, float]:
     """Return F1 of the stock model at its balanced preset and at its best threshold."""
     out = {}
     for name, settings in (
@@ -148,7 +150,13 @@ def by_stock(model: PhysioFM, one: Unfamiliar, tests: Sequence[Labelled], tolera
 
 
 def curve(
-    model: PhysioFM, one: Unfamiliar, seed: int, strength: float, labels: Sequence[int], data: Path, cache: Path
+    model: PhysioFM,
+    one: Unfamiliar,
+    seed: int,
+    strength: float,
+    labels: Sequence[int],
+    data: Path,
+    cache: Path,
 ) -> list[dict[str, Any]]:
     """Return one row per number of labels."""
     (a, shape), (b, _) = (
@@ -212,7 +220,9 @@ def draw(found: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
         "adapted": ("#0072b2", "o-"), "hand-tuned": ("#d55e00", "s--"), "true shape": ("#e69f00", ":"),
         "marks": ("#8a8a8a", "^-"), "stock best": ("#009e73", ":"),
     }  # fmt: skip
-    figure, axes = plt.subplots(2, -(-len(found) // 2), figsize=(12, 5.4), sharey=True, constrained_layout=True)
+    figure, axes = plt.subplots(
+        2, -(-len(found) // 2), figsize=(12, 5.4), sharey=True, constrained_layout=True
+    )
     for axis, (name, by_labels) in zip(axes.flat, found.items(), strict=False):
         at = [int(n) for n in by_labels]
         for method, (colour, style) in styles.items():
@@ -237,7 +247,10 @@ def write_docs(found: dict[str, dict[str, dict[str, float]]]) -> None:
     draw(found, ROOT / "docs" / "images" / "physio_few_labels.png")
     whole = {"all": found["all"]}
     for page, shown in (
-        (ROOT / "docs" / "physio.md", f"{as_markdown(whole)}\n\n![F1 against marks](images/physio_few_labels.png)"),
+        (
+            ROOT / "docs" / "physio.md",
+            f"{as_markdown(whole)}\n\n![F1 against marks](images/physio_few_labels.png)",
+        ),
         (ROOT / "training" / "physio" / "REPORT.md", as_markdown(found)),
     ):
         text = page.read_text(encoding="utf-8")
@@ -249,7 +262,9 @@ def write_docs(found: dict[str, dict[str, dict[str, float]]]) -> None:
 def main() -> None:
     wait_asleep()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="three kinds of events, one recording, 5 and 20 marks")
+    parser.add_argument(
+        "--quick", action="store_true", help="three kinds of events, one recording, 5 and 20 marks"
+    )
     parser.add_argument("--split", choices=list(SEEDS), default="report")
     parser.add_argument("--kinds", nargs="+", metavar="NAME", help="only events whose names begin so")
     parser.add_argument("--weights", type=Path, help="other weights of physio-FM, with their card")

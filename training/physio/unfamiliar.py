@@ -279,6 +279,8 @@ def recording(
             break
         x[at : at + len(wave)] += strength * noise * np.exp(SPREAD * rng.normal()) * wave
         truth.append((at + mark) / rate)
-        at += round((1.1 * one.length * pace + rng.exponential(gap - 1.1 * one.length * min(pace, 1.5))) * rate)
+        at += round(
+            (1.1 * one.length * pace + rng.exponential(gap - 1.1 * one.length * min(pace, 1.5))) * rate
+        )
     signal = Signal(x.astype(np.float32), rate, one.unit)
     return Labelled(signal, np.array(truth)), mean / np.abs(mean).max()

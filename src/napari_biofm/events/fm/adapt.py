@@ -33,6 +33,7 @@ GAIN = 0.01  # of F1 that more features must bring on what was left out
 LOW = 0.35  # between the lowest and the highest threshold that do equally well
 AROUND = 1 << 16  # samples read around the marks at least: the noise is known from there
 
+
 def labels(
     time_s: NDArray[np.float64], one: Marks, classes: list[str], tolerance: float
 ) -> NDArray[np.int64]:
@@ -65,7 +66,9 @@ def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tu
 
     mean, spread = x.mean(0), x.std(0) + 1e-6
     z = np.clip((x - mean) / spread, -8, 8)
-    hold = np.r_[np.full(min(PLAIN, x.shape[1]), 0.02), np.full(max(0, x.shape[1] - PLAIN), 0.2)] * (50 / max(50, len(x)))
+    hold = np.r_[np.full(min(PLAIN, x.shape[1]), 0.02), np.full(max(0, x.shape[1] - PLAIN), 0.2)] * (
+        50 / max(50, len(x))
+    )
     weights = np.zeros((n_classes, x.shape[1] + 1))
     for k in range(n_classes):
         target = (y == k).astype(float)
@@ -101,8 +104,8 @@ def best_f1(score: NDArray[Any], true: NDArray[np.bool_], n_true: int) -> tuple[
     return float(f.max()), float(sigmoid(low + LOW * (high - low)))
 
 
-def around(one: Marks) -> tuple[Marks, float]:
-    """Return the part of a recording that marks can teach something about, and where it begins (s)."""
+def around(one: Marks) -> Marks:
+    """Return the part of a recording that its marks can teach something about; times from its beginning."""
     fs, n = one.signal.sampling_rate, len(one.signal.values)
     said = np.concatenate([one.time_s, one.rejected_s, np.ravel(one.spans)])
     a, b = int(said.min() * fs), int(said.max() * fs)
@@ -114,11 +117,10 @@ def around(one: Marks) -> tuple[Marks, float]:
         a = max(0, min(a, n - AROUND))
     start = a / fs
     signal = replace(one.signal, values=one.signal.values[a:b])
-    part = Marks(
+    return Marks(
         signal, np.asarray(one.time_s) - start, one.names, [(x - start, y - start) for x, y in one.spans],
         np.asarray(one.rejected_s) - start, np.asarray(one.open_s) - start,
     )  # fmt: skip
-    return part, start
 
 
 def adapt(
@@ -155,8 +157,8 @@ def adapt(
     )
     classes = sorted({n for m in marks for n in m.names}) or [default]
     yield Progress(0, 4, "averaging the marked events")
-    parts = [around(one)[0] for one in marks if len(one.time_s) or len(one.rejected_s)]
-    template = make_template(parts, kind)
+    parts = [around(one) for one in marks if len(one.time_s) or len(one.rejected_s)]
+    template = make_template([one for one in parts if len(one.time_s)], kind)
     rate = choose_rung(parts[0].signal.sampling_rate, kind, template.coarser).sampling_rate
     tolerance = max(2, len(template.wave) // 4) / rate
     x, y, g = yield from _look(model, parts, kind, classes, template, tolerance)
@@ -182,7 +184,8 @@ def adapt(
     head.report = {
         "marks": n_marks, "candidates": len(x), "f1_stock": round(before, 4), "f1_adapted": round(after, 4),
         "precise_threshold": float(held[order][good[-1]]) if len(good) else 1.0,
-        "features": used, "template_s": round(len(template.wave) / rate, 6), "left_out": "recordings" if len(marks) > 1 else "quarters of the recording",
+        "features": used, "template_s": round(len(template.wave) / rate, 6),
+        "left_out": "recordings" if len(parts) > 1 else "quarters of the recording",
         "stock_untouched": True, "forgetting": probe, "seconds": round(time.monotonic() - begun, 2),
     }  # fmt: skip
     return head

@@ -17,11 +17,16 @@ from .words import PATCH, known_unit
 if TYPE_CHECKING:
     from .model import PhysioFM
 
+SHORTEST = 16  # samples of a rung; below that there is nothing to see
 BLOCK = 1 << 18  # rung samples read at a time
 COARSEST = 10  # halvings of a kind's own rate that are tried
 WINDOWS = ((32, 96), (64, 64))  # samples before and after the mark, at every time scale
 SHORT = ((8, 24), (16, 48))  # at the finest one as well
-RIDGES = (0.02, 0.3, 10.0)  # of the noise's power: weighed by its spectrum, less so, and nearly as if it were white
+RIDGES = (
+    0.02,
+    0.3,
+    10.0,
+)  # of the noise's power: weighed by its spectrum, less so, and nearly as if it were white
 LOOSE = 0.08  # of the usual interval between marks: as far a found event may lie from its mark while choosing
 SLACK = 0.1  # of a template's length: as far the user's click may lie from the place it belongs to
 FOLDS = 4
@@ -69,16 +74,14 @@ class Template:
 
 def trace_of(signal: Signal, kind: str, coarser: int) -> Trace:
     """Return a signal at a rung, in the network's unit."""
-    return Trace(
-        signal.values, choose_rung(signal.sampling_rate, kind, coarser), known_unit(signal.unit)[1]
-    )
+    return Trace(signal.values, choose_rung(signal.sampling_rate, kind, coarser), known_unit(signal.unit)[1])
 
 
-def whole(trace: Trace) -> NDArray[np.float64]:
-    """Return all samples of a trace at its rung, from their median."""
-    parts = [trace.read(k, min(k + BLOCK, trace.length))[0] for k in range(0, trace.length, BLOCK)]
-    x = np.concatenate(parts).astype(np.float64)
-    return x - np.median(x)
+def whole(trace: Trace) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return all samples of a trace at its rung, from their median, and where gaps were bridged."""
+    parts = [trace.read(k, min(k + BLOCK, trace.length)) for k in range(0, trace.length, BLOCK)]
+    x = np.concatenate([p[0] for p in parts]).astype(np.float64)
+    return x - np.median(x), np.concatenate([p[1] for p in parts])
 
 
 def covariance(x: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -156,21 +159,25 @@ def gather(
     """
     trace = trace_of(signal, kind, template.coarser)
     n = len(template.wave)
-    if trace.length < 4 * n:
-        return np.zeros(0), np.zeros((0, 0)), np.zeros(0)
-    x = whole(trace)
-    size = sizes(x, kernel(template.wave, covariance(x, n), template.ridge))
+    nothing = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
+    if trace.length < max(SHORTEST, n // 2):
+        return nothing
+    x, gap = whole(trace)
+    padded = np.pad(x, n, mode="reflect")  # events at the ends are seen in part
+    size = sizes(padded, kernel(template.wave, covariance(x, n), template.ridge))
     z = size / spread(size)
     at = summits(z, max(2, n // 5), LEAST)
+    place = at - n + template.mark
+    at = at[(place >= 0) & (place < trace.length)]
+    at = at[~gap[at - n + template.mark]]
     if not len(at):
-        return np.zeros(0), np.zeros((0, 0)), np.zeros(0)
-    heat, vectors = network_says(
-        model, signal, trace, kind, np.clip(at + template.mark, 0, trace.length - 1), max(2, n // 8)
-    )
-    plain = np.stack([*_shape(x, template.wave, at), *_stature(z, at, n), *heat.T, np.log(size[at])], 1)
+        return nothing
+    place = at - n + template.mark
+    heat, vectors = network_says(model, signal, trace, kind, place, max(2, n // 8))
+    plain = [*_shape(padded, template.wave, at), *_stature(z, at, n), *heat.T, np.log(size[at])]
     return (
-        (at + template.mark) / trace.rung.sampling_rate,
-        np.concatenate([plain, vectors], 1).astype(np.float64),
+        place / trace.rung.sampling_rate,
+        np.concatenate([np.stack(plain, 1), vectors], 1).astype(np.float64),
         size[at],
     )
 
@@ -189,7 +196,7 @@ def _shape(x: NDArray[Any], wave: NDArray[Any], at: NDArray[np.int64]) -> tuple[
 
 def _stature(z: NDArray[Any], at: NDArray[np.int64], n: int) -> tuple[Any, Any]:
     """Return the size in standard deviations (asinh), and how much it stands above others nearby."""
-    around = np.clip(at[:, None] + np.r_[-n:-n // 4, n // 4 + 1 : n + 1], 0, len(z) - 1)
+    around = np.clip(at[:, None] + np.r_[-n : -n // 4, n // 4 + 1 : n + 1], 0, len(z) - 1)
     return np.arcsinh(z[at]), np.arcsinh(z[at]) - np.arcsinh(np.maximum(z[around].max(1), 0))
 
 
@@ -240,8 +247,11 @@ def make_template(marks: Sequence[Marks], kind: str) -> Template:
             continue
         shapes = WINDOWS if tried else SHORT + WINDOWS
         tried.add(rung)
-        x = [whole(trace_of(one.signal, kind, coarser)) for one in marks]
-        places = [np.round(np.asarray(one.time_s) * rung.sampling_rate).astype(np.int64) for one in marks]
+        traces = [trace_of(one.signal, kind, coarser) for one in marks]
+        x, rates = [whole(t)[0] for t in traces], [t.rung.sampling_rate for t in traces]
+        places = [
+            np.round(np.asarray(m.time_s) * r).astype(np.int64) for m, r in zip(marks, rates, strict=True)
+        ]
         for before, after in shapes:
             if min(map(len, x)) < 4 * (before + after):
                 continue
@@ -250,8 +260,7 @@ def make_template(marks: Sequence[Marks], kind: str) -> Template:
             if got is None:
                 continue
             folds = [
-                _found(x, places, noise, marks, rung.sampling_rate, loose, before, after, fold)
-                for fold in range(FOLDS)
+                _found(x, places, noise, marks, rates, loose, before, after, fold) for fold in range(FOLDS)
             ]
             for ridge, gain in zip(RIDGES, np.mean(folds, 0), strict=True):
                 if best is None or gain > best[0] + 0.005:
@@ -266,7 +275,7 @@ def _found(
     places: Sequence[NDArray[np.int64]],
     noise: Sequence[NDArray[np.float64]],
     marks: Sequence[Marks],
-    rate: float,
+    rates: Sequence[float],
     loose: float,
     before: int,
     after: int,
@@ -282,9 +291,9 @@ def _found(
     if got is None or not n:
         return none
     wave, mark = got
-    tolerance = min(loose * rate, max(2, length // 4))
     rows: list[list[NDArray[Any]]] = [[] for _ in RIDGES]
-    for trace, own, r, one in zip(x, places, noise, marks, strict=True):
+    for trace, own, r, one, rate in zip(x, places, noise, marks, rates, strict=True):
+        tolerance = min(loose * rate, max(2, length // 4))
         for a, b in one.spans or [(float(np.min(one.time_s)), float(np.max(one.time_s)))]:
             first = max(0, round(a * rate) - 2 * length)
             stretch = trace[first : round(b * rate) + 3 * length]
