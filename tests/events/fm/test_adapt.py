@@ -116,6 +116,21 @@ def test_a_head_beside_the_stock_model_adds_to_it(model: PhysioFM, taught: Adapt
     assert (np.diff(both["time_s"]) >= 0).all()
 
 
+def test_the_time_scale_of_an_event_is_chosen_by_the_marks(model: PhysioFM) -> None:
+    rng = np.random.default_rng(3)
+    n = int(40 * FS)
+    x, at = rng.normal(size=n), np.arange(8_000, n - 6_000, 8_000)
+    for a in at:  # a quarter of a second, less than the noise at every sample
+        x[a : a + 2_500] += 0.6 * np.hanning(2_500)
+    signal, truth = Signal(x.astype(np.float32), FS, "pA"), (at + 1_250) / FS
+    head = run_task(adapt(model, [Marks(signal, truth[:15])], "psc"))
+    assert head.report["template_s"] > 0.2
+    found = run_task(head.detect(model, signal, DetectionSettings()))["time_s"]
+    late = truth[20:]
+    assert (np.abs(found[:, None] - late[None]).min(0) < 0.08).mean() > 0.8
+    assert (found > late[0] - 0.4).sum() < 1.4 * len(late)
+
+
 def test_places_nobody_judged_teach_nothing() -> None:
     signal, truth = strange(1, 4.0)
     marks = Marks(signal, truth[:4], rejected_s=np.array([0.9]), open_s=np.array([truth[1] + 0.05]))

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from ...types import EVENT_DTYPE, DetectionSettings, Events, ModelError, Progress, Signal, Task, no_events
 from .decode import sigmoid
-from .matching import gather
+from .matching import Template, gather
 from .rungs import choose_rung
 from .words import known_unit
 
 if TYPE_CHECKING:
     from .model import PhysioFM
 
-WORDS = ("kind", "classes", "peak", "threshold", "stock_sha256", "report", "beside")  # kept in the JSON
+# kept in the JSON
+WORDS = (
+    "kind", "classes", "peak", "coarser", "ridge", "used", "threshold", "stock_sha256", "report", "beside"
+)  # fmt: skip
 
 
 @dataclass
@@ -29,7 +32,9 @@ class AdaptedHead:
     Attributes
     ----------
     kind : kind whose rung is used. classes : names, one logistic row each.
-    template : (L,) average event of unit peak, `peak` its reference sample.
+    template : (L,) average event of unit peak, `peak` its reference sample. coarser, ridge : its time scale and
+    the weight of the noise, see `matching.Template`.
+    used : how many of the features are used, from the first.
     mean, spread : (F,) of the features. weights : (classes, F + 1), bias last.
     threshold : score from which an event counts. stock_sha256 : weights it stands on. report : scores before
     and after. beside : its events are added to the stock model's; else they stand in their place.
@@ -39,6 +44,9 @@ class AdaptedHead:
     classes: list[str]
     template: NDArray[np.float64]
     peak: int
+    coarser: int
+    ridge: float
+    used: int
     mean: NDArray[np.float64]
     spread: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -49,8 +57,13 @@ class AdaptedHead:
 
     def probabilities(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (n, classes) probabilities of candidates with features x (n, F)."""
-        z = (x - self.mean) / self.spread
+        z = (x[:, : self.used] - self.mean) / self.spread
         return sigmoid(np.clip(z, -8, 8) @ self.weights[:, :-1].T + self.weights[:, -1])
+
+    @property
+    def laid(self) -> Template:
+        """The template and how it is laid on a trace."""
+        return Template(self.template, self.peak, self.coarser, self.ridge)
 
     def save(self, path: Path) -> None:
         """Write safetensors and, beside it, JSON."""
@@ -108,7 +121,7 @@ class AdaptedHead:
             return taught
         yield Progress(1, 2, f"{len(taught)} taught events; now those of the stock model")
         stock = yield from model.detect_stock(signal, replace(settings, kind=cast("Any", self.kind)))
-        rate = choose_rung(signal.sampling_rate, self.kind).sampling_rate
+        rate = choose_rung(signal.sampling_rate, self.kind, self.coarser).sampling_rate
         apart = max(2, len(self.template) // 5) / rate
         if len(taught):
             gap = np.abs(stock["time_s"][:, None] - taught["time_s"][None]).min(1)
@@ -117,7 +130,7 @@ class AdaptedHead:
         return cast("Events", both[np.argsort(both["time_s"], kind="stable")])
 
     def _taught(self, model: PhysioFM, signal: Signal, settings: DetectionSettings) -> Events:
-        time_s, x, amplitude = gather(model, signal, self.kind, self.template, self.peak)
+        time_s, x, amplitude = gather(model, signal, self.kind, self.laid)
         if not len(time_s):
             return no_events()
         p = self.probabilities(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...types import RecordingError, Signal
-from .decode import Candidates, peaks
-from .rungs import Trace, choose_rung
-from .words import known_unit
+from .rungs import Rung, Trace, choose_rung
+from .streaming import pieces
+from .words import PATCH, known_unit
 
 if TYPE_CHECKING:
     from .model import PhysioFM
 
-BLOCK = 1 << 18  # rung samples of the matched filter at a time
+SHORTEST = 16  # samples of a rung; below that there is nothing to see
+BLOCK = 1 << 18  # rung samples read at a time
+COARSEST = 10  # halvings of a kind's own rate that are tried
+WINDOWS = ((32, 96), (64, 64))  # samples before and after the mark, at every time scale
+SHORT = ((8, 24), (16, 48))  # at the finest one as well
+RIDGES = (
+    0.02,
+    0.3,
+    10.0,
+)  # of the noise's power: weighed by its spectrum, less so, and nearly as if it were white
+LOOSE = 0.08  # of the usual interval between marks: as far a found event may lie from its mark while choosing
+SLACK = 0.1  # of a template's length: as far the user's click may lie from the place it belongs to
+FOLDS = 4
+APART = 0.05  # of the average precision, what a distance of one between events and others is worth
+LEAST = 1.0  # sizes below so many standard deviations are no candidates
+FEATURES = ("likeness", "criterion", "misfit", "size", "prominence", "heat", "artefact", "amplitude")
 
 
 @dataclass(frozen=True)
@@ -42,104 +57,283 @@ class Marks:
     open_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
-def matched(trace: Trace, template: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
-    """Yield (first rung sample, correlation -1 to 1, fitted amplitude) of a template slid along a trace,
-    block by block.
-    """
-    from scipy.signal import fftconvolve
+@dataclass(frozen=True)
+class Template:
+    """The average marked event and how it is laid on a trace.
 
-    n = len(template)
-    centred = template - template.mean()
-    energy = float(np.sum(centred**2))
-    for first in range(0, max(1, trace.length - n + 1), BLOCK):
-        last = min(first + BLOCK, max(1, trace.length - n + 1))
-        x = trace.read(first, last + n - 1)[0].astype(np.float64)
-        x = x - x.mean()
-        dot = fftconvolve(x, centred[::-1], "valid")
-        sums, squares = (fftconvolve(v, np.ones(n), "valid") for v in (x, x * x))
-        spread = np.sqrt(np.maximum(squares - sums**2 / n, 1e-12 * max(1.0, float(np.max(squares)))))
-        yield first, dot / np.sqrt(energy) / spread, dot / energy
+    Attributes
+    ----------
+    wave : (L,) at the rung, largest deflection one. mark : its sample where the user marks.
+    coarser : halvings of the kind's own rate. ridge : see `RIDGES`.
+    """
+
+    wave: NDArray[np.float64]
+    mark: int
+    coarser: int
+    ridge: float
+
+
+def trace_of(signal: Signal, kind: str, coarser: int) -> Trace:
+    """Return a signal at a rung, in the network's unit."""
+    return Trace(signal.values, choose_rung(signal.sampling_rate, kind, coarser), known_unit(signal.unit)[1])
+
+
+def whole(trace: Trace) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return all samples of a trace at its rung, from their median, and where gaps were bridged."""
+    parts = [trace.read(k, min(k + BLOCK, trace.length)) for k in range(0, trace.length, BLOCK)]
+    x = np.concatenate([p[0] for p in parts]).astype(np.float64)
+    return x - np.median(x), np.concatenate([p[1] for p in parts])
+
+
+def covariance(x: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return the autocovariance at lags 0 to n - 1 of what is usual in x: by the median of its spectra.
+
+    Half overlapping stretches, straight lines taken off, Hann window (Welch 1967); any unit.
+    """
+    size = min(len(x), 4 * n)
+    cut = np.lib.stride_tricks.sliding_window_view(x, size)[:: max(1, size // 2)]
+    line = np.linspace(-1, 1, size)
+    cut = cut - cut.mean(1, keepdims=True)
+    cut = cut - (cut @ line / (line @ line))[:, None] * line
+    power = np.median(np.abs(np.fft.rfft(cut * np.hanning(size + 1)[:-1], axis=1)) ** 2, 0)
+    r = np.fft.irfft(power, size)
+    return np.pad(r, (0, max(0, n - len(r))))[:n]
+
+
+def kernel(wave: NDArray[np.float64], r: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
+    """Return the filter whose product with a stretch is the generalised least-squares size of `wave` in it.
+
+    An offset is fitted beside it. `r` is the autocovariance of the noise (Aitken 1935; the matched filter
+    for coloured noise).
+    """
+    from scipy.linalg import solve_toeplitz
+
+    first = r / max(r[0], 1e-300)
+    first[0] += ridge
+    both = solve_toeplitz(first, np.stack([wave, np.ones(len(wave))], 1))
+    free = both[:, 0] - both[:, 1] * (both[:, 0].sum() / max(both[:, 1].sum(), 1e-12))
+    return np.asarray(free / max(float(free @ wave), 1e-12))
+
+
+def sizes(x: NDArray[np.float64], filter_: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the size of the template at every first sample."""
+    from scipy.signal import oaconvolve
+
+    return np.asarray(oaconvolve(x, filter_[::-1], "valid"))
+
+
+def spread(size: NDArray[np.float64]) -> float:
+    """Return the robust standard deviation."""
+    return 1.4826 * float(np.median(np.abs(size - np.median(size)))) or float(size.std()) or 1.0
+
+
+def summits(z: NDArray[np.float64], reach: int, least: float) -> NDArray[np.int64]:
+    """Return the samples that are the highest within `reach` on both sides and above `least`."""
+    from scipy.ndimage import maximum_filter1d
+
+    at = np.flatnonzero((z >= least) & (z >= maximum_filter1d(z, 2 * reach + 1, mode="nearest")))
+    return at[np.diff(at, prepend=-(10**9)) > reach] if len(at) else at
+
+
+def network_says(
+    model: PhysioFM, signal: Signal, trace: Trace, kind: str, at: NDArray[np.int64], reach: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return the highest heat and artefact heat within `reach` of rung samples (n, 2), and features (n, F)."""
+    unit = known_unit(signal.unit)[0]
+    heat = np.full((trace.length, 2), -20.0, np.float32)
+    vectors: NDArray[np.float32] | None = None
+    for group in pieces(model, trace, unit, kind):
+        for piece in group:
+            w = piece.window
+            heat[w.first : w.last] = piece.sample[w.first - w.start : w.last - w.start, :2]
+            if vectors is None:
+                vectors = np.zeros((len(at), piece.features.shape[1]), np.float32)
+            inside = np.flatnonzero((at >= w.first) & (at < w.last))
+            vectors[inside] = piece.features[(at[inside] - w.start) // PATCH]
+    near = np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, trace.length - 1)
+    assert vectors is not None
+    return heat[near].max(1).astype(np.float64), vectors
 
 
 def gather(
-    model: PhysioFM, signal: Signal, kind: str, template: NDArray[np.float64], peak: int
+    model: PhysioFM, signal: Signal, kind: str, template: Template
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return candidates of a signal: times (s), features (n, F), fitted amplitudes (network's unit).
+    """Return candidates of a signal: times (s), features (n, F), sizes (network's unit).
 
-    Candidates are the peaks of the matched filter and of the network's heat.
+    Candidates are the peaks of the template's size in view of the noise of this very recording; the first
+    `FEATURES` are of the template and the network's heat, the others the network's vector.
     """
-    _, factor = known_unit(signal.unit)
-    rung = choose_rung(signal.sampling_rate, kind)
-    trace, rate = Trace(signal.values, rung, factor), rung.sampling_rate
-    if trace.length < len(template) + 2:
-        return np.zeros(0), np.zeros((0, 0)), np.zeros(0)
-    parts = list(matched(trace, template))
-    like = np.concatenate([p[1] for p in parts])
-    size = np.concatenate([p[2] for p in parts])
-    noise = 1.4826 * float(np.median(np.abs(size - np.median(size)))) or 1.0
-    strength = like * np.sqrt(np.abs(size) / noise)
-    reach = max(2, len(template) // 5)
-    at = peaks(strength.astype(np.float32) * 4, reach, 0.7)
-    found = [part for _, _, part in model.candidates(signal, kind)]
-    heat = Candidates.join(found) if found else None
-    times = (at + peak) / rate
-    if heat is not None and len(heat.time):
-        near = np.searchsorted(times, heat.time)
-        gap = np.full(len(heat.time), np.inf)
-        for side in (near - 1, near):
-            ok = (side >= 0) & (side < len(times))
-            gap[ok] = np.minimum(gap[ok], np.abs(times[side[ok]] - heat.time[ok]))
-        extra = heat.time[gap > reach / rate]
-        times = np.sort(np.concatenate([times, extra]))
-    place = np.clip(np.round(times * rate).astype(int) - peak, 0, len(like) - 1)
-    window = np.clip(place[:, None] + np.arange(-reach // 2, reach // 2 + 1), 0, len(like) - 1)
-    top = window[np.arange(len(place)), strength[window].argmax(1)]
-    logit, score_gap = np.full(len(times), -6.0), np.zeros(len(times))
-    if heat is not None and len(heat.time) and len(times):
-        j = np.clip(np.searchsorted(heat.time, times), 0, len(heat.time) - 1)
-        for side in (np.maximum(j - 1, 0), j):
-            close = np.abs(heat.time[side] - times) <= reach / rate
-            logit[close] = np.maximum(logit[close], heat.logit[side[close]])
-            score_gap[close] = np.maximum(score_gap[close], heat.artefact[side[close]])
-    vectors = model.embed(signal, times, kind) if len(times) else np.zeros((0, 1), np.float32)
-    plain = np.stack(
-        [like[top], strength[top], np.arcsinh(size[top] / noise), logit, np.log(np.abs(size[top]) + 1e-9)], 1
+    trace = trace_of(signal, kind, template.coarser)
+    n = len(template.wave)
+    nothing = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
+    if trace.length < max(SHORTEST, n // 2):
+        return nothing
+    x, gap = whole(trace)
+    padded = np.pad(x, n, mode="reflect")  # events at the ends are seen in part
+    size = sizes(padded, kernel(template.wave, covariance(x, n), template.ridge))
+    z = size / spread(size)
+    at = summits(z, max(2, n // 5), LEAST)
+    place = at - n + template.mark
+    at = at[(place >= 0) & (place < trace.length)]
+    at = at[~gap[at - n + template.mark]]
+    if not len(at):
+        return nothing
+    place = at - n + template.mark
+    heat, vectors = network_says(model, signal, trace, kind, place, max(2, n // 8))
+    plain = [*_shape(padded, template.wave, at), *_stature(z, at, n), *heat.T, np.log(size[at])]
+    return (
+        place / trace.rung.sampling_rate,
+        np.concatenate([np.stack(plain, 1), vectors], 1).astype(np.float64),
+        size[at],
     )
-    return times, np.concatenate([plain, vectors], 1).astype(np.float64), size[top]
 
 
-def make_template(model: PhysioFM, marks: Sequence[Marks], kind: str) -> tuple[NDArray[np.float64], int]:
-    """Return the aligned average of the marked events at the rung, unit peak, and the sample of its peak.
+def _shape(x: NDArray[Any], wave: NDArray[Any], at: NDArray[np.int64]) -> tuple[Any, Any, Any]:
+    """Return correlation, log criterion of Clements & Bekkers, and log of the misfit in view of the usual one."""
+    views = np.lib.stride_tricks.sliding_window_view(x, len(wave))
+    cut = views[at] - views[at].mean(1, keepdims=True)
+    centred = wave - wave.mean()
+    scale = cut @ centred / np.sum(centred**2)
+    rest = np.sqrt(np.mean((cut - scale[:, None] * centred) ** 2, 1)) + 1e-12
+    like = cut @ centred / np.sqrt(np.sum(centred**2) * np.maximum(np.sum(cut**2, 1), 1e-24))
+    usual = np.median(np.std(views[:: max(1, len(views) // 500)], 1)) + 1e-12
+    return like, np.arcsinh(3 * scale / rest), np.log(rest / usual)
 
-    Its length is chosen by where the average leaves the noise, 12 to 400 samples.
-    """
-    cuts = []
-    reach = 400
-    for one in marks:
-        _, factor = known_unit(one.signal.unit)
-        trace = Trace(one.signal.values, choose_rung(one.signal.sampling_rate, kind), factor)
-        for t in one.time_s:
-            k = round(float(t) * trace.rung.sampling_rate)
-            if 0 <= k < trace.length:
-                x = trace.read(k - reach, k + reach)[0].astype(np.float64)
-                cuts.append(x - np.median(x[reach - 60 : reach - 10]))
+
+def _stature(z: NDArray[Any], at: NDArray[np.int64], n: int) -> tuple[Any, Any]:
+    """Return the size in standard deviations (asinh), and how much it stands above others nearby."""
+    around = np.clip(at[:, None] + np.r_[-n : -n // 4, n // 4 + 1 : n + 1], 0, len(z) - 1)
+    return np.arcsinh(z[at]), np.arcsinh(z[at]) - np.arcsinh(np.maximum(z[around].max(1), 0))
+
+
+# --------------------------------------------------------------------------- from marks to a template
+def average(
+    x: Sequence[NDArray[np.float64]], places: Sequence[NDArray[np.int64]], before: int, after: int
+) -> tuple[NDArray[np.float64], int] | None:
+    """Return the aligned average of stretches around marks, largest deflection one, and where its mark is."""
+    slack = max(1, round(SLACK * (before + after)))
+    cuts = [
+        trace[p - before - slack : p + after + slack]
+        for trace, some in zip(x, places, strict=True)
+        for p in some
+        if p >= before + slack and p + after + slack <= len(trace)
+    ]
     if not cuts:
-        raise RecordingError("no mark lies inside its recording; mark events at their peaks.")
+        return None
     table = np.stack(cuts)
-    mean = np.median(table, 0) if len(table) > 4 else table.mean(0)
-    for _ in range(2):  # align by the best lag within 12 samples
-        core = mean[reach - 40 : reach + 80]
-        shifted = np.lib.stride_tricks.sliding_window_view(table[:, reach - 52 : reach + 92], 120, axis=1)
-        lags = (shifted @ core).argmax(1) - 12
-        table = np.stack([np.roll(c, -s) for c, s in zip(table, lags, strict=True)])
-        mean = table.mean(0)
-    error = table.std(0).mean() / np.sqrt(len(table)) + 1e-12
-    strong = np.abs(mean) > max(0.12 * np.abs(mean[reach - 5 : reach + 6]).max(), 2.0 * error)
-    a, b = reach, reach
-    while a > 10 and strong[a - 8 : a].any():
-        a -= 4
-    while b < 2 * reach - 10 and strong[b : b + 10].any():
-        b += 5
-    a, b = max(0, min(a, reach - 6) - 4), min(2 * reach, max(b, reach + 6))
-    template = mean[a:b] - mean[a : a + 3].mean()
-    return template / max(np.abs(template).max(), 1e-12), reach - a
+    table = table - np.median(table, 1, keepdims=True)
+    views = np.lib.stride_tricks.sliding_window_view(table, before + after, axis=1)
+    lag = np.full(len(table), slack)
+    for _ in range(3):
+        mean = views[np.arange(len(table)), lag].mean(0)
+        mean = mean - mean.mean()
+        lag = (views @ mean).argmax(1)
+    wave = views[np.arange(len(table)), lag].mean(0)
+    wave = wave - wave.mean()
+    return wave / max(float(np.abs(wave).max()), 1e-12), before + slack - round(float(lag.mean()))
+
+
+def make_template(marks: Sequence[Marks], kind: str) -> Template:
+    """Return the template that finds marked events best that took no part in its average.
+
+    Time scales (powers of two), stretches around the mark and weights of the noise are tried; every time
+    the average of three quarters of the marks looks for the fourth.
+
+    Raises
+    ------
+    RecordingError : no mark lies inside its recording.
+    """
+    best: tuple[float, Template] | None = None
+    tried: set[Rung] = set()
+    gaps = np.concatenate([np.diff(np.sort(one.time_s)) for one in marks])
+    loose = LOOSE * float(np.median(gaps)) if len(gaps) else np.inf
+    for coarser in range(COARSEST + 1):
+        rung = choose_rung(marks[0].signal.sampling_rate, kind, coarser)
+        if rung in tried or loose * rung.sampling_rate < 2:
+            continue
+        shapes = WINDOWS if tried else SHORT + WINDOWS
+        tried.add(rung)
+        traces = [trace_of(one.signal, kind, coarser) for one in marks]
+        x, rates = [whole(t)[0] for t in traces], [t.rung.sampling_rate for t in traces]
+        places = [
+            np.round(np.asarray(m.time_s) * r).astype(np.int64) for m, r in zip(marks, rates, strict=True)
+        ]
+        for before, after in shapes:
+            if min(map(len, x)) < 4 * (before + after):
+                continue
+            noise = [covariance(one, before + after) for one in x]
+            got = average(x, places, before, after)
+            if got is None:
+                continue
+            folds = [
+                _found(x, places, noise, marks, rates, loose, before, after, fold) for fold in range(FOLDS)
+            ]
+            for ridge, gain in zip(RIDGES, np.mean(folds, 0), strict=True):
+                if best is None or gain > best[0] + 0.005:
+                    best = float(gain), Template(*got, coarser, ridge)
+    if best is None:
+        raise RecordingError("no mark lies well inside its recording; mark events at their peaks.")
+    return best[1]
+
+
+def _found(
+    x: Sequence[NDArray[np.float64]],
+    places: Sequence[NDArray[np.int64]],
+    noise: Sequence[NDArray[np.float64]],
+    marks: Sequence[Marks],
+    rates: Sequence[float],
+    loose: float,
+    before: int,
+    after: int,
+    fold: int,
+) -> NDArray[np.float64]:
+    """Return with which average precision the average of the other marks finds every `FOLDS`-th, per ridge.
+
+    Candidates are ranked by size and by likeness, the better counts: the head weighs both.
+    """
+    length, none = before + after, np.zeros(len(RIDGES))
+    got = average(x, [p[np.arange(len(p)) % FOLDS != fold] for p in places], before, after)
+    n = sum(len(p[fold::FOLDS]) for p in places)
+    if got is None or not n:
+        return none
+    wave, mark = got
+    rows: list[list[NDArray[Any]]] = [[] for _ in RIDGES]
+    for trace, own, r, one, rate in zip(x, places, noise, marks, rates, strict=True):
+        tolerance = min(loose * rate, max(2, length // 4))
+        for a, b in one.spans or [(float(np.min(one.time_s)), float(np.max(one.time_s)))]:
+            first = max(0, round(a * rate) - 2 * length)
+            stretch = trace[first : round(b * rate) + 3 * length]
+            if len(stretch) < 4 * length:
+                continue
+            for ridge, row in zip(RIDGES, rows, strict=True):
+                size = sizes(stretch, kernel(wave, r, ridge))
+                at = summits(size / spread(size), max(2, length // 5), LEAST)
+                where = at + mark + first
+                inside = (where >= a * rate - tolerance) & (where <= b * rate + tolerance)
+                hit = np.zeros(len(at), bool)
+                for k, p in enumerate(own):  # the strongest near a mark is its event, the rest does not count
+                    near = np.flatnonzero(np.abs(where - p) <= tolerance)
+                    inside[near] = False
+                    if len(near) and k % FOLDS == fold:
+                        top = near[size[at[near]].argmax()]
+                        hit[top] = inside[top] = True
+                row.append(np.stack([size[at] / spread(size), _shape(stretch, wave, at)[0], hit], 1)[inside])
+    if not rows[0]:
+        return none
+    joined = [np.concatenate(row) for row in rows]
+    return np.array(
+        [max(_told_apart(v, t[:, 2] > 0, n) for v in (np.arcsinh(t[:, 0]), 2 * t[:, 1])) for t in joined]
+    )
+
+
+def _told_apart(score: NDArray[Any], hit: NDArray[np.bool_], n: int) -> float:
+    """Return the average precision of n events, those not found counting 0, and a little for their distance.
+
+    The distance, from the highest twentieth of the others to the median event, decides between templates
+    that find all.
+    """
+    ranks = np.flatnonzero(hit[np.argsort(-score)])
+    found = float(np.sum(np.arange(1, len(ranks) + 1) / (ranks + 1)) / n)
+    if not len(ranks) or hit.all():
+        return found
+    return found + APART * float(np.median(score[hit]) - np.quantile(score[~hit], 0.95))
