@@ -90,7 +90,9 @@ class CellsDock(LearningDock):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Cells", self._row(self.layer_box, self.measure_button))
         self.add_button = self._add_vectors_button()
-        form.addRow("Vectors", self._row(self.vectors_box, self.add_button))
+        vectors = self._row(self.vectors_box, self.add_button)
+        vectors.setStretch(0, 2)  # names of blocks are long
+        form.addRow("Vectors", vectors)
         form.addRow("Head", self._row(self.head_box, self.train_button))
         form.addRow("Unknown below", self.confidence)
         self.class_list = ClassList(self.states, self.tell_error)
