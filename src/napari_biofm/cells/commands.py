@@ -36,6 +36,7 @@ from napari_biofm.cells.regression import RegressionHead, RegressionScore, score
 from napari_biofm.cells.scores import Report, Score, cross_validate, learning_curve, warnings_of
 from napari_biofm.cells.table import BASELINE
 from napari_biofm.cells.targets import read_targets
+from napari_biofm.cells.threads import one_thread
 from napari_biofm.types import CellsError, Progress, Task, Vectors
 
 SCORES = "scores.json"
@@ -94,10 +95,12 @@ def fit(
         groups = [""] * len(labels)
     encoder = encoder or RandomConvEncoder()
     blocks = yield from _blocks(found.crops[rows], encoder, views)
-    report, chosen, trained = yield from _choose(blocks, encoder, names, groups, head)
+    with one_thread():
+        report, chosen, trained = yield from _choose(blocks, encoder, names, groups, head)
     if curve:
         make = getattr(trained, "again", _maker(head, blocks, chosen, encoder))
-        report.learning_curve = yield from learning_curve(_beside(blocks, chosen), names, groups, make)
+        with one_thread():
+            report.learning_curve = yield from learning_curve(_beside(blocks, chosen), names, groups, make)
         n_all = report.model.n_cells * (1 - 1 / report.model.n_folds)
         report.learning_curve.append({"n_labels": n_all, "macro_f1": report.model.macro_f1})
     encoders = {name: provenance_of(e, views_of(name, views)) for name, e in _encoders(encoder).items()}

@@ -115,9 +115,9 @@ class PartFits:
 
     def get(self, make: Callable[[], PartFit], part: Vectors, *rest: Any) -> PartFit:
         """Return the fit on this part (n, d) and the rest of what decides it; `make` it the first time."""
-        digest = blake2b(np.ascontiguousarray(part), digest_size=20)
+        digest = blake2b(part.tobytes(), digest_size=20)
         for one in rest:
-            digest.update(np.ascontiguousarray(one) if isinstance(one, np.ndarray) else repr(one).encode())
+            digest.update(one.tobytes() if isinstance(one, np.ndarray) else repr(one).encode())
         key = digest.digest()
         if key not in self._fits:
             self._fits[key] = make()
