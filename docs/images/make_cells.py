@@ -1,10 +1,14 @@
 """Take the pictures of docs/cells.md: simulated nuclei of three states, taught in a real viewer.
 
-xvfb-run -a -s "-screen 0 1600x1200x24" python docs/images/make_cells.py
+xvfb-run -a -s "-screen 0 1600x1200x24" python docs/images/make_cells.py [--data ../shared/data] [--umap]
+
+The picture of UMAP shows real nuclei (MitoCheck, `state_mitocheck` in `--data`) and needs umap-learn; `--umap`
+makes it alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import time
@@ -17,6 +21,8 @@ from scipy import ndimage
 os.environ["NAPARI_BIOFM_ENGINE"] = "inline"
 STATES = ("interphase", "prometaphase", "metaphase")
 SIDE, N = 44, 14
+PHENOTYPES = ("Interphase", "Prometaphase", "MetaphaseAlignment", "Anaphase", "Apoptosis")
+N_EACH, BY_HAND, ROW = 57, 15, 19  # nuclei of each phenotype, labelled ones, nuclei in a row of the sheet
 
 
 def nuclei(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,9 +50,14 @@ def nuclei(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def main() -> None:
     """Open a viewer, teach three states, and take the pictures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--umap", action="store_true", help="make the picture of UMAP alone")
+    options = parser.parse_args()
     import napari
     from qtpy.QtWidgets import QApplication
 
+    from napari_biofm.cells.projection import has_umap
     from napari_biofm.widgets.cells import CellsDock
 
     def wait(seconds: float) -> None:
@@ -54,6 +65,10 @@ def main() -> None:
         while time.time() < end:
             QApplication.processEvents()
 
+    if (options.data / "imaging" / "state_mitocheck").is_dir() and has_umap():
+        real_nuclei(options.data / "imaging" / "state_mitocheck", Path(__file__).parent, wait)
+    if options.umap:
+        return
     image, labels, states = nuclei()
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1400, 950)
@@ -87,6 +102,62 @@ def main() -> None:
     movie(dock, image, labels, folder, wait, viewer)
     dock.session.close()
     viewer.close()
+
+
+def real_nuclei(data: Path, folder: Path, wait: Any) -> None:
+    """UMAP of nuclei seen on their own by the model, a few of each phenotype labelled."""
+    import napari
+
+    from napari_biofm.widgets.cells import CellsDock
+
+    image, labels, names = sheet(data)
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1400, 950)
+    viewer.add_image(image, name="MitoCheck")
+    viewer.add_labels(labels, name="nuclei", opacity=0.0)
+    dock = CellsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Cells", area="right")
+    viewer.reset_view()
+    dock.measure()
+    dock.add_vectors("biofm-image", alone=True)
+    rng = np.random.default_rng(0)
+    for name in PHENOTYPES:
+        code = dock.states.add_class(name)
+        dock.states.assign(rng.choice(np.flatnonzero(names == name), BY_HAND, replace=False), code)
+    dock.tabs.setCurrentWidget(dock.plot)
+    dock.plot.kind.setCurrentText("UMAP")
+    wait(2)
+    viewer.reset_view()
+    wait(1)
+    viewer.screenshot(str(folder / "cells_umap.png"), canvas_only=False, flash=False)
+    dock.session.close()
+    viewer.close()
+
+
+def sheet(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lay crops of some phenotypes out on one sheet; return image, masks of the middle nuclei, and phenotypes."""
+    import tifffile
+    from skimage.filters import gaussian, threshold_otsu
+
+    table = np.genfromtxt(data / "labels.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    crops = tifffile.imread(data / "crops.tif")
+    rng = np.random.default_rng(0)
+    chosen = [
+        rng.choice(np.flatnonzero(table["label"] == name), N_EACH, replace=False) for name in PHENOTYPES
+    ]
+    rows = rng.permutation(np.concatenate(chosen))
+    height, width = crops.shape[1:3]
+    image = np.zeros((-(-len(rows) // ROW) * height, ROW * width), crops.dtype)
+    labels = np.zeros(image.shape, np.int32)
+    for i, row in enumerate(rows):
+        y, x = divmod(i, ROW)
+        at = slice(y * height, (y + 1) * height), slice(x * width, (x + 1) * width)
+        smooth = gaussian(crops[row].astype(float), 1)
+        parts, _ = ndimage.label(smooth > threshold_otsu(smooth))
+        near = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+        middle = parts[tuple(near[:, height // 2, width // 2])]
+        image[at], labels[at] = crops[row], (parts == middle) * (i + 1)
+    return image, labels, table["label"][rows]
 
 
 def values(dock: Any, states: np.ndarray, folder: Path, wait: Any, viewer: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from psygnal import Signal
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from napari_biofm.timeline import Clock
 
 
-@dataclass(frozen=True, order=True)
-class CellKey:
+class CellKey(NamedTuple):
     """The id of a cell: its label value and the unique id of the Labels layer it lives in."""
 
     layer: str

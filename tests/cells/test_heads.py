@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_biofm.cells.heads import Head, LogisticHead, decide, encode, fit_predict
+from napari_biofm.cells.heads import Head, LogisticHead, PartFits, decide, encode, fit_predict
 from napari_biofm.cells.table import make_table
 from napari_biofm.types import CellsError
 
@@ -93,3 +93,23 @@ def test_vectors_of_another_width_are_refused():
     head = LogisticHead().fit(*clouds())
     with pytest.raises(CellsError, match="12 columns"):
         head.predict_proba(np.zeros((2, 5), np.float32))
+
+
+def test_parts_fitted_in_one_company_are_not_fitted_again_in_another():
+    rng = np.random.default_rng(0)
+    codes = np.arange(120) % 3
+    names = np.asarray(["a", "b", "c"])[codes]
+    x = (np.eye(3)[codes] @ rng.normal(size=(3, 30)) + rng.normal(size=(120, 30))).astype(np.float32)
+    groups = list(np.arange(120) // 10)
+    fits = PartFits()
+    LogisticHead(parts=(18,), fits=fits).fit(x[:, :18], names, groups)
+    shared = LogisticHead(parts=(18, 12), fits=fits).fit(x, names, groups)
+    alone = LogisticHead(parts=(18, 12)).fit(x, names, groups)
+    assert len(fits._fits) == 2
+    assert shared.chosen_l2 == alone.chosen_l2
+    np.testing.assert_allclose(shared.predict_proba(x), alone.predict_proba(x), atol=1e-4)
+    np.testing.assert_allclose(
+        shared.again().fit(x, names, groups).predict_proba(x), alone.predict_proba(x), atol=1e-4
+    )
+    LogisticHead(parts=(18,), fits=fits).fit(x[:, :18], np.roll(names, 1), groups)
+    assert len(fits._fits) == 5  # both again with the penalties chosen, and one of other labels

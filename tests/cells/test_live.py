@@ -6,7 +6,7 @@ import pytest
 from napari_biofm.cells.heads import decide
 from napari_biofm.cells.live import LiveHead, prepare
 from napari_biofm.cells.projection import pca, randomised_pca, umap
-from napari_biofm.cells.rarity import find_similar, label_next, outlier_scores
+from napari_biofm.cells.rarity import find_similar, label_next, largest, outlier_scores
 from napari_biofm.types import CellsError, run_task
 
 
@@ -88,6 +88,22 @@ def test_similar_cells_are_of_the_same_kind():
     assert (codes[found] == codes[4]).mean() > 0.95
     with pytest.raises(CellsError, match="Choose a cell"):
         find_similar(x, [])
+
+
+def test_the_likest_cells_are_those_of_all_cosines():
+    x, _ = cells(5000)
+    rows = np.array([3, 70, 900])
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    likeness = (unit @ unit[rows].T).max(1)
+    likeness[rows] = -1
+    np.testing.assert_array_equal(find_similar(x, rows, 20), np.argsort(-likeness, kind="stable")[:20])
+    assert len(find_similar(x, np.arange(4000), 50)) == 50  # a lasso's worth: a sample of them is compared
+
+
+def test_the_largest_come_first_and_equal_ones_in_their_order():
+    values = np.random.default_rng(0).integers(0, 30, 1000).astype(float)
+    for n in (1, 10, 400, 1000, 2000):
+        np.testing.assert_array_equal(largest(values, n), np.argsort(-values, kind="stable")[:n])
 
 
 def test_label_next_asks_about_the_border_between_classes_and_spreads_out():

@@ -28,7 +28,7 @@ from napari_biofm.cells.files import (
     write_values,
 )
 from napari_biofm.cells.folds import has_groups
-from napari_biofm.cells.heads import Head, decide
+from napari_biofm.cells.heads import Head, PartFits, decide
 from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.persist import SavedHead, load_head, replacing, save_head
 from napari_biofm.cells.random_encoder import RandomConvEncoder
@@ -36,6 +36,7 @@ from napari_biofm.cells.regression import RegressionHead, RegressionScore, score
 from napari_biofm.cells.scores import Report, Score, cross_validate, learning_curve, warnings_of
 from napari_biofm.cells.table import BASELINE
 from napari_biofm.cells.targets import read_targets
+from napari_biofm.cells.threads import one_thread
 from napari_biofm.types import CellsError, Progress, Task, Vectors
 
 SCORES = "scores.json"
@@ -94,10 +95,12 @@ def fit(
         groups = [""] * len(labels)
     encoder = encoder or RandomConvEncoder()
     blocks = yield from _blocks(found.crops[rows], encoder, views)
-    report, chosen, trained = yield from _choose(blocks, encoder, names, groups, head)
+    with one_thread():
+        report, chosen, trained = yield from _choose(blocks, encoder, names, groups, head)
     if curve:
         make = getattr(trained, "again", _maker(head, blocks, chosen, encoder))
-        report.learning_curve = yield from learning_curve(_beside(blocks, chosen), names, groups, make)
+        with one_thread():
+            report.learning_curve = yield from learning_curve(_beside(blocks, chosen), names, groups, make)
         n_all = report.model.n_cells * (1 - 1 / report.model.n_folds)
         report.learning_curve.append({"n_labels": n_all, "macro_f1": report.model.macro_f1})
     encoders = {name: provenance_of(e, views_of(name, views)) for name, e in _encoders(encoder).items()}
@@ -277,14 +280,18 @@ def _beside(blocks: dict[str, Vectors], chosen: Sequence[str]) -> Vectors:
 
 
 def _maker(
-    head: str, blocks: dict[str, Vectors], chosen: Sequence[str], encoder: CropEncoder
+    head: str,
+    blocks: dict[str, Vectors],
+    chosen: Sequence[str],
+    encoder: CropEncoder,
+    fits: PartFits | None = None,
 ) -> Callable[[], Head]:
     """Return what makes heads that know where each part of the vectors begins."""
     parts: list[int] = []
     for name in chosen:
         own = getattr(encoder, "crop_parts", None) if name == encoder.name else None
         parts += own or [blocks[name].shape[1]]
-    return lambda: make_head(head, parts=parts)
+    return lambda: make_head(head, parts=parts, fits=fits)
 
 
 def _choose(
@@ -293,8 +300,10 @@ def _choose(
     """Score baselines and combinations of blocks on the same folds; the best combination is the model.
 
     What a head chooses for itself (a handful of penalties and shares) is chosen once, on folds of all labels,
-    and kept in the scored folds: that saves most of the time.
+    and kept in the scored folds: that saves most of the time. Regressions on parts that combinations have in
+    common are fitted once.
     """
+    fits = PartFits()
     name = encoder.name
     candidates: list[tuple[str, ...]] = [(name,)]
     if name not in (BASELINE, RANDOM):
@@ -304,8 +313,9 @@ def _choose(
     for use in dict.fromkeys([(BASELINE,), (RANDOM,), *candidates]):
         vectors = _beside(blocks, use)
         yield Progress(len(scores), 4, f"fitting on {' + '.join(use)}")
-        heads[use] = _maker(head, blocks, use, encoder)().fit(vectors, names, groups)
-        again = getattr(heads[use], "again", _maker(head, blocks, use, encoder))
+        make = _maker(head, blocks, use, encoder, fits)
+        heads[use] = make().fit(vectors, names, groups)
+        again = getattr(heads[use], "again", make)
         scores[use], _ = yield from cross_validate(vectors, names, groups, again)
     chosen = max(candidates, key=lambda c: scores[c].macro_f1)
     report = Report(scores[chosen])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.cells.folds import make_folds
-from napari_biofm.cells.heads import BALANCE, FOLDS, LogisticHead, Probabilities, encode
+from napari_biofm.cells.heads import BALANCE, FOLDS, LogisticHead, PartFits, Probabilities, encode
 from napari_biofm.cells.logistic import balanced, best_temperature, softmax, weigh
 from napari_biofm.cells.trees import flatten_boosting, sum_of_leaves
 from napari_biofm.types import CellsError, Vectors
@@ -32,6 +32,7 @@ class EnsembleHead:
     l2, parts : see `LogisticHead`.
     shares : how much regression and trees count; None finds out on folds.
     temperature : of the probabilities, where `shares` are given.
+    fits : see `LogisticHead`.
     """
 
     name = "ensemble"
@@ -42,8 +43,9 @@ class EnsembleHead:
         parts: Sequence[int] | None = None,
         shares: Sequence[float] | None = None,
         temperature: float = 1.0,
+        fits: PartFits | None = None,
     ) -> None:
-        self.linear = LogisticHead(l2, parts=parts)
+        self.linear = LogisticHead(l2, parts=parts, fits=fits)
         self.given_shares, self.temperature = shares, temperature
         self.classes: tuple[str, ...] = ()
         self.shares: tuple[float, ...] = ()
@@ -52,7 +54,8 @@ class EnsembleHead:
 
     def again(self) -> EnsembleHead:
         """Return an untrained head with what was chosen here: penalties, shares and temperature."""
-        return EnsembleHead(self.linear.chosen_l2, self.linear.parts, self.shares, self.temperature)
+        linear = self.linear
+        return EnsembleHead(linear.chosen_l2, linear.parts, self.shares, self.temperature, linear.fits)
 
     def fit(self, X: Vectors, y: ArrayLike, groups: Sequence[Any] | None = None) -> Self:
         vectors, codes, self.classes, usable = encode(X, y)

@@ -7,7 +7,9 @@ weights are plain arrays, so that it can be saved without pickle.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -92,6 +94,36 @@ def encode(
     return vectors[usable], codes.astype(np.int64), tuple(str(c) for c in classes), usable
 
 
+@dataclass(frozen=True)
+class PartFit:
+    """A regression on one part: penalty, logits of rows left out (n, k), weights on standardised columns."""
+
+    l2: float
+    held: NDArray[np.float32]
+    weights: Weights
+
+
+class PartFits:
+    """Regressions on parts that were fitted before, by what they were fitted on.
+
+    Vectors side by side are compared with each of them alone, on the same rows: every part would be fitted anew
+    in each company, with the same result.
+    """
+
+    def __init__(self) -> None:
+        self._fits: dict[bytes, PartFit] = {}
+
+    def get(self, make: Callable[[], PartFit], part: Vectors, *rest: Any) -> PartFit:
+        """Return the fit on this part (n, d) and the rest of what decides it; `make` it the first time."""
+        digest = blake2b(part.tobytes(), digest_size=20)
+        for one in rest:
+            digest.update(one.tobytes() if isinstance(one, np.ndarray) else repr(one).encode())
+        key = digest.digest()
+        if key not in self._fits:
+            self._fits[key] = make()
+        return self._fits[key]
+
+
 class LogisticHead:
     """Multinomial logistic regression, the default head.
 
@@ -107,6 +139,7 @@ class LogisticHead:
     balance : 1 weighs classes alike, 0 cells alike; in between, rare classes are found without being
         found everywhere.
     parts : widths of the parts, in the order of the columns; all columns are one part when not given.
+    fits : where regressions on parts are kept for other heads on the same rows.
     """
 
     name = "logistic"
@@ -116,8 +149,10 @@ class LogisticHead:
         l2: float | Sequence[float] | None = None,
         balance: float = BALANCE,
         parts: Sequence[int] | None = None,
+        fits: PartFits | None = None,
     ) -> None:
         self.l2 = l2
+        self.fits = fits
         self.balance = balance
         self.parts = None if parts is None else tuple(int(width) for width in parts)
         self.classes: tuple[str, ...] = ()
@@ -129,7 +164,7 @@ class LogisticHead:
 
     def again(self) -> LogisticHead:
         """Return an untrained head with the penalties that were chosen here."""
-        return LogisticHead(self.chosen_l2 or self.l2, self.balance, self.parts)
+        return LogisticHead(self.chosen_l2 or self.l2, self.balance, self.parts, self.fits)
 
     def fit(self, X: Vectors, y: ArrayLike, groups: Sequence[Any] | None = None) -> Self:
         vectors, codes, classes, usable = encode(X, y)
@@ -144,23 +179,11 @@ class LogisticHead:
         coefficients = np.zeros((vectors.shape[1], len(classes)), np.float32)
         intercepts, held, chosen = [], [], []
         for i, (start, stop) in enumerate(bounds):
-            part = standardised[:, start:stop]
-            rotation = Rotation.fit(part, KEEP, AXES)
-            features = rotation.apply(part)
-            l2, said = self._tune(features, rotation.variances, codes, folds, weight, self._given(i))
-            found = solve(
-                features,
-                codes,
-                len(classes),
-                l2=l2,
-                sample_weight=weight,
-                variances=rotation.variances,
-                start=None if former is None else _rotated(former, rotation.axes.T),
-            )
-            coefficients[start:stop] = rotation.axes @ found.coefficients
-            intercepts.append(found.intercept)
-            held.append(said)
-            chosen.append(l2)
+            found = self._fit_part(standardised[:, start:stop], codes, folds, weight, self._given(i), former)
+            coefficients[start:stop] = found.weights.coefficients
+            intercepts.append(found.weights.intercept)
+            held.append(found.held)
+            chosen.append(found.l2)
         seen = np.concatenate([test for _, test in folds]) if folds else np.zeros(0, np.int64)
         shares = np.full(len(bounds), 1.0 / len(bounds))
         if len(seen) and len(bounds) > 1:
@@ -172,6 +195,35 @@ class LogisticHead:
         self.weights = Weights(coefficients, np.asarray(np.tensordot(shares, intercepts, 1), np.float32))
         self.chosen_l2, self.shares = tuple(chosen), tuple(float(s) for s in shares)
         return self
+
+    def _fit_part(
+        self,
+        part: Vectors,
+        codes: NDArray[np.int64],
+        folds: Sequence[Fold],
+        weight: NDArray[np.float64],
+        given: float | None,
+        former: Weights | None,
+    ) -> PartFit:
+        def make() -> PartFit:
+            rotation = Rotation.fit(part, KEEP, AXES)
+            features = rotation.apply(part)
+            l2, said = self._tune(features, rotation.variances, codes, folds, weight, given)
+            found = solve(
+                features,
+                codes,
+                len(self.classes),
+                l2=l2,
+                sample_weight=weight,
+                variances=rotation.variances,
+                start=None if former is None else _rotated(former, rotation.axes.T),
+            )
+            return PartFit(l2, said, Weights(rotation.axes @ found.coefficients, found.intercept))
+
+        if self.fits is None or former is not None:
+            return make()
+        tests = [test for _, test in folds]
+        return self.fits.get(make, part, part.shape, codes, weight, given, len(tests), *tests)
 
     def _bounds(self, width: int) -> list[tuple[int, int]]:
         """First and last column of each part that says anything."""

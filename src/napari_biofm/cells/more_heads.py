@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cells.ensemble import EnsembleHead
-from napari_biofm.cells.heads import Head, LogisticHead
+from napari_biofm.cells.heads import Head, LogisticHead, PartFits
 from napari_biofm.cells.logistic import balanced
 from napari_biofm.cells.scaled_head import Parameters, ScaledHead
 from napari_biofm.cells.trees import flatten_boosting, flatten_forest, sum_of_leaves
@@ -172,13 +172,17 @@ HEADS: dict[str, Any] = {
 
 
 def make_head(
-    name: str = "logistic", *, l2: float | Sequence[float] | None = None, parts: Sequence[int] | None = None
+    name: str = "logistic",
+    *,
+    l2: float | Sequence[float] | None = None,
+    parts: Sequence[int] | None = None,
+    fits: PartFits | None = None,
 ) -> Head:
     """Return an untrained head by name.
 
     Parameters
     ----------
-    l2, parts : of the logistic head and the ensemble, see `LogisticHead`; others have no use for them.
+    l2, parts, fits : of the logistic head and the ensemble, see `LogisticHead`; others have no use for them.
 
     Raises
     ------
@@ -188,5 +192,5 @@ def make_head(
     if name not in HEADS:
         raise CellsError(f"There is no head '{name}'; there are: {', '.join(HEADS)}.")
     takes_parts = name in (LogisticHead.name, EnsembleHead.name)
-    head: Head = HEADS[name](l2, parts=parts) if takes_parts else HEADS[name]()
+    head: Head = HEADS[name](l2, parts=parts, fits=fits) if takes_parts else HEADS[name]()
     return head

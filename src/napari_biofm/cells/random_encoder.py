@@ -14,6 +14,7 @@ from napari_biofm.types import Vectors
 WIDTHS = (48, 96, 192)
 SIZES = (5, 5, 5)
 FLOOR = 0.002  # of a crop's maximum: where the log scale begins
+BATCH = 16  # crops at a time: their maps then stay in the cache
 
 
 class RandomConvEncoder:
@@ -47,8 +48,8 @@ class RandomConvEncoder:
         with torch.inference_mode():
             filters = self._filters(channels)
             parts = []
-            for start in range(0, n, 256):
-                batch = torch.from_numpy(stack[start : start + 256]).permute(0, 3, 1, 2)
+            for start in range(0, n, BATCH):
+                batch = torch.from_numpy(stack[start : start + BATCH]).permute(0, 3, 1, 2)
                 views = [self._forward(batch, filters), self._forward(_log_scale(batch), filters)]
                 parts.append(np.concatenate(views, 1))
         return np.concatenate(parts) if parts else np.zeros((0, 4 * sum(WIDTHS)), np.float32)

@@ -16,6 +16,7 @@ Features = NDArray[np.float32]
 NEIGHBOURS = 10
 LANDMARKS = 2000  # cells others are compared with, when there are more
 AXES = 32
+EXAMPLES = 64  # chosen cells that others are compared with, at most
 
 
 def outlier_scores(
@@ -50,6 +51,8 @@ def find_similar(
 ) -> NDArray[np.int64]:
     """Return the `n` cells likest to the chosen ones (cosine, best match of any), nearest first.
 
+    Of more than `EXAMPLES` chosen cells, that many are compared, taken evenly.
+
     Raises
     ------
     CellsError
@@ -58,9 +61,13 @@ def find_similar(
     rows = np.asarray(chosen, np.int64)
     if not len(rows):
         raise CellsError("Choose a cell first: click it in the image, the plot or the table.")
-    x = features[:, : AXES * 2]
-    length = np.maximum(np.linalg.norm(x, axis=1), 1e-9)
-    likeness = ((x @ x[rows].T) / length[:, None] / length[rows]).max(1)
+    x = np.ascontiguousarray(features[:, : AXES * 2])
+    length = np.maximum(np.sqrt(np.einsum("ij,ij->i", x, x)), 1e-9)
+    some = rows if len(rows) <= EXAMPLES else rows[np.linspace(0, len(rows) - 1, EXAMPLES).astype(np.int64)]
+    likeness = np.empty(len(x), x.dtype)
+    for start in range(0, len(x), 4096):
+        part = slice(start, start + 4096)
+        likeness[part] = ((x[part] @ x[some].T) / length[some]).max(1) / length[part]
     likeness[rows] = -np.inf
     n = min(n, len(x) - len(rows))
     best = np.argpartition(-likeness, max(n - 1, 0))[:n] if n > 0 else np.zeros(0, np.int64)
@@ -74,6 +81,7 @@ def label_next(
     outlier: NDArray[np.float64] | None = None,
     n: int = 20,
     weights: tuple[float, float, float] = (1.0, 0.5, 0.25),
+    finite: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Return the cells whose label would teach most, best first.
 
@@ -84,8 +92,9 @@ def label_next(
     ----------
     labelled : (n,) cells that have a label. probabilities : (n, k) or None before the first fit.
     outlier : (n,) 0 .. 1 or None. weights : of uncertainty, diversity and rarity.
+    finite : (n,) cells whose features count, where that is known.
     """
-    free = np.flatnonzero(~labelled & np.isfinite(features).all(1))
+    free = np.flatnonzero(~labelled & (np.isfinite(features).all(1) if finite is None else finite))
     if not len(free):
         return np.zeros(0, np.int64)
     worth = np.zeros(len(free))
@@ -94,15 +103,14 @@ def label_next(
         worth += weights[0] * (1 - (top[:, -1] - top[:, -2]))
     if outlier is not None:
         worth += weights[2] * np.nan_to_num(outlier[free])
-    pool = (
-        np.argsort(-worth, kind="stable")[: max(20 * n, 500)] if worth.any() else _spread_sample(len(free), n)
-    )
+    pool = largest(worth, max(20 * n, 500)) if worth.any() else _spread_sample(len(free), n)
     candidates, worth = free[pool], worth[pool]
-    x = _whitened(features)
     taken_before = np.flatnonzero(labelled)[-LANDMARKS:]
+    scale = _spread(features)
+    x, before = features[candidates, :AXES] / scale, features[taken_before, :AXES] / scale
     far = np.full(len(candidates), np.inf)
     if len(taken_before):
-        far = np.sqrt(np.maximum(_squared(x[candidates], x[taken_before]).min(1), 0))
+        far = np.sqrt(np.maximum(_squared(x, before).min(1), 0))
     chosen: list[int] = []
     for _ in range(min(n, len(candidates))):
         reach = np.where(np.isfinite(far), far, 0) / max(float(far[np.isfinite(far)].max(initial=0)), 1e-9)
@@ -110,7 +118,7 @@ def label_next(
         score[chosen] = -np.inf
         best = int(score.argmax())
         chosen.append(best)
-        far = np.minimum(far, np.sqrt(np.maximum(_squared(x[candidates], x[candidates[[best]]])[:, 0], 0)))
+        far = np.minimum(far, np.sqrt(np.maximum(_squared(x, x[[best]])[:, 0], 0)))
     return np.asarray(candidates[chosen], np.int64)
 
 
@@ -120,8 +128,21 @@ def _spread_sample(n_free: int, n: int) -> NDArray[np.int64]:
 
 
 def _whitened(features: Features) -> Features:
-    x = features[:, :AXES]
-    return np.asarray(x / np.maximum(np.sqrt((x**2).mean(0)), 1e-6) ** 0.5)
+    return np.asarray(features[:, :AXES] / _spread(features))
+
+
+def _spread(features: Features) -> NDArray[np.float32]:
+    """What each of the first axes is divided by: the root of its spread, so that large ones still count more."""
+    return np.asarray(np.maximum(np.sqrt((features[:, :AXES] ** 2).mean(0)), 1e-6) ** 0.5)
+
+
+def largest(values: NDArray[np.floating], n: int) -> NDArray[np.int64]:
+    """Return where the `n` largest values stand, largest first, equal ones in their order."""
+    if n < len(values):
+        pool = np.flatnonzero(values >= np.partition(values, len(values) - n)[len(values) - n])
+    else:
+        pool = np.arange(len(values))
+    return np.asarray(pool[np.argsort(-values[pool], kind="stable")[:n]], np.int64)
 
 
 def _squared(a: Features, b: Features) -> NDArray[np.float32]:

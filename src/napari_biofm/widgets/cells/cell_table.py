@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QAbstractItemView, QTableView
+from qtpy.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from napari_biofm.widgets.cells.states import CellStates
 
+MOST_RUNS = 100  # of selected rows that Qt keeps; it compares each with each
 COLUMNS = ("Cell", "By hand", "Predicted", "Probability", "Oddness", "Area (px)")
 
 
@@ -99,27 +100,73 @@ class CellTable(QTableView):
         )
         self.selectionModel().selectionChanged.connect(self._chosen)
         self._showing = False
+        self.marked: NDArray[np.int64] = np.zeros(0, np.int64)  # places selected beside Qt's own
+        self._command = QItemSelectionModel.SelectionFlag.NoUpdate
+        self.setItemDelegate(_Marked(self))
 
     @property
     def chosen_rows(self) -> NDArray[np.int64]:
         """Rows of the cells selected in this table."""
         at = [index.row() for index in self.selectionModel().selectedRows()]
-        return self.cells.order[np.asarray(at, np.int64)]
+        return self.cells.order[np.union1d(np.asarray(at, np.int64), self.marked)]
 
     def show_selection(self, rows: NDArray[np.int64]) -> None:
-        """Mark the selected cells, without telling the session again."""
+        """Mark the selected cells, without telling the session again.
+
+        A lasso selects rows all over the table. Qt keeps a selection as a list of ranges, and takes seconds for
+        some ten thousand of them; where there are many, they are kept here and drawn as if Qt had them.
+        """
         at = np.flatnonzero(np.isin(self.cells.order, rows))
         self._showing = True
         chosen = QItemSelection()
         breaks = np.flatnonzero(np.diff(at) > 1)
-        starts, ends = np.append(at[:1], at[breaks + 1]), np.append(at[breaks], at[-1:])
-        for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
-            chosen.select(self.cells.index(a, 0), self.cells.index(b, len(COLUMNS) - 1))
+        few = len(breaks) < MOST_RUNS
+        self.marked = at[:0] if few else at
+        if few:
+            starts, ends = np.append(at[:1], at[breaks + 1]), np.append(at[breaks], at[-1:])
+            for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
+                chosen.select(self.cells.index(a, 0), self.cells.index(b, len(COLUMNS) - 1))
         self.selectionModel().select(chosen, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        self.viewport().update()
         if 0 < len(at) <= 50:
             self.scrollTo(self.cells.index(int(at[0]), 0))
         self._showing = False
 
+    def is_marked(self, place: int) -> bool:
+        """Tell whether a row of the table is selected beside Qt's own selection."""
+        at = int(np.searchsorted(self.marked, place))
+        return at < len(self.marked) and int(self.marked[at]) == place
+
+    def selectionCommand(self, index: QModelIndex, event: Any = None) -> QItemSelectionModel.SelectionFlag:
+        """Keep what a click means, for `_chosen`."""
+        self._command = super().selectionCommand(index, event)
+        return self._command
+
     def _chosen(self, *_: Any) -> None:
-        if not self._showing:
+        if self._showing:
+            return
+        if len(self.marked):  # a click took these away, added to them, or (with Ctrl) turned its own row over
+            flags = QItemSelectionModel.SelectionFlag
+            at = np.asarray([index.row() for index in self.selectionModel().selectedRows()], np.int64)
+            if self._command & flags.Clear:
+                self.marked = at
+            elif self._command & flags.Toggle:
+                self.marked = np.setxor1d(self.marked, at)
+            else:
+                self.marked = np.union1d(self.marked, at)
+            self.states.select_rows(self.cells.order[self.marked])
+        else:
             self.states.select_rows(self.chosen_rows)
+
+
+class _Marked(QStyledItemDelegate):
+    """Draws the rows a table has marked like those Qt has selected."""
+
+    def __init__(self, table: CellTable) -> None:
+        super().__init__(table)
+        self._table = table
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        super().initStyleOption(option, index)
+        if self._table.is_marked(index.row()):
+            option.state |= QStyle.StateFlag.State_Selected

@@ -52,6 +52,7 @@ class CellsDock(LearningDock):
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
         self.latest = Latest(inline=self.session.engine.name == "inline")
+        self.lists = Latest(inline=self.session.engine.name == "inline")
         self.states = CellStates(self.session, self.latest.submit)
         self.overlay = Overlay(self.viewer)
         self._valued: Any = None  # the table whose values are shown
@@ -61,7 +62,7 @@ class CellsDock(LearningDock):
         self.clicks = CanvasClicks(
             self.viewer, lambda: self.layer, self._canvas_clicked, self._canvas_hovered
         )
-        self.destroyed.connect(_release(self.latest, self.clicks, self.edits, self._below))
+        self.destroyed.connect(_release((self.latest, self.lists), self.clicks, self.edits, self._below))
         self._layers_changed()
 
     # ------------------------------------------------------------------ building
@@ -89,7 +90,9 @@ class CellsDock(LearningDock):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Cells", self._row(self.layer_box, self.measure_button))
         self.add_button = self._add_vectors_button()
-        form.addRow("Vectors", self._row(self.vectors_box, self.add_button))
+        vectors = self._row(self.vectors_box, self.add_button)
+        vectors.setStretch(0, 2)  # names of blocks are long
+        form.addRow("Vectors", vectors)
         form.addRow("Head", self._row(self.head_box, self.train_button))
         form.addRow("Unknown below", self.confidence)
         self.class_list = ClassList(self.states, self.tell_error)
@@ -322,12 +325,13 @@ def _hot_key(dock: CellsDock, code: int) -> Any:
     return pressed
 
 
-def _release(latest: Latest, clicks: CanvasClicks, edits: MaskEdits, below: list[Any]) -> Any:
+def _release(work: tuple[Latest, ...], clicks: CanvasClicks, edits: MaskEdits, below: list[Any]) -> Any:
     def release(*_: Any) -> None:
         for docked in below:
             with contextlib.suppress(RuntimeError):  # the window went first, and took it along
                 docked.deleteLater()
-        latest.close()
+        for latest in work:
+            latest.close()
         clicks.close()
         edits.close()
 

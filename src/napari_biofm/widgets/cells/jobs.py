@@ -19,6 +19,7 @@ from napari_biofm.cells.more_heads import make_head
 from napari_biofm.cells.regression import RegressionHead, RegressionScore, score_regression
 from napari_biofm.cells.scores import Report, make_report
 from napari_biofm.cells.table import BASELINE, changed_labels, make_table
+from napari_biofm.cells.threads import one_thread
 from napari_biofm.cells.tracks import Timeline, class_over_time, link, make_time_table
 from napari_biofm.cells.vectors import cell_table, update_cell_table
 from napari_biofm.images.catalogue import DEFAULT_MODEL
@@ -92,7 +93,8 @@ def train_head(
 ) -> Task[Trained]:
     """Train a head by name on the labelled rows and predict all; `parts` are widths of groups of columns."""
     yield Progress(0, 2, f"training '{name}' on {len(labelled)} cells ...")
-    head = make_head(name, parts=parts).fit(vectors[labelled], names, list(groups))
+    with one_thread():
+        head = make_head(name, parts=parts).fit(vectors[labelled], names, list(groups))
     yield Progress(1, 2, f"predicting {len(vectors)} cells ...")
     probabilities = head.predict_proba(vectors)
     return Trained(name, *head.state(), probabilities)
@@ -108,15 +110,16 @@ def score(
     parts: Sequence[int] | None = None,
 ) -> Task[Report]:
     """Score a head on labelled cells left out, with baselines and a learning curve."""
-    report = yield from make_report(
-        model,
-        names,
-        list(groups),
-        baselines,
-        lambda: make_head(name, parts=parts),
-        name=f"'{vectors_name}'",
-        make_baseline=lambda: make_head(name),
-    )
+    with one_thread():
+        report = yield from make_report(
+            model,
+            names,
+            list(groups),
+            baselines,
+            lambda: make_head(name, parts=parts),
+            name=f"'{vectors_name}'",
+            make_baseline=lambda: make_head(name),
+        )
     return report
 
 

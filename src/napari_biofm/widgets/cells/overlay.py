@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_biofm.widgets.cells.states import SELECTED_CODE, UNKNOWN_CODE
 
 SUFFIX = " · classes"
+BLOCK = 1 << 18  # pixels looked up at a time: their indices, widened by NumPy, then stay in the cache
 
 
 class CodedLabels:
@@ -51,16 +52,30 @@ class CodedLabels:
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
         part = np.asarray(self.labels[key])
         if self.luts is None:
-            return np.asarray(self.lut.take(part, mode="clip"))
+            return _look_up(self.lut, part)
         first = key[0] if isinstance(key, tuple) and len(key) else key
         frames = np.arange(len(self.luts))[first if first is not Ellipsis else slice(None)]
         if frames.ndim == 0:
-            return np.asarray(self.luts[int(frames)].take(part, mode="clip"))
+            return _look_up(self.luts[int(frames)], part)
         planes = zip(frames, part, strict=True)
-        return np.stack([self.luts[f].take(plane, mode="clip") for f, plane in planes])
+        return np.stack([_look_up(self.luts[f], plane) for f, plane in planes])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
+
+
+def _look_up(lut: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return `lut[labels]`; labels beyond the table get its last entry."""
+    if not lut.any():
+        return np.zeros(labels.shape, np.uint8)
+    out = np.empty(labels.shape, np.uint8)
+    if labels.ndim < 2:
+        out[...] = lut.take(labels, mode="clip")
+        return out
+    step = max(1, BLOCK // max(1, labels[0].size))
+    for start in range(0, len(labels), step):
+        out[start : start + step] = lut.take(labels[start : start + step], mode="clip")
+    return out
 
 
 class Overlay:
@@ -132,10 +147,12 @@ class Overlay:
         if len(selected):
             shown = codes.copy()
             shown[selected] = SELECTED_CODE
-        self.coded.luts = None
-        self.coded.lut[:] = 0
-        self.coded.lut[values] = shown
-        self.coded.lut[0] = 0
+        lut = np.zeros_like(self.coded.lut)
+        lut[values] = shown
+        lut[0] = 0
+        if self.coded.luts is None and np.array_equal(lut, self.coded.lut):
+            return
+        self.coded.luts, self.coded.lut = None, lut
         self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
     def paint_frames(self, luts: list[NDArray[np.uint8]]) -> None:

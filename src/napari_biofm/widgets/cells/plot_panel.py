@@ -61,9 +61,11 @@ class PlotPanel(QWidget):
             self.words.setText(UMAP_MISSING)
         elif kind == UMAP:
             self.words.setText(RUNNING)
+            first_axes = prepared.features[:, :UMAP_AXES].copy()
+            first_axes[~prepared.finite] = np.nan
             self._run(
                 umap,
-                np.where(prepared.finite[:, None], prepared.features[:, :UMAP_AXES], np.nan),
+                first_axes,
                 name="UMAP",
                 bound_to=self.states.uid,
                 on_done=lambda points: self._show_umap(prepared, points),

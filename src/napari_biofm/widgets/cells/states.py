@@ -6,7 +6,11 @@ every label goes through the session's history.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import functools
+import gc
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +37,7 @@ UNKNOWN_CODE, SELECTED_CODE = 255, 254
 ALL = "all side by side"
 Submit = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]], None]
 Codes = NDArray[np.int16]
+_KEY = functools.partial(tuple.__new__, CellKey)  # of a pair, without a call of Python for each of many cells
 
 
 class CellStates:
@@ -71,6 +76,7 @@ class CellStates:
         self.groups: NDArray[np.object_] = np.zeros(0, object)
         self.outlier: NDArray[np.float64] | None = None
         self._tuned_at = 0
+        self._selected: tuple[frozenset[CellKey], NDArray[np.int64]] | None = None  # rows of a selection
 
     # ------------------------------------------------------------------ what is shown
 
@@ -122,15 +128,16 @@ class CellStates:
         return list(self.table.obsm) if self.blocks == ALL else [self.blocks]
 
     def _prepare(self) -> None:
-        table, uid = self.table, self.uid
-        vectors = vectors_of(table, self.block_names)
+        table, uid, blocks = self.table, self.uid, self.block_names
+        if table is None:
+            return
 
         def work() -> tuple[Prepared, NDArray[np.float64]]:
-            prepared = prepare(vectors)
+            prepared = prepare(vectors_of(table, blocks))
             return prepared, outlier_scores(prepared.features, prepared.finite)
 
         def done(found: tuple[Prepared, NDArray[np.float64]]) -> None:
-            if self.table is not table or self.uid != uid or table is None:
+            if self.table is not table or self.uid != uid:
                 return
             self.prepared, self.outlier = found
             table.obs["outlier"] = self.outlier
@@ -192,7 +199,9 @@ class CellStates:
             known.setdefault(name, COLOURS[len(known) % len(COLOURS)])
         self.classes = [(str(n), str(c)) for n, c in known.items()]
         code = {name: i for i, (name, _) in enumerate(self.classes)}
-        self.by_hand = np.asarray([code.get(n, -1) for n in names], np.int16)
+        self.by_hand = np.full(len(names), -1, np.int16)
+        labelled = np.flatnonzero(names != "")
+        self.by_hand[labelled] = [code.get(n, -1) for n in names[labelled]]
 
     def _write_classes(self) -> None:
         if self.table is not None:
@@ -350,11 +359,30 @@ class CellStates:
     @property
     def selected_rows(self) -> NDArray[np.int64]:
         """Rows of the session's selection in this layer."""
-        rows = self.rows_of([key.label for key in self.session.selection if key.layer == self.uid])
-        return np.sort(rows[rows >= 0])
+        selection = self.session.selection
+        if self._selected is None or self._selected[0] is not selection:
+            rows = self.rows_of([key.label for key in selection if key.layer == self.uid])
+            self._selected = selection, np.sort(rows[rows >= 0])
+        return self._selected[1]
 
     def select_rows(self, rows: NDArray[np.integer] | Sequence[int]) -> None:
         """Make these cells the session's selection."""
         if self.uid is not None:
-            uid = self.uid
-            self.session.select(CellKey(uid, int(v)) for v in self.values[np.asarray(rows, np.int64)])
+            chosen = np.unique(np.asarray(rows, np.int64))
+            pairs = zip(itertools.repeat(self.uid), self.values[chosen].tolist(), strict=False)
+            with _no_collection():
+                keys = frozenset(map(_KEY, pairs))
+            self._selected = keys, chosen
+            self.session.select(keys)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Make many small objects that stay without setting off the garbage collector, which would look at all."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

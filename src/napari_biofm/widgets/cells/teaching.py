@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QPushButton
 
-from napari_biofm.cells.rarity import find_similar, label_next
+from napari_biofm.cells.live import Prepared
+from napari_biofm.cells.rarity import find_similar, label_next, largest
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.cells.blocks import BlocksDock
 from napari_biofm.widgets.cells.canvas import go_to
 from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.classes import ClassList
+from napari_biofm.widgets.cells.latest import Latest
 
 EVERY, NEXT, SIMILAR, RARE, LABELLED = "All cells", "Label next", "Similar", "Rare", "Labelled"
-LISTED = 100
+LISTED, LISTED_NEXT = 100, 30
 
 
 class TeachingDock(BlocksDock):
@@ -25,6 +28,7 @@ class TeachingDock(BlocksDock):
     list_box: QComboBox
     class_list: ClassList
     cell_table: CellTable
+    lists: Latest
 
     def _canvas_clicked(self, label: int, event: Any) -> None:
         row = int(self.states.rows_of([label])[0])
@@ -85,36 +89,61 @@ class TeachingDock(BlocksDock):
         except BiofmError as error:
             self.tell_error(error)
 
-    def _list(self, which: str) -> None:
-        if self.list_box.currentText() == which:
-            self._relist()
-        else:
-            self.list_box.setCurrentText(which)
+    def _list(self, which: str, then: Callable[[], None] | None = None) -> None:
+        self.list_box.blockSignals(True)
+        self.list_box.setCurrentText(which)
+        self.list_box.blockSignals(False)
+        self._relist(then)
 
-    def _relist(self) -> None:
+    def _relist(self, then: Callable[[], None] | None = None) -> None:
+        """Put the cells of the chosen list into the table; what takes thought is thought of off the GUI thread.
+
+        Parameters
+        ----------
+        then : called when they are there.
+        """
         states, which = self.states, self.list_box.currentText()
-        order = np.arange(len(states.values))
-        prepared = states.prepared
+        values, prepared, rows = states.values, states.prepared, states.selected_rows
+
+        def show(order: Any) -> None:
+            if states.values is values and self.list_box.currentText() == which:
+                self.cell_table.cells.set_order(order)
+                self.cell_table.show_selection(states.selected_rows)
+                if then is not None:
+                    then()
+
+        if which == SIMILAR and prepared is not None and len(rows):
+            features = prepared.features
+            self.lists.submit(
+                lambda: np.concatenate([rows, find_similar(features, rows, LISTED)]), show, self._failed
+            )
+            return
+        if which == NEXT and prepared is not None:
+            self.lists.submit(self._next_cells(prepared), show, self._failed)
+            return
+        order = np.arange(len(values))
         if which == LABELLED:
             order = np.flatnonzero(states.by_hand >= 0)
         elif which == RARE and states.outlier is not None:
-            order = np.argsort(-np.nan_to_num(states.outlier), kind="stable")[:LISTED]
+            order = largest(np.nan_to_num(states.outlier), LISTED)
         elif which == SIMILAR and prepared is not None:
-            rows = states.selected_rows
-            if len(rows):
-                order = np.concatenate([rows, find_similar(prepared.features, rows, LISTED)])
-            else:
-                order = order[:0]
-                self.status.setText("Choose a cell first: click it in the image, the plot or the table.")
-        elif which == NEXT and prepared is not None:
-            probabilities = None if states.prediction is None else states.prediction.probabilities
-            order = label_next(prepared.features, states.by_hand >= 0, probabilities, states.outlier, 30)
-        self.cell_table.cells.set_order(order)
-        self.cell_table.show_selection(states.selected_rows)
+            order = order[:0]
+            self.status.setText("Choose a cell first: click it in the image, the plot or the table.")
+        show(order)
+
+    def _next_cells(self, prepared: Prepared) -> Callable[[], Any]:
+        states = self.states
+        labelled, outlier = states.by_hand >= 0, states.outlier
+        probabilities = None if states.prediction is None else states.prediction.probabilities
+        return lambda: label_next(
+            prepared.features, labelled, probabilities, outlier, LISTED_NEXT, finite=prepared.finite
+        )
 
     def go_to_next(self) -> None:
         """Go to the cell that is worth most to label, and select it."""
-        self._list(NEXT)
+        self._list(NEXT, then=self._go_to_first)
+
+    def _go_to_first(self) -> None:
         order = self.cell_table.cells.order
         if len(order):
             self.states.select_rows(order[:1])
