@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ...files import whole_file, write_text
 from ...types import EVENT_DTYPE, DetectionSettings, Events, ModelError, Progress, Signal, Task, no_events
 from .decode import sigmoid
 from .matching import Template, gather
@@ -71,14 +72,14 @@ class AdaptedHead:
 
         from ...models.checkpoints import sha256_of
 
-        path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {
             k: np.ascontiguousarray(getattr(self, k), np.float32)
             for k in ("template", "mean", "spread", "weights")
         }
-        save_file(arrays, path)
+        with whole_file(path) as temporary:
+            save_file(arrays, temporary)
         card = {k: getattr(self, k) for k in WORDS}
-        path.with_suffix(".json").write_text(json.dumps(card | {"sha256": sha256_of(path)}, indent=1) + "\n")
+        write_text(path.with_suffix(".json"), json.dumps(card | {"sha256": sha256_of(path)}, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path, stock: PhysioFM | None = None) -> AdaptedHead:

@@ -22,11 +22,8 @@ BLOCK = 1 << 18  # rung samples read at a time
 COARSEST = 10  # halvings of a kind's own rate that are tried
 WINDOWS = ((32, 96), (64, 64))  # samples before and after the mark, at every time scale
 SHORT = ((8, 24), (16, 48))  # at the finest one as well
-RIDGES = (
-    0.02,
-    0.3,
-    10.0,
-)  # of the noise's power: weighed by its spectrum, less so, and nearly as if it were white
+# Of the noise's power: weighed by its spectrum, less so, and nearly as if it were white.
+RIDGES = (0.02, 0.3, 10.0)
 LOOSE = 0.08  # of the usual interval between marks: as far a found event may lie from its mark while choosing
 SLACK = 0.1  # of a template's length: as far the user's click may lie from the place it belongs to
 FOLDS = 4
