@@ -7,13 +7,14 @@ from napari_biofm.types import EngineError
 
 
 def test_the_faster_precision_wins_when_it_is_clearly_faster():
-    plan = device.probe({"float32": 4.0, "bfloat16": 2.0}.__getitem__, "cpu")
+    plan = device.probe({"float32": 4.0, "bfloat16": 2.0}.__getitem__, "cpu", ["float32", "bfloat16"])
     assert (plan.dtype, plan.seconds_per_tile, plan.batch) == ("bfloat16", 2.0, 1)
     assert plan.timings == {"float32": 4.0, "bfloat16": 2.0}
 
 
 def test_full_precision_stays_when_the_gain_is_small():
-    assert device.probe({"float32": 4.0, "bfloat16": 3.8}.__getitem__, "cpu").dtype == "float32"
+    plan = device.probe({"float32": 4.0, "bfloat16": 3.8}.__getitem__, "cpu", ["float32", "bfloat16"])
+    assert plan.dtype == "float32"
 
 
 def test_a_precision_the_device_does_not_know_is_passed_over():
@@ -22,7 +23,18 @@ def test_a_precision_the_device_does_not_know_is_passed_over():
             raise RuntimeError("not implemented for BFloat16")
         return 1.0
 
-    assert device.probe(time_tile, "cpu").dtype == "float32"
+    assert device.probe(time_tile, "cpu", ["float32", "bfloat16"]).dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tried"), [([1.0, 1.4], ("float32", "bfloat16")), ([1.0, 10.0], ("float32",))]
+)
+def test_a_processor_without_units_for_bfloat16_is_not_tried_with_it(monkeypatch, seconds, tried):
+    times = iter(seconds)
+    monkeypatch.setattr(device, "timed", lambda run, where: next(times))
+    device._has_quick_bfloat16.cache_clear()
+    assert device.candidates("cpu") == tried
+    device._has_quick_bfloat16.cache_clear()
 
 
 def test_a_device_that_is_not_there_is_refused():

@@ -6,6 +6,7 @@ keeps the fastest. Out of memory is not the end: the batch is halved, then the C
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -105,7 +106,22 @@ def candidates(device: str) -> tuple[str, ...]:
 
     if device.startswith("cuda"):
         return ("bfloat16",) if torch.cuda.is_bf16_supported() else ("float16", "float32")
-    return ("float32", "bfloat16")
+    return ("float32", "bfloat16") if _has_quick_bfloat16() else ("float32",)
+
+
+@functools.cache
+def _has_quick_bfloat16() -> bool:
+    """Tell whether a small matrix product is not much slower in bfloat16 on the processor.
+
+    Without units for it a whole network takes ten times as long as in float32: too long even for a trial.
+    """
+    import torch
+
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        matrix = torch.ones(512, 512, dtype=dtype)
+        seconds[dtype] = timed(lambda m=matrix: m @ m, "cpu")  # type: ignore[misc]
+    return seconds[torch.bfloat16] < 1.5 * seconds[torch.float32]
 
 
 def probe(
