@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.signal import bessel, sosfilt
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
@@ -97,7 +98,33 @@ def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Signal, np.
         slow = drift * np.sin(np.linspace(0, 6, len(truth)))
         x = truth + slow + noise * rng.normal(size=len(truth))
         out[f"channel / simulated {name}"] = [(Signal(x.astype(np.float32), 10e3, "pA"), truth)]
+    for i in range(5 if quick else 30):
+        out.setdefault("channel / filtered", []).append(
+            filtered_record(np.random.default_rng([7, i]), 1 + i % 5)
+        )
     return out
+
+
+def filtered_record(rng: np.random.Generator, channels: int, n: int = 40_000) -> tuple[Signal, np.ndarray]:
+    """Return a recording of equal channels through a Bessel filter (60 % of records) and how many are open.
+
+    Mean open and shut times of 4 to 200 samples, noise .1 to .4 of the unit, drift of up to 8 units.
+    """
+    opened, shut = np.exp(rng.uniform(np.log(4), np.log(200), 2))
+    truth = np.zeros(n, int)
+    for _ in range(channels):
+        k = int(3 * n / (opened + shut)) + 20
+        dwell = np.stack([rng.exponential(shut, k), rng.exponential(opened, k)], 1).ravel()
+        switches = np.cumsum(dwell) - rng.uniform(0, opened + shut)
+        truth += np.searchsorted(switches, np.arange(n), side="right") % 2
+    noise, drift = np.exp(rng.uniform(np.log(0.1), np.log(0.4))), rng.choice([0, 0, 3, 8])
+    clean = truth.astype(float)
+    if rng.random() < 0.6:
+        sos = bessel(4, rng.uniform(0.2, 0.8), output="sos", norm="mag")
+        clean = sosfilt(sos, np.concatenate([np.full(64, clean[0]), clean]))[64:]
+    slow = drift * np.sin(np.linspace(0, rng.uniform(2, 10), n) + rng.uniform(0, 6))
+    x = np.exp(rng.uniform(np.log(0.5), np.log(20))) * (clean + slow + noise * rng.normal(size=n))
+    return Signal(x.astype(np.float32), 10e3, "pA"), truth
 
 
 def channel_table(data: Path, quick: bool) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.signal import bessel, sosfilt
 
 from napari_biofm.events.channels import idealize, opening_events
 from napari_biofm.events.viterbi import viterbi
@@ -50,6 +51,31 @@ def test_levels_are_found_without_a_hand(channels: int, noise: float, least: flo
     assert len(ideal.levels) == channels + 1
     assert np.mean(ideal.n_open == truth) > least
     assert np.diff(ideal.levels) == pytest.approx(4.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("channels", "stay", "noise", "cut", "drift", "least"),
+    [
+        (1, 40, 0.12, 0.37, 0, 0.95),
+        (1, 12, 0.11, 0.58, 3, 0.90),
+        (2, 20, 0.30, 0.80, 0, 0.85),
+        (3, 80, 0.12, 0.76, 8, 0.95),
+        (5, 30, 0.15, 0.50, 3, 0.80),
+    ],
+)
+def test_flanks_of_filtered_steps_are_not_levels(
+    channels: int, stay: float, noise: float, cut: float, drift: float, least: float
+) -> None:
+    rng = np.random.default_rng(channels)
+    truth = gating(rng, 40_000, channels, stay)
+    padded = np.concatenate([np.full(64, float(truth[0])), truth])
+    filtered = sosfilt(bessel(4, cut, output="sos", norm="mag"), padded)[64:]
+    wander = drift * np.sin(np.linspace(0, 6, len(truth)))
+    x = 2.5 * (filtered + wander + noise * rng.normal(size=len(truth)))
+    ideal = idealize(Signal(x.astype(np.float32), 10e3, "pA"))
+    assert len(ideal.levels) == channels + 1
+    assert np.diff(ideal.levels) == pytest.approx(2.5, rel=0.08)
+    assert np.mean(ideal.n_open == truth) > least
 
 
 def test_a_drifting_baseline_is_followed() -> None:

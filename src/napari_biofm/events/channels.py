@@ -1,8 +1,9 @@
 """Single channels: levels, baseline and noise found without a hand, then decoded exactly.
 
-The unit current is searched on short stretches with a hidden Markov model of equally spaced levels, the
-baseline is followed through the recording, both are refined by expectation maximisation, and the path is the
-exact Viterbi path. Level 0 is the shut one.
+The unit current is told by the steps between held levels, else (in much noise, or where channels gate
+faster than a level is held) searched on short stretches with a hidden Markov model of equally spaced levels.
+The baseline is followed through the recording, both are refined by expectation maximisation, and the path is
+the exact Viterbi path. Level 0 is the shut one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from ..types import EVENT_DTYPE, Events, Signal, no_events
 
 MOST_LEVELS = 9
 STRETCH = 4000  # samples of the stretches the unit current is searched on
-BLOCK = 2000  # samples between knots of the baseline
+BLOCK = 1000  # samples between knots of the baseline
 FIT = 400_000  # samples the levels are fitted on at most
+WINDOW = 5  # samples whose spread tells whether a level is held
 VITERBI = 20_000_000  # samples decoded at once; longer recordings go piece by piece with an overlap
 
 
@@ -50,6 +52,7 @@ class _Model:
     n: int  # levels
     move: NDArray[np.float64]
     start: NDArray[np.float64]
+    fixed: bool = False  # the unit stays as it is
 
     def levels(self) -> NDArray[np.float64]:
         return np.asarray(self.unit * np.arange(self.n), np.float64)
@@ -79,7 +82,7 @@ def _em(
         k2 = p @ (steps.astype(np.float32) ** 2)
         rest = x - base
         weight = float(np.sum(k2) - np.sum(k) ** 2 / len(x))
-        if weight > 1e-6 * len(x):
+        if weight > 1e-6 * len(x) and not m.fixed:
             m.unit = float((np.sum(k * rest) - np.sum(k) * rest.mean()) / weight)
         base = _baseline(x - m.unit * k, block)
         rest = x - base
@@ -111,9 +114,9 @@ def _baseline(shut: NDArray[Any], block: int) -> NDArray[np.float64]:
     return np.asarray(knots, np.float64)
 
 
-def _search(x: NDArray[Any]) -> tuple[float, _Model, NDArray[Any]]:
+def _search(x: NDArray[Any], known: float | None) -> tuple[float, _Model, NDArray[Any]]:
     """Return (penalised log likelihood per sample, model, baseline) of the best ladder of levels on a
-    stretch.
+    stretch; `known`: the unit current where steps have told it.
     """
     low, high = np.quantile(x, [0.002, 0.998])
     span = float(high - low)
@@ -123,10 +126,10 @@ def _search(x: NDArray[Any]) -> tuple[float, _Model, NDArray[Any]]:
     sigma = max(float((x - line).std()), 1e-12)
     best = (-0.5 - np.log(sigma), flat, line)
     tried: list[tuple[float, _Model, NDArray[Any]]] = []
-    for parts in (1.0, 1.4, 2.0, 2.6, 3.3, 4.2, 5.2, 6.5):
-        unit = 0.85 * span / parts
+    units = 0.85 * span / np.array([1.0, 1.4, 2.0, 2.6, 3.3, 4.2, 5.2, 6.5])
+    for unit in units if known is None else np.array([known]):
         n = min(MOST_LEVELS, int(np.ceil(span / unit)) + 1)
-        m = _Model(unit, unit / 4, n, _moves(n), np.full(n, 1 / n))
+        m = _Model(unit, unit / 4, n, _moves(n), np.full(n, 1 / n), known is not None)
         tried.append(_rate(x, np.full(len(x), low + 0.05 * span), m, 9))
     for _, m, base in sorted(tried, key=lambda item: -item[0])[:3]:
         rated = _rate(x, base, m, 20)
@@ -146,13 +149,13 @@ def _rate(x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int) -> tuple[
     return (score - cost) / len(x), m, base
 
 
-def _choose(x: NDArray[Any]) -> tuple[_Model, NDArray[Any], int] | None:
+def _choose(x: NDArray[Any], known: float | None) -> tuple[_Model, NDArray[Any], int] | None:
     """Return the model of the stretch that tells levels apart best, its baseline, and where it starts."""
     stretch = min(len(x), STRETCH)
     starts = np.unique(np.linspace(0, len(x) - stretch, min(7, max(1, len(x) // stretch))).astype(int))
     tried = []
     for a in starts:
-        _, m, base = _search(x[a : a + stretch])
+        _, m, base = _search(x[a : a + stretch], known)
         if m.n > 1:
             tried.append((m, base, int(a)))
     if not tried:
@@ -161,6 +164,53 @@ def _choose(x: NDArray[Any]) -> tuple[_Model, NDArray[Any], int] | None:
     middle = np.median(units)
     near = [i for i in range(len(tried)) if abs(units[i] / middle - 1) < 0.15] or list(range(len(tried)))
     return tried[min(near, key=lambda i: tried[i][0].sigma / units[i])]
+
+
+def _held(x: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
+    """Return (n,) which samples lie within a level held for some samples, and the noise.
+
+    Their neighbourhood varies no more than noise does (mean-variance analysis, Patlak 1993, Biophys J 65:29).
+    """
+    from scipy.ndimage import uniform_filter1d
+    from scipy.stats import chi2
+
+    freedom = WINDOW - 1
+    centred = x - x.mean()
+    mean = uniform_filter1d(centred, WINDOW)
+    spread = np.maximum(uniform_filter1d(centred**2, WINDOW) - mean**2, 0) * WINDOW / freedom
+    noise = float(np.quantile(spread, 0.1) / (chi2.ppf(0.1, freedom) / freedom))
+    return spread <= noise * chi2.ppf(0.95, freedom) / freedom, float(np.sqrt(noise))
+
+
+def _unit(x: NDArray[np.float64], held: NDArray[np.bool_], sigma: float) -> float | None:
+    """Return the unit current that the steps between held levels are multiples of; None where they do not
+    tell.
+
+    Steps are free of drift, and those over a filtered flank are as high as any, while the samples on the flank
+    feign levels between the real ones. Of the units that explain the steps nearly as well as the best does,
+    the largest: halves and thirds explain them too. Chance agreement falls with the number of steps.
+    """
+    edges = np.flatnonzero(np.diff(np.r_[0, held.astype(int), 0]))
+    first, end = edges[::2], edges[1::2]
+    near = np.minimum(end - first, 20)  # samples of a run that its mean at the step is taken over
+    total = np.r_[0, np.cumsum(x - x.mean())]
+    earlier = (total[end] - total[end - near]) / near
+    later = (total[first + near] - total[first]) / near
+    step = np.abs(later[1:] - earlier[:-1])
+    clear = 4 * sigma * np.sqrt(1 / near[1:] + 1 / near[:-1])
+    step = step[(first[1:] - end[:-1] <= 12) & (step > clear)]
+    if len(step) < 20:
+        return None
+    low, high = max(1.2 * sigma, 0.4 * np.quantile(step, 0.02)), 1.3 * np.quantile(step, 0.9)
+    if high <= low:
+        return None
+    units = np.geomspace(low, high, 1500)
+    step = np.random.default_rng(0).choice(step, min(len(step), 5000), replace=False)
+    agree = np.array([np.mean(np.cos(2 * np.pi * step / unit)) for unit in units])
+    if agree.max() < 0.15 + 2 / np.sqrt(len(step)):
+        return None
+    largest = units[agree >= 0.85 * agree.max()][-1]
+    return float(units[np.argmax(np.where(units > 0.9 * largest, agree, -1))])
 
 
 def fit(x: NDArray[np.float64]) -> tuple[_Model, NDArray[np.float64]] | None:
@@ -172,10 +222,13 @@ def fit(x: NDArray[np.float64]) -> tuple[_Model, NDArray[np.float64]] | None:
     """
     from .viterbi import follow
 
-    chosen = _choose(x)
+    held, sigma = _held(x)
+    unit = _unit(x, held, sigma)
+    at = np.arange(len(x)) if unit is None else np.flatnonzero(held)
+    chosen = _choose(x[at], unit)
     if chosen is None:
         return None
-    m, base, at = chosen
+    m, base, first = chosen
     # Follow the baseline from that stretch to both ends, with spare levels on both sides.
     spare = 4
     wide = (np.arange(m.n + 2 * spare) - spare) * m.unit
@@ -185,19 +238,27 @@ def fit(x: NDArray[np.float64]) -> tuple[_Model, NDArray[np.float64]] | None:
     outside = np.maximum(np.maximum(spare - np.arange(len(wide)), np.arange(len(wide)) - spare - m.n + 1), 0)
     move *= 0.05 ** np.minimum(outside, 2)  # a level not seen so far is possible, not likely
     move /= move.sum(1, keepdims=True)
-    gain, mid = 1 / 100, len(base) // 2
-    after = follow(x[at + mid :], wide, m.sigma, move, base[mid], gain)
-    before = follow(x[: at + mid][::-1].copy(), wide, m.sigma, move, base[mid], gain)[::-1]
+    gain, start = 1 / 100, base[len(base) // 2]
+    split = at[first + len(base) // 2]
+    after = follow(x[split:], wide, m.sigma, move, start, gain)
+    before = follow(x[:split][::-1].copy(), wide, m.sigma, move, start, gain)[::-1]
     followed = np.concatenate([before, after])
     k = np.clip(np.round((x - followed) / m.unit), -spare, m.n + spare - 1)
-    base = _baseline(x - k * m.unit, BLOCK // 2)
-    return _settle(x, base + wide[0], m, len(wide))
+    base = _baseline(x - k * m.unit, BLOCK // 2) + wide[0]
+    m, settled = _settle(x[at], base[at], m, len(wide))
+    if unit is None:
+        return m, settled
+    m.fixed = False
+    base = np.interp(np.arange(len(x)), at, settled)
+    part = slice(0, min(len(x), FIT))
+    base[part] = _em(x[part], base[part], m, 6, BLOCK)[0]
+    return m, base
 
 
 def _settle(x: NDArray[Any], base: NDArray[Any], m: _Model, n: int) -> tuple[_Model, NDArray[Any]]:
     """Refine on all levels, then drop those at the ends that explain too little."""
     part = slice(0, min(len(x), FIT))
-    full = _Model(m.unit, m.sigma, n, _moves(n), np.full(n, 1 / n))
+    full = _Model(m.unit, m.sigma, n, _moves(n), np.full(n, 1 / n), m.fixed)
     inner, _, p = _em(x[part], base[part], full, 4, BLOCK)
     kept = np.flatnonzero(p.sum(0) > max(4.0, 2e-5 * len(p)))
     first, last = (int(kept[0]), int(kept[-1])) if len(kept) else (0, 0)
@@ -229,7 +290,9 @@ def _within(
     inner = slice(first, last + 1)
     move = m.move[inner, inner] + 1e-9
     start = m.start[inner] + 1e-9
-    part = _Model(m.unit, m.sigma, last - first + 1, move / move.sum(1, keepdims=True), start / start.sum())
+    part = _Model(
+        m.unit, m.sigma, last - first + 1, move / move.sum(1, keepdims=True), start / start.sum(), m.fixed
+    )
     base, score, _ = _em(x, base + first * m.unit, part, rounds, BLOCK)
     return part, base, score
 
@@ -266,13 +329,16 @@ def _shut_is_top(m: _Model, base: NDArray[Any], noise: NDArray[Any], holding: fl
     """Decide which end of the ladder is the shut one.
 
     In this order: the holding potential's sign where it is told; the end that is quieter by a fifth (open
-    channels are noisier); the end that lies at zero current; else the lower one.
+    channels are noisier; NaN where too little was seen); the end that lies at zero current, on a steady
+    baseline; else the lower one.
     """
     if holding is not None and abs(holding) > 1e-4:
         return holding < 0
     if len(noise) > 1 and noise[0] > 1.2 * noise[-1]:
         return True
     if len(noise) > 1 and noise[-1] > 1.2 * noise[0]:
+        return False
+    if np.subtract(*np.quantile(base, [0.95, 0.05])) > 0.5 * abs(m.unit):
         return False
     ends = np.median(base) + np.array([0.0, m.unit * (m.n - 1)])
     ends = np.abs(ends) / abs(m.unit)
@@ -290,6 +356,8 @@ def idealize(signal: Signal) -> Idealized:
     -------
     Idealized; one level and zeros where nothing opens.
     """
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
     from .viterbi import viterbi
 
     values = np.asarray(signal.values[:], np.float64)
@@ -324,12 +392,14 @@ def idealize(signal: Signal) -> Idealized:
         m = _Model(m.unit, m.sigma, m.n + below + above, m.move, m.start)
         levels = m.levels()
     rest = values - base - levels[path]
-    noise = np.array([rest[path == k].std() if (path == k).sum() > 1000 else m.sigma for k in range(m.n)])
+    inside = minimum_filter1d(path, 7) == maximum_filter1d(path, 7)  # off the flanks of filtered steps
+    lying = [rest[(path == k) & inside] for k in range(m.n)]
+    noise = np.array([part.std() if len(part) > 300 else np.nan for part in lying])
     if _shut_is_top(m, base, noise, signal.holding):
         base = base + levels[-1]
         path = (m.n - 1 - path).astype(np.int8)
         levels, noise = -levels, noise[::-1].copy()
-    return Idealized(path, levels, base.astype(np.float32), noise)
+    return Idealized(path, levels, base.astype(np.float32), np.where(np.isnan(noise), m.sigma, noise))
 
 
 def opening_events(signal: Signal) -> Events:
