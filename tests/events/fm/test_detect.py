@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from napari_biofm.events.fm import PhysioFM, rungs
 from napari_biofm.types import DetectionSettings, Detector, RecordingError, Signal, run_task
@@ -172,3 +173,17 @@ def test_rates_have_the_shape_of_the_movie_and_a_band(model: PhysioFM, rng: np.r
         assert rate.shape == low.shape == high.shape == (3, 700)
         assert (low <= high).all()
         assert (rate >= 0).all()
+
+
+def test_calcium_transients_have_the_size_and_decay_of_the_trace() -> None:
+    rng, fs = np.random.default_rng(4), 30.0
+    spikes = np.arange(60, 3500, 150)
+    drive = np.zeros(3600)
+    drive[spikes] = 0.3
+    x = lfilter([1.0], [1, -np.exp(-1 / (0.6 * fs))], drive) + 0.03 * rng.normal(size=3600)
+    found = run_task(PhysioFM().detect(Signal(x, fs, "dF/F"), DetectionSettings(kind="calcium")))
+    near = np.abs(found["time_s"][:, None] - spikes / fs).min(1) < 0.1
+    assert near.sum() >= len(spikes) - 1
+    assert np.median(found["amplitude"][near]) == pytest.approx(0.3, rel=0.15)
+    assert np.nanmedian(found["decay_s"][near]) == pytest.approx(0.6, rel=0.3)
+    assert (found["amplitude"] >= 0).all()

@@ -29,7 +29,7 @@ from napari_biofm.events.classical.common import (
     scores,
     table,
 )
-from napari_biofm.events.classical.kinetics import measure
+from napari_biofm.events.classical.kinetics import Kinetics, measure
 from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Signal, Task, no_events
 
 _SPAN = 300.0  # time constants per block: g^(-t) stays far from overflow
@@ -96,11 +96,7 @@ class OasisDetector:
         criterion = size / result.jump_error
         strong = (criterion >= floor) & cleaned.usable(first, 1)
         first, size, criterion = first[strong], size[strong], criterion[strong]
-        flat = np.asarray(result.flat, np.float32)
-        last = np.concatenate([first[1:], [len(flat)]])
-        peak = _peaks(result.calcium, first, last, round(0.5 * fs) + 1)
-        before, after = max(1, round(0.1 * fs)), max(6, round(4 * result.decay_s * fs))
-        shape = measure(flat, first, peak, 1.0, fs, before=before, after=after)
+        shape, _ = transients(result, first, fs)
         score = scores(criterion, customary)
         return table(signal, first / fs, "calcium", score, size, shape.rise_s, shape.decay_s)
 
@@ -127,6 +123,30 @@ def deconvolve(values: Trace, sampling_rate: float, settings: DetectionSettings 
     activity[0] = 0.0  # what was there before the trace began
     _, size = groups(activity, sampling_rate, _GROUP_S)
     return Deconvolved(flat, calcium, activity, noise, error, decay, _unit_jump(size, error))
+
+
+def transients(result: Deconvolved, first: Indices, sampling_rate: float) -> tuple[Kinetics, Floats]:
+    """Measure the transients of events that were found by any method.
+
+    Parameters
+    ----------
+    result : the trace, deconvolved.
+    first : (n_events,) sorted frames of the first spike of each event.
+    sampling_rate : Hz.
+
+    Returns
+    -------
+    shape : of the trace itself, up to the next event.
+    added : (n_events,) calcium added from the frame before the event to the highest one within 0.5 s and
+        before the next event; unit of the trace, 0 where there is none.
+    """
+    last = np.concatenate([first[1:], [len(result.flat)]])
+    peak = _peaks(result.calcium, first, last, round(0.5 * sampling_rate) + 1)
+    before, after = max(1, round(0.1 * sampling_rate)), max(6, round(4 * result.decay_s * sampling_rate))
+    flat = np.asarray(result.flat, np.float32)
+    shape = measure(flat, first, peak, 1.0, sampling_rate, before=before, after=after)
+    jumps = np.concatenate([[0.0], np.cumsum(result.activity)])
+    return shape, jumps[peak + 1] - jumps[np.maximum(first - 1, 0)]
 
 
 def ar1(values: Floats, g: float) -> Floats:

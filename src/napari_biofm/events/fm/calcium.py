@@ -1,17 +1,20 @@
-"""Fluorescence -> spikes per second, with a band."""
+"""Fluorescence -> spikes per second, with a band; the size and course of transients."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...types import Events, Signal
 from .rungs import BATCH, Trace, choose_rung, windows
 
 if TYPE_CHECKING:
     from .model import PhysioFM
 
+LONGEST = 5_000_000  # frames; whatever is longer is no fluorescence, and is not held in memory
 BAND_SMOOTHING = 0.05  # s, standard deviation of the Gaussian under which the band holds
 
 
@@ -48,6 +51,34 @@ def spike_rate(
     out[~np.isfinite(traces)] = np.nan
     low, high = band(out, sampling_rate, model.card.get("rate_band"))
     return out, low, high
+
+
+def with_transients(signal: Signal, events: Events, least: float) -> Events:
+    """Return calcium events with amplitude, rise and decay read from the trace.
+
+    The network names the first spike, where the transient has not risen yet. What follows is measured with
+    the tools of the deconvolution (`classical.oasis.transients`): the calcium added, the rise from 20 to
+    80 %, the decay up to the next event whose score is at least `least`.
+    """
+    from ..classical.common import clean
+    from ..classical.oasis import deconvolve, transients
+
+    if not len(events) or len(signal.values) > LONGEST:
+        return events
+    cleaned, _ = clean(replace(signal, values=np.asarray(signal.values[:])), 16)
+    if cleaned is None:
+        return events
+    fs = signal.sampling_rate
+    result = deconvolve(cleaned.values, fs)
+    first = np.clip((events["time_s"] * fs).astype(np.intp), 0, len(cleaned.values) - 1)
+    for chosen in (
+        np.ones(len(events), bool),
+        events["score"] >= least,
+    ):  # the weak ones do not cut the others
+        shape, added = transients(result, first[chosen], fs)
+        events["amplitude"][chosen] = np.where(added > 0, added, np.maximum(shape.amplitude, 0))
+        events["rise_s"][chosen], events["decay_s"][chosen] = shape.rise_s, shape.decay_s
+    return events
 
 
 def band(

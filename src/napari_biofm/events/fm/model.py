@@ -15,7 +15,7 @@ from .beats import in_sequence
 from .look import embed, recognise, surprise
 from .rungs import Rung, Trace, choose_rung
 from .streaming import decode_trace
-from .table import as_events
+from .table import as_events, threshold
 from .words import KINDS, known_unit, prepare
 
 SHORTEST = 16  # samples of a rung; below that there is nothing to see
@@ -131,6 +131,8 @@ class PhysioFM:
             return opening_events(signal)
         if kind == "ecg":  # beats are judged by the beats around them
             return (yield from self._beats(signal, settings))
+        if kind == "calcium":  # an event is measured up to the next one
+            return (yield from self._transients(signal, settings))
         parts: list[Events] = [no_events()]
         for done, total, found in self.candidates(signal, kind):
             part = as_events(signal, kind, found, self.card, settings)
@@ -171,6 +173,18 @@ class PhysioFM:
         beats = as_events(signal, "ecg", joined, self.card, settings)
         yield Progress(total + 1, total + 1, f"ecg: {len(beats)} events", beats)
         return beats
+
+    def _transients(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        from .calcium import with_transients
+
+        parts, total = [no_events()], 1
+        for done, total, found in self.candidates(signal, "calcium"):
+            parts.append(as_events(signal, "calcium", found, self.card, settings))
+            yield Progress(done, total + 1, "calcium: looking for events")
+        least = threshold("calcium", self.card, settings)
+        events = with_transients(signal, np.concatenate(parts), least)
+        yield Progress(total + 1, total + 1, f"calcium: {len(events)} events", events)
+        return events
 
     # ------------------------------------------------------------------ other answers
     def rate(
