@@ -147,6 +147,10 @@ class Networks:
         if self.embedded is not None:
             yield "embedded", _promptable(self.embedded, image)
 
+    def products(self) -> Callable[[Prompt], Any] | None:
+        """Return what is to be timed as the least a click can cost; None without Segment Anything."""
+        return None if self.sam is None else decoder_products()
+
     def _stock(self, prompt: Prompt) -> Answer:
         masks, scores, _ = self.stock.predict(prompt.points[:, ::-1], prompt.positive.astype(int))
         return Answer.of(masks, list(scores))
@@ -160,6 +164,31 @@ def _promptable(model: Any, image: np.ndarray) -> Callable[[Prompt], Answer]:
         return Answer.of(masks, list(scores))
 
     return answer
+
+
+def decoder_products() -> Callable[[Prompt], None]:
+    """Return the matrix products of a click in the rewritten decoder, and nothing else."""
+    import torch
+
+    places, tokens, by_head = 4096, 7, 8  # of the image, of a prompt with one point; attention heads
+    image, asked = torch.randn(places, 256), torch.randn(tokens * by_head, 256)
+    weights = torch.randn(tokens * by_head, places)
+    grow, grown, grow_again = torch.randn(256, 256), torch.randn(4 * places, 64), torch.randn(64, 128)
+    fine, filters = torch.randn(16 * places, 32), torch.randn(32, 4)
+
+    def run(_: Prompt) -> None:
+        with torch.inference_mode():
+            for _ in range(3):  # tokens read the image
+                asked @ image.T
+                weights @ image
+            for _ in range(2):  # the image reads the tokens
+                asked @ image.T
+                weights.T @ asked
+            image @ grow
+            grown @ grow_again
+            fine @ filters
+
+    return run
 
 
 def edit_times(size: int, n: int = 5) -> dict[str, float]:
@@ -215,6 +244,9 @@ def main() -> int:
 
     folder = tempfile.TemporaryDirectory()
     networks = Networks(args.sam_weights, Path(folder.name), not args.window)
+    least = networks.products()
+    if least is not None:
+        row("sam_products", 1024, timed(least, prompts(1024, n + 3), None))
     for size in sizes:
         image, table = field(size)
         asked = prompts(size, n + 3)
@@ -236,7 +268,7 @@ def main() -> int:
         )
     result: dict[str, Any] = {
         f"{name}_p95_ms": round(worst[name], 2) if name in worst else None
-        for name in ("sam", "embedded", "flow_basin", "level_sets", "stock_sam")
+        for name in ("sam", "embedded", "flow_basin", "level_sets", "stock_sam", "sam_products")
     }
     medians = {name: round(float(np.median(times)), 2) for name, times in every.items()}
     print(
