@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images import sam_api
 from napari_biofm.images.adapter import WeightsAdapter, time_block, torch_dtype
+from napari_biofm.images.enlarging import enlarged_masks
 from napari_biofm.images.pixels import as_rgb8, is_blank
 from napari_biofm.images.sam_automatic import Candidate, merge, point_grid, select
 from napari_biofm.images.tiles import Blender, Box, TileGrid
@@ -126,13 +127,15 @@ class SAM(WeightsAdapter):
         if not len(points) and box is None and mask is None:
             raise ImageError("an empty prompt was given; click on the object or draw a box around it")
         logits, scores = self._decode(tile, points[None], np.asarray(prompt.positive, bool)[None], box, mask)
-        whole = self._enlarge(logits[0], tile) > 0
-        masks = np.zeros((len(whole), *prepared.shape), bool)
-        masks[:, y0:y1, x0:x1] = whole
         order = 1 + np.argsort(-scores[0, 1:], kind="stable")
         if len(points) != 1 or box is not None or mask is not None:
             order = np.concatenate([[0], order])
-        return masks[order], scores[0, order]
+        whole = self._masks(logits[0, order], tile)
+        if whole.shape[1:] == tuple(prepared.shape):
+            return whole, scores[0, order]
+        masks = np.zeros((len(whole), *prepared.shape), bool)
+        masks[:, y0:y1, x0:x1] = whole
+        return masks, scores[0, order]
 
     # ------------------------------------------------------------------ Embedder
 
@@ -171,7 +174,7 @@ class SAM(WeightsAdapter):
             inside = np.ones((len(points), 1), bool)
             logits, scores = self._decode(tile, (points - (y0, x0))[:, None], inside, None, None)
             for low, score in select(logits[:, 1:], scores[:, 1:]):
-                mask = self._enlarge(low[None], tile)[0] > 0
+                mask = self._masks(low[None], tile)[0]
                 candidate = Candidate.cut(mask, score, (y0, x0))
                 if candidate is not None and candidate.area >= parameters.min_size:
                     found.append(candidate)
@@ -292,22 +295,11 @@ class SAM(WeightsAdapter):
         hint: NDArray[np.float32] = interpolate(values, low, mode="bilinear", align_corners=False).numpy()
         return hint
 
-    def _enlarge(self, logits: NDArray[np.float32], tile: PreparedTile) -> NDArray[np.float32]:
-        """Bring logits (n, 256, 256) to the pixels of the tile."""
-        import torch
-        from torch.nn.functional import interpolate
-
-        side = self._load().net.image_encoder.img_size
+    def _masks(self, logits: NDArray[np.float32], tile: PreparedTile) -> NDArray[np.bool_]:
+        """Bring logits (n, 256, 256) to masks in the pixels of the tile."""
         y0, x0, y1, x1 = tile.box
-        height, width = tile.input_size
-        with torch.inference_mode():
-            small = torch.from_numpy(np.ascontiguousarray(logits))[None]
-            large = interpolate(small, (side, side), mode="bilinear", align_corners=False)
-            large = large[..., :height, :width]
-            if (height, width) != (y1 - y0, x1 - x0):
-                large = interpolate(large, (y1 - y0, x1 - x0), mode="bilinear", align_corners=False)
-            found: NDArray[np.float32] = large[0].numpy()
-        return found
+        side = self._load().net.image_encoder.img_size
+        return enlarged_masks(logits, side, tile.input_size, (y1 - y0, x1 - x0))
 
 
 def feature_map(prepared: Prepared) -> FeatureMap:
