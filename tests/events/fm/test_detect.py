@@ -9,6 +9,7 @@ import pytest
 from scipy.signal import lfilter
 
 from napari_biofm.events.fm import PhysioFM, rungs
+from napari_biofm.events.fm.table import likely_best
 from napari_biofm.types import DetectionSettings, Detector, RecordingError, Signal, run_task
 
 
@@ -187,3 +188,25 @@ def test_calcium_transients_have_the_size_and_decay_of_the_trace() -> None:
     assert np.median(found["amplitude"][near]) == pytest.approx(0.3, rel=0.15)
     assert np.nanmedian(found["decay_s"][near]) == pytest.approx(0.6, rel=0.3)
     assert (found["amplitude"] >= 0).all()
+
+
+def test_the_threshold_of_a_quiet_recording_is_higher_than_that_of_a_busy_one() -> None:
+    quiet = likely_best(np.array([0.95, 0.9, 0.9, 0.3, 0.25, 0.25, 0.2]))
+    busy = likely_best(np.array([0.5, 0.4, 0.4, 0.3, 0.3, 0.25, 0.25]))
+    assert busy < 0.35 < quiet <= 0.9
+    assert likely_best(np.zeros(0)) == likely_best(np.full(5, 0.01)) == 0.1
+
+
+def test_a_threshold_that_is_given_stands() -> None:
+    rng = np.random.default_rng(5)
+    x = np.maximum(rng.normal(size=2000), 0).astype(np.float32)
+    found = {
+        t: run_task(
+            PhysioFM().detect(
+                Signal(x, 30.0, "dF/F"), DetectionSettings(kind="calcium", options={"threshold": t})
+            )
+        )
+        for t in (0.05, 0.5)
+    }
+    assert len(found[0.05]) > len(found[0.5])
+    assert (found[0.05]["score"] >= 0.05).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from .beats import in_sequence
 from .look import embed, recognise, surprise
 from .rungs import Rung, Trace, choose_rung
 from .streaming import decode_trace
-from .table import as_events, threshold
+from .table import as_events, likely_best, scores, threshold
 from .words import KINDS, known_unit, prepare
 
 SHORTEST = 16  # samples of a rung; below that there is nothing to see
@@ -175,14 +176,21 @@ class PhysioFM:
         return beats
 
     def _transients(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        """Find calcium events: the balanced threshold is the recording's own, sizes are those of transients."""
         from .calcium import with_transients
 
-        parts, total = [no_events()], 1
-        for done, total, found in self.candidates(signal, "calcium"):
-            parts.append(as_events(signal, "calcium", found, self.card, settings))
+        parts, total = [], 1
+        for done, total, part in self.candidates(signal, "calcium"):
+            parts.append(part)
             yield Progress(done, total + 1, "calcium: looking for events")
-        least = threshold("calcium", self.card, settings)
-        events = with_transients(signal, np.concatenate(parts), least)
+        if not parts:
+            return no_events()
+        found = decode.Candidates.join(parts)
+        if settings.preset == "balanced" and "threshold" not in settings.options:
+            likely = scores("calcium", found.logit, self.card)[found.artefact <= np.maximum(found.logit, 0)]
+            settings = replace(settings, options={**settings.options, "threshold": likely_best(likely)})
+        events = as_events(signal, "calcium", found, self.card, settings)
+        events = with_transients(signal, events, threshold("calcium", self.card, settings))
         yield Progress(total + 1, total + 1, f"calcium: {len(events)} events", events)
         return events
 

@@ -31,6 +31,24 @@ def threshold(kind: str, card: Mapping[str, Any], settings: DetectionSettings) -
     return float(card["presets"].get(kind, {"balanced": 0.5, "precise": 0.8})[settings.preset])
 
 
+def likely_best(score: NDArray[np.floating], least: float = 0.1) -> float:
+    """Return the threshold with the best F1 to be expected of one recording, given its calibrated scores.
+
+    Of the k best candidates as many are true as their scores add up to, of `sum(score)` in all (the threshold
+    then lies at half the best F1: Lipton, Elkan & Naryanaswamy 2014, ECML PKDD 8725:225). A quiet recording,
+    with few clear events among many unlikely ones, so gets a higher threshold than one full of weak events.
+
+    Parameters
+    ----------
+    score : (n,) probabilities. least : candidates below it are left out of the sums.
+    """
+    falling = np.sort(score[score >= least])[::-1].astype(np.float64)
+    if not len(falling):
+        return least
+    expected = 2 * np.cumsum(falling) / (np.arange(1, len(falling) + 1) + falling.sum())
+    return float(falling[np.argmax(expected)])
+
+
 def as_events(
     signal: Signal,
     kind: str,
