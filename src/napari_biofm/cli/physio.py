@@ -86,12 +86,15 @@ def run_idealize(args: argparse.Namespace) -> None:
 
 def run_rate(args: argparse.Namespace) -> None:
     """Write spikes/s of every trace: cells, or the sweeps of a channel."""
+    from napari_biofm.events.fm.words import read_as
+
     recording = open_recording(args)
-    rows = [
-        recording.values(sweep, channel)
+    signals = [
+        recording.sweep(sweep, channel)
         for sweep in range(recording.n_sweeps)
         for channel in channels_of(recording, args)
     ]
+    rows = [np.asarray(one.values[:], np.float32) * read_as(one, "calcium")[1] for one in signals]
     rates = {recording.channels[c].sampling_rate for c in channels_of(recording, args)}
     if len(rates) != 1 or len({len(row) for row in rows}) != 1:
         raise RecordingError(f"{recording.name}: traces of different lengths or rates; choose one --channel")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...types import Signal
 from .rungs import Trace, choose_rung, windows
-from .words import KINDS, UNITS, known_unit
+from .words import KINDS, UNITS, known_unit, read_as
 
 if TYPE_CHECKING:
     from .model import PhysioFM
@@ -25,7 +25,7 @@ def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
     """
     from .network import FAULTS
 
-    unit, factor = known_unit(signal.unit)
+    unit, _ = known_unit(signal.unit)
     messages: list[str] = []
     if len(signal.values) < 64:
         return {
@@ -36,6 +36,7 @@ def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
             "messages": ["too short to judge"],
         }
     kind, table = model.recognise(signal)
+    unit, factor = read_as(signal, kind)
     trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
     todo = list(windows(trace.length))
     todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
@@ -45,6 +46,11 @@ def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
     blind = np.exp(blind - np.logaddexp.reduce(blind))
     faults = 1 / (1 + np.exp(-told[:, len(KINDS) : len(KINDS) + len(FAULTS)].mean(0)))
     proposed = signal.unit
+    if unit == "dF/F" and factor == 0.01 and known_unit(signal.unit)[1] == 1.0:
+        proposed = "%dF/F"
+        messages.append(f"noise of more than 1 {signal.unit}: the values are taken for percent ({proposed}).")
+    elif unit == "mV" and known_unit(signal.unit)[0] == "uV":
+        messages.append(f"{signal.unit} spanning more than 20 mV: taken for a membrane potential.")
     guess = KINDS[int(np.argmax(blind))]
     if unit == "other":
         proposed = USUAL_UNIT[guess]

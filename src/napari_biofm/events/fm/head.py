@@ -15,7 +15,7 @@ from ...types import EVENT_DTYPE, DetectionSettings, Events, ModelError, Progres
 from .decode import sigmoid
 from .matching import Template, gather
 from .rungs import choose_rung
-from .words import known_unit
+from .words import read_as
 
 if TYPE_CHECKING:
     from .model import PhysioFM
@@ -144,6 +144,6 @@ class AdaptedHead:
         table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
         table["time_s"], table["score"] = time_s[keep], best[keep]
         table["class"] = np.array(self.classes, "U12")[p.argmax(1)[keep]]
-        table["amplitude"] = amplitude[keep] / known_unit(signal.unit)[1]
+        table["amplitude"] = amplitude[keep] / read_as(signal, self.kind)[1]
         table["rise_s"] = table["decay_s"] = np.nan
         return cast("Events", table)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...types import Signal
 from .rungs import Trace, choose_rung, windows
 from .streaming import pieces
-from .words import KINDS, PATCH, known_unit, prepare
+from .words import KINDS, PATCH, known_unit, prepare, read_as
 
 if TYPE_CHECKING:
     from .model import PhysioFM
@@ -20,9 +20,11 @@ def recognise(model: PhysioFM, signal: Signal) -> tuple[str, dict[str, float]]:
     """Return the kind of a signal and the probability of each, from up to 16 windows over its length.
 
     The unit narrows the choice: pA is a current, dF/F is calcium; mV may be a membrane potential, an
-    extracellular recording or an electrocardiogram.
+    extracellular recording or an electrocardiogram; microvolts too, where they span more than 20 mV.
     """
     unit, factor = known_unit(signal.unit)
+    if unit == "uV" and _span(signal) * factor > 20_000:
+        unit, factor = "mV", factor * 1e-3
     rate = signal.sampling_rate
     if unit == "dF/F":
         return "calcium", {"calcium": 1.0}
@@ -50,6 +52,15 @@ def recognise(model: PhysioFM, signal: Signal) -> tuple[str, dict[str, float]]:
     return max(table, key=lambda k: table[k]), table
 
 
+def _span(signal: Signal) -> float:
+    """Return how far apart the extreme thousandths of up to 200,000 samples from five places lie."""
+    n, size = len(signal.values), 40_000
+    parts = [signal.values[a : a + size] for a in np.unique(np.linspace(0, max(0, n - size), 5).astype(int))]
+    x = np.concatenate([np.asarray(part, np.float32) for part in parts])
+    x = x[np.isfinite(x)]
+    return float(np.subtract(*np.quantile(x, [0.999, 0.001]))) if len(x) else 0.0
+
+
 def embed(
     model: PhysioFM, signal: Signal, times: NDArray[np.float64] | None = None, kind: str | None = None
 ) -> NDArray[Any]:
@@ -64,8 +75,8 @@ def embed(
     (n, width) float32 features at the moments, or (1, 2 * width): their mean and standard deviation over
     the trace.
     """
-    unit, factor = known_unit(signal.unit)
     kind = kind or model.recognise(signal)[0]
+    unit, factor = read_as(signal, kind)
     trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
     place = None if times is None else np.round(np.asarray(times) * trace.rung.sampling_rate).astype(int)
     vectors: NDArray[np.float32] | None = None
@@ -100,8 +111,8 @@ def surprise(model: PhysioFM, signal: Signal, kind: str | None = None) -> tuple[
     """
     import torch
 
-    unit, factor = known_unit(signal.unit)
     kind = kind or model.recognise(signal)[0]
+    unit, factor = read_as(signal, kind)
     trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
     out = np.zeros(trace.length, np.float32)
     net = model.network()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...types import RecordingError, Signal
 from .rungs import Rung, Trace, choose_rung
 from .streaming import pieces
-from .words import PATCH, known_unit
+from .words import PATCH, read_as
 
 if TYPE_CHECKING:
     from .model import PhysioFM
@@ -72,7 +72,7 @@ class Template:
 
 def trace_of(signal: Signal, kind: str, coarser: int) -> Trace:
     """Return a signal at a rung, in the network's unit."""
-    return Trace(signal.values, choose_rung(signal.sampling_rate, kind, coarser), known_unit(signal.unit)[1])
+    return Trace(signal.values, choose_rung(signal.sampling_rate, kind, coarser), read_as(signal, kind)[1])
 
 
 def whole(trace: Trace) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -136,7 +136,7 @@ def network_says(
     model: PhysioFM, signal: Signal, trace: Trace, kind: str, at: NDArray[np.int64], reach: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the highest heat and artefact heat within `reach` of rung samples (n, 2), and features (n, F)."""
-    unit = known_unit(signal.unit)[0]
+    unit, _ = read_as(signal, kind)
     heat = np.full((trace.length, 2), -20.0, np.float32)
     vectors: NDArray[np.float32] | None = None
     for group in pieces(model, trace, unit, kind):

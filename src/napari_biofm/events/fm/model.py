@@ -17,7 +17,7 @@ from .look import embed, recognise, surprise
 from .rungs import Rung, Trace, choose_rung
 from .streaming import decode_trace
 from .table import as_events, likely_best, scores, threshold
-from .words import KINDS, known_unit, prepare
+from .words import KINDS, prepare, read_as
 
 SHORTEST = 16  # samples of a rung; below that there is nothing to see
 
@@ -143,7 +143,7 @@ class PhysioFM:
 
     def candidates(self, signal: Signal, kind: str) -> Iterator[tuple[int, int, decode.Candidates]]:
         """Yield (samples done, samples in all, candidates) of a signal as a kind, in order of time."""
-        unit, factor = known_unit(signal.unit)
+        unit, factor = read_as(signal, kind)
         rungs: list[Rung] = [
             choose_rung(signal.sampling_rate, kind, step) for step in self.card["rungs"].get(kind, [0])
         ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...types import EVENT_DTYPE, DetectionSettings, Events, Signal, no_events
 from .decode import Candidates, sigmoid
-from .words import CLASSES, known_unit
+from .words import CLASSES, read_as
 
 SOLE_CLASS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R"}
 
@@ -59,7 +59,7 @@ def as_events(
     """Return the rows of a table for candidates of one kind, above the preset's threshold or all of them."""
     score, names = scores(kind, found.logit, card), _classes(kind, found)
     least = threshold(kind, card, settings)
-    unit, factor = known_unit(signal.unit)
+    unit, factor = read_as(signal, kind)
     if kind == "ap" and unit == "mV":
         names = np.where(np.abs(found.amplitude) < SMALLEST_AP_MV, "rejected", names)
     names = np.where(found.artefact > np.maximum(found.logit, 0), "artefact", names)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...types import Signal
+
 KINDS = ("psc", "ap", "calcium", "channel", "spike", "ecg")  # a token of its own stands for "unknown"
 UNITS = ("pA", "mV", "dF/F", "uV", "other")
 CLASSES = ("AP", "EPSC", "IPSC", "PSP", "calcium", "spike", "R", "open")
@@ -57,8 +59,30 @@ def known_unit(unit: str) -> tuple[str, float]:
     return _SPELLED.get(unit.strip().lower(), ("other", 1.0))
 
 
+def read_as(signal: Signal, kind: str) -> tuple[str, float]:
+    """Return the unit in which a signal is shown to the network as a kind, and the factor that converts to it.
+
+    As `known_unit`, except for membrane potentials in microvolts (the network knows them in mV), fluorescence
+    in "%", and dF/F in percent whose unit does not say so: noise larger than one is taken for it.
+    """
+    unit, factor = known_unit(signal.unit)
+    if unit == "uV" and kind == "ap":
+        return "mV", factor * 1e-3
+    percent = signal.unit.strip() == "%" and kind == "calcium"
+    if percent or (unit == "dF/F" and factor == 1.0 and in_percent(signal)):
+        return "dF/F", 0.01
+    return unit, factor
+
+
+def in_percent(signal: Signal) -> bool:
+    """Return whether the noise of a trace of dF/F is larger than one, from its first 20,000 frames."""
+    start = np.asarray(signal.values[:20_000], np.float32)
+    step = np.diff(start[np.isfinite(start)])
+    return len(step) > 8 and float(np.median(np.abs(step))) * 1.4826 / np.sqrt(2) > 1.0
+
+
 def robust_scale(x: NDArray[Any], axis: int = -1) -> NDArray[np.float32]:
-    """Return 1.4826 * median |x - median x|; the standard deviation where that is zero; at least 1e-9.
+    """Return 1.4826 * median |x - median x|; the standard deviation where that is zero; at least 1e-30.
 
     Parameters
     ----------
@@ -67,7 +91,7 @@ def robust_scale(x: NDArray[Any], axis: int = -1) -> NDArray[np.float32]:
     middle = np.median(x, axis=axis, keepdims=True)
     scale = 1.4826 * np.median(np.abs(x - middle), axis=axis)
     scale = np.where(scale > 0, scale, np.std(x, axis=axis))
-    return np.maximum(scale, 1e-9).astype(np.float32)
+    return np.maximum(scale, 1e-30).astype(np.float32)
 
 
 def prepare(
