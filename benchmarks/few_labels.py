@@ -101,18 +101,12 @@ def average(one: Unfamiliar, signal: Signal, times: Any) -> tuple[np.ndarray, in
 
 
 def peers(
-    one: Unfamiliar, tests: Sequence[Labelled], a: Labelled, shape: Any, times: Any
+    one: Unfamiliar, tests: Sequence[Labelled], a: Labelled, templates: dict[str, tuple[Any, int]], times: Any
 ) -> dict[str, float]:
-    """Return F1 of the template matchers."""
+    """Return F1 of template matchers at their best threshold, and of the hand-tuned one at that of the marks."""
     tolerance = LOOSE * one.length
-    fs = a.signal.sampling_rate
     out = {}
-    lead = round(0.2 * one.length * fs)
-    true = np.concatenate([np.zeros(lead), shape])
-    for name, (template, mark) in (
-        ("hand-tuned", average(one, a.signal, times)),
-        ("true shape", (true, lead + round(one.at * fs))),
-    ):
+    for name, (template, mark) in templates.items():
         scores = Scores()
         for test in tests:
             scores.add(test, *template_matches(test.signal, template, mark, 0.5 * one.length), tolerance)
@@ -165,7 +159,9 @@ def curve(
         recording(one, which, seed, strength, data, cache, n) for which, n in ((0, 100), (1, 50))
     )
     tests, tolerance = [scored_part(a), b], LOOSE * one.length
-    stock = by_stock(model, one, tests, tolerance)
+    lead, at = (round(s * a.signal.sampling_rate) for s in (0.2 * one.length, one.at))
+    truth = {"true shape": (np.concatenate([np.zeros(lead), shape]), lead + at)}
+    same = by_stock(model, one, tests, tolerance) | peers(one, tests, a, truth, ())
     rows = []
     for n in labels:
         times = clicks(one, a, n, seed)
@@ -178,7 +174,8 @@ def curve(
             row["threshold"], row["told"] = head.threshold, head.report["f1_adapted"]
         except BiofmError as error:
             row |= {"seconds": time.perf_counter() - begun, "adapted": 0.0, "error": str(error)}
-        rows.append(row | stock | peers(one, tests, a, shape, times))
+        marked = {"hand-tuned": average(one, a.signal, times)}
+        rows.append(row | same | peers(one, tests, a, marked, times))
         print(
             f"# {one.name}, {len(tests[0].truth)} + {len(b.truth)} events, strength {strength:g}, seed {seed}, {n:2d} marks: "
             + ", ".join(f"{m} {rows[-1][m]:.3f}" for m in METHODS)
@@ -215,7 +212,8 @@ def as_markdown(found: dict[str, dict[str, dict[str, float]]]) -> str:
     for name, by_labels in found.items():
         for n, row in by_labels.items():
             cells = [
-                f"{row[m]:.3f}" + (f" ({row[f'{m} least']:.2f} to {row[f'{m} most']:.2f})" if m in RANGED else "")
+                f"{row[m]:.3f}"
+                + (f" ({row[f'{m} least']:.2f} to {row[f'{m} most']:.2f})" if m in RANGED else "")
                 for m in METHODS
             ]
             lines.append(f"| {name} | {n} | {' | '.join(cells)} |")

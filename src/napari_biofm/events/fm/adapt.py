@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from ...types import Progress, RecordingError, Task
 from .decode import sigmoid
-from .forgetting import built_in_probes, forgetting_probe
+from .forgetting import forgetting_probe
 from .head import AdaptedHead
 from .marks import MOST, Marks, around, labels, shortened
 from .matching import FEATURES, Template, gather, make_template, trace_of, whole, without
+from .probes import built_in_probes
 from .rungs import choose_rung
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def adapt(
     tolerance = max(2, len(template.wave) // 4) / rate
     few = [shortened(one, rate, MOST // len(parts)) for one in parts]
     (x, y, _), *folds = yield from _look(model, few, kind, classes, template, tolerance)
-    y = _with_background(x, y)
+    if not (y == -1).any():
+        raise RecordingError("nothing but marked events was seen: show a longer stretch of the recording.")
     yield Progress(2, 4, "scoring on what was left out")
     before = sum(_stock_f1(model, one, kind, tolerance) * len(one.time_s) for one in parts) / n_marks
     held, true = left_out(folds, len(classes))
@@ -182,18 +184,16 @@ def _stock_f1(model: PhysioFM, one: Marks, kind: str, tolerance: float) -> float
 
 
 def _with_background(x: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the classes; where nothing but marks was found between marks, small candidates elsewhere are none.
+    """Return the classes; where nothing but marks was seen between marks, what is smaller elsewhere is none.
 
-    Raises
-    ------
-    RecordingError : there are no candidates besides the marks.
+    Where nothing is smaller than the smallest mark, the smaller half.
     """
-    if (y == -1).any():
+    other, size = y == -2, x[:, LARGE]
+    if (y == -1).any() or not other.any() or not (y >= 0).any():
         return y
-    other = y == -2
-    if not other.any():
-        raise RecordingError("nothing but marked events was seen: show a longer stretch of the recording.")
-    return np.where(other & (x[:, LARGE] <= np.median(x[other, LARGE])), -1, y)
+    least = size[y >= 0].min()
+    limit = least if (size[other] < least).any() else np.median(size[other])
+    return np.where(other & (size <= limit), -1, y)
 
 
 def _edges(one: Marks) -> NDArray[np.float64]:
@@ -245,4 +245,4 @@ def _together(rows: Sequence[Seen]) -> Seen:
     if not rows:
         return np.zeros((0, PLAIN)), np.zeros(0, np.int64), np.zeros(0, np.int64)
     x, y, group = (np.concatenate([row[i] for row in rows]) for i in range(3))
-    return x, y, group
+    return x, _with_background(x, y), group
