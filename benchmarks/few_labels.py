@@ -1,6 +1,6 @@
 """What a few marks teach: events of unfamiliar shapes, against the stock model and template matching.
 
-    python benchmarks/few_labels.py [--quick] [--split report|develop] [--data DIR] [--docs]
+    python benchmarks/few_labels.py [--quick] [--split report|develop] [--seeds N ...] [--data DIR] [--docs]
 
 A user marks the first 5, 10, 20 or 50 events of one recording and nothing else; `adapt`, as called by the dock and
 the command line, makes a head of them. F1 is of what lies behind the 50th event of that recording and of a
@@ -277,6 +277,7 @@ def main() -> None:
         "--quick", action="store_true", help="three kinds of events, one recording, 5 and 20 marks"
     )
     parser.add_argument("--split", choices=list(SEEDS), default="report")
+    parser.add_argument("--seeds", type=int, nargs="+", help="other backgrounds, cells and events")
     parser.add_argument("--kinds", nargs="+", metavar="NAME", help="only events whose names begin so")
     parser.add_argument("--weights", type=Path, help="other weights of physio-FM, with their card")
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
@@ -288,7 +289,7 @@ def main() -> None:
     wanted = [u for u in UNFAMILIAR if u.split == arguments.split]
     if arguments.kinds:
         wanted = [u for u in wanted if u.name.startswith(tuple(arguments.kinds))]
-    labels, strengths, seeds = LABELS, STRENGTHS, SEEDS[arguments.split]
+    labels, strengths, seeds = LABELS, STRENGTHS, arguments.seeds or SEEDS[arguments.split]
     if arguments.quick:
         wanted, labels, strengths, seeds = wanted[1::2], (5, 20), (5.0,), seeds[:1]
     rows = []
