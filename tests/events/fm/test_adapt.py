@@ -67,6 +67,16 @@ def test_a_head_survives_saving(model: PhysioFM, taught: AdaptedHead, tmp_path: 
         AdaptedHead.load(path, model)
 
 
+def test_a_head_of_fewer_features_taught_before_still_finds_events(
+    model: PhysioFM, taught: AdaptedHead
+) -> None:
+    weights = np.concatenate([taught.weights[:, :5], taught.weights[:, -1:]], 1)
+    before = replace(taught, mean=taught.mean[:5], spread=taught.spread[:5], weights=weights)
+    signal, truth = strange(6, 4.0)
+    found = run_task(before.detect(model, signal, DetectionSettings(all_scores=True)))["time_s"]
+    assert (np.abs(found[:, None] - truth[None]).min(0) < 5e-3).mean() > 0.8
+
+
 def test_a_head_for_other_stock_weights_is_refused(
     model: PhysioFM, taught: AdaptedHead, tmp_path: Path
 ) -> None:
