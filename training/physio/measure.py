@@ -211,6 +211,7 @@ def main() -> None:
     real = Real(arguments.data, arguments.cache, "val")
     model = model_of(arguments.checkpoint) if arguments.checkpoint else PhysioFM()
     if arguments.rungs is not None:
+        model.network()  # reads its card, once
         model._card = {**model.card, "rungs": dict.fromkeys(TOLERANCE, arguments.rungs)}
     suites: dict[str, Callable[[], dict[str, Any]]] = {
         kind: (lambda kind=kind: measure_events(model, real, kind)) for kind in TOLERANCE
