@@ -127,7 +127,7 @@ def test_a_head_taught_on_other_weights_is_refused_in_words(
     monkeypatch.setattr(dock, "tell_error", told.append)
     one = np.zeros(1)
     AdaptedHead(
-        "psc", ["PSC"], np.hanning(20), 9, 0, 0.3, 1, one, one + 1, np.zeros((1, 2)), 0.5, "0" * 64
+        "psc", ["PSC"], np.hanning(20), 9, 0, 0.3, one, one + 1, np.zeros((1, 2)), 0.5, "0" * 64
     ).save(tmp_path / "old.safetensors")
     dock.teaching.load(tmp_path / "old.safetensors")
     dock.teaching.load(tmp_path / "absent.safetensors")

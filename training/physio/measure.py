@@ -1,7 +1,7 @@
 """What physio-FM and classical peers of a few lines score on the validation sets.
 
-`python training/physio/measure.py --checkpoint runs/physio/stock/last.pt [--only psc ap ...]` prints a
-table. Nothing in here is trained on: other cells, other files, other records, other seeds.
+`python training/physio/measure.py --checkpoint runs/physio/stock/last.pt [--only psc ap ...] [--rungs 0 2]`
+prints a table. Nothing in here is trained on: other cells, other files, other records, other seeds.
 """
 
 from __future__ import annotations
@@ -203,12 +203,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs/physio/cache")
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--rungs", nargs="+", type=int, help="halvings of the kind's own rate, averaged")
     arguments = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)
     real = Real(arguments.data, arguments.cache, "val")
     model = model_of(arguments.checkpoint) if arguments.checkpoint else PhysioFM()
+    if arguments.rungs is not None:
+        model.network()  # reads its card, once
+        model._card = {**model.card, "rungs": dict.fromkeys(TOLERANCE, arguments.rungs)}
     suites: dict[str, Callable[[], dict[str, Any]]] = {
         kind: (lambda kind=kind: measure_events(model, real, kind)) for kind in TOLERANCE
     }

@@ -105,6 +105,42 @@ def _calcium_plateau(rng: np.random.Generator, t: Floats) -> Floats:
     return (1 - np.exp(-t / 0.08)) / (1 + np.exp((t - last) / 0.06))
 
 
+def _saw_tooth(rng: np.random.Generator, t: Floats) -> Floats:
+    last = 0.28 * np.exp(0.1 * rng.normal())
+    return np.where(t < last, t / last, np.exp(-np.clip(t - last, 0, None) / 8e-3))
+
+
+def _beating(rng: np.random.Generator, t: Floats) -> Floats:
+    late = t - 0.08
+    return np.cos(2 * np.pi * 40 * np.exp(0.08 * rng.normal()) * late) * np.exp(-0.5 * (late / 0.03) ** 2)
+
+
+def _creeping(rng: np.random.Generator, t: Floats) -> Floats:
+    last = 0.22 * np.exp(0.1 * rng.normal())
+    u = np.clip(t / last, 0, 1)
+    return u**2 * (1 - u)
+
+
+def _chirp(rng: np.random.Generator, t: Floats) -> Floats:
+    late = t - 0.1
+    turns = np.exp(0.1 * rng.normal()) * (55 * late - 150 * late**2)
+    return np.cos(2 * np.pi * turns) * np.exp(-0.5 * (late / 0.03) ** 2)
+
+
+def _field_wave(rng: np.random.Generator, t: Floats) -> Floats:
+    return -bump(t, 0, 9e-3) + rng.uniform(0.3, 0.5) * bump(t, 8e-3, 20e-3)
+
+
+def _calcium_ramp(rng: np.random.Generator, t: Floats) -> Floats:
+    last = 1.4 * np.exp(0.1 * rng.normal())
+    return np.clip(t / last, 0, 1) / (1 + np.exp((t - last) / 0.1))
+
+
+def _tremor(rng: np.random.Generator, t: Floats) -> Floats:
+    late = t - 0.3
+    return np.cos(2 * np.pi * 11 * np.exp(0.06 * rng.normal()) * late) * np.exp(-0.5 * (late / 0.11) ** 2)
+
+
 def _slow_inward(rng: np.random.Generator, t: Floats) -> Floats:
     return -current(t, 0, 25e-3, 120e-3 * np.exp(0.1 * rng.normal()))
 
@@ -151,6 +187,13 @@ UNFAMILIAR = (
     Unfamiliar("spindle", "develop", "ap", "mV", 1e3, 0.6, 0.3, "gap-free", _spindle),
     Unfamiliar("doublet with a tail", "develop", "spike", "uV", 15e3, 16e-3, 0.3e-3, "tetrode", _tailed_doublet),
     Unfamiliar("calcium plateau", "develop", "calcium", "dF/F", 0.0, 1.8, 0.4, "calcium", _calcium_plateau),
+    Unfamiliar("saw-tooth current", "develop", "psc", "pA", 5e3, 0.33, 0.28, "clamp", _saw_tooth),
+    Unfamiliar("beating current", "develop", "psc", "pA", 5e3, 0.16, 0.08, "clamp", _beating),
+    Unfamiliar("creeping depolarisation", "develop", "ap", "mV", 10e3, 0.25, 0.147, "cells", _creeping),
+    Unfamiliar("chirp", "develop", "ap", "mV", 1e3, 0.2, 0.1, "gap-free", _chirp),
+    Unfamiliar("field wave", "develop", "spike", "uV", 15e3, 30e-3, 4.5e-3, "tetrode", _field_wave),
+    Unfamiliar("calcium ramp", "develop", "calcium", "dF/F", 0.0, 1.9, 1.3, "calcium", _calcium_ramp),
+    Unfamiliar("tremor", "develop", "ecg", "other", 300.0, 0.6, 0.3, "ecg", _tremor),
     Unfamiliar("slow inward current", "report", "psc", "pA", 5e3, 0.45, 44e-3, "clamp", _slow_inward),
     Unfamiliar("triphasic current", "report", "psc", "pA", 10e3, 14e-3, 4e-3, "clamp", _triphasic),
     Unfamiliar("plateau potential", "report", "ap", "mV", 10e3, 0.12, 0.012, "cells", _plateau_potential),

@@ -2,9 +2,9 @@
 
 The network stays as it is. The average marked event is slid along the trace, at the time scale and against the noise
 with which it finds marks best that took no part in it; a small logistic head weighs its fit together with the
-network's heat and features, as many of them as the marks bear. What is gained is scored by leaving recordings
-out (or stretches of one recording), and what is forgotten is nothing by construction: the stock head is not
-touched, only stood beside.
+network's heat and vector, all held back so that few marks move them little. What is gained is scored by leaving
+recordings out (or stretches of one recording), of the template as well; what is forgotten is nothing by
+construction: the stock head is not touched, only stood beside.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from ...types import Progress, RecordingError, Task
 from .decode import sigmoid
-from .forgetting import built_in_probes, forgetting_probe
+from .forgetting import forgetting_probe
 from .head import AdaptedHead
-from .matching import FEATURES, Marks, Template, gather, make_template
+from .marks import MOST, Marks, around, labels, shortened
+from .matching import FEATURES, Template, gather, make_template, trace_of, whole, without
+from .probes import built_in_probes
 from .rungs import choose_rung
 
 if TYPE_CHECKING:
@@ -28,99 +30,52 @@ if TYPE_CHECKING:
 
 __all__ = ["AdaptedHead", "Marks", "adapt"]
 
-TEMPLATE, PLAIN = 5, len(FEATURES)  # features of the template alone, and with the network's heat
-GAIN = 0.01  # of F1 that more features must bring on what was left out
-LOW = 0.35  # between the lowest and the highest threshold that do equally well
-AROUND = 1 << 16  # samples read around the marks at least: the noise is known from there
-
-
-def labels(
-    time_s: NDArray[np.float64], one: Marks, classes: list[str], tolerance: float
-) -> NDArray[np.int64]:
-    """Return the class of each candidate, -1 for none, -2 where nothing is known."""
-    out = np.full(len(time_s), -2)
-    spans = (
-        list(one.spans) or [(float(np.min(one.time_s)), float(np.max(one.time_s)))] if len(one.time_s) else []
-    )
-    for a, b in spans:
-        out[(time_s >= a - tolerance) & (time_s <= b + tolerance)] = -1
-    for t in one.open_s:
-        out[np.abs(time_s - t) <= tolerance] = -2
-    for t in one.rejected_s:
-        out[np.abs(time_s - t) <= tolerance] = -1
-    for i, t in enumerate(one.time_s):
-        gap = np.abs(time_s - t)
-        if len(gap) and gap.min() <= tolerance:
-            out[gap <= tolerance] = np.where(out[gap <= tolerance] == -1, -2, out[gap <= tolerance])
-            out[gap.argmin()] = classes.index(one.names[i]) if len(one.names) else 0
-    return out
+PLAIN = len(FEATURES)  # features of the template and the network's heat; behind them its vector
+HOLD = (0.03, 0.1)  # how strongly the weights of the former and of the latter are held at zero
+LARGE = FEATURES.index("size")
+STRETCHES = 5  # of one recording, each left out in turn for the score
+LOWEST = 0.2  # threshold
+STEPS = 20  # of Newton's method at most
+FARTHEST = 5.0  # logits that one of them may move
 
 
 def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tuple[Any, Any, Any]:
     """Return mean, spread and weights (classes, F + 1) of one-against-all logistic heads.
 
-    The network's features are held back ten times as strongly as the template's: with few marks the template
-    leads.
+    All candidates say what is usual, those with y > -2 what is an event (its class) and what is none (-1). The
+    network's vector is held back more than the template's fit: with few marks the template leads.
+    Events and others count by the square root of how rare they are. Newton's method.
     """
-    from scipy.optimize import minimize
-
     mean, spread = x.mean(0), x.std(0) + 1e-6
-    z = np.clip((x - mean) / spread, -8, 8)
-    hold = np.r_[np.full(min(PLAIN, x.shape[1]), 0.02), np.full(max(0, x.shape[1] - PLAIN), 0.2)] * (
-        50 / max(50, len(x))
-    )
-    weights = np.zeros((n_classes, x.shape[1] + 1))
+    known = y > -2
+    z = np.c_[np.clip((x[known] - mean) / spread, -8, 8), np.ones(int(known.sum()))]
+    vector = max(0, x.shape[1] - PLAIN)
+    hold = np.r_[np.full(x.shape[1] - vector, HOLD[0]), np.full(vector, HOLD[1])] * min(1.0, 50 / len(z))
+    hold = np.r_[hold, 1e-6]
+    weights = np.zeros((n_classes, z.shape[1]))
     for k in range(n_classes):
-        target = (y == k).astype(float)
-        balance = np.where(target > 0, 0.5 / max(target.mean(), 1e-3), 0.5 / max(1 - target.mean(), 1e-3))
-        balance = np.sqrt(balance)
-
-        def cost(w: NDArray[Any], target: Any = target, balance: Any = balance) -> tuple[float, NDArray[Any]]:
-            s = z @ w[:-1] + w[-1]
-            loss = np.mean(balance * (np.logaddexp(0, s) - target * s)) + 0.5 * np.sum(hold * w[:-1] ** 2)
-            slope = balance * (sigmoid(s) - target) / len(s)
-            return float(loss), np.r_[z.T @ slope + hold * w[:-1], slope.sum()]
-
-        weights[k] = minimize(
-            cost, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 200}
-        ).x
+        target = (y[known] == k).astype(float)
+        share = max(float(target.mean()), 1e-3), max(1 - float(target.mean()), 1e-3)
+        balance = np.sqrt(0.5 / np.where(target > 0, *share))
+        balance /= balance.sum()
+        w = weights[k]
+        for _ in range(STEPS):
+            p = sigmoid(z @ w)
+            slope = z.T @ (balance * (p - target)) + hold * w
+            bend = (z * (balance * p * (1 - p))[:, None]).T @ z + np.diag(hold)
+            step = np.linalg.solve(bend, slope)
+            way = float(np.abs(z @ step).max())
+            w = w - step * min(1.0, FARTHEST / max(way, 1e-9))
+            if way < 1e-4:
+                break
+        weights[k] = w
     return mean, spread, weights
 
 
-def best_f1(score: NDArray[Any], true: NDArray[np.bool_], n_true: int) -> tuple[float, float]:
-    """Return the best F1 and a threshold: among those that reach it within a fiftieth, nearer to the lowest.
-
-    Events that nobody marked tend to be smaller than those that were.
-    """
-    order = np.argsort(-score)
-    tp = np.cumsum(true[order])
-    f = 2 * tp / (np.arange(1, len(tp) + 1) + max(n_true, 1))
-    if not len(f):
-        return 0.0, 0.5
-    good = np.flatnonzero(f >= f.max() - 0.02)
-    below = score[order][good[-1] + 1] if good[-1] + 1 < len(f) else 0.0
-    ends = np.clip([below, score[order][good[0]]], 1e-6, 1 - 1e-6)
-    low, high = np.log(ends / (1 - ends))
-    return float(f.max()), float(sigmoid(low + LOW * (high - low)))
-
-
-def around(one: Marks) -> Marks:
-    """Return the part of a recording that its marks can teach something about; times from its beginning."""
-    fs, n = one.signal.sampling_rate, len(one.signal.values)
-    said = np.concatenate([one.time_s, one.rejected_s, np.ravel(one.spans)])
-    a, b = int(said.min() * fs), int(said.max() * fs)
-    more = max(AROUND - (b - a), (b - a) // 5, 0) // 2
-    a, b = max(0, a - more), min(n, b + more)
-    if a == 0:
-        b = min(n, max(b, AROUND))
-    if b == n:
-        a = max(0, min(a, n - AROUND))
-    start = a / fs
-    signal = replace(one.signal, values=one.signal.values[a:b])
-    return Marks(
-        signal, np.asarray(one.time_s) - start, one.names, [(x - start, y - start) for x, y in one.spans],
-        np.asarray(one.rejected_s) - start, np.asarray(one.open_s) - start,
-    )  # fmt: skip
+def best_f1(score: NDArray[Any], true: NDArray[np.bool_], n_true: int) -> float:
+    """Return the best F1 at any threshold."""
+    tp = np.cumsum(true[np.argsort(-score)])
+    return float((2 * tp / (np.arange(1, len(tp) + 1) + max(n_true, 1))).max()) if len(tp) else 0.0
 
 
 def adapt(
@@ -161,58 +116,92 @@ def adapt(
     template = make_template([one for one in parts if len(one.time_s)], kind)
     rate = choose_rung(parts[0].signal.sampling_rate, kind, template.coarser).sampling_rate
     tolerance = max(2, len(template.wave) // 4) / rate
-    x, y, g = yield from _look(model, parts, kind, classes, template, tolerance)
+    few = [shortened(one, rate, MOST // len(parts)) for one in parts]
+    (x, y, _), *folds = yield from _look(model, few, kind, classes, template, tolerance)
+    if not (y == -1).any():
+        raise RecordingError("nothing but marked events was seen: show a longer stretch of the recording.")
     yield Progress(2, 4, "scoring on what was left out")
     before = sum(_stock_f1(model, one, kind, tolerance) * len(one.time_s) for one in parts) / n_marks
-    after, threshold, used, held = 0.0, 0.5, TEMPLATE, np.zeros(len(x))
-    for n in (TEMPLATE, PLAIN, x.shape[1]):
-        said = left_out(x[:, :n], y, g, len(classes))
-        f1, at = best_f1(said, y >= 0, n_marks)
-        if n == TEMPLATE or f1 > after + GAIN:
-            after, threshold, used, held = f1, at, n, said
-    mean, spread, w = fit_head(x[:, :used], y, len(classes))
+    held, true = left_out(folds, len(classes))
+    n_seen = sum(len(one.time_s) for one in few)
+    # The best threshold for F1 on probabilities is half of the best F1 (Lipton et al. 2014).
+    threshold = float(np.clip(0.5 * best_f1(held, true, n_seen), LOWEST, 0.5))
+    found = held >= threshold
+    after = 2 * float(true[found].sum()) / (n_seen + float(found.sum()))
     order = np.argsort(-held)
-    precision = np.cumsum(y[order] >= 0) / np.arange(1, len(order) + 1)
+    precision = np.cumsum(true[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(precision >= 0.95)
-    threshold = float(np.clip(threshold, 0.02, 0.98))
     head = AdaptedHead(
-        kind, classes, template.wave, template.mark, template.coarser, template.ridge, used, mean, spread, w,
-        threshold, model.card.get("sha256", ""), beside=beside,
+        kind, classes, template.wave, template.mark, template.coarser, template.ridge,
+        *fit_head(x, y, len(classes)), threshold, model.card.get("sha256", ""), beside=beside,
     )  # fmt: skip
     yield Progress(3, 4, "asking what was forgotten")
     probe = forgetting_probe(model, head, built_in_probes(kind))
     head.report = {
-        "marks": n_marks, "candidates": len(x), "f1_stock": round(before, 4), "f1_adapted": round(after, 4),
+        "marks": n_marks, "candidates": int((y > -2).sum()), "f1_stock": round(before, 4), "f1_adapted": round(after, 4),
         "precise_threshold": float(held[order][good[-1]]) if len(good) else 1.0,
-        "features": used, "template_s": round(len(template.wave) / rate, 6),
-        "left_out": "recordings" if len(parts) > 1 else "quarters of the recording",
+        "features": x.shape[1], "template_s": round(len(template.wave) / rate, 6),
+        "left_out": "recordings" if len(parts) > 1 else "stretches of the recording",
         "stock_untouched": True, "forgetting": probe, "seconds": round(time.monotonic() - begun, 2),
     }  # fmt: skip
     return head
 
 
-def left_out(
-    x: NDArray[np.float64], y: NDArray[np.int64], group: NDArray[np.int64], n_classes: int
-) -> NDArray[np.float64]:
-    """Return the scores that candidates get from heads which have not seen their group."""
-    held = np.zeros(len(x))
-    for k in np.unique(group):
-        others = group != k
-        if (y[others] >= 0).any() and (y[others] < 0).any():
-            mean, spread, w = fit_head(x[others], y[others], n_classes)
-            z = np.clip((x[~others] - mean) / spread, -8, 8)
-            held[~others] = sigmoid(z @ w[:, :-1].T + w[:, -1]).max(1)
-    return held
+Seen = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def left_out(folds: Sequence[Seen], n_classes: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the scores that candidates get from templates and heads which have not seen their group.
+
+    Parameters
+    ----------
+    folds : features, classes and groups of candidates; those of the k-th by a template without group k.
+
+    Returns
+    -------
+    score, true : (n,) of all candidates of which something is known.
+    """
+    scores, true = [np.zeros(0)], [np.zeros(0, bool)]
+    for k, (x, y, group) in enumerate(folds):
+        own, others = (group == k) & (y > -2), np.where(group == k, -2, y)
+        if (others >= 0).any() and (others == -1).any():
+            mean, spread, w = fit_head(x, others, n_classes)
+            z = np.clip((x[own] - mean) / spread, -8, 8)
+            scores.append(sigmoid(z @ w[:, :-1].T + w[:, -1]).max(1))
+            true.append(y[own] >= 0)
+    return np.concatenate(scores), np.concatenate(true)
 
 
 def _stock_f1(model: PhysioFM, one: Marks, kind: str, tolerance: float) -> float:
     """Return the best F1 that the stock model's own scores reach on a marked stretch."""
+    one = shortened(one, choose_rung(one.signal.sampling_rate, kind).sampling_rate)
     found = model.found(one.signal, kind)
     if found is None or not len(one.time_s):
         return 0.0
     y = labels(found.time, replace(one, names=()), [], tolerance)
     known = y > -2
-    return best_f1(found.logit[known], y[known] >= 0, len(one.time_s))[0]
+    return best_f1(found.logit[known], y[known] >= 0, len(one.time_s))
+
+
+def _with_background(x: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the classes; where nothing but marks was seen between marks, what is smaller elsewhere is none.
+
+    Where nothing is smaller than the smallest mark, the smaller half.
+    """
+    other, size = y == -2, x[:, LARGE]
+    if (y == -1).any() or not other.any() or not (y >= 0).any():
+        return y
+    least = size[y >= 0].min()
+    limit = least if (size[other] < least).any() else np.median(size[other])
+    return np.where(other & (size <= limit), -1, y)
+
+
+def _edges(one: Marks) -> NDArray[np.float64]:
+    """Return the times (s) between stretches of a recording with equally many marks."""
+    n = len(one.time_s)
+    times, stretch = np.sort(one.time_s), np.arange(n) * min(n, STRETCHES) // max(n, 1)
+    last = np.flatnonzero(np.diff(stretch))
+    return np.asarray(0.5 * (times[last] + times[last + 1]))
 
 
 def _look(
@@ -222,21 +211,38 @@ def _look(
     classes: list[str],
     template: Template,
     tolerance: float,
-) -> Task[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Return features, classes (-1 for no event) and groups to leave out, of every candidate that is known."""
-    rows, kinds_, group = [], [], []
+) -> Task[list[Seen]]:
+    """Return features, classes and groups of every candidate: of the template, and of those without a group each.
+
+    Groups are recordings, or stretches of the only one. Classes are -1 for no event, -2 where nothing is known.
+    """
+    traces = [trace_of(one.signal, kind, template.coarser) for one in marks]
+    rate = traces[0].rung.sampling_rate
+    x = [whole(trace)[0] for trace in traces]
+    edges = _edges(marks[0])
+
+    def group(i: int, times: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.full(len(times), i) if len(marks) > 1 else np.searchsorted(edges, times)
+
+    n_groups = len(marks) if len(marks) > 1 else len(edges) + 1
+    groups = [group(i, one.time_s) for i, one in enumerate(marks)]
+    places = [np.round(one.time_s * rate).astype(np.int64) for one in marks]
+    templates = [template]
+    for k in range(n_groups):
+        templates.append(without(template, x, [p[g != k] for p, g in zip(places, groups, strict=True)]))
+    seen: list[list[Seen]] = [[] for _ in templates]
     for i, one in enumerate(marks):
         yield Progress(1, 4, f"recording {i + 1} of {len(marks)}")
-        time_s, x, _ = gather(model, one.signal, kind, template)
-        y = labels(time_s, one, classes, tolerance)
-        known = y > -2
-        stretch = np.zeros(int(known.sum()), int)
-        if len(marks) == 1 and known.any():  # one recording: leave out stretches of it
-            stretch = np.searchsorted(np.quantile(one.time_s, [0.25, 0.5, 0.75]), time_s[known])
-        if known.any():
-            rows.append(x[known])
-            kinds_.append(y[known])
-            group.append(stretch if len(marks) == 1 else np.full(int(known.sum()), i))
-    if not any((y >= 0).any() for y in kinds_):
+        for rows, (time_s, features, _) in zip(seen, gather(model, one.signal, kind, templates), strict=True):
+            if len(time_s):
+                rows.append((features, labels(time_s, one, classes, tolerance), group(i, time_s)))
+    if not any((y >= 0).any() for _, y, _ in seen[0]):
         raise RecordingError("none of the marks lies on a visible event; mark events at their peaks.")
-    return np.concatenate(rows), np.concatenate(kinds_), np.concatenate(group)
+    return [_together(rows) for rows in seen]
+
+
+def _together(rows: Sequence[Seen]) -> Seen:
+    if not rows:
+        return np.zeros((0, PLAIN)), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    x, y, group = (np.concatenate([row[i] for row in rows]) for i in range(3))
+    return x, _with_background(x, y), group

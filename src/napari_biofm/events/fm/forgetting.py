@@ -14,23 +14,7 @@ from .head import AdaptedHead
 if TYPE_CHECKING:
     from .model import PhysioFM
 
-TOLERANCE = 5e-3  # s
-SECONDS = 3.0  # of each probe: long enough to count, short beside a fit
-
-
-def built_in_probes(kind: str) -> list[tuple[Signal, NDArray[np.float64]]]:
-    """Return simulated recordings of a kind with known events; none for kinds that have no simulator here."""
-    from ...simulate import current_clamp, voltage_clamp
-
-    if kind == "psc":
-        made = [
-            voltage_clamp(SECONDS, 10_000.0, 5.0, share, 1.5, seed=s) for s, share in ((1, 0.0), (2, 1.0))
-        ]
-    elif kind == "ap":
-        made = [current_clamp(np.arange(0.15, SECONDS, 0.21), SECONDS, 20_000.0, seed=3)]
-    else:
-        return []
-    return [(Signal(m.values.astype(np.float32), m.sampling_rate, m.unit), m.event_times) for m in made]
+TOLERANCE = {"psc": 5e-3, "ap": 5e-3, "spike": 1e-3, "calcium": 0.15, "ecg": 0.1}  # s
 
 
 def forgetting_probe(
@@ -40,7 +24,7 @@ def forgetting_probe(
 
     Parameters
     ----------
-    probes : signals and the times of their events, e.g. `built_in_probes`.
+    probes : signals and the times (s) of their events, e.g. `probes.built_in_probes`.
 
     Returns
     -------
@@ -48,7 +32,7 @@ def forgetting_probe(
     """
     from ...types import run_task
 
-    hits, n = {"stock": 0, "adapted": 0}, 0
+    hits, n, near = {"stock": 0, "adapted": 0}, 0, TOLERANCE.get(head.kind, 5e-3)
     for signal, truth in probes:
         n += len(truth)
         settings = DetectionSettings(kind=cast("Any", head.kind))
@@ -58,6 +42,6 @@ def forgetting_probe(
         }
         for name, table in tables.items():
             if len(table) and len(truth):
-                hits[name] += int((np.abs(truth[:, None] - table["time_s"][None]).min(1) <= TOLERANCE).sum())
+                hits[name] += int((np.abs(truth[:, None] - table["time_s"][None]).min(1) <= near).sum())
     stock, adapted = hits["stock"] / max(n, 1), hits["adapted"] / max(n, 1)
     return {"events": n, "stock": stock, "adapted": adapted, "forgotten": max(0.0, stock - adapted)}

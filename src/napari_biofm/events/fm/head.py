@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # kept in the JSON
 WORDS = (
-    "kind", "classes", "peak", "coarser", "ridge", "used", "threshold", "stock_sha256", "report", "beside"
+    "kind", "classes", "peak", "coarser", "ridge", "threshold", "stock_sha256", "report", "beside"
 )  # fmt: skip
 
 
@@ -35,7 +35,6 @@ class AdaptedHead:
     kind : kind whose rung is used. classes : names, one logistic row each.
     template : (L,) average event of unit peak, `peak` its reference sample. coarser, ridge : its time scale and
     the weight of the noise, see `matching.Template`.
-    used : how many of the features are used, from the first.
     mean, spread : (F,) of the features. weights : (classes, F + 1), bias last.
     threshold : score from which an event counts. stock_sha256 : weights it stands on. report : scores before
     and after. beside : its events are added to the stock model's; else they stand in their place.
@@ -47,7 +46,6 @@ class AdaptedHead:
     peak: int
     coarser: int
     ridge: float
-    used: int
     mean: NDArray[np.float64]
     spread: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -58,7 +56,7 @@ class AdaptedHead:
 
     def probabilities(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (n, classes) probabilities of candidates with features x (n, F)."""
-        z = (x[:, : self.used] - self.mean) / self.spread
+        z = (x[:, : len(self.mean)] - self.mean) / self.spread
         return sigmoid(np.clip(z, -8, 8) @ self.weights[:, :-1].T + self.weights[:, -1])
 
     @property
@@ -131,7 +129,7 @@ class AdaptedHead:
         return cast("Events", both[np.argsort(both["time_s"], kind="stable")])
 
     def _taught(self, model: PhysioFM, signal: Signal, settings: DetectionSettings) -> Events:
-        time_s, x, amplitude = gather(model, signal, self.kind, self.laid)
+        ((time_s, x, amplitude),) = gather(model, signal, self.kind, [self.laid])
         if not len(time_s):
             return no_events()
         p = self.probabilities(x)

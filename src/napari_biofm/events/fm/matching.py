@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...types import RecordingError, Signal
+from .marks import MOST, Marks, shortened
 from .rungs import Rung, Trace, choose_rung
 from .streaming import pieces
 from .words import PATCH, read_as
@@ -28,30 +29,9 @@ LOOSE = 0.08  # of the usual interval between marks: as far a found event may li
 SLACK = 0.1  # of a template's length: as far the user's click may lie from the place it belongs to
 FOLDS = 4
 APART = 0.05  # of the average precision, what a distance of one between events and others is worth
+MEDIAN_OF = 1 << 14  # sizes tell how much they vary, while templates are compared
 LEAST = 1.0  # sizes below so many standard deviations are no candidates
 FEATURES = ("likeness", "criterion", "misfit", "size", "prominence", "heat", "artefact", "amplitude")
-
-
-@dataclass(frozen=True)
-class Marks:
-    """What the user said about one recording.
-
-    Attributes
-    ----------
-    signal : the recording.
-    time_s : (n,) peaks of the events.
-    names : class per event; one word for all where empty.
-    spans : (k, 2) s, stretches in which every event is marked; empty: from the first mark to the last.
-    rejected_s : (m,) places that are no event.
-    open_s : (k,) places nobody has judged; nothing is learnt from them.
-    """
-
-    signal: Signal
-    time_s: NDArray[np.float64]
-    names: Sequence[str] = ()
-    spans: Sequence[tuple[float, float]] = ()
-    rejected_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    open_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -153,36 +133,52 @@ def network_says(
 
 
 def gather(
-    model: PhysioFM, signal: Signal, kind: str, template: Template
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return candidates of a signal: times (s), features (n, F), sizes (network's unit).
+    model: PhysioFM, signal: Signal, kind: str, templates: Sequence[Template]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
+    """Return candidates of a signal: times (s), features (n, F), sizes (network's unit), for each template.
 
     Candidates are the peaks of the template's size in view of the noise of this very recording; the first
     `FEATURES` are of the template and the network's heat, the others the network's vector.
+
+    Parameters
+    ----------
+    templates : of one time scale and length; the network looks once for all.
     """
-    trace = trace_of(signal, kind, template.coarser)
-    n = len(template.wave)
+    trace = trace_of(signal, kind, templates[0].coarser)
+    n = len(templates[0].wave)
     nothing = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
     if trace.length < max(SHORTEST, n // 2):
-        return nothing
+        return [nothing] * len(templates)
     x, gap = whole(trace)
     padded = np.pad(x, n, mode="reflect")  # events at the ends are seen in part
-    size = sizes(padded, kernel(template.wave, covariance(x, n), template.ridge))
+    noise = covariance(x, n)
+    found = [_peaks(padded, gap, noise, template) for template in templates]
+    places = np.unique(np.concatenate([place for place, _, _ in found]))
+    if not len(places):
+        return [nothing] * len(templates)
+    heat, vectors = network_says(model, signal, trace, kind, places, max(2, n // 8))
+    out = []
+    for place, plain, size in found:
+        row = np.searchsorted(places, place)
+        features = [plain, heat[row], np.log(size)[:, None], vectors[row]]
+        out.append((place / trace.rung.sampling_rate, np.concatenate(features, 1).astype(np.float64), size))
+    return out
+
+
+def _peaks(
+    padded: NDArray[np.float64], gap: NDArray[np.bool_], noise: NDArray[np.float64], template: Template
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the samples of candidates, the features of the template alone (n, 5), and sizes."""
+    n = len(template.wave)
+    size = sizes(padded, kernel(template.wave, noise, template.ridge))
     z = size / spread(size)
     at = summits(z, max(2, n // 5), LEAST)
     place = at - n + template.mark
-    at = at[(place >= 0) & (place < trace.length)]
-    at = at[~gap[at - n + template.mark]]
-    if not len(at):
-        return nothing
-    place = at - n + template.mark
-    heat, vectors = network_says(model, signal, trace, kind, place, max(2, n // 8))
-    plain = [*_shape(padded, template.wave, at), *_stature(z, at, n), *heat.T, np.log(size[at])]
-    return (
-        place / trace.rung.sampling_rate,
-        np.concatenate([np.stack(plain, 1), vectors], 1).astype(np.float64),
-        size[at],
-    )
+    inside = (place >= 0) & (place < len(gap))
+    inside[inside] = ~gap[place[inside]]
+    at, place = at[inside], place[inside]
+    plain = [*_shape(padded, template.wave, at), *_stature(z, at, n)]
+    return place, np.stack(plain, 1), size[at]
 
 
 def _shape(x: NDArray[Any], wave: NDArray[Any], at: NDArray[np.int64]) -> tuple[Any, Any, Any]:
@@ -244,12 +240,14 @@ def make_template(marks: Sequence[Marks], kind: str) -> Template:
     tried: set[Rung] = set()
     gaps = np.concatenate([np.diff(np.sort(one.time_s)) for one in marks])
     loose = LOOSE * float(np.median(gaps)) if len(gaps) else np.inf
+    all_marks = marks
     for coarser in range(COARSEST + 1):
-        rung = choose_rung(marks[0].signal.sampling_rate, kind, coarser)
+        rung = choose_rung(all_marks[0].signal.sampling_rate, kind, coarser)
         if rung in tried or loose * rung.sampling_rate < 2:
             continue
         shapes = WINDOWS if tried else SHORT + WINDOWS
         tried.add(rung)
+        marks = [shortened(one, rung.sampling_rate, MOST // len(all_marks)) for one in all_marks]
         traces = [trace_of(one.signal, kind, coarser) for one in marks]
         x, rates = [whole(t)[0] for t in traces], [t.rung.sampling_rate for t in traces]
         places = [
@@ -271,6 +269,14 @@ def make_template(marks: Sequence[Marks], kind: str) -> Template:
     if best is None:
         raise RecordingError("no mark lies well inside its recording; mark events at their peaks.")
     return best[1]
+
+
+def without(
+    template: Template, x: Sequence[NDArray[np.float64]], places: Sequence[NDArray[np.int64]]
+) -> Template:
+    """Return a template with the average of other marks, laid in the same way; itself where there are none."""
+    got = average(x, places, template.mark, len(template.wave) - template.mark)
+    return template if got is None else Template(*got, template.coarser, template.ridge)
 
 
 def _found(
@@ -297,24 +303,29 @@ def _found(
     rows: list[list[NDArray[Any]]] = [[] for _ in RIDGES]
     for trace, own, r, one, rate in zip(x, places, noise, marks, rates, strict=True):
         tolerance = min(loose * rate, max(2, length // 4))
-        for a, b in one.spans or [(float(np.min(one.time_s)), float(np.max(one.time_s)))]:
-            first = max(0, round(a * rate) - 2 * length)
-            stretch = trace[first : round(b * rate) + 3 * length]
-            if len(stretch) < 4 * length:
-                continue
-            for ridge, row in zip(RIDGES, rows, strict=True):
-                size = sizes(stretch, kernel(wave, r, ridge))
-                at = summits(size / spread(size), max(2, length // 5), LEAST)
-                where = at + mark + first
-                inside = (where >= a * rate - tolerance) & (where <= b * rate + tolerance)
-                hit = np.zeros(len(at), bool)
-                for k, p in enumerate(own):  # the strongest near a mark is its event, the rest does not count
-                    near = np.flatnonzero(np.abs(where - p) <= tolerance)
-                    inside[near] = False
-                    if len(near) and k % FOLDS == fold:
-                        top = near[size[at[near]].argmax()]
-                        hit[top] = inside[top] = True
-                row.append(np.stack([size[at] / spread(size), _shape(stretch, wave, at)[0], hit], 1)[inside])
+        if not len(own):
+            continue
+        spans = np.array(one.complete) * rate
+        first = max(0, round(spans.min()) - 2 * length)
+        stretch = trace[first : round(spans.max()) + 3 * length]
+        if len(stretch) < 4 * length:
+            continue
+        for ridge, row in zip(RIDGES, rows, strict=True):
+            size = sizes(stretch, kernel(wave, r, ridge))
+            z = size / spread(size[:: 1 + len(size) // MEDIAN_OF])
+            at = summits(z, max(2, length // 5), LEAST)
+            where = at + mark + first
+            inside = np.zeros(len(at), bool)
+            for a, b in spans:
+                inside |= (where >= a - tolerance) & (where <= b + tolerance)
+            hit = np.zeros(len(at), bool)
+            for k, p in enumerate(own):  # the strongest near a mark is its event, the rest does not count
+                near = np.flatnonzero(np.abs(where - p) <= tolerance)
+                inside[near] = False
+                if len(near) and k % FOLDS == fold:
+                    top = near[size[at[near]].argmax()]
+                    hit[top] = inside[top] = True
+            row.append(np.stack([z[at], _shape(stretch, wave, at)[0], hit], 1)[inside])
     if not rows[0]:
         return none
     joined = [np.concatenate(row) for row in rows]
