@@ -8,6 +8,8 @@ planes are coloured as napari slices them.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -97,8 +99,9 @@ class Overlay:
             return
         self.hide()
         self._of, self.coded = labels_layer, CodedLabels(_full(labels_layer), n_max)
-        selected = list(self.viewer.layers.selection)
-        self.layer = self.viewer.add_labels(
+        from napari.layers import Labels
+
+        layer = Labels(
             self.coded,
             name=f"{labels_layer.name}{SUFFIX}",
             opacity=0.6,
@@ -111,8 +114,12 @@ class Overlay:
             units=labels_layer.units,
             metadata={"biofm_overlay_of": str(labels_layer.unique_id)},
         )
-        self.layer.editable = False
-        self.viewer.layers.selection = selected
+        layer.editable = False
+        for part in ("polygon", "brush_stroke"):  # for painting, which this layer is not for: half its price
+            if part in layer._overlays:
+                layer._overlays[part].visible = False
+        with _selection_kept(self.viewer.layers):
+            self.layer = self.viewer.add_layer(layer)
 
     @property
     def is_shown(self) -> bool:
@@ -160,6 +167,22 @@ class Overlay:
         if self.is_shown and self.coded is not None:
             self.coded.luts = luts
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+
+@contextlib.contextmanager
+def _selection_kept(layers: Any) -> Iterator[None]:
+    """Let the selected layers be, where napari would select the one that is added."""
+    selected = list(layers.selection)
+    can_tell = hasattr(layers, "_activate_on_insert")  # spares two changes of selection, ten milliseconds each
+    if can_tell:
+        layers._activate_on_insert = False
+    try:
+        yield
+    finally:
+        if can_tell:
+            layers._activate_on_insert = True
+        if list(layers.selection) != selected:
+            layers.selection = selected
 
 
 def _full(layer: Any) -> Any:
