@@ -46,6 +46,33 @@ def middle(label: int, n_side: int = 8) -> tuple[float, float]:
     return row * 30 + 15, column * 30 + 15
 
 
+def test_the_dock_opens_in_turns_of_the_event_loop_and_its_tabs_when_they_are_shown(
+    viewer: Any, qtbot: Any
+) -> None:
+    viewer.add_labels(shapes(3)[1], name="cells")
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, name="Cells", area="right")
+    assert not frame.is_open and "Opening" in frame._words.text()
+    qtbot.waitUntil(lambda: frame.is_open, timeout=20000)
+    desk = frame.desk
+    qtbot.waitUntil(desk.isVisible, timeout=5000)
+    assert not frame._words.isVisible()
+    assert desk.layer_box.currentText() == "cells"
+    assert desk.tabs.made("Plot") is None
+    desk.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: desk.tabs.made("Plot") is not None, timeout=5000)
+    assert desk.plot.isVisible() and desk.tabs.tabText(1) == "Plot"
+
+
+def test_a_dock_closed_while_it_opens_is_gone(viewer: Any, qtbot: Any) -> None:
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, name="Cells", area="right")
+    viewer.window.remove_dock_widget(frame)
+    frame.deleteLater()
+    qtbot.wait(200)
+    assert session_of(viewer).cells("any") is None
+
+
 @pytest.fixture
 def dock(viewer: Any) -> CellsDesk:
     image, labels, _ = shapes()
@@ -244,7 +271,12 @@ def test_a_painted_mask_measures_that_cell_again_and_keeps_labels(
 def test_features_carry_label_and_prediction(viewer: Any, dock: CellsDesk, click: Any, qtbot: Any) -> None:
     viewer.layers["cells"].features = {"label": [1, 2], "mine": ["a", "b"]}
     teach(viewer, dock, click)
-    qtbot.waitUntil(lambda: "prediction" in viewer.layers["cells"].features.columns, timeout=5000)
+
+    def mirrored() -> bool:
+        shown = viewer.layers["cells"].features
+        return "prediction" in shown.columns and (shown["prediction"] != "").all()
+
+    qtbot.waitUntil(mirrored, timeout=10000)
     features = viewer.layers["cells"].features
     assert list(features["label"]) == list(range(1, 65))
     assert features["mine"].iloc[1] == "b"
@@ -293,6 +325,59 @@ def test_bad_input_is_named_and_nothing_is_lost(
     notification_manager.records.clear()
     dock.files._guarded(lambda: dock.files.load_head(tmp_path / "head"))
     assert any("Compute the vectors with the encoder" in n.message for n in notification_manager.records)
+
+
+def test_a_class_with_one_cell_is_learnt_and_the_score_says_what_it_lacks(
+    viewer: Any, dock: CellsDesk, click: Any
+) -> None:
+    notification_manager.records.clear()
+    teach(viewer, dock, click, 1)
+    assert (dock.states.by_hand >= 0).sum() == 3
+    assert dock.states.prediction is not None and not notification_manager.records
+    press(dock.scores.button)
+    assert any("two labelled cells each" in n.message for n in notification_manager.records)
+    assert (dock.states.by_hand >= 0).sum() == 3
+
+
+def test_vectors_that_are_constant_or_missing_are_named_and_labels_stay(
+    viewer: Any, dock: CellsDesk, click: Any
+) -> None:
+    teach(viewer, dock, click)
+    states, n = dock.states, len(dock.states.values)
+    states.add_block("flat", np.ones((n, 5), np.float32), {"name": "flat"})
+    states.add_block("empty", np.full((n, 5), np.nan, np.float32), {"name": "empty"})
+    holes = np.asarray(states.table.obsm["regionprops"]).copy()
+    holes[[0, 40]] = np.nan
+    states.add_block("holes", holes, {"name": "holes"})
+    for name, words in (("flat", "All cells have the same vector"), ("empty", "No cell has finite vectors")):
+        dock.vectors_box.setCurrentText(name)
+        assert words in dock.status.text()
+        assert states.prediction is None and (states.by_hand >= 0).sum() == 9
+    dock.vectors_box.setCurrentText("holes")
+    code = states.prediction.code
+    assert code[40] == -1 and (np.delete(code, [0, 40]) == np.delete(shapes()[2], [0, 40])).all()
+    assert states.shown_codes[0] == 1  # its label by hand is shown, whatever it lacks
+    assert (states.by_hand >= 0).sum() == 9
+
+
+def test_a_labelled_cell_that_is_deleted_takes_only_its_own_label_along(
+    viewer: Any, dock: CellsDesk, click: Any
+) -> None:
+    teach(viewer, dock, click)
+    layer = viewer.layers["cells"]
+    layer.data_setitem(np.nonzero(layer.data == 9), 0)  # the cell labelled last
+    dock.edits.flush()
+    states = dock.states
+    assert 9 not in states.values and len(states.values) == 63
+    assert (states.by_hand >= 0).sum() == 8 and states.prediction is not None
+    press(dock.undo_button)  # the label of the cell that is gone: there is nothing to take it from
+    assert (states.by_hand >= 0).sum() == 8
+    session_of(viewer).history.redo()
+    press(dock.undo_button)
+    press(dock.undo_button)
+    assert (states.by_hand >= 0).sum() == 7
+    click(viewer, middle(9))
+    assert (states.by_hand >= 0).sum() == 7
 
 
 def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: CellsDesk, click: Any) -> None:
