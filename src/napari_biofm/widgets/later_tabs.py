@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QTabWidget, QWidget
+
+from napari_biofm.widgets.turns import Turns
 
 
 class LaterTabs(QTabWidget):
@@ -15,7 +17,8 @@ class LaterTabs(QTabWidget):
         super().__init__(parent)
         self._makers: dict[str, Callable[[], QWidget]] = {}
         self._made: dict[str, QWidget] = {}
-        self.currentChanged.connect(lambda _: QTimer.singleShot(0, self._make_current))
+        self._turns = Turns(self)
+        self.currentChanged.connect(lambda at: self._turns.start(self._show(self.tabText(at))))
 
     def add(self, name: str, make: Callable[[], QWidget]) -> None:
         """Add a tab; until it is shown, a word stands in for its contents."""
@@ -30,21 +33,24 @@ class LaterTabs(QTabWidget):
 
     def panel(self, name: str) -> QWidget:
         """Return the contents of a tab, made now where it was not shown yet."""
-        found = self._made.get(name)
-        if found is None:
-            found = self._made[name] = self._makers.pop(name)()
-            at = next(i for i in range(self.count()) if self.tabText(i) == name)
-            waiting, current = self.widget(at), self.currentIndex()
-            self.blockSignals(True)
-            self.removeTab(at)
-            self.insertTab(at, found, name)
-            self.setCurrentIndex(current)
-            self.blockSignals(False)
-            if waiting is not None:
-                waiting.deleteLater()
-        return found
+        for _ in self._show(name):
+            pass
+        return self._made[name]
 
-    def _make_current(self) -> None:
-        name = self.tabText(self.currentIndex())
+    def _show(self, name: str) -> Iterator[None]:
+        """Make the contents of a tab, and put them into their place a turn of the event loop later."""
         if name in self._makers:
-            self.panel(name)
+            self._made[name] = self._makers.pop(name)()
+            yield
+        found = self._made.get(name)
+        if found is None or self.indexOf(found) >= 0:
+            return
+        at = next(i for i in range(self.count()) if self.tabText(i) == name)
+        waiting, current = self.widget(at), self.currentIndex()
+        self.blockSignals(True)
+        self.removeTab(at)
+        self.insertTab(at, found, name)
+        self.setCurrentIndex(current)
+        self.blockSignals(False)
+        if waiting is not None:
+            waiting.deleteLater()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_biofm.widgets.turns import Turns
 
@@ -43,6 +43,7 @@ class OpeningDock(QWidget):
         self._desk: Any = None
         self._words = QLabel(f"Opening the {self.what} ...")
         self._words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._words)

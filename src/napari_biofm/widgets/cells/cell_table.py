@@ -15,6 +15,7 @@ from napari_biofm.widgets.cells.states import CellStates
 MOST_RUNS = 100  # of selected rows that Qt keeps; it compares each with each
 MOST_ROWS = 500  # selected rows that Qt keeps; at each repaint its header asks each of them, in every column
 COLUMNS = ("Cell", "By hand", "Predicted", "Probability", "Oddness", "Area (px)")
+WIDTHS = (42, 66, 70, 76, 60)  # pixels, of all but the last
 
 
 class CellModel(QAbstractTableModel):
@@ -95,6 +96,8 @@ class CellTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(22)
+        for column, width in enumerate(WIDTHS):
+            self.setColumnWidth(column, width)
         self.horizontalHeader().setStretchLastSection(True)
         self.setToolTip(
             "Click to select the cell; double-click to go there; a class's hot key labels the selection."

@@ -148,6 +148,8 @@ class CellsDesk(LearningDock):
         split.addWidget(top)
         split.addWidget(self.tabs)
         split.setChildrenCollapsible(False)
+        split.setStretchFactor(0, 0)
+        split.setStretchFactor(1, 1)  # the classes are few, the cells many
         layout = QVBoxLayout(self)
         layout.addWidget(split, 1)
         layout.addWidget(self.job_bar)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from napari_biofm.widgets.cells.states import SELECTED_CODE, UNKNOWN_CODE
 
 SUFFIX = " · classes"
+OVER_IMAGE, OVER_COLOURS = 0.6, 0.85  # opacity of the classes: the colours of the cells must not mix with them
+FAINT = 0.3  # opacity of the cells below which their colours hardly show
 BLOCK = 1 << 18  # pixels looked up at a time: their indices, widened by NumPy, then stay in the cache
 
 
@@ -104,7 +106,7 @@ class Overlay:
         layer = Labels(
             self.coded,
             name=f"{labels_layer.name}{SUFFIX}",
-            opacity=0.6,
+            opacity=OVER_IMAGE if labels_layer.opacity < FAINT else OVER_COLOURS,
             blending="translucent",
             affine=labels_layer.affine,
             scale=labels_layer.scale,

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -19,6 +20,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.cells.scores import Report
+
+MOST_ROWS = 8  # of the confusion matrix seen at once
 
 
 class ScoresPanel(QWidget):
@@ -36,6 +39,7 @@ class ScoresPanel(QWidget):
         self.confusion = QTableWidget()
         self.confusion.setToolTip("Rows: class by hand. Columns: predicted while left out.")
         self.curve = pg.PlotWidget()
+        self.curve.setBackground(None)  # napari's theme shows through
         self.curve.setLabel("bottom", "labelled cells")
         self.curve.setLabel("left", "macro-F1")
         self.curve.setYRange(0, 1)
@@ -46,9 +50,18 @@ class ScoresPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
-        layout.addWidget(self.words)
-        layout.addWidget(self.confusion, 1)
-        layout.addWidget(self.curve, 1)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.words)
+        column.addWidget(self.confusion, 1)
+        column.addWidget(self.curve, 1)
+        column.addStretch(0)
+        scroll = QScrollArea()  # many warnings in a low window: nothing is squeezed
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        layout.addWidget(scroll, 1)
         self.confusion.hide()
         self.curve.hide()
 
@@ -70,6 +83,10 @@ class ScoresPanel(QWidget):
                     item.setBackground(base)
                 self.confusion.setItem(i, j, item)
         self.confusion.resizeColumnsToContents()
+        rows = min(self.confusion.rowCount(), MOST_ROWS)
+        self.confusion.setMinimumHeight(
+            self.confusion.horizontalHeader().height() + rows * self.confusion.rowHeight(0) + 4
+        )
         self.confusion.show()
         self.curve.clear()
         if report.learning_curve:
