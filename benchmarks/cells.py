@@ -237,9 +237,7 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
     return steps, beside
 
 
-def watch_umap(
-    heart: Any, dock: Any, umap_s: float
-) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+def watch_umap(heart: Any, dock: Any, umap_s: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Run UMAP for some time or to its end; return gaps at its start, while it runs and when it arrives."""
     ends: list[float] = []
     show = dock.plot.scatter.set_points
@@ -311,7 +309,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--quick", action="store_true", help="fewer clicks")
     parser.add_argument("--umap", action="store_true", help="wait for the end of UMAP, some minutes")
-    parser.add_argument("--rounds", type=int, default=1, help="measure so often, and keep the smallest numbers")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="measure so often, and keep the smallest numbers"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     ensure_screen()

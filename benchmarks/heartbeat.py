@@ -22,7 +22,8 @@ PAINTING = (QEvent.Type.UpdateRequest, QEvent.Type.Paint, QEvent.Type.Expose)
 @dataclass
 class Spent:
     """Time in `with` blocks so far, the outermost of nested ones: by the clock, and of this thread on a
-    processor, seconds."""
+    processor, seconds.
+    """
 
     wall_s: float = 0.0
     cpu_s: float = 0.0

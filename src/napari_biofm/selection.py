@@ -42,7 +42,9 @@ class CellSet(Set[CellKey]):
             labels.setdefault(layer, []).append(label)
         return cls({layer: np.asarray(values, np.int64) for layer, values in labels.items()})
 
-    _from_iterable = of
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> CellSet:  # type: ignore[override]
+        return cls.of(it)
 
     def labels_of(self, layer: str | None) -> NDArray[np.int64]:
         """Return the labels of the cells of one layer, ascending (n,)."""

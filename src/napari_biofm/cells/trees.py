@@ -24,7 +24,9 @@ def flatten_forest(forest: Any, n_classes: int) -> Arrays:
     return _join(parts)
 
 
-def cuts_between_bins(features: NDArray[np.float32], weight: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def cuts_between_bins(
+    features: NDArray[np.float32], weight: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
     """Return where histogram boosting cuts each column into bins: at weighted quantiles, or between all values.
 
     scikit-learn looks for the same quantiles of weighted rows one by one, which takes longer than growing the
@@ -60,9 +62,7 @@ def bins_of(features: NDArray[np.float32], cuts: list[NDArray[np.float64]]) -> N
     return np.stack([np.searchsorted(c, x) for x, c in zip(columns, cuts, strict=True)], 1).astype(np.float32)
 
 
-def flatten_boosting(
-    boosting: Any, n_classes: int, cuts: list[NDArray[np.float64]] | None = None
-) -> Arrays:
+def flatten_boosting(boosting: Any, n_classes: int, cuts: list[NDArray[np.float64]] | None = None) -> Arrays:
     """Return the trees of a fitted histogram gradient boosting; leaves hold what they add to each logit.
 
     Parameters
@@ -81,8 +81,9 @@ def flatten_boosting(
             feature = np.where(leaf, -2, nodes["feature_idx"].astype(np.int64))
             left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
             threshold = np.array(nodes["num_threshold"], np.float64)
-            for at in np.flatnonzero(~leaf) if cuts is not None else ():
-                threshold[at] = cuts[feature[at]][int(threshold[at])]
+            if cuts is not None:
+                for at in np.flatnonzero(~leaf):
+                    threshold[at] = cuts[feature[at]][int(threshold[at])]
             parts.append((feature, threshold, left, right, value))
     baseline = np.full(n_classes, -1e3, np.float32)
     baseline[present] = 0.0

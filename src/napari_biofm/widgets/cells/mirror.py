@@ -30,7 +30,11 @@ def mirror_steps(layer: Any, table: AnnData) -> Iterator[None]:
 
     obs = table.obs
     columns: dict[str, Any] = {"label": obs["label"].to_numpy()}
-    for name, column in (("roi_id", "layer"), ("class_by_hand", "class_by_hand"), ("prediction", "predicted")):
+    for name, column in (
+        ("roi_id", "layer"),
+        ("class_by_hand", "class_by_hand"),
+        ("prediction", "predicted"),
+    ):
         columns[name] = text(table, column)
         yield
     for name in ("probability", "outlier", "area", "mean_intensity"):

@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from napari_biofm.widgets.cells.states import SELECTED_CODE, UNKNOWN_CODE
 
 SUFFIX = " · classes"
-OVER_IMAGE, OVER_COLOURS = 0.6, 0.85  # opacity of the classes: the colours of the cells must not mix with them
+OVER_IMAGE, OVER_COLOURS = (
+    0.6,
+    0.85,
+)  # opacity of the classes: the colours of the cells must not mix with them
 FAINT = 0.3  # opacity of the cells below which their colours hardly show
 BLOCK = 1 << 18  # pixels looked up at a time: their indices, widened by NumPy, then stay in the cache
 
@@ -175,7 +178,7 @@ class Overlay:
 def _selection_kept(layers: Any) -> Iterator[None]:
     """Let the selected layers be, where napari would select the one that is added."""
     selected = list(layers.selection)
-    can_tell = hasattr(layers, "_activate_on_insert")  # spares two changes of selection, ten milliseconds each
+    can_tell = hasattr(layers, "_activate_on_insert")  # two changes of selection less, ten ms each
     if can_tell:
         layers._activate_on_insert = False
     try:
