@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from qtpy.QtCore import QSize, Qt, QTimer
@@ -240,8 +241,7 @@ class CellsDesk(LearningDock):
         states.labels_changed.connect(self._labels_changed)
         states.predictions_changed.connect(self._predicted)
         states.failed.connect(self._failed)
-        self._overlay_soon = QTimer(self, singleShot=True, interval=0)
-        self._overlay_soon.timeout.connect(self._show_overlay)
+        self._overlay_turns = Turns(self)
         self._quiet = QTimer(self, singleShot=True, interval=QUIET)
         self._quiet.timeout.connect(self._write_mirrors)
         self._mirror = Turns(self)
@@ -271,24 +271,24 @@ class CellsDesk(LearningDock):
             self.vectors_box.addItems([*names, *([ALL] if len(names) > 1 else [])])
             self.vectors_box.setCurrentText(self.states.blocks)
         self.vectors_box.blockSignals(False)
-        self._overlay_soon.start()
+        self._overlay_turns.start(self._show_overlay())
         self._refresh_plot()
         self._relist()
 
-    def _show_overlay(self) -> None:
-        """Put the class layer over the cells, in a turn of the event loop that has nothing else to do."""
+    def _show_overlay(self) -> Iterator[None]:
+        """Put the class layer over the cells, in turns of the event loop that have nothing else to do."""
+        yield
         layer, states = self.layer, self.states
         if layer is None or states.table is None or not states.table.n_obs:
             self.overlay.hide()
             return
         self.overlay.show(layer, int(states.values.max()))
+        yield
         self.overlay.set_colours([c for _, c in states.classes])
         self.overlay.paint(states.values, states.shown_codes, states.selected_rows)
 
     def _movie_classified(self, found: ClassifiedMovie) -> None:
-        if self._overlay_soon.isActive():
-            self._overlay_soon.stop()
-            self._show_overlay()
+        self._overlay_turns.finish()
         super()._movie_classified(found)
 
     def _classes_changed(self) -> None:
