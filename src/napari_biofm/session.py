@@ -16,7 +16,8 @@ import numpy as np
 from psygnal import Signal
 
 from napari_biofm.history import CallAction, History
-from napari_biofm.selection import CellKey, CellSet
+from napari_biofm.selection import CellKey as CellKey
+from napari_biofm.selection import CellSet
 from napari_biofm.types import Events, Segmentation, SessionError, no_events
 
 if TYPE_CHECKING:
