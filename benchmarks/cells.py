@@ -13,12 +13,14 @@ half a minute, or run to its end with `--umap`). It is the longest gap between t
 GUI thread, and `stall_step` the step it fell in. `cpu_ms` is what the GUI thread itself did between two ticks,
 time on a processor: what of the stall is left where nobody else wants the machine.
 
-Three things of napari's own are left out of these and told beside them: repaints (`repaint_ms`, longest of all;
-with software OpenGL it exceeds everything else); `class_layer_ms`, in which napari adds the layer of the classes
-when cells are opened; and what comes before this dock, `napari_cells_layer_ms` for opening the masks of the cells, the
-first Labels layer of this napari, and `napari_small_layer_ms` for a second one, empty, of 8 x 8 pixels. `idle_stall_ms` is the longest gap while
-nothing happens: what the machine itself does to the timer. With `--rounds`, each in a process of its own, every
-number is the smallest of them: other programs only ever make it larger. The load says how busy the machine was.
+What is not the dock's own is left out of these and told beside them: repaints (`repaint_ms`, longest of all; with
+software OpenGL it exceeds everything else); `class_layer_ms`, in which napari adds the layer of the classes when
+cells are opened; `collector_ms`, the longest run of Python's garbage collector, which looks at all objects of
+napari; and what comes before this dock, `napari_cells_layer_ms` for opening the masks of the cells, the first Labels
+layer of this napari, and `napari_small_layer_ms` for a second one, empty, of 8 x 8 pixels. `gap_ms` has all of it.
+`idle_stall_ms` is the longest gap while nothing happens: what the machine itself does to the timer. With `--rounds`,
+each in a process of its own, every number is the smallest of them: other programs only ever make it larger. The
+load says how busy the machine was.
 """
 
 from __future__ import annotations
@@ -232,6 +234,7 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
         steps.update(umap_steps)
         beside.update(told)
     heart.stop()
+    beside["collector_ms"] = 1e3 * heart.collecting.longest_s
     session.close()
     viewer.close()
     return steps, beside
@@ -351,7 +354,11 @@ def main() -> None:
         print(f"{name:24s} {value:>8.1f}" if isinstance(value, float) else f"{name:24s} {value:>8}")
     if options.json:
         rounded = {k: round(v, 2) if isinstance(v, float) else v for k, v in found.items()}
-        print(json.dumps({**rounded, "steps": {k: round(v["stall_ms"], 1) for k, v in steps.items()}}))
+        by_step = {
+            f"{what}_steps": {k: round(v[f"{what}_ms"], 1) for k, v in steps.items()}
+            for what in ("stall", "cpu")
+        }
+        print(json.dumps({**rounded, **by_step}))
 
 
 if __name__ == "__main__":

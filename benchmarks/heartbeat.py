@@ -1,11 +1,13 @@
 """How long the window stands still: a timer on the GUI thread, with what is not ours told apart.
 
-Repaints are counted by the application, other calls of napari by `Heartbeat.aside`.
+Repaints are counted by the application, other calls of napari by `Heartbeat.aside`, and Python's garbage collector.
 """
 
 from __future__ import annotations
 
+import gc
 import itertools
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ class Spent:
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    longest_s: float = 0.0
     depth: int = 0
 
     def __enter__(self) -> None:
@@ -37,7 +40,9 @@ class Spent:
     def __exit__(self, *_: object) -> None:
         self.depth -= 1
         if self.depth == 0:
-            self.wall_s += time.perf_counter() - self._start[0]
+            took = time.perf_counter() - self._start[0]
+            self.wall_s += took
+            self.longest_s = max(self.longest_s, took)
             self.cpu_s += time.thread_time() - self._start[1]
 
 
@@ -87,6 +92,8 @@ class Heartbeat:
 
     def __init__(self, application: WatchedApplication) -> None:
         self.application = application
+        self.collecting = Spent()
+        gc.callbacks.append(self._collected)
         self._ticks: list[Tick] = []
         self._timer = QTimer()
         self._timer.timeout.connect(self._tick)
@@ -103,6 +110,16 @@ class Heartbeat:
         setattr(owner, name, timed)
         return spent
 
+    def _collected(self, phase: str, info: dict[str, int]) -> None:
+        """Count the garbage collector of Python apart: it looks at all objects of napari, whoever made it run."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for spent in (self.collecting, self.application.apart):
+            if phase == "start":
+                spent.__enter__()
+            elif spent.depth:
+                spent.__exit__()
+
     def _tick(self) -> None:
         apart = self.application.apart
         self._ticks.append(Tick(time.perf_counter(), time.thread_time(), apart.wall_s, apart.cpu_s))
@@ -110,6 +127,7 @@ class Heartbeat:
     def stop(self) -> None:
         """Listen no more."""
         self._timer.stop()
+        gc.callbacks.remove(self._collected)
 
     def watch(
         self, act: Callable[[], object], seconds: float = 1.5, busy: Callable[[], bool] = lambda: False

@@ -418,7 +418,8 @@ def test_refits_off_the_gui_thread_end_with_the_newest_labels(
         timeout=20000,
     )
     qtbot.waitUntil(lambda: not dock.latest.is_busy, timeout=20000)
-    assert (np.asarray(dock.overlay.layer.data[:, :])[viewer.layers["cells"].data == 1] == 1).all()
+    first = viewer.layers["cells"].data == 1
+    qtbot.waitUntil(lambda: (np.asarray(dock.overlay.layer.data[:, :])[first] == 1).all(), timeout=5000)
 
 
 def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
