@@ -87,6 +87,10 @@ def open_dock(name: str) -> dict[str, Any]:
     dock = getattr(importlib.import_module(module), attribute)(viewer)
     viewer.window.add_dock_widget(dock, name=name)
     QApplication.processEvents()
+    while not getattr(dock, "is_open", True):  # a frame that is filled in turns of the event loop
+        QApplication.processEvents()
+        time.sleep(0.0005)
+    QApplication.processEvents()
     seconds = time.perf_counter() - start
     row = {"seconds": seconds, "torch": "torch" in sys.modules}
     viewer.close()

@@ -39,8 +39,9 @@ def test_image_to_masks_to_classes_and_recording_to_events_on_the_image(
     uid = layer_id(labels)
     assert 15 <= labels.data.max() <= 60
 
-    states = CellsDock(viewer)
-    viewer.window.add_dock_widget(states, name="Cell states")
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, name="Cell states")
+    states = frame.desk
     states.measure_button.click()
     qtbot.waitUntil(
         lambda: session.cells(uid) is not None and states.states.table is not None, timeout=60_000

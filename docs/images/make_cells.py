@@ -74,8 +74,9 @@ def main() -> None:
     viewer.window.resize(1400, 950)
     viewer.add_image(image, name="nuclei")
     viewer.add_labels(labels, name="masks", opacity=0.0)
-    dock = CellsDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Cells", area="right")
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, name="Cells", area="right")
+    dock = frame.desk
     viewer.reset_view()
     dock.measure()
     for code, name in enumerate(STATES):
@@ -115,8 +116,9 @@ def real_nuclei(data: Path, folder: Path, wait: Any) -> None:
     viewer.window.resize(1400, 950)
     viewer.add_image(image, name="MitoCheck")
     viewer.add_labels(labels, name="nuclei", opacity=0.0)
-    dock = CellsDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Cells", area="right")
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, name="Cells", area="right")
+    dock = frame.desk
     viewer.reset_view()
     dock.measure()
     dock.add_vectors("biofm-image", alone=True)

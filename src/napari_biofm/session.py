@@ -10,12 +10,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
 from napari_biofm.history import CallAction, History
+from napari_biofm.selection import CellKey as CellKey
+from napari_biofm.selection import CellSet
 from napari_biofm.types import Events, Segmentation, SessionError, no_events
 
 if TYPE_CHECKING:
@@ -24,13 +26,6 @@ if TYPE_CHECKING:
     from napari_biofm.engine import Engine
     from napari_biofm.signals import Recording
     from napari_biofm.timeline import Clock
-
-
-class CellKey(NamedTuple):
-    """The id of a cell: its label value and the unique id of the Labels layer it lives in."""
-
-    layer: str
-    label: int
 
 
 @dataclass(frozen=True, order=True)
@@ -74,7 +69,7 @@ class Session:
     events_changed = Signal(str)  # recording id
     links_changed = Signal()
     clocks_changed = Signal()
-    selection_changed = Signal(frozenset)  # of CellKey
+    selection_changed = Signal(CellSet)
     time_changed = Signal(float)  # seconds on the session's clock
     pointed_changed = Signal(object)  # Pointed, or None when the mouse left
     closed = Signal()
@@ -92,7 +87,7 @@ class Session:
         self._recordings: dict[str, RecordingEntry] = {}
         self._links: set[Link] = set()
         self._clocks: dict[str, Clock] = {}
-        self._selection: frozenset[CellKey] = frozenset()
+        self._selection = CellSet()
         self._time_s = 0.0
         self._pointed: Pointed | None = None
         self._is_closed = False
@@ -178,7 +173,7 @@ class Session:
             self.layers_changed.emit()
         if had_cells:
             self.cells_changed.emit(uid)
-        self.select(key for key in self._selection if key.layer != uid)
+        self.select(self._selection.without(uid))
 
     # ------------------------------------------------------------------ products of images
 
@@ -299,12 +294,12 @@ class Session:
     # ------------------------------------------------------------------ selection and time
 
     @property
-    def selection(self) -> frozenset[CellKey]:
+    def selection(self) -> CellSet:
         """The one selection of cells that image, table, plots and raster share."""
         return self._selection
 
     def select(self, cells: Iterable[CellKey]) -> None:
-        chosen = frozenset(cells)
+        chosen = CellSet.of(cells)
         if chosen != self._selection:
             self._selection = chosen
             self.selection_changed.emit(chosen)

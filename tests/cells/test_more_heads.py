@@ -59,6 +59,27 @@ def test_walking_the_stored_trees_agrees_with_scikit_learn(name, classes):
         np.testing.assert_allclose(likely, model.predict_proba(x), atol=1e-6)
 
 
+def test_trees_grown_on_numbers_of_bins_are_those_grown_on_values():
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from napari_biofm.cells.trees import bins_of, cuts_between_bins, flatten_boosting, sum_of_leaves
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(700, 6)).astype(np.float32)
+    x[:, 0], x[:, 1] = np.round(3 * x[:, 0]), 1.0  # few values, and one
+    codes = (x[:, 2] + 0.5 * rng.normal(size=700) > 1).astype(int) + (x[:, 3] > 0.3)
+    weight = rng.uniform(0.5, 2.0, 700)
+    plain = HistGradientBoostingClassifier(max_iter=8, early_stopping=False, random_state=0)
+    binned = HistGradientBoostingClassifier(max_iter=8, early_stopping=False, random_state=0)
+    cuts = cuts_between_bins(x, weight)
+    trees = [
+        flatten_boosting(plain.fit(x, codes, sample_weight=weight), 3),
+        flatten_boosting(binned.fit(bins_of(x, cuts), codes, sample_weight=weight), 3, cuts),
+    ]
+    new = rng.normal(size=(500, 6)).astype(np.float32)
+    np.testing.assert_array_equal(*(sum_of_leaves(grown, new) for grown in trees))
+
+
 def test_vectors_of_another_encoder_are_refused():
     head = make_head().fit(*clouds())
     saved = SavedHead(head, ("enc",), SOURCE)

@@ -18,6 +18,7 @@ from napari_biofm.cells.table import make_table
 from napari_biofm.session import session_of
 from napari_biofm.types import run_task
 from napari_biofm.widgets.cells import CellsDock
+from napari_biofm.widgets.cells.dock import CellsDesk
 from napari_biofm.widgets.viewers import layer_id
 
 KINDS = ("dot", "bar", "big")
@@ -45,8 +46,35 @@ def middle(label: int, n_side: int = 8) -> tuple[float, float]:
     return row * 30 + 15, column * 30 + 15
 
 
+def test_the_dock_opens_in_turns_of_the_event_loop_and_its_tabs_when_they_are_shown(
+    viewer: Any, qtbot: Any
+) -> None:
+    viewer.add_labels(shapes(3)[1], name="cells")
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, name="Cells", area="right")
+    assert not frame.is_open and "Opening" in frame._words.text()
+    qtbot.waitUntil(lambda: frame.is_open, timeout=20000)
+    desk = frame.desk
+    qtbot.waitUntil(desk.isVisible, timeout=5000)
+    assert not frame._words.isVisible()
+    assert desk.layer_box.currentText() == "cells"
+    assert desk.tabs.made("Plot") is None
+    desk.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: desk.tabs.made("Plot") is not None, timeout=5000)
+    assert desk.plot.isVisible() and desk.tabs.tabText(1) == "Plot"
+
+
+def test_a_dock_closed_while_it_opens_is_gone(viewer: Any, qtbot: Any) -> None:
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, name="Cells", area="right")
+    viewer.window.remove_dock_widget(frame)
+    frame.deleteLater()
+    qtbot.wait(200)
+    assert session_of(viewer).cells("any") is None
+
+
 @pytest.fixture
-def dock(viewer: Any) -> CellsDock:
+def dock(viewer: Any) -> CellsDesk:
     image, labels, _ = shapes()
     viewer.window.resize(1400, 1000)
     viewer.add_image(image, name="field")
@@ -55,14 +83,14 @@ def dock(viewer: Any) -> CellsDock:
     viewer.window.add_dock_widget(made, name="Cells", area="right")
     settle()
     viewer.reset_view()
-    return made
+    return made.desk
 
 
 def press(button: Any) -> None:
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def type_class(dock: CellsDock, name: str) -> None:
+def type_class(dock: CellsDesk, name: str) -> None:
     QTest.keyClicks(dock.class_list.name, name)
     press(dock.class_list.add_button)
 
@@ -74,7 +102,7 @@ def settle() -> None:
         QTest.qWait(20)
 
 
-def teach(viewer: Any, dock: CellsDock, click: Any, per_class: int = 3) -> None:
+def teach(viewer: Any, dock: CellsDesk, click: Any, per_class: int = 3) -> None:
     press(dock.measure_button)
     if not dock.click_button.isChecked():
         press(dock.click_button)
@@ -85,7 +113,7 @@ def teach(viewer: Any, dock: CellsDock, click: Any, per_class: int = 3) -> None:
             click(viewer, middle(kind + 1 + 3 * i))
 
 
-def test_three_classes_taught_by_clicks_classify_every_cell(viewer: Any, dock: CellsDock, click: Any) -> None:
+def test_three_classes_taught_by_clicks_classify_every_cell(viewer: Any, dock: CellsDesk, click: Any) -> None:
     teach(viewer, dock, click)
     kinds = shapes()[2]
     assert dock.states.prediction is not None
@@ -102,7 +130,7 @@ def test_three_classes_taught_by_clicks_classify_every_cell(viewer: Any, dock: C
     assert "9 labelled" in dock.status.text()
 
 
-def test_undo_takes_each_label_back_and_redo_gives_it_again(viewer: Any, dock: CellsDock, click: Any) -> None:
+def test_undo_takes_each_label_back_and_redo_gives_it_again(viewer: Any, dock: CellsDesk, click: Any) -> None:
     teach(viewer, dock, click)
     press(dock.undo_button)
     assert dock.states.by_hand[8] == -1
@@ -118,7 +146,7 @@ def test_undo_takes_each_label_back_and_redo_gives_it_again(viewer: Any, dock: C
 
 
 def test_shift_click_takes_a_label_away_and_a_drag_labels_nothing(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     teach(viewer, dock, click, 1)
     click(viewer, middle(1), modifiers=("Shift",))
@@ -128,7 +156,7 @@ def test_shift_click_takes_a_label_away_and_a_drag_labels_nothing(
 
 
 def test_a_lasso_in_the_plot_selects_in_the_image_and_back(
-    viewer: Any, dock: CellsDock, click: Any, qtbot: Any
+    viewer: Any, dock: CellsDesk, click: Any, qtbot: Any
 ) -> None:
     teach(viewer, dock, click)
     press(dock.click_button)
@@ -158,14 +186,14 @@ def test_a_lasso_in_the_plot_selects_in_the_image_and_back(
     assert list(dock.cell_table.chosen_rows) == [19]
 
 
-def test_hovering_tells_the_probability(viewer: Any, dock: CellsDock, click: Any) -> None:
+def test_hovering_tells_the_probability(viewer: Any, dock: CellsDesk, click: Any) -> None:
     teach(viewer, dock, click)
     hover(viewer, middle(33))
     assert "cell 33" in dock.status.text()
     assert "big" in dock.status.text() and "%" in dock.status.text()
 
 
-def test_a_hot_key_labels_the_selection(viewer: Any, dock: CellsDock, click: Any) -> None:
+def test_a_hot_key_labels_the_selection(viewer: Any, dock: CellsDesk, click: Any) -> None:
     teach(viewer, dock, click, 1)
     press(dock.click_button)
     click(viewer, middle(12))
@@ -175,7 +203,7 @@ def test_a_hot_key_labels_the_selection(viewer: Any, dock: CellsDock, click: Any
 
 
 def test_the_queue_goes_to_a_cell_without_label_and_similar_cells_are_of_its_kind(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     teach(viewer, dock, click)
     press(dock.next_button)
@@ -190,7 +218,7 @@ def test_the_queue_goes_to_a_cell_without_label_and_similar_cells_are_of_its_kin
 
 
 def test_saved_head_classifies_again_after_reopening_and_what_is_exported_is_what_is_seen(
-    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
 ) -> None:
     teach(viewer, dock, click)
     dock.files.save_head(tmp_path / "head")
@@ -226,7 +254,7 @@ def test_saved_head_classifies_again_after_reopening_and_what_is_exported_is_wha
 
 
 def test_a_painted_mask_measures_that_cell_again_and_keeps_labels(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     teach(viewer, dock, click)
     before = dock.states.table.obs["area"].to_numpy().copy()
@@ -240,10 +268,15 @@ def test_a_painted_mask_measures_that_cell_again_and_keeps_labels(
     assert (dock.states.by_hand >= 0).sum() == 9
 
 
-def test_features_carry_label_and_prediction(viewer: Any, dock: CellsDock, click: Any, qtbot: Any) -> None:
+def test_features_carry_label_and_prediction(viewer: Any, dock: CellsDesk, click: Any, qtbot: Any) -> None:
     viewer.layers["cells"].features = {"label": [1, 2], "mine": ["a", "b"]}
     teach(viewer, dock, click)
-    qtbot.waitUntil(lambda: "prediction" in viewer.layers["cells"].features.columns, timeout=5000)
+
+    def mirrored() -> bool:
+        shown = viewer.layers["cells"].features
+        return "prediction" in shown.columns and (shown["prediction"] != "").all()
+
+    qtbot.waitUntil(mirrored, timeout=10000)
     features = viewer.layers["cells"].features
     assert list(features["label"]) == list(range(1, 65))
     assert features["mine"].iloc[1] == "b"
@@ -251,7 +284,7 @@ def test_features_carry_label_and_prediction(viewer: Any, dock: CellsDock, click
     assert (features["roi_id"] == dock.states.uid).all()
 
 
-def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDock, click: Any) -> None:
+def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDesk, click: Any) -> None:
     teach(viewer, dock, click)
     dock.head_box.setCurrentText("discriminant")
     press(dock.train_button)
@@ -265,7 +298,7 @@ def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDoc
 
 
 def test_bad_input_is_named_and_nothing_is_lost(
-    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
 ) -> None:
     notification_manager.records.clear()
     press(dock.measure_button)
@@ -294,7 +327,60 @@ def test_bad_input_is_named_and_nothing_is_lost(
     assert any("Compute the vectors with the encoder" in n.message for n in notification_manager.records)
 
 
-def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: CellsDock, click: Any) -> None:
+def test_a_class_with_one_cell_is_learnt_and_the_score_says_what_it_lacks(
+    viewer: Any, dock: CellsDesk, click: Any
+) -> None:
+    notification_manager.records.clear()
+    teach(viewer, dock, click, 1)
+    assert (dock.states.by_hand >= 0).sum() == 3
+    assert dock.states.prediction is not None and not notification_manager.records
+    press(dock.scores.button)
+    assert any("two labelled cells each" in n.message for n in notification_manager.records)
+    assert (dock.states.by_hand >= 0).sum() == 3
+
+
+def test_vectors_that_are_constant_or_missing_are_named_and_labels_stay(
+    viewer: Any, dock: CellsDesk, click: Any
+) -> None:
+    teach(viewer, dock, click)
+    states, n = dock.states, len(dock.states.values)
+    states.add_block("flat", np.ones((n, 5), np.float32), {"name": "flat"})
+    states.add_block("empty", np.full((n, 5), np.nan, np.float32), {"name": "empty"})
+    holes = np.asarray(states.table.obsm["regionprops"]).copy()
+    holes[[0, 40]] = np.nan
+    states.add_block("holes", holes, {"name": "holes"})
+    for name, words in (("flat", "All cells have the same vector"), ("empty", "No cell has finite vectors")):
+        dock.vectors_box.setCurrentText(name)
+        assert words in dock.status.text()
+        assert states.prediction is None and (states.by_hand >= 0).sum() == 9
+    dock.vectors_box.setCurrentText("holes")
+    code = states.prediction.code
+    assert code[40] == -1 and (np.delete(code, [0, 40]) == np.delete(shapes()[2], [0, 40])).all()
+    assert states.shown_codes[0] == 1  # its label by hand is shown, whatever it lacks
+    assert (states.by_hand >= 0).sum() == 9
+
+
+def test_a_labelled_cell_that_is_deleted_takes_only_its_own_label_along(
+    viewer: Any, dock: CellsDesk, click: Any
+) -> None:
+    teach(viewer, dock, click)
+    layer = viewer.layers["cells"]
+    layer.data_setitem(np.nonzero(layer.data == 9), 0)  # the cell labelled last
+    dock.edits.flush()
+    states = dock.states
+    assert 9 not in states.values and len(states.values) == 63
+    assert (states.by_hand >= 0).sum() == 8 and states.prediction is not None
+    press(dock.undo_button)  # the label of the cell that is gone: there is nothing to take it from
+    assert (states.by_hand >= 0).sum() == 8
+    session_of(viewer).history.redo()
+    press(dock.undo_button)
+    press(dock.undo_button)
+    assert (states.by_hand >= 0).sum() == 7
+    click(viewer, middle(9))
+    assert (states.by_hand >= 0).sum() == 7
+
+
+def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: CellsDesk, click: Any) -> None:
     teach(viewer, dock, click, 1)
     viewer.layers.remove("cells")
     assert dock.states.table is None
@@ -303,7 +389,7 @@ def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: Ce
 
 
 def test_undo_reaches_the_labels_of_a_layer_that_is_not_shown(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     teach(viewer, dock, click, 1)
     uid = dock.states.uid
@@ -318,7 +404,7 @@ def test_undo_reaches_the_labels_of_a_layer_that_is_not_shown(
 
 
 def test_refits_off_the_gui_thread_end_with_the_newest_labels(
-    viewer: Any, dock: CellsDock, click: Any, qtbot: Any
+    viewer: Any, dock: CellsDesk, click: Any, qtbot: Any
 ) -> None:
     press(dock.measure_button)
     dock.latest._inline = False
@@ -332,11 +418,12 @@ def test_refits_off_the_gui_thread_end_with_the_newest_labels(
         timeout=20000,
     )
     qtbot.waitUntil(lambda: not dock.latest.is_busy, timeout=20000)
-    assert (np.asarray(dock.overlay.layer.data[:, :])[viewer.layers["cells"].data == 1] == 1).all()
+    first = viewer.layers["cells"].data == 1
+    qtbot.waitUntil(lambda: (np.asarray(dock.overlay.layer.data[:, :])[first] == 1).all(), timeout=5000)
 
 
 def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     _, labels, kinds = shapes(4)
     grown = shapes(4, seed=3)
@@ -366,7 +453,7 @@ def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
     assert dock.timeline.cursor.value() == 2
 
 
-def moving_cells(viewer: Any, dock: CellsDock) -> np.ndarray:
+def moving_cells(viewer: Any, dock: CellsDesk) -> np.ndarray:
     """Add a movie of 16 cells whose cell 1, a dot, is a bar in the last frame; measure the first frame."""
     _, labels, _ = shapes(4)
     movie = np.stack([labels, labels, labels])
@@ -381,7 +468,7 @@ def moving_cells(viewer: Any, dock: CellsDock) -> np.ndarray:
 
 
 def test_a_movie_is_classified_by_the_vectors_of_the_model_along_a_tracks_layer(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     movie = moving_cells(viewer, dock)
     kinds = shapes(4)[2]
@@ -407,7 +494,7 @@ def test_a_movie_is_classified_by_the_vectors_of_the_model_along_a_tracks_layer(
 
 
 def test_the_timeline_is_shown_under_the_image_and_comes_back(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     dock.tabs.setCurrentWidget(dock.timeline)
     press(dock.timeline.below_box)
@@ -422,7 +509,7 @@ def test_the_timeline_is_shown_under_the_image_and_comes_back(
 
 
 def test_values_are_learnt_from_a_csv_shown_saved_and_loaded(
-    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
 ) -> None:
     press(dock.measure_button)
     panel, kinds = dock.values_panel, shapes()[2]
@@ -458,7 +545,7 @@ def test_values_are_learnt_from_a_csv_shown_saved_and_loaded(
 
 
 def test_a_head_trained_on_crops_gets_its_vectors_computed_before_it_predicts(
-    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
 ) -> None:
     press(dock.measure_button)
     dock.add_vectors("biofm-image", alone=True)
@@ -476,7 +563,7 @@ def test_a_head_trained_on_crops_gets_its_vectors_computed_before_it_predicts(
 
 
 def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
-    viewer: Any, dock: CellsDock, click: Any, monkeypatch: Any
+    viewer: Any, dock: CellsDesk, click: Any, monkeypatch: Any
 ) -> None:
     press(dock.measure_button)
     kinds = shapes()[2]
@@ -497,7 +584,7 @@ def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
 
 
 def test_what_was_learnt_is_applied_to_a_folder(
-    viewer: Any, dock: CellsDock, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
 ) -> None:
     press(dock.measure_button)
     kinds = shapes()[2]
@@ -517,7 +604,7 @@ def test_what_was_learnt_is_applied_to_a_folder(
 
 
 def test_umap_is_honest_where_it_is_not_installed(
-    viewer: Any, dock: CellsDock, click: Any, monkeypatch: Any
+    viewer: Any, dock: CellsDesk, click: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("napari_biofm.widgets.cells.plot_panel.has_umap", lambda: False)
     press(dock.measure_button)
@@ -527,7 +614,7 @@ def test_umap_is_honest_where_it_is_not_installed(
 
 
 def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
-    viewer: Any, dock: CellsDock, click: Any
+    viewer: Any, dock: CellsDesk, click: Any
 ) -> None:
     teach(viewer, dock, click, 1)
     assert layer_id(viewer.layers["cells"]) == dock.states.uid

@@ -84,6 +84,24 @@ def test_a_selection_all_over_the_table_is_shown_and_changed_by_clicks(qtbot: An
     assert pixel(table, 2) == plain
 
 
+def test_many_rows_selected_in_the_table_are_kept_beside_qt(qtbot: Any) -> None:
+    session, states = table_of(5000)
+    table = CellTable(states)
+    qtbot.addWidget(table)
+    table.resize(400, 300)
+    table.show()
+    table.cells.set_order(np.arange(5000)[::-1])
+    session.selection_changed.connect(lambda _: table.show_selection(states.selected_rows))
+    QTest.keyClick(table, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert len(session.selection) == 5000 and len(table.chosen_rows) == 5000
+    assert not table.selectionModel().hasSelection()
+    click(table, 0)
+    assert states.selected_rows.tolist() == [4999]
+    table.scrollToBottom()
+    click(table, 4999, Qt.KeyboardModifier.ShiftModifier)
+    assert len(states.selected_rows) == 5000 and not table.selectionModel().hasSelection()
+
+
 def click(table: CellTable, row: int, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
     place = table.visualRect(table.cells.index(row, 0)).center()
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, modifier, place)

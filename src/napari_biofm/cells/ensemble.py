@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_biofm.cells.folds import make_folds
 from napari_biofm.cells.heads import BALANCE, FOLDS, LogisticHead, PartFits, Probabilities, encode
 from napari_biofm.cells.logistic import balanced, best_temperature, softmax, weigh
-from napari_biofm.cells.trees import flatten_boosting, sum_of_leaves
+from napari_biofm.cells.trees import bins_of, cuts_between_bins, flatten_boosting, sum_of_leaves
 from napari_biofm.types import CellsError, Vectors
 
 NARROW = 200  # columns; wider parts are left to the regression
@@ -73,7 +73,7 @@ class EnsembleHead:
             self._weigh(features, codes, weight, kept)
         else:
             self.shares = tuple(self.given_shares)
-        self.trees = flatten_boosting(_boost(features, codes, weight), n_classes) if self.shares[1] else {}
+        self.trees = _boost(features, codes, weight, n_classes) if self.shares[1] else {}
         return self
 
     def _weigh(
@@ -92,7 +92,7 @@ class EnsembleHead:
         self.shares, self.temperature = (1.0, 0.0), self.linear.temperature
         held: list[NDArray[np.float32]] = []
         for i, (train, test) in enumerate(folds):
-            fitted = flatten_boosting(_boost(features[train], codes[train], weight[train]), n_classes)
+            fitted = _boost(features[train], codes[train], weight[train], n_classes)
             held.append(_logits(fitted, features[test]))
             if i == 0 and not _shares(self.linear.held[test], held[0], codes[test], weight[test])[1]:
                 return
@@ -156,7 +156,9 @@ def _shares(
     return float(found[0]), float(found[1])
 
 
-def _boost(features: Vectors, codes: NDArray[np.int64], weight: NDArray[np.float64]) -> Any:
+def _boost(
+    features: Vectors, codes: NDArray[np.int64], weight: NDArray[np.float64], n_classes: int
+) -> dict[str, NDArray[Any]]:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     boosting = HistGradientBoostingClassifier(
@@ -169,7 +171,10 @@ def _boost(features: Vectors, codes: NDArray[np.int64], weight: NDArray[np.float
         early_stopping=False,
         random_state=SEED,
     )
-    return boosting.fit(features, codes, sample_weight=weight)
+    cuts = cuts_between_bins(features, weight)
+    return flatten_boosting(
+        boosting.fit(bins_of(features, cuts), codes, sample_weight=weight), n_classes, cuts
+    )
 
 
 def _logits(trees: dict[str, NDArray[Any]], features: Vectors) -> NDArray[np.float32]:

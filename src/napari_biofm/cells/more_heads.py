@@ -15,7 +15,13 @@ from napari_biofm.cells.ensemble import EnsembleHead
 from napari_biofm.cells.heads import Head, LogisticHead, PartFits
 from napari_biofm.cells.logistic import balanced
 from napari_biofm.cells.scaled_head import Parameters, ScaledHead
-from napari_biofm.cells.trees import flatten_boosting, flatten_forest, sum_of_leaves
+from napari_biofm.cells.trees import (
+    bins_of,
+    cuts_between_bins,
+    flatten_boosting,
+    flatten_forest,
+    sum_of_leaves,
+)
 from napari_biofm.types import CellsError, Vectors
 
 SEED = 0
@@ -108,11 +114,13 @@ class BoostingHead(ScaledHead):
             max_leaf_nodes=15,
             min_samples_leaf=max(2, min(20, len(codes) // 50)),
             l2_regularization=1.0,
-            class_weight="balanced",
             early_stopping=False,
             random_state=SEED,
         )
-        return flatten_boosting(boosting.fit(features, codes), n_classes)
+        weight = balanced(codes, n_classes)
+        cuts = cuts_between_bins(features, weight)
+        boosting.fit(bins_of(features, cuts), codes, sample_weight=weight)
+        return flatten_boosting(boosting, n_classes, cuts)
 
     def scores(self, parameters: Parameters, features: Features, n_classes: int) -> Vectors:
         return (sum_of_leaves(parameters, features) + parameters["baseline"]).astype(np.float32)

@@ -203,8 +203,11 @@ def part_widths(table: AnnData, blocks: Sequence[str]) -> list[int]:
 
 def text(table: AnnData, column: str) -> NDArray[np.object_]:
     """Return a column of obs as plain strings, "" where nothing is said (also after reading a file)."""
-    values = table.obs[column].astype(object)
-    return np.asarray(values.where(values.notna(), "").to_numpy(), object)
+    import pandas as pd
+
+    values = np.array(table.obs[column], object)
+    values[pd.isna(values)] = ""
+    return values
 
 
 # ------------------------------------------------------------------ parts

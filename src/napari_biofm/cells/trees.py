@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
+N_BINS = 255  # of a column, at most; as many as histogram boosting of scikit-learn has
 
 
 def flatten_forest(forest: Any, n_classes: int) -> Arrays:
@@ -23,8 +24,51 @@ def flatten_forest(forest: Any, n_classes: int) -> Arrays:
     return _join(parts)
 
 
-def flatten_boosting(boosting: Any, n_classes: int) -> Arrays:
-    """Return the trees of a fitted histogram gradient boosting; leaves hold what they add to each logit."""
+def cuts_between_bins(
+    features: NDArray[np.float32], weight: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """Return where histogram boosting cuts each column into bins: at weighted quantiles, or between all values.
+
+    scikit-learn looks for the same quantiles of weighted rows one by one, which takes longer than growing the
+    trees: a minute for the folds of 2,000 cells. Trees grown on the numbers of these bins are the same.
+
+    Parameters
+    ----------
+    features : (n, d), finite. weight : (n,), positive.
+
+    Returns
+    -------
+    ascending cuts of each column; a value is in bin k where k cuts are below it.
+    """
+    found = []
+    for column in np.asarray(features, np.float64).T:
+        order = np.argsort(column)
+        values = column[order]
+        distinct = np.unique(values)
+        if len(distinct) <= N_BINS:
+            found.append((distinct[1:] + distinct[:-1]) / 2)
+            continue
+        cumulative = np.cumsum(weight[order])
+        wanted = np.linspace(0, 1, N_BINS + 1)[1:-1] * cumulative[-1]
+        at = np.minimum(np.searchsorted(cumulative, wanted), len(values) - 1)
+        after = np.where(np.isclose(cumulative[at], wanted, rtol=1e-12), at + 1, at)
+        found.append(np.unique((values[at] + values[np.minimum(after, len(values) - 1)]) / 2))
+    return found
+
+
+def bins_of(features: NDArray[np.float32], cuts: list[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Return the number of the bin each value lies in, (n, d)."""
+    columns = np.asarray(features, np.float64).T
+    return np.stack([np.searchsorted(c, x) for x, c in zip(columns, cuts, strict=True)], 1).astype(np.float32)
+
+
+def flatten_boosting(boosting: Any, n_classes: int, cuts: list[NDArray[np.float64]] | None = None) -> Arrays:
+    """Return the trees of a fitted histogram gradient boosting; leaves hold what they add to each logit.
+
+    Parameters
+    ----------
+    cuts : of each column, where the trees were grown on numbers of bins (`bins_of`).
+    """
     present = boosting.classes_
     columns = present[1:] if len(present) == 2 else present
     parts = []
@@ -36,7 +80,11 @@ def flatten_boosting(boosting: Any, n_classes: int) -> Arrays:
             value[leaf, column] = nodes["value"][leaf]
             feature = np.where(leaf, -2, nodes["feature_idx"].astype(np.int64))
             left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
-            parts.append((feature, nodes["num_threshold"], left, right, value))
+            threshold = np.array(nodes["num_threshold"], np.float64)
+            if cuts is not None:
+                for at in np.flatnonzero(~leaf):
+                    threshold[at] = cuts[feature[at]][int(threshold[at])]
+            parts.append((feature, threshold, left, right, value))
     baseline = np.full(n_classes, -1e3, np.float32)
     baseline[present] = 0.0
     baseline[columns] = np.ravel(boosting._baseline_prediction)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_biofm.engine import Job
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError, Progress
+from napari_biofm.widgets.opening import RIGHT_WIDTH
 from napari_biofm.widgets.viewers import close_with_window, viewer_session
 
 AREAS = {
@@ -29,7 +30,6 @@ AREAS = {
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
 BESIDE_LAYERS, BESIDE_NOTHING = 0.4, 0.6  # of the window's height, for docks below the canvas
-RIGHT_WIDTH = 400  # pixels
 SHOW_EVERY_MS = 150  # between two looks of the progress bar
 
 

@@ -13,7 +13,9 @@ from qtpy.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyl
 from napari_biofm.widgets.cells.states import CellStates
 
 MOST_RUNS = 100  # of selected rows that Qt keeps; it compares each with each
+MOST_ROWS = 500  # selected rows that Qt keeps; at each repaint its header asks each of them, in every column
 COLUMNS = ("Cell", "By hand", "Predicted", "Probability", "Oddness", "Area (px)")
+WIDTHS = (42, 66, 70, 76, 60)  # pixels, of all but the last
 
 
 class CellModel(QAbstractTableModel):
@@ -94,6 +96,8 @@ class CellTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(22)
+        for column, width in enumerate(WIDTHS):
+            self.setColumnWidth(column, width)
         self.horizontalHeader().setStretchLastSection(True)
         self.setToolTip(
             "Click to select the cell; double-click to go there; a class's hot key labels the selection."
@@ -107,20 +111,29 @@ class CellTable(QTableView):
     @property
     def chosen_rows(self) -> NDArray[np.int64]:
         """Rows of the cells selected in this table."""
-        at = [index.row() for index in self.selectionModel().selectedRows()]
-        return self.cells.order[np.union1d(np.asarray(at, np.int64), self.marked)]
+        return self.cells.order[np.union1d(self._places(), self.marked)]
+
+    def _places(self) -> NDArray[np.int64]:
+        """Places that Qt has selected, ascending."""
+        runs = [np.arange(run.top(), run.bottom() + 1) for run in self.selectionModel().selection()]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *runs]))
+
+    def selectAll(self) -> None:
+        """Select every cell of the list."""
+        self.states.select_rows(self.cells.order)
 
     def show_selection(self, rows: NDArray[np.int64]) -> None:
         """Mark the selected cells, without telling the session again.
 
         A lasso selects rows all over the table. Qt keeps a selection as a list of ranges, and takes seconds for
-        some ten thousand of them; where there are many, they are kept here and drawn as if Qt had them.
+        some ten thousand of them, and for many rows whenever it paints the header; where there are many, they are
+        kept here and drawn as if Qt had them.
         """
         at = np.flatnonzero(np.isin(self.cells.order, rows))
         self._showing = True
         chosen = QItemSelection()
         breaks = np.flatnonzero(np.diff(at) > 1)
-        few = len(breaks) < MOST_RUNS
+        few = len(breaks) < MOST_RUNS and len(at) < MOST_ROWS
         self.marked = at[:0] if few else at
         if few:
             starts, ends = np.append(at[:1], at[breaks + 1]), np.append(at[breaks], at[-1:])
@@ -147,7 +160,7 @@ class CellTable(QTableView):
             return
         if len(self.marked):  # a click took these away, added to them, or (with Ctrl) turned its own row over
             flags = QItemSelectionModel.SelectionFlag
-            at = np.asarray([index.row() for index in self.selectionModel().selectedRows()], np.int64)
+            at = self._places()
             if self._command & flags.Clear:
                 self.marked = at
             elif self._command & flags.Toggle:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
@@ -14,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -26,9 +26,10 @@ from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.classes import N_KEYS, ClassList
 from napari_biofm.widgets.cells.edits import MaskEdits
 from napari_biofm.widgets.cells.files_panel import FilesPanel
+from napari_biofm.widgets.cells.jobs import ClassifiedMovie
 from napari_biofm.widgets.cells.latest import Latest
-from napari_biofm.widgets.cells.learning import LearningDock
-from napari_biofm.widgets.cells.mirror import mirror_features
+from napari_biofm.widgets.cells.learning import CELLS, FILES, PLOT, SCORES, TIME, VALUES, LearningDock
+from napari_biofm.widgets.cells.mirror import mirror_steps
 from napari_biofm.widgets.cells.overlay import SUFFIX, Overlay
 from napari_biofm.widgets.cells.plot_panel import PlotPanel
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
@@ -36,12 +37,15 @@ from napari_biofm.widgets.cells.states import ALL, CellStates
 from napari_biofm.widgets.cells.teaching import EVERY, LABELLED, NEXT, RARE, SIMILAR
 from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
 from napari_biofm.widgets.cells.values_panel import ValuesPanel
+from napari_biofm.widgets.later_tabs import LaterTabs
+from napari_biofm.widgets.turns import Turns
 
 WIDTH = 360  # pixels
+Panel = TypeVar("Panel", bound=QWidget)
 QUIET = 700  # ms without a click before slow mirrors (features, table) are written
 
 
-class CellsDock(LearningDock):
+class CellsDesk(LearningDock):
     """Teach cell states by clicking.
 
     Parameters
@@ -63,6 +67,9 @@ class CellsDock(LearningDock):
             self.viewer, lambda: self.layer, self._canvas_clicked, self._canvas_hovered
         )
         self.destroyed.connect(_release((self.latest, self.lists), self.clicks, self.edits, self._below))
+
+    def begin(self) -> None:
+        """Show the layer in play and its cells."""
         self._layers_changed()
 
     # ------------------------------------------------------------------ building
@@ -121,21 +128,16 @@ class CellsDock(LearningDock):
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(self._row(self.list_box, self.next_button, self.similar_button))
         column.addWidget(self.cell_table, 1)
-        self.plot = PlotPanel(self.states, self.run)
-        self.scores = ScoresPanel()
-        self.timeline = TimelinePanel(self._dock_below)
-        self.values_panel = ValuesPanel(self)
-        self.files = FilesPanel(self)
-        self.tabs = QTabWidget()
-        for widget, name in (
-            (cells, "Cells"),
-            (self.plot, "Plot"),
-            (self.scores, "Scores"),
-            (self.timeline, "Time"),
-            (self.values_panel, "Values"),
-            (self.files, "Files"),
+        self.tabs = LaterTabs()
+        self.tabs.addTab(cells, CELLS)
+        for name, make in (
+            (PLOT, self._make_plot),
+            (SCORES, self._make_scores),
+            (TIME, self._make_timeline),
+            (VALUES, lambda: ValuesPanel(self)),
+            (FILES, lambda: FilesPanel(self)),
         ):
-            self.tabs.addTab(widget, name)
+            self.tabs.add(name, make)
         top = QWidget()
         upper = QVBoxLayout(top)
         upper.setContentsMargins(0, 0, 0, 0)
@@ -147,13 +149,55 @@ class CellsDock(LearningDock):
         split.addWidget(top)
         split.addWidget(self.tabs)
         split.setChildrenCollapsible(False)
+        split.setStretchFactor(0, 0)
+        split.setStretchFactor(1, 1)  # the classes are few, the cells many
         layout = QVBoxLayout(self)
         layout.addWidget(split, 1)
         layout.addWidget(self.job_bar)
-        for box in self.findChildren(QComboBox):  # never wider than the dock: the canvas must not jump
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
+        _narrow(self)
         self.setMinimumWidth(WIDTH)
+
+    def _make_plot(self) -> PlotPanel:
+        plot = PlotPanel(self.states, self.run)
+        plot.scatter.lassoed.connect(self.states.select_rows)
+        plot.scatter.clicked.connect(self._point_clicked)
+        plot.scatter.hovered.connect(self._say_row)
+        plot.refresh()
+        return _narrow(plot)
+
+    def _make_scores(self) -> ScoresPanel:
+        scores = ScoresPanel()
+        scores.button.clicked.connect(self.score)
+        return scores
+
+    def _make_timeline(self) -> TimelinePanel:
+        timeline = TimelinePanel(self._dock_below)
+        timeline.closing_asked.connect(self._undock)
+        timeline.button.clicked.connect(self.classify_movie)
+        timeline.read_button.clicked.connect(self.ask_tracks)
+        timeline.frame_chosen.connect(lambda frame: self.viewer.dims.set_current_step(0, frame))
+        timeline.set_tracks(self._tracks_layers())
+        return _narrow(timeline)
+
+    @property
+    def plot(self) -> PlotPanel:
+        return self.tabs.panel(PLOT)  # type: ignore[return-value]
+
+    @property
+    def scores(self) -> ScoresPanel:  # type: ignore[override]
+        return self.tabs.panel(SCORES)  # type: ignore[return-value]
+
+    @property
+    def timeline(self) -> TimelinePanel:  # type: ignore[override]
+        return self.tabs.panel(TIME)  # type: ignore[return-value]
+
+    @property
+    def values_panel(self) -> ValuesPanel:
+        return self.tabs.panel(VALUES)  # type: ignore[return-value]
+
+    @property
+    def files(self) -> FilesPanel:  # type: ignore[override]
+        return self.tabs.panel(FILES)  # type: ignore[return-value]
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH + 20, 800)
@@ -176,7 +220,6 @@ class CellsDock(LearningDock):
         return docked
 
     def _connect(self) -> None:
-        self.timeline.closing_asked.connect(self._undock)
         self.layer_box.currentIndexChanged.connect(self._layer_chosen)
         self.vectors_box.currentTextChanged.connect(self._vectors_chosen)
         self.measure_button.clicked.connect(self.measure)
@@ -188,16 +231,8 @@ class CellsDock(LearningDock):
         self.similar_button.clicked.connect(lambda: self._list(SIMILAR))
         self.list_box.currentTextChanged.connect(lambda _: self._relist())
         self.cell_table.doubleClicked.connect(self._table_double_clicked)
-        self.plot.scatter.lassoed.connect(self.states.select_rows)
-        self.plot.scatter.clicked.connect(self._point_clicked)
-        self.plot.scatter.hovered.connect(self._say_row)
-        self.scores.button.clicked.connect(self.score)
-        self.timeline.button.clicked.connect(self.classify_movie)
-        self.timeline.read_button.clicked.connect(self.ask_tracks)
         self.listen(self.viewer.layers.events.inserted, self._offer_tracks)
         self.listen(self.viewer.layers.events.removed, self._offer_tracks)
-        self._offer_tracks()
-        self.timeline.frame_chosen.connect(lambda frame: self.viewer.dims.set_current_step(0, frame))
         self.listen(self.viewer.dims.events.current_step, self._frame_changed)
         states = self.states
         states.table_changed.connect(self._table_changed)
@@ -206,8 +241,10 @@ class CellsDock(LearningDock):
         states.labels_changed.connect(self._labels_changed)
         states.predictions_changed.connect(self._predicted)
         states.failed.connect(self._failed)
+        self._overlay_turns = Turns(self)
         self._quiet = QTimer(self, singleShot=True, interval=QUIET)
         self._quiet.timeout.connect(self._write_mirrors)
+        self._mirror = Turns(self)
         self.listen(self.session.cells_changed, self._cells_changed)
         self.listen(self.session.segmentation_changed, self._segmented)
         self.listen(self.session.selection_changed, self._selection_changed)
@@ -225,7 +262,8 @@ class CellsDock(LearningDock):
         table = self.states.table
         if table is not self._valued:  # what was predicted belongs to the cells it was predicted for
             self._valued = table
-            self.values_panel.forget()
+            if self.tabs.made(VALUES) is not None:
+                self.values_panel.forget()
         self.vectors_box.blockSignals(True)
         self.vectors_box.clear()
         if table is not None:
@@ -233,14 +271,25 @@ class CellsDock(LearningDock):
             self.vectors_box.addItems([*names, *([ALL] if len(names) > 1 else [])])
             self.vectors_box.setCurrentText(self.states.blocks)
         self.vectors_box.blockSignals(False)
-        layer = self.layer
-        if table is not None and layer is not None and table.n_obs:
-            self.overlay.show(layer, int(self.states.values.max()))
-            self.overlay.set_colours([c for _, c in self.states.classes])
-        else:
-            self.overlay.hide()
-        self.plot.refresh()
+        self._overlay_turns.start(self._show_overlay())
+        self._refresh_plot()
         self._relist()
+
+    def _show_overlay(self) -> Iterator[None]:
+        """Put the class layer over the cells, in turns of the event loop that have nothing else to do."""
+        yield
+        layer, states = self.layer, self.states
+        if layer is None or states.table is None or not states.table.n_obs:
+            self.overlay.hide()
+            return
+        self.overlay.show(layer, int(states.values.max()))
+        yield
+        self.overlay.set_colours([c for _, c in states.classes])
+        self.overlay.paint(states.values, states.shown_codes, states.selected_rows)
+
+    def _movie_classified(self, found: ClassifiedMovie) -> None:
+        self._overlay_turns.finish()
+        super()._movie_classified(found)
 
     def _classes_changed(self) -> None:
         self.class_list.refill()
@@ -250,9 +299,13 @@ class CellsDock(LearningDock):
     def _recolour(self) -> None:
         codes = self.states.shown_codes
         self.overlay.paint(self.states.values, codes, self.states.selected_rows)
-        self.plot.refresh()
+        self._refresh_plot()
         self.cell_table.cells.refresh()
         self._quiet.start()
+
+    def _refresh_plot(self) -> None:
+        if self.tabs.made(PLOT) is not None:
+            self.plot.refresh()
 
     def _labels_changed(self) -> None:
         if self.states.head is None:  # else the refit that follows recolours
@@ -283,12 +336,13 @@ class CellsDock(LearningDock):
     def _write_mirrors(self) -> None:
         self.states.write_predictions()
         if self.layer is not None and self.states.table is not None:
-            mirror_features(self.layer, self.states.table)
+            self._mirror.start(mirror_steps(self.layer, self.states.table))
 
     def _selection_changed(self, _: Any) -> None:
         rows = self.states.selected_rows
         self.overlay.paint(self.states.values, self.states.shown_codes, rows)
-        self.plot.show_selection(rows)
+        if self.tabs.made(PLOT) is not None:
+            self.plot.show_selection(rows)
         self.cell_table.show_selection(rows)
         if len(rows) == 1:
             self._say_row(int(rows[0]))
@@ -312,7 +366,15 @@ class CellsDock(LearningDock):
             self.status.setText(self.states.describe(row))
 
 
-def _hot_key(dock: CellsDock, code: int) -> Any:
+def _narrow(panel: Panel) -> Panel:
+    """Keep boxes from being wider than the dock: the canvas must not jump."""
+    for box in panel.findChildren(QComboBox):
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumContentsLength(8)
+    return panel
+
+
+def _hot_key(dock: CellsDesk, code: int) -> Any:
     import weakref
 
     held = weakref.ref(dock)
@@ -338,4 +400,4 @@ def _release(work: tuple[Latest, ...], clicks: CanvasClicks, edits: MaskEdits, b
     return release
 
 
-__all__ = ["SUFFIX", "CellsDock"]
+__all__ = ["SUFFIX", "CellsDesk"]

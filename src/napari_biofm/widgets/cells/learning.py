@@ -18,7 +18,10 @@ from napari_biofm.widgets.cells.planes import image_for, movie_for, plane_of_cel
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
 from napari_biofm.widgets.cells.teaching import TeachingDock
 from napari_biofm.widgets.cells.timeline_panel import BY_LABEL, BY_OVERLAP, TimelinePanel
+from napari_biofm.widgets.later_tabs import LaterTabs
 from napari_biofm.widgets.viewers import layer_by_id, layer_id
+
+CELLS, PLOT, SCORES, TIME, VALUES, FILES = "Cells", "Plot", "Scores", "Time", "Values", "Files"  # tabs
 
 
 class LearningDock(TeachingDock):
@@ -28,6 +31,7 @@ class LearningDock(TeachingDock):
     scores: ScoresPanel
     timeline: TimelinePanel
     files: FilesPanel
+    tabs: LaterTabs
     movie: jobs.ClassifiedMovie | None = None
 
     def _vectors_chosen(self, name: str) -> None:
@@ -177,8 +181,11 @@ class LearningDock(TeachingDock):
                 self.tell_error(error)
 
     def _offer_tracks(self, event: Any = None) -> None:
-        found = [(x.name, layer_id(x)) for x in self.viewer.layers if type(x).__name__ == "Tracks"]
-        self.timeline.set_tracks(found)
+        if self.tabs.made(TIME) is not None:
+            self.timeline.set_tracks(self._tracks_layers())
+
+    def _tracks_layers(self) -> list[tuple[str, str]]:
+        return [(x.name, layer_id(x)) for x in self.viewer.layers if type(x).__name__ == "Tracks"]
 
     def _movie_classified(self, found: jobs.ClassifiedMovie) -> None:
         self.movie = found
@@ -187,5 +194,5 @@ class LearningDock(TeachingDock):
         self._frame_changed()
 
     def _frame_changed(self, event: Any = None) -> None:
-        if self.timeline.timeline is not None:
+        if self.tabs.made(TIME) is not None and self.timeline.timeline is not None:
             self.timeline.set_frame(int(self.viewer.dims.current_step[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,32 +20,44 @@ def mirror_features(layer: Any, table: AnnData) -> None:
     the cells are the same, only columns that differ are written, into the table that is there: giving a layer
     another table makes napari index all its rows again.
     """
+    for _ in mirror_steps(layer, table):
+        pass
+
+
+def mirror_steps(layer: Any, table: AnnData) -> Iterator[None]:
+    """Do what `mirror_features` does in steps of some milliseconds each, for 100,000 cells."""
     import pandas as pd
 
     obs = table.obs
-    columns = {
-        "label": obs["label"].to_numpy(),
-        "roi_id": obs["layer"].astype(str).to_numpy(),
-        "class_by_hand": text(table, "class_by_hand"),
-        "prediction": text(table, "predicted"),
-        "probability": obs["probability"].to_numpy(float),
-        "outlier": obs["outlier"].to_numpy(float),
-        "area": obs["area"].to_numpy(float),
-        "mean_intensity": obs["mean_intensity"].to_numpy(float),
-    }
+    columns: dict[str, Any] = {"label": obs["label"].to_numpy()}
+    for name, column in (
+        ("roi_id", "layer"),
+        ("class_by_hand", "class_by_hand"),
+        ("prediction", "predicted"),
+    ):
+        columns[name] = text(table, column)
+        yield
+    for name in ("probability", "outlier", "area", "mean_intensity"):
+        columns[name] = obs[name].to_numpy(float)
     former = layer.features
     if set(columns) <= set(former.columns) and np.array_equal(former["label"].to_numpy(), columns["label"]):
-        differing = [n for n, column in columns.items() if not _same(former[n].to_numpy(), column)]
-        for name in differing:
-            former[name] = columns[name]
-        if differing:
-            layer.events.properties()
-            layer.events.features()
+        differing = []
+        for name, column in columns.items():
+            if not _same(former[name].to_numpy(), column):
+                differing.append(name)
+            yield
+        if layer.features is former:  # else replaced meanwhile; written when something changes next
+            for name in differing:
+                former[name] = columns[name]
+            if differing:
+                layer.events.properties()
+                layer.events.features()
         return
     made = pd.DataFrame(columns)
     others = [c for c in former.columns if c not in made.columns and c != "index"]
     if others and "label" in former.columns:
         made = made.merge(former[["label", *others]].drop_duplicates("label"), on="label", how="left")
+    yield
     layer.features = made
 
 

@@ -8,6 +8,8 @@ planes are coloured as napari slices them.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,11 @@ from numpy.typing import NDArray
 from napari_biofm.widgets.cells.states import SELECTED_CODE, UNKNOWN_CODE
 
 SUFFIX = " · classes"
+OVER_IMAGE, OVER_COLOURS = (
+    0.6,
+    0.85,
+)  # opacity of the classes: the colours of the cells must not mix with them
+FAINT = 0.3  # opacity of the cells below which their colours hardly show
 BLOCK = 1 << 18  # pixels looked up at a time: their indices, widened by NumPy, then stay in the cache
 
 
@@ -97,11 +104,12 @@ class Overlay:
             return
         self.hide()
         self._of, self.coded = labels_layer, CodedLabels(_full(labels_layer), n_max)
-        selected = list(self.viewer.layers.selection)
-        self.layer = self.viewer.add_labels(
+        from napari.layers import Labels
+
+        layer = Labels(
             self.coded,
             name=f"{labels_layer.name}{SUFFIX}",
-            opacity=0.6,
+            opacity=OVER_IMAGE if labels_layer.opacity < FAINT else OVER_COLOURS,
             blending="translucent",
             affine=labels_layer.affine,
             scale=labels_layer.scale,
@@ -111,8 +119,12 @@ class Overlay:
             units=labels_layer.units,
             metadata={"biofm_overlay_of": str(labels_layer.unique_id)},
         )
-        self.layer.editable = False
-        self.viewer.layers.selection = selected
+        layer.editable = False
+        for part in ("polygon", "brush_stroke"):  # for painting, which this layer is not for: half its price
+            if part in layer._overlays:
+                layer._overlays[part].visible = False
+        with _selection_kept(self.viewer.layers):
+            self.layer = self.viewer.add_layer(layer)
 
     @property
     def is_shown(self) -> bool:
@@ -160,6 +172,22 @@ class Overlay:
         if self.is_shown and self.coded is not None:
             self.coded.luts = luts
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+
+@contextlib.contextmanager
+def _selection_kept(layers: Any) -> Iterator[None]:
+    """Let the selected layers be, where napari would select the one that is added."""
+    selected = list(layers.selection)
+    can_tell = hasattr(layers, "_activate_on_insert")  # two changes of selection less, ten ms each
+    if can_tell:
+        layers._activate_on_insert = False
+    try:
+        yield
+    finally:
+        if can_tell:
+            layers._activate_on_insert = True
+        if list(layers.selection) != selected:
+            layers.selection = selected
 
 
 def _full(layer: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.cells.projection import AXES as UMAP_AXES
@@ -61,16 +62,21 @@ class PlotPanel(QWidget):
             self.words.setText(UMAP_MISSING)
         elif kind == UMAP:
             self.words.setText(RUNNING)
-            first_axes = prepared.features[:, :UMAP_AXES].copy()
-            first_axes[~prepared.finite] = np.nan
-            self._run(
-                umap,
-                first_axes,
-                name="UMAP",
-                bound_to=self.states.uid,
-                on_done=lambda points: self._show_umap(prepared, points),
-                on_end=self._umap_ended,
-            )
+            QTimer.singleShot(0, lambda: self._start_umap(prepared))  # in a turn of its own
+
+    def _start_umap(self, prepared: Any) -> None:
+        if prepared is not self.states.prepared or self.kind.currentText() != UMAP:
+            return
+        first_axes = prepared.features[:, :UMAP_AXES].copy()
+        first_axes[~prepared.finite] = np.nan
+        self._run(
+            umap,
+            first_axes,
+            name="UMAP",
+            bound_to=self.states.uid,
+            on_done=lambda points: self._show_umap(prepared, points),
+            on_end=self._umap_ended,
+        )
 
     def refresh(self) -> None:
         """Colour the points like the cells; lay them out first where the vectors are others."""

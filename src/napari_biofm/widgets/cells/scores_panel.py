@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -19,6 +20,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.cells.scores import Report
+
+MOST_ROWS = 8  # of the confusion matrix seen at once
 
 
 class ScoresPanel(QWidget):
@@ -35,22 +38,26 @@ class ScoresPanel(QWidget):
         self.words.setWordWrap(True)
         self.confusion = QTableWidget()
         self.confusion.setToolTip("Rows: class by hand. Columns: predicted while left out.")
-        self.curve = pg.PlotWidget()
-        self.curve.setLabel("bottom", "labelled cells")
-        self.curve.setLabel("left", "macro-F1")
-        self.curve.setYRange(0, 1)
-        self.curve.setMinimumHeight(130)
+        self.curve: pg.PlotWidget | None = None  # made when there is something to draw
         row = QHBoxLayout()
         row.addWidget(self.button)
         row.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
-        layout.addWidget(self.words)
-        layout.addWidget(self.confusion, 1)
-        layout.addWidget(self.curve, 1)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.words)
+        column.addWidget(self.confusion, 1)
+        column.addStretch(0)
+        self._column = column
+        scroll = QScrollArea()  # many warnings in a low window: nothing is squeezed
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        layout.addWidget(scroll, 1)
         self.confusion.hide()
-        self.curve.hide()
 
     def show_report(self, report: Report) -> None:
         """Show scores."""
@@ -70,12 +77,29 @@ class ScoresPanel(QWidget):
                     item.setBackground(base)
                 self.confusion.setItem(i, j, item)
         self.confusion.resizeColumnsToContents()
+        rows = min(self.confusion.rowCount(), MOST_ROWS)
+        self.confusion.setMinimumHeight(
+            self.confusion.horizontalHeader().height() + rows * self.confusion.rowHeight(0) + 4
+        )
         self.confusion.show()
-        self.curve.clear()
-        if report.learning_curve:
-            at = np.asarray([[row["n_labels"], row["macro_f1"]] for row in report.learning_curve])
+        self._draw(report.learning_curve)
+
+    def _draw(self, rows: list[dict[str, float]]) -> None:
+        """Draw the learning curve, where there is one."""
+        if self.curve is None and rows:
+            self.curve = pg.PlotWidget()
+            self.curve.setBackground(None)  # napari's theme shows through
+            self.curve.setLabel("bottom", "labelled cells")
+            self.curve.setLabel("left", "macro-F1")
+            self.curve.setYRange(0, 1)
+            self.curve.setMinimumHeight(130)
+            self._column.insertWidget(2, self.curve, 1)
+        if self.curve is not None:
+            self.curve.clear()
+            self.curve.setVisible(bool(rows))
+        if self.curve is not None and rows:
+            at = np.asarray([[row["n_labels"], row["macro_f1"]] for row in rows])
             self.curve.plot(at[:, 0], at[:, 1], pen=pg.mkPen("#56b4e9", width=1), symbol="o", symbolSize=6)
-            self.curve.show()
 
 
 def as_html(report: Report) -> str:

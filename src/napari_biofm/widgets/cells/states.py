@@ -6,11 +6,7 @@ every label goes through the session's history.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import gc
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +18,8 @@ from napari_biofm.cells.live import LiveHead, Prediction, Prepared, prepare
 from napari_biofm.cells.rarity import outlier_scores
 from napari_biofm.cells.table import BASELINE, UNKNOWN, add_block, text, vectors_of
 from napari_biofm.history import CallAction
-from napari_biofm.session import CellKey, Session
+from napari_biofm.selection import CellSet
+from napari_biofm.session import Session
 from napari_biofm.types import CellsError, Vectors
 
 if TYPE_CHECKING:
@@ -37,7 +34,6 @@ UNKNOWN_CODE, SELECTED_CODE = 255, 254
 ALL = "all side by side"
 Submit = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]], None]
 Codes = NDArray[np.int16]
-_KEY = functools.partial(tuple.__new__, CellKey)  # of a pair, without a call of Python for each of many cells
 
 
 class CellStates:
@@ -76,7 +72,7 @@ class CellStates:
         self.groups: NDArray[np.object_] = np.zeros(0, object)
         self.outlier: NDArray[np.float64] | None = None
         self._tuned_at = 0
-        self._selected: tuple[frozenset[CellKey], NDArray[np.int64]] | None = None  # rows of a selection
+        self._selected: tuple[CellSet, NDArray[np.int64]] | None = None  # rows of a selection
 
     # ------------------------------------------------------------------ what is shown
 
@@ -223,7 +219,8 @@ class CellStates:
         """Label cells by `cell_id`, e.g. read from a file. Can be undone in one step."""
         if self.table is None:
             raise CellsError("Measure the cells first; there is no table to put labels into.")
-        row = {str(c): i for i, c in enumerate(self.table.obs["cell_id"])}
+        ids = self.table.obs["cell_id"]
+        row = {str(ids.iat[i]): i for i in np.flatnonzero(ids.isin(list(class_of)))}
         codes = np.asarray([self.add_class(name) for name in class_of.values()], np.int16)
         self._change(np.asarray([row[c] for c in class_of], np.int64), codes, "read labels")
 
@@ -361,28 +358,16 @@ class CellStates:
         """Rows of the session's selection in this layer."""
         selection = self.session.selection
         if self._selected is None or self._selected[0] is not selection:
-            rows = self.rows_of([key.label for key in selection if key.layer == self.uid])
+            rows = self.rows_of(selection.labels_of(self.uid))
             self._selected = selection, np.sort(rows[rows >= 0])
         return self._selected[1]
 
     def select_rows(self, rows: NDArray[np.integer] | Sequence[int]) -> None:
         """Make these cells the session's selection."""
         if self.uid is not None:
-            chosen = np.unique(np.asarray(rows, np.int64))
-            pairs = zip(itertools.repeat(self.uid), self.values[chosen].tolist(), strict=False)
-            with _no_collection():
-                keys = frozenset(map(_KEY, pairs))
-            self._selected = keys, chosen
-            self.session.select(keys)
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Make many small objects that stay without setting off the garbage collector, which would look at all."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+            chosen = np.array(rows, np.int64)
+            if not (np.diff(chosen) > 0).all():
+                chosen = np.unique(chosen)
+            cells = CellSet({self.uid: self.values[chosen]})
+            self._selected = cells, chosen
+            self.session.select(cells)

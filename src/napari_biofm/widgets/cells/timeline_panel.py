@@ -77,6 +77,9 @@ class TimelinePanel(QWidget):
         self.plot.addItem(self.picture)
         self.cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#ffffff", width=1))
         self.plot.addItem(self.cursor)
+        self.cursor.hide()
+        self.plot.setXRange(0, 10)  # until there is a timeline
+        self.plot.setYRange(0, 10)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widgets in (
@@ -134,6 +137,7 @@ class TimelinePanel(QWidget):
         n, frames = timeline.codes.shape
         self.words.setText(f"{n} tracks in {frames} frames.")
         self.draw()
+        self.cursor.show()
         self.plot.setXRange(-0.5, frames - 0.5, padding=0)
         self.plot.setYRange(-0.5, n - 0.5, padding=0)
 

@@ -34,7 +34,7 @@ class Panel(QWidget):
     def selected_labels(self) -> list[int]:
         """Return the labels of the selected cells of the labels layer in play, ascending."""
         uid = self.state.labels_uid
-        return sorted(key.label for key in self.state.session.selection if key.layer == uid)
+        return self.state.session.selection.labels_of(uid).tolist()
 
 
 def number_box(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_biofm.session import CellKey
+from napari_biofm.selection import CellKey, CellSet
 from napari_biofm.widgets.trace.plots import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ class CellsLink:
             shown = [recording.channels[c].label for c in dock.plots.channels]
             dock.session.select(CellKey(labels, label) for label in shown if label is not None)
 
-    def _selection_changed(self, cells: frozenset[CellKey]) -> None:
+    def _selection_changed(self, cells: CellSet) -> None:
         """Show the traces of the cells that were selected anywhere."""
         dock = self._dock
         recording, uid = dock.recording, dock.uid
         if recording is None or not cells:
             return
         linked = [link.channel for link in dock.session.links if link.recording == uid and link.cell in cells]
-        wanted = {key.label for key in cells}
+        wanted = cells.labels
         own = [i for i, c in enumerate(recording.channels) if c.label in wanted] if recording.is_cells else []
         channels = sorted({*linked, *own})
         if channels and set(channels) != set(dock.plots.channels):

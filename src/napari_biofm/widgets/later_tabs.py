@@ -1,0 +1,56 @@
+"""Tabs whose contents are made when they are first shown, so that a dock opens with what is seen of it only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QTabWidget, QWidget
+
+from napari_biofm.widgets.turns import Turns
+
+
+class LaterTabs(QTabWidget):
+    """Tabs by name, each with a function that makes its contents."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._makers: dict[str, Callable[[], QWidget]] = {}
+        self._made: dict[str, QWidget] = {}
+        self._turns = Turns(self)
+        self.currentChanged.connect(lambda at: self._turns.start(self._show(self.tabText(at))))
+
+    def add(self, name: str, make: Callable[[], QWidget]) -> None:
+        """Add a tab; until it is shown, a word stands in for its contents."""
+        self._makers[name] = make
+        waiting = QLabel("Opening ...")
+        waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.addTab(waiting, name)
+
+    def made(self, name: str) -> QWidget | None:
+        """Return the contents of a tab, None where it was not shown yet."""
+        return self._made.get(name)
+
+    def panel(self, name: str) -> QWidget:
+        """Return the contents of a tab, made now where it was not shown yet."""
+        for _ in self._show(name):
+            pass
+        return self._made[name]
+
+    def _show(self, name: str) -> Iterator[None]:
+        """Make the contents of a tab, and put them into their place a turn of the event loop later."""
+        if name in self._makers:
+            self._made[name] = self._makers.pop(name)()
+            yield
+        found = self._made.get(name)
+        if found is None or self.indexOf(found) >= 0:
+            return
+        at = next(i for i in range(self.count()) if self.tabText(i) == name)
+        waiting, current = self.widget(at), self.currentIndex()
+        self.blockSignals(True)
+        self.removeTab(at)
+        self.insertTab(at, found, name)
+        self.setCurrentIndex(current)
+        self.blockSignals(False)
+        if waiting is not None:
+            waiting.deleteLater()
