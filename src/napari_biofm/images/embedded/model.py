@@ -150,6 +150,8 @@ class EmbeddedModel:
             found = yield from self._pass(image, diameter, keep_decoded)
             yield Progress(1, 1, "following flows")
             flows, cell_prob = passes.at_image_size(found)
+            if not keep_decoded:
+                found = found.without_flow()
             masks = masks_from_flows(flows, cell_prob, _with_pace(chosen, found.diameter, self.settings))
             measured = passes.median_diameter(masks)
             if diameter is not None or measured is None or found.diameter is None:
@@ -157,6 +159,7 @@ class EmbeddedModel:
             if abs(np.log2(measured / found.diameter)) < SECOND_PASS:
                 return found, masks, flows, cell_prob
             diameter = measured
+            del found, masks, flows, cell_prob
 
     def _pass(self, image: Image, diameter: float | None, keep_decoded: bool = False) -> Task[passes.Pass]:
         if diameter is not None and not (np.isfinite(diameter) and diameter > 0):
