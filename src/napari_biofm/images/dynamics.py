@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from napari_biofm.types import ImageError, Labels, SegmentationParameters
 Float = NDArray[np.float32]
 USUAL_DIAMETER = 24.0  # pixels; larger cells are walked through in proportionally longer steps
 MAX_STEPS = 240
-_WORKERS = min(os.cpu_count() or 1, 4)  # threads that share rows or labels; each writes what the others do not
+_WORKERS = min(
+    os.cpu_count() or 1, 4
+)  # threads that share rows or labels; each writes what the others do not
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -312,7 +315,7 @@ def _shared(work: Callable[..., None], out: NDArray[Any], *given: Any) -> None:
         work(out, 0, len(out), *given)
         return
     with ThreadPoolExecutor(_WORKERS, "dynamics") as pool:
-        jobs = [pool.submit(work, out, a, b, *given) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        jobs = [pool.submit(work, out, a, b, *given) for a, b in pairwise(edges)]
         for job in jobs:
             job.result()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_biofm.images import jobs
 from napari_biofm.images.embedded import levels, passes
 from napari_biofm.images.embedded.model import EmbeddedModel
 from napari_biofm.images.embedded.planes import to_planes
@@ -84,6 +85,21 @@ def test_level_by_level_is_the_whole_at_once(shipped: EmbeddedModel) -> None:
         for piece in pieces:
             there = wanted[..., *levels.at(piece.window, stride)]
             assert (getattr(piece, name) - there).abs().max() < 2e-3 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_masks_made_again_from_kept_flows_are_the_same(shipped: EmbeddedModel, discs, every: int) -> None:
+    image = discs[0][::every, ::every]
+    found = run_task(shipped.segment(image, SegmentationParameters(diameter=22.0 / every)))
+    again = jobs._masks_again(found, SegmentationParameters(), shipped)
+    assert found.masks.max() == 12
+    np.testing.assert_array_equal(again, found.masks)
+
+
+def test_small_cells_are_drawn_tighter_and_large_ones_wider(model: EmbeddedModel) -> None:
+    asked = SegmentationParameters(cellprob_threshold=0.5)
+    used = [model.calibrated(asked, d).cellprob_threshold for d in (8.0, 22.0, 80.0)]
+    assert used == [0.75, 0.5, 0.25]
 
 
 @pytest.mark.parametrize("core", [96, 128, 2304])

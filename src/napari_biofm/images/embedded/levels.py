@@ -8,6 +8,7 @@ that of the whole picture, without seams, in the memory of a tile.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 Window = tuple[slice, slice]
 GRID = 32  # deepest stride; canvas and tiles lie on this grid so that tiles see what the whole would
-REACH = 32  # pixels that a fine tile sees around what it answers for; the layers at strides 2 and 4 look 28 far
+REACH = (
+    32  # pixels that a fine tile sees around what it answers for; the layers at strides 2 and 4 look 28 far
+)
 SIDE = 512  # pixels a fine tile answers for; larger ones leave the processor's cache
 
 
@@ -65,7 +68,7 @@ def _cuts(length: int, core: int) -> list[slice]:
     """Cut `length` into parts of at most `core`, as equal as the grid of 32 allows."""
     cells, parts = length // GRID, -(-length // core)
     edges = [GRID * (k * cells // parts) for k in range(parts + 1)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def run_levels(
@@ -141,9 +144,7 @@ def at(window: Window, stride: int) -> Window:
 
 def inner(seen: Window, own: Window, stride: int) -> Window:
     """Where `own` lies within `seen`, at a stride."""
-    first, second = (
-        slice(o.start - s.start, o.stop - s.start) for o, s in zip(own, seen, strict=True)
-    )
+    first, second = (slice(o.start - s.start, o.stop - s.start) for o, s in zip(own, seen, strict=True))
     return at((first, second), stride)
 
 
@@ -152,4 +153,3 @@ def as_input(window: Tensor, planes: int, device: str) -> Tensor:
     import torch
 
     return window.expand(-1, planes, -1, -1).contiguous(memory_format=torch.channels_last).to(device)
-

@@ -27,7 +27,9 @@ RIM = 16
 OVERVIEW = 320  # longest side, in network pixels, of the picture from which the scale is read first
 RELIABLE = (11.0, 44.0)  # diameters in network pixels at which the scale head is trusted
 LARGEST_ZOOM = 2.0
-LEAST_ENLARGED = 1.25  # enlarging by less costs up to half as much again and brings nothing on training pictures
+LEAST_ENLARGED = (
+    1.25  # enlarging by less costs up to half as much again and brings nothing on training pictures
+)
 CLUMPS = 2.75  # overview over close look beyond which the overview saw clumps (whole cells: < 2.6)
 HEAD_BIAS = 1.12  # the head reads this much too large on validation pictures: it misses the smallest cells
 
