@@ -102,6 +102,12 @@ def test_small_cells_are_drawn_tighter_and_large_ones_wider(model: EmbeddedModel
     assert used == [0.75, 0.5, 0.25]
 
 
+def test_cells_are_enlarged_for_masks_only_where_it_pays(model: EmbeddedModel) -> None:
+    zooms = [passes.zoom_for(d, model.settings) for d in (None, 11.0, 20.0, 22.0, 44.0)]
+    assert zooms == [1.0, 2.0, 1.0, 1.0, 0.5]
+    assert passes.zoom_for(20.0, model.settings, fully=True) == pytest.approx(1.1)
+
+
 @pytest.mark.parametrize("core", [96, 128, 2304])
 def test_every_pixel_belongs_to_exactly_one_tile(core: int) -> None:
     count = np.zeros((2240, 3008), int)

@@ -27,9 +27,8 @@ RIM = 16
 OVERVIEW = 320  # longest side, in network pixels, of the picture from which the scale is read first
 RELIABLE = (11.0, 44.0)  # diameters in network pixels at which the scale head is trusted
 LARGEST_ZOOM = 2.0
-LEAST_ENLARGED = (
-    1.25  # enlarging by less costs up to half as much again and brings nothing on training pictures
-)
+# enlarging by less costs up to half as much again and brings masks nothing on training pictures
+LEAST_ENLARGED = 1.25
 CLUMPS = 2.75  # overview over close look beyond which the overview saw clumps (whole cells: < 2.6)
 HEAD_BIAS = 1.12  # the head reads this much too large on validation pictures: it misses the smallest cells
 
@@ -205,7 +204,7 @@ def run_pass(
     if diameter is None:
         yield Progress(0, 1, "estimating the cell diameter")
         diameter = estimate_diameter(network, image, canonical, device)
-    zoom = zoom_for(diameter, settings)
+    zoom = zoom_for(diameter, settings, fully=keep_decoded)
     canvas = to_canvas(image, zoom)
     del image
     height, width = canvas.shape[-2:]
@@ -234,16 +233,16 @@ def run_pass(
     return found if vectors is None else replace(found, vector_map=vectors)
 
 
-def zoom_for(diameter: float | None, settings: Mapping[str, Any]) -> float:
+def zoom_for(diameter: float | None, settings: Mapping[str, Any], fully: bool = False) -> float:
     """Network pixels per image pixel for cells of `diameter` image pixels; 1 where the diameter is not
-    known.
+    known, and where cells would be enlarged little, unless `fully` (corrections by clicks need the detail).
     """
     if diameter is None:
         return 1.0
     low, high = settings["working"]
     working = float(np.clip(diameter, low, high)) if settings["keep_native"] else float(settings["canonical"])
     zoom = float(np.clip(working / diameter, 0.02, LARGEST_ZOOM))
-    return 1.0 if 1.0 < zoom < LEAST_ENLARGED else zoom
+    return 1.0 if 1.0 < zoom < LEAST_ENLARGED and not fully else zoom
 
 
 def _place(
