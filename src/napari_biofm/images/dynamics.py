@@ -10,6 +10,10 @@ Nature Methods
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,9 @@ from napari_biofm.types import ImageError, Labels, SegmentationParameters
 Float = NDArray[np.float32]
 USUAL_DIAMETER = 24.0  # pixels; larger cells are walked through in proportionally longer steps
 MAX_STEPS = 240
+_WORKERS = min(
+    os.cpu_count() or 1, 4
+)  # threads that share rows or labels; each writes what the others do not
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -80,12 +87,11 @@ def _unit_flow(labels: Any, label: int, box: Any, stride: int) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _errors(labels: Any, boxes: Any, flows: Any, across: float) -> Any:
-    """Mean squared difference from the ideal flow per label, on a grid of about `across` positions per
-    object.
+def _errors(out: Any, first: int, last: int, labels: Any, boxes: Any, flows: Any, across: float) -> None:
+    """Mean squared difference from the ideal flow per label of [first, last), on a grid of about `across`
+    positions per object.
     """
-    out = np.zeros(len(boxes), np.float64)
-    for label in range(1, len(boxes)):
+    for label in range(max(1, first), last):
         y0, x0, y1, x1 = boxes[label]
         if y1 == 0:
             continue
@@ -99,7 +105,6 @@ def _errors(labels: Any, boxes: Any, flows: Any, across: float) -> Any:
                     total += (ideal[0, y, x] - flows[0, v, u]) ** 2 + (ideal[1, y, x] - flows[1, v, u]) ** 2
                     count += 1
         out[label] = total / max(count, 1)
-    return out
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -148,11 +153,10 @@ def flows_from_masks(masks: NDArray[Any]) -> Float:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _follow(flow: Any, inside: Any, step: float, max_steps: int) -> Any:
-    """Follow the flow from every inside pixel; (Y, X, 2) int32 end points, -1 outside."""
+def _follow(ends: Any, first: int, last: int, flow: Any, inside: Any, step: float, max_steps: int) -> None:
+    """Follow the flow from every inside pixel of rows [first, last) and write where it ends, (Y, X, 2)."""
     height, width = inside.shape
-    ends = np.full((height, width, 2), -1, np.int32)
-    for sy in range(height):
+    for sy in range(first, last):
         for sx in range(width):
             if not inside[sy, sx]:
                 continue
@@ -174,7 +178,6 @@ def _follow(flow: Any, inside: Any, step: float, max_steps: int) -> Any:
                         pace *= 0.5
                     old_y, old_x = y, x
             ends[sy, sx, 0], ends[sy, sx, 1] = int(y + 0.5), int(x + 0.5)
-    return ends
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -298,8 +301,23 @@ def _checked(flows: Any, cell_prob: Any) -> tuple[Float, Float]:
     flow, prob = np.asarray(flows), np.asarray(cell_prob)
     if prob.ndim != 2 or flow.shape != (2, *prob.shape):
         raise ImageError(f"flows {flow.shape} and cell probability {prob.shape} must be (2, Y, X) and (Y, X)")
-    clean = np.nan_to_num(flow.astype(np.float32, copy=False), nan=0.0, posinf=0.0, neginf=0.0)
-    return np.ascontiguousarray(clean), prob.astype(np.float32, copy=False)
+    flow = flow.astype(np.float32, copy=False)
+    if not np.isfinite(flow.sum(dtype=np.float64)):
+        flow = np.nan_to_num(flow, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.ascontiguousarray(flow), prob.astype(np.float32, copy=False)
+
+
+def _shared(work: Callable[..., None], out: NDArray[Any], *given: Any) -> None:
+    """Fill `out` by `work(out, first, last, *given)`, in threads where it is long."""
+    parts = 4 * _WORKERS if len(out) > 256 else 1  # more than threads: cells lie unevenly
+    edges = np.linspace(0, len(out), parts + 1).astype(int).tolist()
+    if parts == 1:
+        work(out, 0, len(out), *given)
+        return
+    with ThreadPoolExecutor(_WORKERS, "dynamics") as pool:
+        jobs = [pool.submit(work, out, a, b, *given) for a, b in pairwise(edges)]
+        for job in jobs:
+            job.result()
 
 
 def flow_basins(
@@ -324,7 +342,8 @@ def flow_basins(
     inside = prob > threshold
     if not inside.any():
         return np.zeros(prob.shape, np.int32), np.zeros((0, 2), np.int64)
-    ends = _follow(flow, inside, step, MAX_STEPS)
+    ends = np.full((*prob.shape, 2), -1, np.int32)
+    _shared(_follow, ends, flow, inside, step, MAX_STEPS)
     sinks = _find_sinks(ends, int(np.ceil(2.5 * step)), 10)
     return _assign(ends, sinks, int(np.ceil(5 * step))), sinks
 
@@ -353,7 +372,8 @@ def masks_from_flows(
     if chosen.flow_threshold > 0:
         keep &= flow_errors(labels, flows) <= chosen.flow_threshold
     keep[0] = False
-    return _renumber(np.where(keep[labels], labels, 0))
+    _renumber(labels, keep)
+    return labels
 
 
 def flow_errors(masks: NDArray[Any], flows: NDArray[Any]) -> NDArray[np.float64]:
@@ -363,13 +383,20 @@ def flow_errors(masks: NDArray[Any], flows: NDArray[Any]) -> NDArray[np.float64]
     """
     labels = np.ascontiguousarray(masks, np.int32)
     boxes = _boxes(labels, int(labels.max()))
-    errors: NDArray[np.float64] = _errors(labels, boxes, np.asarray(flows, np.float32), 14.0)
+    errors = np.zeros(len(boxes), np.float64)
+    _shared(_errors, errors, labels, boxes, np.asarray(flows, np.float32), 14.0)
     return errors
 
 
-def _renumber(labels: NDArray[Any]) -> Labels:
-    present, first = np.unique(labels, return_index=True)
-    order = present[np.argsort(first, kind="stable")]
-    table = np.zeros(int(labels.max()) + 1, np.int32)
-    table[order[order > 0]] = np.arange(1, np.count_nonzero(order) + 1)
-    return np.asarray(table[labels], np.int32)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _renumber(labels: Any, keep: Any) -> None:
+    """Number the labels to keep in reading order and clear the others, in place."""
+    number = np.zeros(len(keep), np.int32)
+    count = 0
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            k = labels[y, x]
+            if keep[k] and number[k] == 0:
+                count += 1
+                number[k] = count
+            labels[y, x] = number[k]

@@ -5,7 +5,6 @@ Module-level functions of plain arguments, so that they travel to a worker proce
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,9 +139,9 @@ def _masks_again(segmentation: Segmentation, parameters: SegmentationParameters,
 
     if segmentation.flows is None or segmentation.cell_prob is None:
         raise ImageError("These masks were made without flows; segment again to change their thresholds.")
-    settings: Mapping[str, Any] = getattr(maker, "settings", {})
-    shifted = parameters.cellprob_threshold + float(settings.get("cellprob_shift", 0.0))
-    chosen = replace(parameters, diameter=segmentation.diameter, cellprob_threshold=shifted)
+    chosen = replace(parameters, diameter=segmentation.diameter)
+    if hasattr(maker, "calibrated"):
+        chosen = maker.calibrated(parameters, segmentation.diameter)
     flows, cell_prob = segmentation.flows, segmentation.cell_prob
     if cell_prob.ndim == 2:
         return masks_from_flows(flows, cell_prob, chosen)

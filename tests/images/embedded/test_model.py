@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_biofm.images.embedded import passes
+from napari_biofm.images import jobs
+from napari_biofm.images.embedded import levels, passes
 from napari_biofm.images.embedded.model import EmbeddedModel
 from napari_biofm.images.embedded.planes import to_planes
 from napari_biofm.types import (
@@ -66,17 +67,55 @@ def test_tiles_agree_with_the_whole(shipped: EmbeddedModel) -> None:
     planes = to_planes(image)
     whole = run_task(passes.run_pass(shipped.network, planes, 22.0, shipped.settings))
     parts = run_task(passes.run_pass(shipped.network, planes, 22.0, shipped.settings, core=128))
-    assert len(passes.tiles(*whole.cell_prob.shape, core=128)) > 4
+    assert len(levels.tiles(608, 672, 128, 128)) > 4
     assert np.abs(whole.flow - parts.flow).max() < 0.05
     assert np.mean((whole.cell_prob > 0) != (parts.cell_prob > 0)) < 5e-4
 
 
-def test_every_pixel_belongs_to_exactly_one_tile() -> None:
+def test_level_by_level_is_the_whole_at_once(shipped: EmbeddedModel) -> None:
+    import torch
+
+    rng = np.random.default_rng(1)
+    canvas = torch.from_numpy(rng.random((1, 1, 352, 416), np.float32))
+    whole, *_ = levels.run_levels(shipped.network, canvas, "cpu")
+    pieces = [p for p in levels.run_levels(shipped.network, canvas, "cpu", side=96) if p.window is not None]
+    assert whole.window == (slice(0, 352), slice(0, 416)) and len(pieces) > 12
+    for name, stride in (("flow", 1), ("cell_prob", 1), ("decoded", 2), ("vector_map", 4)):
+        wanted = getattr(whole, name)
+        for piece in pieces:
+            there = wanted[..., *levels.at(piece.window, stride)]
+            assert (getattr(piece, name) - there).abs().max() < 2e-3 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_masks_made_again_from_kept_flows_are_the_same(shipped: EmbeddedModel, discs, every: int) -> None:
+    image = discs[0][::every, ::every]
+    found = run_task(shipped.segment(image, SegmentationParameters(diameter=22.0 / every)))
+    again = jobs._masks_again(found, SegmentationParameters(), shipped)
+    assert found.masks.max() == 12
+    np.testing.assert_array_equal(again, found.masks)
+
+
+def test_small_cells_are_drawn_tighter_and_large_ones_wider(model: EmbeddedModel) -> None:
+    asked = SegmentationParameters(cellprob_threshold=0.5)
+    used = [model.calibrated(asked, d).cellprob_threshold for d in (8.0, 22.0, 80.0)]
+    assert used == [0.75, 0.5, 0.25]
+
+
+def test_cells_are_enlarged_for_masks_only_where_it_pays(model: EmbeddedModel) -> None:
+    zooms = [passes.zoom_for(d, model.settings) for d in (None, 11.0, 20.0, 22.0, 44.0)]
+    assert zooms == [1.0, 2.0, 1.0, 1.0, 0.5]
+    assert passes.zoom_for(20.0, model.settings, fully=True) == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("core", [96, 128, 2304])
+def test_every_pixel_belongs_to_exactly_one_tile(core: int) -> None:
     count = np.zeros((2240, 3008), int)
-    for rows, columns, out_rows, out_columns in passes.tiles(2240, 3008):
-        count[out_rows, out_columns] += 1
-        assert rows.start <= out_rows.start and out_rows.stop <= rows.stop
-        assert rows.start % 32 == columns.start % 32 == out_columns.start % 32 == 0
+    for (rows, columns), own in levels.tiles(2240, 3008, core, 128):
+        count[own] += 1
+        assert rows.start <= own[0].start and own[0].stop <= rows.stop <= 2240
+        assert rows.start % 32 == columns.start % 32 == own[1].start % 32 == 0
+        assert max(own[0].stop - own[0].start, own[1].stop - own[1].start) <= core
     assert (count == 1).all()
 
 

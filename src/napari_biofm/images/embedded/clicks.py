@@ -41,7 +41,7 @@ class Prepared:
     ----------
     features : (C + 3, H/2, W/2) float16: decoder features, flow, cell probability (squashed).
     basins : (H/2, W/2) int32 basin of every position, 0 for none.
-    found : the pass it was made from.
+    found : the pass it was made from, its outline only.
     answers : the last answers by their prompt.
     """
 
@@ -54,10 +54,12 @@ class Prepared:
     def of(cls, found: Pass) -> Prepared:
         """Derive basins and decoder input from a pass that kept its decoded features."""
         assert found.decoded is not None
-        basins = basins_of(found.flow, found.cell_prob)
-        dense = np.concatenate([found.flow, np.tanh(found.cell_prob / 4)[None]])
-        dense = dense.reshape(3, dense.shape[1] // 2, 2, dense.shape[2] // 2, 2).mean((2, 4))
-        return cls(np.concatenate([found.decoded, dense.astype(np.float16)]), basins, found)
+        channels, height, width = found.decoded.shape
+        features = np.empty((channels + 3, height, width), np.float16)
+        features[:channels] = found.decoded
+        for k, plane in enumerate((*found.flow, np.tanh(found.cell_prob / 4)), channels):
+            features[k] = plane.reshape(height, 2, width, 2).mean((1, 3))
+        return cls(features, basins_of(found.flow, found.cell_prob), found.outline())
 
 
 def basins_of(flow: Float, cell_prob: Float) -> NDArray[np.int32]:

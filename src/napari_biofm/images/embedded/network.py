@@ -93,7 +93,7 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Keep shape (B, C, Y, X)."""
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        return F.relu(x + self.norm2(self.conv2(y)), inplace=True)
+        return F.relu(self.norm2(self.conv2(y)).add_(x), inplace=True)
 
 
 def _step(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
@@ -164,38 +164,68 @@ class Network(nn.Module):
 
     def encode(self, planes: Tensor) -> list[Tensor]:
         """Return encoder outputs at strides 2, 4, 8, 16, 32 of `planes` (B, P, Y, X)."""
-        levels, x = [], self.stem(planes)
-        for index, blocks in enumerate(self.encoder):
-            x = blocks(x if index == 0 else self.downs[index - 1](x))
-            levels.append(x)
+        half, quarter, eighth = self.encode_fine(planes)
+        return [half, quarter, *self.encode_coarse(eighth)]
+
+    def encode_fine(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return encoder outputs at strides 2 and 4 and what `encode_coarse` goes on from, at stride 8.
+
+        A position depends on 28 pixels of `planes` around it at most.
+        """
+        half = self.encoder[0](self.stem(planes))
+        quarter = self.encoder[1](self.downs[0](half))
+        return half, quarter, self.downs[1](quarter)
+
+    def encode_coarse(self, eighth: Tensor) -> list[Tensor]:
+        """Return encoder outputs at strides 8, 16, 32."""
+        levels = [self.encoder[2](eighth)]
+        for index in (3, 4):
+            levels.append(self.encoder[index](self.downs[index - 1](levels[-1])))
         return levels
 
     def vectors(self, levels: list[Tensor]) -> Tensor:
         """Bring encoder levels together in one map at stride 4: (B, vector, Y/4, X/4)."""
-        size = levels[1].shape[-2:]
-        total: Tensor = self.to_vector[0](levels[1])
-        for head, level in zip(list(self.to_vector)[1:], levels[2:], strict=True):
-            total = total + F.interpolate(head(level), size, mode="bilinear", align_corners=False)
-        return F.gelu(total)
+        return join_vectors([head(x) for head, x in zip(self.to_vector, levels[1:], strict=True)])
 
     def decode(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return flow, cell probability, log diameter and decoder features (see `Dense`) of encoder
         levels.
         """
-        x, quarter = levels[-1], levels[1]
-        for index in (3, 2, 1, 0):
-            skip = levels[index]
-            up = F.interpolate(self.ups[index](x), skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = self.decoder[index](F.relu(skip + up))
-            if index == 1:
-                quarter = x
-        out = F.pixel_shuffle(self.dense(x), 2)
-        return out[:, :2], out[:, 2:], self.scale(quarter), x
+        return self.decode_fine(self.decode_coarse(levels[2:]), levels[1], levels[0])
+
+    def decode_coarse(self, levels: list[Tensor]) -> Tensor:
+        """Return the decoder's output at stride 8 of encoder outputs at strides 8, 16, 32."""
+        return self._climb(2, self._climb(3, levels[2], levels[1]), levels[0])
+
+    def decode_fine(
+        self, eighth: Tensor, quarter: Tensor, half: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Go on from `decode_coarse` with encoder outputs at strides 4 and 2; see `decode`.
+
+        A pixel depends on what lies 28 pixels around it at most.
+        """
+        quarter = self._climb(1, eighth, quarter)
+        half = self._climb(0, quarter, half)
+        out = F.pixel_shuffle(self.dense(half), 2)
+        return out[:, :2], out[:, 2:], self.scale(quarter), half
+
+    def _climb(self, index: int, x: Tensor, skip: Tensor) -> Tensor:
+        up = F.interpolate(self.ups[index](x), skip.shape[-2:], mode="bilinear", align_corners=False)
+        out: Tensor = self.decoder[index](F.relu(up.add_(skip), inplace=True))
+        return out
 
     def forward(self, planes: Tensor) -> Dense:
         """Run everything but the mask decoder; Y and X of `planes` are multiples of 32."""
         levels = self.encode(planes)
         return Dense(*self.decode(levels), self.vectors(levels), levels)
+
+
+def join_vectors(parts: list[Tensor]) -> Tensor:
+    """Add maps of falling resolution up at the size of the first; (B, C, h, w)."""
+    size, total = parts[0].shape[-2:], parts[0]
+    for part in parts[1:]:
+        total = total + F.interpolate(part, size, mode="bilinear", align_corners=False)
+    return F.gelu(total)
 
 
 def pool_window(vector_map: Tensor) -> Tensor:

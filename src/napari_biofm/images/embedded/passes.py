@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.embedded.levels import GRID, Piece, Window, as_input, at, inner, run_levels, tiles
 from napari_biofm.types import Progress, Task
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
     from napari_biofm.images.embedded.network import Network
 
 Float = NDArray[np.float32]
-GRID = 32  # deepest stride; canvas and tiles lie on this grid so that tiles see what the whole would
-CORE, MARGIN = 704, 128  # network pixels a tile answers for, and what it sees around them
+Half = NDArray[np.float16]
+# network pixels that are taken in hand at once (level by level, without seams), and what a part of a larger canvas
+# sees around them
+CORE, MARGIN = 2304, 128
 # network pixels of background laid around the image: the network learned that cells end where it begins
 RIM = 16
 OVERVIEW = 320  # longest side, in network pixels, of the picture from which the scale is read first
 RELIABLE = (11.0, 44.0)  # diameters in network pixels at which the scale head is trusted
 LARGEST_ZOOM = 2.0
+# enlarging by less costs up to half as much again and brings masks nothing on training pictures
+LEAST_ENLARGED = 1.25
 CLUMPS = 2.75  # overview over close look beyond which the overview saw clumps (whole cells: < 2.6)
 HEAD_BIAS = 1.12  # the head reads this much too large on validation pictures: it misses the smallest cells
 
@@ -35,8 +40,9 @@ class Pass:
     Attributes
     ----------
     flow : (2, H, W) float32. cell_prob : (H, W) float32 logits.
-    decoded : (C, H/2, W/2) float32 features for the mask decoder, or None.
-    vector_map : (V + P, H/4, W/4) float16: features to pool vectors from, then the input planes.
+    decoded : (C, H/2, W/2) float16 features for the mask decoder, or None.
+    vector_map : (V + P, H/4, W/4) float16: features to pool vectors from, then the input planes; empty in a pass
+    for clicks.
     zoom : network pixels per image pixel. shape : (Y, X) of the image. diameter : image pixels.
     """
 
@@ -47,6 +53,15 @@ class Pass:
     zoom: tuple[float, float]
     shape: tuple[int, int]
     diameter: float | None
+
+    def without_flow(self) -> Pass:
+        """Return the pass less flow and cell probability, once they were brought to image size."""
+        none = np.zeros((0, 0), np.float32)
+        return replace(self, flow=none[None], cell_prob=none)
+
+    def outline(self) -> Pass:
+        """Return what tells where the canvas lies on the image, and nothing of what was found on it."""
+        return replace(self.without_flow(), decoded=None, vector_map=np.zeros((0, 0, 0), np.float16))
 
     @property
     def inner(self) -> tuple[int, int]:
@@ -84,12 +99,6 @@ def to_canvas(planes: Tensor, zoom: float) -> Tensor:
     return F.pad(scaled, (RIM, right, RIM, below))
 
 
-def _as_input(window: Tensor, planes: int, device: str) -> Tensor:
-    import torch
-
-    return window.expand(-1, planes, -1, -1).contiguous(memory_format=torch.channels_last).to(device)
-
-
 def median_diameter(masks: NDArray[Any]) -> float | None:
     """Median equivalent diameter of labels in pixels; None without labels."""
     areas = np.bincount(masks.ravel())[1:]
@@ -104,7 +113,7 @@ def read_scale(network: Network, canvas: Tensor, device: str) -> float | None:
     import torch
 
     with torch.inference_mode():
-        levels = network.encode(_as_input(canvas, network.architecture.planes, device))
+        levels = network.encode(as_input(canvas, network.architecture.planes, device))
         _, cell_prob, log_diameter, _ = network.decode(levels)
     inside = torch.nn.functional.max_pool2d(cell_prob, 4)[0, 0].cpu().numpy() > 0
     diameters = 2.0 ** log_diameter[0, 0].cpu().numpy()[inside].astype(np.float64)
@@ -157,7 +166,8 @@ def busiest(planes: Tensor, span: float) -> Tensor:
         return planes
     grey = planes.mean(1, keepdim=True)
     coarse = F.adaptive_avg_pool2d(
-        (grey - F.avg_pool2d(grey, 9, 1, 4)).abs(), (min(32, height), min(32, width))
+        (grey - F.avg_pool2d(F.avg_pool2d(grey, (9, 1), 1, (4, 0)), (1, 9), 1, (0, 4))).abs(),
+        (min(32, height), min(32, width)),
     )
     rows, columns = coarse.shape[-2:]
     high, wide = (
@@ -168,27 +178,6 @@ def busiest(planes: Tensor, span: float) -> Tensor:
     y, x = divmod(int(total.argmax()), total.shape[1])
     y0, x0 = min(y * height // rows, max(0, height - side)), min(x * width // columns, max(0, width - side))
     return planes[..., y0 : y0 + side, x0 : x0 + side]
-
-
-def tiles(
-    height: int, width: int, core: int = CORE, margin: int = MARGIN
-) -> list[tuple[slice, slice, slice, slice]]:
-    """Cut a canvas into tiles on the grid: what each sees (rows, columns) and what it answers for (rows,
-    columns).
-    """
-    if height * width <= (core + 2 * margin) ** 2:
-        whole = slice(0, height), slice(0, width)
-        return [(*whole, *whole)]
-    out = []
-    for y in range(0, height, core):
-        for x in range(0, width, core):
-            y1, x1 = min(y + core, height), min(x + core, width)
-            seen = (
-                slice(max(0, y - margin), min(height, y1 + margin)),
-                slice(max(0, x - margin), min(width, x1 + margin)),
-            )
-            out.append((*seen, slice(y, y1), slice(x, x1)))
-    return out
 
 
 def run_pass(
@@ -206,7 +195,7 @@ def run_pass(
     ----------
     diameter : cell diameter in image pixels; None to estimate it.
     settings : `canonical` (network pixels per diameter) and `smallest_zoom`, from the weights' description.
-    keep_decoded : keep the features the mask decoder reads.
+    keep_decoded : keep the features the mask decoder reads, and no vector map.
     """
     import torch
 
@@ -215,51 +204,63 @@ def run_pass(
     if diameter is None:
         yield Progress(0, 1, "estimating the cell diameter")
         diameter = estimate_diameter(network, image, canonical, device)
-    zoom = zoom_for(diameter, settings)
+    zoom = zoom_for(diameter, settings, fully=keep_decoded)
     canvas = to_canvas(image, zoom)
+    del image
     height, width = canvas.shape[-2:]
     arch = network.architecture
-    flow, cell_prob = np.zeros((2, height, width), np.float32), np.zeros((height, width), np.float32)
+    dense = np.zeros((3, height, width), np.float32)
     decoded = np.zeros((arch.widths[0], height // 2, width // 2), np.float16) if keep_decoded else None
-    vectors = np.zeros((arch.vector + arch.planes, height // 4, width // 4), np.float16)
-    plan = tiles(height, width, core)
-    for index, (rows, columns, out_rows, out_columns) in enumerate(plan):
-        yield Progress(index, len(plan), f"tile {index + 1} of {len(plan)}")
-        with torch.inference_mode():
-            dense = network(_as_input(canvas[..., rows, columns], arch.planes, device))
-        at = (out_rows, out_columns)
-        inner = tuple(
-            slice(o.start - s.start, o.stop - s.start) for o, s in zip(at, (rows, columns), strict=True)
-        )
-        flow[:, *at] = dense.flow[0, :, *inner].float().cpu().numpy()
-        cell_prob[at] = dense.cell_prob[0, 0, *inner].float().cpu().numpy()
-        _place(vectors[: arch.vector], dense.vector_map[0], at, inner, 4)
-        if decoded is not None:
-            _place(decoded, dense.decoded[0], at, inner, 2)
-    vectors[arch.vector :] = torch.nn.functional.avg_pool2d(canvas, 4)[0].expand(arch.planes, -1, -1).numpy()
-    flow, cell_prob, vectors = flow[:, RIM:, RIM:], cell_prob[RIM:, RIM:], vectors[:, RIM // 4 :, RIM // 4 :]
+    vectors = None
+    if not keep_decoded:
+        vectors = np.zeros((arch.vector + arch.planes, height // 4, width // 4), np.float16)
+    plan = tiles(height, width, core, MARGIN)
+    for index, (seen, own) in enumerate(plan):
+        for piece in run_levels(network, canvas[..., *seen], device, not keep_decoded):
+            if piece.window is not None:
+                _place(piece, seen, own, dense, vectors, decoded)
+            yield Progress(round(100 * (index + piece.share)), 100 * len(plan), "network")
+    if vectors is not None:
+        small = torch.nn.functional.avg_pool2d(canvas, 4)[0]
+        vectors[arch.vector :] = small.expand(arch.planes, -1, -1).numpy()
+        vectors = vectors[:, RIM // 4 :, RIM // 4 :]
+    dense = dense[:, RIM:, RIM:]
     decoded = None if decoded is None else decoded[:, RIM // 2 :, RIM // 2 :]
     shape = (planes.shape[1], planes.shape[2])
     size = [max(1, round(n * zoom)) for n in shape]
     exact = (size[0] / shape[0], size[1] / shape[1])
-    return Pass(flow, cell_prob, decoded, vectors, exact, shape, diameter)
+    found = Pass(dense[:2], dense[2], decoded, np.zeros((0, 0, 0), np.float16), exact, shape, diameter)
+    return found if vectors is None else replace(found, vector_map=vectors)
 
 
-def zoom_for(diameter: float | None, settings: Mapping[str, Any]) -> float:
+def zoom_for(diameter: float | None, settings: Mapping[str, Any], fully: bool = False) -> float:
     """Network pixels per image pixel for cells of `diameter` image pixels; 1 where the diameter is not
-    known.
+    known, and where cells would be enlarged little, unless `fully` (corrections by clicks need the detail).
     """
     if diameter is None:
         return 1.0
     low, high = settings["working"]
     working = float(np.clip(diameter, low, high)) if settings["keep_native"] else float(settings["canonical"])
-    return float(np.clip(working / diameter, 0.02, LARGEST_ZOOM))
+    zoom = float(np.clip(working / diameter, 0.02, LARGEST_ZOOM))
+    return 1.0 if 1.0 < zoom < LEAST_ENLARGED and not fully else zoom
 
 
-def _place(target: NDArray[np.float16], values: Tensor, at: Any, inner: Any, stride: int) -> None:
-    to = tuple(slice(s.start // stride, s.stop // stride) for s in at)
-    of = tuple(slice(s.start // stride, s.stop // stride) for s in inner)
-    target[:, *to] = values[:, *of].half().cpu().numpy()
+def _place(
+    piece: Piece, seen: Window, own: Window, dense: Float, vectors: Half | None, decoded: Half | None
+) -> None:
+    """Put what a piece says of `own` on the canvas; the rest of it belongs to a neighbour."""
+    assert piece.window is not None and piece.flow is not None and piece.cell_prob is not None
+    there = tuple(slice(p.start + s.start, p.stop + s.start) for p, s in zip(piece.window, seen, strict=True))
+    rows, columns = (
+        slice(max(t.start, o.start), max(t.start, o.start, min(t.stop, o.stop)))
+        for t, o in zip(there, own, strict=True)
+    )
+    to, of = (rows, columns), inner((there[0], there[1]), (rows, columns), 1)
+    dense[:2, *to] = piece.flow[:, *of].float().cpu().numpy()
+    dense[2][to] = piece.cell_prob[of].float().cpu().numpy()
+    for target, values, stride in ((vectors, piece.vector_map, 4), (decoded, piece.decoded, 2)):
+        if target is not None and values is not None:
+            target[: len(values), *at(to, stride)] = values[:, *at(of, stride)].half().cpu().numpy()
 
 
 def at_image_size(found: Pass) -> tuple[Float, Float]:
@@ -267,6 +268,8 @@ def at_image_size(found: Pass) -> tuple[Float, Float]:
     import torch
 
     height, width = found.inner
-    both = np.concatenate([found.flow[:, :height, :width], found.cell_prob[None, :height, :width]])
-    out = resize(torch.from_numpy(both)[None], found.shape)[0].numpy()
-    return np.ascontiguousarray(out[:2]), np.ascontiguousarray(out[2])
+    out = [
+        resize(torch.from_numpy(part[:, :height, :width])[None], found.shape)[0].numpy()
+        for part in (found.flow, found.cell_prob[None])
+    ]
+    return np.ascontiguousarray(out[0]), np.ascontiguousarray(out[1][0])
