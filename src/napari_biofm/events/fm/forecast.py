@@ -22,7 +22,7 @@ ORIGINS = 240  # earlier moments the ensemble is weighed on
 PATTERN = 48  # samples that an analogue has to resemble
 ANALOGUES = 24
 PACES = (1.0, 3.0, 8.0, 20.0, 50.0, 120.0)  # samples, of the averages of the past
-INFLATE = 1.0
+INFLATE = 1.06  # makes the 90 % band cover 90 % on training recordings, mean over kinds
 
 
 def linear_weights(x: NDArray[np.float64], order: int) -> NDArray[np.float64]:
