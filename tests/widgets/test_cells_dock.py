@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,15 @@ def settle() -> None:
         QTest.qWait(20)
 
 
+def class_layer(dock: CellsDesk) -> Any:
+    """Return the layer of classes, which is added in a turn of its own."""
+    end = time.monotonic() + 10
+    while dock.overlay.layer is None and time.monotonic() < end:
+        QApplication.processEvents()
+    assert dock.overlay.layer is not None
+    return dock.overlay.layer
+
+
 def teach(viewer: Any, dock: CellsDesk, click: Any, per_class: int = 3) -> None:
     press(dock.measure_button)
     if not dock.click_button.isChecked():
@@ -118,7 +128,7 @@ def test_three_classes_taught_by_clicks_classify_every_cell(viewer: Any, dock: C
     kinds = shapes()[2]
     assert dock.states.prediction is not None
     assert (dock.states.prediction.code == kinds).all()
-    overlay = dock.overlay.layer
+    overlay = class_layer(dock)
     assert overlay.name == "cells · classes"
     shown = np.asarray(overlay.data[:, :])
     labels = viewer.layers["cells"].data
@@ -179,7 +189,7 @@ def test_a_lasso_in_the_plot_selects_in_the_image_and_back(
     found = {key.label for key in session.selection}
     assert len(found ^ set((np.flatnonzero(inside) + 1).tolist())) <= 2
     assert set((np.flatnonzero(kinds == 2) + 1).tolist()) <= found
-    assert (np.asarray(dock.overlay.layer.data[:, :]) == 254).any()
+    assert (np.asarray(class_layer(dock).data[:, :]) == 254).any()
     click(viewer, middle(20))
     assert {key.label for key in session.selection} == {20}
     assert list(dock.plot.scatter.selected) == [19]
@@ -419,7 +429,8 @@ def test_refits_off_the_gui_thread_end_with_the_newest_labels(
     )
     qtbot.waitUntil(lambda: not dock.latest.is_busy, timeout=20000)
     first = viewer.layers["cells"].data == 1
-    qtbot.waitUntil(lambda: (np.asarray(dock.overlay.layer.data[:, :])[first] == 1).all(), timeout=5000)
+    overlay = class_layer(dock)
+    qtbot.waitUntil(lambda: (np.asarray(overlay.data[:, :])[first] == 1).all(), timeout=5000)
 
 
 def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
@@ -445,7 +456,7 @@ def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
     first = [timeline.classes[c] for c in timeline.codes[0]]
     assert first == ["dot", "dot", "bar"]
     assert dock.timeline.shown.codes[0].tolist() == timeline.codes[0].tolist()
-    overlay = dock.overlay.layer.data
+    overlay = class_layer(dock).data
     assert set(np.unique(overlay[0][movie[0] == 1])) == {1}
     assert set(np.unique(overlay[2:3][0][movie[2] == 1])) == {2}
     dock.timeline.frame_chosen.emit(2)
