@@ -59,14 +59,20 @@ def table_of(n: int) -> tuple[Session, CellStates]:
     return session, states
 
 
-def test_a_selection_all_over_the_table_is_shown_and_changed_by_clicks(qtbot: Any) -> None:
-    session, states = table_of(1000)
+def shown_table(qtbot: Any, order: Any) -> tuple[Session, CellStates, CellTable]:
+    """A table of as many cells as `order` has, shown in that order, which follows the selection."""
+    session, states = table_of(len(order))
     table = CellTable(states)
     qtbot.addWidget(table)
     table.resize(400, 300)
     table.show()
-    table.cells.set_order(np.arange(1000))
+    table.cells.set_order(order)
     session.selection_changed.connect(lambda _: table.show_selection(states.selected_rows))
+    return session, states, table
+
+
+def test_a_selection_all_over_the_table_is_shown_and_changed_by_clicks(qtbot: Any) -> None:
+    _, states, table = shown_table(qtbot, np.arange(1000))
     states.select_rows(np.arange(0, 1000, 2))
     np.testing.assert_array_equal(table.chosen_rows, np.arange(0, 1000, 2))
     assert not table.selectionModel().hasSelection()  # Qt would need seconds for many more of them
@@ -85,13 +91,7 @@ def test_a_selection_all_over_the_table_is_shown_and_changed_by_clicks(qtbot: An
 
 
 def test_many_rows_selected_in_the_table_are_kept_beside_qt(qtbot: Any) -> None:
-    session, states = table_of(5000)
-    table = CellTable(states)
-    qtbot.addWidget(table)
-    table.resize(400, 300)
-    table.show()
-    table.cells.set_order(np.arange(5000)[::-1])
-    session.selection_changed.connect(lambda _: table.show_selection(states.selected_rows))
+    session, states, table = shown_table(qtbot, np.arange(5000)[::-1])
     QTest.keyClick(table, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
     assert len(session.selection) == 5000 and len(table.chosen_rows) == 5000
     assert not table.selectionModel().hasSelection()

@@ -39,7 +39,7 @@ def collect(model: PhysioFM, kind: str, real: Real) -> list[dict[str, Any]]:
             found = model.found(trace.signal, kind)
             if found is None:
                 continue
-            logit = np.where(found.artefact > np.maximum(found.logit, 0), -9.0, found.logit)
+            logit = np.where(found.is_artefact, -9.0, found.logit)
             counted = trace.counted(found.time, TOLERANCE[kind])
             logit = logit[counted]
             hit = match(trace.truth, found.time[counted], logit, TOLERANCE[kind])

@@ -42,7 +42,7 @@ def found_by(model: PhysioFM, signal: Signal, kind: str) -> tuple[NDArray[Any], 
     if joined is None:
         return np.zeros(0), np.zeros(0), None
     score = scores(kind, joined.logit, model.card)
-    score = np.where(joined.artefact > np.maximum(joined.logit, 0), 0, score)
+    score = np.where(joined.is_artefact, 0, score)
     return joined.time, score, joined
 
 

@@ -25,9 +25,8 @@ from napari_biofm.types import ImageError, Labels, SegmentationParameters
 Float = NDArray[np.float32]
 USUAL_DIAMETER = 24.0  # pixels; larger cells are walked through in proportionally longer steps
 MAX_STEPS = 240
-_WORKERS = min(
-    os.cpu_count() or 1, 4
-)  # threads that share rows or labels; each writes what the others do not
+# Threads that share rows or labels; each writes what the others do not.
+_WORKERS = min(os.cpu_count() or 1, 4)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

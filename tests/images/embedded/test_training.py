@@ -50,6 +50,8 @@ CONFIG: dict[str, Any] = {
         "wide": 0.3,
         "flow_weight": 4.0,
         "scale_weight": 0.3,
+        "small": 6.0,
+        "touching": 3.0,
         "state_weight": 0.3,
         "pair_weight": 0.1,
         "checkpoint_every": 2,
@@ -106,6 +108,33 @@ def test_the_mask_decoder_learns_on_a_frozen_backbone(training: Any) -> None:
     row = clicks.update(sampler(training))
     assert np.isfinite(row["loss"]) and 0 <= row["iou1"] <= 1
     assert any((before[k] != v).any() for k, v in clicks.decoder.state_dict().items())
+
+
+def test_a_run_can_start_from_stored_weights(training: Any, tmp_path: Path) -> None:
+    import torch
+
+    from napari_biofm.images.embedded import weights
+
+    train = training("train")
+    first = train.Backbone(CONFIG, {"drawn": 2})
+    described = {"name": "first", "version": "0", "inference": training("export").INFERENCE}
+    path = weights.write(tmp_path / "image.safetensors", first.network, described)
+    second = train.Backbone({**CONFIG, "seed": 6, "start": str(path)}, {"drawn": 2})
+    for mine, theirs in zip(second.network.parameters(), first.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs.half().float())
+
+
+def test_small_and_touching_objects_weigh_more(training: Any) -> None:
+    labels = np.zeros((40, 60), np.int32)
+    labels[5:25, 2:22], labels[5:25, 22:42], labels[30:34, 50:54] = 1, 2, 3
+    log_diameter = np.log2([1.0, 22.0, 22.0, 6.0])[labels] * (labels > 0)
+    weight = training("losses").attention(labels, log_diameter, 22.0, 6.0, 3.0)
+    assert weight[15, 10] == 1 and weight[15, 32] == 1 and weight[38, 5] == 1
+    assert weight[15, 21] == weight[15, 22] == 3
+    assert weight[31, 51] == pytest.approx((0.8 * 22 / 6) ** 1.5, rel=1e-3)
+    assert weight[28, 51] == pytest.approx(weight[31, 51] / 2, rel=1e-3)  # the ground around a small object
+    assert weight[26, 45] == 1
+    assert (training("losses").attention(labels, log_diameter, 22.0, 1.0, 1.0) == 1).all()
 
 
 def test_a_simulated_person_clicks_on_the_largest_mistake(training: Any) -> None:

@@ -114,7 +114,7 @@ def in_sequence(found: Candidates, prior: Mapping[str, Any] | None) -> Candidate
     if prior is None or not len(found.time):
         return found
     own = (found.logit.astype(float) - prior["bias"]) / prior["temperature"]
-    none = found.artefact > np.maximum(found.logit, 0)
+    none = found.is_artefact
     own = np.where(none, -EDGE_LOGIT, own)
     typical = typical_intervals(found.time, sigmoid(own))
     logit = chained(found.time, own, typical, prior).astype(np.float32)

@@ -71,10 +71,9 @@ def with_transients(signal: Signal, events: Events, least: float) -> Events:
     fs = signal.sampling_rate
     result = deconvolve(cleaned.values, fs)
     first = np.clip((events["time_s"] * fs).astype(np.intp), 0, len(cleaned.values) - 1)
-    for chosen in (
-        np.ones(len(events), bool),
-        events["score"] >= least,
-    ):  # the weak ones do not cut the others
+    strong = events["score"] >= least
+    passes = [strong] if strong.all() else [np.ones_like(strong), strong]  # weak ones do not cut the others
+    for chosen in passes:
         shape, added = transients(result, first[chosen], fs)
         events["amplitude"][chosen] = np.where(added > 0, added, np.maximum(shape.amplitude, 0))
         events["rise_s"][chosen], events["decay_s"][chosen] = shape.rise_s, shape.decay_s

@@ -23,6 +23,11 @@ class Candidates:
     amplitude: NDArray[np.float32]
     features: NDArray[np.float32]  # (n, width)
 
+    @property
+    def is_artefact(self) -> NDArray[np.bool_]:
+        """Which candidates look more like an artefact than like an event; (n,)."""
+        return np.asarray(self.artefact > np.maximum(self.logit, 0))
+
     @classmethod
     def join(cls, parts: list[Candidates]) -> Candidates:
         """Put parts in order of time."""

@@ -10,7 +10,17 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...types import DetectionSettings, Events, Kind, Progress, RecordingError, Signal, Task, no_events
+from ...types import (
+    DetectionSettings,
+    Events,
+    Kind,
+    Progress,
+    RecordingError,
+    Signal,
+    Task,
+    no_events,
+    run_task,
+)
 from . import decode, weights
 from .beats import in_sequence
 from .look import embed, recognise, surprise
@@ -157,41 +167,39 @@ class PhysioFM:
         """Return all candidates of a signal as a kind, heart beats in view of each other; None if there are
         none.
         """
-        parts = [part for _, _, part in self.candidates(signal, kind)]
+        return run_task(self._all_candidates(signal, kind))
+
+    def _all_candidates(self, signal: Signal, kind: str) -> Task[decode.Candidates | None]:
+        parts = []
+        for done, total, part in self.candidates(signal, kind):
+            parts.append(part)
+            yield Progress(done, total + 1, f"{kind}: looking for events")
         if not parts:
             return None
         joined = decode.Candidates.join(parts)
         return in_sequence(joined, self.card.get("beats")) if kind == "ecg" else joined
 
     def _beats(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
-        parts, total = [], 1
-        for done, total, part in self.candidates(signal, "ecg"):
-            parts.append(part)
-            yield Progress(done, total + 1, "ecg: looking for beats")
-        if not parts:
+        found = yield from self._all_candidates(signal, "ecg")
+        if found is None:
             return no_events()
-        joined = in_sequence(decode.Candidates.join(parts), self.card.get("beats"))
-        beats = as_events(signal, "ecg", joined, self.card, settings)
-        yield Progress(total + 1, total + 1, f"ecg: {len(beats)} events", beats)
+        beats = as_events(signal, "ecg", found, self.card, settings)
+        yield Progress(1, 1, f"ecg: {len(beats)} events", beats)
         return beats
 
     def _transients(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
         """Find calcium events: the balanced threshold is the recording's own, sizes are those of transients."""
         from .calcium import with_transients
 
-        parts, total = [], 1
-        for done, total, part in self.candidates(signal, "calcium"):
-            parts.append(part)
-            yield Progress(done, total + 1, "calcium: looking for events")
-        if not parts:
+        found = yield from self._all_candidates(signal, "calcium")
+        if found is None:
             return no_events()
-        found = decode.Candidates.join(parts)
         if settings.preset == "balanced" and "threshold" not in settings.options:
-            likely = scores("calcium", found.logit, self.card)[found.artefact <= np.maximum(found.logit, 0)]
+            likely = scores("calcium", found.logit, self.card)[~found.is_artefact]
             settings = replace(settings, options={**settings.options, "threshold": likely_best(likely)})
         events = as_events(signal, "calcium", found, self.card, settings)
         events = with_transients(signal, events, threshold("calcium", self.card, settings))
-        yield Progress(total + 1, total + 1, f"calcium: {len(events)} events", events)
+        yield Progress(1, 1, f"calcium: {len(events)} events", events)
         return events
 
     # ------------------------------------------------------------------ other answers

@@ -62,7 +62,7 @@ def as_events(
     unit, factor = read_as(signal, kind)
     if kind == "ap" and unit == "mV":
         names = np.where(np.abs(found.amplitude) < SMALLEST_AP_MV, "rejected", names)
-    names = np.where(found.artefact > np.maximum(found.logit, 0), "artefact", names)
+    names = np.where(found.is_artefact, "artefact", names)
     wanted = (score >= least) & ~np.isin(names, ("artefact", "rejected"))
     keep = np.ones(len(score), bool) if settings.all_scores else wanted
     table = no_events() if not keep.any() else np.zeros(int(keep.sum()), EVENT_DTYPE)

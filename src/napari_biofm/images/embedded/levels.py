@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 Window = tuple[slice, slice]
 GRID = 32  # deepest stride; canvas and tiles lie on this grid so that tiles see what the whole would
-REACH = (
-    32  # pixels that a fine tile sees around what it answers for; the layers at strides 2 and 4 look 28 far
-)
+# Pixels that a fine tile sees around what it answers for; the layers at strides 2 and 4 look 28 far.
+REACH = 32
 SIDE = 576  # pixels a fine tile answers for: the fringe is a fifth more work, 704 would take 200 MB more
 
 

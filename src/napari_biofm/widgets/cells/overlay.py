@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from napari_biofm.widgets.cells.states import SELECTED_CODE, UNKNOWN_CODE
 
 SUFFIX = " · classes"
-OVER_IMAGE, OVER_COLOURS = (
-    0.6,
-    0.85,
-)  # opacity of the classes: the colours of the cells must not mix with them
+# Opacity of the classes over an image and over the cells' own colours, which must not mix with them.
+OVER_IMAGE, OVER_COLOURS = 0.6, 0.85
 FAINT = 0.3  # opacity of the cells below which their colours hardly show
 BLOCK = 1 << 18  # pixels looked up at a time: their indices, widened by NumPy, then stay in the cache
 
