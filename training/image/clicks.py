@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from napari_biofm.images.embedded.clicks import WINDOW, basins_of, prompt_planes
-from napari_biofm.images.embedded.network import Architecture, Network, fuse
-from training.image.train import Sampler, learning_rate
+from napari_biofm.images.embedded.network import fuse
+from training.image.train import Sampler, beginning, learning_rate
 
 log = logging.getLogger("train")
 
@@ -75,7 +75,7 @@ class Clicks:
     def __init__(self, config: dict[str, Any], backbone: dict[str, Tensor]) -> None:
         torch.manual_seed(config["seed"] + 2)
         self.config, self.settings, self.step = config, config["prompt"], 0
-        network = Network(Architecture.from_json(config["architecture"]))
+        network = beginning(config)
         self.decoder = copy.deepcopy(network.mask_decoder).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.decoder).requires_grad_(False)
         network.load_state_dict(backbone)

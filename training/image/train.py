@@ -26,6 +26,7 @@ from torch.nn import functional as F  # noqa: N812
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from napari_biofm.images.embedded import weights  # noqa: E402
 from napari_biofm.images.embedded.network import Architecture, Network, pool_window  # noqa: E402
 from training.image import augment, losses  # noqa: E402
 from training.image.data import Picture, States, by_kind, load_pictures, load_states  # noqa: E402
@@ -50,6 +51,13 @@ class StateHeads(nn.Module):
         """Normalise pooled vectors (B, 3 C)."""
         out: Tensor = self.drop(self.norm(pooled))
         return out
+
+
+def beginning(config: dict[str, Any]) -> Network:
+    """Build the network a run starts from: random weights, or those of the file named in `start`."""
+    if "start" in config:
+        return weights.unfused(weights.read(ROOT / config["start"]))
+    return Network(Architecture.from_json(config["architecture"]))
 
 
 class Sampler:
@@ -96,11 +104,17 @@ def _state_odds(n: int) -> list[float]:
     return [0.55, 0.33, 0.12] if n == 3 else [1 / n] * n
 
 
-def targets_of(crops: list[tuple[augment.Crop, bool]]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Stack crops into network input and targets; crops of extreme scale weigh little on masks."""
+def targets_of(
+    crops: list[tuple[augment.Crop, bool]], small: float, touching: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Stack crops into network input and targets; crops of extreme scale weigh little on masks, small and
+    touching objects much (see `losses.attention`).
+    """
     planes = torch.from_numpy(np.stack([c.planes for c, _ in crops]))
     inside = torch.from_numpy(np.stack([c.labels > 0 for c, _ in crops])[:, None].astype(np.float32))
-    weight = np.stack([c.valid for c, _ in crops])[:, None]
+    weight = np.stack(
+        [c.valid * losses.attention(c.labels, c.log_diameter, c.diameter, small, touching) for c, _ in crops]
+    )[:, None]
     for row, (crop, wide) in zip(weight, crops, strict=True):
         sizes = crop.log_diameter[crop.labels > 0]
         if wide and sizes.size and not 3.2 < np.median(sizes) < 5.6:
@@ -121,9 +135,7 @@ class Backbone:
     def __init__(self, config: dict[str, Any], classes: dict[str, int]) -> None:
         torch.manual_seed(config["seed"])
         self.config, self.settings, self.step = config, config["backbone"], 0
-        self.network = Network(Architecture.from_json(config["architecture"])).to(
-            memory_format=torch.channels_last
-        )
+        self.network = beginning(config).to(memory_format=torch.channels_last)
         self.heads = StateHeads(self.network.architecture.vector, classes)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         decay = self.settings["weight_decay"]
@@ -146,7 +158,7 @@ class Backbone:
         self.network.train()
         self.heads.train()
         crops = sampler.crops(s["batch"], s["crop"], rng)
-        planes, target = targets_of(crops)
+        planes, target = targets_of(crops, s["small"], s["touching"])
         views, labels = sampler.pairs(2 * s["mosaics"], rng) if s["mosaics"] else ([], [])
         grids = [augment.mosaic(views[i : i + 4]) for i in range(0, len(views), 4)]
         if grids:
