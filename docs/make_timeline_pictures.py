@@ -129,8 +129,22 @@ def _capture(viewer: Any, dock: Any, path: Path) -> None:
         _settle(4)
         shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
         small = shot.resize((900, round(900 * shot.height / shot.width)), Image.Resampling.LANCZOS)
-        pictures.append(small.quantize(96))
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80, loop=0, optimize=True)
+        pictures.append(small)
+    palette = _colours_of(pictures)  # one for all, so that only what changes is stored
+    drawn = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
+    drawn[0].save(path, save_all=True, append_images=drawn[1:], duration=80, loop=0)
+
+
+def _colours_of(pictures: list[Any]) -> Any:
+    """Return a picture with the palette of all `pictures`, in which colours count before greys."""
+    from PIL import Image
+
+    pixels = np.concatenate([np.asarray(one).reshape(-1, 3) for one in pictures])
+    colourful = pixels[np.ptp(pixels.astype(np.int16), axis=1) > 60]
+    some = np.random.default_rng(0)
+    chosen = [some.choice(part, 60_000) for part in (pixels, colourful)]
+    strip = Image.fromarray(np.concatenate(chosen).reshape(300, 400, 3))
+    return strip.quantize(255, method=Image.Quantize.MEDIANCUT)
 
 
 def calcium(options: argparse.Namespace) -> None:
