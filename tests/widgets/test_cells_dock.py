@@ -624,6 +624,27 @@ def test_umap_is_honest_where_it_is_not_installed(
     assert np.isfinite(dock.plot.scatter.points).all()  # PCA is there meanwhile
 
 
+def test_umap_is_shown_when_it_arrives_unless_another_plot_was_chosen(
+    dock: CellsDesk, qtbot: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("napari_biofm.widgets.cells.plot_panel.has_umap", lambda: True)
+    monkeypatch.setattr("napari_biofm.widgets.cells.plot_panel.umap", lambda axes: 7 + axes[:, :2])
+    press(dock.measure_button)
+    plot = dock.plot
+    plot.kind.setCurrentText("UMAP")
+    assert "background" in plot.words.text() and plot.scatter.points.min() < 7  # PCA meanwhile
+    expected = 7 + dock.states.prepared.features[:, :2]
+    qtbot.waitUntil(lambda: np.array_equal(plot.scatter.points, expected))
+    qtbot.waitUntil(lambda: plot.words.text() == "")
+    plot.kind.setCurrentText("PCA 1, 2")
+    plot.kind.setCurrentText("UMAP")
+    plot.kind.setCurrentText("PCA 3, 4")
+    shown = plot.scatter.points.copy()
+    qtbot.wait(200)
+    np.testing.assert_array_equal(plot.scatter.points, shown)
+    assert plot.words.text() == ""
+
+
 def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
     viewer: Any, dock: CellsDesk, click: Any
 ) -> None:

@@ -16,13 +16,19 @@ class LaterTabs(QTabWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._makers: dict[str, Callable[[], QWidget]] = {}
+        self._fillers: dict[str, Callable[[], object]] = {}
         self._made: dict[str, QWidget] = {}
         self._turns = Turns(self)
         self.currentChanged.connect(lambda at: self._turns.start(self._show(self.tabText(at))))
 
-    def add(self, name: str, make: Callable[[], QWidget]) -> None:
-        """Add a tab; until it is shown, a word stands in for its contents."""
+    def add(self, name: str, make: Callable[[], QWidget], fill: Callable[[], object] | None = None) -> None:
+        """Add a tab; until it is shown, a word stands in for its contents.
+
+        `make` gives the contents, `fill` puts in what takes long, in a turn of its own.
+        """
         self._makers[name] = make
+        if fill is not None:
+            self._fillers[name] = fill
         waiting = QLabel("Opening ...")
         waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.addTab(waiting, name)
@@ -38,9 +44,12 @@ class LaterTabs(QTabWidget):
         return self._made[name]
 
     def _show(self, name: str) -> Iterator[None]:
-        """Make the contents of a tab, and put them into their place a turn of the event loop later."""
+        """Make, fill and place the contents of a tab, each in a turn of the event loop of its own."""
         if name in self._makers:
             self._made[name] = self._makers.pop(name)()
+            yield
+        if name in self._fillers:
+            self._fillers.pop(name)()
             yield
         found = self._made.get(name)
         if found is None or self.indexOf(found) >= 0:

@@ -130,8 +130,8 @@ class CellsDesk(LearningDock):
         column.addWidget(self.cell_table, 1)
         self.tabs = LaterTabs()
         self.tabs.addTab(cells, CELLS)
+        self.tabs.add(PLOT, self._make_plot, self._refresh_plot)
         for name, make in (
-            (PLOT, self._make_plot),
             (SCORES, self._make_scores),
             (TIME, self._make_timeline),
             (VALUES, lambda: ValuesPanel(self)),
@@ -162,7 +162,6 @@ class CellsDesk(LearningDock):
         plot.scatter.lassoed.connect(self.states.select_rows)
         plot.scatter.clicked.connect(self._point_clicked)
         plot.scatter.hovered.connect(self._say_row)
-        plot.refresh()
         return _narrow(plot)
 
     def _make_scores(self) -> ScoresPanel:
@@ -304,8 +303,9 @@ class CellsDesk(LearningDock):
         self._quiet.start()
 
     def _refresh_plot(self) -> None:
-        if self.tabs.made(PLOT) is not None:
-            self.plot.refresh()
+        plot = self.tabs.made(PLOT)
+        if isinstance(plot, PlotPanel):
+            plot.refresh()
 
     def _labels_changed(self) -> None:
         if self.states.head is None:  # else the refit that follows recolours

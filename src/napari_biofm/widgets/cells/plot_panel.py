@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.cells.projection import AXES as UMAP_AXES
 from napari_biofm.cells.projection import UMAP_MISSING, has_umap, pca, umap
 from napari_biofm.widgets.cells.scatter import Scatter
 from napari_biofm.widgets.cells.states import CellStates
+from napari_biofm.widgets.turns import Turns
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
 RUNNING = "UMAP runs in the background; PCA is shown meanwhile."
@@ -45,6 +45,7 @@ class PlotPanel(QWidget):
         layout.addWidget(self.scatter, 1)
         self.kind.currentTextChanged.connect(self.project)
         self._projected: Any = None
+        self._turns = Turns(self)  # of UMAP, what is heavy has one of its own
 
     def project(self, *_: Any) -> None:
         """Lay out the vectors in use."""
@@ -62,19 +63,21 @@ class PlotPanel(QWidget):
             self.words.setText(UMAP_MISSING)
         elif kind == UMAP:
             self.words.setText(RUNNING)
-            QTimer.singleShot(0, lambda: self._start_umap(prepared))  # in a turn of its own
+            self._turns.start(self._start_umap(prepared))
 
-    def _start_umap(self, prepared: Any) -> None:
+    def _start_umap(self, prepared: Any) -> Iterator[None]:
+        yield
         if prepared is not self.states.prepared or self.kind.currentText() != UMAP:
             return
         first_axes = prepared.features[:, :UMAP_AXES].copy()
         first_axes[~prepared.finite] = np.nan
+        yield
         self._run(
             umap,
             first_axes,
             name="UMAP",
             bound_to=self.states.uid,
-            on_done=lambda points: self._show_umap(prepared, points),
+            on_done=lambda points: self._turns.start(self._show_umap(prepared, points)),
             on_end=self._umap_ended,
         )
 
@@ -94,10 +97,12 @@ class PlotPanel(QWidget):
         if self.words.text() == RUNNING:
             self.words.setText("")
 
-    def _show_umap(self, prepared: Any, points: Any) -> None:
+    def _show_umap(self, prepared: Any, points: Any) -> Iterator[None]:
+        yield  # the engine's end of the job has a turn of its own
         if prepared is self.states.prepared and self.kind.currentText() == UMAP:
-            self.words.setText("")
             self._show(points, ("UMAP 1", "UMAP 2"))
+            yield
+            self.words.setText("")
 
     def _show(self, points: Any, names: tuple[str, str]) -> None:
         self.scatter.set_points(points, names)

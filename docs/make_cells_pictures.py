@@ -1,6 +1,6 @@
 """Take the pictures of docs/cells.md: simulated nuclei of three states, taught in a real viewer.
 
-xvfb-run -a -s "-screen 0 1600x1200x24" python docs/images/make_cells.py [--data ../shared/data] [--umap]
+xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_cells_pictures.py [--data ../shared/data] [--umap]
 
 The picture of UMAP shows real nuclei (MitoCheck, `state_mitocheck` in `--data`) and needs umap-learn; `--umap`
 makes it alone.
