@@ -17,8 +17,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from napari_biofm.images.embedded import weights  # noqa: E402
 from napari_biofm.images.embedded.network import Architecture, Network  # noqa: E402
+from training.image.train import starting_weights  # noqa: E402
 
-VERSION = "1.0"
+VERSION = "1.1"
 INFERENCE = {"canonical": 22.0, "working": [18.0, 28.0], "keep_native": False, "cellprob_shift": 0.0}
 LICENCE = (
     "BSD-3-Clause; trained on CC0-1.0, MIT, BSD-3-Clause and CC-BY-4.0 data, see training/image/REPORT.md"
@@ -50,11 +51,15 @@ def main() -> int:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
+    training = {"commit": commit.stdout.strip(), "steps": steps, "seed": config["seed"]}
+    if "start" in config:
+        first = weights.read(starting_weights(config))
+        training["start"] = {"sha256": first.sha256, **first.config["training"]}
     described = {
         "name": "biofm-image",
         "version": VERSION,
         "licence": LICENCE,
-        "training": {"commit": commit.stdout.strip(), "steps": steps, "seed": config["seed"]},
+        "training": training,
         "inference": INFERENCE,
         "report": json.loads(arguments.report.read_text()) if arguments.report else {},
     }

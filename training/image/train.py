@@ -53,10 +53,15 @@ class StateHeads(nn.Module):
         return out
 
 
+def starting_weights(config: dict[str, Any]) -> Path:
+    """Where the weights lie that a run goes on from."""
+    return ROOT / Path(config["start"]).expanduser()
+
+
 def beginning(config: dict[str, Any]) -> Network:
     """Build the network a run starts from: random weights, or those of the file named in `start`."""
     if "start" in config:
-        return weights.unfused(weights.read(ROOT / config["start"]))
+        return weights.unfused(weights.read(starting_weights(config)))
     return Network(Architecture.from_json(config["architecture"]))
 
 
