@@ -127,15 +127,28 @@ def states_table(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def parts_table(scores: dict[str, Any]) -> str:
+    """Markdown of what `ablations.py` found: AP@0.5 by modality, macro-F1 by single-cell set."""
+    columns = list(next(iter(scores.values())))
+    lines = ["| short run | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in scores.items():
+        lines.append(f"| {name} | " + " | ".join(f"{row[c]:.3f}" for c in columns) + " |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Fill the tables of REPORT.md between their marks and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=ROOT / "training/image/config.toml")
     parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--parts", type=Path, help="what ablations.py wrote")
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text())
     scores = json.loads(arguments.scores.read_text())
-    curves(Path(config["out"]).expanduser(), HERE / "curves.png")
+    if arguments.parts:
+        scores["parts"] = json.loads(arguments.parts.read_text())
+    name = "curves.png" if "start" not in config else "curves_second.png"
+    curves(Path(config["out"]).expanduser(), HERE / name)
     data = (ROOT / config["data"]).resolve()
     failures(EmbeddedModel(), data, config["data_set"]["validation"], scores["masks"], HERE / "failures.jpg")
     report = HERE / "REPORT.md"
@@ -145,6 +158,7 @@ def main() -> int:
         "clicks": clicks_table,
         "states": states_table,
         "ablations": ablations_table,
+        "parts": parts_table,
     }
     for name, make in tables.items():
         if name in scores:
