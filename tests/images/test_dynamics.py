@@ -77,6 +77,17 @@ def test_small_objects_and_wrong_flows_are_dropped_as_asked() -> None:
     assert flow_errors(truth, flows)[1:].max() < 0.35  # not 0: large cells are compared on a coarser grid
 
 
+def test_faint_objects_are_dropped_where_surety_is_asked() -> None:
+    truth = bent_and_touching()
+    flows, prob = flows_from_masks(truth), np.where(truth > 0, 6.0, -6.0)
+    prob[truth == 2] = 0.6
+    everything, sure = (masks_from_flows(flows, prob, None, surety) for surety in (0.0, 1.0))
+    assert everything.max() == sure.max() + 1
+    assert not sure[truth == 2].any() and (sure[(truth > 0) & (truth != 2)] > 0).mean() > 0.99
+    lower = SegmentationParameters(cellprob_threshold=-0.5)  # asked for by a user: what is faint comes back
+    assert masks_from_flows(flows, prob, lower, 1.0).max() == everything.max()
+
+
 def test_holes_are_filled_and_each_cell_is_one_piece() -> None:
     truth = bent_and_touching()
     prob = np.where(truth > 0, 6.0, -6.0)

@@ -20,7 +20,7 @@ from napari_biofm.images.embedded.network import Architecture, Network  # noqa: 
 from training.image.train import starting_weights  # noqa: E402
 
 VERSION = "1.1"
-INFERENCE = {"canonical": 22.0, "working": [18.0, 28.0], "keep_native": False, "cellprob_shift": 0.0}
+INFERENCE = {"canonical": 22.0, "working": [18.0, 28.0], "keep_native": False, "cellprob_shift": 0.15}
 LICENCE = (
     "BSD-3-Clause; trained on CC0-1.0, MIT, BSD-3-Clause and CC-BY-4.0 data, see training/image/REPORT.md"
 )

@@ -348,7 +348,10 @@ def flow_basins(
 
 
 def masks_from_flows(
-    flows: NDArray[Any], cell_prob: NDArray[Any], parameters: SegmentationParameters | None = None
+    flows: NDArray[Any],
+    cell_prob: NDArray[Any],
+    parameters: SegmentationParameters | None = None,
+    surety: float = 0.0,
 ) -> Labels:
     """Turn flows and cell probability into instance masks.
 
@@ -357,6 +360,7 @@ def masks_from_flows(
     flows : (2, Y, X) unit-less flow to the cell centre (y, x).
     cell_prob : (Y, X) logits.
     parameters : thresholds and sizes; `diameter` sets the pace of following the flow.
+    surety : logits by which the mean of an object must exceed the threshold of cell probability.
 
     Returns
     -------
@@ -370,9 +374,18 @@ def masks_from_flows(
     keep = np.bincount(labels.ravel()) >= max(1, chosen.min_size)
     if chosen.flow_threshold > 0:
         keep &= flow_errors(labels, flows) <= chosen.flow_threshold
+    if surety > 0:
+        keep &= _mean_logits(labels, cell_prob) >= chosen.cellprob_threshold + surety
     keep[0] = False
     _renumber(labels, keep)
     return labels
+
+
+def _mean_logits(labels: Labels, cell_prob: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean of the cell probability (logits) over every label; (n + 1,), index = label."""
+    flat = labels.ravel()
+    total = np.bincount(flat, np.asarray(cell_prob, np.float64).ravel())
+    return np.asarray(total / np.maximum(np.bincount(flat), 1))
 
 
 def flow_errors(masks: NDArray[Any], flows: NDArray[Any]) -> NDArray[np.float64]:

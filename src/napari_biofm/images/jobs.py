@@ -139,15 +139,15 @@ def _masks_again(segmentation: Segmentation, parameters: SegmentationParameters,
 
     if segmentation.flows is None or segmentation.cell_prob is None:
         raise ImageError("These masks were made without flows; segment again to change their thresholds.")
-    chosen = replace(parameters, diameter=segmentation.diameter)
+    chosen, surety = replace(parameters, diameter=segmentation.diameter), 0.0
     if hasattr(maker, "calibrated"):
-        chosen = maker.calibrated(parameters, segmentation.diameter)
+        chosen, surety = maker.calibrated(parameters, segmentation.diameter), maker.surety
     flows, cell_prob = segmentation.flows, segmentation.cell_prob
     if cell_prob.ndim == 2:
-        return masks_from_flows(flows, cell_prob, chosen)
+        return masks_from_flows(flows, cell_prob, chosen, surety)
     from napari_biofm.images.stacks import numbered, stitch
 
-    planes = np.stack([masks_from_flows(flows[:, z], p, chosen) for z, p in enumerate(cell_prob)])
+    planes = np.stack([masks_from_flows(flows[:, z], p, chosen, surety) for z, p in enumerate(cell_prob)])
     return stitch(planes) if "stitch_iou" in segmentation.provenance else numbered(planes)
 
 

@@ -38,6 +38,9 @@ SECOND_PASS = 0.3  # octaves between estimated and measured diameter beyond whic
 # logits by which the threshold of cell probability moves with the diameter (image pixels): small cells, which are
 # enlarged, come out too wide, large ones too narrow; chosen on training pictures
 SHIFT_AT, SHIFT = (12.0, 20.0, 28.0, 40.0), (0.25, 0.0, 0.0, -0.25)
+SURETY = (
+    1.0  # logits by which a cell's mean must exceed the threshold: faint patches are no cells; chosen alike
+)
 LARGEST_IMAGE = 1 << 26  # pixels; beyond, the caller goes tile by tile
 
 
@@ -56,6 +59,7 @@ class EmbeddedModel:
     """
 
     name = "biofm-image"
+    surety = SURETY  # see `masks_from_flows`
 
     def __init__(self, weights: Path | None = None, device: str = "cpu", threads: int | None = None) -> None:
         if threads is not None and threads < 1:
@@ -168,7 +172,8 @@ class EmbeddedModel:
             flows, cell_prob = passes.at_image_size(found)
             if not keep_decoded:
                 found = found.without_flow()
-            masks = masks_from_flows(flows, cell_prob, self.calibrated(chosen, found.diameter))
+            fitting = self.calibrated(chosen, found.diameter)
+            masks = masks_from_flows(flows, cell_prob, fitting, self.surety)
             measured = passes.median_diameter(masks)
             if diameter is not None or measured is None or found.diameter is None:
                 return found, masks, flows, cell_prob
