@@ -66,7 +66,7 @@ def main() -> None:
             QApplication.processEvents()
 
     if (options.data / "imaging" / "state_mitocheck").is_dir() and has_umap():
-        real_nuclei(options.data / "imaging" / "state_mitocheck", Path(__file__).parent, wait)
+        real_nuclei(options.data / "imaging" / "state_mitocheck", Path(__file__).parent / "images", wait)
     if options.umap:
         return
     image, labels, states = nuclei()
@@ -85,7 +85,7 @@ def main() -> None:
             dock.states.assign([row], code)
     dock.click_button.setChecked(True)
     wait(2)
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "images"
     viewer.screenshot(str(folder / "cells_dock.png"), canvas_only=False, flash=False)
     dock.tabs.setCurrentWidget(dock.plot)
     wait(1)
