@@ -54,6 +54,11 @@ def test_a_model_that_does_not_beat_the_baseline_is_called_so():
     better = run_task(make_report(x, y, groups, {"regionprops": noise}))
     assert better.warnings == []
     assert better.baselines["regionprops"].macro_f1 < 0.5 < better.model.macro_f1
+    easy = np.eye(3, dtype=np.float32)[np.unique(y, return_inverse=True)[1]]
+    tied = run_task(make_report(easy, y, groups, {"regionprops": easy.copy()}, name="easy"))
+    assert [w for w in tied.warnings if "both make no mistake" in w] and "do not beat" not in str(
+        tied.warnings
+    )
     curve = better.learning_curve
     assert curve[0]["n_labels"] < curve[-1]["n_labels"]
     assert curve[0]["macro_f1"] < curve[-1]["macro_f1"] + 0.05

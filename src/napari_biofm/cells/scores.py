@@ -212,7 +212,12 @@ def warnings_of(report: Report, name: str = "the model") -> list[str]:
     for label, score in report.baselines.items():
         if score is model:
             continue
-        if model.macro_f1 <= score.macro_f1:
+        if model.macro_f1 == score.macro_f1 == 1.0:
+            found.append(
+                f"Vectors of {name} and the baseline '{label}' both make no mistake: cells this easy to tell "
+                "apart do not show what vectors are worth. Label harder ones."
+            )
+        elif model.macro_f1 <= score.macro_f1:
             found.append(
                 f"Vectors of {name} do not beat the baseline '{label}' (macro-F1 {model.macro_f1:.3f} "
                 f"against {score.macro_f1:.3f}): use '{label}', or other vectors."
