@@ -383,9 +383,13 @@ def masks_from_flows(
 
 def _mean_logits(labels: Labels, cell_prob: NDArray[Any]) -> NDArray[np.float64]:
     """Mean of the cell probability (logits) over every label; (n + 1,), index = label."""
-    flat = labels.ravel()
-    total = np.bincount(flat, np.asarray(cell_prob, np.float64).ravel())
-    return np.asarray(total / np.maximum(np.bincount(flat), 1))
+    n = int(labels.max()) + 1
+    total, count = np.zeros(n), np.zeros(n, np.int64)
+    for rows in range(0, len(labels), 512):  # NumPy counts in 16 bytes a pixel
+        part = labels[rows : rows + 512].ravel()
+        total += np.bincount(part, np.asarray(cell_prob[rows : rows + 512]).ravel(), n)
+        count += np.bincount(part, minlength=n)
+    return np.asarray(total / np.maximum(count, 1))
 
 
 def flow_errors(masks: NDArray[Any], flows: NDArray[Any]) -> NDArray[np.float64]:
