@@ -10,23 +10,18 @@ Nature Methods
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_biofm.images.sharing import shared
 from napari_biofm.types import ImageError, Labels, SegmentationParameters
 
 Float = NDArray[np.float32]
 USUAL_DIAMETER = 24.0  # pixels; larger cells are walked through in proportionally longer steps
 MAX_STEPS = 240
-# Threads that share rows or labels; each writes what the others do not.
-_WORKERS = min(os.cpu_count() or 1, 4)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -306,19 +301,6 @@ def _checked(flows: Any, cell_prob: Any) -> tuple[Float, Float]:
     return np.ascontiguousarray(flow), prob.astype(np.float32, copy=False)
 
 
-def _shared(work: Callable[..., None], out: NDArray[Any], *given: Any) -> None:
-    """Fill `out` by `work(out, first, last, *given)`, in threads where it is long."""
-    parts = 4 * _WORKERS if len(out) > 256 else 1  # more than threads: cells lie unevenly
-    edges = np.linspace(0, len(out), parts + 1).astype(int).tolist()
-    if parts == 1:
-        work(out, 0, len(out), *given)
-        return
-    with ThreadPoolExecutor(_WORKERS, "dynamics") as pool:
-        jobs = [pool.submit(work, out, a, b, *given) for a, b in pairwise(edges)]
-        for job in jobs:
-            job.result()
-
-
 def flow_basins(
     flows: NDArray[Any], cell_prob: NDArray[Any], threshold: float = 0.0, diameter: float | None = None
 ) -> tuple[Labels, NDArray[np.int64]]:
@@ -342,7 +324,7 @@ def flow_basins(
     if not inside.any():
         return np.zeros(prob.shape, np.int32), np.zeros((0, 2), np.int64)
     ends = np.full((*prob.shape, 2), -1, np.int32)
-    _shared(_follow, ends, flow, inside, step, MAX_STEPS)
+    shared(_follow, ends, flow, inside, step, MAX_STEPS)
     sinks = _find_sinks(ends, int(np.ceil(2.5 * step)), 10)
     return _assign(ends, sinks, int(np.ceil(5 * step))), sinks
 
@@ -400,7 +382,7 @@ def flow_errors(masks: NDArray[Any], flows: NDArray[Any]) -> NDArray[np.float64]
     labels = np.ascontiguousarray(masks, np.int32)
     boxes = _boxes(labels, int(labels.max()))
     errors = np.zeros(len(boxes), np.float64)
-    _shared(_errors, errors, labels, boxes, np.asarray(flows, np.float32), 14.0)
+    shared(_errors, errors, labels, boxes, np.asarray(flows, np.float32), 14.0)
     return errors
 
 
