@@ -84,6 +84,8 @@ def test_faint_objects_are_dropped_where_surety_is_asked() -> None:
     everything, sure = (masks_from_flows(flows, prob, None, surety) for surety in (0.0, 1.0))
     assert everything.max() == sure.max() + 1
     assert not sure[truth == 2].any() and (sure[(truth > 0) & (truth != 2)] > 0).mean() > 0.99
+    faint = masks_from_flows(flows, prob / 8, None, 1.0)  # where all are, none is
+    assert faint.max() == everything.max() - 1
     lower = SegmentationParameters(cellprob_threshold=-0.5)  # asked for by a user: what is faint comes back
     assert masks_from_flows(flows, prob, lower, 1.0).max() == everything.max()
 

@@ -22,6 +22,7 @@ from napari_biofm.types import ImageError, Labels, SegmentationParameters
 Float = NDArray[np.float32]
 USUAL_DIAMETER = 24.0  # pixels; larger cells are walked through in proportionally longer steps
 MAX_STEPS = 240
+FAINT = 0.3  # of the median object: where a network is unsure of the whole image, all of it is not faint
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -342,7 +343,8 @@ def masks_from_flows(
     flows : (2, Y, X) unit-less flow to the cell centre (y, x).
     cell_prob : (Y, X) logits.
     parameters : thresholds and sizes; `diameter` sets the pace of following the flow.
-    surety : logits by which the mean of an object must exceed the threshold of cell probability.
+    surety : logits by which the mean of an object must exceed the threshold of cell probability, or 0.3 of what it
+        is exceeded by in the median object, if that is less.
 
     Returns
     -------
@@ -357,7 +359,8 @@ def masks_from_flows(
     if chosen.flow_threshold > 0:
         keep &= flow_errors(labels, flows) <= chosen.flow_threshold
     if surety > 0:
-        keep &= _mean_logits(labels, cell_prob) >= chosen.cellprob_threshold + surety
+        above = _mean_logits(labels, cell_prob) - chosen.cellprob_threshold
+        keep &= above >= min(surety, FAINT * float(np.median(above[1:])))
     keep[0] = False
     _renumber(labels, keep)
     return labels

@@ -38,8 +38,7 @@ SECOND_PASS = 0.3  # octaves between estimated and measured diameter beyond whic
 # logits by which the threshold of cell probability moves with the diameter (image pixels): small cells, which are
 # enlarged, come out too wide, large ones too narrow; chosen on training pictures
 SHIFT_AT, SHIFT = (12.0, 20.0, 28.0, 40.0), (0.25, 0.0, 0.0, -0.25)
-# logits by which a cell's mean must exceed the threshold, as faint patches are no cells; chosen alike
-SURETY = 1.0
+SURETY = 1.0  # logits, see `masks_from_flows`: faint patches beside clear cells are none; chosen alike
 LARGEST_IMAGE = 1 << 26  # pixels; beyond, the caller goes tile by tile
 
 
