@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QTabWidget, QWidget
@@ -16,15 +17,17 @@ class LaterTabs(QTabWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._makers: dict[str, Callable[[], QWidget]] = {}
-        self._fillers: dict[str, Callable[[], object]] = {}
+        self._fillers: dict[str, Callable[[Any], object]] = {}
         self._made: dict[str, QWidget] = {}
         self._turns = Turns(self)
         self.currentChanged.connect(lambda at: self._turns.start(self._show(self.tabText(at))))
 
-    def add(self, name: str, make: Callable[[], QWidget], fill: Callable[[], object] | None = None) -> None:
+    def add(
+        self, name: str, make: Callable[[], QWidget], fill: Callable[[Any], object] | None = None
+    ) -> None:
         """Add a tab; until it is shown, a word stands in for its contents.
 
-        `make` gives the contents, `fill` puts in what takes long, in a turn of its own.
+        `make` gives the contents, `fill` takes them and puts in what takes long, in a turn of its own.
         """
         self._makers[name] = make
         if fill is not None:
@@ -49,7 +52,7 @@ class LaterTabs(QTabWidget):
             self._made[name] = self._makers.pop(name)()
             yield
         if name in self._fillers:
-            self._fillers.pop(name)()
+            self._fillers.pop(name)(self._made[name])
             yield
         found = self._made.get(name)
         if found is None or self.indexOf(found) >= 0:

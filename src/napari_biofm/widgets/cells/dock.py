@@ -130,14 +130,11 @@ class CellsDesk(LearningDock):
         column.addWidget(self.cell_table, 1)
         self.tabs = LaterTabs()
         self.tabs.addTab(cells, CELLS)
-        self.tabs.add(PLOT, self._make_plot, self._refresh_plot)
-        for name, make in (
-            (SCORES, self._make_scores),
-            (TIME, self._make_timeline),
-            (VALUES, lambda: ValuesPanel(self)),
-            (FILES, lambda: FilesPanel(self)),
-        ):
-            self.tabs.add(name, make)
+        self.tabs.add(PLOT, self._make_plot, lambda _: self._refresh_plot())
+        self.tabs.add(SCORES, self._make_scores)
+        self.tabs.add(TIME, self._make_timeline, TimelinePanel.add_plot)
+        self.tabs.add(VALUES, lambda: ValuesPanel(self))
+        self.tabs.add(FILES, lambda: FilesPanel(self))
         top = QWidget()
         upper = QVBoxLayout(top)
         upper.setContentsMargins(0, 0, 0, 0)

@@ -45,6 +45,7 @@ class PlotPanel(QWidget):
         layout.addWidget(self.scatter, 1)
         self.kind.currentTextChanged.connect(self.project)
         self._projected: Any = None
+        self._pca: tuple[Any, int] | None = None  # the vectors shown by PCA, first axis
         self._turns = Turns(self)  # of UMAP, what is heavy has one of its own
 
     def project(self, *_: Any) -> None:
@@ -53,17 +54,23 @@ class PlotPanel(QWidget):
         self._projected = prepared
         self.words.setText("")
         if prepared is None:
+            self._pca = None
             self.scatter.set_points(np.zeros((0, 2), np.float32), ("", ""))
             return
-        first = 2 if kind == PCA_34 else 0
-        points = pca(prepared.features, 4)[:, first : first + 2]
-        points[~prepared.finite] = np.nan
-        self._show(points, (f"PCA {first + 1}", f"PCA {first + 2}"))
+        self._show_pca(prepared, 2 if kind == PCA_34 else 0)
         if kind == UMAP and not has_umap():
             self.words.setText(UMAP_MISSING)
         elif kind == UMAP:
             self.words.setText(RUNNING)
             self._turns.start(self._start_umap(prepared))
+
+    def _show_pca(self, prepared: Any, first: int) -> None:
+        if self._pca is not None and self._pca[0] is prepared and self._pca[1] == first:
+            return
+        points = pca(prepared.features, 4)[:, first : first + 2]
+        points[~prepared.finite] = np.nan
+        self._show(points, (f"PCA {first + 1}", f"PCA {first + 2}"))
+        self._pca = prepared, first
 
     def _start_umap(self, prepared: Any) -> Iterator[None]:
         yield
@@ -100,6 +107,7 @@ class PlotPanel(QWidget):
     def _show_umap(self, prepared: Any, points: Any) -> Iterator[None]:
         yield  # the engine's end of the job has a turn of its own
         if prepared is self.states.prepared and self.kind.currentText() == UMAP:
+            self._pca = None
             self._show(points, ("UMAP 1", "UMAP 2"))
             yield
             self.words.setText("")

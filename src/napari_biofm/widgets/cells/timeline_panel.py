@@ -67,19 +67,6 @@ class TimelinePanel(QWidget):
         self.below_box.setToolTip("Show the timeline under the image, with the time slider.")
         self.words = QLabel("For Labels layers with time as first axis.")
         self.words.setWordWrap(True)
-        self.plot = pg.PlotWidget()
-        self.plot.setBackground(None)
-        self.plot.setLabel("bottom", "frame")
-        self.plot.setLabel("left", "track")
-        self.plot.setMinimumHeight(120)
-        self.plot.setMouseEnabled(y=False)
-        self.picture = pg.ImageItem(axisOrder="row-major")
-        self.plot.addItem(self.picture)
-        self.cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#ffffff", width=1))
-        self.plot.addItem(self.cursor)
-        self.cursor.hide()
-        self.plot.setXRange(0, 10)  # until there is a timeline
-        self.plot.setYRange(0, 10)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widgets in (
@@ -94,11 +81,27 @@ class TimelinePanel(QWidget):
         self.holder = QWidget()
         self.inside = QVBoxLayout(self.holder)
         self.inside.setContentsMargins(0, 0, 0, 0)
-        self.inside.addWidget(self.plot)
         layout.addWidget(self.holder, 1)
         self.timeline: Timeline | None = None
         self._colours: dict[str, str] = {}
         self.set_tracks([])
+
+    def add_plot(self) -> None:
+        """Make the plot, which takes as long as all the rest; to be called once, before anything is shown."""
+        self.plot = pg.PlotWidget()
+        self.plot.setBackground(None)
+        self.plot.setLabel("bottom", "frame")
+        self.plot.setLabel("left", "track")
+        self.plot.setMinimumHeight(120)
+        self.plot.setMouseEnabled(y=False)
+        self.picture = pg.ImageItem(axisOrder="row-major")
+        self.plot.addItem(self.picture)
+        self.cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#ffffff", width=1))
+        self.plot.addItem(self.cursor)
+        self.cursor.hide()
+        self.plot.setXRange(0, 10)  # until there is a timeline
+        self.plot.setYRange(0, 10)
+        self.inside.addWidget(self.plot)
         self.smooth_box.toggled.connect(self.draw)
         self.below_box.toggled.connect(self._move_plot)
         self.plot.scene().sigMouseClicked.connect(self._clicked)
