@@ -120,10 +120,12 @@ def disturb(planes: Float, rng: Rng) -> Float:
     return np.clip(planes, -0.5, 2.0).astype(np.float32)
 
 
-def training_crop(picture: Picture, size: int, canonical: float, wide: bool, rng: Rng) -> Crop:
-    """Cut and disturb one crop; `wide` ones have any diameter from 6 to 90 pixels and teach the scale."""
+def training_crop(picture: Picture, size: int, usual: float, wide: bool, rng: Rng) -> Crop:
+    """Cut and disturb one crop whose median object is about `usual` pixels wide; `wide` ones have any diameter
+    around it, at 22 from 6 to 90 pixels, and teach the scale.
+    """
     octaves = rng.uniform(-1.8, 1.95) if wide else rng.uniform(-0.55, 0.65)
-    crop = crop_picture(picture, size, canonical * 2.0**octaves, rng)
+    crop = crop_picture(picture, size, usual * 2.0**octaves, rng)
     return crop._replace(planes=disturb(crop.planes, rng) * crop.valid)
 
 

@@ -44,6 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=ROOT / "training/image/config.toml")
     parser.add_argument("--out", type=Path, default=weights.shipped())
+    parser.add_argument("--version", default=VERSION)
     parser.add_argument("--report", type=Path, help="scores.json of evaluate.py, stored in the description")
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text())
@@ -57,10 +58,10 @@ def main() -> int:
         training["start"] = {"sha256": first.sha256, **first.config["training"]}
     described = {
         "name": "biofm-image",
-        "version": VERSION,
+        "version": arguments.version,
         "licence": LICENCE,
         "training": training,
-        "inference": INFERENCE,
+        "inference": INFERENCE | config.get("inference", {}),
         "report": json.loads(arguments.report.read_text()) if arguments.report else {},
     }
     sys.stdout.write(f"{weights.write(arguments.out, network, described)}\n")

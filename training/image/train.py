@@ -83,11 +83,13 @@ class Sampler:
     def crops(self, n: int, size: int, rng: augment.Rng) -> list[tuple[augment.Crop, bool]]:
         """Draw `n` crops and whether each is one of any scale."""
         canonical, out = self.config["data_set"]["canonical"], []
+        low, high = self.config["data_set"].get("working", (canonical, canonical))
         while len(out) < n:
             kind = self.kinds[str(rng.choice(self.names, p=self.odds))]
             wide = bool(rng.random() < self.config["backbone"]["wide"])
             picture = kind[rng.integers(len(kind))]
-            out.append((augment.training_crop(picture, size, canonical, wide, rng), wide))
+            usual = canonical if wide else float(np.clip(picture.diameter, low, high))
+            out.append((augment.training_crop(picture, size, usual, wide, rng), wide))
         return out
 
     def pairs(self, n: int, rng: augment.Rng) -> tuple[list[augment.Float], list[tuple[str, int]]]:
@@ -122,7 +124,7 @@ def targets_of(
     )[:, None]
     for row, (crop, wide) in zip(weight, crops, strict=True):
         sizes = crop.log_diameter[crop.labels > 0]
-        if wide and sizes.size and not 3.2 < np.median(sizes) < 5.6:
+        if wide and sizes.size and not 3.2 < np.median(sizes) < 5.8:
             row *= 0.2
     return planes, {
         "flow": torch.from_numpy(np.stack([c.flow for c, _ in crops])),

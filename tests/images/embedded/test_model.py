@@ -108,6 +108,11 @@ def test_cells_are_enlarged_for_masks_only_where_it_pays(model: EmbeddedModel) -
     assert passes.zoom_for(20.0, model.settings, fully=True) == pytest.approx(1.1)
 
 
+def test_large_cells_are_seen_at_the_resolution_they_come_in(model: EmbeddedModel) -> None:
+    native = {**model.settings, "working": [22.0, 48.0], "keep_native": True}
+    assert [passes.zoom_for(d, native) for d in (11.0, 22.0, 37.0, 48.0, 96.0)] == [2.0, 1.0, 1.0, 1.0, 0.5]
+
+
 @pytest.mark.parametrize("core", [96, 128, 2304])
 def test_every_pixel_belongs_to_exactly_one_tile(core: int) -> None:
     count = np.zeros((2240, 3008), int)

@@ -7,7 +7,7 @@ crops. What an image looks like to the network, and what is written, is the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +84,11 @@ def learn(
 
     stored = weights.read(student)
     network = weights.unfused(stored)
-    canonical = float(stored.config["inference"]["canonical"])
+    scale = stored.config["inference"]
     pairs = [(i, m) for i, m in zip(images, masks, strict=True) if m.ndim == 2 and m.any()]
     if not pairs:
         raise ModelError(f"{source} found no cells in {len(images)} images; there is nothing to learn from")
-    lessons = [_lesson(image, labels, canonical) for image, labels in pairs]
+    lessons = [_lesson(image, labels, scale) for image, labels in pairs]
     cells = sum(int(np.count_nonzero(np.unique(labels))) for _, labels in pairs)
     rng = np.random.default_rng(seed)
     # normalisation keeps its statistics: a few images are too few to measure them anew
@@ -113,15 +113,15 @@ def learn(
     return weights.write(Path(out), network, described)
 
 
-def _lesson(image: Image, masks: NDArray[Any], canonical: float) -> Float:
-    """(3 + 2 + 1 + 1, H, W): planes, flow, inside, log2 diameter of one image at the network's scale."""
+def _lesson(image: Image, masks: NDArray[Any], scale: Mapping[str, Any]) -> Float:
+    """(3 + 2 + 1 + 1, H, W): planes, flow, inside, log2 diameter of one image at the scale it is used at."""
     import torch
 
     labels = np.unique(masks, return_inverse=True)[1].reshape(masks.shape)
     if masks.min() > 0:
         labels = labels + 1
     diameters = np.sqrt(np.bincount(labels.ravel()) * 4 / np.pi)
-    zoom = float(np.clip(canonical / np.median(diameters[1:]), 0.05, passes.LARGEST_ZOOM))
+    zoom = passes.zoom_for(float(np.median(diameters[1:])), scale)
     planes = torch.from_numpy(np.array(to_planes(image)))[None]
     size = (max(1, round(masks.shape[0] * zoom)), max(1, round(masks.shape[1] * zoom)))
     scaled = passes.resize(planes, size)[0].numpy()
