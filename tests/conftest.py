@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from napari_biofm.engine.threads import wait_asleep
 os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
 os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
 wait_asleep()
+with contextlib.suppress(ImportError):
+    # torch loads it when an optimiser is made; after software OpenGL, which brings another LLVM, that ends the process.
+    # Users are safe: networks live in the worker. Tests run them beside the viewer.
+    import triton._C.libtriton  # noqa: F401
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
