@@ -19,8 +19,8 @@ from napari_biofm.images.embedded import weights  # noqa: E402
 from napari_biofm.images.embedded.network import Architecture, Network  # noqa: E402
 from training.image.train import starting_weights  # noqa: E402
 
-VERSION = "1.1"
-INFERENCE = {"canonical": 22.0, "working": [18.0, 28.0], "keep_native": False, "cellprob_shift": 0.15}
+VERSION = "1.2"
+INFERENCE = {"canonical": 22.0, "working": [22.0, 48.0], "keep_native": True, "cellprob_shift": 0.15}
 LICENCE = (
     "BSD-3-Clause; trained on CC0-1.0, MIT, BSD-3-Clause and CC-BY-4.0 data, see training/image/REPORT.md"
 )
@@ -44,7 +44,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=ROOT / "training/image/config.toml")
     parser.add_argument("--out", type=Path, default=weights.shipped())
-    parser.add_argument("--version", default=VERSION)
     parser.add_argument("--report", type=Path, help="scores.json of evaluate.py, stored in the description")
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text())
@@ -58,7 +57,7 @@ def main() -> int:
         training["start"] = {"sha256": first.sha256, **first.config["training"]}
     described = {
         "name": "biofm-image",
-        "version": arguments.version,
+        "version": VERSION,
         "licence": LICENCE,
         "training": training,
         "inference": INFERENCE | config.get("inference", {}),

@@ -147,8 +147,8 @@ def main() -> int:
     scores = json.loads(arguments.scores.read_text())
     if arguments.parts:
         scores["parts"] = json.loads(arguments.parts.read_text())
-    name = "curves.png" if "start" not in config else "curves_second.png"
-    curves(Path(config["out"]).expanduser(), HERE / name)
+    run = Path(config["out"]).expanduser()
+    curves(run, HERE / f"{run.name.replace('image', 'curves').replace('-', '_')}.png")
     data = (ROOT / config["data"]).resolve()
     failures(EmbeddedModel(), data, config["data_set"]["validation"], scores["masks"], HERE / "failures.jpg")
     report = HERE / "REPORT.md"

@@ -21,7 +21,7 @@ Float = NDArray[np.float32]
 Half = NDArray[np.float16]
 # network pixels that are taken in hand at once (level by level, without seams), and what a part of a larger canvas
 # sees around them
-CORE, MARGIN = 2304, 128
+CORE, MARGIN = 2240, 160
 # network pixels of background laid around the image: the network learned that cells end where it begins
 RIM = 16
 OVERVIEW = 320  # longest side, in network pixels, of the picture from which the scale is read first
