@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_biofm.widgets.pixels import SPREAD, spread_over_first
+from napari_biofm.widgets.pixels import SPREAD, spread_over_first, without_floor
 from napari_biofm.widgets.segment import SegmentDock
 from napari_biofm.widgets.timeline import TimelineDock
 
@@ -50,3 +50,18 @@ def test_a_calcium_movie_goes_from_file_to_raster(viewer: Any, shared_data: Path
     dock.session.set_time(float(events.seconds[0]))
     lit = viewer.layers["flashes of events"].data[labels.data == events.labels[0]]
     assert (lit > 0).all()
+
+
+def test_without_its_floor_a_cell_stands_on_black_at_any_size_of_picture():
+    for side, wide in ((96, 120), (700, 640)):
+        y, x = np.mgrid[:side, :wide] / side
+        light = 40 + 30 * x  # uneven, above the cells everywhere
+        cell = 20 * np.exp(-((y - 0.5) ** 2 + (x - 0.3) ** 2) / 0.0015)
+        flat = without_floor((light + cell).astype(np.float32))
+        assert flat.shape == (side, wide) and flat.dtype == np.float32
+        assert flat.min() == 0 and np.median(flat) < 0.25 * flat.max()
+        assert np.unravel_index(flat.argmax(), flat.shape) == pytest.approx(
+            (0.5 * side, 0.3 * side), abs=0.02 * side
+        )
+    assert not without_floor(np.full((5, 7), 3.0, np.float32)).any()
+    assert not without_floor(np.zeros((1, 1), np.float32)).any()

@@ -11,6 +11,7 @@ from napari_biofm.types import ImageError
 SHOWN = "shown plane"
 MEAN = "mean over the first axis"
 SPREAD = "variation over the first axis"  # where cells of a movie flicker, whatever stands still
+FLOOR_SIDE = 64  # pixels of the shorter side of the copy from which the floor is read
 
 
 def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
@@ -20,7 +21,7 @@ def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
     ----------
     viewer : whose sliders say which plane is shown.
     layer : Image layer, possibly with time or z in front, possibly multiscale.
-    what : `SHOWN`, `MEAN` or `SPREAD`, the standard deviation.
+    what : `SHOWN`, `MEAN` or `SPREAD`, the standard deviation without its floor (see `without_floor`).
 
     Raises
     ------
@@ -38,7 +39,7 @@ def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
             data = spread_over_first(data)
         while data.ndim > n_spatial:
             data = mean_over_first(data)
-        return data
+        return without_floor(data) if what == SPREAD and not layer.rgb else data
     step = shown_step(viewer, layer)
     return np.asarray(data[step])
 
@@ -69,6 +70,25 @@ def spread_over_first(data: Any, chunk: int = 64) -> Any:
             axis=0, dtype=np.float64
         )
     return np.sqrt(total / data.shape[0]).astype(np.float32)
+
+
+def without_floor(picture: Any) -> Any:
+    """Take away what lies under the cells of `picture` (Y, X): noise and light from out of focus.
+
+    The floor at a pixel is the 10th percentile of a quarter of the picture around it, taken from a copy of some 64
+    pixels a side and smoothed; what is below it becomes 0, so that cells stand on black as models know them. The
+    percentile follows suite2p's and CaImAn's baselines, in space.
+    """
+    from scipy import ndimage
+    from skimage.transform import resize
+
+    height, width = picture.shape
+    step = max(1.0, min(height, width) / FLOOR_SIDE)
+    small = resize(picture, (max(1, round(height / step)), max(1, round(width / step))), anti_aliasing=True)
+    window = max(3, min(small.shape) // 4)
+    floor = ndimage.percentile_filter(small, 10, size=window, mode="nearest")
+    floor = ndimage.gaussian_filter(floor, window / 3, mode="nearest")
+    return np.maximum(picture - resize(floor, picture.shape, order=1), 0).astype(np.float32)
 
 
 def spatial_placing(layer: Any) -> dict[str, Any]:
