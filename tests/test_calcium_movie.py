@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_biofm.widgets.pixels import SPREAD, spread_over_first, without_floor
+from napari_biofm.widgets.pixels import SPREAD, mean_over_first, spread_over_first, without_floor
 from napari_biofm.widgets.segment import SegmentDock
 from napari_biofm.widgets.timeline import TimelineDock
 
@@ -17,6 +17,23 @@ from napari_biofm.widgets.timeline import TimelineDock
 def test_the_variation_over_the_first_axis_is_the_standard_deviation():
     data = np.random.default_rng(0).integers(0, 255, (70, 5, 6)).astype(np.uint8)
     np.testing.assert_allclose(spread_over_first(data, 32), data.std(axis=0), rtol=1e-4)
+
+
+def test_borders_without_numbers_are_left_out_of_mean_and_variation():
+    data = np.random.default_rng(0).random((70, 40, 50)).astype(np.float32)
+    data[::2, :3] = np.nan  # as motion correction leaves them
+    data[:, :, -2:] = np.nan
+    data[5, 20, 20] = np.inf
+    seen = data[:, :, :-2].copy()
+    seen[~np.isfinite(seen)] = np.nan
+    np.testing.assert_allclose(mean_over_first(data, 32)[:, :-2], np.nanmean(seen, axis=0), rtol=1e-4)
+    spread = spread_over_first(data, 32)
+    np.testing.assert_allclose(spread[:, :-2], np.nanstd(seen, axis=0), rtol=1e-3)
+    assert np.isnan(spread[:, -2:]).all()
+    flat = without_floor(spread)
+    assert np.isfinite(flat).all() and not flat[:, -2:].any()
+    assert flat[:, :-2].any(), "a border does not take the rest with it"
+    assert np.isnan(without_floor(np.full((4, 4), np.nan, np.float32))).all(), "an image check says so"
 
 
 @pytest.mark.shared_data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -54,22 +55,36 @@ def shown_step(viewer: Any, layer: Any) -> tuple[int, ...]:
 
 
 def mean_over_first(data: Any, chunk: int = 64) -> Any:
-    """Return the mean over the first axis, read `chunk` planes at a time."""
-    total = np.zeros(data.shape[1:], np.float64)
-    for start in range(0, data.shape[0], chunk):
-        total += np.asarray(data[start : start + chunk]).sum(axis=0, dtype=np.float64)
-    return (total / data.shape[0]).astype(np.float32)
+    """Return the mean over the first axis, read `chunk` planes at a time; NaN where no plane has a number.
+
+    NaN and infinities, as motion correction leaves them at borders, are left out.
+    """
+    total, count = np.zeros(data.shape[1:], np.float64), np.zeros(data.shape[1:], np.intp)
+    for part in _parts(data, chunk):
+        finite = np.isfinite(part)
+        total += part.sum(axis=0, dtype=np.float64, where=finite)
+        count += finite.sum(axis=0)
+    return _ratio(total, count)
 
 
 def spread_over_first(data: Any, chunk: int = 64) -> Any:
-    """Return the standard deviation over the first axis, read `chunk` planes at a time."""
+    """Return the standard deviation over the first axis; see `mean_over_first`."""
     mean = mean_over_first(data, chunk)
-    total = np.zeros(data.shape[1:], np.float64)
+    total, count = np.zeros(data.shape[1:], np.float64), np.zeros(data.shape[1:], np.intp)
+    for part in _parts(data, chunk):
+        finite = np.isfinite(part)
+        total += np.square(part - mean, dtype=np.float32).sum(axis=0, dtype=np.float64, where=finite)
+        count += finite.sum(axis=0)
+    return np.sqrt(_ratio(total, count))
+
+
+def _parts(data: Any, chunk: int) -> Iterator[Any]:
     for start in range(0, data.shape[0], chunk):
-        total += ((np.asarray(data[start : start + chunk], np.float32) - mean) ** 2).sum(
-            axis=0, dtype=np.float64
-        )
-    return np.sqrt(total / data.shape[0]).astype(np.float32)
+        yield np.asarray(data[start : start + chunk])
+
+
+def _ratio(total: Any, count: Any) -> Any:
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0).astype(np.float32)
 
 
 def without_floor(picture: Any) -> Any:
@@ -77,18 +92,23 @@ def without_floor(picture: Any) -> Any:
 
     The floor at a pixel is the 10th percentile of a quarter of the picture around it, taken from a copy of some 64
     pixels a side and smoothed; what is below it becomes 0, so that cells stand on black as models know them. The
-    percentile follows suite2p's and CaImAn's baselines, in space.
+    percentile follows suite2p's and CaImAn's baselines, in space. What is no number becomes 0.
     """
     from scipy import ndimage
     from skimage.transform import resize
 
+    finite = np.isfinite(picture)
+    if not finite.any():
+        return picture
+    picture = np.where(finite, picture, np.median(picture[finite]))
     height, width = picture.shape
     step = max(1.0, min(height, width) / FLOOR_SIDE)
     small = resize(picture, (max(1, round(height / step)), max(1, round(width / step))), anti_aliasing=True)
     window = max(3, min(small.shape) // 4)
     floor = ndimage.percentile_filter(small, 10, size=window, mode="nearest")
     floor = ndimage.gaussian_filter(floor, window / 3, mode="nearest")
-    return np.maximum(picture - resize(floor, picture.shape, order=1), 0).astype(np.float32)
+    above = np.maximum(picture - resize(floor, picture.shape, order=1), 0)
+    return np.where(finite, above, 0).astype(np.float32)
 
 
 def spatial_placing(layer: Any) -> dict[str, Any]:
