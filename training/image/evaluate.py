@@ -1,6 +1,6 @@
 """Measure weights on the validation part, through the real inference code with default settings.
 
-``python training/image/evaluate.py [--weights FILE] [--what masks clicks states] [--out scores.json]``
+``python training/image/evaluate.py [--weights FILE] [--what masks clicks states scales ablations] [--out scores.json]``
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from skimage.transform import resize
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
@@ -79,6 +80,36 @@ def ablations(
     finally:
         passes.RIM, model_module.SECOND_PASS = rim, limit
     return {name: {kind: row["ap50"] for kind, row in rows.items()} for name, rows in out.items()}
+
+
+def scales(model: EmbeddedModel, data: Path, validation: float, most: int = 4) -> dict[str, Any]:
+    """AP@0.5 and estimated over true diameter of the same pictures, resized to have cells of 8 to 120 px."""
+    rows: dict[str, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    table = index(data, validation)
+    table = table[table.part == "validation"]
+    for row in table.groupby("kind").head(most).itertuples():
+        image, truth = load_pair(data, row)
+        native = passes.median_diameter(truth) or 1.0
+        for wanted in (8, 12, 20, 30, 45, 60, 90, 120):
+            size = tuple(round(n * wanted / native) for n in truth.shape)
+            if max(size) > 2600:
+                continue
+            smooth = wanted < native
+            seen = resize(image.astype(np.float32), size + image.shape[2:], anti_aliasing=smooth)
+            found = run_task(model.segment(seen))
+            ap = average_precision(resize(truth, size, order=0, preserve_range=True), found.masks)[0]
+            rows[row.kind][wanted].append((ap, (found.diameter or np.nan) / wanted))
+    return {
+        kind: {
+            wanted: {
+                "n": len(v),
+                "ap50": round(float(np.mean([a for a, _ in v])), 3),
+                "ratios": [round(float(r), 2) for _, r in v],
+            }
+            for wanted, v in by_size.items()
+        }
+        for kind, by_size in rows.items()
+    }
 
 
 def clicks(
@@ -146,7 +177,10 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=ROOT / "training/image/config.toml")
     parser.add_argument("--weights", type=Path)
     parser.add_argument(
-        "--what", nargs="+", default=["masks"], choices=("masks", "clicks", "states", "ablations")
+        "--what",
+        nargs="+",
+        default=["masks"],
+        choices=("masks", "clicks", "states", "scales", "ablations"),
     )
     parser.add_argument("--most", type=int, help="pictures per modality")
     parser.add_argument("--threads", type=int, default=1)
@@ -162,6 +196,8 @@ def main() -> int:
         scores["clicks"] = clicks(model, data, share)
     if "states" in arguments.what:
         scores["states"] = {one.name: states.compare(model, one) for one in load_states(data)}
+    if "scales" in arguments.what:
+        scores["scales"] = scales(model, data, share)
     if "ablations" in arguments.what:
         scores["ablations"] = ablations(model, data, share)
     text = json.dumps(scores, indent=1)

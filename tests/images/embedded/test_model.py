@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage, special
 
 from napari_biofm.images import jobs
 from napari_biofm.images.embedded import levels, passes
@@ -219,6 +220,33 @@ def test_the_scale_is_found_from_the_image(shipped: EmbeddedModel, discs, size: 
     found = run_task(shipped.segment(image))
     assert found.diameter == pytest.approx(22 * size, rel=0.3)
     assert found.masks.max() == discs[1].max()
+
+
+def _estimated(model: EmbeddedModel, image: np.ndarray) -> float | None:
+    planes = passes.as_tensor(to_planes(image.astype(np.float32)))
+    return passes.estimate_diameter(model.network, planes, model.settings["canonical"], "cpu")
+
+
+def test_grain_within_large_cells_is_not_taken_for_small_cells(shipped: EmbeddedModel) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.ogrid[:1500, :1500]
+    cells = np.zeros((1500, 1500))
+    for cy in range(130, 1400, 230):
+        for cx in range(130, 1400, 230):
+            dy, dx, radius = rng.integers(-20, 21), rng.integers(-20, 21), 55 + rng.integers(-6, 7)
+            out = np.hypot(y - cy - dy, x - cx - dx) - radius
+            cells = np.maximum(cells, special.expit(-out / 2))
+    grain = ndimage.gaussian_filter(rng.standard_normal(cells.shape), 2)
+    image = rng.poisson(np.clip(100 + 800 * cells * (1 + 0.5 * grain / grain.std()), 0, None))
+    assert _estimated(shipped, image) == pytest.approx(110, rel=0.15)
+
+
+def test_small_cells_in_a_large_picture_are_not_taken_for_their_clumps(shipped: EmbeddedModel) -> None:
+    y, x = np.mgrid[:110, :110]
+    cells = (np.hypot(y % 14 - 7, x % 14 - 7) < 6) & (y < 70) & (x < 70)  # 5 x 5 side by side, then a gap
+    image = ndimage.gaussian_filter(200.0 * np.tile(cells, (17, 17)), 1)
+    image += np.random.default_rng(0).normal(10, 4, image.shape)
+    assert _estimated(shipped, image) == pytest.approx(12, rel=0.3)
 
 
 def test_vectors_have_one_row_per_label_in_rising_order(model: EmbeddedModel, discs) -> None:
