@@ -167,6 +167,7 @@ def calcium(options: argparse.Namespace) -> None:
     events = dock.state.events()
     if len(events):
         dock.session.set_time(float(np.median(events.seconds)))
+    _settle()  # the canvas takes its size
     viewer.reset_view()
     _shot(viewer, options.out / "timeline_calcium.png")
     viewer.close()

@@ -45,7 +45,16 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=ROOT / "training/image/config.toml")
     parser.add_argument("--out", type=Path, default=weights.shipped())
     parser.add_argument("--report", type=Path, help="scores.json of evaluate.py, stored in the description")
+    parser.add_argument(
+        "--only-report", action="store_true", help="keep the weights, store what was measured"
+    )
     arguments = parser.parse_args()
+    if arguments.only_report:
+        described = arguments.out.with_suffix(".json")
+        measured = json.loads(arguments.report.read_text())
+        text = json.dumps(json.loads(described.read_text()) | {"report": measured}, indent=1)
+        described.write_text(text + "\n")
+        return 0
     config = tomllib.loads(arguments.config.read_text())
     network, steps = load_network(config, Path(config["out"]).expanduser())
     commit = subprocess.run(

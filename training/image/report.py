@@ -102,6 +102,26 @@ def clicks_table(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def scales_table(scores: dict[str, Any]) -> str:
+    """Markdown of AP@0.5 by modality and diameter in pixels."""
+    sizes = sorted({int(size) for row in scores.values() for size in row})
+    lines = [
+        "| px | " + " | ".join(map(str, sizes)) + " |",
+        "|---" * (len(sizes) + 1) + "|",
+    ]
+    for kind, row in sorted(scores.items()):
+        most = max(cell["n"] for cell in row.values())
+        cells = [_scale_cell(row.get(str(size)), most) for size in sizes]
+        lines.append(f"| {kind} ({most}) | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _scale_cell(cell: dict[str, Any] | None, most: int) -> str:
+    if cell is None:
+        return ""
+    return f"{cell['ap50']:.3f}" + (f" ({cell['n']})" if cell["n"] < most else "")
+
+
 def ablations_table(scores: dict[str, Any]) -> str:
     """Markdown of AP@0.5 per modality and switched-off part."""
     kinds = sorted(next(iter(scores.values())))
@@ -157,6 +177,7 @@ def main() -> int:
         "masks": masks_table,
         "clicks": clicks_table,
         "states": states_table,
+        "scales": scales_table,
         "ablations": ablations_table,
         "parts": parts_table,
     }

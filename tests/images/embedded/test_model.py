@@ -241,6 +241,29 @@ def test_grain_within_large_cells_is_not_taken_for_small_cells(shipped: Embedded
     assert _estimated(shipped, image) == pytest.approx(110, rel=0.15)
 
 
+def test_specks_beside_large_cells_do_not_make_the_diameter(shipped: EmbeddedModel) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.ogrid[:560, :640]
+    specks, cells = np.zeros((560, 640)), np.zeros((560, 640))
+    for cy, cx in rng.uniform(0, 1, (30, 2)) * (560, 640):
+        specks[np.hypot(y - cy, x - cx) < 3] = 120
+    for cy, cx in ((140, 160), (160, 470), (400, 180), (420, 450)):
+        cells[np.hypot(y - cy, x - cx) < 60] = 100
+    image = np.maximum(ndimage.gaussian_filter(specks, 1), ndimage.gaussian_filter(cells, 4))
+    found = run_task(shipped.segment((image + rng.normal(10, 3, image.shape)).astype(np.float32)))
+    assert found.diameter == pytest.approx(120, rel=0.2)
+    assert (np.bincount(found.masks.ravel())[1:] > 8000).sum() == 4
+
+
+def test_the_typical_diameter_counts_cells_by_their_diameter() -> None:
+    labels = np.zeros((40, 60), np.int32)
+    for k in range(6):
+        labels[2, 3 * k] = k + 1  # specks of one pixel
+    labels[10:30, 5:25], labels[10:30, 30:50] = 7, 8
+    assert passes.typical_diameter(labels) == pytest.approx(np.sqrt(400 * 4 / np.pi))
+    assert passes.typical_diameter(np.zeros((4, 4), np.int32)) is None
+
+
 def test_small_cells_in_a_large_picture_are_not_taken_for_their_clumps(shipped: EmbeddedModel) -> None:
     y, x = np.mgrid[:110, :110]
     cells = (np.hypot(y % 14 - 7, x % 14 - 7) < 6) & (y < 70) & (x < 70)  # 5 x 5 side by side, then a gap

@@ -172,7 +172,7 @@ class EmbeddedModel:
                 found = found.without_flow()
             fitting = self.calibrated(chosen, found.diameter)
             masks = masks_from_flows(flows, cell_prob, fitting, self.surety)
-            measured = passes.median_diameter(masks)
+            measured = passes.typical_diameter(masks)
             if diameter is not None or measured is None or found.diameter is None:
                 return found, masks, flows, cell_prob
             if abs(np.log2(measured / found.diameter)) < SECOND_PASS:
