@@ -14,6 +14,7 @@ import numpy as np
 from napari_biofm.files import write_text
 from napari_biofm.session import CellKey, Link
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.opening import OpeningDock
 from napari_biofm.widgets.viewers import layer_id, viewer_session
 
 WAIT_S = 300.0
@@ -177,7 +178,7 @@ class Demo:
     def _dock(self, name: str) -> Any:
         _, widget = self.viewer.window.add_plugin_dock_widget("napari-biofm", name)
         self._pump(0.05)
-        return widget
+        return widget.desk if isinstance(widget, OpeningDock) else widget
 
     def _wait(self, ready: Callable[[], bool], what: str) -> None:
         from napari.utils.notifications import notification_manager
