@@ -115,7 +115,7 @@ def make_picture(
     planes = to_planes(image)
     if image.ndim == 2 or image.shape[2] == 1:
         planes = planes[:1]
-    while _median_diameter(labels) > largest:
+    while median_diameter(labels) > largest:
         size = (labels.shape[1] // 2, labels.shape[0] // 2)
         planes = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in planes])
         labels = cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST).astype(np.int32)
@@ -123,11 +123,12 @@ def make_picture(
     flow = np.round(flows_from_masks(labels) * 127).astype(np.int8)
     diameters = np.sqrt(np.bincount(labels.ravel()) * 4 / np.pi).astype(np.float32)
     return Picture(
-        planes.astype(np.float16), labels, flow, diameters, _median_diameter(labels), kind, stem, group, part
+        planes.astype(np.float16), labels, flow, diameters, median_diameter(labels), kind, stem, group, part
     )
 
 
-def _median_diameter(labels: Any) -> float:
+def median_diameter(labels: Any) -> float:
+    """Median equivalent diameter of labels in pixels; 22 without labels."""
     counts = np.bincount(labels.ravel())[1:]
     counts = counts[counts > 0]
     return float(np.median(np.sqrt(counts * 4 / np.pi))) if len(counts) else 22.0

@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,16 @@ from napari_biofm.images.embedded.model import EmbeddedModel  # noqa: E402
 from napari_biofm.types import Prompt, SegmentationParameters, run_task  # noqa: E402
 from training.image import states  # noqa: E402
 from training.image.clicks import deepest, next_click  # noqa: E402
-from training.image.data import index, load_pair, load_states  # noqa: E402
+from training.image.data import index, load_pair, load_states, median_diameter  # noqa: E402
 from training.image.metrics import average_precision  # noqa: E402
+
+
+def _kept_back(data: Path, validation: float, most: int | None) -> Iterator[tuple[Any, Any, Any]]:
+    """Row of the index, image and labels of every validation picture, or of `most` of each kind."""
+    table = index(data, validation)
+    table = table[table.part == "validation"]
+    for row in table.groupby("kind").head(most or len(table)).itertuples():
+        yield row, *load_pair(data, row)
 
 
 def masks(
@@ -35,11 +44,8 @@ def masks(
 ) -> dict[str, Any]:
     """AP per modality of the validation pictures and the error of the diameter; `told` gives the true one."""
     rows: dict[str, list[Any]] = defaultdict(list)
-    table = index(data, validation)
-    table = table[table.part == "validation"]
-    for row in table.groupby("kind").head(most or len(table)).itertuples():
-        image, truth = load_pair(data, row)
-        true = passes.median_diameter(truth) or 1.0
+    for row, image, truth in _kept_back(data, validation, most):
+        true = median_diameter(truth)
         started = time.perf_counter()
         found = run_task(model.segment(image, SegmentationParameters(diameter=true if told else None)))
         seconds = time.perf_counter() - started
@@ -85,11 +91,8 @@ def ablations(
 def scales(model: EmbeddedModel, data: Path, validation: float, most: int = 4) -> dict[str, Any]:
     """AP@0.5 and estimated over true diameter of the same pictures, resized to have cells of 8 to 120 px."""
     rows: dict[str, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    table = index(data, validation)
-    table = table[table.part == "validation"]
-    for row in table.groupby("kind").head(most).itertuples():
-        image, truth = load_pair(data, row)
-        native = passes.median_diameter(truth) or 1.0
+    for row, image, truth in _kept_back(data, validation, most):
+        native = median_diameter(truth)
         for wanted in (8, 12, 20, 30, 45, 60, 90, 120):
             size = tuple(round(n * wanted / native) for n in truth.shape)
             if max(size) > 2600:
@@ -121,10 +124,7 @@ def clicks(
     rng = np.random.default_rng(0)
     rows: dict[str, list[Any]] = defaultdict(list)
     milliseconds = []
-    table = index(data, validation)
-    table = table[table.part == "validation"]
-    for row in table.groupby("kind").head(most).itertuples():
-        image, truth = load_pair(data, row)
+    for row, image, truth in _kept_back(data, validation, most):
         prepared = run_task(model.prepare(image))
         labels = np.flatnonzero(np.bincount(truth.ravel()) >= 30)
         labels = labels[labels > 0]

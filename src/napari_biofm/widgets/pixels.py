@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,31 +59,22 @@ def mean_over_first(data: Any, chunk: int = 64) -> Any:
 
     NaN and infinities, as motion correction leaves them at borders, are left out.
     """
-    total, count = np.zeros(data.shape[1:], np.float64), np.zeros(data.shape[1:], np.intp)
-    for part in _parts(data, chunk):
-        finite = np.isfinite(part)
-        total += part.sum(axis=0, dtype=np.float64, where=finite)
-        count += finite.sum(axis=0)
-    return _ratio(total, count)
+    return _mean_of(lambda planes: planes, data, chunk)
 
 
 def spread_over_first(data: Any, chunk: int = 64) -> Any:
     """Return the standard deviation over the first axis; see `mean_over_first`."""
     mean = mean_over_first(data, chunk)
+    return np.sqrt(_mean_of(lambda planes: np.square(planes - mean, dtype=np.float32), data, chunk))
+
+
+def _mean_of(measure: Callable[[Any], Any], data: Any, chunk: int) -> Any:
     total, count = np.zeros(data.shape[1:], np.float64), np.zeros(data.shape[1:], np.intp)
-    for part in _parts(data, chunk):
-        finite = np.isfinite(part)
-        total += np.square(part - mean, dtype=np.float32).sum(axis=0, dtype=np.float64, where=finite)
-        count += finite.sum(axis=0)
-    return np.sqrt(_ratio(total, count))
-
-
-def _parts(data: Any, chunk: int) -> Iterator[Any]:
     for start in range(0, data.shape[0], chunk):
-        yield np.asarray(data[start : start + chunk])
-
-
-def _ratio(total: Any, count: Any) -> Any:
+        planes = np.asarray(data[start : start + chunk])
+        finite = np.isfinite(planes)
+        total += measure(planes).sum(axis=0, dtype=np.float64, where=finite)
+        count += finite.sum(axis=0)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0).astype(np.float32)
 
 

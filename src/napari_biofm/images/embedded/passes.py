@@ -102,19 +102,17 @@ def to_canvas(planes: Tensor, zoom: float) -> Tensor:
     return F.pad(scaled, (RIM, right, RIM, below))
 
 
-def median_diameter(masks: NDArray[Any]) -> float | None:
-    """Median equivalent diameter of labels in pixels; None without labels."""
-    areas = np.bincount(masks.ravel())[1:]
-    areas = areas[areas > 0]
-    return float(np.median(np.sqrt(areas * 4 / np.pi))) if len(areas) else None
-
-
 def typical_diameter(masks: NDArray[Any]) -> float | None:
     """Return the median diameter of labels as `Reading` counts it; None without labels."""
     areas = np.bincount(masks.ravel())[1:]
     diameters = np.sort(np.sqrt(areas[areas > 0] * 4 / np.pi))
-    share = np.cumsum(diameters)
-    return float(diameters[np.searchsorted(share, share[-1] / 2)]) if len(diameters) else None
+    return _weighted_median(diameters, diameters) if len(diameters) else None
+
+
+def _weighted_median(ordered: NDArray[Any], weights: NDArray[Any]) -> float:
+    """Return the first of the rising values (n,) up to which half of the weights (n,) lie."""
+    share = np.cumsum(weights)
+    return float(ordered[np.searchsorted(share, share[-1] / 2)])
 
 
 @dataclass(frozen=True)
@@ -145,10 +143,9 @@ def read_scale(network: Network, canvas: Tensor, device: str) -> Reading:
     octaves = np.sort(log_diameter[0, 0].cpu().numpy()[inside].astype(np.float64))
     if octaves.size < 3:
         return Reading(None)
-    share = np.cumsum(2.0**-octaves)  # pixels of a cell grow with the square of its diameter
-    median = 2.0 ** octaves[np.searchsorted(share, share[-1] / 2)]
+    median = 2.0 ** _weighted_median(octaves, 2.0**-octaves)  # a cell's pixels grow with its diameter squared
     usual = 2.0 ** np.median(octaves)
-    return Reading(float(median), float(usual), float(cell_prob.clamp(min=0).mean()))
+    return Reading(median, float(usual), float(cell_prob.clamp(min=0).mean()))
 
 
 def estimate_diameter(network: Network, planes: Tensor, canonical: float, device: str) -> float | None:
