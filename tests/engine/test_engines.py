@@ -175,3 +175,20 @@ def test_a_missing_scheduler_is_named() -> None:
             make_engine("tcp://127.0.0.1:1")
     finally:
         module.CONNECT_TIMEOUT = former
+
+
+def test_the_worker_imports_nothing_from_the_folder_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "mark"
+    for name in ("queue", "random", "json", "torch"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w').close()\nraise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    engine = make_engine("worker")
+    try:
+        assert engine.submit(probe.describe_process).result(WAIT)["pid"] != os.getpid()
+    finally:
+        engine.close()
+    assert not mark.exists()

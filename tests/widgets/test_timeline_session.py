@@ -1,6 +1,7 @@
 """A session is closed and opened again in another viewer: everything is as it was."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -152,3 +153,50 @@ def test_what_is_painted_while_it_is_saved_is_not_in_the_file_by_halves(make_nap
     assert masks[0][0, 0] == 0 and masks[1][0, 0] == 2
     third = autosave.frozen_snapshot(dock.state, [])
     assert next(y.data for y in third.layers if y.data is not None) is masks[1], "untouched labels: no copy"
+
+
+@pytest.mark.parametrize("ending", [".py", ".PY", ".pyw", ".tif.py", ".exe", ".csv", ""])
+def test_a_session_opens_images_only_and_executes_nothing(make_napari_viewer, tmp_path, ending):
+    mark, payload = tmp_path / "mark", tmp_path / f"movie{ending}"
+    payload.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    dock = scene(make_napari_viewer(), str(payload))
+    save(dock, tmp_path / "day1")
+    viewer = make_napari_viewer()
+    again = TimelineDock(viewer)
+    assert again.session_panel.open_from(tmp_path / "day1")
+    assert not mark.exists()
+    assert [layer.name for layer in viewer.layers] == ["cells"]
+    assert f"movie{ending} is no kind of image that a session opens" in again.words.text()
+    again.deleteLater()
+
+
+def test_an_image_of_another_shape_is_not_taken_for_the_one_that_was_saved(make_napari_viewer, tmp_path):
+    import tifffile
+
+    path = tmp_path / "movie.tif"
+    tifffile.imwrite(path, MOVIE)
+    dock = scene(make_napari_viewer(), str(path))
+    save(dock, tmp_path / "day1")
+    tifffile.imwrite(path, MOVIE[:20])
+    viewer = make_napari_viewer()
+    again = TimelineDock(viewer)
+    assert again.session_panel.open_from(tmp_path / "day1")
+    assert [layer.name for layer in viewer.layers] == ["cells"]
+    assert "has shape (20, 24, 32) now, not (30, 24, 32)" in again.words.text()
+    again.deleteLater()
+
+
+def test_a_session_cannot_set_what_is_no_placing(make_napari_viewer, tmp_path):
+    dock = scene(make_napari_viewer())
+    save(dock, tmp_path / "day1")
+    index = tmp_path / "day1" / "session.json"
+    content = json.loads(index.read_text())
+    for layer in content["layers"]:
+        layer["placing"]["data"] = [1]
+        layer["placing"]["visible"] = False
+    index.write_text(json.dumps(content))
+    viewer = make_napari_viewer()
+    again = TimelineDock(viewer)
+    assert again.session_panel.open_from(tmp_path / "day1")
+    assert viewer.layers["cells"].visible
+    again.deleteLater()

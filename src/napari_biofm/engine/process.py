@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Listener
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -110,10 +111,10 @@ class ProcessEngine(Engine):
 
     @staticmethod
     def _spawn(listener: Listener, family: str, secret: bytes) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join(p for p in sys.path if p)
-        environment = {**QUIET, **os.environ, "PYTHONPATH": path}
         process = subprocess.Popen(
-            [sys.executable, "-m", "napari_biofm.engine.worker"], stdin=subprocess.PIPE, env=environment
+            [sys.executable, "-P", "-m", "napari_biofm.engine.worker"],
+            stdin=subprocess.PIPE,
+            env=_installed_code_only(),
         )
         hello = {"address": listener.address, "family": family, "secret": secret.hex()}
         assert process.stdin is not None
@@ -180,6 +181,20 @@ class ProcessEngine(Engine):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _installed_code_only() -> dict[str, str]:
+    """Return an environment in which Python imports what is installed, and nothing from the folder of the data.
+
+    A `queue.py` beside the recordings must never run, nor one in a folder that PYTHONPATH names. A package
+    that runs from a checkout is found through the checkout's own folder.
+    """
+    environment = {**QUIET, **os.environ, "PYTHONSAFEPATH": "1"}
+    environment.pop("PYTHONPATH", None)
+    ours = Path(__file__).resolve().parents[2]
+    if ours.name not in ("site-packages", "dist-packages"):
+        environment["PYTHONPATH"] = str(ours)
+    return environment
 
 
 def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Any:

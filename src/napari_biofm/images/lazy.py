@@ -16,6 +16,8 @@ LARGE = 4096 * 4096  # pixels; a larger plane goes block by block, its labels to
 LARGE_STACK = (
     4 * LARGE
 )  # voxels; a larger stack goes plane by plane, or block by block where 3D flows are asked
+IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".zarr")  # each has a reader here
+READ_WHOLE = 1 << 29  # bytes of a file up to which its pixels are read at once
 _FEW = 16  # entries of an axis that is taken for channels
 
 
@@ -68,6 +70,11 @@ class LazyImage:
         return np.transpose(part, [left.index(a) for a in order])
 
     @property
+    def source(self) -> Any:
+        """The array behind this view, with the axes of the file."""
+        return self._array
+
+    @property
     def is_large(self) -> bool:
         """Whether it should be worked through in parts."""
         if self.is_stack and int(np.prod(self.shape[:3], dtype=np.int64)) > LARGE_STACK:
@@ -102,6 +109,42 @@ def open_lazily(path: Path) -> LazyImage | None:
             axes = guess_axes(array.shape, path.name)
         return LazyImage(array, axes, path.name)
     return None
+
+
+def open_saved_image(path: Path) -> Any:
+    """Open the pixels of an image that a session names, with a reader of ours and no other.
+
+    A session comes from elsewhere, so its paths are never handed to a viewer or to a plugin, which may
+    execute what they name.
+
+    Parameters
+    ----------
+    path : file, or folder of a zarr image.
+
+    Returns
+    -------
+    array-like with the axes of the file: in memory up to 512 MiB, else read where it is sliced.
+
+    Raises
+    ------
+    ImageError
+        If the ending is not in `IMAGE_ENDINGS`, or the file is missing or damaged.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_ENDINGS:
+        raise ImageError(
+            f"{path.name} is no kind of image that a session opens ({', '.join(IMAGE_ENDINGS)}); "
+            "open it by hand if you trust it."
+        )
+    if path.is_file() and path.stat().st_size <= READ_WHOLE:
+        return read_image(path)
+    if suffix == ".npy":
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    if suffix in (".tif", ".tiff") and path.is_file():
+        from napari_biofm.images.stacks import lazy_tiff
+
+        return lazy_tiff(path)
+    return _open_zarr(path).source if suffix == ".zarr" and path.is_dir() else read_image(path)
 
 
 def _open_zarr(path: Path) -> LazyImage:

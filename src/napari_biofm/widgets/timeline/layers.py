@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.images.lazy import open_saved_image
 from napari_biofm.store import Saved, SavedLayer
+from napari_biofm.types import BiofmError
 from napari_biofm.widgets.viewers import layer_id
+
+PLACING = ("scale", "translate", "affine", "units")  # what a session may say about a layer's place
 
 
 def saved_layers(viewer: Any) -> list[SavedLayer]:
@@ -95,47 +99,52 @@ def put_layers(viewer: Any, saved: Saved) -> tuple[dict[str, str], list[str]]:
     now: dict[str, str] = {}
     said: list[str] = []
     for record in saved.layers:
+        why = ""
         if record.data is not None:
             layer = viewer.add_labels(
                 record.data, name=record.name, metadata=dict(record.metadata), **_options(record)
             )
         else:
-            layer = _open_image(viewer, record)
+            layer, why = _open_image(viewer, record)
         if layer is None:
             said.append(
-                f"The image '{record.name}' ({record.path or 'it came from no file'}) cannot be found; "
-                "open it by hand and open the session again."
+                f"The image '{record.name}' ({record.path or 'it came from no file'}) cannot be "
+                f"{'opened: ' + why if why else 'found;'} Open it by hand and open the session again."
             )
         else:
             now[record.uid] = layer_id(layer)
     return now, said
 
 
-def _open_image(viewer: Any, record: SavedLayer) -> Any | None:
+def _open_image(viewer: Any, record: SavedLayer) -> tuple[Any | None, str]:
+    """Return the image layer, or None and why there is none ("" where its file is not there)."""
     for layer in viewer.layers:
         if layer.name == record.name and type(layer).__name__ == "Image":
             data = layer.data[0] if layer.multiscale else layer.data
             if tuple(data.shape) == record.shape:
-                return layer
-    if not record.path or not Path(record.path).is_file():
-        return None
+                return layer, ""
+    path = Path(record.path)
+    if not record.path or not path.exists():
+        return None, ""
     try:
-        opened = viewer.open(record.path)
-    except Exception:  # whatever a reader raises: the image is named as missing, the rest comes back
-        return None
-    if not opened:
-        return None
-    layer = opened[0]
-    layer.name = record.name
-    layer.metadata.update(record.metadata)
-    if layer.ndim == len(record.placing.get("scale", ())):
-        for name, value in _options(record).items():
-            setattr(layer, name, value)
-    return layer
+        data = open_saved_image(path)
+    except BiofmError as error:
+        return None, str(error)
+    if tuple(int(n) for n in data.shape) != record.shape:
+        return (
+            None,
+            f"{path.name} has shape {tuple(data.shape)} now, not {record.shape} as when it was saved.",
+        )
+    options = _options(record)
+    if len(options.get("scale", ())) == data.ndim - 1:
+        options["rgb"] = True  # the last axis held colours
+    return viewer.add_image(
+        data, name=record.name, metadata={**record.metadata, "path": record.path}, **options
+    ), ""
 
 
 def _options(record: SavedLayer) -> dict[str, Any]:
-    options = dict(record.placing)
+    options = {name: record.placing[name] for name in PLACING if name in record.placing}
     if "affine" in options:
         options["affine"] = np.asarray(options["affine"])
     return options
