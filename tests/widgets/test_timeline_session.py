@@ -12,6 +12,7 @@ from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.timeline import TimelineDock, autosave
+from napari_biofm.widgets.timeline.layers import saved_layers
 from napari_biofm.widgets.viewers import layer_id
 
 MOVIE = np.random.default_rng(0).integers(0, 200, (30, 24, 32)).astype(np.uint8)
@@ -83,6 +84,16 @@ def test_an_image_that_is_gone_is_named_and_the_rest_comes_back(make_napari_view
     assert "The image 'movie'" in again.words.text()
     assert len(again.session.links) == 1
     again.deleteLater()
+
+
+def test_previews_and_the_overlay_of_classes_are_not_saved(make_napari_viewer):
+    viewer = make_napari_viewer()
+    scene(viewer)
+    plane = np.zeros((24, 32), np.int32)
+    marked = {"napari-biofm helper": True}, {"biofm_overlay_of": layer_id(viewer.layers["cells"])}
+    for metadata in marked:
+        viewer.add_labels(plane, name=next(iter(metadata)), metadata=metadata)
+    assert [layer.name for layer in saved_layers(viewer)] == ["movie", "cells"]
 
 
 def test_a_folder_that_is_no_session_is_refused_and_nothing_changes(make_napari_viewer, tmp_path):

@@ -17,6 +17,11 @@ from napari_biofm.store import Saved, SavedLayer
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.viewers import layer_id
 
+OVERLAYS = {
+    "biofm_overlay",
+    "biofm_overlay_of",
+    "napari-biofm helper",
+}  # keys in `metadata` of layers made anew
 PLACING = ("scale", "translate", "affine", "units")  # what a session may say about a layer's place
 
 
@@ -25,7 +30,7 @@ def saved_layers(viewer: Any) -> list[SavedLayer]:
     return [
         _saved(layer)
         for layer in viewer.layers
-        if type(layer).__name__ in ("Image", "Labels") and not layer.metadata.get("biofm_overlay")
+        if type(layer).__name__ in ("Image", "Labels") and not OVERLAYS & set(layer.metadata)
     ]
 
 
@@ -99,6 +104,8 @@ def put_layers(viewer: Any, saved: Saved) -> tuple[dict[str, str], list[str]]:
     now: dict[str, str] = {}
     said: list[str] = []
     for record in saved.layers:
+        if OVERLAYS & set(record.metadata):
+            continue  # version 0.1 saved previews and the overlay of classes as well
         why = ""
         if record.data is not None:
             layer = viewer.add_labels(
