@@ -51,7 +51,7 @@ def clouds(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def time_refit(n: int, repeats: int) -> dict[str, float]:
-    from napari_biofm.cells.live import LiveHead, prepare
+    from napari_biofm.cells.classify.live import LiveHead, prepare
 
     vectors, codes = clouds(n, 256)
     start = time.perf_counter()
@@ -78,7 +78,7 @@ def time_clicks(n: int, repeats: int) -> dict[str, float]:
     from qtpy.QtWidgets import QApplication
 
     from napari_biofm.widgets.cells import CellsDock
-    from napari_biofm.widgets.viewers import layer_id, viewer_session
+    from napari_biofm.widgets.common.viewers import layer_id, viewer_session
 
     viewer, layer = field_of(n)
     table, codes = table_of(layer, n)
@@ -129,8 +129,8 @@ def field_of(n: int) -> tuple[Any, Any]:
 
 def table_of(layer: Any, n: int) -> tuple[Any, np.ndarray]:
     """Return the table of these cells, with a block of 256 columns, and classes."""
-    from napari_biofm.cells.table import add_block, make_table
-    from napari_biofm.widgets.viewers import layer_id
+    from napari_biofm.cells.table.cell_table import add_block, make_table
+    from napari_biofm.widgets.common.viewers import layer_id
 
     vectors, codes = clouds(n, 256)
     table = make_table(layer.data, layer=layer_id(layer))
@@ -176,10 +176,10 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
     step("dock", open_dock, 1, lambda: not opened[0].is_open)
     beside["dock_open_ms"] = 1e3 * (time.perf_counter() - start)
     dock = opened[0].desk
-    from napari_biofm.cells.projection import has_umap
+    from napari_biofm.cells.classify.projection import has_umap
     from napari_biofm.widgets.cells.learning import FILES, PLOT, SCORES, TIME, VALUES
     from napari_biofm.widgets.cells.teaching import EVERY, NEXT, RARE, SIMILAR
-    from napari_biofm.widgets.viewers import layer_id
+    from napari_biofm.widgets.common.viewers import layer_id
 
     table, codes = table_of(layer, n)
     session, states = dock.session, dock.states

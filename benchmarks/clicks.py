@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.engine.threads import wait_asleep
-from napari_biofm.images.basins_lookup import Basins, lookup
-from napari_biofm.images.correction import Answer
-from napari_biofm.images.level_sets import LevelSets, Plane
+from napari_biofm.images.prompt.correction import Answer
+from napari_biofm.images.prompt.flow_basins import Basins, lookup
+from napari_biofm.images.prompt.level_sets import LevelSets, Plane
 from napari_biofm.types import ModelError, Prompt, run_task
 
 LARGEST_FOR_NETWORKS = 2048
@@ -90,7 +90,7 @@ def previewer(size: int) -> tuple[Any, Callable[[Any], None]]:
     """Open napari with labels of this size; return the viewer and a call that previews an answer."""
     import napari
 
-    from napari_biofm.images.editing import View
+    from napari_biofm.images.edit import View
     from napari_biofm.widgets.annotate.preview import Preview
 
     viewer = napari.Viewer(show=True)
@@ -122,7 +122,7 @@ class Networks:
         try:
             if not with_sam:  # its torchvision and a software OpenGL do not go together in one process
                 raise ImportError("not timed beside a window; run without --window")
-            from napari_biofm.images.sam import SAM
+            from napari_biofm.images.prompt.sam import SAM
             from sam_vs_stock import random_weights, stock_predictor
 
             depth = 12 if weights is not None else 1
@@ -132,7 +132,7 @@ class Networks:
         except ImportError as error:
             self.notes["sam"] = f"not timed: {error}"
         try:
-            from napari_biofm.images.embedded.model import EmbeddedModel
+            from napari_biofm.images.segment.embedded.model import EmbeddedModel
 
             self.embedded = EmbeddedModel(threads=2)
         except ModelError as error:

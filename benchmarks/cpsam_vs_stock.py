@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from cellpose import models
 
-from napari_biofm.images.cellpose_api import network_class
-from napari_biofm.images.cellpose_sam import CellposeSAM
-from napari_biofm.images.pool import pool
-from napari_biofm.images.tiles import Blender, fitted_grid, stock_grid
+from napari_biofm.images.segment.cellpose_api import network_class
+from napari_biofm.images.segment.cellpose_sam import CellposeSAM
+from napari_biofm.images.segment.pooling import pool
+from napari_biofm.images.tiling.tiles import Blender, fitted_grid, stock_grid
 from napari_biofm.types import FeatureMap, SegmentationParameters, run_task
 from pairs import Side, compare, measure, processor_ratio, report
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.engine.threads import wait_asleep
-from napari_biofm.images.embedded.model import EmbeddedModel
+from napari_biofm.images.segment.embedded.model import EmbeddedModel
 from napari_biofm.types import Prompt, run_task
 
 

@@ -129,7 +129,7 @@ def filtered_record(rng: np.random.Generator, channels: int, n: int = 40_000) ->
 
 def channel_table(data: Path, quick: bool) -> dict[str, dict[str, float]]:
     """Return per-sample macro F1 of idealisation without levels given by hand."""
-    from napari_biofm.events.channels import idealize
+    from napari_biofm.events.channels.idealization import idealize
     from napari_biofm.events.classical.half_amplitude import idealise
 
     methods = {

@@ -34,8 +34,8 @@ from training.physio.unfamiliar import UNFAMILIAR, Unfamiliar, recording  # noqa
 
 from napari_biofm.engine.threads import wait_asleep  # noqa: E402
 from napari_biofm.events.classical.template import detection_criterion  # noqa: E402
-from napari_biofm.events.fm import PhysioFM  # noqa: E402
-from napari_biofm.events.fm.adapt import AdaptedHead, Marks, adapt  # noqa: E402
+from napari_biofm.events.physio_fm import PhysioFM  # noqa: E402
+from napari_biofm.events.physio_fm.adapt import AdaptedHead, Marks, adapt  # noqa: E402
 from napari_biofm.types import BiofmError, DetectionSettings, Signal, run_task  # noqa: E402
 
 LABELS = (5, 10, 20, 50)

@@ -32,9 +32,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from napari_biofm.engine.threads import wait_asleep
-from napari_biofm.images.basins_lookup import Basins, lookup
-from napari_biofm.images.editing import Piece
-from napari_biofm.images.level_sets import LevelSets, Plane, warm_up
+from napari_biofm.images.edit import Piece
+from napari_biofm.images.prompt.flow_basins import Basins, lookup
+from napari_biofm.images.prompt.level_sets import LevelSets, Plane, warm_up
 from napari_biofm.types import BiofmError, Prompt, run_task
 from simulated_user import Answer, Mask, Repair, by_brush, by_clicks, repair, summary
 
@@ -57,7 +57,7 @@ class Bench:
         self.milliseconds: dict[str, list[float]] = {}
         self.images = 0
         try:
-            from napari_biofm.images.embedded.model import EmbeddedModel
+            from napari_biofm.images.segment.embedded.model import EmbeddedModel
 
             self.model = EmbeddedModel(weights, threads=2)
             self.notes["embedded"] = f"weights {self.model.weights_sha256[:12]}"
@@ -65,7 +65,7 @@ class Bench:
             self.notes["embedded"] = self.notes["flow_basins"] = str(error)
         path = sam_weights or _sam_on_this_machine()
         if path is not None:
-            from napari_biofm.images.sam import SAM
+            from napari_biofm.images.prompt.sam import SAM
 
             self.sam = SAM(path, "cpu")
             self.notes["sam"] = path.name
@@ -119,7 +119,7 @@ class Bench:
     def time_random_sam(self, image: np.ndarray) -> None:
         """Without weights: how long SAM's decoder takes, which does not depend on what they hold."""
         try:
-            from napari_biofm.images.sam import SAM
+            from napari_biofm.images.prompt.sam import SAM
             from sam_vs_stock import random_weights
         except ImportError as error:
             self.notes["sam"] = f"not here: {error}"

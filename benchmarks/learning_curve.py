@@ -28,14 +28,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from training.image.data import States, load_states  # noqa: E402
 
-from napari_biofm.cells.blocks import VIEWS, crop_encoder, views_of  # noqa: E402
-from napari_biofm.cells.commands import DEFAULT_HEAD  # noqa: E402
-from napari_biofm.cells.encoders import RANDOM, encode_crops  # noqa: E402
-from napari_biofm.cells.more_heads import make_head  # noqa: E402
-from napari_biofm.cells.scores import macro_f1  # noqa: E402
-from napari_biofm.cells.table import BASELINE  # noqa: E402
+from napari_biofm.cells.classify.commands import DEFAULT_HEAD  # noqa: E402
+from napari_biofm.cells.classify.more_heads import make_head  # noqa: E402
+from napari_biofm.cells.classify.scores import macro_f1  # noqa: E402
+from napari_biofm.cells.embed.embeddings import VIEWS, crop_encoder, views_of  # noqa: E402
+from napari_biofm.cells.embed.encoders import RANDOM, encode_crops  # noqa: E402
+from napari_biofm.cells.table.cell_table import BASELINE  # noqa: E402
 from napari_biofm.cli import main as command_line  # noqa: E402
-from napari_biofm.images.catalogue import DEFAULT_MODEL  # noqa: E402
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL  # noqa: E402
 from napari_biofm.types import run_task  # noqa: E402
 
 PER_CLASS = (1, 2, 4, 8, 16, 32, 64, 10_000)  # labels of each class, as far as there are

@@ -83,8 +83,8 @@ def open_scene(n: int, n_frames: int) -> tuple[Any, Any]:
     from napari_biofm.signals import Recording
     from napari_biofm.timeline import Clock
     from napari_biofm.types import EVENT_DTYPE
+    from napari_biofm.widgets.common.viewers import layer_id
     from napari_biofm.widgets.timeline import TimelineDock
-    from napari_biofm.widgets.viewers import layer_id
 
     rng = np.random.default_rng(1)
     viewer = napari.Viewer()

@@ -105,8 +105,8 @@ def measure_stalls(seconds: float) -> dict[str, Any]:
     from qtpy.QtWidgets import QApplication, QVBoxLayout
 
     from napari_biofm.engine import make_engine, probe
-    from napari_biofm.widgets.base import Dock
-    from napari_biofm.widgets.viewers import QtPost, viewer_session
+    from napari_biofm.widgets.common.dock import Dock
+    from napari_biofm.widgets.common.viewers import QtPost, viewer_session
 
     viewer = napari.Viewer()
     layer = viewer.add_labels(np.zeros((1024, 1024), np.int32))

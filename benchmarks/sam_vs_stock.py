@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from segment_anything import SamPredictor, sam_model_registry
 
-from napari_biofm.images.sam import SAM
+from napari_biofm.images.prompt.sam import SAM
 from napari_biofm.types import Prompt, run_task
 from pairs import Side, compare, processor_ratio, report
 

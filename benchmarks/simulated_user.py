@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage as ndi
 
-from napari_biofm.images.edit import LabelsEdit
-from napari_biofm.images.editing import ArrayTarget, LabelsEditor, Piece, View
+from napari_biofm.images.edit import ArrayTarget, LabelsEditor, Piece, View
+from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.types import Prompt
 
 MOST = 10  # clicks given to an object

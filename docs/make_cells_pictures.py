@@ -57,7 +57,7 @@ def main() -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_biofm.cells.projection import has_umap
+    from napari_biofm.cells.classify.projection import has_umap
     from napari_biofm.widgets.cells import CellsDock
 
     def wait(seconds: float) -> None:

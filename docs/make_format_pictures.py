@@ -33,8 +33,8 @@ def main() -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QApplication, QDockWidget
 
+    from napari_biofm.widgets.common.viewers import viewer_session
     from napari_biofm.widgets.trace import TraceDock
-    from napari_biofm.widgets.viewers import viewer_session
 
     for name in options.only or PICTURES:
         viewer = napari.Viewer(show=True)

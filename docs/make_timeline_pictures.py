@@ -53,9 +53,9 @@ def _rig() -> tuple[Any, Any, Any, Any]:
     from napari_biofm.signals import Recording
     from napari_biofm.simulate import simulate_corecording
     from napari_biofm.types import run_task
+    from napari_biofm.widgets.common.viewers import layer_id
     from napari_biofm.widgets.timeline import TimelineDock
     from napari_biofm.widgets.trace import TraceDock
-    from napari_biofm.widgets.viewers import layer_id
 
     made = simulate_corecording(n_frames=240, seed=3)
     viewer = _viewer()
@@ -149,7 +149,7 @@ def _colours_of(pictures: list[Any]) -> Any:
 
 def calcium(options: argparse.Namespace) -> None:
     """A real calcium movie, from the file to the raster."""
-    from napari_biofm.widgets.segment import SegmentDock
+    from napari_biofm.widgets.segment.dock import SegmentDock
     from napari_biofm.widgets.timeline import TimelineDock
 
     viewer = _viewer()
@@ -175,7 +175,7 @@ def calcium(options: argparse.Namespace) -> None:
 
 def cells_of_movie(viewer: Any, segmenting: Any, movie: Any) -> Any:
     """Segment what varies over time, as a person would with the dock; return the labels layer."""
-    from napari_biofm.widgets.pixels import SPREAD
+    from napari_biofm.widgets.common.layer_pixels import SPREAD
 
     segmenting.image.value = movie
     segmenting.pixels.value = SPREAD

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_biofm.widgets.pixels import SPREAD, mean_over_first, spread_over_first, without_floor
-from napari_biofm.widgets.segment import SegmentDock
+from napari_biofm.widgets.common.layer_pixels import SPREAD, mean_over_first, spread_over_first, without_floor
+from napari_biofm.widgets.segment.dock import SegmentDock
 from napari_biofm.widgets.timeline import TimelineDock
 
 

@@ -12,11 +12,11 @@ import tifffile
 from napari_biofm.session import CellKey, Link, session_of
 from napari_biofm.timeline import Clock
 from napari_biofm.widgets.cells import CellsDock
-from napari_biofm.widgets.pixels import MEAN
-from napari_biofm.widgets.segment import SegmentDock
+from napari_biofm.widgets.common.layer_pixels import MEAN
+from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.segment.dock import SegmentDock
 from napari_biofm.widgets.timeline import TimelineDock
 from napari_biofm.widgets.trace import TraceDock
-from napari_biofm.widgets.viewers import layer_id
 
 pytestmark = pytest.mark.shared_data
 

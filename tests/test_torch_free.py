@@ -9,7 +9,7 @@ CODE = """
 import sys
 import numpy as np
 from napari_biofm.engine import make_engine
-from napari_biofm.images.jobs import segment_job
+from napari_biofm.images.segment.jobs import segment_job
 from napari_biofm.types import SegmentationParameters
 
 engine = make_engine("worker")

@@ -45,7 +45,7 @@ def cpsam_weights(tmp_path_factory):
     import segment_anything
     import torch
 
-    from napari_biofm.images.cellpose_api import network_class
+    from napari_biofm.images.segment.cellpose_api import network_class
 
     full = segment_anything.sam_model_registry["vit_l"]
     segment_anything.sam_model_registry["vit_l"] = _small_sam

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from napari_biofm.cli import main
-from napari_biofm.images.store import PassStore
+from napari_biofm.images.tiling.pass_store import PassStore
 
 
 def test_kept_passes_are_listed_and_cleared(tmp_path, monkeypatch, capsys):

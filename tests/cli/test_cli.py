@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from tests.images.test_classical import matched
+from tests.images.segment.test_classical import matched
 
 from napari_biofm.cli import build_parser, main
 from napari_biofm.cli.common import whole_file

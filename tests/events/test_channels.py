@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.signal import bessel, sosfilt
 
-from napari_biofm.events.channels import idealize, opening_events
-from napari_biofm.events.viterbi import viterbi
+from napari_biofm.events.channels.idealization import idealize, opening_events
+from napari_biofm.events.channels.viterbi import viterbi
 from napari_biofm.types import Signal
 
 

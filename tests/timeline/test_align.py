@@ -6,8 +6,8 @@ import pytest
 from napari_biofm.simulate import simulate_corecording, write_corecording
 from napari_biofm.timeline import Clock, clock_from_triggers, find_triggers, fit_drift
 from napari_biofm.timeline.align import align_to_channel, likely_trigger
-from napari_biofm.timeline.measure import measure_cells
-from napari_biofm.timeline.places import cell_events
+from napari_biofm.timeline.cell_positions import cell_events
+from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.timeline.triggers import mend
 from napari_biofm.types import TimelineError, run_task
 

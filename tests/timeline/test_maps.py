@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_biofm.timeline import Clock
+from napari_biofm.timeline.cell_positions import CellEvents
 from napari_biofm.timeline.maps import cell_map, event_rates, raster
 from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
-from napari_biofm.timeline.places import CellEvents
 from napari_biofm.types import TimelineError, run_task
 
 LABELS = np.array([[0, 4, 4], [9, 9, 0]])

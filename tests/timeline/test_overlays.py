@@ -8,8 +8,8 @@ import pytest
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock, class_colours
 from napari_biofm.timeline.activity import CellLevels, cell_levels, dense_index
-from napari_biofm.timeline.lights import ACTIVITY, CellLights
-from napari_biofm.timeline.places import CellEvents
+from napari_biofm.timeline.activity_overlay import ACTIVITY, CellLights
+from napari_biofm.timeline.cell_positions import CellEvents
 from napari_biofm.types import TimelineError, run_task
 
 LABELS = np.zeros((8, 10), np.int32)

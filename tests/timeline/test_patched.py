@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_biofm.cells.table import make_table, vectors_of
+from napari_biofm.cells.table.cell_table import make_table, vectors_of
 from napari_biofm.signals import Recording
 from napari_biofm.timeline.patched import (
     add_patch_features,
@@ -70,7 +70,7 @@ def test_without_a_link_the_remedy_is_said():
 
 
 def test_vectors_of_traces_become_a_block_and_gaps_are_counted(monkeypatch):
-    from napari_biofm.events.fm import model
+    from napari_biofm.events.physio_fm import model
 
     class Tiny:
         def embed(self, signal, times=None, kind=None):

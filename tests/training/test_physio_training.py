@@ -75,7 +75,7 @@ def test_onnx_says_the_same(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     from training.physio.export_onnx import export
 
-    from napari_biofm.events.fm.network import PhysioNet
+    from napari_biofm.events.physio_fm.network import PhysioNet
 
     torch.manual_seed(0)
     net = PhysioNet(**CONFIG["model"]).eval()

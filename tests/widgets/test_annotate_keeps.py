@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from qtpy.QtTest import QTest
 
-from napari_biofm.images.edit import replay
-from napari_biofm.images.editing import ArrayTarget, Piece
-from napari_biofm.images.editing.journal import find_journals, recover
+from napari_biofm.images.edit import ArrayTarget, Piece
+from napari_biofm.images.edit.journal import find_journals, recover
+from napari_biofm.images.edit.labels_edit import replay
 from napari_biofm.widgets.annotate import AnnotateDock
 from napari_biofm.widgets.annotate.tools import Tool
 
@@ -94,7 +94,7 @@ def test_a_random_walk_of_500_edits_ends_bit_equal_to_the_log_and_is_recovered(v
 KILLED = """
 import os, signal
 import numpy as np, napari
-from napari_biofm.images.editing import Piece
+from napari_biofm.images.edit import Piece
 from napari_biofm.widgets.annotate import AnnotateDock
 viewer = napari.Viewer(show=False)
 viewer.add_image(np.zeros((64, 64)), scale=(0.5, 0.5))
@@ -173,9 +173,9 @@ def test_a_cell_is_propagated_through_z_and_stops_where_it_is_lost(viewer):
 
 
 def test_with_flows_of_all_planes_a_cell_is_hovered_clicked_and_propagated_in_each(viewer):
-    from napari_biofm.images.dynamics import flows_from_masks
+    from napari_biofm.images.segment.flows import flows_from_masks
     from napari_biofm.types import Segmentation
-    from napari_biofm.widgets.viewers import layer_id
+    from napari_biofm.widgets.common.viewers import layer_id
 
     truth = np.zeros((5, 80, 90), np.int32)
     for z in range(5):

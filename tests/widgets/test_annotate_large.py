@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtTest import QTest
 from tests.hand import settle
 
-from napari_biofm.images.editing import Piece
+from napari_biofm.images.edit import Piece
 from napari_biofm.widgets.annotate import AnnotateDock
 from napari_biofm.widgets.annotate.large_labels import steps_of, thinned
 

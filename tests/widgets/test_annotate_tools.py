@@ -11,12 +11,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from tests.hand import canvas_of, drag, hover, settle
 
-from napari_biofm.images.correction import Answer
-from napari_biofm.images.editing import Piece
+from napari_biofm.images.edit import Piece
+from napari_biofm.images.prompt.correction import Answer
 from napari_biofm.types import Segmentation
 from napari_biofm.widgets.annotate import AnnotateDock
 from napari_biofm.widgets.annotate.tools import Tool, load_keys
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 
 @pytest.fixture(autouse=True)
@@ -303,7 +303,7 @@ def test_a_cell_is_redrawn_by_refine_and_lasso_and_keeps_its_id(viewer):
 
 def flows_of(labels):
     """Flows and cell probability as a network would give them for these labels."""
-    from napari_biofm.images.dynamics import flows_from_masks
+    from napari_biofm.images.segment.flows import flows_from_masks
 
     flows = flows_from_masks(labels)
     prob = np.where(labels > 0, 4.0, -4.0).astype(np.float32)
@@ -409,9 +409,9 @@ def test_the_dock_opens_without_layers_and_makes_labels_on_the_image(viewer):
 
 
 def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, monkeypatch):
-    from napari_biofm.images.correction import Answer
-    from napari_biofm.images.editing import Piece
-    from napari_biofm.widgets.annotate import broker
+    from napari_biofm.images.edit import Piece
+    from napari_biofm.images.prompt.correction import Answer
+    from napari_biofm.widgets.annotate import mask_predictor
 
     prepared, asked = set(), []
 
@@ -427,8 +427,8 @@ def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, mon
         at = tuple(int(c) for c in prompt.points[0])
         return Answer((Piece(at, np.ones((4, 4), bool)),), (0.9,))
 
-    monkeypatch.setattr(broker, "prepare_image", prepare)
-    monkeypatch.setattr(broker, "answer_prompt", answer)
+    monkeypatch.setattr(mask_predictor, "prepare_image", prepare)
+    monkeypatch.setattr(mask_predictor, "answer_prompt", answer)
     viewer.add_image(np.zeros((3000, 2000), np.uint8))
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)

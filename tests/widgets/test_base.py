@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QVBoxLayout
 from napari_biofm.engine import make_engine, probe
 from napari_biofm.session import CellKey, session_of
 from napari_biofm.types import EngineError, Progress
-from napari_biofm.widgets.base import Dock
-from napari_biofm.widgets.viewers import QtPost, layer_by_id, layer_id
+from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.viewers import QtPost, layer_by_id, layer_id
 
 
 class PlainDock(Dock):

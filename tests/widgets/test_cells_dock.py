@@ -14,13 +14,13 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from tests.hand import hover, to_canvas
 
-from napari_biofm.cells.export import read_h5ad
-from napari_biofm.cells.table import make_table
+from napari_biofm.cells.table.cell_table import make_table
+from napari_biofm.cells.table.export import read_h5ad
 from napari_biofm.session import session_of
 from napari_biofm.types import run_task
 from napari_biofm.widgets.cells import CellsDock
 from napari_biofm.widgets.cells.dock import CellsDesk
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 KINDS = ("dot", "bar", "big")
 

@@ -10,7 +10,7 @@ import pandas as pd
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_biofm.cells.table import make_table
+from napari_biofm.cells.table.cell_table import make_table
 from napari_biofm.session import Session
 from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.mirror import mirror_features

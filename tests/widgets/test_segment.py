@@ -12,9 +12,9 @@ from qtpy.QtTest import QTest
 
 from napari_biofm.session import session_of
 from napari_biofm.simulate import simulate_corecording, simulate_field
-from napari_biofm.widgets.pixels import MEAN
-from napari_biofm.widgets.segment import SegmentDock
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.layer_pixels import MEAN
+from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.segment.dock import SegmentDock
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from scipy import ndimage
 
-from napari_biofm.images.passes import TilePiece
+from napari_biofm.images.tiling.passes import TilePiece
 from napari_biofm.models import store
 from napari_biofm.models.device import Estimate
 from napari_biofm.session import session_of
 from napari_biofm.types import ImageError, Progress, Segmentation, SegmentationParameters
-from napari_biofm.widgets.segment import SegmentDock
-from napari_biofm.widgets.segment_pixels import SERIES, STITCHED
-from napari_biofm.widgets.segment_preview import TilePainter, visible_box
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.segment.dock import SegmentDock
+from napari_biofm.widgets.segment.pixels import SERIES, STITCHED
+from napari_biofm.widgets.segment.preview import TilePainter, visible_box
 
 
 class PretendNetwork:
@@ -78,7 +78,7 @@ def tiny(dock: SegmentDock, tmp_path: Any, monkeypatch: Any) -> SegmentDock:
         "encoder.neck.0.weight": torch.zeros(1),
     }
     torch.save(state, tmp_path / "mine.pth")
-    monkeypatch.setattr("napari_biofm.images.jobs.make_model", lambda name, device: PretendNetwork())
+    monkeypatch.setattr("napari_biofm.images.segment.jobs.make_model", lambda name, device: PretendNetwork())
     dock.chooser.import_asked.emit(str(tmp_path / "mine.pth"))
     assert dock.model.value == "mine"
     return dock
@@ -146,7 +146,7 @@ def test_thresholds_are_previewed_on_what_is_seen_and_applied_with_undo(
     press(tiny.run_button)
     labels = viewer.layers["cells cells"]
     before = labels.data.copy()
-    monkeypatch.setattr("napari_biofm.widgets.segment.segment_job", None)  # no network from here on
+    monkeypatch.setattr("napari_biofm.widgets.segment.dock.segment_job", None)  # no network from here on
     tiny.cell_prob.value = 2
     qtbot.waitUntil(lambda: "cells cells (preview)" in viewer.layers, timeout=20_000)
     preview = viewer.layers["cells cells (preview)"]
@@ -227,7 +227,7 @@ def test_a_job_that_fails_leaves_no_half_painted_tiles(
         assert "cells: cells so far" in viewer.layers
         raise ImageError("the disk is full")
 
-    monkeypatch.setattr("napari_biofm.widgets.segment.segment_job", fails)
+    monkeypatch.setattr("napari_biofm.widgets.segment.dock.segment_job", fails)
     viewer.add_image(blobs, name="cells")
     notification_manager.records.clear()
     press(tiny.run_button)

@@ -11,13 +11,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from scipy import ndimage
 
-from napari_biofm.images import large, lazy
-from napari_biofm.images.tuning import Tuned
+from napari_biofm.images.io import lazy
+from napari_biofm.images.tiling import large_images
+from napari_biofm.images.train.finetuning import Tuned
 from napari_biofm.session import session_of
 from napari_biofm.types import Progress
-from napari_biofm.widgets.segment import SegmentDock
-from napari_biofm.widgets.segment_pixels import SERIES
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.segment.dock import SegmentDock
+from napari_biofm.widgets.segment.pixels import SERIES
 
 REPORT = {
     "base": "base",
@@ -95,7 +96,7 @@ def test_examples_are_added_ticked_and_taught(
         own = store.import_model(tmp_path / "base.pth", name, about=REPORT)
         return Tuned(name, own.path, REPORT)
 
-    monkeypatch.setattr("napari_biofm.widgets.segment_teach.tune_job", taught)
+    monkeypatch.setattr("napari_biofm.widgets.segment.teach_panel.tune_job", taught)
     press(panel.teach_button)
     assert asked == [(2, "mine", "base", 100, "auto")]
     assert "0.40 before, 0.70 after, better" in panel.result.text()
@@ -143,13 +144,13 @@ def test_a_large_image_goes_in_blocks_and_says_so(
     import zarr
 
     for module, name, value in (
-        (large, "BLOCK", 64),
-        (large, "MARGIN", 24),
-        (large, "LARGE", 100 * 100),
+        (large_images, "BLOCK", 64),
+        (large_images, "MARGIN", 24),
+        (large_images, "LARGE", 100 * 100),
         (lazy, "LARGE", 100 * 100),
     ):
         monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr("napari_biofm.images.jobs.make_model", lambda name, device: Bright())
+    monkeypatch.setattr("napari_biofm.images.segment.jobs.make_model", lambda name, device: Bright())
     y, x = np.mgrid[:200, :180]
     discs = ((y % 20 - 10) ** 2 + (x % 20 - 10) ** 2 < 49).astype(np.float32)
     pixels = zarr.create_array(str(tmp_path / "i.zarr"), shape=discs.shape, chunks=(64, 64), dtype="f4")

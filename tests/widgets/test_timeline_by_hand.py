@@ -17,9 +17,9 @@ from napari_biofm.session import CellKey, Link
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline import TimelineDock
 from napari_biofm.widgets.trace import TraceDock
-from napari_biofm.widgets.viewers import layer_id
 
 N_FRAMES, RATE, OFFSET = 60, 10.0, 0.25
 LABELS = (3, 8, 20)

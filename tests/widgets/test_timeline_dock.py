@@ -6,8 +6,8 @@ import pytest
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording
 from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline import TimelineDock
-from napari_biofm.widgets.viewers import layer_id
 
 N_FRAMES, RATE, OFFSET = 60, 10.0, 0.25
 

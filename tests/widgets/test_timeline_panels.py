@@ -8,10 +8,10 @@ import pytest
 from napari_biofm.session import CellKey, Link
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
-from napari_biofm.timeline.lights import ACTIVITY
+from napari_biofm.timeline.activity_overlay import ACTIVITY
 from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline import TimelineDock
-from napari_biofm.widgets.viewers import layer_id
 
 N_FRAMES, RATE = 80, 10.0
 LABELS = (3, 8, 20)

@@ -11,9 +11,9 @@ from napari_biofm.session import CellKey, Link
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline import TimelineDock, autosave
 from napari_biofm.widgets.timeline.layers import saved_layers
-from napari_biofm.widgets.viewers import layer_id
 
 MOVIE = np.random.default_rng(0).integers(0, 200, (30, 24, 32)).astype(np.uint8)
 

@@ -14,10 +14,10 @@ from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording, Tag
 from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE, RecordingError
+from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.trace import TraceDock
 from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
 from napari_biofm.widgets.trace.plots import TracePlots
-from napari_biofm.widgets.viewers import layer_id
 
 RATE = 10_000.0
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 
-from napari_biofm.events.fm.head import AdaptedHead
-from napari_biofm.events.fm.weights import STOCK, read_card
+from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.physio_fm.weights import STOCK, read_card
 from napari_biofm.signals import Recording
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.trace import TraceDock

@@ -24,9 +24,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from napari_biofm.cells.encoders import encode_crops  # noqa: E402
-from napari_biofm.images.embedded import weights  # noqa: E402
-from napari_biofm.images.embedded.model import EmbeddedModel  # noqa: E402
+from napari_biofm.cells.embed.encoders import encode_crops  # noqa: E402
+from napari_biofm.images.segment.embedded import weights  # noqa: E402
+from napari_biofm.images.segment.embedded.model import EmbeddedModel  # noqa: E402
 from napari_biofm.types import run_task  # noqa: E402
 from training.image import states  # noqa: E402
 from training.image.data import load_states  # noqa: E402

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.embedded.planes import PLANES, to_planes
+from napari_biofm.images.segment.embedded.input_planes import PLANES, to_planes
 from training.image.data import Picture
 
 Float = NDArray[np.float32]

@@ -19,8 +19,8 @@ from scipy import ndimage as ndi
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_biofm.images.embedded.clicks import WINDOW, basins_of, prompt_planes
-from napari_biofm.images.embedded.network import fuse
+from napari_biofm.images.segment.embedded.clicks import WINDOW, basins_of, prompt_planes
+from napari_biofm.images.segment.embedded.network import fuse
 from training.image.train import Sampler, beginning, learning_rate
 
 log = logging.getLogger("train")

@@ -1,6 +1,6 @@
 """Licensed sets and synthetic scenes -> cached pictures with flows, split by group.
 
-A picture keeps its planes (see `napari_biofm.images.embedded.planes`), labels, ideal flows and the
+A picture keeps its planes (see `napari_biofm.images.segment.embedded.input_planes`), labels, ideal flows and the
 diameter of every
 object. Whatever shares a group (mosaic, well, field, movie) or is a duplicate falls on one side of the split.
 """
@@ -20,8 +20,8 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.segmentation import relabel_sequential
 
-from napari_biofm.images.dynamics import flows_from_masks
-from napari_biofm.images.embedded.planes import to_planes
+from napari_biofm.images.segment.embedded.input_planes import to_planes
+from napari_biofm.images.segment.flows import flows_from_masks
 from training.image.synthetic import scene
 
 SETS = ("dsb2018", "bbbc039", "usiigaci_phc", "omnipose_silver", "yeastvision_silver")

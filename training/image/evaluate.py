@@ -21,9 +21,9 @@ from skimage.transform import resize
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from napari_biofm.images.embedded import model as model_module  # noqa: E402
-from napari_biofm.images.embedded import passes  # noqa: E402
-from napari_biofm.images.embedded.model import EmbeddedModel  # noqa: E402
+from napari_biofm.images.segment.embedded import model as model_module  # noqa: E402
+from napari_biofm.images.segment.embedded import passes  # noqa: E402
+from napari_biofm.images.segment.embedded.model import EmbeddedModel  # noqa: E402
 from napari_biofm.types import Prompt, SegmentationParameters, run_task  # noqa: E402
 from training.image import states  # noqa: E402
 from training.image.clicks import deepest, next_click  # noqa: E402

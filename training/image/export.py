@@ -15,8 +15,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from napari_biofm.images.embedded import weights  # noqa: E402
-from napari_biofm.images.embedded.network import Architecture, Network  # noqa: E402
+from napari_biofm.images.segment.embedded import weights  # noqa: E402
+from napari_biofm.images.segment.embedded.network import Architecture, Network  # noqa: E402
 from training.image.train import starting_weights  # noqa: E402
 
 VERSION = "1.2"

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from napari_biofm.images.embedded.model import EmbeddedModel  # noqa: E402
+from napari_biofm.images.segment.embedded.model import EmbeddedModel  # noqa: E402
 from napari_biofm.types import run_task  # noqa: E402
 from training.image.data import index, load_pair  # noqa: E402
 

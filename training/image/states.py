@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from napari_biofm.cells.commands import DEFAULT_HEAD
-from napari_biofm.cells.encoders import HandcraftedEncoder, encode_crops
-from napari_biofm.cells.more_heads import make_head
-from napari_biofm.cells.random_encoder import RandomConvEncoder
-from napari_biofm.images.embedded.model import EmbeddedModel
-from napari_biofm.images.embedded.network import Network, fuse
-from napari_biofm.images.embedded.vectors import FACTS, crop_vectors
+from napari_biofm.cells.classify.commands import DEFAULT_HEAD
+from napari_biofm.cells.classify.more_heads import make_head
+from napari_biofm.cells.embed.encoders import HandcraftedEncoder, encode_crops
+from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
+from napari_biofm.images.segment.embedded.model import EmbeddedModel
+from napari_biofm.images.segment.embedded.network import Network, fuse
+from napari_biofm.images.segment.embedded.vectors import FACTS, crop_vectors
 from napari_biofm.types import run_task
 from training.image.data import States
 

@@ -26,8 +26,8 @@ from torch.nn import functional as F  # noqa: N812
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from napari_biofm.images.embedded import weights  # noqa: E402
-from napari_biofm.images.embedded.network import Architecture, Network, pool_window  # noqa: E402
+from napari_biofm.images.segment.embedded import weights  # noqa: E402
+from napari_biofm.images.segment.embedded.network import Architecture, Network, pool_window  # noqa: E402
 from training.image import augment, losses  # noqa: E402
 from training.image.data import Picture, States, by_kind, load_pictures, load_states  # noqa: E402
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_biofm.events.fm.network import FAULTS
-from napari_biofm.events.fm.words import KINDS, PATCH, UNITS, prepare
+from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, UNITS, prepare
+from napari_biofm.events.physio_fm.network import FAULTS
 
 from .real import Real
 from .simulators.ap import draw_ap

@@ -24,8 +24,8 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
-from napari_biofm.events.fm import PhysioFM, weights  # noqa: E402
-from napari_biofm.events.fm.decode import sigmoid  # noqa: E402
+from napari_biofm.events.physio_fm import PhysioFM, weights  # noqa: E402
+from napari_biofm.events.physio_fm.decode import sigmoid  # noqa: E402
 from training.physio.measure import DEFAULT_CARD, model_of, smooth  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 from training.physio.sets import TOLERANCE, labelled_sets, match  # noqa: E402

@@ -18,8 +18,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from napari_biofm.events.fm import weights  # noqa: E402
-from napari_biofm.events.fm.words import N_INPUTS, N_TOKENS  # noqa: E402
+from napari_biofm.events.physio_fm import weights  # noqa: E402
+from napari_biofm.events.physio_fm.input_encoding import N_INPUTS, N_TOKENS  # noqa: E402
 
 
 class Plain(nn.Module):

@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy.stats import norm  # noqa: E402
 
-from napari_biofm.events.fm.forecast import HISTORY, QUANTILES, forecast_quantiles  # noqa: E402
+from napari_biofm.events.physio_fm.forecast import HISTORY, QUANTILES, forecast_quantiles  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 
 HORIZON = 64

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from napari_biofm.events.fm.network import FAULTS
-from napari_biofm.events.fm.words import CLASSES, KINDS, PATCH
+from napari_biofm.events.physio_fm.input_encoding import CLASSES, KINDS, PATCH
+from napari_biofm.events.physio_fm.network import FAULTS
 
 WEIGHTS = {
     "heat": 25.0,

@@ -21,8 +21,8 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy.signal import fftconvolve, find_peaks  # noqa: E402
 
-from napari_biofm.events.fm import PhysioFM  # noqa: E402
-from napari_biofm.events.fm.table import scores  # noqa: E402
+from napari_biofm.events.physio_fm import PhysioFM  # noqa: E402
+from napari_biofm.events.physio_fm.table import scores  # noqa: E402
 from napari_biofm.types import Signal  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 from training.physio.sets import TOLERANCE, Scores, labelled_sets  # noqa: E402
@@ -182,7 +182,7 @@ def model_of(checkpoint: Path, card: dict[str, Any] | None = None) -> PhysioFM:
     import torch
     from safetensors.torch import load_file
 
-    from napari_biofm.events.fm.network import PhysioNet
+    from napari_biofm.events.physio_fm.network import PhysioNet
 
     if checkpoint.suffix == ".safetensors":
         state = {k: v.float() for k, v in load_file(checkpoint).items()}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import find_peaks, welch
 
-from napari_biofm.events.fm.words import RHYTHMS
+from napari_biofm.events.physio_fm.input_encoding import RHYTHMS
 
 from .simulators.ap import AP, stimuli
 from .simulators.calcium import RUNG, at_rung

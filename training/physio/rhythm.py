@@ -25,8 +25,8 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.metrics import f1_score  # noqa: E402
 from sklearn.model_selection import StratifiedKFold  # noqa: E402
 
-from napari_biofm.events.fm import PhysioFM  # noqa: E402
-from napari_biofm.events.fm.rhythm import features, probabilities, trees_path  # noqa: E402
+from napari_biofm.events.physio_fm import PhysioFM  # noqa: E402
+from napari_biofm.events.physio_fm.rhythm import features, probabilities, trees_path  # noqa: E402
 from napari_biofm.models.checkpoints import sha256_of  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 

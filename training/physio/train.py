@@ -23,8 +23,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from napari_biofm.events.fm.network import PhysioNet  # noqa: E402
-from napari_biofm.events.fm.words import PATCH  # noqa: E402
+from napari_biofm.events.physio_fm.input_encoding import PATCH  # noqa: E402
+from napari_biofm.events.physio_fm.network import PhysioNet  # noqa: E402
 from training.physio.batch import make_batch  # noqa: E402
 from training.physio.loss import losses, total  # noqa: E402
 from training.physio.real import Real  # noqa: E402

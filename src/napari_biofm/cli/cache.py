@@ -23,7 +23,7 @@ def add_verbs(verbs: Any) -> None:
 
 def run_list(args: argparse.Namespace) -> None:
     """Print what is kept."""
-    from napari_biofm.images.store import PassStore
+    from napari_biofm.images.tiling.pass_store import PassStore
 
     report = PassStore().report()
     if args.json:
@@ -39,13 +39,13 @@ def run_list(args: argparse.Namespace) -> None:
 
 def run_path(args: argparse.Namespace) -> None:
     """Print the folder."""
-    from napari_biofm.images.store import cache_folder
+    from napari_biofm.images.tiling.pass_store import cache_folder
 
     print(cache_folder())
 
 
 def run_clear(args: argparse.Namespace) -> None:
     """Remove all kept passes."""
-    from napari_biofm.images.store import PassStore
+    from napari_biofm.images.tiling.pass_store import PassStore
 
     note(f"{PassStore().clear() / 1e6:.1f} MB freed")

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.cells.blocks import crop_encoder
+from napari_biofm.cells.embed.embeddings import crop_encoder
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note
-from napari_biofm.images.catalogue import DEFAULT_MODEL
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.types import CellsError
 
 
@@ -69,7 +69,7 @@ def _cells(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_fit(args: argparse.Namespace) -> None:
     """Write the head and its scores."""
-    from napari_biofm.cells.commands import fit
+    from napari_biofm.cells.classify.commands import fit
 
     inputs_exist([args.labels])
     chosen = _cells(args)
@@ -80,7 +80,7 @@ def run_fit(args: argparse.Namespace) -> None:
 
 def run_regress(args: argparse.Namespace) -> None:
     """Write the head of continuous targets and its scores."""
-    from napari_biofm.cells.commands import regress
+    from napari_biofm.cells.classify.commands import regress
 
     inputs_exist([args.targets])
     chosen = _cells(args)
@@ -95,7 +95,7 @@ def run_regress(args: argparse.Namespace) -> None:
 
 def run_predict(args: argparse.Namespace) -> None:
     """Write the predictions."""
-    from napari_biofm.cells.commands import predict
+    from napari_biofm.cells.classify.commands import predict
 
     inputs_exist([args.head])
     chosen = _cells(args)

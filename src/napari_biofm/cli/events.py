@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from napari_biofm.cli.common import drain, inputs_exist, note
+from napari_biofm.cli.reading import add_reading, channels_of, open_one
 from napari_biofm.events import DETECTORS
 from napari_biofm.files import write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
@@ -17,8 +18,6 @@ from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
 
 def add_verb(verbs: Any) -> None:
     """Add the verb to the parser."""
-    from napari_biofm.cli.signals import add_reading
-
     events = verbs.add_parser("events", help="find events in recordings")
     events.add_argument("files", type=Path, nargs="+", metavar="FILE")
     events.add_argument(
@@ -58,7 +57,7 @@ def run_events(args: argparse.Namespace) -> None:
     inputs_exist([*args.files, *([args.head] if args.head is not None else [])])
     head = None
     if args.head is not None:
-        from napari_biofm.events.fm.head import AdaptedHead
+        from napari_biofm.events.physio_fm.head import AdaptedHead
 
         head = AdaptedHead.load(args.head)
     if len(args.files) == 1 and args.out.suffix.lower() == ".csv":
@@ -84,7 +83,6 @@ def run_events(args: argparse.Namespace) -> None:
 
 def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tuple[str, list[Any]]:
     """Return the events as CSV, and sweeps, seconds, number of events and of channels."""
-    from napari_biofm.cli.signals import channels_of, open_one
     from napari_biofm.events.detect import detect_events
     from napari_biofm.events.table import to_csv
 

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.cells.vectors import cell_table
+from napari_biofm.cells.embed.cell_vectors import cell_table
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, write_json
 from napari_biofm.files import whole_file
-from napari_biofm.images.catalogue import DEFAULT_MODEL, make_model
-from napari_biofm.images.checks import check_image, read_image
-from napari_biofm.images.jobs import keep_passes
-from napari_biofm.images.large import LargeResult, parts_of, segment_large
-from napari_biofm.images.lazy import LazyImage, open_lazily
-from napari_biofm.images.stacks import read_stack, segment_stack
-from napari_biofm.images.volumes import StackOptions
+from napari_biofm.images.io.checks import check_image, read_image
+from napari_biofm.images.io.lazy import LazyImage, open_lazily
+from napari_biofm.images.io.stacks import read_stack
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.segment.jobs import keep_passes
+from napari_biofm.images.segment.stacks import segment_stack
+from napari_biofm.images.tiling.large_images import LargeResult, parts_of, segment_large
+from napari_biofm.images.tiling.stack_options import StackOptions
 from napari_biofm.types import ImageError, Labels, SegmentationParameters
 
 _TILE = 512  # pixels of a TIFF tile
@@ -220,7 +221,7 @@ def read_masks(path: Path, shape: tuple[int, ...]) -> Labels:
 
 def run_click(args: argparse.Namespace) -> None:
     """Write one label image and one mask per object."""
-    from napari_biofm.images.click import click, read_prompts, save_clicks
+    from napari_biofm.images.prompt.click import click, read_prompts, save_clicks
 
     inputs_exist([args.image, args.prompts])
     image, is_stack = read_stack(args.image)

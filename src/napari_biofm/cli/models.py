@@ -58,7 +58,7 @@ def add_verbs(verbs: Any) -> None:
 
 def run_list(args: argparse.Namespace) -> None:
     """Print every model that is known."""
-    from napari_biofm.images.catalogue import DEFAULT_MODEL, FAMILIES
+    from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, FAMILIES
     from napari_biofm.models.store import overview
 
     built_in = [

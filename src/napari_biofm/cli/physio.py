@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cli.common import drain, inputs_exist, note, write_json, write_npz
-from napari_biofm.cli.signals import add_reading, channels_of, open_recording
+from napari_biofm.cli.reading import add_reading, channels_of, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.files import write_text
 from napari_biofm.signals import Recording
@@ -56,7 +56,7 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _physio_fm() -> Any:
-    from napari_biofm.events.fm import PhysioFM
+    from napari_biofm.events.physio_fm import PhysioFM
 
     return PhysioFM()
 
@@ -67,7 +67,7 @@ def _one_channel(recording: Recording, args: argparse.Namespace) -> int:
 
 def run_idealize(args: argparse.Namespace) -> None:
     """Write the number of open channels at every sample of every sweep."""
-    from napari_biofm.events.channels import idealize
+    from napari_biofm.events.channels.idealization import idealize
 
     recording = open_recording(args)
     channel = _one_channel(recording, args)
@@ -86,7 +86,7 @@ def run_idealize(args: argparse.Namespace) -> None:
 
 def run_rate(args: argparse.Namespace) -> None:
     """Write spikes/s of every trace: cells, or the sweeps of a channel."""
-    from napari_biofm.events.fm.words import read_as
+    from napari_biofm.events.physio_fm.input_encoding import read_as
 
     recording = open_recording(args)
     signals = [
@@ -161,7 +161,7 @@ def run_features(args: argparse.Namespace) -> None:
 
 def run_adapt(args: argparse.Namespace) -> None:
     """Teach a head from marked events and write it as safetensors and JSON."""
-    from napari_biofm.events.fm.adapt import Marks, adapt
+    from napari_biofm.events.physio_fm.adapt import Marks, adapt
 
     recording = open_recording(args)
     channel = _one_channel(recording, args)

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_biofm.cli.common import drain, inputs_exist, note, print_json
 from napari_biofm.cli.events import add_verb as add_events
-from napari_biofm.signals import Recording, read_part, read_recording
+from napari_biofm.cli.reading import add_reading, open_recording
 from napari_biofm.signals.recording import COMMAND_UNKNOWN
 from napari_biofm.types import RecordingError
 
@@ -33,46 +33,6 @@ def add_verbs(verbs: Any) -> None:
     traces.add_argument("--neuropil-factor", type=float, default=0.7)
     traces.add_argument("--correct-bleaching", action="store_true")
     traces.set_defaults(run=run_traces)
-
-
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add what a file may leave to the user."""
-    parser.add_argument("--sampling-rate", type=float, default=None, metavar="HZ")
-    parser.add_argument("--unit", default=None, help="unit of the values, where the file does not say")
-    parser.add_argument(
-        "--part", type=int, default=None, metavar="N", help="of a file with several, as `info` lists them"
-    )
-
-
-def open_recording(args: argparse.Namespace) -> Recording:
-    """Read the recording named by the arguments."""
-    inputs_exist([args.file])
-    return open_one(args.file, args)
-
-
-def open_one(path: Path, args: argparse.Namespace) -> Recording:
-    """Read one recording as the arguments say: its rate and unit, and which part of the file."""
-    recording = read_recording(path, sampling_rate=args.sampling_rate, unit=args.unit)
-    return recording if args.part is None else read_part(recording, args.part)
-
-
-def channels_of(recording: Recording, args: argparse.Namespace) -> list[int]:
-    """Return the channel asked for, or all that are no commands or triggers.
-
-    Raises
-    ------
-    RecordingError
-        If the recording has no such channel.
-    """
-    from napari_biofm.events.detect import signal_channels
-
-    if args.channel is None:
-        return signal_channels(recording)
-    if not 0 <= args.channel < recording.n_channels:
-        raise RecordingError(
-            f"channel {args.channel} asked for in {recording.name}; it has 0 to {recording.n_channels - 1}"
-        )
-    return [args.channel]
 
 
 def run_info(args: argparse.Namespace) -> None:
@@ -101,7 +61,7 @@ def run_info(args: argparse.Namespace) -> None:
 def run_traces(args: argparse.Namespace) -> None:
     """Write the traces of every cell of a movie."""
     from napari_biofm.cli.images import read_masks
-    from napari_biofm.images.stacks import open_movie
+    from napari_biofm.images.io.stacks import open_movie
     from napari_biofm.signals.calcium import TraceSettings, extract_traces
 
     inputs_exist([args.movie, args.masks])

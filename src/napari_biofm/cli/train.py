@@ -88,8 +88,8 @@ def _fraction(text: str) -> float:
 
 def run_cellpose(args: argparse.Namespace) -> None:
     """Teach a copy of Cellpose-SAM; the same call goes on where a stopped one was."""
-    from napari_biofm.images.tuning import TuningSettings, tune_job
-    from napari_biofm.images.tuning_examples import read_examples
+    from napari_biofm.images.train.examples import read_examples
+    from napari_biofm.images.train.finetuning import TuningSettings, tune_job
 
     inputs_exist([args.images, *([args.masks] if args.masks else [])])
     settings = TuningSettings(
@@ -110,8 +110,8 @@ def run_cellpose(args: argparse.Namespace) -> None:
 
 def run_image(args: argparse.Namespace) -> None:
     """Teach a copy of the embedded model with another model's masks, or with masks in a folder."""
-    from napari_biofm.images.embedded.teach import TeachSettings, teach_job, teacher_named
-    from napari_biofm.images.tuning_examples import check_examples, read_examples, read_images
+    from napari_biofm.images.train.examples import check_examples, read_examples, read_images
+    from napari_biofm.images.train.teaching import TeachSettings, teach_job, teacher_named
 
     inputs_exist([p for p in (args.images, args.masks, args.base) if p is not None])
     settings = TeachSettings(args.steps, args.batch, args.learning_rate, args.hold_back, args.seed)

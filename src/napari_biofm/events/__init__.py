@@ -11,7 +11,7 @@ from napari_biofm.types import Detector, RecordingError
 # name -> (module, class); imported when asked for, so that listing detectors costs nothing.
 DETECTORS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "physio-fm": ("napari_biofm.events.fm", "PhysioFM"),
+        "physio-fm": ("napari_biofm.events.physio_fm", "PhysioFM"),
         "threshold": ("napari_biofm.events.classical.threshold", "ThresholdDetector"),
         "classical": ("napari_biofm.events.classical.choice", "ClassicalDetector"),
         "template": ("napari_biofm.events.classical.template", "TemplateDetector"),

@@ -14,7 +14,7 @@ from napari_biofm.signals import Recording
 from napari_biofm.types import DetectionSettings, Events, Progress, RecordingError, Task
 
 if TYPE_CHECKING:
-    from napari_biofm.events.fm.head import AdaptedHead
+    from napari_biofm.events.physio_fm.head import AdaptedHead
 
 
 def detect_events(

@@ -2,9 +2,7 @@
 
 from napari_biofm.events.colours import CLASS_COLOURS, class_colours
 from napari_biofm.timeline.align import Alignment, DriftFit, clock_from_triggers, fit_drift
-from napari_biofm.timeline.clock import Clock
-from napari_biofm.timeline.overlay import event_points, visible_frames
-from napari_biofm.timeline.places import (
+from napari_biofm.timeline.cell_positions import (
     CellEvents,
     cell_centres,
     cell_events,
@@ -13,6 +11,8 @@ from napari_biofm.timeline.places import (
     recording_time,
     session_time,
 )
+from napari_biofm.timeline.clock import Clock
+from napari_biofm.timeline.overlay import event_points, visible_frames
 from napari_biofm.timeline.triggers import TriggerReport, find_triggers
 
 __all__ = [

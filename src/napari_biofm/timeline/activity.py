@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.timeline.clock import Clock
-from napari_biofm.timeline.places import is_of_movie
 from napari_biofm.types import Progress, Task, TimelineError
 
 if TYPE_CHECKING:

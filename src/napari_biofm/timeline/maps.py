@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.timeline.activity import dense_index
-from napari_biofm.timeline.places import CellEvents
+from napari_biofm.timeline.cell_positions import CellEvents
 
 
 def cell_map(

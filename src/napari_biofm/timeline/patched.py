@@ -117,7 +117,7 @@ def trace_vectors(traces: Recording, ids: NDArray[np.int64]) -> Task[NDArray[np.
     TimelineError
         If none of the cells has a trace.
     """
-    from napari_biofm.events.fm.model import PhysioFM
+    from napari_biofm.events.physio_fm.model import PhysioFM
 
     channel_of = {about.label: c for c, about in enumerate(traces.channels) if about.label is not None}
     known = [(row, channel_of[int(label)]) for row, label in enumerate(ids) if int(label) in channel_of]
@@ -141,7 +141,7 @@ def add_trace_vectors(
 
     A classifier takes no gaps, and the median tells it nothing.
     """
-    from napari_biofm.cells.table import add_block
+    from napari_biofm.cells.table.cell_table import add_block
 
     lacking = ~np.isfinite(vectors).all(axis=1)
     filled = vectors.copy()

@@ -14,8 +14,8 @@ import numpy as np
 from napari_biofm.files import write_text
 from napari_biofm.session import CellKey, Link
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.opening import OpeningDock
-from napari_biofm.widgets.viewers import layer_id, viewer_session
+from napari_biofm.widgets.common.opening import OpeningDock
+from napari_biofm.widgets.common.viewers import layer_id, viewer_session
 
 WAIT_S = 300.0
 PER_CLASS = 5  # cells named by hand of each class
@@ -59,7 +59,7 @@ class Demo:
         self.trace = self._dock("Traces and events")
 
     def _segment(self) -> None:
-        from napari_biofm.widgets.pixels import MEAN
+        from napari_biofm.widgets.common.layer_pixels import MEAN
 
         dock = self._dock("Segment cells")
         dock.image.value = self.movie
@@ -96,7 +96,7 @@ class Demo:
 
     def _classes_by_truth(self) -> dict[int, str]:
         """Return label -> class of the simulated cell that lies under most of the mask."""
-        from napari_biofm.images.checks import read_image
+        from napari_biofm.images.io.checks import read_image
         from napari_biofm.samples import corecording_files
 
         truth = read_image(corecording_files()["masks"])
@@ -116,7 +116,7 @@ class Demo:
             self.counts[f"events in {recording}"] = len(self.session.events(recording))
 
     def _align(self) -> None:
-        from napari_biofm.images.checks import read_image
+        from napari_biofm.images.io.checks import read_image
         from napari_biofm.samples import corecording_files
 
         dock = self._dock("Timeline")
@@ -155,7 +155,7 @@ class Demo:
         """Write `screenshot.png`, `cells.csv`, `events.csv` and `report.json`."""
         from napari_biofm.cli.common import write_json
         from napari_biofm.events.table import join, to_csv
-        from napari_biofm.images.catalogue import DEFAULT_MODEL
+        from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 
         folder.mkdir(parents=True, exist_ok=True)
         self._pump(0.5)

@@ -30,6 +30,11 @@ _MODES = {
 }
 
 
+def first_sweep(path: Path) -> NDArray[np.float32]:
+    """Return the first sweep of the first channel (n,), in the unit of the file."""
+    return read_abf(path).values(0, 0)
+
+
 def read_abf(path: Path) -> Recording:
     """Open an ABF1 or ABF2 file of any acquisition mode.
 
@@ -55,7 +60,7 @@ def read_abf(path: Path) -> Recording:
     )
     rate = _sampling_rate(path, header)
     old = header.abfVersion["major"] == 1 and header.dataByteStart < FULL_HEADER
-    command = None if old else abf_command(path, header, rate, bounds)
+    command = None if old else abf_command(path, header, rate, bounds, first_sweep)
     unknown = "" if command is None else command.unknown([_text(n) for n in header.adcNames[:n_channels]])
     channels = tuple(
         Channel(

@@ -6,7 +6,7 @@ Source: waveform rules as implemented in pyabf 2.3.8 (S. W. Harden); equal to it
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
@@ -69,12 +69,14 @@ class AbfCommand:
     rate : Hz.
     lengths : (n_sweeps,) samples.
     outputs : one per channel that has a command.
+    first_sweep : reads the first sweep of the first channel of an ABF file, for stimulus files.
     """
 
     path: Path
     rate: float
     lengths: NDArray[np.int64]
     outputs: tuple[Output, ...]
+    first_sweep: Callable[[Path], NDArray[np.float32]]
 
     def holding(self, channel: int) -> float | None:
         """Return the holding level in SI, None where the file does not store one per channel."""
@@ -139,14 +141,20 @@ class AbfCommand:
     def _from_file(self, output: Output, n: int) -> NDArray[np.floating[Any]]:
         """Return the stimulus file's waveform; NaN if no file of that name lies beside the recording."""
         file = self.path.parent / output.file
-        found = _read_stimulus(file, changed(file)) if output.file else None
+        found = _read_stimulus(file, changed(file), self.first_sweep) if output.file else None
         if found is None:
             _log.info("stimulus file %s of %s is not beside it", output.file, self.path.name)
             return np.full(n, np.nan)
         return found
 
 
-def abf_command(path: Path, header: Any, rate: float, bounds: NDArray[np.int64]) -> AbfCommand:
+def abf_command(
+    path: Path,
+    header: Any,
+    rate: float,
+    bounds: NDArray[np.int64],
+    first_sweep: Callable[[Path], NDArray[np.float32]],
+) -> AbfCommand:
     """Return the commands of a parsed header, free of the parser's objects."""
     first = header.abfVersion["major"] == 1
     section = header._headerV1 if first else header._dacSection
@@ -166,7 +174,7 @@ def abf_command(path: Path, header: Any, rate: float, bounds: NDArray[np.int64])
                 si_holding=holding * si_unit(unit)[1] if stored else None,
             )
         )
-    return AbfCommand(path, rate, bounds[:, 1] - bounds[:, 0], tuple(outputs))
+    return AbfCommand(path, rate, bounds[:, 1] - bounds[:, 0], tuple(outputs), first_sweep)
 
 
 def _last_level(sweep: int, output: Output) -> float:
@@ -249,14 +257,14 @@ def _train(epoch: Epoch, before: float, level: float, n: int, pulses: int) -> ND
 
 
 @lru_cache(maxsize=8)
-def _read_stimulus(path: Path, stamp: int) -> NDArray[np.float32] | None:
+def _read_stimulus(
+    path: Path, stamp: int, first_sweep: Callable[[Path], NDArray[np.float32]]
+) -> NDArray[np.float32] | None:
     """Return the first sweep of a stimulus file (ABF or ATF), None if it is not there."""
     if not path.is_file():
         return None
     if path.suffix.lower() == ".abf":
-        from napari_biofm.signals.readers.abf import read_abf
-
-        return read_abf(path).values(0, 0)
+        return first_sweep(path)
     if path.suffix.lower() == ".atf":
         import pyabf  # type: ignore[import-untyped,unused-ignore]
 

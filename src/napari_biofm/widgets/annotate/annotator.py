@@ -10,19 +10,19 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_biofm.images.edit import LabelsEdit
-from napari_biofm.images.editing import LabelIndex, LabelsEditor, View
+from napari_biofm.images.edit import LabelIndex, LabelsEditor, View
+from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.session import CellKey
 from napari_biofm.types import SessionError
-from napari_biofm.widgets.annotate.broker import Broker
 from napari_biofm.widgets.annotate.geometry import PlaneMap, view_of
 from napari_biofm.widgets.annotate.gestures import Gestures
+from napari_biofm.widgets.annotate.mask_predictor import Broker
 from napari_biofm.widgets.annotate.preview import Preview
-from napari_biofm.widgets.annotate.prompt_desk import PromptDesk
+from napari_biofm.widgets.annotate.prompt_controller import PromptDesk
 from napari_biofm.widgets.annotate.sizes import CellSizes
 from napari_biofm.widgets.annotate.target import LayerTarget, StrokeCapture
 from napari_biofm.widgets.annotate.tools import Tool
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 
 class Annotator:

@@ -13,14 +13,8 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 
-from napari_biofm.images.edit import LabelsTarget
-from napari_biofm.images.editing.journal import (
-    Journal,
-    autosave_folder,
-    find_journals,
-    prune_journals,
-    recover,
-)
+from napari_biofm.images.edit.journal import Journal, autosave_folder, find_journals, prune_journals, recover
+from napari_biofm.images.edit.labels_edit import LabelsTarget
 from napari_biofm.session import Session
 from napari_biofm.types import SessionError, Task
 from napari_biofm.widgets.annotate.geometry import matrix_of

@@ -8,21 +8,21 @@ from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QLabel, QTabWidget, QVBoxLayout
 
-from napari_biofm.images.prompting import backends
+from napari_biofm.images.prompt.backends import backends
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.autosave import Autosave
-from napari_biofm.widgets.annotate.guide_panel import GuidePanel
 from napari_biofm.widgets.annotate.keys import KeyBinder, KeyTable
 from napari_biofm.widgets.annotate.layer_choice import LayerChoice, short_box
 from napari_biofm.widgets.annotate.mouse import Mouse
 from napari_biofm.widgets.annotate.recovery_bar import RecoveryBar
+from napari_biofm.widgets.annotate.review_panel import GuidePanel
 from napari_biofm.widgets.annotate.series_panel import SeriesPanel
 from napari_biofm.widgets.annotate.time_panel import TimePanel
 from napari_biofm.widgets.annotate.toolbox import ThresholdSlider, Toolbox
 from napari_biofm.widgets.annotate.tools import TOOLS, Tool, load_keys, save_keys, usual_keys
-from napari_biofm.widgets.base import Dock
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.viewers import layer_id
 
 
 class AnnotateDock(Dock):

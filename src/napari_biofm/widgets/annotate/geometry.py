@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.editing import Piece, View
+from napari_biofm.images.edit import Piece, View
 
 
 def matrix_of(layer: Any) -> NDArray[np.float64]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.editing import Piece, View
-from napari_biofm.images.editing.shapes import draw_line
-from napari_biofm.images.prompting import FLOW_BASINS
+from napari_biofm.images.edit import Piece, View
+from napari_biofm.images.edit.shapes import draw_line
+from napari_biofm.images.prompt.backends import FLOW_BASINS
 from napari_biofm.widgets.annotate.tools import Tool
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Gestures:
             return
         if broker.segmentation() is None:
             return
-        from napari_biofm.images.basins_lookup import basin_at, region
+        from napari_biofm.images.prompt.flow_basins import basin_at, region
 
         way, image_view = annotator.plane_map(view)
         table = broker.basins(annotator.image, image_view)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.prompting import FLOW_BASINS
+from napari_biofm.images.prompt.backends import FLOW_BASINS
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.geometry import point_in

@@ -7,7 +7,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
-from napari_biofm.images.prompting import precompute_file
+from napari_biofm.images.prompt.backends import precompute_file
 
 QUIET_MS = 2500  # without a question before the preparing goes on
 

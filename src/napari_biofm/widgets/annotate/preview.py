@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.editing import Piece, View
+from napari_biofm.images.edit import Piece, View
 from napari_biofm.widgets.annotate.geometry import layer_shape, matrix_of
 
 HELPER = "napari-biofm helper"  # key in `layer.metadata` of layers that are tools, not data

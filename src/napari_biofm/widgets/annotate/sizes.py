@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_biofm.images.editing import Piece
-from napari_biofm.images.prompting import FLOW_BASINS
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.images.edit import Piece
+from napari_biofm.images.prompt.backends import FLOW_BASINS
+from napari_biofm.widgets.common.viewers import layer_id
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.annotate.annotator import Annotator
@@ -117,7 +117,7 @@ class CellSizes:
 
     def _above(self, label: int, threshold: float) -> Piece | None:
         """Return a cell's basin above a threshold, in pixels of the labels; None where there is none."""
-        from napari_biofm.images.basins_lookup import basin_at, region
+        from napari_biofm.images.prompt.flow_basins import basin_at, region
 
         annotator = self._annotator
         view = annotator.view

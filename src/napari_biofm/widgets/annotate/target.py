@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.edit import LabelsEdit, Patch, Region, box_region
+from napari_biofm.images.edit.labels_edit import LabelsEdit, Patch, Region, box_region
 from napari_biofm.types import SessionError
 from napari_biofm.widgets.annotate.large_labels import LargeLabels
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 SMALL = 1 << 16  # changed pixels up to which napari redraws only the part that changed
 SMALL_IN_LARGE = 1 << 22  # the same for planes that take long to be drawn whole

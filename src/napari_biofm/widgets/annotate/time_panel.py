@@ -17,16 +17,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.images.edit import LabelsEdit
-from napari_biofm.images.editing.linking import Tracking, link_array, n_tracks, relabel_edit
-from napari_biofm.images.editing.propagate import Propagated, Step, propagate_basins, propagate_stack
-from napari_biofm.images.prompting import FLOW_BASINS, LEVEL_SETS
+from napari_biofm.images.edit.labels_edit import LabelsEdit
+from napari_biofm.images.edit.linking import Tracking, link_array, n_tracks, relabel_edit
+from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS
+from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_basins, propagate_stack
 from napari_biofm.types import BiofmError, Progress, SessionError
 from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.annotate.broker import LazyPlane
 from napari_biofm.widgets.annotate.geometry import layer_shape
+from napari_biofm.widgets.annotate.mask_predictor import LazyPlane
 from napari_biofm.widgets.annotate.target import full_data
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 

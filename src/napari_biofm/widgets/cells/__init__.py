@@ -1,6 +1,6 @@
 """The Cells dock: label cells by clicking, see every cell classified, and how well that works."""
 
-from napari_biofm.widgets.opening import OpeningDock
+from napari_biofm.widgets.common.opening import OpeningDock
 
 
 class CellsDock(OpeningDock):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_biofm.images.catalogue import DEFAULT_MODEL, FAMILIES
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, FAMILIES
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.cells import jobs

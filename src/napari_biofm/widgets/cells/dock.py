@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.cells.more_heads import HEADS
+from napari_biofm.cells.classify.more_heads import HEADS
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.cells.canvas import CanvasClicks
 from napari_biofm.widgets.cells.cell_table import CellTable
@@ -37,8 +37,8 @@ from napari_biofm.widgets.cells.states import ALL, CellStates
 from napari_biofm.widgets.cells.teaching import EVERY, LABELLED, NEXT, RARE, SIMILAR
 from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
 from napari_biofm.widgets.cells.values_panel import ValuesPanel
-from napari_biofm.widgets.later_tabs import LaterTabs
-from napari_biofm.widgets.turns import Turns
+from napari_biofm.widgets.common.event_loop import Turns
+from napari_biofm.widgets.common.later_tabs import LaterTabs
 
 WIDTH = 360  # pixels
 Panel = TypeVar("Panel", bound=QWidget)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_biofm.cells.commands import predict
-from napari_biofm.cells.export import class_image, read_classes, write_csv, write_h5ad
-from napari_biofm.cells.more_heads import HEADS
-from napari_biofm.cells.persist import SavedHead, load_head, save_head
-from napari_biofm.cells.table import vectors_of
+from napari_biofm.cells.classify.commands import predict
+from napari_biofm.cells.classify.more_heads import HEADS
+from napari_biofm.cells.classify.persist import SavedHead, load_head, save_head
+from napari_biofm.cells.table.cell_table import vectors_of
+from napari_biofm.cells.table.export import class_image, read_classes, write_csv, write_h5ad
 from napari_biofm.types import BiofmError, CellsError
 
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.cells.blocks import compute_blocks
-from napari_biofm.cells.encoders import CROPS, MAP, MASKS
-from napari_biofm.cells.export import class_codes
-from napari_biofm.cells.folds import has_groups
-from napari_biofm.cells.heads import write_predictions
-from napari_biofm.cells.measure import regionprops_vectors
-from napari_biofm.cells.more_heads import make_head
-from napari_biofm.cells.regression import RegressionHead, RegressionScore, score_regression
-from napari_biofm.cells.scores import Report, make_report
-from napari_biofm.cells.table import BASELINE, changed_labels, make_table
-from napari_biofm.cells.threads import one_thread
-from napari_biofm.cells.tracks import Timeline, class_over_time, link, make_time_table
-from napari_biofm.cells.vectors import cell_table, update_cell_table
-from napari_biofm.images.catalogue import DEFAULT_MODEL
+from napari_biofm.cells.classify.heads import write_predictions
+from napari_biofm.cells.classify.more_heads import make_head
+from napari_biofm.cells.classify.scores import Report, make_report
+from napari_biofm.cells.classify.threads import one_thread
+from napari_biofm.cells.embed.cell_vectors import cell_table, update_cell_table
+from napari_biofm.cells.embed.embeddings import compute_blocks
+from napari_biofm.cells.embed.encoders import CROPS, MAP, MASKS
+from napari_biofm.cells.table.cell_table import BASELINE, changed_labels, make_table
+from napari_biofm.cells.table.export import class_codes
+from napari_biofm.cells.table.folds import has_groups
+from napari_biofm.cells.table.measure import regionprops_vectors
+from napari_biofm.cells.track.tracks import Timeline, class_over_time, link, make_time_table
+from napari_biofm.cells.values.regression import RegressionHead, RegressionScore, score_regression
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.types import CellsError, FeatureMap, Progress, Task, Vectors
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def score(
 
 def random_vectors(image: NDArray[Any], labels: NDArray[Any], rows: NDArray[np.int64]) -> Task[Vectors]:
     """Compute the untrained network's vectors of some cells, the baseline of the scores."""
-    from napari_biofm.cells.crops import cut_crops
-    from napari_biofm.cells.encoders import encode_crops
-    from napari_biofm.cells.random_encoder import RandomConvEncoder
+    from napari_biofm.cells.embed.crops import cut_crops
+    from napari_biofm.cells.embed.encoders import encode_crops
+    from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
 
     values = np.unique(labels)
     values = values[values > 0][rows]

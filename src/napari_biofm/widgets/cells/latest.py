@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from napari_biofm.widgets.viewers import QtPost
+from napari_biofm.widgets.common.viewers import QtPost
 
 Work = Callable[[], Any]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
-from napari_biofm.cells.heads import LogisticHead
-from napari_biofm.cells.table import BASELINE, part_widths, text, vectors_of
-from napari_biofm.cells.tracks import LABELS_ARE_TRACKS, tracks_from_csv
+from napari_biofm.cells.classify.heads import LogisticHead
+from napari_biofm.cells.table.cell_table import BASELINE, part_widths, text, vectors_of
+from napari_biofm.cells.track.tracks import LABELS_ARE_TRACKS, tracks_from_csv
 from napari_biofm.types import CellsError
 from napari_biofm.widgets.cells import jobs
 from napari_biofm.widgets.cells.files_panel import FilesPanel, identity
@@ -18,8 +18,8 @@ from napari_biofm.widgets.cells.planes import image_for, movie_for, plane_of_cel
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
 from napari_biofm.widgets.cells.teaching import TeachingDock
 from napari_biofm.widgets.cells.timeline_panel import BY_LABEL, BY_OVERLAP, TimelinePanel
-from napari_biofm.widgets.later_tabs import LaterTabs
-from napari_biofm.widgets.viewers import layer_by_id, layer_id
+from napari_biofm.widgets.common.later_tabs import LaterTabs
+from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 CELLS, PLOT, SCORES, TIME, VALUES, FILES = "Cells", "Plot", "Scores", "Time", "Values", "Files"  # tabs
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.cells.table import text
+from napari_biofm.cells.table.cell_table import text
 
 if TYPE_CHECKING:
     from anndata import AnnData

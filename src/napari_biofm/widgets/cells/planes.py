@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.widgets.viewers import layer_by_id
+from napari_biofm.widgets.common.viewers import layer_by_id
 
 
 def plane_of_cells(viewer: Any, layer: Any) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_biofm.cells.projection import AXES as UMAP_AXES
-from napari_biofm.cells.projection import UMAP_MISSING, has_umap, pca, umap
+from napari_biofm.cells.classify.projection import AXES as UMAP_AXES
+from napari_biofm.cells.classify.projection import UMAP_MISSING, has_umap, pca, umap
 from napari_biofm.widgets.cells.scatter import Scatter
 from napari_biofm.widgets.cells.states import CellStates
-from napari_biofm.widgets.turns import Turns
+from napari_biofm.widgets.common.event_loop import Turns
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
 RUNNING = "UMAP runs in the background; PCA is shown meanwhile."

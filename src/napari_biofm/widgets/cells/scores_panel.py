@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.cells.scores import Report
+from napari_biofm.cells.classify.scores import Report
 
 MOST_ROWS = 8  # of the confusion matrix seen at once
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_biofm.cells.heads import Head
-from napari_biofm.cells.live import LiveHead, Prediction, Prepared, prepare
-from napari_biofm.cells.rarity import outlier_scores
-from napari_biofm.cells.table import BASELINE, UNKNOWN, add_block, text, vectors_of
-from napari_biofm.history import CallAction
-from napari_biofm.selection import CellSet
+from napari_biofm.cells.classify.active_learning import outlier_scores
+from napari_biofm.cells.classify.heads import Head
+from napari_biofm.cells.classify.live import LiveHead, Prediction, Prepared, prepare
+from napari_biofm.cells.table.cell_table import BASELINE, UNKNOWN, add_block, text, vectors_of
 from napari_biofm.session import Session
+from napari_biofm.session.history import CallAction
+from napari_biofm.session.selection import CellSet
 from napari_biofm.types import CellsError, Vectors
 
 if TYPE_CHECKING:

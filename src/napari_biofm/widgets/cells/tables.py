@@ -6,16 +6,16 @@ from typing import Any
 
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
-from napari_biofm.cells.table import text
-from napari_biofm.images.catalogue import DEFAULT_MODEL
+from napari_biofm.cells.table.cell_table import text
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.types import FeatureMap
-from napari_biofm.widgets.base import Dock
 from napari_biofm.widgets.cells import jobs
 from napari_biofm.widgets.cells.edits import MaskEdits
 from napari_biofm.widgets.cells.overlay import Overlay
 from napari_biofm.widgets.cells.planes import image_for, plane_of_cells
 from napari_biofm.widgets.cells.states import CellStates
-from napari_biofm.widgets.viewers import layer_by_id, layer_id
+from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 
 class TablesDock(Dock):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QPushButton
 
-from napari_biofm.cells.live import Prepared
-from napari_biofm.cells.rarity import find_similar, label_next, largest
+from napari_biofm.cells.classify.active_learning import find_similar, label_next, largest
+from napari_biofm.cells.classify.live import Prepared
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.cells.blocks import BlocksDock
 from napari_biofm.widgets.cells.canvas import go_to

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.cells.tracks import Timeline, smooth
+from napari_biofm.cells.track.tracks import Timeline, smooth
 
 WINDOW = 3  # frames
 BELOW_HEIGHT = 170  # pixels

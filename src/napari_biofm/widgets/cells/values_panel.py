@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.cells.persist import SavedHead, load_head, save_head
-from napari_biofm.cells.regression import RegressionHead, RegressionScore
-from napari_biofm.cells.table import BASELINE, text, vectors_of
-from napari_biofm.cells.targets import Targets, read_targets
+from napari_biofm.cells.classify.persist import SavedHead, load_head, save_head
+from napari_biofm.cells.table.cell_table import BASELINE, text, vectors_of
+from napari_biofm.cells.values.regression import RegressionHead, RegressionScore
+from napari_biofm.cells.values.targets import Targets, read_targets
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.cells import jobs
 from napari_biofm.widgets.cells.files_panel import FilesPanel, identity

@@ -13,13 +13,13 @@ from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trig
 from napari_biofm.timeline.correlate import OffsetProposal, propose_offset
 from napari_biofm.timeline.metadata import frame_times_of_file
 from napari_biofm.types import TimelineError
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.viewers import layer_by_id
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.movies import frame_rate, n_frames
 from napari_biofm.widgets.timeline.offset_plot import OffsetPlot, activity_of, spikes_of
 from napari_biofm.widgets.timeline.panel import Panel, number_box
 from napari_biofm.widgets.timeline.state import TimelineState
-from napari_biofm.widgets.viewers import layer_by_id
 
 TRIGGERS, RATE, FILE = "pulses in a recorded channel", "rate and offset", "times stated in a file"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QFormLayout, QPushButton
 
+from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
-from napari_biofm.timeline.places import is_of_movie
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.panel import Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
 from napari_biofm.widgets.timeline.state import TimelineState

@@ -13,11 +13,12 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_biofm.store import Saved, SessionWriter, snapshot
+from napari_biofm.session.saving import SessionWriter
+from napari_biofm.session.snapshot import Saved, snapshot
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.viewers import QtPost
 from napari_biofm.widgets.timeline.layers import saved_layers
 from napari_biofm.widgets.timeline.state import TimelineState
-from napari_biofm.widgets.viewers import QtPost
 
 AUTOSAVE_VARIABLE = "NAPARI_BIOFM_AUTOSAVE"  # folder of the autosaves, or "off"
 AUTOSAVE_AFTER_MS = 2000

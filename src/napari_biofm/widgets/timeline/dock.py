@@ -8,7 +8,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_biofm.session import Session
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 from napari_biofm.widgets.timeline.align import AlignPanel
 from napari_biofm.widgets.timeline.around import AroundPanel
 from napari_biofm.widgets.timeline.chooser import Chooser
@@ -23,7 +24,6 @@ from napari_biofm.widgets.timeline.session_panel import SessionPanel
 from napari_biofm.widgets.timeline.show import ShowPanel
 from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.timeline.sync import SliderSync
-from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
 PAINTED_MS = 100
 

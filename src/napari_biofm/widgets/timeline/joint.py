@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QPushButton, QTableWidget, QTableWidgetItem
 
-from napari_biofm.timeline.joint import (
+from napari_biofm.timeline.activity_and_morphology import (
     BLOCK,
     TRACE_FEATURES,
     Associations,
@@ -22,7 +22,7 @@ from napari_biofm.timeline.patched import (
     patch_features,
     trace_vectors,
 )
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.panel import Panel
 from napari_biofm.widgets.timeline.state import TimelineState
 
@@ -133,7 +133,7 @@ class JointPanel(Panel):
         table = self.state.session.cells(uid)
         if table is not None:
             return table.copy()
-        from napari_biofm.cells.table import make_table
+        from napari_biofm.cells.table.cell_table import make_table
 
         return make_table(self.state.label_plane(), layer=uid)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.images.lazy import open_saved_image
-from napari_biofm.store import Saved, SavedLayer
+from napari_biofm.images.io.lazy import open_saved_image
+from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 OVERLAYS = {
     "biofm_overlay",

@@ -16,14 +16,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.session import CellKey, Link
-from napari_biofm.timeline.measure import measure_cells
+from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.movies import frame_rate
 from napari_biofm.widgets.timeline.panel import Panel
 from napari_biofm.widgets.timeline.state import TimelineState
-from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
 
 class LinkPanel(Panel):

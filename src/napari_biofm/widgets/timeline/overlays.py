@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.widgets.drawing import redraw
-from napari_biofm.widgets.pixels import spatial_placing
+from napari_biofm.widgets.common.fast_drawing import redraw
+from napari_biofm.widgets.common.layer_pixels import spatial_placing
 from napari_biofm.widgets.timeline.movies import shown_frame
 from napari_biofm.widgets.timeline.state import TimelineState
 
 if TYPE_CHECKING:
     from napari_biofm.timeline.activity import CellLevels
-    from napari_biofm.timeline.lights import CellLights
+    from napari_biofm.timeline.activity_overlay import CellLights
 
 NAMES = {
     (True, False): "activity of cells",
@@ -117,7 +117,7 @@ class LightsOverlay(Overlay):
 
     def _lights(self) -> CellLights:
         """Return the painter of the cells in play; made anew only when their pixels changed."""
-        from napari_biofm.timeline.lights import CellLights
+        from napari_biofm.timeline.activity_overlay import CellLights
 
         of = (self.state.labels_uid, self.state.version)
         if self.lights is None or self._made_of != of:

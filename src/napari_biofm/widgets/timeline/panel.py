@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QVBoxLayout, QWidget
 
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.state import TimelineState
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.session import CellKey, Link
-from napari_biofm.widgets.pixels import spatial_placing
+from napari_biofm.widgets.common.layer_pixels import spatial_placing
 from napari_biofm.widgets.timeline.overlays import Overlay
 from napari_biofm.widgets.timeline.state import TimelineState
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.timeline import CellEvents, class_colours, visible_frames
-from napari_biofm.widgets.pixels import spatial_placing
+from napari_biofm.widgets.common.layer_pixels import spatial_placing
 from napari_biofm.widgets.timeline.movies import n_frames, shown_frame
 from napari_biofm.widgets.timeline.overlays import Overlay
 from napari_biofm.widgets.timeline.state import TimelineState

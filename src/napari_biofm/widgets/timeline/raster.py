@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 from napari_biofm.session import CellKey, Pointed
 from napari_biofm.timeline import class_colours
 from napari_biofm.timeline.maps import event_rates, raster
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.panel import Panel
 from napari_biofm.widgets.timeline.state import TimelineState
 

@@ -19,11 +19,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.store import SessionWriter, load_session, restore
-from napari_biofm.store.nwb import write_nwb
+from napari_biofm.session.nwb import write_nwb
+from napari_biofm.session.saving import SessionWriter, load_session
+from napari_biofm.session.snapshot import restore
 from napari_biofm.timeline.movie_file import write_movie
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.autosave import AutoSaver, Background, frozen_snapshot, last_autosave
 from napari_biofm.widgets.timeline.canvas_movie import canvas_pictures
 from napari_biofm.widgets.timeline.layers import put_layers

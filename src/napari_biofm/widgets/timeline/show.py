@@ -8,8 +8,8 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout
 
 from napari_biofm.signals import Recording
 from napari_biofm.timeline.activity import CellLevels, cell_levels
-from napari_biofm.timeline.places import is_of_movie
-from napari_biofm.widgets.base import Dock
+from napari_biofm.timeline.cell_positions import is_of_movie
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.cell_map import MapOverlay
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.overlays import LightsOverlay

@@ -9,8 +9,8 @@ from psygnal import Signal
 
 from napari_biofm.session import CellKey, Session
 from napari_biofm.timeline import CellEvents, Clock, cell_centres, cell_events
-from napari_biofm.widgets.pixels import shown_step
-from napari_biofm.widgets.viewers import layer_by_id, layer_id
+from napari_biofm.widgets.common.layer_pixels import shown_step
+from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 
 class TimelineState:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from napari_biofm.session import Session
+from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline.movies import show_frame, shown_frame, time_axis
-from napari_biofm.widgets.viewers import layer_id
 
 
 class SliderSync:

@@ -16,17 +16,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.history import CallAction
 from napari_biofm.session import Pointed, Session
+from napari_biofm.session.history import CallAction
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock, is_of_movie, recording_time, session_time
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.base import Dock
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.trace.analyses import Analyses
 from napari_biofm.widgets.trace.cells_link import CellsLink
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
 from napari_biofm.widgets.trace.cursors import CursorPair
-from napari_biofm.widgets.trace.events_desk import EventsDesk
+from napari_biofm.widgets.trace.events_controller import EventsDesk
 from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel
 from napari_biofm.widgets.trace.exporting import Exports

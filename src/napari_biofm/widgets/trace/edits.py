@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.history import CallAction
 from napari_biofm.session import RecordingEntry, Session
+from napari_biofm.session.history import CallAction
 from napari_biofm.signals.export import BY_HAND
 from napari_biofm.types import EVENT_CLASSES, EVENT_DTYPE, Events, RecordingError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyqtgraph as pg
 
-from napari_biofm.events.fm.jobs import Ahead, look_ahead, surprise_recording
+from napari_biofm.events.physio_fm.jobs import Ahead, look_ahead, surprise_recording
 from napari_biofm.signals import Recording
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals.calcium import TraceSettings
+from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 from napari_biofm.widgets.trace.events_panel import button
-from napari_biofm.widgets.viewers import layer_by_id, layer_id
 
 EMPTY = "Open a movie (T, Y, X) and segment its cells: then their traces can be made here."
 

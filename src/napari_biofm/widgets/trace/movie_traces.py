@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_biofm.signals.calcium import CellTraces, TraceSettings, extract_traces
 from napari_biofm.signals.samples import packed
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.trace.dock import TraceDock

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording, read_part
-from napari_biofm.widgets.viewers import layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 
 
 def put_recording(viewer: Any, session: Session, recording: Recording, name: str | None = None) -> str:

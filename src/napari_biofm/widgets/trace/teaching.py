@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
-from napari_biofm.events.fm.head import AdaptedHead
-from napari_biofm.events.fm.jobs import MarkedSweep, teach
-from napari_biofm.events.fm.weights import STOCK, read_card
-from napari_biofm.history import CallAction
+from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.physio_fm.jobs import MarkedSweep, teach
+from napari_biofm.events.physio_fm.weights import STOCK, read_card
+from napari_biofm.session.history import CallAction
 from napari_biofm.types import BiofmError, ModelError
 from napari_biofm.widgets.trace.edits import EventEditor
 

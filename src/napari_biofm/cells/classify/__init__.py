@@ -1,0 +1,1 @@
+"""Classes of cells from embeddings: training, scores, active learning."""

@@ -1,0 +1,1 @@
+"""Vectors of cells: crops, encoders and the embeddings they give."""

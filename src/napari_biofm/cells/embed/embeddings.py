@@ -1,0 +1,171 @@
+"""Blocks of vectors by their recipe: what a head was trained on is computed again for other cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.cells.embed.crops import cut_crops
+from napari_biofm.cells.embed.encoders import (
+    CROPS,
+    MAP,
+    MASKS,
+    RANDOM,
+    HandcraftedEncoder,
+    encode_crops,
+    provenance_of,
+)
+from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
+from napari_biofm.cells.table.cell_table import BASELINE, add_block
+from napari_biofm.cells.table.measure import regionprops_vectors
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.segment.pooling import pool
+from napari_biofm.types import CellsError, FeatureMap, Image, Labels, Task, Vectors
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+VIEWS = 4  # turned copies an encoder sees of each crop
+
+
+def crop_encoder(name: str, device: str = "auto") -> Any:
+    """Return what gives the vectors of crops: a baseline, or a model that has `crop_vectors`.
+
+    Raises
+    ------
+    CellsError
+        If the model looks at whole images only.
+    """
+    if name == BASELINE:
+        return HandcraftedEncoder()
+    if name == RANDOM:
+        return RandomConvEncoder()
+    encoder = make_model(name, device)
+    if not hasattr(encoder, "crop_vectors"):
+        raise CellsError(
+            f"'{name}' gives no vectors of single cells cut from their image; choose '{DEFAULT_MODEL}', or "
+            "its vectors from the whole image."
+        )
+    return encoder
+
+
+def views_of(name: str, views: int) -> int:
+    """Return how many turned copies are averaged: measures of shape need none, and the untrained network,
+    which stands beside for comparison, would cost more than all else.
+    """
+    return 1 if name in (BASELINE, RANDOM) else views
+
+
+def crop_block(
+    image: Image,
+    masks: Labels,
+    encoder: Any,
+    views: int = VIEWS,
+    only: Sequence[int] | NDArray[np.integer] | None = None,
+) -> Task[Vectors]:
+    """Compute the vectors of each cell seen on its own, (n, d), as the command line does.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, C). masks : (Y, X).
+    only : label values to compute; all of them when not given.
+    """
+    if masks.ndim != 2:
+        raise CellsError(f"Cells are cut out of planes; these masks have shape {masks.shape}.")
+    found: Vectors = yield from encode_crops(encoder, cut_crops(image, masks, only=only), views)
+    return found
+
+
+def add_crop_block(
+    table: AnnData, image: Image, masks: Labels, model: str = DEFAULT_MODEL, device: str = "auto"
+) -> Task[AnnData]:
+    """Add the block "<model> crops" to a table, and make it the one in use.
+
+    Raises
+    ------
+    CellsError
+        If the masks are no longer those of the table.
+    """
+    encoder = crop_encoder(model, device)
+    vectors = yield from crop_block(image, masks, encoder, views_of(model, VIEWS))
+    if len(vectors) != table.n_obs:
+        raise CellsError(
+            f"The table has {table.n_obs} cells and the masks {len(vectors)}; press 'Measure cells' first."
+        )
+    name = f"{encoder.name} {CROPS}"
+    return add_block(table, name, vectors, provenance_of(encoder, views_of(model, VIEWS)))
+
+
+def vectors_of_cells(model: Any, features: FeatureMap, masks: Labels) -> Vectors:
+    """Return one vector per label, by the model's own recipe where it has one.
+
+    Parameters
+    ----------
+    model : an embedder; its `vectors(features, masks)` is used if there is one, else all pools.
+    features : feature map of the image.
+    masks : (Y, X) int32.
+    """
+    if hasattr(model, "vectors"):
+        own: Vectors = model.vectors(features, masks)
+        return own
+    return pool(features, masks).vectors
+
+
+def map_provenance(encoder: Any) -> dict[str, Any]:
+    """Return what tells vectors pooled from an encoder's map apart from others."""
+    weights = getattr(encoder, "weights_sha256", None) or getattr(encoder, "sha256", None) or ""
+    return {"name": encoder.name, "weights_sha256": weights, "recipe": MAP}
+
+
+def compute_blocks(
+    wanted: Mapping[str, Mapping[str, Any]],
+    image: Image,
+    masks: Labels,
+    device: str = "auto",
+    *,
+    features: FeatureMap | None = None,
+    encoders: Mapping[str, Any] | None = None,
+) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
+    """Compute blocks by their provenance for the cells of one image.
+
+    Parameters
+    ----------
+    wanted : provenance by name of the block, as a saved head holds it.
+    image, masks : of the same plane; rows come in ascending order of label.
+    features : map of an earlier pass by the same model, so that nothing is encoded twice.
+    encoders : models at hand by name; others are made.
+
+    Returns
+    -------
+    vectors and what they really are, by name; it is for the caller to compare weights.
+
+    Raises
+    ------
+    CellsError
+        If a block has no recipe that starts from image and masks (e.g. features of traces).
+    """
+    found: dict[str, tuple[Vectors, dict[str, Any]]] = {}
+    at_hand = dict(encoders or {})
+    for block, provenance in wanted.items():
+        name, recipe = str(provenance.get("name", block)), str(provenance.get("recipe", ""))
+        if recipe == MASKS:
+            found[block] = regionprops_vectors(image, masks), {"name": BASELINE, "recipe": MASKS}
+        elif recipe == CROPS:
+            encoder = at_hand.get(name) or crop_encoder(name, device)
+            views = int(provenance.get("views", views_of(name, VIEWS)))
+            vectors = yield from crop_block(image, masks, encoder, views)
+            found[block] = vectors, provenance_of(encoder, views)
+        elif recipe == MAP:
+            encoder = at_hand.get(name) or make_model(name, device)
+            usable = features if features is not None and features.model == encoder.name else None
+            seen = usable if usable is not None else (yield from encoder.embed(image))
+            found[block] = vectors_of_cells(encoder, seen, masks), map_provenance(encoder)
+        else:
+            raise CellsError(
+                f"The head needs '{block}', which is not computed from image and masks; open the cells in the "
+                "session that has them, or train a head on vectors of the image."
+            )
+    return found

@@ -1,0 +1,1 @@
+"""The table of cells: measurements, ids, import and export."""

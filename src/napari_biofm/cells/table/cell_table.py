@@ -1,0 +1,332 @@
+"""One table of cells: an AnnData with a row per cell and its vectors in named blocks.
+
+Rows are keyed by `cell_id` ("layer:label") and stand in ascending order of label. `X` is the block in use;
+every block lies in `obsm` under its name ("regionprops" always), and `uns["blocks"]` says where it
+came from. A changed mask re-computes only the rows of the cells it touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.cells.table.measure import measure
+from napari_biofm.types import CellsError, Image, Labels, Vectors
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+BASELINE = "regionprops"
+UNKNOWN = "unknown"
+Groups = str | Sequence[Any] | Mapping[int, Any]
+Blocks = Vectors | Mapping[str, Vectors]
+
+
+def make_table(
+    labels: Labels,
+    *,
+    image: Image | None = None,
+    vectors: Blocks | None = None,
+    vector_source: str = BASELINE,
+    layer: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    groups: Groups | None = None,
+) -> AnnData:
+    """Make the table of the cells of one label image.
+
+    Parameters
+    ----------
+    labels : (Y, X) or (Z, Y, X) int; 0 is background.
+    image : the same shape, channels last if any; measured for intensity and texture.
+    vectors : (n_cells, d) rows in ascending order of label, or such arrays by block name; the measured
+        "regionprops" block is always added.
+    vector_source : name of the block that becomes `X`; the name of `vectors` where that is one array.
+    layer : unique id of the Labels layer.
+    provenance : where the vectors come from: e.g. `name`, `weights_sha256`, parameters.
+    groups : image, plate or well of the cells: one for all, one per row, or by label value. Scores
+        leave whole groups out.
+
+    Returns
+    -------
+    AnnData with obs `cell_id`, `layer`, `label`, `group`, `centroid-0`.. (pixels), `area` (pixels),
+    `mean_intensity`, `class_by_hand` ("" = none), `predicted` ("" = none), `probability`, `outlier`.
+
+    Raises
+    ------
+    CellsError
+        If vectors and labels disagree in number, or image and labels in shape.
+    """
+    values, measures, names = measure(image, labels)
+    blocks = _named(vectors, vector_source)
+    for name, block in blocks.items():
+        _check_rows(name, block, len(values))
+    obs = _observations(labels, values, measures, names, layer)
+    obs["group"] = _groups(groups, values)
+    blocks = {BASELINE: measures.astype(np.float32), **blocks}
+    source = {name: _plain(provenance) for name in blocks if name != BASELINE}
+    return _assemble(
+        obs,
+        blocks,
+        vector_source,
+        {**source, BASELINE: {"name": BASELINE, "recipe": "masks", "columns": names}},
+    )
+
+
+def update_table(
+    table: AnnData,
+    labels: Labels,
+    changed: Iterable[int],
+    *,
+    image: Image | None = None,
+    vectors: Blocks | None = None,
+) -> AnnData:
+    """Return the table after an edit of the masks; only the cells in `changed` are measured again.
+
+    Parameters
+    ----------
+    table : the table before the edit; it is left as it is.
+    labels, image : as in `make_table`, after the edit.
+    changed : label values that were added, removed or reshaped.
+    vectors : rows of the cells in `changed` that exist now, ascending; blocks not given are NaN for
+        these cells until they are computed, so that no head uses a stale vector.
+
+    Returns
+    -------
+    AnnData. Classes by hand and groups of cells that live on are kept, also those of reshaped cells.
+    """
+    touched = np.unique(np.asarray(list(changed), np.int64))
+    touched = touched[touched > 0]
+    sub_labels, sub_image, origin = _around(labels, image, touched)
+    values, measures, names = measure(sub_image, sub_labels)
+    layer = str(table.obs["layer"].iloc[0]) if table.n_obs else str(table.uns.get("layer", ""))
+    fresh = _observations(sub_labels, values, measures, names, layer, origin)
+    before = table.obs["label"].to_numpy(np.int64)
+    keep = ~np.isin(before, touched)
+    old = table.obs.iloc[np.flatnonzero(keep)]
+    _inherit(fresh, table.obs, before)
+
+    import pandas as pd
+
+    obs = pd.concat([old, fresh]) if len(old) and len(fresh) else (old if len(old) else fresh)
+    order = np.argsort(obs["label"].to_numpy(np.int64), kind="stable")
+    given = {BASELINE: measures.astype(np.float32), **_named(vectors, str(table.uns["vectors"]))}
+    blocks = {}
+    for name in table.obsm:
+        former = np.asarray(table.obsm[name])
+        new = given.get(name, np.full((len(values), former.shape[1]), np.nan, np.float32))
+        _check_rows(name, new, len(values), former.shape[1])
+        blocks[name] = np.concatenate([former[keep], new]).astype(np.float32)[order]
+    made = _assemble(obs.iloc[order].copy(), blocks, str(table.uns["vectors"]), dict(table.uns["blocks"]))
+    made.uns.update({k: v for k, v in table.uns.items() if k not in made.uns})
+    return made
+
+
+def changed_labels(table: AnnData, labels: Labels) -> NDArray[np.int64]:
+    """Return label values that are new, gone, or differ in area or place from what the table says.
+
+    For masks that were replaced as a whole, where nobody kept account of the strokes.
+    """
+    from scipy import ndimage
+
+    counts = np.bincount(np.asarray(labels).ravel())
+    values = np.flatnonzero(counts)
+    values = values[values > 0]
+    centres = np.asarray(ndimage.center_of_mass(labels > 0, labels, values)).reshape(-1, labels.ndim)
+    now = {int(v): (int(counts[v]), *np.round(c, 3)) for v, c in zip(values, centres, strict=True)}
+    axes = [f"centroid-{i}" for i in range(labels.ndim)]
+    rows = table.obs[["label", "area", *axes]].to_numpy(float)
+    before = {int(row[0]): (int(row[1]), *np.round(row[2:], 3)) for row in rows}
+    differ = {v for v in before.keys() | now.keys() if before.get(v) != now.get(v)}
+    return np.asarray(sorted(differ), np.int64)
+
+
+def add_block(
+    table: AnnData, name: str, vectors: Vectors, provenance: Mapping[str, Any] | None = None
+) -> AnnData:
+    """Add (or replace) a block of vectors, e.g. of the traces of the same cells, and return the table."""
+    _check_rows(name, vectors, table.n_obs)
+    table.obsm[name] = np.ascontiguousarray(vectors, np.float32)
+    table.uns["blocks"] = {**table.uns["blocks"], name: _plain(provenance)}
+    return table
+
+
+def vectors_of(table: AnnData, blocks: str | Sequence[str] | None = None) -> Vectors:
+    """Return the vectors of one block, or of several side by side; None takes the block in use.
+
+    What a cell lacks in part (intervals of a trace with two events) is filled with the median of the others;
+    a cell that a block knows nothing of (no trace, a mask edited since) has NaN.
+
+    Raises
+    ------
+    CellsError
+        If there is no block of that name.
+    """
+    chosen = (
+        [str(table.uns["vectors"])]
+        if blocks is None
+        else [blocks]
+        if isinstance(blocks, str)
+        else list(blocks)
+    )
+    for name in chosen:
+        if name not in table.obsm:
+            raise CellsError(f"This table has no vectors '{name}'; it has: {', '.join(table.obsm)}.")
+    filled = [_filled(np.asarray(table.obsm[name], np.float32)) for name in chosen]
+    return filled[0] if len(filled) == 1 else np.concatenate(filled, 1)
+
+
+def _filled(block: Vectors) -> Vectors:
+    """Put the median of the column where a row lacks only some values; rows without any stay NaN."""
+    known = np.isfinite(block)
+    partly = known.any(1) & ~known.all(1)
+    if not partly.any():
+        return block
+    out, columns = block.copy(), np.flatnonzero(~known[partly].all(0))
+    for column in columns:
+        there = known[:, column]
+        out[partly & ~there, column] = np.median(block[there, column]) if there.any() else 0.0
+    return out
+
+
+def part_widths(table: AnnData, blocks: Sequence[str]) -> list[int]:
+    """Return the widths of the parts that blocks side by side are made of, for heads that know parts."""
+    widths: list[int] = []
+    for name in blocks:
+        told = [int(width) for width in table.uns["blocks"][name].get("parts", [])]
+        width = int(table.obsm[name].shape[1])
+        widths += told if sum(told) == width else [width]
+    return widths
+
+
+def text(table: AnnData, column: str) -> NDArray[np.object_]:
+    """Return a column of obs as plain strings, "" where nothing is said (also after reading a file)."""
+    import pandas as pd
+
+    values = np.array(table.obs[column], object)
+    values[pd.isna(values)] = ""
+    return values
+
+
+# ------------------------------------------------------------------ parts
+
+
+def _named(vectors: Blocks | None, source: str) -> dict[str, Vectors]:
+    if vectors is None:
+        return {}
+    if isinstance(vectors, Mapping):
+        return {name: np.ascontiguousarray(block, np.float32) for name, block in vectors.items()}
+    return {source: np.ascontiguousarray(vectors, np.float32)}
+
+
+def _check_rows(name: str, block: Vectors, n: int, width: int | None = None) -> None:
+    if block.ndim != 2 or len(block) != n:
+        raise CellsError(
+            f"The vectors '{name}' have shape {block.shape} for {n} cells; one row per cell is needed. "
+            "Compute them from the masks as they are now."
+        )
+    if width is not None and block.shape[1] != width:
+        raise CellsError(f"The vectors '{name}' have {block.shape[1]} columns, the table has {width}.")
+
+
+def _observations(
+    labels: Labels,
+    values: NDArray[np.int64],
+    measures: NDArray[np.float64],
+    names: list[str],
+    layer: str,
+    origin: tuple[int, ...] | None = None,
+) -> Any:
+    import pandas as pd
+    from scipy import ndimage
+
+    n = len(values)
+    centres = (
+        np.asarray(ndimage.center_of_mass(labels > 0, labels, values)) if n else np.zeros((0, labels.ndim))
+    )
+    if origin is not None and n:
+        centres = centres + np.asarray(origin)
+    ids = np.asarray([f"{layer}:{value}" for value in values], object)
+    columns: dict[str, Any] = {
+        "cell_id": ids,
+        "layer": np.full(n, layer, object),
+        "label": values,
+        "group": "",
+    }
+    columns |= {f"centroid-{i}": centres[:, i] for i in range(labels.ndim)}
+    columns["area"] = measures[:, names.index("area")]
+    means = [i for i, name in enumerate(names) if name.endswith("intensity_mean")]
+    columns["mean_intensity"] = measures[:, means].mean(1) if means else np.full(n, np.nan)
+    columns |= {"class_by_hand": np.full(n, "", object), "predicted": np.full(n, "", object)}
+    columns |= {"probability": np.full(n, np.nan), "outlier": np.full(n, np.nan)}
+    return pd.DataFrame(columns, index=pd.Index(ids.astype(str)))
+
+
+def _groups(groups: Groups | None, values: NDArray[np.int64]) -> NDArray[np.object_]:
+    if groups is None or isinstance(groups, str):
+        return np.full(len(values), groups or "", object)
+    if isinstance(groups, Mapping):
+        return np.asarray([str(groups.get(int(value), "")) for value in values], object)
+    if len(groups) != len(values):
+        raise CellsError(f"{len(groups)} groups were given for {len(values)} cells; give one per cell.")
+    return np.asarray([str(group) for group in groups], object)
+
+
+def _inherit(fresh: Any, before: Any, labels_before: NDArray[np.int64]) -> None:
+    """Give reshaped cells the class by hand and the group they had; a new cell gets the common group."""
+    rows = {int(label): i for i, label in enumerate(labels_before)}
+    at = [rows.get(int(label), -1) for label in fresh["label"]]
+    groups = set(before["group"].astype(str))
+    common = groups.pop() if len(groups) == 1 else ""
+    for column, otherwise in (("class_by_hand", ""), ("group", common)):
+        known = before[column].astype(object).to_numpy()
+        fresh[column] = np.asarray([known[i] if i >= 0 else otherwise for i in at], object)
+
+
+def _around(
+    labels: Labels, image: Image | None, touched: NDArray[np.int64]
+) -> tuple[Labels, Image | None, tuple[int, ...]]:
+    """Cut out the region of the touched cells, with a margin for filters, and blank the other cells."""
+    from napari_biofm.cells.table.measure import SCALES
+
+    mine = np.isin(labels, touched)
+    if not mine.any():
+        origin = (0,) * labels.ndim
+        corner = tuple(slice(0, 1) for _ in labels.shape)
+        return np.zeros((1,) * labels.ndim, np.int32), None if image is None else image[corner], origin
+    margin = int(4 * max(SCALES)) + 1
+    region = []
+    for axis in range(labels.ndim):
+        others = tuple(i for i in range(labels.ndim) if i != axis)
+        along = np.flatnonzero(mine.any(axis=others))
+        region.append(slice(max(0, int(along[0]) - margin), int(along[-1]) + margin + 1))
+    cut = tuple(region)
+    blanked = np.where(mine[cut], labels[cut], 0).astype(np.int32)
+    return blanked, None if image is None else image[cut], tuple(part.start for part in region)
+
+
+def _assemble(obs: Any, blocks: Mapping[str, Vectors], source: str, provenance: dict[str, Any]) -> AnnData:
+    from anndata import AnnData
+
+    if source not in blocks:
+        raise CellsError(f"There are no vectors '{source}'; there are: {', '.join(blocks)}.")
+    table = AnnData(X=blocks[source], obs=obs)
+    for name, block in blocks.items():
+        table.obsm[name] = block
+    layer = str(obs["layer"].iloc[0]) if len(obs) else ""
+    table.uns.update({"vectors": source, "blocks": provenance, "layer": layer})
+    table.uns["encoder"] = dict(provenance[source])
+    return table
+
+
+def _plain(provenance: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Keep what a file can hold: None becomes "", tuples become lists."""
+    plain: dict[str, Any] = {}
+    for key, value in (provenance or {}).items():
+        if isinstance(value, Mapping):
+            plain[str(key)] = _plain(value)
+        else:
+            plain[str(key)] = "" if value is None else list(value) if isinstance(value, tuple) else value
+    return plain

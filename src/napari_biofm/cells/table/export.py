@@ -1,0 +1,105 @@
+"""Tables out and labels in: CSV, AnnData, and label images of classes. Rows are keyed by `cell_id`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.cells.table.cell_table import UNKNOWN, text
+from napari_biofm.cells.table.files import read_labels
+from napari_biofm.files import whole_file, write_text
+from napari_biofm.types import CellsError, Labels
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+UNKNOWN_CODE = 255
+
+
+def write_csv(table: AnnData, path: Path) -> Path:
+    """Write obs as CSV, one line per cell, as a whole or not at all."""
+    write_text(path, table.obs.to_csv(index=False, lineterminator="\n"))
+    return path
+
+
+def write_h5ad(table: AnnData, path: Path) -> Path:
+    """Write the table with all vectors as AnnData (`.h5ad`), as a whole or not at all."""
+    with whole_file(path) as partial:
+        table.copy().write_h5ad(partial, compression="gzip")  # writing turns text into categories in place
+    return path
+
+
+def read_h5ad(path: Path) -> AnnData:
+    """Read a table written by `write_h5ad`; text columns are text again.
+
+    Raises
+    ------
+    CellsError
+        If it is no table of cells.
+    """
+    import anndata
+
+    try:
+        table = anndata.read_h5ad(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise CellsError(f"{path} cannot be read as AnnData ({error}).") from error
+    missing = {"cell_id", "layer", "label", "class_by_hand", "predicted"} - set(table.obs.columns)
+    if missing:
+        raise CellsError(f"{path} is no table of cells: {', '.join(sorted(missing))} not found in obs.")
+    for column in ("cell_id", "layer", "group", "class_by_hand", "predicted"):
+        if column in table.obs:
+            table.obs[column] = text(table, column)
+    return table
+
+
+def read_classes(table: AnnData, path: Path) -> dict[str, str]:
+    """Read classes by hand from a CSV: `object_id,label`, the id being `cell_id` or the label value.
+
+    Returns
+    -------
+    class by `cell_id`.
+
+    Raises
+    ------
+    CellsError
+        If ids are not in the table; nothing is changed then.
+    """
+    of_label = {str(v): str(c) for v, c in zip(table.obs["label"], table.obs["cell_id"], strict=True)}
+    ids = set(table.obs["cell_id"].astype(str))
+    found, unknown = {}, []
+    for row in read_labels(path):
+        cell = row.object_id if row.object_id in ids else of_label.get(row.object_id)
+        if cell is None:
+            unknown.append(row.object_id)
+        else:
+            found[cell] = row.label
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise CellsError(
+            f"{path}: {len(unknown)} ids are no cells of this layer: {shown}. Correct them, or choose the "
+            "layer they belong to; no label was changed."
+        )
+    return found
+
+
+def class_codes(table: AnnData, classes: Sequence[str], column: str = "predicted") -> NDArray[np.uint8]:
+    """Return a code per row: 1 for the first class .. n, 255 for "unknown", 0 for none."""
+    if len(classes) >= UNKNOWN_CODE:
+        raise CellsError(f"There are {len(classes)} classes; a class image holds {UNKNOWN_CODE - 1} at most.")
+    code = {name: i + 1 for i, name in enumerate(classes)} | {UNKNOWN: UNKNOWN_CODE}
+    return np.asarray([code.get(name, 0) for name in text(table, column)], np.uint8)
+
+
+def class_image(
+    labels: Labels, table: AnnData, classes: Sequence[str], column: str = "predicted"
+) -> NDArray[np.uint8]:
+    """Return an image of class codes, in the shape of `labels`, from the table's column."""
+    lut = np.zeros(int(np.max(labels, initial=0)) + 1, np.uint8)
+    values: NDArray[Any] = table.obs["label"].to_numpy(np.int64)
+    there = values < len(lut)
+    lut[values[there]] = class_codes(table, classes, column)[there]
+    return np.asarray(lut[labels], np.uint8)

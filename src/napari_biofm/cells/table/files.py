@@ -1,0 +1,188 @@
+"""What the command line reads and writes for cells: images with masks, labels and predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.files import write_text
+from napari_biofm.types import CellsError
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One line of a labels.csv."""
+
+    object_id: str
+    label: str
+    group: str
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read an image or stack: TIFF, PNG, JPEG, `.npy`, or `.npz` with one array.
+
+    Raises
+    ------
+    CellsError
+        If the file is missing or cannot be read.
+    """
+    if not path.is_file():
+        raise CellsError(f"{path} does not exist.")
+    try:
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as held:
+                if len(held.files) != 1:
+                    raise CellsError(f"{path} holds {len(held.files)} arrays; one is needed.")
+                return np.asarray(held[held.files[0]])
+        if path.suffix.lower() in (".tif", ".tiff"):
+            import tifffile
+
+            return np.asarray(tifffile.imread(path))
+        import imageio.v3
+
+        return np.asarray(imageio.v3.imread(path))
+    except CellsError:
+        raise
+    except Exception as error:  # the readers raise many kinds
+        raise CellsError(f"{path} cannot be read as an image ({error}).") from error
+
+
+def read_labels(path: Path) -> list[LabelRow]:
+    """Read `object_id,label[,group]`; rows without a label are skipped.
+
+    Columns `image` and `object` may stand in place of object_id.
+
+    Raises
+    ------
+    CellsError
+        If columns are missing, an id occurs twice, or nothing is labelled.
+    """
+    if not path.is_file():
+        raise CellsError(f"{path} does not exist.")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        by_image = "object_id" not in columns and {"image", "object"} <= set(columns)
+        if "label" not in columns or not ("object_id" in columns or by_image):
+            raise CellsError(
+                f"{path} needs the columns object_id and label (and may have group); it has: {columns}."
+            )
+        rows = []
+        for row in reader:
+            name = f"{row['image']}:{row['object']}" if by_image else row["object_id"]
+            if (row["label"] or "").strip():
+                rows.append(
+                    LabelRow((name or "").strip(), row["label"].strip(), (row.get("group") or "").strip())
+                )
+    seen: set[str] = set()
+    for a in rows:
+        if a.object_id in seen:
+            raise CellsError(f"{path}: object_id {a.object_id} occurs twice; keep one line for each cell.")
+        seen.add(a.object_id)
+    if not rows:
+        raise CellsError(f"{path} holds no labelled cell.")
+    return rows
+
+
+def rows_of(labels: Sequence[LabelRow], ids: Sequence[str], source: object) -> NDArray[np.int64]:
+    """Return where each labelled id stands among `ids`.
+
+    Raises
+    ------
+    CellsError
+        If some are not there; the message names the first.
+    """
+    at = {name: i for i, name in enumerate(ids)}
+    unknown = [a.object_id for a in labels if a.object_id not in at]
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        known = f"{ids[0]} to {ids[-1]}" if ids else "none"
+        raise CellsError(
+            f"{len(unknown)} of {len(labels)} labelled ids are not in {source}: {shown} (known are {known}). "
+            "Correct the ids or give the file they belong to; nothing was changed."
+        )
+    return np.asarray([at[a.object_id] for a in labels], np.int64)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One image of a folder and its masks: `number` of `total`, counted from 1."""
+
+    stem: str
+    image: NDArray[Any]
+    masks: NDArray[np.int32]
+    number: int
+    total: int
+
+
+def read_fields(images: Path, masks: Path) -> Iterator[Field]:
+    """Read the images of a folder with their masks, one after the other.
+
+    Raises
+    ------
+    CellsError
+        If a mask is missing or does not fit its image.
+    """
+    pairs = list(_pairs(images, masks))
+    for i, (image_path, mask_path) in enumerate(pairs):
+        image, mask = read_array(image_path), read_array(mask_path)
+        if mask.shape != image.shape[:2] or mask.ndim != 2:
+            raise CellsError(
+                f"{mask_path} has shape {mask.shape} and {image_path} {image.shape}; the mask must be (Y, X)."
+            )
+        yield Field(image_path.stem, image, mask.astype(np.int32), i + 1, len(pairs))
+
+
+def write_predictions(
+    path: Path, ids: Iterable[str], labels: Iterable[str], probabilities: Iterable[float]
+) -> None:
+    """Write `object_id,label,probability`, as a whole or not at all."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["object_id", "label", "probability"])
+    for name, label, p in zip(ids, labels, probabilities, strict=True):
+        writer.writerow([name, label, "" if not np.isfinite(p) else f"{p:.6f}"])
+    write_text(path, out.getvalue())
+
+
+def write_values(
+    path: Path, ids: Sequence[str], targets: Sequence[str], values: NDArray[np.floating]
+) -> None:
+    """Write `object_id` and a column per target, as a whole or not at all."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["object_id", *targets])
+    for name, row in zip(ids, values, strict=True):
+        writer.writerow([name, *("" if not np.isfinite(v) else f"{v:.6g}" for v in row)])
+    write_text(path, out.getvalue())
+
+
+def _pairs(images: Path, masks: Path) -> Iterator[tuple[Path, Path]]:
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise CellsError(f"{folder} is not a folder.")
+    found = False
+    for image in sorted(images.iterdir()):
+        if image.suffix.lower() not in IMAGE_SUFFIXES or image.stem.endswith("_mask"):
+            continue
+        names = [f"{image.stem}_mask{s}" for s in IMAGE_SUFFIXES]
+        if masks.resolve() != images.resolve():
+            names += [f"{image.stem}{s}" for s in IMAGE_SUFFIXES]
+        mask = next((masks / name for name in names if (masks / name).is_file()), None)
+        if mask is None:
+            raise CellsError(f"No mask for {image.name} in {masks}; {image.stem}_mask.tif was looked for.")
+        found = True
+        yield image, mask
+    if not found:
+        raise CellsError(f"No images in {images}; looked for {', '.join(IMAGE_SUFFIXES)}.")

@@ -1,0 +1,1 @@
+"""Cells followed from frame to frame."""

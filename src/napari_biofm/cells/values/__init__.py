@@ -1,0 +1,1 @@
+"""Continuous values predicted for cells from their embeddings."""

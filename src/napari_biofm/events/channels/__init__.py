@@ -1,0 +1,1 @@
+"""Single-channel recordings: unit currents and idealization."""

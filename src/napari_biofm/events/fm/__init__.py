@@ -1,5 +1,0 @@
-"""physio-FM, the foundation model for physiological signals. Nothing here imports torch until it is run."""
-
-from .model import PhysioFM
-
-__all__ = ["PhysioFM"]

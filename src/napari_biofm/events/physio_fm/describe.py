@@ -1,0 +1,76 @@
+"""What a recording is, what is wrong with it, and what its unit probably is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_biofm.events.physio_fm.input_encoding import KINDS, UNITS, known_unit, read_as
+from napari_biofm.events.physio_fm.resampling import Trace, choose_rung, windows
+from napari_biofm.types import Signal
+
+if TYPE_CHECKING:
+    from napari_biofm.events.physio_fm.model import PhysioFM
+
+USUAL_UNIT = {"psc": "pA", "channel": "pA", "ap": "mV", "calcium": "dF/F", "spike": "uV", "ecg": "mV"}
+
+
+def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
+    """Return `kind`, `probabilities`, `faults` (probability each), `unit`, `proposed_unit` and `messages`.
+
+    The kind is also judged without being told the unit; where that verdict is sure and contradicts the unit,
+    the usual unit of the kind is proposed. A membrane potential outside -200 to 200 mV, or a unit that is
+    not understood, is told as well.
+    """
+    from napari_biofm.events.physio_fm.network import FAULTS
+
+    unit, _ = known_unit(signal.unit)
+    messages: list[str] = []
+    if len(signal.values) < 64:
+        return {
+            "kind": None,
+            "probabilities": {},
+            "faults": {},
+            "unit": unit,
+            "messages": ["too short to judge"],
+        }
+    kind, table = model.recognise(signal)
+    unit, factor = read_as(signal, kind)
+    trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
+    todo = list(windows(trace.length))
+    todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
+    x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
+    told = model.run(x, trace.rung.sampling_rate, unit, None)["window"]
+    blind = model.run(x, trace.rung.sampling_rate, "other", None)["window"][:, : len(KINDS)].mean(0)
+    blind = np.exp(blind - np.logaddexp.reduce(blind))
+    faults = 1 / (1 + np.exp(-told[:, len(KINDS) : len(KINDS) + len(FAULTS)].mean(0)))
+    proposed = signal.unit
+    if unit == "dF/F" and factor == 0.01 and known_unit(signal.unit)[1] == 1.0:
+        proposed = "%dF/F"
+        messages.append(f"noise of more than 1 {signal.unit}: the values are taken for percent ({proposed}).")
+    elif unit == "mV" and known_unit(signal.unit)[0] == "uV":
+        messages.append(f"{signal.unit} spanning more than 20 mV: taken for a membrane potential.")
+    guess = KINDS[int(np.argmax(blind))]
+    if unit == "other":
+        proposed = USUAL_UNIT[guess]
+        messages.append(
+            f"unit {signal.unit!r} is not understood; the trace looks like {guess}, usually in {proposed}."
+        )
+    elif (
+        blind.max() > 0.8
+        and unit not in (USUAL_UNIT[guess], "uV")
+        and {unit, USUAL_UNIT[guess]} <= set(UNITS[:3])
+    ):
+        proposed = USUAL_UNIT[guess]
+        messages.append(f"the unit says {signal.unit}, the shape says {guess}: is it {proposed}?")
+    elif unit == "mV" and guess == "ap" and np.quantile(np.abs(x), 0.9) > 200:
+        messages.append(f"membrane potentials of {np.quantile(np.abs(x), 0.9):.0f} mV: check unit and gain.")
+    return {
+        "kind": kind,
+        "probabilities": table,
+        "faults": {name: round(float(p), 3) for name, p in zip(FAULTS, faults, strict=True)},
+        "unit": unit,
+        "proposed_unit": proposed,
+        "messages": messages,
+    }

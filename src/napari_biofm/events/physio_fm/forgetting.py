@@ -1,0 +1,47 @@
+"""What a taught head still knows of the events the stock model was made for, told on built-in probes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.types import DetectionSettings, Signal
+
+if TYPE_CHECKING:
+    from napari_biofm.events.physio_fm.model import PhysioFM
+
+TOLERANCE = {"psc": 5e-3, "ap": 5e-3, "spike": 1e-3, "calcium": 0.15, "ecg": 0.1}  # s
+
+
+def forgetting_probe(
+    model: PhysioFM, head: AdaptedHead, probes: Sequence[tuple[Signal, NDArray[np.float64]]]
+) -> dict[str, float]:
+    """Return how the head does on probes with known events of its kind, beside the stock model.
+
+    Parameters
+    ----------
+    probes : signals and the times (s) of their events, e.g. `probes.built_in_probes`.
+
+    Returns
+    -------
+    `events`, `stock` and `adapted` recall at the balanced preset, `forgotten` their difference (0 or more).
+    """
+    from napari_biofm.types import run_task
+
+    hits, n, near = {"stock": 0, "adapted": 0}, 0, TOLERANCE.get(head.kind, 5e-3)
+    for signal, truth in probes:
+        n += len(truth)
+        settings = DetectionSettings(kind=cast("Any", head.kind))
+        tables = {
+            "stock": run_task(model.detect_stock(signal, settings)),
+            "adapted": run_task(head.detect(model, signal, settings)),
+        }
+        for name, table in tables.items():
+            if len(table) and len(truth):
+                hits[name] += int((np.abs(truth[:, None] - table["time_s"][None]).min(1) <= near).sum())
+    stock, adapted = hits["stock"] / max(n, 1), hits["adapted"] / max(n, 1)
+    return {"events": n, "stock": stock, "adapted": adapted, "forgotten": max(0.0, stock - adapted)}

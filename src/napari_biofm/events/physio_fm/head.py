@@ -1,0 +1,156 @@
+"""A head that the user has taught: what it is, how it is kept, how it finds events. Never code, only numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.events.physio_fm.decode import sigmoid
+from napari_biofm.events.physio_fm.input_encoding import read_as
+from napari_biofm.events.physio_fm.matching import Template, gather
+from napari_biofm.events.physio_fm.resampling import choose_rung
+from napari_biofm.files import whole_file, write_text
+from napari_biofm.types import (
+    EVENT_DTYPE,
+    DetectionSettings,
+    Events,
+    ModelError,
+    Progress,
+    Signal,
+    Task,
+    no_events,
+)
+
+if TYPE_CHECKING:
+    from napari_biofm.events.physio_fm.model import PhysioFM
+
+# kept in the JSON
+WORDS = (
+    "kind", "classes", "peak", "coarser", "ridge", "threshold", "stock_sha256", "report", "beside"
+)  # fmt: skip
+
+
+@dataclass
+class AdaptedHead:
+    """A head the user has taught; plain arrays and words.
+
+    Attributes
+    ----------
+    kind : kind whose rung is used. classes : names, one logistic row each.
+    template : (L,) average event of unit peak, `peak` its reference sample. coarser, ridge : its time scale and
+    the weight of the noise, see `matching.Template`.
+    mean, spread : (F,) of the features. weights : (classes, F + 1), bias last.
+    threshold : score from which an event counts. stock_sha256 : weights it stands on. report : scores before
+    and after. beside : its events are added to the stock model's; else they stand in their place.
+    """
+
+    kind: str
+    classes: list[str]
+    template: NDArray[np.float64]
+    peak: int
+    coarser: int
+    ridge: float
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    threshold: float
+    stock_sha256: str
+    report: dict[str, Any] = field(default_factory=dict)
+    beside: bool = False
+
+    def probabilities(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (n, classes) probabilities of candidates with features x (n, F)."""
+        z = (x[:, : len(self.mean)] - self.mean) / self.spread
+        return sigmoid(np.clip(z, -8, 8) @ self.weights[:, :-1].T + self.weights[:, -1])
+
+    @property
+    def laid(self) -> Template:
+        """The template and how it is laid on a trace."""
+        return Template(self.template, self.peak, self.coarser, self.ridge)
+
+    def save(self, path: Path) -> None:
+        """Write safetensors and, beside it, JSON."""
+        from safetensors.numpy import save_file
+
+        from napari_biofm.models.checkpoints import sha256_of
+
+        arrays = {
+            k: np.ascontiguousarray(getattr(self, k), np.float32)
+            for k in ("template", "mean", "spread", "weights")
+        }
+        with whole_file(path) as temporary:
+            save_file(arrays, temporary)
+        card = {k: getattr(self, k) for k in WORDS}
+        write_text(path.with_suffix(".json"), json.dumps(card | {"sha256": sha256_of(path)}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path, stock: PhysioFM | None = None) -> AdaptedHead:
+        """Read a head.
+
+        Raises
+        ------
+        ModelError : the file was changed, or it was made for other stock weights than `stock`.
+        """
+        from safetensors.numpy import load_file
+
+        from napari_biofm.events.physio_fm.weights import read_card
+
+        card = read_card(path)
+        missing = [k for k in WORDS[:-1] if k not in card]
+        if missing:
+            raise ModelError(
+                f"{path.with_suffix('.json').name} is no taught head: {', '.join(missing)} missing."
+            )
+        words = {k: card[k] for k in WORDS if k in card}
+        head = cls(**words, **{k: v.astype(np.float64) for k, v in load_file(path).items()})
+        if stock is not None:
+            head.check(stock)
+        return head
+
+    def check(self, stock: PhysioFM) -> None:
+        """Raise ModelError where this head was taught on other weights than those of `stock`."""
+        if self.stock_sha256 != stock.card.get("sha256"):
+            raise ModelError(
+                f"what was taught ({', '.join(self.classes)}) stands on other stock weights; teach it again on "
+                "these."
+            )
+
+    def detect(self, model: PhysioFM, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+        """Find the taught events, and the stock model's beside them where that is wanted."""
+        yield Progress(0, 2, "taught events")
+        taught = self._taught(model, signal, settings)
+        if not self.beside:
+            yield Progress(2, 2, f"{len(taught)} taught events", taught)
+            return taught
+        yield Progress(1, 2, f"{len(taught)} taught events; now those of the stock model")
+        stock = yield from model.detect_stock(signal, replace(settings, kind=cast("Any", self.kind)))
+        rate = choose_rung(signal.sampling_rate, self.kind, self.coarser).sampling_rate
+        apart = max(2, len(self.template) // 5) / rate
+        if len(taught):
+            gap = np.abs(stock["time_s"][:, None] - taught["time_s"][None]).min(1)
+            stock = stock[gap > apart]
+        both = np.concatenate([stock, taught])
+        return cast("Events", both[np.argsort(both["time_s"], kind="stable")])
+
+    def _taught(self, model: PhysioFM, signal: Signal, settings: DetectionSettings) -> Events:
+        ((time_s, x, amplitude),) = gather(model, signal, self.kind, [self.laid])
+        if not len(time_s):
+            return no_events()
+        p = self.probabilities(x)
+        best = p.max(1)
+        least = float(settings.options.get("threshold", self.threshold))
+        if settings.preset == "precise":
+            least = max(least, float(self.report.get("precise_threshold", least)))
+        keep = np.ones(len(best), bool) if settings.all_scores else best >= least
+        table = np.zeros(int(keep.sum()), EVENT_DTYPE)
+        table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
+        table["time_s"], table["score"] = time_s[keep], best[keep]
+        table["class"] = np.array(self.classes, "U12")[p.argmax(1)[keep]]
+        table["amplitude"] = amplitude[keep] / read_as(signal, self.kind)[1]
+        table["rise_s"] = table["decay_s"] = np.nan
+        return cast("Events", table)

@@ -1,0 +1,132 @@
+"""What the network says of a trace as a whole: its kind, its vectors, how unexpected each moment is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, known_unit, prepare, read_as
+from napari_biofm.events.physio_fm.resampling import Trace, choose_rung, windows
+from napari_biofm.events.physio_fm.streaming import pieces
+from napari_biofm.types import Signal
+
+if TYPE_CHECKING:
+    from napari_biofm.events.physio_fm.model import PhysioFM
+
+
+def recognise(model: PhysioFM, signal: Signal) -> tuple[str, dict[str, float]]:
+    """Return the kind of a signal and the probability of each, from up to 16 windows over its length.
+
+    The unit narrows the choice: pA is a current, dF/F is calcium; mV may be a membrane potential, an
+    extracellular recording or an electrocardiogram; microvolts too, where they span more than 20 mV.
+    """
+    unit, factor = known_unit(signal.unit)
+    if unit == "uV" and _span(signal) * factor > 20_000:
+        unit, factor = "mV", factor * 1e-3
+    rate = signal.sampling_rate
+    if unit == "dF/F":
+        return "calcium", {"calcium": 1.0}
+    likely = {"pA": ("psc", "channel"), "mV": ("ap", "spike", "ecg"), "uV": ("spike", "ecg")}
+    options = likely.get(unit, KINDS)
+    options = tuple(
+        k for k in options
+        if (k != "ecg" or rate <= 5000) and (k != "calcium" or rate <= 200) and (k != "spike" or rate >=
+        8000) and (k not in ("psc", "ap", "channel") or rate >= 900)
+    ) or options  # fmt: skip
+    if len(options) == 1:
+        return options[0], {options[0]: 1.0}
+    votes: dict[str, float] = {}
+    for option in options:
+        trace = Trace(signal.values, choose_rung(rate, option), factor)
+        todo = list(windows(trace.length))
+        todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
+        x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
+        logits = model.run(x, trace.rung.sampling_rate, unit, None)["window"][:, : len(KINDS)]
+        log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        votes[option] = float(np.mean(log_p[:, KINDS.index(option)]))
+    top = np.array(list(votes.values()))
+    p = np.exp(top - np.logaddexp.reduce(top))
+    table = dict(zip(votes, p.round(4).tolist(), strict=True))
+    return max(table, key=lambda k: table[k]), table
+
+
+def _span(signal: Signal) -> float:
+    """Return how far apart the extreme thousandths of up to 200,000 samples from five places lie."""
+    n, size = len(signal.values), 40_000
+    parts = [signal.values[a : a + size] for a in np.unique(np.linspace(0, max(0, n - size), 5).astype(int))]
+    x = np.concatenate([np.asarray(part, np.float32) for part in parts])
+    x = x[np.isfinite(x)]
+    return float(np.subtract(*np.quantile(x, [0.999, 0.001]))) if len(x) else 0.0
+
+
+def embed(
+    model: PhysioFM, signal: Signal, times: NDArray[np.float64] | None = None, kind: str | None = None
+) -> NDArray[Any]:
+    """Return vectors of moments, or of the whole trace.
+
+    Parameters
+    ----------
+    times : (n,) s from the start of the sweep; None for one vector of the trace.
+
+    Returns
+    -------
+    (n, width) float32 features at the moments, or (1, 2 * width): their mean and standard deviation over
+    the trace.
+    """
+    kind = kind or model.recognise(signal)[0]
+    unit, factor = read_as(signal, kind)
+    trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
+    place = None if times is None else np.round(np.asarray(times) * trace.rung.sampling_rate).astype(int)
+    vectors: NDArray[np.float32] | None = None
+    total, squares, count = 0.0, 0.0, 0
+    for group in pieces(model, trace, unit, kind):
+        for piece in group:
+            w = piece.window
+            if vectors is None and place is not None:
+                vectors = np.zeros((len(place), piece.features.shape[1]), np.float32)
+            if place is not None and vectors is not None:
+                inside = np.flatnonzero((place >= w.first) & (place < w.last))
+                vectors[inside] = piece.features[(place[inside] - w.start) // PATCH]
+            else:
+                used = piece.features[(w.first - w.start) // PATCH : -(-(w.last - w.start) // PATCH)]
+                total, squares, count = total + used.sum(0), squares + (used**2).sum(0), count + len(used)
+    if vectors is not None:
+        return vectors
+    mean = np.asarray(total) / max(count, 1)
+    spread = np.sqrt(np.maximum(np.asarray(squares) / max(count, 1) - mean**2, 0))
+    return np.concatenate([mean, spread])[None].astype(np.float32)
+
+
+def surprise(model: PhysioFM, signal: Signal, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
+    """Return how unexpected each moment is from its surroundings.
+
+    Every patch of eight samples is hidden in turn and filled in by the network; the surprise is the
+    distance between what was there and what was filled in, in robust standard deviations of the window.
+
+    Returns
+    -------
+    surprise : (m,) float32 at the rung's rate, rate : that rate in Hz.
+    """
+    import torch
+
+    kind = kind or model.recognise(signal)[0]
+    unit, factor = read_as(signal, kind)
+    trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
+    out = np.zeros(trace.length, np.float32)
+    net = model.network()
+    for w in windows(trace.length):
+        x = trace.read(w.start, w.stop)[0][None]
+        inputs, tokens, _, _ = prepare(x, trace.rung.sampling_rate, unit, KINDS.index(kind))
+        count = x.shape[1] // PATCH
+        filled = np.zeros(x.shape[1], np.float32)
+        for phase in range(4):
+            hidden = (np.arange(count) % 4 == phase)[None]
+            with torch.inference_mode():
+                said = net(torch.from_numpy(inputs), torch.from_numpy(tokens), torch.from_numpy(hidden))
+            where = np.repeat(hidden[0], PATCH)
+            filled[where] = said["sample"][0, :, 4].numpy()[where]
+        apart = np.abs(inputs[0, 0] - filled)
+        out[w.first : w.last] = apart[w.first - w.start : w.last - w.start]
+    return out, trace.rung.sampling_rate

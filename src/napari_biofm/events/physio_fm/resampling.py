@@ -1,0 +1,143 @@
+"""The ladder of sampling rates, and how a recording of any length is cut into windows on it.
+
+A trace is brought by a power of two to the rate at which an event of its kind spans 20 to 200 samples.
+Windows lie on a grid fixed by the trace alone, so that what is found does not depend on how much is read at
+a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.events.physio_fm.input_encoding import DEEPEST
+
+# Rate an event of the kind is best seen at (Hz), and the lowest rate the network was trained on for it.
+TARGET = {"psc": 10e3, "ap": 20e3, "calcium": 80.0, "channel": 10e3, "spike": 24e3, "ecg": 250.0}
+LOWEST = {"psc": 3.5e3, "ap": 4e3, "calcium": 56.6, "channel": 10.0, "spike": 14e3, "ecg": 176.8}
+TILE = 4096  # samples of the rung per window
+LONG_TILE = {"psc": 8192, "ap": 8192, "spike": 8192}  # where recordings are long: less is seen twice
+MARGIN = 384  # of them at each inner end, seen but not used
+BATCH = 8  # windows per pass; fixed, so that a result never depends on the chunk
+DENSEST = 16  # interpolated samples per native one at most
+TAPS = 8  # filter taps on each side per unit of decimation
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A rate: `thin` native samples per sample, or `dense` samples per native sample (one of them is 1)."""
+
+    sampling_rate: float
+    thin: int = 1
+    dense: int = 1
+
+
+def choose_rung(sampling_rate: float, kind: str, coarser: int = 0) -> Rung:
+    """Return the rung for events of a kind; `coarser` halves the rate that many times more."""
+    target = TARGET[kind] / 2**coarser
+    steps = round(np.log2(sampling_rate / target))
+    if steps >= 1:
+        return Rung(sampling_rate / 2**steps, thin=2**steps)
+    if sampling_rate < LOWEST[kind]:
+        dense = min(DENSEST, 2 ** int(np.ceil(np.log2(LOWEST[kind] / sampling_rate) - 1e-9)))
+        return Rung(sampling_rate * dense, dense=dense)
+    return Rung(sampling_rate)
+
+
+class Trace:
+    """A signal of any length, read in pieces at a rung.
+
+    Parameters
+    ----------
+    values : (n,) anything that slices to an array; NaN marks gaps.
+    factor : multiplies the values (unit conversion).
+    """
+
+    def __init__(self, values: Any, rung: Rung, factor: float = 1.0) -> None:
+        self.values, self.rung, self.factor = values, rung, factor
+        self.native = len(values)
+        self.length = self.native * rung.dense if rung.dense > 1 else -(-self.native // rung.thin)
+        self._filter = None
+        if rung.thin > 1:
+            half = TAPS * rung.thin
+            from scipy.signal import firwin
+
+            self._filter = firwin(2 * half + 1, 0.85 / rung.thin).astype(np.float32)
+
+    def raw(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return native samples [start, stop), mirrored at the ends, gaps still NaN."""
+        a, b = max(0, start), min(self.native, stop)
+        x = np.asarray(self.values[a:b], dtype=np.float32)
+        if self.factor != 1.0:
+            x = x * np.float32(self.factor)
+        x = np.where(np.isinf(x), np.float32(np.nan), x)
+        if a > start or b < stop:
+            x = np.pad(x, (a - start, stop - b), mode="reflect" if len(x) > 1 else "edge")
+        return x
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return samples [start, stop) of the rung, gaps bridged by lines, and where the gaps are."""
+        thin, dense = self.rung.thin, self.rung.dense
+        if dense > 1:
+            a, b = start // dense, -(-stop // dense) + 1
+            x, gap = _bridge(self.raw(a, b))
+            at = np.arange(start, stop) / dense - a
+            return np.interp(at, np.arange(len(x)), x).astype(np.float32), gap[np.round(at).astype(int)]
+        if self._filter is None:
+            return _bridge(self.raw(start, stop))
+        half = len(self._filter) // 2
+        x, gap = _bridge(self.raw(start * thin - half, (stop - 1) * thin + half + 1))
+        middle = x[len(x) // 2]  # keeps single precision where the offset is large
+        from scipy.signal import upfirdn
+
+        y = upfirdn(self._filter, x - middle, up=1, down=thin)
+        first = 2 * half // thin
+        return (y[first : first + stop - start] + middle).astype(np.float32), gap[
+            half : len(gap) - half : thin
+        ]
+
+
+def _bridge(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Replace NaN by lines between their neighbours; zeros where nothing else is there."""
+    gap = np.isnan(x)
+    if gap.any():
+        good = np.flatnonzero(~gap)
+        x = x.copy()
+        x[gap] = np.interp(np.flatnonzero(gap), good, x[good]) if len(good) else 0.0
+    return x, gap
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a window lies on the rung, [start, stop), and the part of it that is used, [first, last)."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+def windows(length: int, tile: int = TILE) -> Iterator[Window]:
+    """Yield the windows of a trace of `length` samples; every sample is used exactly once.
+
+    A trace shorter than one window gets one window, a multiple of 128 samples long (mirrored).
+    """
+    if length <= tile:
+        whole = max(2, -(-length // DEEPEST)) * DEEPEST
+        yield Window(0, whole, 0, length)
+        return
+    step = tile - 2 * MARGIN
+    first = 0
+    start = 0
+    while True:
+        start = min(start, length - tile)
+        last = length if start + tile >= length else start + tile - MARGIN
+        yield Window(start, start + tile, first, last)
+        if last >= length:
+            return
+        first = last
+        start += step

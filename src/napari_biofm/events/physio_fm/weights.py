@@ -1,0 +1,82 @@
+"""Weights on disk: safetensors (fp16) and, beside it, a JSON that explains and seals them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_biofm.files import whole_file, write_text
+from napari_biofm.models.checkpoints import sha256_of
+from napari_biofm.types import ModelError
+
+if TYPE_CHECKING:
+    from napari_biofm.events.physio_fm.network import PhysioNet
+
+STOCK = Path(__file__).resolve().parents[2] / "weights" / "physio.safetensors"
+
+
+def read_card(weights: Path) -> dict[str, Any]:
+    """Return the JSON beside the weights.
+
+    Raises
+    ------
+    ModelError : a file is missing, or the weights are not those the JSON was written for.
+    """
+    card_path = weights.with_suffix(".json")
+    for path in (weights, card_path):
+        if not path.exists():
+            raise ModelError(
+                f"{path.name} not found in {path.parent}; reinstall napari-biofm or name the weights."
+            )
+    try:
+        card: dict[str, Any] = json.loads(card_path.read_text())
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{card_path.name} is not valid JSON ({error}); restore it.") from error
+    found = sha256_of(weights)
+    if card.get("sha256") != found:
+        raise ModelError(
+            f"{weights.name} has sha256 {found[:12]}..., {card_path.name} expects "
+            f"{str(card.get('sha256'))[:12]}...: "
+            "the weights were changed or damaged; restore both files."
+        )
+    return card
+
+
+def stock_hash() -> str:
+    """Return the sha256 that the card of the shipped weights states; "" where the card is gone."""
+    try:
+        return str(json.loads(STOCK.with_suffix(".json").read_text())["sha256"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def write(weights: Path, net: PhysioNet, card: dict[str, Any]) -> None:
+    """Write weights in fp16 and their card."""
+    import torch
+    from safetensors.torch import save_file
+
+    with whole_file(weights) as temporary:
+        save_file({k: v.to(torch.float16).contiguous() for k, v in net.state_dict().items()}, temporary)
+    card = card | {"config": net.config, "sha256": sha256_of(weights)}
+    write_text(weights.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+
+
+def load(weights: Path, device: str = "cpu") -> tuple[PhysioNet, dict[str, Any]]:
+    """Return the network, ready to run in single precision, and its card.
+
+    Raises
+    ------
+    ModelError : see `read_card`; also where the tensors do not fit the configuration.
+    """
+    from safetensors.torch import load_file
+
+    from napari_biofm.events.physio_fm.network import PhysioNet
+
+    card = read_card(weights)
+    net = PhysioNet(**card["config"])
+    try:
+        net.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
+    except RuntimeError as error:
+        raise ModelError(f"{weights.name} does not fit its configuration: {str(error)[:200]}") from error
+    return net.eval().to(device), card

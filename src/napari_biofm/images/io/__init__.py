@@ -1,0 +1,1 @@
+"""Images on disk: opened, checked, ordered and normalised."""

@@ -1,0 +1,149 @@
+"""Click backends by name, and the two jobs behind them: prepare an image once, answer prompts many times.
+
+What a network prepares stays in the process that made it (a few images, latest used first) and on disk beside
+the passes, so that no image is encoded twice, in this session or the next; only prompts and cropped masks
+travel. Lookups and the level sets need no worker: windows call them directly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.images.prompt.correction import Answer
+from napari_biofm.images.prompt.prepared_store import is_kept, keep_prepared, load_prepared, prepared_key
+from napari_biofm.images.segment.catalogue import FAMILIES, make_model
+from napari_biofm.types import Image, ImageError, Progress, Prompt, Task
+
+LEVEL_SETS = "level-sets"
+FLOW_BASINS = "flow-basins"
+EMBEDDED = "biofm-image"
+CLICK_FAMILIES = ("sam", "mobile-sam")
+KEPT = 6  # prepared images per process
+_PREPARED: OrderedDict[tuple[str, str], Any] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way of answering clicks.
+
+    Attributes
+    ----------
+    name : word of the command line and the log.
+    title : as shown in the menu.
+    needs_worker : whether it is a network.
+    """
+
+    name: str
+    title: str
+    needs_worker: bool
+
+
+LOCAL = (
+    Backend(LEVEL_SETS, "Level sets (no model)", False),
+    Backend(FLOW_BASINS, "Flow basins (no network; needs a segmentation with flows)", False),
+)
+
+
+def click_models() -> list[Backend]:
+    """Return the networks that answer clicks and whose weights are here, best first; imports no torch."""
+    from napari_biofm.images.segment.embedded.weights import shipped
+    from napari_biofm.models import registry, store
+
+    found = [Backend(EMBEDDED, FAMILIES[EMBEDDED].title, True)] if shipped().exists() else []
+    for entry in registry.REGISTRY:
+        if entry.family in CLICK_FAMILIES and not entry.obstacle and store.find(entry.name) is not None:
+            found.append(Backend(entry.name, entry.title, True))
+    return found
+
+
+def backends() -> list[Backend]:
+    """Return every backend that can be used here."""
+    return [*click_models(), *LOCAL]
+
+
+def best_backend() -> str:
+    """Return the backend used when none is named: the first network that is here, else the level sets."""
+    models = click_models()
+    return models[0].name if models else LEVEL_SETS
+
+
+def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> Task[str]:
+    """Run a model's encoder on an image and keep the result in this process under `key`.
+
+    Parameters
+    ----------
+    key : names the image (layer, plane, window, version); asked for again, nothing is computed.
+    model : name in the catalogue.
+    image : (Y, X) or (Y, X, C).
+
+    Returns
+    -------
+    The key.
+    """
+    if _look_up(model, key) is not None:
+        return key
+    yield Progress(0, 1, f"{model}: loading")
+    promptable = make_model(model, device)
+    kept_as = prepared_key(np.asarray(image), promptable)
+    prepared = load_prepared(kept_as) if kept_as is not None else None
+    if prepared is None:
+        prepared = yield from promptable.prepare(image)
+        if kept_as is not None:
+            with suppress(ImageError):  # a full or locked disk must not stop the hand
+                keep_prepared(kept_as, prepared, {"model": model, "shape": list(np.shape(image))})
+    with _LOCK:
+        _PREPARED[(model, key)] = prepared
+        while len(_PREPARED) > KEPT:
+            _PREPARED.popitem(last=False)
+    return key
+
+
+def answer_prompt(key: str, model: str, prompt: Prompt, device: str = "auto") -> Answer | None:
+    """Answer a prompt on an image prepared before; None where this process has not prepared it (any more)."""
+    prepared = _look_up(model, key)
+    if prepared is None:
+        return None
+    masks, scores = make_model(model, device).predict(prepared, prompt)
+    return Answer.of(masks, [float(s) for s in scores])
+
+
+def precompute_file(path: str, model: str, device: str = "auto") -> Task[str]:
+    """Prepare one image of a series ahead and keep it on disk; what is kept already is left as it is.
+
+    Returns
+    -------
+    The path.
+
+    Raises
+    ------
+    ImageError : if the image cannot be read.
+    """
+    from napari_biofm.images.io.series import read_image
+
+    image = read_image(path)
+    yield Progress(0, 1, f"preparing {path}")
+    kept_as = prepared_key(image, make_model(model, device))
+    if kept_as is None or not is_kept(kept_as):
+        yield from prepare_image(path, model, image, device)
+    return path
+
+
+def forget_prepared() -> None:
+    """Let go of everything prepared in this process."""
+    with _LOCK:
+        _PREPARED.clear()
+
+
+def _look_up(model: str, key: str) -> Any:
+    with _LOCK:
+        found = _PREPARED.get((model, key))
+        if found is not None:
+            _PREPARED.move_to_end((model, key))
+        return found

@@ -1,0 +1,1 @@
+"""Segmenters: which there are, how they run, and how flows become masks."""

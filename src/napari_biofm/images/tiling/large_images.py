@@ -1,0 +1,265 @@
+"""Segmenting what does not fit into memory: a part is read, its labels go to the disk, the next is read.
+
+A plane goes block by block (`blocks`), a time series or z-stack plane by plane, a large plane of it
+again block by block; 3D flows go by blocks of all planes. Labels lie in a file that is mapped, not loaded, in a folder under the hash of
+image, model and parameters: a run that was stopped goes on after the last part that was finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.files import write_text
+from napari_biofm.images.io.lazy import LARGE, LARGE_STACK, LazyImage
+from napari_biofm.images.tiling.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
+from napari_biofm.images.tiling.pass_store import Pass, PassStore
+from napari_biofm.images.tiling.stack_options import StackOptions
+from napari_biofm.images.tiling.stitching import names_from_below
+from napari_biofm.types import (
+    ImageError,
+    Labels,
+    ModelError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Task,
+)
+
+_HASH_ROWS = 1 << 24  # values read at once for the hash
+_LEAST_SIDE = 128  # pixels of a block, however many planes a volume has
+
+
+@dataclass(frozen=True)
+class LargeResult:
+    """Labels on disk; small enough to travel.
+
+    Attributes
+    ----------
+    path : .npy file of int32 labels, (Y, X) or (Z, Y, X); map it with `labels()`.
+    objects : how many.
+    diameter : used, pixels, or None.
+    provenance : as of a `Segmentation`.
+    """
+
+    path: Path
+    objects: int
+    diameter: float | None
+    provenance: Mapping[str, Any]
+
+    def labels(self) -> Labels:
+        """Return the labels mapped from the disk; what is painted on them stays in memory."""
+        found: Labels = np.load(self.path, mmap_mode="c", allow_pickle=False)
+        return found
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How an image is cut.
+
+    Attributes
+    ----------
+    planes : worked through one by one; 1 where a part goes through all planes.
+    blocks : of each plane, or of the volume.
+    side : of a block, pixels, without its margin.
+    shape : (y, x) of the largest part that is in memory.
+    """
+
+    planes: int
+    blocks: int
+    side: int
+    shape: tuple[int, int]
+
+    def describe(self) -> str:
+        """Return one sentence for a person."""
+        planes = f"{self.planes} planes" if self.planes > 1 else ""
+        blocks = f"{self.blocks} blocks of up to {self.side} px" if self.blocks > 1 else ""
+        return (
+            f"Large image: {' of '.join(p for p in (planes, blocks) if p)}, one at a time. "
+            "Labels are kept on disk; a stopped run goes on where it was."
+        )
+
+
+def parts_of(image: LazyImage, stack: StackOptions | None = None) -> Parts:
+    """Return how an image will be worked through."""
+    height, width = image.shape[1:3] if image.is_stack else image.shape[:2]
+    planes = len(image) if image.is_stack else 1
+    side = BLOCK
+    if stack is not None and stack.mode == "flows":
+        side = max(_LEAST_SIDE, min(BLOCK, int((LARGE_STACK / 2 / planes) ** 0.5) - 2 * MARGIN))
+        planes = 1
+    elif height * width <= LARGE:
+        return Parts(planes, 1, max(height, width), (height, width))
+    blocks = len(list(block_boxes((height, width), side)))
+    seen = side + 2 * MARGIN
+    return Parts(planes, blocks, side, (min(height, seen), min(width, seen)))
+
+
+def segment_large(
+    segmenter: Any,
+    image: LazyImage,
+    parameters: SegmentationParameters,
+    stack: StackOptions | None = None,
+    store: PassStore | None = None,
+) -> Task[LargeResult]:
+    """Segment an image of any size in bounded memory.
+
+    Parameters
+    ----------
+    segmenter : any segmenter of planes.
+    image : a plane, or a stack where `stack` is given.
+    parameters : as for one image; `min_size` counts pixels of a plane.
+    stack : how planes become objects; "flows" only with a segmenter that knows volumes.
+    store : where the labels go; the cache by default.
+
+    Raises
+    ------
+    ModelError
+        For 3D flows with a model of planes.
+    ImageError
+        When image and `stack` do not fit, or the cache cannot be written.
+    """
+    if image.is_stack != (stack is not None):
+        raise ImageError(f"an image of shape {image.shape} is {'' if image.is_stack else 'not '}a stack")
+    flows = stack is not None and stack.mode == "flows"
+    if flows and not hasattr(segmenter, "segment_stack"):
+        raise ModelError(
+            f"{segmenter.name} finds objects in planes only; join planes, or choose Cellpose-SAM for 3D flows"
+        )
+    shape = image.shape[:3] if image.is_stack else image.shape[:2]
+    cut = parts_of(image, stack)
+    parts = cut.planes if image.is_stack and not flows else cut.blocks
+    about = {
+        "model": segmenter.name,
+        "sha256": getattr(segmenter, "sha256", segmenter.name),
+        "parameters": asdict(parameters),
+        "stack": asdict(stack) if stack is not None else None,
+        "block": cut.side,
+    }
+    key = yield from _key(image, about)
+    log = LabelsOnDisk((store or PassStore()).open(key, parts, {**about, "shape": shape}), shape)
+    if stack is None or flows:
+        sides = cut.side, MARGIN
+        yield from segment_blocks(segmenter, image, parameters, log.labels, *sides, log, stack=stack)
+    else:
+        yield from _planes(segmenter, image, parameters, stack, log)
+    log.labels.flush()
+    provenance = {
+        **log.provenance,
+        "model": segmenter.name,
+        "parameters": about["parameters"],
+        "stack": about["stack"],
+        "parts": parts,
+    }
+    return LargeResult(log.path, log.highest, log.diameter or parameters.diameter, provenance)
+
+
+class LabelsOnDisk:
+    """Labels in a mapped file, and the parts of them that are done.
+
+    Parameters
+    ----------
+    kept : the folder they lie in.
+    shape : of the labels.
+    """
+
+    def __init__(self, kept: Pass, shape: tuple[int, ...]) -> None:
+        self._kept = kept
+        self.path = kept.folder / "labels.npy"
+        self.highest, self.diameter = 0, None
+        self.provenance: dict[str, Any] = {}
+        if not (self.path.is_file() and kept.finished):
+            self.labels: Any = np.lib.format.open_memmap(self.path, "w+", np.int32, shape)
+            return
+        self.labels = np.lib.format.open_memmap(self.path, "r+")
+        state = json.loads((kept.folder / "state.json").read_text(encoding="utf-8"))
+        self.highest, self.diameter = state["highest"], state["diameter"]
+        self.provenance = state["provenance"]
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._kept
+
+    def finish(self, index: int, highest: int, diameter: float | None, found: Segmentation) -> None:
+        """Note that a part is written, with what was found there: its provenance is kept."""
+        self.labels.flush()
+        self.highest, self.diameter = highest, diameter
+        self.provenance = {**self.provenance, **found.provenance}
+        state = {"highest": highest, "diameter": diameter, "provenance": self.provenance}
+        write_text(self._kept.folder / "state.json", json.dumps(state, default=str))
+        self._kept.mark(index)
+
+
+def _planes(
+    segmenter: Any,
+    image: LazyImage,
+    parameters: SegmentationParameters,
+    stack: StackOptions,
+    log: LabelsOnDisk,
+) -> Task[None]:
+    """Segment planes one by one; "stitch" joins each with the one before, on one scale of intensity."""
+    joined = stack.mode == "stitch"
+    takes_limits = "limits" in inspect.signature(segmenter.segment).parameters
+    limits = limits_of_stack(image) if joined and takes_limits else None
+    highest, diameter = log.highest, log.diameter
+    for z in range(len(image)):
+        if z not in log:
+            chosen = replace(parameters, diameter=parameters.diameter or diameter)
+            task = _plane(segmenter, np.asarray(image[z]), chosen, limits)
+            while True:
+                try:
+                    step = next(task)
+                except StopIteration as stop:
+                    result = stop.value
+                    break
+                yield Progress(z, len(image), f"plane {z + 1} of {len(image)}: {step.message}")
+            found = result.masks
+            diameter = diameter or (result.diameter if found.any() else None)
+            names = np.zeros(int(found.max(initial=0)) + 1, np.int32)
+            below = np.asarray(log.labels[z - 1]) if joined and z else None
+            if below is not None and below.any() and len(names) > 1:
+                names = _names(found, below, stack.stitch_threshold)
+            new = np.flatnonzero(names[1:] == 0) + 1
+            names[new] = np.arange(highest + 1, highest + 1 + len(new))
+            highest += len(new)
+            log.labels[z] = names[found]
+            log.finish(z, highest, diameter, result)
+        yield Progress(z + 1, len(image), f"plane {z + 1} of {len(image)}: {highest} objects")
+
+
+def _plane(
+    segmenter: Any, pixels: NDArray[Any], parameters: SegmentationParameters, limits: Any
+) -> Task[Segmentation]:
+    """Return the segmentation of one plane with labels 1..n."""
+    if pixels.shape[0] * pixels.shape[1] > LARGE:
+        found = yield from segment_blocks(segmenter, pixels, parameters, None, BLOCK, MARGIN, limits=limits)
+        return Segmentation(found, diameter=parameters.diameter)
+    options = {} if limits is None else {"limits": limits}
+    result: Segmentation = yield from segmenter.segment(pixels, parameters, **options)
+    masks = np.searchsorted(np.union1d([0], result.masks), result.masks).astype(np.int32)
+    return replace(result, masks=masks, flows=None, cell_prob=None, features=None)
+
+
+def _names(found: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
+    """Return the label below of each object; labels are packed first, as they may be in the millions."""
+    there = np.union1d([0], below)
+    packed: Labels = np.searchsorted(there, below).astype(np.int32)
+    names: NDArray[np.int32] = there[names_from_below(found, packed, iou)].astype(np.int32)
+    return names
+
+
+def _key(image: LazyImage, about: Mapping[str, Any]) -> Task[str]:
+    """Return the hash of image and parameters, read in pieces."""
+    digest = hashlib.sha256(f"{image.dtype.str} {image.shape} {json.dumps(about, sort_keys=True)}".encode())
+    step = max(1, _HASH_ROWS // int(np.prod(image.shape[1:], dtype=np.int64)))
+    for start in range(0, len(image), step):
+        digest.update(np.ascontiguousarray(image[start : start + step]).data)
+        yield Progress(0, 0, f"reading the image, {100 * start // len(image)} %")
+    return digest.hexdigest()

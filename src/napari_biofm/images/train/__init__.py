@@ -1,0 +1,1 @@
+"""Training of segmenters on the user's own masks."""

@@ -1,0 +1,185 @@
+"""What a network is taught with: images with corrected masks, some of them kept back for the score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.images.io.checks import read_image
+from napari_biofm.images.io.normalization import as_channels
+from napari_biofm.images.io.series import ENDINGS
+from napari_biofm.types import Image, ImageError, Labels
+
+MASK_ENDINGS = ("_labels", "_mask", "_masks", "_cp_masks", "")
+_LEAST_SIDE = 32  # pixels; smaller pictures hold no cell with its surroundings
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image and the masks a person stands for.
+
+    Attributes
+    ----------
+    image : (Y, X) or (Y, X, C), any real dtype.
+    masks : (Y, X) integer labels; every cell of the image has to be there, or its absence is learnt.
+    name : shown to the user and kept in the report.
+    held_back : never learnt from; the score before and after is taken on these.
+    origin : of which image or stack it is a part; parts of one are no fair score for each other.
+    """
+
+    image: Image
+    masks: Labels
+    name: str
+    held_back: bool = False
+    origin: str = ""
+
+
+def share_origin(examples: Sequence[Example]) -> bool:
+    """Say whether parts of one image are learnt from and held back."""
+    taught = {e.origin or e.name for e in examples if not e.held_back}
+    return any((e.origin or e.name) in taught for e in examples if e.held_back)
+
+
+def check_examples(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples as (Y, X, C) float32 with int32 labels.
+
+    Raises
+    ------
+    ImageError
+        When there is none, or one has no cells, another shape than its masks, or hardly any pixels.
+    """
+    if not examples:
+        raise ImageError("no example was given; add an image with corrected masks first")
+    checked = []
+    for example in examples:
+        pixels, masks = as_channels(example.image), np.asarray(example.masks)
+        if masks.shape != pixels.shape[:2]:
+            raise ImageError(
+                f"{example.name}: the image is {pixels.shape[:2]}, its masks {masks.shape}; they must be equal"
+            )
+        if masks.dtype.kind not in "bui":
+            raise ImageError(f"{example.name}: masks are integer labels, these are {masks.dtype}")
+        if min(masks.shape) < _LEAST_SIDE:
+            raise ImageError(f"{example.name} is {masks.shape}; at least {_LEAST_SIDE} pixels are needed")
+        if not masks.any():
+            raise ImageError(f"{example.name} has no cell in its masks; correct it or leave it out")
+        checked.append(replace(example, image=pixels, masks=masks.astype(np.int32)))
+    return checked
+
+
+def hold_back(examples: Sequence[Example], fraction: float = 0.25) -> list[Example]:
+    """Keep every n-th example back where none is kept back yet; the first is always learnt from.
+
+    Parameters
+    ----------
+    examples : two or more; a single one is returned as it is, see `cut_single`.
+    fraction : of the examples to keep back, between 0 and 1; at least one is.
+    """
+    if any(example.held_back for example in examples) or len(examples) < 2:
+        return list(examples)
+    wanted = min(len(examples) - 1, max(1, round(fraction * len(examples))))
+    chosen = {len(examples) - 1 - round(k * (len(examples) - 1) / wanted) for k in range(wanted)}
+    return [replace(example, held_back=number in chosen) for number, example in enumerate(examples)]
+
+
+def cut_single(examples: Sequence[Example]) -> list[Example]:
+    """Cut the end of a single example off, to keep it back: a weak check, but an honest one.
+
+    Raises
+    ------
+    ImageError
+        When one of the parts would have no cell.
+    """
+    if len(examples) != 1:
+        return list(examples)
+    example = examples[0]
+    along = int(np.argmax(example.masks.shape))
+    border = 3 * example.masks.shape[along] // 4
+    head, tail = (
+        (slice(None, border), slice(border, None))
+        if along == 0
+        else (
+            (slice(None), slice(None, border)),
+            (slice(None), slice(border, None)),
+        )
+    )
+    if not example.masks[head].any() or not example.masks[tail].any():
+        raise ImageError(
+            f"{example.name} is the only example and cannot be divided into cells to learn from and cells "
+            "to score on; add a second image with corrected masks"
+        )
+    name, origin = example.name, example.origin or example.name
+    return [
+        Example(example.image[head], example.masks[head], f"{name}, first three quarters", False, origin),
+        Example(example.image[tail], example.masks[tail], f"{name}, last quarter", True, origin),
+    ]
+
+
+def read_examples(images: Path, masks: Path | None = None) -> list[Example]:
+    """Read the images of a folder that have masks.
+
+    Parameters
+    ----------
+    images : folder of images.
+    masks : folder of label images called `<stem>_labels`, `_mask`, `_masks`, `_cp_masks`, or like the
+        image; `images/labels` where it is there (the annotation dock writes to it), else `images` itself.
+
+    Raises
+    ------
+    ImageError
+        When no image has masks.
+    """
+    own = masks is None
+    if masks is None:
+        masks = images / "labels" if (images / "labels").is_dir() else images
+    found = []
+    for path in sorted(images.glob("*")):
+        if path.suffix.lower() not in ENDINGS or path.stem.endswith(tuple(e for e in MASK_ENDINGS if e)):
+            continue
+        label_file = _masks_of(path, masks)
+        if label_file is not None:
+            found.append(Example(_plane(read_image(path)), np.squeeze(read_image(label_file)), path.name))
+    if not found:
+        where = f"{masks}" + (" (give another folder with --masks)" if own else "")
+        raise ImageError(f"no image of {images} has masks in {where}; they are called <image>_labels.tif")
+    return found
+
+
+def read_images(images: Path) -> list[Example]:
+    """Read all images of a folder, without masks.
+
+    Raises
+    ------
+    ImageError
+        When there is none.
+    """
+    found = []
+    for path in sorted(images.glob("*")):
+        if path.suffix.lower() in ENDINGS and not path.stem.endswith(tuple(e for e in MASK_ENDINGS if e)):
+            pixels = _plane(read_image(path))
+            found.append(Example(pixels, np.zeros(pixels.shape[:2], np.int32), path.name))
+    if not found:
+        raise ImageError(f"{images} holds no images ({', '.join(ENDINGS)}); choose another folder")
+    return found
+
+
+def _masks_of(image: Path, folder: Path) -> Path | None:
+    for ending in MASK_ENDINGS:
+        for suffix in (".tif", ".tiff", ".png", ".npy"):
+            path = folder / f"{image.stem}{ending}{suffix}"
+            if path.is_file() and path != image:
+                return path
+    return None
+
+
+def _plane(image: NDArray[Any]) -> NDArray[Any]:
+    """Put channels last; a first axis of at most four that is the shortest holds channels."""
+    image = np.squeeze(image)
+    if image.ndim == 3 and image.shape[0] <= 4 < min(image.shape[1:]):
+        image = np.moveaxis(image, 0, -1)
+    return image

@@ -1,0 +1,190 @@
+"""Cells that need a look, stepped through by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from scipy import ndimage as ndi
+
+from napari_biofm.images.edit import Piece
+from napari_biofm.images.edit.review_queue import Doubt, doubts
+from napari_biofm.session import CellKey
+from napari_biofm.types import BiofmError
+from napari_biofm.widgets.annotate.annotator import Annotator
+from napari_biofm.widgets.annotate.preview import is_helper
+from napari_biofm.widgets.common.viewers import layer_id
+
+RING = 12  # pixels, radius of the ring where a cell is missing
+LARGEST = 1 << 24  # pixels looked at; of larger planes the part on the screen
+NOTHING = "no second segmentation"
+HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."
+
+
+class GuidePanel(QWidget):
+    """List of doubtful cells of the plane shown, worst first."""
+
+    def __init__(self, dock: Any, annotator: Annotator) -> None:
+        super().__init__()
+        self._dock = dock
+        self._annotator = annotator
+        self._view: Any = None
+        self.find_button = QPushButton("Find cells that need a look")
+        self.find_button.setToolTip(
+            "Low confidence, odd size, ragged, cut by the border, or unlike a second segmentation."
+        )
+        self.find_button.clicked.connect(self.find)
+        self.other = QComboBox()
+        self.other.setToolTip("Labels of another model or person to compare with.")
+        self.list = QListWidget()
+        self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.currentRowChanged.connect(self._go)
+        self.about = QLabel(HOW, wordWrap=True)
+        row = QHBoxLayout()
+        row.addWidget(self.find_button, 1)
+        row.addWidget(self.other, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.about)
+        layout.addWidget(self.list, 1)
+        self.refresh_layers()
+
+    def refresh_layers(self) -> None:
+        """Offer the labels layers there are for comparison."""
+        chosen = self.other.currentData()
+        self.other.clear()
+        self.other.addItem(NOTHING, None)
+        for layer in self._dock.viewer.layers:
+            if isinstance(layer, Labels) and not is_helper(layer) and layer is not self._annotator.labels:
+                self.other.addItem(layer.name, layer_id(layer))
+        self.other.setCurrentIndex(max(0, self.other.findData(chosen)))
+
+    def find(self) -> None:
+        """Look for doubtful cells of the plane shown, in the background."""
+        annotator = self._annotator
+        try:
+            target, view = annotator.editor.target, annotator.view
+        except BiofmError as error:
+            self._dock.tell_error(error)
+            return
+        shape = view.shape(target.shape)
+        origin, size = self._part(shape)
+        labels = view.take(target.read(view.region(origin, size)))
+        box = tuple(slice(o, o + n) for o, n in zip(origin, size, strict=True))
+        segmentation = self._dock.session.segmentation(layer_id(annotator.labels))
+        prob = segmentation.cell_prob if segmentation is not None else None
+        prob = prob[box] if prob is not None and prob.shape == shape else None
+        self._view = view
+        self.find_button.setEnabled(False)
+        self._dock.run(
+            doubts,
+            np.ascontiguousarray(labels),
+            prob,
+            self._second(view, box, shape),
+            origin,
+            name="Looking for doubtful cells",
+            bound_to=layer_id(annotator.labels),
+            on_done=self.show_doubts,
+            on_end=lambda: self.find_button.setEnabled(True),
+        )
+
+    def _part(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        if np.prod(shape, dtype=np.int64) <= LARGEST:
+            return (0,) * len(shape), shape
+        side = int(LARGEST ** (1 / len(shape)))
+        labels = self._annotator.labels
+        middle = labels.world_to_data(self._dock.viewer.scene.camera.center[-labels.ndim :])
+        centre = self._view_point(middle)
+        origin = tuple(
+            int(np.clip(c - side // 2, 0, max(0, n - side))) for c, n in zip(centre, shape, strict=True)
+        )
+        return origin, tuple(min(side, n) for n in shape)
+
+    def _view_point(self, point: Any) -> tuple[float, ...]:
+        full = [0.0] * (self._annotator.labels.ndim - len(point)) + [float(c) for c in point]
+        return self._annotator.view.point(tuple(full))
+
+    def _second(self, view: Any, box: Any, shape: tuple[int, ...]) -> Any:
+        uid = self.other.currentData()
+        layer = next((x for x in self._dock.viewer.layers if layer_id(x) == uid), None)
+        if layer is None or layer.multiscale or layer.data.shape != self._annotator.editor.target.shape:
+            return None
+        origin = tuple(s.start for s in box)
+        size = tuple(s.stop - s.start for s in box)
+        return np.ascontiguousarray(view.take(np.asarray(layer.data[view.region(origin, size)])))
+
+    def show_doubts(self, found: list[Doubt]) -> None:
+        """Fill the list."""
+        self.list.blockSignals(True)
+        self.list.clear()
+        for doubt in found:
+            item = QListWidgetItem(f"{doubt.label or '-'}: {'; '.join(doubt.reasons)}")
+            item.setData(Qt.ItemDataRole.UserRole, doubt)
+            self.list.addItem(item)
+        self.list.setCurrentRow(-1)
+        self.list.blockSignals(False)
+        text = f"{len(found)} cells need a look, worst first." if found else "No cell here needs a look."
+        self.about.setText(text)
+        self._annotator.say(text)
+
+    def step(self, by: int) -> None:
+        """Go to the next (1) or previous (-1) cell of the list."""
+        n = self.list.count()
+        if n == 0:
+            self.find()
+            return
+        self.list.setCurrentRow((self.list.currentRow() + by) % n)
+
+    def _go(self, row: int) -> None:
+        item = self.list.item(row)
+        labels = self._annotator.labels
+        if item is None or labels is None or self._view is None:
+            return
+        doubt: Doubt = item.data(Qt.ItemDataRole.UserRole)
+        at = [float(p) for p in self._view.position]
+        for axis, c in zip(self._view.axes, doubt.centre, strict=True):
+            at[axis] = c
+        viewer = self._dock.viewer
+        world = np.asarray(labels.data_to_world(at), float)
+        ahead = viewer.dims.ndim - len(world)
+        for axis in range(len(world)):
+            if axis + ahead not in viewer.dims.displayed:
+                viewer.dims.set_point(axis + ahead, float(world[axis]))
+        centre = list(viewer.scene.camera.center)
+        shown = [float(world[a - ahead]) for a in viewer.dims.displayed if a >= ahead]
+        centre[-len(shown) :] = shown
+        viewer.scene.camera.center = tuple(centre)
+        if doubt.label:
+            labels.selected_label = doubt.label
+            self._dock.session.select([CellKey(layer_id(labels), doubt.label)])
+        self._outline(doubt)
+        self._annotator.say(item.text())
+
+    def _outline(self, doubt: Doubt) -> None:
+        """Draw a line around the cell, or a ring where one is missing; the next click takes it away."""
+        annotator, view = self._annotator, self._annotator.view
+        if len(view.axes) != 2:
+            return
+        if doubt.label:
+            piece = annotator.editor.piece(view, doubt.label)
+            piece = piece.padded(2, view.shape(annotator.editor.target.shape))
+        else:
+            far = np.hypot(*np.mgrid[-RING : RING + 1, -RING : RING + 1])
+            corner = tuple(round(c) - RING for c in doubt.centre)
+            piece = Piece((corner[0], corner[1]), far <= RING - 1)
+        line = ndi.binary_dilation(piece.mask) & ~piece.mask
+        annotator.preview.show_line(annotator.labels, view, Piece.of(line, piece.origin))

@@ -1,0 +1,272 @@
+"""What every dock shares: its session, listening that ends with the dock, jobs with progress and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_biofm.engine import Job
+from napari_biofm.session import Session
+from napari_biofm.types import BiofmError, Progress
+from napari_biofm.widgets.common.opening import RIGHT_WIDTH
+from napari_biofm.widgets.common.viewers import close_with_window, viewer_session
+
+AREAS = {
+    "right": Qt.DockWidgetArea.RightDockWidgetArea,
+    "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
+}
+BESIDE_LAYERS, BESIDE_NOTHING = 0.4, 0.6  # of the window's height, for docks below the canvas
+SHOW_EVERY_MS = 150  # between two looks of the progress bar
+
+
+class JobBar(QWidget):
+    """What runs, how far it is, and a button to stop it. Hidden while nothing runs."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.job: Job | None = None
+        self.label = QLabel()
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop after the current step. What is finished is kept.")
+        self.cancel_button.clicked.connect(self.cancel)
+        self._latest: Progress | None = None
+        self._ticker = QTimer(self)
+        self._ticker.setInterval(SHOW_EVERY_MS)
+        self._ticker.timeout.connect(self._show_latest)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.label)
+        layout.addLayout(row)
+        # Keep the room while hidden: nothing moves, and the canvas is not drawn anew, when a job starts or ends.
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.setSizePolicy(policy)
+        self.hide()
+
+    def track(self, job: Job) -> None:
+        """Show `job` until it ends."""
+        self.job = job
+        if job.state.is_final:  # an inline engine is done before anybody looks
+            return
+        self.label.setText(f"{job.name} ...")
+        self.bar.setRange(0, 0)
+        self.cancel_button.setEnabled(True)
+        self.show()
+
+    def progressed(self, progress: Progress) -> None:
+        """Show one step; steps that follow each other closely are shown at the next tick."""
+        self._latest = progress
+        if not self._ticker.isActive():
+            self._show_latest()
+            self._ticker.start()
+
+    def _show_latest(self) -> None:
+        progress, self._latest = self._latest, None
+        if progress is None:
+            self._ticker.stop()
+            return
+        # A progress bar repaints at once when set, and with it the whole window and its canvas: set
+        # everything first, paint once.
+        self.setUpdatesEnabled(False)
+        self.bar.setRange(0, max(progress.total, 1))
+        self.bar.setValue(progress.done)
+        if progress.message:
+            self.label.setText(progress.message)
+        self.setUpdatesEnabled(True)
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        if self.job is not None:
+            self.cancel_button.setEnabled(False)
+            self.label.setText(f"{self.job.name}: stopping after this step ...")
+            self.job.cancel()
+
+    def finished(self) -> None:
+        """Hide again."""
+        self.job = None
+        self._latest = None
+        self._ticker.stop()
+        self.hide()
+
+
+class Dock(QWidget):
+    """Base of all docks.
+
+    Parameters
+    ----------
+    napari_viewer : the viewer, injected by napari under this name.
+    session : of this viewer; looked up when not given.
+
+    Attributes
+    ----------
+    area : where the dock opens, "right" or "bottom" (napari itself opens every plugin on the right).
+    """
+
+    area = "right"
+
+    def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = session or viewer_session(napari_viewer)
+        self.job_bar = JobBar(self)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._connections: list[tuple[Any, Callable[..., Any]]] = []
+        self._gone = False
+        self._placed = False
+        self.destroyed.connect(_let_go(self._connections, self.__dict__))
+
+    def listen(self, signal: Any, callback: Callable[..., Any]) -> None:
+        """Connect a psygnal signal or a napari event emitter until this dock is destroyed."""
+        signal.connect(callback)
+        self._connections.append((signal, callback))
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        name: str,
+        bound_to: str | None = None,
+        on_done: Callable[[Any], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
+        on_end: Callable[[], None] | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Run a job in the session's engine, shown in this dock's job bar.
+
+        Parameters
+        ----------
+        function, *args, **kwargs : the job, see `Engine.submit`.
+        name : shown to the user.
+        bound_to : unique id of the layer it belongs to.
+        on_done : called with the result, on the GUI thread, unless the dock is gone by then.
+        on_step : called at each step, e.g. to paint a finished tile.
+        on_end : called when the job has ended in any way, e.g. to enable a button again.
+        """
+
+        def step(progress: Progress) -> None:
+            if not self._gone:
+                self.job_bar.progressed(progress)
+                if on_step is not None:
+                    on_step(progress)
+
+        def end(then: Callable[[], None] | None = None) -> None:
+            if self._gone:
+                return
+            self.job_bar.finished()
+            if on_end is not None:
+                on_end()
+            if then is not None:
+                then()
+
+        job = self.session.engine.submit(
+            function,
+            *args,
+            name=name,
+            bound_to=bound_to,
+            on_progress=step,
+            on_done=lambda result: end(lambda: on_done(result) if on_done is not None else None),
+            on_error=lambda error: end(lambda: self.tell_error(error)),
+            on_cancel=lambda: end(lambda: self.tell(f"{name}: cancelled.")),
+            **kwargs,
+        )
+        self.job_bar.track(job)
+        return job
+
+    def tell(self, message: str) -> None:
+        """Show a short message in napari."""
+        from napari.utils.notifications import show_info
+
+        show_info(message)
+
+    def tell_error(self, error: BaseException) -> None:
+        """Show an error in napari's notifications: ours as words, others with their traceback."""
+        from napari.utils.notifications import notification_manager, show_error
+
+        if isinstance(error, BiofmError):
+            show_error(str(error))
+        else:
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Learn which window this dock lives in and, the first time, take a sensible place there."""
+        super().showEvent(event)
+        close_with_window(self, self.session)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._take_place)
+
+    def _take_place(self) -> None:
+        """Go to this dock's area; docks of ours in the same area become tabs instead of squeezing each other."""
+        if self._gone:
+            return
+        window, frame = self.window(), self.parentWidget()
+        while frame is not None and not isinstance(frame, QDockWidget):
+            frame = frame.parentWidget()
+        if not isinstance(window, QMainWindow) or frame is None or frame.isFloating():
+            return
+        area = AREAS[self.area]
+        height = int((BESIDE_LAYERS if len(self.viewer.layers) else BESIDE_NOTHING) * window.height())
+        if self.area == "bottom" and _left_needs(window) > window.height() - height:
+            # a low window: stand beside napari's lists, not below them
+            window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+        if window.dockWidgetArea(frame) != area:
+            window.addDockWidget(area, frame)
+        for other in window.findChildren(Dock):
+            place = other.parentWidget()
+            while place is not None and not isinstance(place, QDockWidget):
+                place = place.parentWidget()
+            if other is self or place is None or place is frame or place.isFloating() or not other._placed:
+                continue
+            if other.area == self.area and window.dockWidgetArea(place) == area:
+                window.tabifyDockWidget(place, frame)
+                break
+        frame.raise_()
+        if self.area == "right":
+            window.resizeDocks([frame], [RIGHT_WIDTH], Qt.Orientation.Horizontal)
+        else:
+            window.resizeDocks([frame], [height], Qt.Orientation.Vertical)
+
+
+def _left_needs(window: QMainWindow) -> int:
+    """Return the height in pixels that the docks left of the canvas cannot do without."""
+    left = Qt.DockWidgetArea.LeftDockWidgetArea
+    docks = [
+        d for d in window.findChildren(QDockWidget) if d.isVisible() and window.dockWidgetArea(d) == left
+    ]
+    return sum(dock.minimumSizeHint().height() for dock in docks)
+
+
+def _let_go(connections: list[tuple[Any, Callable[..., Any]]], state: dict[str, Any]) -> Callable[..., None]:
+    """Return what to do when a dock is destroyed, without holding on to the dock."""
+
+    def let_go(*_: Any) -> None:
+        state["_gone"] = True
+        for signal, callback in connections:
+            try:
+                signal.disconnect(callback)
+            except (ValueError, RuntimeError, TypeError, KeyError):
+                continue  # the emitter went first
+        connections.clear()
+
+    return let_go

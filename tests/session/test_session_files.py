@@ -1,0 +1,222 @@
+"""A session that was closed comes back the same; what is damaged or gone is said, and nothing is lost."""
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_biofm.cells.table.cell_table import make_table
+from napari_biofm.session import CellKey, Link, Session
+from napari_biofm.session.saving import SessionWriter, load_session, save_session
+from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
+from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals.filters import FilterSettings, filtered
+from napari_biofm.simulate import write_abf
+from napari_biofm.timeline import Clock
+from napari_biofm.types import EVENT_DTYPE, SessionError
+
+MASKS = np.zeros((30, 40), np.int32)
+MASKS[2:10, 3:12], MASKS[15:25, 20:33] = 4, 9
+LAYERS = (
+    SavedLayer("image-1", "image", "movie", path="/data/movie.tif", shape=(50, 30, 40)),
+    SavedLayer("labels-1", "labels", "cells", data=MASKS, placing={"scale": [0.5, 0.5]}, shape=(30, 40)),
+)
+
+
+def spikes(times):
+    events = np.zeros(len(times), EVENT_DTYPE)
+    events["time_s"], events["class"], events["unit"], events["score"] = times, "AP", "mV", 0.9
+    return events
+
+
+@pytest.fixture
+def session(tmp_path):
+    abf = write_abf(tmp_path / "patch.abf", [np.sin(np.arange(2000) / 50.0)], ["Vm"], ["mV"], 10_000.0)
+    made = Session()
+    made.add_recording(read_recording(abf))
+    traces = np.random.default_rng(0).normal(0, 1, (2, 50)).astype(np.float32)
+    made.add_recording(Recording.from_arrays(traces, 10.0, "dF/F", labels=[4, 9], rois=MASKS), "traces")
+    made.set_layers(image="image-1", labels="labels-1")
+    made.set_events("patch.abf", spikes([0.01, 0.05]), {"detector": "threshold"})
+    made.link(Link("patch.abf", 0, CellKey("labels-1", 9)))
+    made.set_clock("image-1", Clock.from_rate(50, 10.0, 0.3, recording="patch.abf"))
+    made.set_cells("labels-1", make_table(MASKS, layer="labels-1"))
+    made.select([CellKey("labels-1", 9)])
+    made.set_time(1.25)
+    return made
+
+
+def test_everything_comes_back_under_the_layers_new_ids(session, tmp_path):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS, [{"action": "link"}]))
+    saved = load_session(tmp_path / "day1")
+    again = Session()
+    restore(again, saved, {"image-1": "image-7", "labels-1": "labels-7"})
+    assert saved.warnings == ()
+    assert saved.log == ({"action": "link"},)
+    np.testing.assert_array_equal(saved.layers[1].data, MASKS)
+    assert list(again.recordings) == ["patch.abf", "traces"]
+    np.testing.assert_array_equal(again.events("patch.abf"), session.events("patch.abf"))
+    assert again.recordings["patch.abf"].provenance == {"detector": "threshold"}
+    before, after = session.recordings["traces"].recording, again.recordings["traces"].recording
+    np.testing.assert_array_equal(before.values(0, 1), after.values(0, 1))
+    np.testing.assert_array_equal(after.rois, MASKS)
+    assert after.labels.tolist() == [4, 9]
+    assert again.links == {Link("patch.abf", 0, CellKey("labels-7", 9))}
+    np.testing.assert_allclose(again.clock("image-7").times, session.clock("image-1").times)
+    assert again.clock("image-7").recording == "patch.abf"
+    assert again.selection == {CellKey("labels-7", 9)}
+    assert (again.time_s, again.image, again.labels) == (1.25, "image-7", "labels-7")
+    table = again.cells("labels-7")
+    assert table.obs_names.tolist() == ["labels-7:4", "labels-7:9"]
+    assert table.obs["layer"].tolist() == ["labels-7", "labels-7"]
+    np.testing.assert_allclose(table.X, session.cells("labels-1").X, equal_nan=True)
+    assert not again.history.can_undo
+
+
+def test_saving_again_replaces_the_whole_and_leaves_nothing_behind(session, tmp_path):
+    writer = SessionWriter(tmp_path / "day1")
+    writer.save(snapshot(session, LAYERS))
+    labels = tmp_path / "day1" / "labels" / "000.ome.zarr"
+    inode = {p.name: p.stat().st_ino for p in (tmp_path / "day1" / "events").iterdir()}
+    session.set_events("patch.abf", spikes([0.02]), {})
+    writer.save(snapshot(session, LAYERS))
+    again = {p.name: p.stat().st_ino for p in (tmp_path / "day1" / "events").iterdir()}
+    assert again["000.parquet"] != inode["000.parquet"], "changed events are written"
+    assert again["001.parquet"] == inode["001.parquet"], "unchanged ones are linked"
+    assert len(load_session(tmp_path / "day1").events["patch.abf"]) == 1
+    assert not labels.exists() and (tmp_path / "day1" / "labels" / "001.ome.zarr").is_dir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["day1", "patch.abf"]
+
+
+def test_a_failed_save_leaves_the_old_session_whole(session, tmp_path, monkeypatch):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    session.set_events("patch.abf", spikes([0.02]), {})
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_biofm.session.saving.write_events", full)
+    with pytest.raises(SessionError, match=r"No space left.*still there"):
+        save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    assert len(load_session(tmp_path / "day1").events["patch.abf"]) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["day1", "patch.abf"]
+
+
+def test_a_recording_that_is_gone_keeps_its_events_and_links(session, tmp_path):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    (tmp_path / "patch.abf").unlink()
+    saved = load_session(tmp_path / "day1")
+    assert "is gone; its events and links were kept" in saved.warnings[0]
+    again = Session()
+    restore(again, saved, {})
+    assert len(again.events("patch.abf")) == 2
+    assert len(again.links) == 1
+    assert again.recordings["patch.abf"].recording.n_samples(0, 0) == 0
+
+
+def test_a_session_moved_with_its_recording_finds_it(session, tmp_path):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (tmp_path / "day1").rename(other / "day1")
+    (tmp_path / "patch.abf").rename(other / "patch.abf")
+    saved = load_session(other / "day1")
+    assert saved.warnings == ()
+    assert saved.recordings["patch.abf"].n_samples(0, 0) == 2000
+
+
+def test_units_the_user_mended_come_back(session, tmp_path):
+    mended = session.recordings["patch.abf"].recording.with_channel(0, unit="pA", name="Im")
+    other = Session()
+    other.add_recording(mended)
+    save_session(tmp_path / "day2", snapshot(other))
+    channel = load_session(tmp_path / "day2").recordings["patch.abf"].channels[0]
+    assert (channel.unit, channel.name) == ("pA", "Im")
+
+
+def test_a_gain_that_was_put_right_and_a_filtered_copy_come_back(session, tmp_path):
+    mended = session.recordings["patch.abf"].recording.with_channel(0, unit="pA", factor=0.05)
+    other = Session()
+    other.add_recording(mended)
+    other.add_recording(filtered(mended, FilterSettings(lowpass=200.0)), "copy")
+    save_session(tmp_path / "day2", snapshot(other))
+    saved = load_session(tmp_path / "day2")
+    for uid, entry in other.recordings.items():
+        back = saved.recordings[uid]
+        np.testing.assert_array_equal(back.values(0, 0), entry.recording.values(0, 0))
+        assert back.metadata["changed"] == entry.recording.metadata["changed"]
+    assert saved.recordings["copy"].metadata["processing"]["lowpass"] == 200.0
+
+
+def test_what_a_file_did_not_say_is_not_asked_again(session, tmp_path):
+    table = tmp_path / "trace.csv"
+    table.write_text("Vm (mV)\n" + "\n".join(str(i) for i in range(50)))
+    session.add_recording(read_recording(table, sampling_rate=500.0))
+    save_session(tmp_path / "day3", snapshot(session, LAYERS))
+    saved = load_session(tmp_path / "day3")
+    assert saved.warnings == ()
+    assert saved.recordings["trace.csv"].channels[0].sampling_rate == 500.0
+    assert saved.recordings["trace.csv"].n_samples() == 50
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "session.json").unlink(), "is no session"),
+        (lambda folder: (folder / "session.json").write_text("{"), "is damaged"),
+        (lambda folder: (folder / "session.json").write_text("[]"), "not written by napari-biofm"),
+        (lambda folder: edit(folder, format_version=99), "Update napari-biofm"),
+        (lambda folder: edit(folder, links=[["x"]]), "is damaged"),
+        (
+            lambda folder: (folder / "events" / "000.parquet").write_bytes(b"no"),
+            "events in .* cannot be read",
+        ),
+        (
+            lambda folder: (folder / "clocks" / "000.npy").write_bytes(b"no"),
+            "frame times in .* cannot be read",
+        ),
+        (lambda folder: (folder / "samples" / "001.npz").write_bytes(b"no"), "samples in .* cannot be"),
+        (lambda folder: (folder / "labels" / "001.ome.zarr" / "zarr.json").unlink(), "labels in .* cannot"),
+        (lambda folder: (folder / "cells" / "001.zarr" / ".zgroup").write_text("?"), "table of cells in"),
+    ],
+)
+def test_damage_is_named(session, tmp_path, damage, words):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    damage(tmp_path / "day1")
+    with pytest.raises(SessionError, match=words):
+        load_session(tmp_path / "day1")
+
+
+def edit(folder, **values):
+    index = json.loads((folder / "session.json").read_text())
+    (folder / "session.json").write_text(json.dumps({**index, **values}))
+
+
+def test_an_index_cannot_point_outside_its_folder(session, tmp_path):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    index = json.loads((tmp_path / "day1" / "session.json").read_text())
+    index["recordings"][0]["events"] = "../../secret.parquet"
+    (tmp_path / "day1" / "session.json").write_text(json.dumps(index))
+    with pytest.raises(SessionError, match="outside the session"):
+        load_session(tmp_path / "day1")
+
+
+def test_a_folder_with_other_things_is_not_overwritten(session, tmp_path):
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(SessionError, match="is no session"):
+        save_session(tmp_path / "holiday", snapshot(session))
+    (tmp_path / "note").write_text("x")
+    with pytest.raises(SessionError, match="is a file"):
+        save_session(tmp_path / "note", snapshot(session))
+
+
+def test_labels_are_ome_zarr(session, tmp_path):
+    import zarr
+
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    group = zarr.open_group(str(tmp_path / "day1" / "labels" / "001.ome.zarr"), mode="r")
+    ome = group.attrs["ome"]
+    assert ome["version"] == "0.5" and "image-label" in ome
+    assert [a["name"] for a in ome["multiscales"][0]["axes"]] == ["y", "x"]
+    assert ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] == [0.5, 0.5]
