@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from napari_biofm import cli
-from napari_biofm.events.fm import PhysioFM
-from napari_biofm.events.fm.rhythm import features, probabilities, trees_path
-from napari_biofm.events.fm.words import RHYTHMS
+from napari_biofm.events.physio_fm import PhysioFM
+from napari_biofm.events.physio_fm.input_encoding import RHYTHMS
+from napari_biofm.events.physio_fm.rhythm import features, probabilities, trees_path
 
 RATE = 300.0  # Hz
 # time before the R peak (s), width (s) and size (mV) of P, Q, R, S and T
