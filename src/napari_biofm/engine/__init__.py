@@ -1,13 +1,14 @@
-"""Where jobs run: here (inline), in a warm worker process, or on a Dask cluster.
+"""Where jobs run: here (inline), in warm worker processes, or on a Dask cluster.
 
 A job is an importable function and its arguments. If it returns a generator, that is a `types.Task`:
-each yielded `Progress` is passed on and is a point at which the job can be cancelled.
+each yielded `Progress` is passed on and is a point at which the job can be cancelled. Each job has a lane:
+"interactive" ones, for which a person waits, run beside "bulk" ones and before them.
 """
 
-from napari_biofm.engine.base import Engine, Job, JobState
+from napari_biofm.engine.base import LANES, Engine, Job, JobState, Lane
 from napari_biofm.engine.inline import InlineEngine
 
-__all__ = ["Engine", "InlineEngine", "Job", "JobState", "make_engine"]
+__all__ = ["LANES", "Engine", "InlineEngine", "Job", "JobState", "Lane", "make_engine"]
 
 
 def make_engine(address: str = "worker", post: object = None) -> Engine:
@@ -15,7 +16,7 @@ def make_engine(address: str = "worker", post: object = None) -> Engine:
 
     Parameters
     ----------
-    address : "worker" (one process of our own), "inline", or the address of a Dask scheduler such as
+    address : "worker" (processes of our own, one per lane), "inline", or the address of a Dask scheduler such as
         "tcp://host:8786".
     post : callable that takes a function without arguments and calls it on the thread that owns the
         listeners, e.g. the GUI thread; None calls back on the engine's own thread.

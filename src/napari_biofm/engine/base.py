@@ -8,13 +8,16 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import GeneratorType
-from typing import Any
+from typing import Any, Literal
 
 from napari_biofm.types import EngineError, Progress
 
 Call = Callable[[], None]
 Post = Callable[[Call], None]
 ProgressListener = Callable[[Progress], None]
+# "interactive": a person waits for it (a click, a preview, a refit). "bulk": everything that may take long.
+Lane = Literal["interactive", "bulk"]
+LANES: tuple[Lane, ...] = ("interactive", "bulk")
 _NUMBERS = itertools.count(1)
 
 
@@ -47,6 +50,8 @@ class Job:
         name: str,
         bound_to: str | None = None,
         *,
+        lane: Lane = "bulk",
+        on_start: Call | None = None,
         on_progress: ProgressListener | None = None,
         on_done: Callable[[Any], None] | None = None,
         on_error: Callable[[BaseException], None] | None = None,
@@ -56,12 +61,15 @@ class Job:
         self.number = next(_NUMBERS)
         self.name = name
         self.bound_to = bound_to
-        self._listeners = (on_progress, on_done, on_error, on_cancel)
+        self.lane = lane
+        self._on_start, self._on_progress = on_start, on_progress
+        self._on_done, self._on_error, self._on_cancel = on_done, on_error, on_cancel
         self._post: Post = post or (lambda call: call())
         self._state = JobState.WAITING
         self._result: Any = None
         self._error: BaseException | None = None
         self._finished = threading.Event()
+        self._lock = threading.Lock()  # of the state: several threads of an engine may end a job
         self._cancel: Callable[[Job], None] | None = None
         self.cancel_asked = False
 
@@ -103,27 +111,34 @@ class Job:
     # What follows is called by engines.
 
     def started(self) -> None:
-        if not self._state.is_final:
+        """Say that the job has left the queue."""
+        with self._lock:
+            if self._state is not JobState.WAITING:
+                return
             self._state = JobState.RUNNING
+        if self._on_start is not None:
+            self._post(self._on_start)
 
     def progressed(self, progress: Progress) -> None:
-        listener = self._listeners[0]
+        """Tell the listener about a step."""
+        listener = self._on_progress
         if listener is not None and not self._state.is_final:
             self._post(lambda: listener(progress))
 
     def ended(self, state: JobState, result: Any = None, error: BaseException | None = None) -> None:
         """Put the job in its final state, once, and tell who listens."""
-        if self._state.is_final:
-            return
-        self._result, self._error, self._state = result, error, state
-        _, on_done, on_error, on_cancel = self._listeners
+        with self._lock:
+            if self._state.is_final:
+                return
+            self._result, self._error, self._state = result, error, state
         self._finished.set()
+        on_done, on_error = self._on_done, self._on_error
         if state is JobState.DONE and on_done is not None:
             self._post(lambda: on_done(result))
         elif state is JobState.FAILED and on_error is not None and error is not None:
             self._post(lambda: on_error(error))
-        elif state is JobState.CANCELLED and on_cancel is not None:
-            self._post(on_cancel)
+        elif state is JobState.CANCELLED and self._on_cancel is not None:
+            self._post(self._on_cancel)
 
 
 class Engine(ABC):
@@ -141,7 +156,9 @@ class Engine(ABC):
         function: Callable[..., Any],
         *args: Any,
         name: str | None = None,
+        lane: Lane = "bulk",
         bound_to: str | None = None,
+        on_start: Call | None = None,
         on_progress: ProgressListener | None = None,
         on_done: Callable[[Any], None] | None = None,
         on_error: Callable[[BaseException], None] | None = None,
@@ -154,19 +171,28 @@ class Engine(ABC):
         ----------
         function : module-level function; if it returns a generator this is drained as a Task.
         name : shown to the user; the function's name when not given.
+        lane : "interactive" where a person waits for the answer, else "bulk". Jobs of one lane run in the order
+            they were submitted; interactive ones do not wait for bulk ones.
         bound_to : unique id of the layer the job belongs to; `cancel_bound` stops it with its layer.
-        on_progress, on_done, on_error, on_cancel : listeners.
+        on_start : called when the job leaves the queue.
+        on_progress : called with each `Progress` of the job.
+        on_done, on_error, on_cancel : one of them is called when the job has ended, with the result, the error,
+            or nothing.
 
         Raises
         ------
         EngineError
-            If the engine was closed.
+            If the engine was closed, or there is no such lane.
         """
+        if lane not in LANES:
+            raise EngineError(f"'{lane}' is no lane of an engine: use {' or '.join(map(repr, LANES))}.")
         if self._closed:
             raise EngineError(f"'{name or function.__name__}' cannot start: the engine was closed.")
         job = Job(
             name or function.__name__.replace("_", " "),
             bound_to,
+            lane=lane,
+            on_start=on_start,
             on_progress=on_progress,
             on_done=on_done,
             on_error=on_error,
@@ -196,8 +222,8 @@ class Engine(ABC):
             job.cancel()
         self._closed = True
 
-    def warm_up(self) -> None:
-        """Get ready ahead of the first job, without waiting."""
+    def warm_up(self, lane: Lane = "bulk") -> None:
+        """Get ready ahead of the first job of a lane, without waiting."""
         return None
 
     @abstractmethod

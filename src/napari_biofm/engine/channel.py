@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
+from dataclasses import dataclass
 from multiprocessing import resource_tracker, shared_memory
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -41,6 +42,59 @@ class UnreadableError(Exception):
         self.number = number
 
 
+@dataclass(frozen=True)
+class Parcel:
+    """A pickled object, its large buffers copied to shared memory: what happens to the object afterwards does not
+    change it.
+
+    Attributes
+    ----------
+    data : the pickle.
+    blocks : shared memory and bytes used of it, one per large buffer.
+    """
+
+    data: bytes
+    blocks: tuple[tuple[shared_memory.SharedMemory, int], ...]
+
+    def release(self) -> None:
+        """Free the shared memory of a parcel that is not going to be sent."""
+        for block, _ in self.blocks:
+            block.close()
+            block.unlink()
+
+
+def pack(content: Any) -> Parcel:
+    """Return any picklable content ready to be sent.
+
+    Raises
+    ------
+    Exception
+        Whatever pickling raises; OSError where there is no shared memory left.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+
+    def keep_inline(buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes < SHARED_MIN:
+            return True
+        buffers.append(buffer)
+        return False
+
+    data = pickle.dumps(content, protocol=5, buffer_callback=keep_inline)
+    blocks: list[tuple[shared_memory.SharedMemory, int]] = []
+    try:
+        for buffer in buffers:
+            raw = buffer.raw()
+            block = shared_memory.SharedMemory(create=True, size=raw.nbytes)
+            blocks.append((block, raw.nbytes))
+            target = np.ndarray(raw.nbytes, np.uint8, block.buf)
+            np.copyto(target, np.frombuffer(raw, np.uint8))  # copies without holding the GIL
+            del target
+    except BaseException:
+        Parcel(data, tuple(blocks)).release()
+        raise
+    return Parcel(data, tuple(blocks))
+
+
 class Channel:
     """Both ends of the line between window and worker.
 
@@ -52,6 +106,7 @@ class Channel:
         self._lock = threading.Lock()
         self._lent: dict[str, shared_memory.SharedMemory] = {}
         self._receipts: SimpleQueue[list[str]] = SimpleQueue()
+        self._closed = False
 
     def send(self, kind: str, number: int = 0, content: Any = None) -> None:
         """Send any picklable content; large array buffers go through shared memory.
@@ -61,19 +116,33 @@ class Channel:
         OSError, ValueError
             If the other side is gone.
         """
-        buffers: list[pickle.PickleBuffer] = []
+        self.send_parcel(kind, number, pack(content))
 
-        def keep_inline(buffer: pickle.PickleBuffer) -> bool:
-            if buffer.raw().nbytes < SHARED_MIN:
-                return True
-            buffers.append(buffer)
-            return False
+    def send_parcel(self, kind: str, number: int, parcel: Parcel) -> None:
+        """Send what was packed before; its shared memory is this channel's to free from here on.
 
-        data = pickle.dumps(content, protocol=5, buffer_callback=keep_inline)
-        blocks = [self._lend(buffer.raw()) for buffer in buffers]
+        Raises
+        ------
+        OSError, ValueError
+            If the other side is gone.
+        """
         with self._lock:
-            self._connection.send((_OBJECT, kind, number, data, blocks))
+            if self._closed:
+                parcel.release()
+                raise OSError("the line to the other process is closed")
+            self._lent.update({block.name: block for block, _ in parcel.blocks})
+            blocks = [(block.name, size) for block, size in parcel.blocks]
+            self._connection.send((_OBJECT, kind, number, parcel.data, blocks))
             self._send_receipts()
+
+    def reclaim(self, parcel: Parcel) -> bool:
+        """Take back what was sent to a process that is gone; False where it had copied a part of it already."""
+        names = [block.name for block, _ in parcel.blocks]
+        whole = all(name in self._lent for name in names)
+        if whole:
+            for name in names:
+                del self._lent[name]
+        return whole
 
     def receive(self) -> tuple[str, int, Any]:
         """Wait for the next message and return its kind, number and content.
@@ -112,16 +181,10 @@ class Channel:
 
     def close(self) -> None:
         """Close the line and free every block still lent."""
-        self._connection.close()
+        with self._lock:
+            self._closed = True
+            self._connection.close()
         self._take_back(list(self._lent))
-
-    def _lend(self, raw: memoryview) -> tuple[str, int]:
-        block = shared_memory.SharedMemory(create=True, size=raw.nbytes)
-        target = np.ndarray(raw.nbytes, np.uint8, block.buf)
-        np.copyto(target, np.frombuffer(raw, np.uint8))  # copies without holding the GIL
-        del target
-        self._lent[block.name] = block
-        return block.name, raw.nbytes
 
     def _take_back(self, names: list[str]) -> None:
         for name in names:

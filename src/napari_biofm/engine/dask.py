@@ -1,19 +1,22 @@
 """The same jobs on a Dask cluster, when the user gives the address of its scheduler.
 
 Progress comes back as events of the scheduler; cancelling sets a `distributed.Event` that the job
-looks at between steps.
+looks at between steps. An interactive job has a higher priority, so that the next free thread of the cluster takes it
+before bulk jobs that were submitted earlier.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from napari_biofm.engine.base import CancelledError, Engine, Job, JobState, Post, run_steps
+from napari_biofm.engine.base import CancelledError, Engine, Job, JobState, Lane, Post, run_steps
 from napari_biofm.types import EngineError, Progress
 
 CONNECT_TIMEOUT = 10.0
+PRIORITY: Mapping[Lane, int] = MappingProxyType({"interactive": 10, "bulk": 0})  # higher goes first
 LOOK_EVERY = 0.25  # seconds between two looks at the cancel flag: each is a round trip
 
 
@@ -74,7 +77,16 @@ class DaskEngine(Engine):
     ) -> None:
         topic = _topic(job)
         self._client.subscribe_topic(topic, lambda event: job.progressed(Progress(*event[1])))
-        future = self._client.submit(_run_on_cluster, topic, function, args, kwargs, pure=False, retries=0)
+        future = self._client.submit(
+            _run_on_cluster,
+            topic,
+            function,
+            args,
+            kwargs,
+            pure=False,
+            retries=0,
+            priority=PRIORITY[job.lane],
+        )
         job.started()
         future.add_done_callback(lambda done: self._finish(job, done))
 

@@ -9,7 +9,7 @@ from napari_biofm.engine.base import CancelledError, Engine, Job, JobState, run_
 
 
 class InlineEngine(Engine):
-    """Runs each job inside `submit`; a listener may still cancel it between two steps."""
+    """Runs each job inside `submit`, whatever its lane; a listener may still cancel it between two steps."""
 
     name = "inline"
 

@@ -1,7 +1,9 @@
 """Objects that are dear to make, kept by the process that made them.
 
 Jobs call `keep` for their models: the second job of the same kind finds its model loaded. The cache
-belongs to the process a job runs in (worker, cluster node, or the caller for inline jobs).
+belongs to the process a job runs in (worker of a lane, cluster node, or the caller for inline jobs). Threads may
+call `keep` at once: one of them makes the model, the others wait for it. A model that makes room for another lives on
+for as long as a running job uses it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The worker process: runs one job after the other and keeps models warm.
+"""The worker process of one lane: runs one job after the other and keeps models warm.
 
-Started as `python -m napari_biofm.engine.worker`; the address and the secret of the window come on
+Started as `python -m napari_biofm.engine.worker LANE`; the address and the secret of the window come on
 standard input, so that neither shows in a process list.
 """
 
@@ -35,8 +35,10 @@ def _listen(channel: Channel, jobs: queue.Queue[Any], cancelled: set[int]) -> No
             continue
         if message[0] == "cancel":
             cancelled.add(message[1])
-        else:
-            jobs.put(message)
+            continue
+        if message[0] == "run":
+            cancelled.clear()  # the window sends a job when the former has ended; what came too late is void
+        jobs.put(message)
 
 
 def _portable(error: Exception) -> Exception:
@@ -71,13 +73,14 @@ def _run(channel: Channel, number: int, call: tuple[Any, ...], cancelled: set[in
         raise
     except Exception as error:
         channel.send("failed", number, _portable(error))
-    cancelled.discard(number)
 
 
 def main() -> None:
     """Connect to the window that started this process and serve it until it goes."""
     faulthandler.enable()
     hello = json.loads(sys.stdin.readline())
+    if hello["nice"] and hasattr(os, "nice"):
+        os.nice(hello["nice"])
     channel = Channel(Client(hello["address"], hello["family"], bytes.fromhex(hello["secret"])))
     jobs: queue.Queue[Any] = queue.Queue()
     cancelled: set[int] = set()
