@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from napari_biofm.engine.threads import wait_asleep
 
@@ -19,6 +20,12 @@ with contextlib.suppress(ImportError):
     # torch loads it when an optimiser is made; after software OpenGL, which brings another LLVM, that ends the process.
     # Users are safe: networks live in the worker. Tests run them beside the viewer.
     import triton._C.libtriton  # noqa: F401
+# The same examples in every run, few enough for every commit; a failure is found again by its name alone.
+settings.register_profile(
+    "napari-biofm", max_examples=40, derandomize=True, deadline=None, database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "napari-biofm"))
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

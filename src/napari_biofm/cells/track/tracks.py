@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.cells.table.cell_table import BASELINE, Blocks, make_table, text
+from napari_biofm.images.tiling.overlap import match_objects
 from napari_biofm.types import CellsError, Image, Labels, Progress, Task
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def link_by_overlap(labels: Labels, min_overlap: float = MIN_OVERLAP) -> Task[ND
     for frame in range(len(labels)):
         now = np.asarray(labels[frame])
         values, sizes = np.unique(now[now > 0], return_counts=True)
-        links = _best_links(np.asarray(labels[frame - 1]), now, min_overlap) if frame else {}
+        links = match_objects(np.asarray(labels[frame - 1]), now, at_least=min_overlap) if frame else {}
         tracks = {}
         for value in values.tolist():
             track = tracks_before.get(links.get(value, -1))
@@ -276,22 +277,3 @@ def as_napari_tracks(table: AnnData) -> NDArray[np.float64]:
     rows = table.obs[["track", "frame", *axes]].to_numpy(float)
     rows = rows[rows[:, 0] > 0]
     return np.asarray(rows[np.lexsort((rows[:, 1], rows[:, 0]))])
-
-
-def _best_links(before: NDArray[Any], now: NDArray[Any], min_overlap: float) -> dict[int, int]:
-    """Return label now -> label before, each used once, best overlap first."""
-    both = (before > 0) & (now > 0)
-    pairs, shared = np.unique(np.stack([before[both], now[both]]), axis=1, return_counts=True)
-    size_before = dict(zip(*np.unique(before[before > 0], return_counts=True), strict=True))
-    size_now = dict(zip(*np.unique(now[now > 0], return_counts=True), strict=True))
-    overlap = np.asarray([
-        n / (size_before[a] + size_now[b] - n) for (a, b), n in zip(pairs.T, shared, strict=True)
-    ])  # fmt: skip
-    links: dict[int, int] = {}
-    used: set[int] = set()
-    for i in np.argsort(-overlap, kind="stable"):
-        a, b = int(pairs[0, i]), int(pairs[1, i])
-        if overlap[i] >= min_overlap and a not in used and b not in links:
-            links[b] = a
-            used.add(a)
-    return links

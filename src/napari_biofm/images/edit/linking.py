@@ -36,9 +36,16 @@ class Tracking:
 
 @dataclass(frozen=True)
 class _Frame:
+    """The cells of a frame in the order of their first pixels: which numbers they have changes nothing."""
+
     labels: NDArray[np.int64]
     centres: NDArray[np.float64]
     areas: NDArray[np.float64]
+
+    def rows_of(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the row of each label, all of which are in this frame."""
+        order = np.argsort(self.labels)
+        return np.asarray(order[np.searchsorted(self.labels, labels, sorter=order)])
 
 
 def link(target: LabelsTarget, reach: float | None = None, divisions: bool = True) -> Task[Tracking]:
@@ -57,7 +64,7 @@ def link(target: LabelsTarget, reach: float | None = None, divisions: bool = Tru
     shape = target.shape
     if len(shape) < 3:
         raise ImageError(f"Linking needs labels over time (T, Y, X), not labels of shape {shape}.")
-    tracks = _Tracks()
+    tracks = _Tracks(len(shape))
     before: tuple[_Frame, NDArray[Any]] | None = None
     for t in range(shape[0]):
         yield Progress(t, shape[0], f"linking frame {t}")
@@ -79,7 +86,8 @@ def link_array(labels: NDArray[Any], reach: float | None = None) -> Task[Trackin
 
 
 class _Tracks:
-    def __init__(self) -> None:
+    def __init__(self, ndim: int) -> None:
+        self._width = 1 + ndim  # track id, frame and the centre
         self._rows: list[tuple[float, ...]] = []
         self._graph: dict[int, list[int]] = {}
         self._renamed: list[dict[int, int]] = []
@@ -152,22 +160,23 @@ class _Tracks:
 
     def result(self) -> Tracking:
         data = np.array(sorted(self._rows), np.float64)
-        return Tracking(data.reshape(len(self._rows), -1), dict(self._graph), self._renamed)
+        return Tracking(data.reshape(-1, self._width), dict(self._graph), self._renamed)
 
 
 def _frame(labels: NDArray[Any]) -> _Frame:
     where = np.nonzero(labels)
-    ids, dense = np.unique(labels[where], return_inverse=True)
+    ids, first, packed = np.unique(labels[where], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    dense = np.argsort(order)[packed]
     areas = np.bincount(dense, minlength=len(ids)).astype(float)
     sums = [np.bincount(dense, axis, minlength=len(ids)) / np.maximum(areas, 1) for axis in where]
-    return _Frame(ids.astype(np.int64), np.stack(sums, axis=1), areas)
+    return _Frame(ids[order].astype(np.int64), np.stack(sums, axis=1), areas)
 
 
 def _overlaps(old: _Frame, new: _Frame, first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
     """Pixels shared by every cell of one frame with every cell of the next: (n_old, n_new)."""
     both = (first > 0) & (second > 0)
-    rows = np.searchsorted(old.labels, first[both])
-    columns = np.searchsorted(new.labels, second[both])
+    rows, columns = old.rows_of(first[both]), new.rows_of(second[both])
     flat = np.bincount(rows * max(len(new.labels), 1) + columns, minlength=len(old.labels) * len(new.labels))
     return flat[: len(old.labels) * len(new.labels)].reshape(len(old.labels), len(new.labels)).astype(float)
 

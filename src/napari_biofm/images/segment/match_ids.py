@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_biofm.images.tiling.overlap import match_objects
 from napari_biofm.types import Labels
 
 
@@ -17,17 +18,10 @@ def carry_ids(before: Labels, after: Labels) -> Labels:
     ----------
     before, after : labels of one shape.
     """
-    highest_after, highest = int(after.max(initial=0)), int(before.max(initial=0))
-    both = (before > 0) & (after > 0)
-    keys = after[both].astype(np.int64) * (highest + 1) + before[both]
-    pairs, counts = np.unique(keys, return_counts=True)
-    new_id = np.zeros(highest_after + 1, np.int32)
-    taken: set[int] = set()
-    for position in np.argsort(-counts, kind="stable"):
-        mine, former = divmod(int(pairs[position]), highest + 1)
-        if not new_id[mine] and former not in taken:
-            new_id[mine] = former
-            taken.add(former)
+    highest = int(before.max(initial=0))
+    new_id = np.zeros(int(after.max(initial=0)) + 1, np.int32)
+    for mine, former in match_objects(before, after, by="pixels").items():
+        new_id[mine] = former
     there = np.unique(after[after > 0])
     fresh = there[new_id[there] == 0]
     new_id[fresh] = highest + 1 + np.arange(fresh.size)

@@ -225,7 +225,7 @@ def _planes(
             names = np.zeros(int(found.max(initial=0)) + 1, np.int32)
             below = np.asarray(log.labels[z - 1]) if joined and z else None
             if below is not None and below.any() and len(names) > 1:
-                names = _names(found, below, stack.stitch_threshold)
+                names = names_from_below(found, below, stack.stitch_threshold)
             new = np.flatnonzero(names[1:] == 0) + 1
             names[new] = np.arange(highest + 1, highest + 1 + len(new))
             highest += len(new)
@@ -245,14 +245,6 @@ def _plane(
     result: Segmentation = yield from segmenter.segment(pixels, parameters, **options)
     masks = np.searchsorted(np.union1d([0], result.masks), result.masks).astype(np.int32)
     return replace(result, masks=masks, flows=None, cell_prob=None, features=None)
-
-
-def _names(found: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
-    """Return the label below of each object; labels are packed first, as they may be in the millions."""
-    there = np.union1d([0], below)
-    packed: Labels = np.searchsorted(there, below).astype(np.int32)
-    names: NDArray[np.int32] = there[names_from_below(found, packed, iou)].astype(np.int32)
-    return names
 
 
 def _key(image: LazyImage, about: Mapping[str, Any]) -> Task[str]:

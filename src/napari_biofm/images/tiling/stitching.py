@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.tiling.overlap import match_objects
 from napari_biofm.types import Labels
 
 STITCH_IOU = 0.25  # overlap above which objects of neighbouring planes are one
@@ -50,24 +51,7 @@ def stitch(planes: Labels, iou: float = STITCH_IOU) -> Labels:
 
 def names_from_below(plane: Labels, below: Labels, iou: float) -> NDArray[np.int32]:
     """Return the label below of each object of `plane`, 0 where none overlaps enough; each is given once."""
-    from scipy import sparse
-
-    n, m = int(plane.max()), int(below.max())
-    ones = np.ones(plane.size, np.int64)
-    overlap = sparse.coo_array((ones, (plane.ravel(), below.ravel())), shape=(n + 1, m + 1)).tocsr().tocoo()
-    areas, areas_below = (
-        np.bincount(plane.ravel(), minlength=n + 1),
-        np.bincount(below.ravel(), minlength=m + 1),
-    )
-    real = (overlap.row > 0) & (overlap.col > 0)
-    here, there, shared = overlap.row[real], overlap.col[real], overlap.data[real]
-    score = shared / (areas[here] + areas_below[there] - shared)
-    names = np.zeros(n + 1, np.int32)
-    taken: set[int] = set()
-    for i in np.argsort(-score, kind="stable"):
-        if score[i] < iou:
-            break
-        if names[here[i]] == 0 and int(there[i]) not in taken:
-            names[here[i]] = there[i]
-            taken.add(int(there[i]))
+    names = np.zeros(int(plane.max(initial=0)) + 1, np.int32)
+    for mine, there in match_objects(below, plane, at_least=iou).items():
+        names[mine] = there
     return names
