@@ -125,6 +125,36 @@ def test_a_session_moved_with_its_recording_finds_it(session, tmp_path):
     assert saved.recordings["patch.abf"].n_samples(0, 0) == 2000
 
 
+@pytest.mark.parametrize("below", ["movies/movie.tif", "movie.tif"])
+def test_a_session_moved_with_its_image_finds_it(tmp_path, below):
+    for place in ("then", "now"):
+        (tmp_path / place / below).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "then" / below).write_bytes(b"pixels")
+    layer = SavedLayer("image-1", "image", "movie", path=str(tmp_path / "then" / below), shape=(5, 5))
+    save_session(tmp_path / "then" / "day1", snapshot(Session(), [layer]))
+    (tmp_path / "then" / "day1").rename(tmp_path / "now" / "day1")
+    assert load_session(tmp_path / "now" / "day1").layers[0].path == layer.path, "it still lies where it was"
+    (tmp_path / "then" / below).rename(tmp_path / "now" / below)
+    assert load_session(tmp_path / "now" / "day1").layers[0].path == str(tmp_path / "now" / below)
+    assert load_session(tmp_path / "now" / "day1").warnings == ()
+    (tmp_path / "now" / below).write_bytes(b"other pixels")
+    assert "movie.tif has another size" in load_session(tmp_path / "now" / "day1").warnings[0]
+    (tmp_path / "now" / below).unlink()
+    assert load_session(tmp_path / "now" / "day1").layers[0].path == layer.path, "gone: named as it was"
+
+
+def test_data_copied_beside_a_session_of_another_computer_are_found(session, tmp_path):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    for record, name in (("recordings", "patch.abf"), ("layers", "movie.tif")):
+        index = json.loads((tmp_path / "day1" / "session.json").read_text())
+        index[record][0] |= {"path": rf"D:\data\of the rig\{name}", "relative": ""}
+        (tmp_path / "day1" / "session.json").write_text(json.dumps(index))
+    (tmp_path / "movie.tif").write_bytes(b"pixels")
+    saved = load_session(tmp_path / "day1")
+    assert saved.warnings == () and saved.recordings["patch.abf"].n_samples(0, 0) == 2000
+    assert saved.layers[0].path == str(tmp_path / "movie.tif")
+
+
 def test_units_the_user_mended_come_back(session, tmp_path):
     mended = session.recordings["patch.abf"].recording.with_channel(0, unit="pA", name="Im")
     other = Session()

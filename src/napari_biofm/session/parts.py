@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -119,11 +119,31 @@ def recording_record(recording: Recording, folder: Path) -> dict[str, Any]:
     }
     if recording.path is not None and Path(recording.path).is_file():
         record["size"] = Path(recording.path).stat().st_size
-        try:
-            record["relative"] = str(Path(recording.path).resolve().relative_to(folder.resolve().parent))
-        except ValueError:
-            record["relative"] = ""
+        record["relative"] = relative_path(recording.path, folder)
     return record
+
+
+def relative_path(path: str | Path, folder: Path) -> str:
+    """Return the path of a file from where the session folder lies, "" where the file is not below that."""
+    try:
+        return Path(path).resolve().relative_to(folder.resolve().parent).as_posix()
+    except ValueError:
+        return ""
+
+
+def possible_paths(record: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Return where a file may lie now: where it lay from the session, where it lay then, beside the session.
+
+    Parameters
+    ----------
+    record : with the `path` it had, and `relative` where it lay below the folder of the session.
+    folder : of the session.
+    """
+    relative, path = PureWindowsPath(str(record.get("relative") or "")), str(record["path"])
+    if not path:
+        return []
+    candidates = [folder.parent / relative.as_posix()] if relative.name else []
+    return [*candidates, Path(path), folder.parent / PureWindowsPath(path).name]
 
 
 def write_samples(path: Path, recording: Recording) -> None:
@@ -151,9 +171,7 @@ def read_back(record: Mapping[str, Any], folder: Path, samples: Path) -> tuple[R
     if samples.is_file():
         return _from_samples(record, channels, starts, samples), ""
     about = record["metadata"]
-    candidates = [folder.parent / record["relative"]] if record.get("relative") else []
-    candidates.append(Path(record["path"]))
-    for path in candidates:
+    for path in possible_paths(record, folder):
         if path.is_file():
             try:
                 recording = _as_it_was(read_recording(path, **about.get(OPENED_WITH, {})), about)

@@ -16,10 +16,12 @@ import numpy as np
 from napari_biofm import __version__
 from napari_biofm.session import CellKey, Link
 from napari_biofm.session.parts import (
+    possible_paths,
     read_back,
     read_events,
     read_labels,
     recording_record,
+    relative_path,
     write_events,
     write_labels,
     write_samples,
@@ -126,10 +128,13 @@ def _write_layer(parts: _Parts, i: int, layer: SavedLayer, saved: Saved) -> dict
         "kind": layer.kind,
         "name": layer.name,
         "path": layer.path,
+        "relative": relative_path(layer.path, parts.former) if layer.path else "",
         "placing": dict(layer.placing),
         "metadata": dict(layer.metadata),
         "shape": list(layer.shape),
     }
+    if layer.path and Path(layer.path).is_file():
+        record["size"] = Path(layer.path).stat().st_size
     data, table, clock = layer.data, saved.cells.get(layer.uid), saved.clocks.get(layer.uid)
     if data is not None:
         scale = tuple(layer.placing.get("scale", (1.0,) * data.ndim))
@@ -181,6 +186,7 @@ def load_session(folder: Path) -> Saved:
         for record in index["layers"]:
             uid = str(record["uid"])
             layers.append(_layer(folder, record))
+            warnings += _other_size(layers[-1], record)
             if "cells" in record:
                 cells[uid] = _read_table(_inside(folder, record["cells"]))
             if "clock" in record:
@@ -233,16 +239,25 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 def _layer(folder: Path, record: Mapping[str, Any]) -> SavedLayer:
     data = read_labels(_inside(folder, record["file"])) if record.get("file") else None
+    now = next((path for path in possible_paths(record, folder) if path.exists()), None)
     return SavedLayer(
         uid=str(record["uid"]),
         kind=str(record["kind"]),
         name=str(record["name"]),
-        path=str(record["path"]),
+        path=str(record["path"] if now is None else now),
         data=data,
         placing=dict(record["placing"]),
         metadata=dict(record["metadata"]),
         shape=tuple(int(n) for n in record["shape"]),
     )
+
+
+def _other_size(layer: SavedLayer, record: Mapping[str, Any]) -> list[str]:
+    """Return a warning where the file of a layer is not as large as it was."""
+    path = Path(layer.path)
+    if record.get("size") is None or not path.is_file() or path.stat().st_size == record["size"]:
+        return []
+    return [f"{path.name} has another size than when the session was saved; it may be another image."]
 
 
 def _read_clock(folder: Path, record: Mapping[str, Any]) -> Clock:
