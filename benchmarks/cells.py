@@ -255,7 +255,7 @@ def watch_umap(heart: Any, dock: Any, umap_s: float) -> tuple[dict[str, dict[str
     row = heart.watch(
         lambda: dock.plot.kind.setCurrentText("UMAP"),
         5,
-        lambda: dock.job_bar.job is not None and time.perf_counter() < start + umap_s,
+        lambda: dock.job_bar.bulk.job is not None and time.perf_counter() < start + umap_s,
     )
     repaint = {"repaint_ms": row["repaint_ms"]}
     told: dict[str, float] = {}

@@ -2,7 +2,7 @@
 
     python benchmarks/overlay.py [--json] [--quick] [--cells 5000] [--frames 20000]
 
-Opens a viewer (without a screen: `xvfb-run -a python benchmarks/overlay.py`). A step is
+Opens a viewer; without a screen it starts its own. A step is
 `dims.set_current_step` to a random frame: slicing of all layers, overlays, time of the session. Drawing
 comes after it and is measured beside it: on a machine without a graphics card it is mostly the software
 OpenGL. All ms are CPU time of the main thread, so that other programs do not count. The movie alone is
@@ -25,6 +25,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from screen import ensure_screen
 
 os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
 SIZE, FRAME_RATE = 1024, 30.0
@@ -112,6 +114,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=5000)
     parser.add_argument("--frames", type=int, default=20_000)
     args = parser.parse_args()
+    ensure_screen()
     viewer, dock = open_scene(args.cells, args.frames)
     steps = 40 if args.quick else 400
     frames = np.random.default_rng(2).integers(0, args.frames, steps)

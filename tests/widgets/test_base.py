@@ -77,10 +77,10 @@ def test_a_job_in_the_worker_is_shown_and_can_be_cancelled(qtbot: Any, viewer: A
     dock.session.use_engine(make_engine("worker", post=QtPost()))
     ended: list[str] = []
     dock.run(probe.count, 500, 0.02, name="count", on_end=lambda: ended.append("end"))
-    qtbot.waitUntil(lambda: "step" in dock.job_bar.label.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "step" in dock.job_bar.bulk.label.text(), timeout=30_000)
     assert dock.job_bar.isVisible()
-    assert dock.job_bar.bar.maximum() == 500
-    dock.job_bar.cancel_button.click()
+    assert dock.job_bar.bulk.bar.maximum() == 500
+    dock.job_bar.bulk.cancel_button.click()
     qtbot.waitUntil(lambda: ended == ["end"], timeout=10_000)
     assert not dock.job_bar.isVisible()
 
@@ -119,7 +119,72 @@ def test_a_job_dies_with_its_layer(qtbot: Any, viewer: Any, dock: PlainDock) -> 
         on_done=done.append,
         on_end=lambda: ended.append("end"),
     )
-    qtbot.waitUntil(lambda: "step" in dock.job_bar.label.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "step" in dock.job_bar.bulk.label.text(), timeout=30_000)
     viewer.layers.remove(layer)
     qtbot.waitUntil(lambda: bool(ended), timeout=10_000)
     assert done == []
+
+
+def test_both_lanes_are_shown_beside_each_other_and_cancelled_alone(
+    qtbot: Any, viewer: Any, dock: PlainDock
+) -> None:
+    dock.session.use_engine(make_engine("worker", post=QtPost()))
+    bar, ended = dock.job_bar, []
+    dock.run(probe.count, 5000, 0.01, name="bulk work", on_end=lambda: ended.append("bulk"))
+    dock.run(
+        probe.count,
+        5000,
+        0.01,
+        name="a click",
+        lane="interactive",
+        on_end=lambda: ended.append("interactive"),
+    )
+    for row in (bar.bulk, bar.interactive):
+        qtbot.waitUntil(lambda row=row: row.isVisible() and "step" in row.label.text(), timeout=30_000)
+    bar.interactive.cancel_button.click()
+    qtbot.waitUntil(lambda: ended == ["interactive"], timeout=10_000)
+    assert not bar.interactive.isVisible()
+    assert bar.bulk.isVisible()
+    assert bar.bulk.job is not None
+    dock.run(probe.count, 5000, 0.01, name="another click", lane="interactive")
+    qtbot.waitUntil(bar.interactive.isVisible, timeout=30_000)
+    bar.bulk.cancel_button.click()
+    qtbot.waitUntil(lambda: ended == ["interactive", "bulk"], timeout=10_000)
+    assert bar.isVisible()
+    bar.interactive.cancel_button.click()
+    qtbot.waitUntil(lambda: not bar.isVisible(), timeout=10_000)
+
+
+def test_a_job_that_waits_says_so_and_can_be_cancelled(qtbot: Any, viewer: Any, dock: PlainDock) -> None:
+    dock.session.use_engine(make_engine("worker", post=QtPost()))
+    elsewhere = dock.session.engine.submit(probe.count, 5000, 0.01)  # the job of another dock
+    ended: list[str] = []
+    dock.run(probe.count, 5, 0.0, name="count", on_end=lambda: ended.append("first"))
+    dock.run(probe.count, 5, 0.0, name="count on", on_end=lambda: ended.append("second"))
+    assert dock.job_bar.bulk.label.text() == "count: waiting ... (+1 waiting)"
+    dock.job_bar.bulk.cancel_button.click()
+    qtbot.waitUntil(lambda: ended == ["first"], timeout=10_000)
+    assert dock.job_bar.bulk.label.text() == "count on: waiting ..."
+    elsewhere.cancel()
+    qtbot.waitUntil(lambda: ended == ["first", "second"], timeout=30_000)
+    assert not dock.job_bar.isVisible()
+
+
+def test_an_interactive_job_that_is_answered_at_once_does_not_flash(
+    qtbot: Any, viewer: Any, dock: PlainDock
+) -> None:
+    dock.session.use_engine(make_engine("worker", post=QtPost()))
+    shown: list[bool] = []
+    dock.session.engine.submit(probe.describe_process, lane="interactive").result(60)  # it is warm
+    dock.job_bar.interactive._delay.setInterval(60_000)
+    dock.run(
+        probe.count,
+        3,
+        0.0,
+        name="click",
+        lane="interactive",
+        on_step=lambda _: shown.append(dock.job_bar.interactive.isVisible()),
+        on_end=lambda: shown.append(dock.job_bar.interactive.isVisible()),
+    )
+    qtbot.waitUntil(lambda: len(shown) == 4, timeout=30_000)
+    assert shown == [False] * 4

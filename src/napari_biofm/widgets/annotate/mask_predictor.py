@@ -159,16 +159,16 @@ class Broker:
             elif number == self._number:
                 listener(shifted(answer, origin))
 
-        self._dock.session.engine.submit(
+        self._dock.run(
             answer_prompt,
             key,
             self.backend,
             into_window(prompt, origin, size, start),
             self.device,
-            name="click",
+            name="Click",
+            lane="interactive",
             bound_to=layer_id(layer),
             on_done=arrived,
-            on_error=self._dock.tell_error,
         )
 
     def _prepare(self, key: str, pixels: NDArray[Any], layer: Any) -> None:
@@ -193,6 +193,7 @@ class Broker:
             np.ascontiguousarray(pixels),
             self.device,
             name=f"Preparing clicks ({self.backend})",
+            lane="interactive",
             bound_to=layer_id(layer),
             on_done=ready,
             on_end=ended,

@@ -143,6 +143,7 @@ class TablesDock(Dock):
             None if changed is None else sorted(changed),
             *self._encoder_of(uid),
             name="Measure changed cells",
+            lane="bulk" if changed is None else "interactive",
             bound_to=uid,
             on_done=lambda made: self._updated(uid, table, made, changed),
         )

@@ -7,21 +7,12 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import (
-    QDockWidget,
-    QHBoxLayout,
-    QLabel,
-    QMainWindow,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QWidget
 
-from napari_biofm.engine import Job
+from napari_biofm.engine import Job, Lane
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError, Progress
+from napari_biofm.widgets.common.job_bar import JobBar
 from napari_biofm.widgets.common.opening import RIGHT_WIDTH
 from napari_biofm.widgets.common.viewers import close_with_window, viewer_session
 
@@ -30,84 +21,6 @@ AREAS = {
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
 BESIDE_LAYERS, BESIDE_NOTHING = 0.4, 0.6  # of the window's height, for docks below the canvas
-SHOW_EVERY_MS = 150  # between two looks of the progress bar
-
-
-class JobBar(QWidget):
-    """What runs, how far it is, and a button to stop it. Hidden while nothing runs."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.job: Job | None = None
-        self.label = QLabel()
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(True)
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop after the current step. What is finished is kept.")
-        self.cancel_button.clicked.connect(self.cancel)
-        self._latest: Progress | None = None
-        self._ticker = QTimer(self)
-        self._ticker.setInterval(SHOW_EVERY_MS)
-        self._ticker.timeout.connect(self._show_latest)
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.bar, 1)
-        row.addWidget(self.cancel_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.label)
-        layout.addLayout(row)
-        # Keep the room while hidden: nothing moves, and the canvas is not drawn anew, when a job starts or ends.
-        policy = self.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.setSizePolicy(policy)
-        self.hide()
-
-    def track(self, job: Job) -> None:
-        """Show `job` until it ends."""
-        self.job = job
-        if job.state.is_final:  # an inline engine is done before anybody looks
-            return
-        self.label.setText(f"{job.name} ...")
-        self.bar.setRange(0, 0)
-        self.cancel_button.setEnabled(True)
-        self.show()
-
-    def progressed(self, progress: Progress) -> None:
-        """Show one step; steps that follow each other closely are shown at the next tick."""
-        self._latest = progress
-        if not self._ticker.isActive():
-            self._show_latest()
-            self._ticker.start()
-
-    def _show_latest(self) -> None:
-        progress, self._latest = self._latest, None
-        if progress is None:
-            self._ticker.stop()
-            return
-        # A progress bar repaints at once when set, and with it the whole window and its canvas: set
-        # everything first, paint once.
-        self.setUpdatesEnabled(False)
-        self.bar.setRange(0, max(progress.total, 1))
-        self.bar.setValue(progress.done)
-        if progress.message:
-            self.label.setText(progress.message)
-        self.setUpdatesEnabled(True)
-
-    def cancel(self) -> None:
-        """Ask the job to stop."""
-        if self.job is not None:
-            self.cancel_button.setEnabled(False)
-            self.label.setText(f"{self.job.name}: stopping after this step ...")
-            self.job.cancel()
-
-    def finished(self) -> None:
-        """Hide again."""
-        self.job = None
-        self._latest = None
-        self._ticker.stop()
-        self.hide()
 
 
 class Dock(QWidget):
@@ -146,6 +59,7 @@ class Dock(QWidget):
         function: Callable[..., Any],
         *args: Any,
         name: str,
+        lane: Lane = "bulk",
         bound_to: str | None = None,
         on_done: Callable[[Any], None] | None = None,
         on_step: Callable[[Progress], None] | None = None,
@@ -158,22 +72,32 @@ class Dock(QWidget):
         ----------
         function, *args, **kwargs : the job, see `Engine.submit`.
         name : shown to the user.
+        lane : "interactive" where a person waits for the answer: it does not wait for bulk jobs.
         bound_to : unique id of the layer it belongs to.
         on_done : called with the result, on the GUI thread, unless the dock is gone by then.
         on_step : called at each step, e.g. to paint a finished tile.
         on_end : called when the job has ended in any way, e.g. to enable a button again.
         """
+        row = self.job_bar.row(lane)
+        shown: list[Job] = []  # the job, from the moment it is in the job bar
+
+        def start() -> None:
+            if not self._gone:
+                row.refresh()
 
         def step(progress: Progress) -> None:
-            if not self._gone:
-                self.job_bar.progressed(progress)
-                if on_step is not None:
-                    on_step(progress)
+            if self._gone:
+                return
+            for job in shown:
+                row.progressed(job, progress)
+            if on_step is not None:
+                on_step(progress)
 
         def end(then: Callable[[], None] | None = None) -> None:
             if self._gone:
                 return
-            self.job_bar.finished()
+            for job in shown:
+                row.finished(job)
             if on_end is not None:
                 on_end()
             if then is not None:
@@ -183,14 +107,18 @@ class Dock(QWidget):
             function,
             *args,
             name=name,
+            lane=lane,
             bound_to=bound_to,
+            on_start=start,
             on_progress=step,
             on_done=lambda result: end(lambda: on_done(result) if on_done is not None else None),
             on_error=lambda error: end(lambda: self.tell_error(error)),
             on_cancel=lambda: end(lambda: self.tell(f"{name}: cancelled.")),
             **kwargs,
         )
-        self.job_bar.track(job)
+        if not job.state.is_final:  # an inline engine is done before anybody looks
+            shown.append(job)
+            row.track(job)
         return job
 
     def tell(self, message: str) -> None:

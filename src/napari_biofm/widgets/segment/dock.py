@@ -257,6 +257,7 @@ class SegmentDock(Dock):
             self._model_of(found),
             self.device.value,
             name=f"New masks for '{layer.name}'",
+            lane="interactive",
             bound_to=uid,
             on_done=lambda masks: self._replace_masks(uid, found, masks, parameters),
         )
@@ -297,6 +298,7 @@ class SegmentDock(Dock):
             self._model_of(part),
             self.device.value,
             name="Preview",
+            lane="interactive",
             on_done=lambda masks: self.preview.show(masks, box),
         )
 

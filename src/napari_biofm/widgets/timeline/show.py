@@ -125,6 +125,7 @@ class ShowPanel(Panel):
             recording,
             clock,
             name="Brightness of cells",
+            lane="interactive",
             bound_to=self.state.movie_uid,
             on_done=lambda levels: self._show_activity(levels, of),
         )

@@ -55,7 +55,7 @@ class Analyses:
         if dock.recording is not None:
             dock.run(
                 report, dock.recording, dock.plots.sweep, channel, pulse,
-                name="Measure quality", on_done=dock.quality_panel.show_report,
+                name="Measure quality", lane="interactive", on_done=dock.quality_panel.show_report,
             )  # fmt: skip
 
     def plot_steps(self, measure: str) -> None:
@@ -102,7 +102,7 @@ class Analyses:
             about = recording.channels[channel].name
             dock.run(
                 average_event, recording, events, before, after,
-                name="Average events", on_done=lambda found: panel.show_average(found, about),
+                name="Average events", lane="interactive", on_done=lambda found: panel.show_average(found, about),
             )  # fmt: skip
         else:
             found = amplitude_histogram(events) if view == "Amplitudes" else interval_histogram(events)

@@ -77,6 +77,7 @@ class Forecasting:
         dock.run(
             look_ahead, recording, sweep, channel, at_s, panel.horizon.value(),
             name="Forecast",
+            lane="interactive",
             on_done=lambda ahead: self._set(ahead) if number == self._asked else None,
         )  # fmt: skip
 
