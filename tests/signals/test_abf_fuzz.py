@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyabf.abfWriter
@@ -15,7 +16,18 @@ from napari_biofm.signals.readers.abf_check import _SECTIONS
 ABF = Path(__file__).parents[2].parent / "shared" / "data" / "ephys" / "abf"
 ABF2 = ABF / "2018_12_09_pCLAMP11_0001.abf"
 REAL_ABF1 = ABF / "pclamp11_4ch_abf1.abf"
+OURS = Path(__file__).parents[1] / "fixtures" / "recordings"
 shared_data = pytest.mark.skipif(not ABF2.exists(), reason="../shared/data/ephys/abf is not here")
+
+
+def _real(path: Path) -> Any:
+    return pytest.param(path, marks=[pytest.mark.shared_data, shared_data], id=path.name)
+
+
+abf2_files = pytest.mark.parametrize(
+    "abf2",
+    [pytest.param(OURS / f"{name}.abf", id=name) for name in ("steps", "gapfree", "events")] + [_real(ABF2)],
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +73,9 @@ def test_abf1_with_absurd_counts_never_crashes(abf1: bytes, tmp_path: Path, offs
         _try(bytes(damaged), tmp_path)
 
 
-@pytest.mark.shared_data
-@shared_data
-def test_abf2_cut_off_at_every_section_is_refused(tmp_path: Path) -> None:
-    content = ABF2.read_bytes()
+@abf2_files
+def test_abf2_cut_off_at_every_section_is_refused(abf2: Path, tmp_path: Path) -> None:
+    content = abf2.read_bytes()
     assert _try(content, tmp_path) == "read"
     cuts = {0, 3, 4, 76, 300, 511, 512}
     for offset, _, _ in _SECTIONS.values():
@@ -75,10 +86,9 @@ def test_abf2_cut_off_at_every_section_is_refused(tmp_path: Path) -> None:
         assert _try(content[: max(cut, 0)], tmp_path) == "refused", f"cut at {cut}"
 
 
-@pytest.mark.shared_data
-@shared_data
-def test_abf2_with_absurd_counts_never_crashes(tmp_path: Path) -> None:
-    content = ABF2.read_bytes()
+@abf2_files
+def test_abf2_with_absurd_counts_never_crashes(abf2: Path, tmp_path: Path) -> None:
+    content = abf2.read_bytes()
     for offset, _, _ in _SECTIONS.values():
         for field in (0, 4, 8):
             for value in ABSURD:
@@ -87,8 +97,9 @@ def test_abf2_with_absurd_counts_never_crashes(tmp_path: Path) -> None:
                 _try(bytes(damaged), tmp_path)
 
 
-@pytest.mark.shared_data
-@shared_data
-@pytest.mark.parametrize("path", [ABF2, REAL_ABF1], ids=lambda p: p.name)
-def test_real_files_with_flipped_header_bytes_never_crash(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [_real(ABF2), _real(REAL_ABF1), *(pytest.param(OURS / f"{n}.abf", id=n) for n in ("steps", "gapfree"))],
+)
+def test_files_with_flipped_header_bytes_never_crash(path: Path, tmp_path: Path) -> None:
     _flips(path.read_bytes(), tmp_path, 6144, 150, seed=2)
