@@ -137,7 +137,7 @@ def repair(automatic: np.ndarray, truth: np.ndarray, tool: Answer | None, limit:
     labels = target.data
 
     def do(kind: str, edit: LabelsEdit, n: int = 1) -> None:
-        edit.apply()
+        edit.write(target)
         editor.index.changed(edit.patches)
         done.count(kind, n)
 
@@ -161,7 +161,7 @@ def repair(automatic: np.ndarray, truth: np.ndarray, tool: Answer | None, limit:
         lost += max(curve) < GOOD
         if found.any():
             edit = editor.commit(view, Piece.of(found), m or None, replace=bool(m), overwrite=True)
-            edit.apply()
+            edit.write(target)
             editor.index.changed(edit.patches)
     for kind, n in clicks.items():
         done.count(kind, round(n * share))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_biofm.session.selection import CellKey, CellSet
+from napari_biofm.selection import CellKey, CellSet
 
 FEW = [CellKey("a", 3), CellKey("b", 1), CellKey("a", 1)]
 

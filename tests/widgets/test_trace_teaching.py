@@ -11,10 +11,12 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.events.physio_fm.weights import STOCK, read_card
+from napari_biofm.events.review import carry_verdicts
+from napari_biofm.events.reviewed import reviewed
+from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.signals import Recording
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.trace import TraceDock
-from napari_biofm.widgets.trace.edits import EventEditor, carry_verdicts
 
 RATE = 10_000.0
 WAVE = np.concatenate([np.hanning(40), -0.8 * np.hanning(60), 0.4 * np.hanning(90)])
@@ -115,9 +117,9 @@ def test_marks_teach_a_new_class_that_can_be_undone_saved_and_loaded(
 def test_verdicts_are_carried_to_what_is_found_again() -> None:
     former, found = np.zeros(3, EVENT_DTYPE), np.zeros(2, EVENT_DTYPE)
     former["time_s"], found["time_s"] = [0.1, 0.2, 0.3], [0.101, 0.302]
-    events, review = carry_verdicts(former, ["accept", "accept", "reject"], found, 5e-3)
+    events = carry_verdicts(reviewed(former, ["accept", "accept", "reject"]), found, 5e-3)
     assert events["time_s"].tolist() == [0.101, 0.2, 0.302]
-    assert review == ["accept", "accept", "reject"]
+    assert events["verdict"].tolist() == ["accept", "accept", "reject"]
 
 
 def test_a_head_taught_on_other_weights_is_refused_in_words(

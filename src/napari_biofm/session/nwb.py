@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm import __version__
+from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.files import whole_file
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
-from napari_biofm.types import SessionError
+from napari_biofm.types import EVENT_DTYPE, SessionError
 
 # unit -> (factor to the unit NWB wants, class of the series, that unit)
 CURRENT = {"pA": 1e-12, "nA": 1e-9, "uA": 1e-6, "µA": 1e-6, "A": 1.0}
@@ -245,8 +246,9 @@ def _add_events(nwb: Any, saved: Saved) -> None:
     cell_of = {(a.recording, a.channel): a.cell.label for a in saved.links}
     for uid, events in saved.events.items():
         recording = saved.recordings[uid]
-        for name in events.dtype.names or ():
-            values = events[name].astype(str).tolist() if name in ("class", "unit") else events[name].tolist()
+        for name in (*(EVENT_DTYPE.names or ()), "verdict"):
+            column = verdicts_of(events) if name == "verdict" else events[name]
+            values = column.astype(str).tolist() if column.dtype.kind == "U" else column.tolist()
             columns.setdefault(name, []).extend(values)
         columns.setdefault("recording", []).extend([uid] * len(events))
         cells = [cell_of.get((uid, c), recording.channels[c].label) for c in events["channel"].tolist()]
@@ -265,7 +267,7 @@ def _add_events(nwb: Any, saved: Saved) -> None:
             VectorData(
                 name=name,
                 description=about.get(name, name),
-                data=np.asarray(data) if name not in ("class", "unit", "recording") else data,
+                data=np.asarray(data) if name not in ("class", "unit", "verdict", "recording") else data,
             )
             for name, data in columns.items()
         ],

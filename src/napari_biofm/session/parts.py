@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.reviewed import REVIEWED_DTYPE, reviewed
 from napari_biofm.signals import Channel, Recording, read_recording
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH
-from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, SessionError, no_events
+from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, SessionError
 
 # ------------------------------------------------------------------ labels: OME-Zarr 0.5
 
@@ -72,11 +73,14 @@ def write_events(path: Path, events: Events) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    columns = {name: pyarrow.array(events[name].tolist()) for name in EVENT_DTYPE.names or ()}
-    if len(events) == 0:
+    table = reviewed(events)
+    columns = {name: pyarrow.array(table[name].tolist()) for name in REVIEWED_DTYPE.names or ()}
+    if len(table) == 0:
         columns = {
-            name: pyarrow.array([], pyarrow.string() if EVENT_DTYPE[name].kind == "U" else pyarrow.float64())
-            for name in EVENT_DTYPE.names or ()
+            name: pyarrow.array(
+                [], pyarrow.string() if REVIEWED_DTYPE[name].kind == "U" else pyarrow.float64()
+            )
+            for name in REVIEWED_DTYPE.names or ()
         }
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
@@ -99,9 +103,10 @@ def read_events(path: Path) -> Events:
     missing = [name for name in EVENT_DTYPE.names or () if name not in table.column_names]
     if missing:
         raise SessionError(f"The events in {path} lack the columns {', '.join(missing)}.")
-    events = np.zeros(table.num_rows, EVENT_DTYPE) if table.num_rows else no_events()
-    for name in EVENT_DTYPE.names or ():
-        events[name] = np.asarray(table.column(name).to_pylist(), EVENT_DTYPE[name])
+    events = np.zeros(table.num_rows, REVIEWED_DTYPE)
+    for name in REVIEWED_DTYPE.names or ():
+        if name in table.column_names:  # version 0.1 kept verdicts elsewhere
+            events[name] = np.asarray(table.column(name).to_pylist(), REVIEWED_DTYPE[name])
     return events
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm import __version__
+from napari_biofm.events.reviewed import upgrade
 from napari_biofm.session import CellKey, Link
 from napari_biofm.session.parts import (
     possible_paths,
@@ -31,7 +32,7 @@ from napari_biofm.timeline import Clock
 from napari_biofm.types import SessionError
 
 FORMAT = "napari-biofm session"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: verdicts of events in lists of the provenance, accounts of edits in the log
 INDEX = "session.json"
 
 
@@ -197,8 +198,8 @@ def load_session(folder: Path) -> Saved:
             samples = _inside(folder, record["samples"]) if record.get("samples") else folder / "none"
             recordings[uid], warning = read_back(record, folder, samples)
             warnings += [warning] if warning else []
-            events[uid] = read_events(_inside(folder, record["events"]))
-            provenance[uid] = dict(record["provenance"])
+            table = upgrade(read_events(_inside(folder, record["events"])), dict(record["provenance"]))
+            events[uid], provenance[uid] = table.events, dict(table.provenance)
         links = tuple(Link(str(r), int(c), CellKey(str(y), int(n))) for r, c, y, n in index["links"])
         return Saved(
             layers=tuple(layers),

@@ -1,40 +1,46 @@
 """One evented object per viewer: what is in play, and who must hear when it changes.
 
-A `Session` knows neither Qt nor napari. Layers are named by their unique id, so that it can be built,
-tested and saved without a window. Widgets read it, change it through its methods, and listen to its
-signals; they never keep a second copy.
+A `Session` knows neither Qt nor napari. Layers are named by their unique id, so that it can be built, tested and
+saved without a window. It is the only thing that changes what it holds: whoever wants an edit hands an action to
+`do`, and hears of it through the signals, like everybody else.
 """
 
 from __future__ import annotations
 
+import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
-from napari_biofm.session.history import CallAction, History
-from napari_biofm.session.selection import CellKey as CellKey
-from napari_biofm.session.selection import CellSet
-from napari_biofm.types import Events, Segmentation, SessionError, no_events
+from napari_biofm.actions import (
+    Action,
+    EditLinks,
+    Group,
+    History,
+    SetClock,
+    SetEvents,
+    edit_classes,
+    label_cells,
+)
+from napari_biofm.cells.table.classes import CellClasses, read_classes
+from napari_biofm.events.reviewed import REVIEWED_DTYPE, EventTable, reviewed
+from napari_biofm.links import Link
+from napari_biofm.selection import CellKey, CellSet
+from napari_biofm.session.state import State
+from napari_biofm.types import Events, Segmentation, SessionError
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from numpy.typing import NDArray
 
     from napari_biofm.engine import Engine
+    from napari_biofm.images.edit.labels_edit import LabelsTarget
     from napari_biofm.signals import Recording
     from napari_biofm.timeline import Clock
-
-
-@dataclass(frozen=True, order=True)
-class Link:
-    """A recorded channel belongs to a cell."""
-
-    recording: str
-    channel: int
-    cell: CellKey
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,17 @@ class Pointed:
     row: int
 
 
-@dataclass
+def _no_events() -> Events:
+    return np.zeros(0, REVIEWED_DTYPE)
+
+
+@dataclass(frozen=True, eq=False)
 class RecordingEntry:
-    """A recording in play and the events found in it."""
+    """A recording in play and the events found in it; never changed in place."""
 
     recording: Recording
-    events: Events = field(default_factory=no_events)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    events: Events = field(default_factory=_no_events)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:
@@ -63,12 +73,6 @@ class Session:
     """
 
     layers_changed = Signal()  # which image and which labels are in play
-    segmentation_changed = Signal(str)  # labels layer id
-    cells_changed = Signal(str)  # labels layer id
-    recordings_changed = Signal()
-    events_changed = Signal(str)  # recording id
-    links_changed = Signal()
-    clocks_changed = Signal()
     selection_changed = Signal(CellSet)
     time_changed = Signal(float)  # seconds on the session's clock
     pointed_changed = Signal(object)  # Pointed, or None when the mouse left
@@ -77,20 +81,65 @@ class Session:
     def __init__(
         self, engine: Engine | None = None, engine_factory: Callable[[], Engine] | None = None
     ) -> None:
-        self.history = History()
+        self._state = state = State()
+        self.segmentation_changed = state.segmentation_changed
+        self.labels_edited = state.labels_edited
+        self.cells_changed = state.cells_changed
+        self.classes_changed = state.classes_changed
+        self.recordings_changed = state.recordings_changed
+        self.events_changed = state.events_changed
+        self.links_changed = state.links_changed
+        self.clocks_changed = state.clocks_changed
+        self.detector_changed = state.detector_changed
+        self.history = History(state)
+        self._log: list[dict[str, Any]] = []
+        self.history.recorded.connect(self._write_log)
         self._engine = engine
         self._engine_factory = engine_factory
         self._image: str | None = None
         self._labels: str | None = None
-        self._segmentations: dict[str, Segmentation] = {}
-        self._cells: dict[str, AnnData] = {}
-        self._recordings: dict[str, RecordingEntry] = {}
-        self._links: set[Link] = set()
-        self._clocks: dict[str, Clock] = {}
         self._selection = CellSet()
         self._time_s = 0.0
         self._pointed: Pointed | None = None
         self._is_closed = False
+
+    # ------------------------------------------------------------------ edits
+
+    def do(self, action: Action, *, applied: bool = False) -> None:
+        """Carry an edit out, so that it can be undone and stands in the log.
+
+        Parameters
+        ----------
+        action : the edit.
+        applied : whether its caller carried it out already, as napari's brush does.
+
+        Raises
+        ------
+        SessionError
+            If it does not fit; nothing is changed then.
+        """
+        self.history.do(action, applied=applied)
+
+    def undo(self) -> str:
+        """Take the last edit back and return its name; see `History.undo`."""
+        return self.history.undo()
+
+    def redo(self) -> str:
+        """Do again what was undone last and return its name; see `History.redo`."""
+        return self.history.redo()
+
+    @property
+    def log(self) -> tuple[dict[str, Any], ...]:
+        """The record of every edit so far, undos included, each with the time `at` which it was made."""
+        return tuple(self._log)
+
+    def begin_log(self, entries: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Forget the history and go on with another log, e.g. that of a session that was opened."""
+        self.history.clear()
+        self._log = [dict(entry) for entry in entries]
+
+    def _write_log(self, record: dict[str, Any]) -> None:
+        self._log.append({"at": time.strftime("%Y-%m-%dT%H:%M:%S"), **record})
 
     # ------------------------------------------------------------------ engine and life
 
@@ -107,6 +156,7 @@ class Session:
 
     @property
     def is_closed(self) -> bool:
+        """Whether `close` was called."""
         return self._is_closed
 
     def use_engine(self, engine: Engine) -> None:
@@ -123,20 +173,16 @@ class Session:
         if self._engine is not None:
             self._engine.close()
         self.closed.emit()
+        self._state.disconnect()
         for signal in (
             self.layers_changed,
-            self.segmentation_changed,
-            self.cells_changed,
-            self.recordings_changed,
-            self.events_changed,
-            self.links_changed,
-            self.clocks_changed,
             self.selection_changed,
             self.time_changed,
             self.pointed_changed,
             self.closed,
             self.history.changed,
             self.history.recorded,
+            self.history.skipped,
         ):
             signal.disconnect()
 
@@ -160,10 +206,27 @@ class Session:
         if (self._image, self._labels) != before:
             self.layers_changed.emit()
 
+    def attach_labels(self, target: LabelsTarget) -> None:
+        """Make the labels of a layer known, so that edits can be carried out on them."""
+        self._state.targets[target.uid] = target
+
+    def has_labels(self, uid: str) -> bool:
+        """Return whether the labels of a layer can be edited."""
+        return uid in self._state.targets
+
+    def labels_changed_outside(self, uid: str, ids: Iterable[int] | None = None) -> None:
+        """Tell that masks were changed by something else than an action.
+
+        Parameters
+        ----------
+        uid : unique id of the labels layer.
+        ids : label values that were changed; None where nobody knows.
+        """
+        self._state.labels_written(uid, ids)
+
     def forget_layer(self, uid: str) -> None:
         """Drop what was derived from a layer that was removed. Links and history are kept."""
-        self._segmentations.pop(uid, None)
-        had_cells = self._cells.pop(uid, None) is not None
+        had_cells = self._state.forget_layer(uid)
         changed = uid in (self._image, self._labels)
         self._image = None if self._image == uid else self._image
         self._labels = None if self._labels == uid else self._labels
@@ -178,118 +241,150 @@ class Session:
     # ------------------------------------------------------------------ products of images
 
     def segmentation(self, labels: str) -> Segmentation | None:
-        return self._segmentations.get(labels)
+        """Return the products of the pass that made the masks of a layer, None where it is not known."""
+        return self._state.segmentation(labels)
 
     def set_segmentation(self, labels: str, segmentation: Segmentation) -> None:
-        self._segmentations[labels] = segmentation
-        self.segmentation_changed.emit(labels)
+        """Keep the products of the pass that made the masks of a layer."""
+        self._state.put_segmentation(labels, segmentation)
 
     def cells(self, labels: str) -> AnnData | None:
         """Return the table of cells of a labels layer, or None where none was made."""
-        return self._cells.get(labels)
+        return self._state.cells.get(labels)
 
     def set_cells(self, labels: str, table: AnnData) -> None:
-        self._cells[labels] = table
-        self.cells_changed.emit(labels)
+        """Keep what was measured of the cells of a layer.
+
+        Classes given by hand stay as they are. A table that brings classes to a layer without any, e.g. from a
+        file, gives them to the layer, as an edit that can be undone.
+        """
+        known = self.classes(labels)
+        brought = known if len(known.labels) else read_classes(table, known)
+        self._state.put_cells(labels, table)
+        if brought != known:
+            pairs = tuple(zip(brought.names, brought.colours, strict=True))
+            steps: list[Action] = [edit_classes(labels, known, pairs, "read classes")]
+            given = label_cells(labels, known, brought.labels, brought.names, brought.codes, "read labels")
+            self.do(Group("read labels", (*steps, given)) if given is not None else steps[0])
+
+    def set_cell_columns(self, labels: str, columns: Mapping[str, Any]) -> None:
+        """Write computed columns (predictions, scores) into the table of a layer, one value per row."""
+        table = self._state.cells.get(labels)
+        if table is None:
+            raise SessionError(
+                "The cells of this layer were not measured yet; there is no table to write to."
+            )
+        for name, values in columns.items():
+            table.obs[name] = values
+
+    def classes(self, labels: str) -> CellClasses:
+        """Return the classes of the cells of a layer and the labels given by hand; empty where there are none."""
+        return self._state.classes.get(labels, CellClasses())
+
+    def set_classes(self, labels: str, pairs: Iterable[tuple[str, str]], name: str = "edit classes") -> None:
+        """Give a layer other classes (name, colour), as an edit that can be undone; see `EditClasses`."""
+        action = edit_classes(labels, self.classes(labels), pairs, name)
+        if action.before != action.after:
+            self.do(action)
+
+    def label_cells(
+        self,
+        labels: str,
+        cells: NDArray[np.integer],
+        codes: NDArray[np.integer],
+        name: str = "label cells",
+    ) -> None:
+        """Give cells a class by hand, as an edit that can be undone.
+
+        Parameters
+        ----------
+        labels : unique id of the layer.
+        cells : (n,) distinct label values.
+        codes : (n,) places of their classes in `classes(labels).names`, -1 takes a label away.
+        """
+        now = self.classes(labels)
+        action = label_cells(labels, now, cells, now.names, codes, name)
+        if action is not None:
+            self.do(action)
 
     # ------------------------------------------------------------------ recordings and events
 
     @property
     def recordings(self) -> dict[str, RecordingEntry]:
         """Recordings in play by id, in the order they were opened (a copy)."""
-        return dict(self._recordings)
+        tables = self._state.events
+        return {
+            uid: RecordingEntry(recording, tables[uid].events, tables[uid].provenance)
+            for uid, recording in self._state.recordings.items()
+        }
 
     def add_recording(self, recording: Recording, name: str | None = None) -> str:
         """Put a recording in play and return its id (its name, made unique)."""
         base = name or recording.name
         uid, n = base, 2
-        while uid in self._recordings:
+        while uid in self._state.recordings:
             uid, n = f"{base} [{n}]", n + 1
-        self._recordings[uid] = RecordingEntry(recording)
-        self.recordings_changed.emit()
+        self._state.events[uid] = EventTable()
+        self._state.put_recording(uid, recording)
         return uid
 
     def remove_recording(self, uid: str) -> None:
-        self._entry(uid)
-        del self._recordings[uid]
+        """Close a recording; its links are kept."""
+        self._state.check_recording(uid)
+        del self._state.recordings[uid], self._state.events[uid]
         self.recordings_changed.emit()
 
     def events(self, uid: str) -> Events:
-        return self._entry(uid).events
+        """Return the events of a recording, of REVIEWED_DTYPE."""
+        return self._state.event_table(uid).events
 
-    def set_events(self, uid: str, events: Events, provenance: dict[str, Any], name: str = "detect") -> None:
+    def event_table(self, uid: str) -> EventTable:
+        """Return the events of a recording with their provenance."""
+        return self._state.event_table(uid)
+
+    def set_events(
+        self, uid: str, events: Events, provenance: Mapping[str, Any], name: str = "detect"
+    ) -> None:
         """Replace the events of a recording, as an edit that can be undone."""
-        entry = self._entry(uid)
-        former, former_provenance = entry.events, entry.provenance
+        before = self._state.event_table(uid)
+        self.do(SetEvents(uid, before, EventTable(reviewed(events), dict(provenance)), name))
 
-        def put(table: Events, source: dict[str, Any]) -> None:
-            entry.events, entry.provenance = table, source
-            self.events_changed.emit(uid)
-
-        self.history.do(
-            CallAction(
-                name,
-                lambda: put(events, provenance),
-                lambda: put(former, former_provenance),
-                {"recording": uid, "n_events": len(events), **provenance},
-            )
-        )
-
-    def _entry(self, uid: str) -> RecordingEntry:
-        if uid not in self._recordings:
-            known = ", ".join(self._recordings) or "none"
-            raise SessionError(f"No recording '{uid}' is open; open are: {known}.")
-        return self._recordings[uid]
+    @property
+    def detector(self) -> Mapping[str, Any] | None:
+        """The taught detector in use as plain data, None for the stock model."""
+        return self._state.detector
 
     # ------------------------------------------------------------------ links and clocks
 
     @property
     def links(self) -> frozenset[Link]:
-        return frozenset(self._links)
+        """Which recorded channel belongs to which cell."""
+        return self._state.links
 
     def link(self, link: Link) -> None:
         """Tie a recorded channel to a cell; one channel belongs to one cell. Can be undone."""
-        self._entry(link.recording)
-        former = {a for a in self._links if (a.recording, a.channel) == (link.recording, link.channel)}
-        self._change_links("link", {link}, former)
+        self._state.check_recording(link.recording)
+        former = {a for a in self.links if (a.recording, a.channel) == (link.recording, link.channel)}
+        if former != {link}:
+            self.do(EditLinks("link", (link,), tuple(sorted(former))))
 
     def unlink(self, link: Link) -> None:
         """Untie a channel from its cell. Can be undone."""
-        self._change_links("unlink", set(), {link} & self._links)
-
-    def _change_links(self, name: str, add: set[Link], remove: set[Link]) -> None:
-        def change(more: set[Link], less: set[Link]) -> None:
-            self._links = (self._links - less) | more
-            self.links_changed.emit()
-
-        details = {
-            "added": [_as_row(a) for a in sorted(add)],
-            "removed": [_as_row(a) for a in sorted(remove)],
-        }
-        self.history.do(CallAction(name, lambda: change(add, remove), lambda: change(remove, add), details))
+        if link in self.links:
+            self.do(EditLinks("unlink", (), (link,)))
 
     def clock(self, image: str) -> Clock | None:
         """Return the clock of a movie layer, or None where none is set."""
-        return self._clocks.get(image)
+        return self._state.clock(image)
 
     @property
     def clocks(self) -> dict[str, Clock]:
         """Clocks by the unique id of their movie layer (a copy)."""
-        return dict(self._clocks)
+        return dict(self._state.clocks)
 
     def set_clock(self, image: str, clock: Clock) -> None:
         """Say which frame of a movie is which second. Can be undone."""
-        former = self._clocks.get(image)
-
-        def put(value: Clock | None) -> None:
-            if value is None:
-                self._clocks.pop(image, None)
-            else:
-                self._clocks[image] = value
-            self.clocks_changed.emit()
-
-        details = {"image": image, "clock": clock.describe()}
-        self.history.do(CallAction("set clock", lambda: put(clock), lambda: put(former), details))
+        self.do(SetClock(image, self._state.clock(image), clock))
 
     # ------------------------------------------------------------------ selection and time
 
@@ -299,6 +394,7 @@ class Session:
         return self._selection
 
     def select(self, cells: Iterable[CellKey]) -> None:
+        """Make these cells the selection."""
         chosen = CellSet.of(cells)
         if chosen != self._selection:
             self._selection = chosen
@@ -310,6 +406,13 @@ class Session:
         return self._time_s
 
     def set_time(self, seconds: float) -> None:
+        """Put the cursor at a time.
+
+        Raises
+        ------
+        SessionError
+            If it is not finite.
+        """
         if not np.isfinite(seconds):
             raise SessionError(f"Time must be a finite number of seconds, not {seconds}.")
         if seconds != self._time_s:
@@ -326,10 +429,6 @@ class Session:
         if event != self._pointed:
             self._pointed = event
             self.pointed_changed.emit(event)
-
-
-def _as_row(link: Link) -> list[Any]:
-    return [link.recording, link.channel, link.cell.layer, link.cell.label]
 
 
 _SESSIONS: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()

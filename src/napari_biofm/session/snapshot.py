@@ -67,7 +67,7 @@ class Saved:
 
 
 def snapshot(
-    session: Session, layers: Iterable[SavedLayer] = (), log: Sequence[Mapping[str, Any]] = ()
+    session: Session, layers: Iterable[SavedLayer] = (), log: Sequence[Mapping[str, Any]] | None = None
 ) -> Saved:
     """Take what lasts out of a session. Event tables and clocks are never changed in place: no copies."""
     layers = tuple(layers)
@@ -86,7 +86,7 @@ def snapshot(
         time_s=session.time_s,
         image=session.image,
         labels=session.labels,
-        log=tuple(log),
+        log=session.log if log is None else tuple(log),
     )
 
 
@@ -121,7 +121,7 @@ def restore(session: Session, saved: Saved, layer_of: Mapping[str, str]) -> None
     )
     session.select(CellKey(now(key.layer), key.label) for key in saved.selection)
     session.set_time(saved.time_s)
-    session.history.clear()
+    session.begin_log(saved.log)
 
 
 def _renamed(clock: Clock, names: Mapping[str, str]) -> Clock:

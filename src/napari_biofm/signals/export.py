@@ -18,7 +18,7 @@ from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import Events, RecordingError
+from napari_biofm.types import EVENT_DTYPE, Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
@@ -31,7 +31,7 @@ def event_columns(events: Events, review: Sequence[str] | None = None) -> dict[s
 
     Column names carry their units where they have one; `amplitude` is in the column `unit`.
     """
-    columns = {name: events[name] for name in events.dtype.names or ()}
+    columns = {name: events[name] for name in EVENT_DTYPE.names or ()}
     if review is not None:
         columns["review"] = np.asarray(list(review), dtype="U8")
     return columns

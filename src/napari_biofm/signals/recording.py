@@ -169,6 +169,41 @@ class Recording:
         metadata = {**self.metadata, CHANGED: [*self.metadata.get(CHANGED, ()), said]}
         return dataclasses.replace(self, channels=channels, samples=samples, metadata=metadata)
 
+    def without_last_change(
+        self, channel: int, unit: str, name: str | None = None, factor: float = 1.0
+    ) -> Recording:
+        """Return the recording as it was before the last `with_channel`, sample for sample.
+
+        Parameters
+        ----------
+        channel, unit, name, factor : what was given to `with_channel` then.
+
+        Raises
+        ------
+        RecordingError
+            If the last change was another one.
+        """
+        changes = list(self.metadata.get(CHANGED, ()))
+        last = changes.pop() if changes else {}
+        wanted = {"channel": channel, "unit": clean_unit(unit), "factor": float(factor)}
+        if name is not None:
+            wanted["name"] = name
+        if any(last.get(key) != value for key, value in wanted.items()):
+            raise RecordingError(f"{self.name} was changed in another way since its unit was set.")
+        samples = self.samples
+        if factor != 1.0:
+            if not isinstance(samples, RescaledSamples) or samples.channel != channel:
+                raise RecordingError(f"{self.name} was changed in another way since it was rescaled.")
+            samples = samples.source
+        old = dataclasses.replace(
+            self.channels[channel], unit=str(last["former_unit"]), name=str(last["former_name"])
+        )
+        channels = (*self.channels[:channel], old, *self.channels[channel + 1 :])
+        metadata = {key: value for key, value in self.metadata.items() if key != CHANGED}
+        if changes:
+            metadata[CHANGED] = changes
+        return dataclasses.replace(self, channels=channels, samples=samples, metadata=metadata)
+
     # ------------------------------------------------------------------ sizes and clocks
 
     @property

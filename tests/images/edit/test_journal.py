@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
+from napari_biofm.actions import EditLabels
 from napari_biofm.images.edit import LabelsEditor, Piece, View
 from napari_biofm.images.edit.journal import Journal, find_journals, prune_journals, recover
 from napari_biofm.images.edit.labels_edit import ArrayTarget
-from napari_biofm.session.history import History
+from napari_biofm.session import Session
 from napari_biofm.types import SessionError
 
 
@@ -38,8 +39,9 @@ def random_edit(rng, editor, view):
     return editor.smooth(view, label)
 
 
-def walk(target, steps, seed, history):
+def walk(target, steps, seed, session):
     """A random walk of edits, undos and redos."""
+    history = session.history
     rng = np.random.default_rng(seed)
     editor = LabelsEditor(target)
     for _ in range(steps):
@@ -52,21 +54,23 @@ def walk(target, steps, seed, history):
         else:
             edit = random_edit(rng, editor, view)
             if edit:
-                history.do(edit)
+                session.do(EditLabels(edit))
                 editor.index.changed(edit.patches)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_random_walk_of_500_edits_with_undo_and_redo_is_replayed_bit_by_bit(tmp_path, seed):
     target = ArrayTarget(np.zeros((3, 96, 96), np.int32), "uid")
-    history = History()
+    session = Session()
+    session.attach_labels(target)
+    history = session.history
     journal = Journal(tmp_path / "j", target, {"name": "cells"})
     journal.start()
     history.recorded.connect(journal.write)
-    walk(target, 250, seed, history)
+    walk(target, 250, seed, session)
     for _ in journal.snapshot():  # a fresh snapshot half way
-        walk(target, 10, seed + 10, history)
-    walk(target, 250, seed + 20, history)
+        walk(target, 10, seed + 10, session)
+    walk(target, 250, seed + 20, session)
     got = recover(tmp_path / "j")
     journal.close()
     assert got.labels.dtype == np.int32 and np.array_equal(got.labels, target.data)
@@ -79,17 +83,18 @@ def test_a_random_walk_of_500_edits_with_undo_and_redo_is_replayed_bit_by_bit(tm
 KILLED = """
 import os, sys
 import numpy as np
-from napari_biofm.session.history import History
-from napari_biofm.images.edit import ArrayTarget
+from napari_biofm.actions import EditLabels
+from napari_biofm.session import Session
+from napari_biofm.images.edit.labels_edit import ArrayTarget
 from napari_biofm.images.edit import LabelsEditor, Piece, View
 from napari_biofm.images.edit.journal import Journal
 target = ArrayTarget(np.zeros((64, 64), np.int32), "uid")
 journal = Journal(sys.argv[1], target); journal.start()
-history = History(); history.recorded.connect(journal.write)
+session = Session(); session.attach_labels(target); session.history.recorded.connect(journal.write)
 editor = LabelsEditor(target)
 for k in range(7):
     edit = editor.commit(View.last(2), Piece.of(np.ones((4, 4), bool), (8 * k, 8 * k)))
-    history.do(edit); editor.index.changed(edit.patches)
+    session.do(EditLabels(edit)); editor.index.changed(edit.patches)
 os.kill(os.getpid(), 9)
 """
 
@@ -111,7 +116,7 @@ def test_a_line_cut_short_is_lost_and_a_damaged_one_in_the_middle_is_named(tmp_p
     editor = LabelsEditor(target)
     for k in range(3):
         edit = editor.commit(View.last(2), Piece.of(np.ones((3, 3), bool), (5 * k, 0)))
-        edit.apply()
+        edit.write(target)
         editor.index.changed(edit.patches)
         journal.write(edit.record())
     journal.write({"action": "link", "layer": "other"})

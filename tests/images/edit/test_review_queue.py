@@ -123,7 +123,7 @@ def test_cells_are_linked_over_time_and_a_division_gives_two_daughters():
     target = ArrayTarget(frames)
     tracking = run_task(link(target))
     edit = relabel_edit(target, tracking)
-    edit.apply()
+    edit.write(target)
     ids = [{n: int(frames[t][m].max()) for n, m in cells.items()} for t, cells in enumerate(truth)]
     assert len({i["a"] for i in ids}) == 1
     mother = ids[0]["b"]
@@ -134,7 +134,7 @@ def test_cells_are_linked_over_time_and_a_division_gives_two_daughters():
     assert set(np.unique(tracking.data[:, 0]).astype(int)) == {ids[0]["a"], mother, *daughters}
     for track, t, y, x in tracking.data:
         assert frames[int(t), round(y), round(x)] == track, "track ids equal label ids"
-    edit.inverse().apply()
+    edit.inverse().write(target)
     assert np.array_equal(frames, movie()[0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,7 @@ from napari_biofm.events.physio_fm.input_encoding import read_as
 from napari_biofm.events.physio_fm.matching import Template, gather
 from napari_biofm.events.physio_fm.resampling import choose_rung
 from napari_biofm.files import whole_file, write_text
+from napari_biofm.packing import pack, unpack
 from napari_biofm.types import (
     EVENT_DTYPE,
     DetectionSettings,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 WORDS = (
     "kind", "classes", "peak", "coarser", "ridge", "threshold", "stock_sha256", "report", "beside"
 )  # fmt: skip
+ARRAYS = ("template", "mean", "spread", "weights")
 
 
 @dataclass
@@ -79,10 +82,7 @@ class AdaptedHead:
 
         from napari_biofm.models.checkpoints import sha256_of
 
-        arrays = {
-            k: np.ascontiguousarray(getattr(self, k), np.float32)
-            for k in ("template", "mean", "spread", "weights")
-        }
+        arrays = {k: np.ascontiguousarray(getattr(self, k), np.float32) for k in ARRAYS}
         with whole_file(path) as temporary:
             save_file(arrays, temporary)
         card = {k: getattr(self, k) for k in WORDS}
@@ -111,6 +111,36 @@ class AdaptedHead:
         if stock is not None:
             head.check(stock)
         return head
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the head as JSON-able data, exactly, for the log of a session."""
+        arrays = {
+            name: {"shape": list(getattr(self, name).shape), "values": pack(np.ravel(getattr(self, name)))}
+            for name in ARRAYS
+        }
+        return {**{k: getattr(self, k) for k in WORDS}, "arrays": arrays}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> AdaptedHead:
+        """Make the head of `to_plain` again.
+
+        Raises
+        ------
+        ModelError
+            If something is missing or damaged.
+        """
+        try:
+            arrays: dict[str, Any] = {
+                name: unpack(plain["arrays"][name]["values"], np.dtype(np.float64)).reshape(
+                    plain["arrays"][name]["shape"]
+                )
+                for name in ARRAYS
+            }
+            return cls(**{k: plain[k] for k in WORDS}, **arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"what was taught cannot be read from the session ({error!r}); teach it again."
+            ) from error
 
     def check(self, stock: PhysioFM) -> None:
         """Raise ModelError where this head was taught on other weights than those of `stock`."""

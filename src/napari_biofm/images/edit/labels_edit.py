@@ -1,8 +1,8 @@
 """Edits of labels as data: what changed, where, and back again.
 
 An edit keeps changed pixels only, as runs of equal before and after, compressed: a cell of a thousand pixels
-takes some hundred bytes, whatever the size of the image. It is an `Action` of the session's history, and its
-record in the log is enough to make the same labels again.
+takes some hundred bytes, whatever the size of the image. `actions.EditLabels` makes it an action of a session, and
+its record in the log is enough to make the same labels again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from napari_biofm.types import SessionError
 Region = tuple[slice, ...]
 _COLUMNS = 4  # gap, length, before, after
 _LARGEST = 1 << 34  # pixels of one patch; more is not an edit
+_SLAB = 1 << 22  # pixels of a patch where everything may change
 
 
 class LabelsTarget(Protocol):
@@ -192,17 +193,17 @@ def _to_runs(index: NDArray[np.intp], before: NDArray[Any], after: NDArray[Any])
 
 @dataclass(frozen=True)
 class LabelsEdit:
-    """One edit of a labels layer; an `Action` of the history.
+    """One edit of a labels layer as data.
 
     Attributes
     ----------
-    target : the labels.
+    layer : unique id of the layer.
     name : what the user did.
     patches : changed boxes, in the order in which they are applied.
     details : JSON-able account of how (tool, backend, prompts).
     """
 
-    target: LabelsTarget
+    layer: str
     name: str
     patches: tuple[Patch, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -217,49 +218,65 @@ class LabelsEdit:
     ) -> LabelsEdit:
         """Make an edit of (start, before, after) blocks; unchanged ones are left out."""
         patches = [Patch.between(*block) for block in blocks]
-        return cls(target, name, tuple(p for p in patches if p is not None), dict(details or {}))
+        return cls(target.uid, name, tuple(p for p in patches if p is not None), dict(details or {}))
+
+    @classmethod
+    def whole(
+        cls,
+        layer: str,
+        name: str,
+        before: NDArray[Any],
+        after: NDArray[Any],
+        details: Mapping[str, Any] | None = None,
+    ) -> LabelsEdit:
+        """Make the edit that takes all labels of a layer to others of the same shape, slab by slab."""
+        if before.shape != after.shape:
+            raise SessionError(f"Masks of shape {after.shape} cannot replace masks of shape {before.shape}.")
+        row = max(1, int(np.prod(before.shape[1:], dtype=np.int64)))
+        step = max(1, _SLAB // row)
+        rest = (0,) * (before.ndim - 1)
+        patches = [
+            Patch.between((begin, *rest), before[begin : begin + step], after[begin : begin + step])
+            for begin in range(0, before.shape[0], step)
+        ]
+        return cls(layer, name, tuple(p for p in patches if p is not None), dict(details or {}))
 
     def __bool__(self) -> bool:
         return bool(self.patches)
 
-    def apply(self) -> None:
+    def write(self, target: LabelsTarget) -> None:
         """Write the edit.
 
         Raises
         ------
         SessionError : if the labels are no longer what the edit was made on; nothing is written then.
         """
-        if len(self.patches) == 1:
-            self._apply_checked(self.patches)
-            return
         done: list[Patch] = []
         try:
             for patch in self.patches:
-                self._apply_checked([patch])
+                self._write_checked(target, patch)
                 done.append(patch)
         except SessionError:
             for patch in reversed(done):
-                self._apply_checked([patch.reversed()])
+                self._write_checked(target, patch.reversed())
             raise
 
-    def _apply_checked(self, patches: Iterable[Patch]) -> None:
-        for patch in patches:
-            index, before, after = patch.pixels()
-            now = self.target.read(box_region(patch.start, patch.shape)).reshape(-1)
-            if now.size <= int(index[-1]) or not np.array_equal(now[index], before):
-                raise SessionError(
-                    f"'{self.name}' does not fit the labels at {patch.start}: they were changed by "
-                    f"something that "
-                    "is not in the history. Save the labels and start a new history with them."
-                )
-            self.target.put(patch.start, patch.shape, index, after)
+    def _write_checked(self, target: LabelsTarget, patch: Patch) -> None:
+        index, before, after = patch.pixels()
+        if len(patch.start) != len(target.shape):
+            raise SessionError(f"the labels have the shape {target.shape} now.")
+        now = target.read(box_region(patch.start, patch.shape)).reshape(-1)
+        fits = now.size == int(np.prod(patch.shape, dtype=np.int64)) and np.array_equal(now[index], before)
+        if not fits:
+            raise SessionError(
+                f"the labels at {patch.start} were changed by something that is not in the history."
+            )
+        target.put(patch.start, patch.shape, index, after)
 
     def inverse(self) -> LabelsEdit:
         """Return the edit that takes this one back."""
         name = self.name.removeprefix("undo ") if self.name.startswith("undo ") else f"undo {self.name}"
-        return LabelsEdit(
-            self.target, name, tuple(p.reversed() for p in reversed(self.patches)), self.details
-        )
+        return LabelsEdit(self.layer, name, tuple(p.reversed() for p in reversed(self.patches)), self.details)
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -275,14 +292,23 @@ class LabelsEdit:
         return sum(len(p.runs) for p in self.patches)
 
     def record(self) -> dict[str, Any]:
-        """Return the log's account, from which `replay` makes the same labels."""
+        """Return the log's account, from which `from_record` and `replay` make the same labels."""
+        taken = ("kind", "action", "layer", "labels", "patches")
         return {
             "action": self.name,
-            "layer": self.target.uid,
+            "layer": self.layer,
             "labels": list(self.labels),
             "patches": [p.to_json() for p in self.patches],
-            **{k: v for k, v in self.details.items() if k not in ("action", "layer", "labels", "patches")},
+            **{k: v for k, v in self.details.items() if k not in taken},
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> LabelsEdit:
+        """Make the edit of a record again; SessionError, KeyError or TypeError where it is damaged."""
+        taken = ("kind", "action", "layer", "labels", "patches", "at")
+        details = {str(k): v for k, v in record.items() if k not in taken}
+        patches = tuple(Patch.from_json(p) for p in record["patches"])
+        return cls(str(record["layer"]), str(record["action"]), patches, details)
 
 
 def edits_of(log: Iterable[Mapping[str, Any]], layer: str | None = None) -> Iterator[tuple[str, list[Patch]]]:

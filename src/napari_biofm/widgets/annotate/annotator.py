@@ -10,6 +10,7 @@ from typing import Any
 
 from psygnal import Signal
 
+from napari_biofm.actions import EditLabels
 from napari_biofm.images.edit import LabelIndex, LabelsEditor, View
 from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.session import CellKey
@@ -63,6 +64,7 @@ class Annotator:
             target = LayerTarget(labels)
             editor = LabelsEditor(target, LabelIndex(target))
             self._editors[target.uid] = editor
+            self.session.attach_labels(target)
             self._captures.append(StrokeCapture(target, lambda edit: self.do(edit, applied=True)))
         self.labels = labels
         self.say("")
@@ -102,8 +104,8 @@ class Annotator:
         if not edit:
             self.say(f"{edit.name}: nothing changes.")
             return False
-        self.session.history.do(edit, applied=applied)
-        self._editors[edit.target.uid].index.changed(edit.patches)
+        self.session.do(EditLabels(edit), applied=applied)
+        self._editors[edit.layer].index.changed(edit.patches)
         self.edited.emit(edit)
         cell = edit.details.get("cell", "")
         self.say(f"{edit.name} {cell}".strip())
@@ -113,12 +115,12 @@ class Annotator:
         """Take back the last click of the prompt, else the last edit."""
         if self.prompt.take_back():
             return
-        name = self.session.history.undo()
+        name = self.session.undo()
         self.say(f"undone: {name}" if name else "Nothing to undo.")
 
     def redo(self) -> None:
         """Do again what was undone last."""
-        name = self.session.history.redo()
+        name = self.session.redo()
         self.say(f"again: {name}" if name else "Nothing to redo.")
 
     def select(self, label: int) -> None:

@@ -138,7 +138,7 @@ class StrokeCapture:
     def _painted(self, event: Any) -> None:
         if self._target.writing:
             return
-        edit = LabelsEdit(self._target, "brush", tuple(stroke_patches(self._target, event.value)))
+        edit = LabelsEdit(self._target.uid, "brush", tuple(stroke_patches(self._target, event.value)))
         if edit:
             self._on_stroke(edit)
 

@@ -202,7 +202,7 @@ class TimePanel(QWidget):
         n = len(self._steps)
         self._steps = []
         self._offer(False)
-        self._annotator.do(LabelsEdit(editor.target, "propagate cell", tuple(patches), details))
+        self._annotator.do(LabelsEdit(editor.target.uid, "propagate cell", tuple(patches), details))
         self.outcome.setText(f"Cell {self._label}: {n} planes written.")
 
     def discard(self) -> None:

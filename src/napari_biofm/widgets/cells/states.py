@@ -13,23 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_biofm.actions import Action, Group, edit_classes, label_cells
 from napari_biofm.cells.classify.active_learning import outlier_scores
 from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.classify.live import LiveHead, Prediction, Prepared, prepare
 from napari_biofm.cells.table.cell_table import BASELINE, UNKNOWN, add_block, text, vectors_of
+from napari_biofm.cells.table.classes import CellClasses, checked_name
+from napari_biofm.selection import CellSet
 from napari_biofm.session import Session
-from napari_biofm.session.history import CallAction
-from napari_biofm.session.selection import CellSet
 from napari_biofm.types import CellsError, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-# Told apart by people with any colour vision (Okabe and Ito 2008), lightened where napari is dark.
-COLOURS = (
-    "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2", "#999999",
-    "#b2df8a", "#fb9a99", "#cab2d6", "#fdbf6f",
-)  # fmt: skip
 UNKNOWN_CODE, SELECTED_CODE = 255, 254
 ALL = "all side by side"
 Submit = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]], None]
@@ -56,14 +52,18 @@ class CellStates:
         self._submit = submit
         self.uid: str | None = None
         self.table: AnnData | None = None
-        self.classes: list[tuple[str, str]] = []  # name, colour
+        self._palette: list[tuple[str, str]] = []  # classes defined for other layers, or before there was one
+        self._seen = CellClasses()
+        session.classes_changed.connect(self._session_classes_changed)
         self.min_probability = 0.5
         self.blocks = BASELINE
         self._clear()
 
     def _clear(self) -> None:
         self.values: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.by_hand: Codes = np.zeros(0, np.int16)
+        self._codes: tuple[CellClasses, Codes] | None = (
+            None  # classes of the rows, and what they were read from
+        )
         self.prepared: Prepared | None = None
         self.head: LiveHead | None = None
         self.prediction: Prediction | None = None
@@ -78,12 +78,13 @@ class CellStates:
 
     def use(self, uid: str | None, table: AnnData | None) -> None:
         """Show the cells of another layer, or another table of the same, with the labels in it."""
+        self._palette = self.classes
         self.uid, self.table = uid, table
+        self._seen = self._given
         self._clear()
         if table is not None:
             self.values = table.obs["label"].to_numpy(np.int64)
             self.groups = text(table, "group")
-            self._read_classes(table)
             if self.blocks != ALL and self.blocks not in table.obsm:
                 self.blocks = str(table.uns["vectors"])
         self.table_changed.emit()
@@ -146,65 +147,74 @@ class CellStates:
 
     # ------------------------------------------------------------------ classes
 
+    @property
+    def _given(self) -> CellClasses:
+        return self.session.classes(self.uid) if self.uid is not None else CellClasses()
+
+    @property
+    def classes(self) -> list[tuple[str, str]]:
+        """Name and colour of every class: those of the layer, then those defined for other layers."""
+        given = self._given
+        pairs = list(zip(given.names, given.colours, strict=True))
+        return pairs + [pair for pair in self._palette if pair[0] not in given.names]
+
+    @property
+    def by_hand(self) -> Codes:
+        """Code of the class each row was given by hand, -1 for none (n,)."""
+        given = self._given
+        if self._codes is None or self._codes[0] is not given or len(self._codes[1]) != len(self.values):
+            codes = given.codes_of(self.values)
+            codes.setflags(write=False)
+            self._codes = given, codes
+        return self._codes[1]
+
     def add_class(self, name: str, colour: str | None = None) -> int:
-        """Define a class and return its code."""
-        name = name.strip()
-        names = [n for n, _ in self.classes]
-        if not name or name == UNKNOWN:
-            raise CellsError(f"'{name}' cannot be a class name; choose another.")
+        """Define a class and return its code. Can be undone where a layer is in use."""
+        name, pairs = name.strip(), self.classes
+        names = [n for n, _ in pairs]
         if name in names:
             return names.index(name)
-        if len(names) >= SELECTED_CODE - 1:
-            raise CellsError(f"There are {len(names)} classes already; no more can be told apart.")
-        self.classes.append((name, colour or COLOURS[len(names) % len(COLOURS)]))
-        self._write_classes()
-        self.classes_changed.emit()
+        more = CellClasses(tuple(names), tuple(c for _, c in pairs)).with_class(name, colour)
+        added = (name, more.colours[-1])
+        if self.uid is None:
+            self._palette.append(added)
+            self.classes_changed.emit()
+        else:
+            self.session.set_classes(self.uid, [*pairs, added], f"add class {name}")
         return len(names)
 
     def set_colour(self, code: int, colour: str) -> None:
-        """Give a class another colour."""
-        self.classes[code] = (self.classes[code][0], colour)
-        self._write_classes()
-        self.classes_changed.emit()
+        """Give a class another colour. Can be undone."""
+        self._set_class(code, (self.classes[code][0], colour), "recolour class")
 
     def rename(self, code: int, name: str) -> None:
         """Give a class another name; its labels stay. Can be undone."""
-        name, former = name.strip(), self.classes[code][0]
-        if name == former:
-            return
-        if not name or name == UNKNOWN or name in (n for n, _ in self.classes):
-            raise CellsError(f"'{name}' cannot be the name of a class: it is empty, reserved or taken.")
+        name, (former, colour) = name.strip(), self.classes[code]
+        if name != former:
+            checked_name(name, [n for n, _ in self.classes])
+            self._set_class(code, (name, colour), "rename class")
 
-        def put(value: str) -> None:
-            self.classes[code] = (value, self.classes[code][1])
-            self._write_classes()
-            self._mirror_labels()
+    def _set_class(self, code: int, pair: tuple[str, str], name: str) -> None:
+        pairs = self.classes
+        before, pairs[code] = pairs[code], pair
+        self._palette = [pair if known == before else known for known in self._palette]
+        if self.uid is None:
+            self.classes_changed.emit()
+        else:
+            self.session.set_classes(self.uid, pairs, name)
+
+    def _session_classes_changed(self, uid: str) -> None:
+        """Follow an edit of classes or labels, whoever made it."""
+        if uid != self.uid:
+            return
+        before, now = self._seen, self._given
+        self._seen = now
+        if (before.names, before.colours) != (now.names, now.colours):
             self.classes_changed.emit()
             self.predictions_changed.emit()
-
-        details = {"layer": self.uid, "from": former, "to": name}
-        self.session.history.do(CallAction("rename class", lambda: put(name), lambda: put(former), details))
-
-    def _read_classes(self, table: AnnData) -> None:
-        names = text(table, "class_by_hand")
-        stored = table.uns.get("classes", {})
-        known = dict(zip(stored.get("names", []), stored.get("colours", []), strict=False))
-        for name, colour in self.classes:
-            known.setdefault(name, colour)
-        for name in sorted(set(names) - {""}):
-            known.setdefault(name, COLOURS[len(known) % len(COLOURS)])
-        self.classes = [(str(n), str(c)) for n, c in known.items()]
-        code = {name: i for i, (name, _) in enumerate(self.classes)}
-        self.by_hand = np.full(len(names), -1, np.int16)
-        labelled = np.flatnonzero(names != "")
-        self.by_hand[labelled] = [code.get(n, -1) for n in names[labelled]]
-
-    def _write_classes(self) -> None:
-        if self.table is not None:
-            self.table.uns["classes"] = {
-                "names": [n for n, _ in self.classes],
-                "colours": [c for _, c in self.classes],
-            }
+        if not np.array_equal(before.labels, now.labels) or not np.array_equal(before.codes, now.codes):
+            self.labels_changed.emit()
+            self.refit()
 
     # ------------------------------------------------------------------ labels
 
@@ -213,7 +223,7 @@ class CellStates:
         at = np.asarray(rows, np.int64)
         if self.table is None or not len(at):
             return
-        self._change(at, np.full(len(at), code, np.int16), "label cell" if len(at) == 1 else "label cells")
+        self._label(at, np.full(len(at), code, np.int16), "label cell" if len(at) == 1 else "label cells")
 
     def assign_names(self, class_of: Mapping[str, str]) -> None:
         """Label cells by `cell_id`, e.g. read from a file. Can be undone in one step."""
@@ -221,42 +231,35 @@ class CellStates:
             raise CellsError("Measure the cells first; there is no table to put labels into.")
         ids = self.table.obs["cell_id"]
         row = {str(ids.iat[i]): i for i in np.flatnonzero(ids.isin(list(class_of)))}
-        codes = np.asarray([self.add_class(name) for name in class_of.values()], np.int16)
-        self._change(np.asarray([row[c] for c in class_of], np.int64), codes, "read labels")
+        pairs = self.classes
+        more = CellClasses(tuple(n for n, _ in pairs), tuple(c for _, c in pairs))
+        for name in dict.fromkeys(class_of.values()):
+            more = more if name in more.names else more.with_class(name)
+        code = {name: i for i, name in enumerate(more.names)}
+        codes = np.asarray([code[name] for name in class_of.values()], np.int16)
+        rows = np.asarray([row[c] for c in class_of], np.int64)
+        self._label(rows, codes, "read labels", list(zip(more.names, more.colours, strict=True)))
 
-    def _change(self, at: NDArray[np.int64], new: Codes, name: str) -> None:
-        uid, ids, old = self.uid, self.values[at], self.by_hand[at].copy()
-        if np.array_equal(old, new):
+    def _label(
+        self,
+        rows: NDArray[np.int64],
+        codes: Codes,
+        name: str,
+        classes: list[tuple[str, str]] | None = None,
+    ) -> None:
+        """Give rows the classes `codes` count, as one edit; classes the layer does not have yet are added."""
+        if self.uid is None:
             return
-        before, after = self._names_of(old), self._names_of(new)
-
-        def put(names: NDArray[np.object_]) -> None:
-            if self.uid == uid:
-                codes = {name: self.add_class(name) for name in set(names) - {""}} | {"": -1}
-                rows = self.rows_of(ids)
-                there = rows >= 0
-                self.by_hand[rows[there]] = [codes[name] for name in names[there]]
-                self._mirror_labels()
-                self.labels_changed.emit()
-                self.refit()
-            else:  # undone while another layer is shown
-                self._put_elsewhere(uid, dict(zip(ids.tolist(), names, strict=True)))
-
-        details = {"layer": uid, "cells": ids[:50].tolist(), "n": len(ids), "class": str(after[0])}
-        self.session.history.do(CallAction(name, lambda: put(after), lambda: put(before), details))
-
-    def _put_elsewhere(self, uid: str | None, names: dict[int, str]) -> None:
-        table = self.session.cells(uid) if uid else None
-        if table is not None:
-            kept = zip(table.obs["label"], text(table, "class_by_hand"), strict=True)
-            table.obs["class_by_hand"] = [names.get(int(label), name) for label, name in kept]
-
-    def _names_of(self, codes: Codes) -> NDArray[np.object_]:
-        return np.asarray([*(n for n, _ in self.classes), ""], object)[codes]
-
-    def _mirror_labels(self) -> None:
-        if self.table is not None:
-            self.table.obs["class_by_hand"] = self._names_of(self.by_hand)
+        pairs, given = classes or self.classes, self._given
+        steps: list[Action] = []
+        if len(codes) and int(codes.max()) >= len(given.names):
+            steps.append(edit_classes(self.uid, given, pairs, "add classes"))
+        names = [n for n, _ in pairs]
+        labelled = label_cells(self.uid, given, self.values[rows], names, codes, name)
+        if labelled is not None:
+            steps.append(labelled)
+        if steps:
+            self.session.do(steps[0] if len(steps) == 1 else Group(name, tuple(steps)))
 
     # ------------------------------------------------------------------ predictions
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
-from napari_biofm.cells.table.cell_table import text
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.types import FeatureMap
 from napari_biofm.widgets.cells import jobs
@@ -117,11 +116,6 @@ class TablesDock(Dock):
         if layer_by_id(self.viewer, uid) is None:
             self.tell("The labels were removed while their cells were measured; the table was dropped.")
             return
-        former = self.session.cells(uid)
-        if former is not None:
-            by_hand = dict(zip(former.obs["cell_id"].astype(str), text(former, "class_by_hand"), strict=True))
-            table.obs["class_by_hand"] = [by_hand.get(str(c), "") for c in table.obs["cell_id"]]
-            table.uns["classes"] = former.uns.get("classes", {})
         self.session.set_cells(uid, table)
         self.session.set_layers(labels=uid)
 
@@ -152,7 +146,5 @@ class TablesDock(Dock):
         if self.session.cells(uid) is not before:  # another edit was quicker: do this one again on its table
             if uid == self.states.uid and self.states.table is not None:
                 self._masks_edited(changed)
-        else:  # labels given meanwhile are kept
-            now = dict(zip(before.obs["cell_id"].astype(str), text(before, "class_by_hand"), strict=True))
-            made.obs["class_by_hand"] = [now.get(str(c), "") for c in made.obs["cell_id"]]
+        else:
             self.session.set_cells(uid, made)

@@ -12,6 +12,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_biofm.actions import ReplaceMasks
+from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.segment.jobs import (
     estimate_job,
@@ -22,8 +24,8 @@ from napari_biofm.images.segment.jobs import (
 )
 from napari_biofm.images.tiling.large_images import LargeResult
 from napari_biofm.models import store
-from napari_biofm.session.history import CallAction
-from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters
+from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters, SessionError
+from napari_biofm.widgets.annotate.target import LayerTarget, full_data
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.layer_pixels import MEAN, SHOWN, SPREAD, spatial_placing
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
@@ -137,6 +139,7 @@ class SegmentDock(Dock):
             self.listen(event, self._layers_changed)
         self.listen(self.session.layers_changed, self._watch_labels)
         self.listen(self.session.segmentation_changed, self._watch_labels)
+        self.listen(self.session.segmentation_changed, self._segmentation_changed)
 
     @property
     def parameters(self) -> SegmentationParameters:
@@ -348,27 +351,24 @@ class SegmentDock(Dock):
         layer = layer_by_id(self.viewer, uid)
         if layer is None:
             return
-        drawn = np.array(layer.data)
         used = {**found.provenance, "parameters": vars(parameters), "remasked": True}
-        after = replace(found, masks=masks, provenance=used)
-
-        def put(data: Any, segmentation: Segmentation) -> None:
-            still = layer_by_id(self.viewer, uid)
-            if still is not None:
-                still.data = np.array(data)
-                still.metadata = {**still.metadata, "biofm": dict(segmentation.provenance)}
-                self.session.set_segmentation(uid, segmentation)
-
         self.preview.close()
-        self.session.history.do(
-            CallAction(
-                "New thresholds",
-                lambda: put(masks, after),
-                lambda: put(drawn, found),
-                {"labels": uid, "parameters": vars(parameters)},
-            )
-        )
-        self._tell_count(layer.name, after)
+        try:
+            if not self.session.has_labels(uid):
+                self.session.attach_labels(LayerTarget(layer))
+            now = np.asarray(full_data(layer))
+            edit = LabelsEdit.whole(uid, "New thresholds", now, masks, {"parameters": vars(parameters)})
+            self.session.do(ReplaceMasks(edit, dict(found.provenance), used))
+        except SessionError as error:
+            self.tell_error(error)
+            return
+        self._tell_count(layer.name, replace(found, masks=masks, provenance=used))
+
+    def _segmentation_changed(self, uid: str) -> None:
+        """Write into the layer how its masks were made, also after an undo."""
+        layer, found = layer_by_id(self.viewer, uid), self.session.segmentation(uid)
+        if layer is not None and found is not None:
+            layer.metadata = {**layer.metadata, "biofm": dict(found.provenance)}
 
     def _job_ended(self) -> None:
         self.run_button.enabled = True

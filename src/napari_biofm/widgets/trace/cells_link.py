@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_biofm.session.selection import CellKey, CellSet
+from napari_biofm.selection import CellKey, CellSet
 from napari_biofm.widgets.trace.plots import MAX_ROWS
 
 if TYPE_CHECKING:

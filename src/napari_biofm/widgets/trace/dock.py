@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.actions import SetUnit
 from napari_biofm.session import Pointed, Session
-from napari_biofm.session.history import CallAction
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock, is_of_movie, recording_time, session_time
 from napari_biofm.types import BiofmError
@@ -307,16 +307,7 @@ class TraceDock(Dock):
         recording, uid = self.recording, self.uid
         if recording is None or uid is None or (recording.channels[channel].unit == unit and factor == 1.0):
             return
-        changed = recording.with_channel(channel, unit=unit, factor=factor)
-
-        def put(one: Recording) -> None:
-            entry = self.session.recordings.get(uid)
-            if entry is not None:
-                entry.recording = one
-                self.session.recordings_changed.emit()
-
-        details = {"recording": uid, "channel": channel, "unit": unit, "factor": factor}
-        self.session.history.do(CallAction("set unit", lambda: put(changed), lambda: put(recording), details))
+        self.session.do(SetUnit(uid, channel, unit, factor=factor))
 
     def set_mode(self, mode: SweepMode) -> None:
         """Lay the sweeps out another way."""

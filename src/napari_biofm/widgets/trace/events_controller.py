@@ -8,8 +8,9 @@ import numpy as np
 
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.events.detect import detect_events, signal_channels
+from napari_biofm.events.review import carry_verdicts
+from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
-from napari_biofm.widgets.trace.edits import EventEditor, carry_verdicts
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.trace.dock import TraceDock
@@ -30,7 +31,7 @@ class EventsDesk:
         panel, marks, session = dock.events_panel, dock.marks, dock.session
         dock.plots.double_clicked.connect(self._add)
         marks.picked.connect(lambda row: panel.table.select_rows([row]))
-        marks.moved.connect(lambda row, at: self._edit(lambda editor: editor.move(row, at)))
+        marks.moved.connect(self._move)
         panel.detect.connect(self.detect)
         panel.picked.connect(self._picked)
         panel.judge.connect(lambda rows, verdict: self._edit(lambda editor: editor.judge(rows, verdict)))
@@ -59,16 +60,14 @@ class EventsDesk:
             about["weights_sha256"] = stock_hash()
         if head is not None:
             about["taught"] = list(head.classes)
-        former = EventEditor(session, uid)
-        marks = (former.events, former.review) if head is not None else None
+        former = session.events(uid) if head is not None else None
 
         def put(events: Events) -> None:
             if uid not in session.recordings:
                 return
-            said = dict(about)
-            if marks is not None:  # marks that taught stay marks
-                events, said["review"] = carry_verdicts(*marks, events, NEAR_S)
-            session.set_events(uid, events, said)
+            if former is not None:  # marks that taught stay marks
+                events = carry_verdicts(former, events, NEAR_S)
+            session.set_events(uid, events, about)
 
         button = dock.events_panel.detect_button
         button.setEnabled(False)
@@ -112,6 +111,11 @@ class EventsDesk:
         row = self._edit(lambda editor: editor.add(sweep, channel, at, panel.new_class.currentText()))
         if row is not None:
             panel.table.select_rows([row])
+
+    def _move(self, row: int, time_s: float) -> None:
+        now = self._edit(lambda editor: editor.move(row, time_s))
+        if now is not None:
+            self._dock.events_panel.table.select_rows([now])
 
     def _events_changed(self, uid: str) -> None:
         if uid == (self._dock.uid or ""):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QFileDialog
 
 from napari_biofm.events.recipe import Recipe
+from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.trace.edits import EventEditor
 from napari_biofm.widgets.trace.export_panel import ENDINGS, save_figure
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Exports:
                 self._in_background(path, write_nwb, recording, editor.events)
                 return
             elif key == "settings":
-                Recipe.from_provenance(recording, editor.entry.provenance).write(path)
+                Recipe.from_provenance(recording, editor.table.provenance).write(path)
             else:
                 save_figure(plots, path)
         except (BiofmError, OSError) as error:
@@ -84,7 +84,7 @@ class Exports:
             return ""
         editor = EventEditor(dock.session, dock.uid)
         return methods(
-            dock.recording, dock.filters_panel.shown, editor.events, editor.entry.provenance, editor.review
+            dock.recording, dock.filters_panel.shown, editor.events, editor.table.provenance, editor.review
         )
 
     def _write_methods(self) -> None:

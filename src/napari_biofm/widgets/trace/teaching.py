@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
+from napari_biofm.actions import UseDetector
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.events.physio_fm.jobs import MarkedSweep, teach
 from napari_biofm.events.physio_fm.weights import STOCK, read_card
-from napari_biofm.session.history import CallAction
+from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.types import BiofmError, ModelError
-from napari_biofm.widgets.trace.edits import EventEditor
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.trace.dock import TraceDock
@@ -46,6 +46,9 @@ class Teaching:
         panel.scope_changed.connect(self.count)
         dock.listen(dock.session.events_changed, lambda _: self.count())
         dock.listen(dock.session.recordings_changed, self.count)
+        dock.listen(dock.session.detector_changed, self._detector_changed)
+        if dock.session.detector is not None:
+            self._detector_changed()
         self.count()
 
     def marked(self, everywhere: bool, name: str = "") -> list[MarkedSweep]:
@@ -97,17 +100,16 @@ class Teaching:
 
     def use(self, head: AdaptedHead | None, name: str) -> None:
         """Use what was taught, or the stock model; can be undone."""
-        former = self.head
-        if head is former:
-            return
+        session, plain = self._dock.session, None if head is None else head.to_plain()
+        if plain != session.detector:
+            session.do(UseDetector(name, session.detector, plain))
 
-        def put(one: AdaptedHead | None) -> None:
-            self.head = one
-            self._dock.teach_panel.show_head(one)
-            self._dock.events_panel.set_taught([] if one is None else one.classes)
-
-        details = {"classes": [] if head is None else list(head.classes)}
-        self._dock.session.history.do(CallAction(name, lambda: put(head), lambda: put(former), details))
+    def _detector_changed(self) -> None:
+        """Show what is in use now, e.g. after an undo."""
+        plain = self._dock.session.detector
+        self.head = None if plain is None else AdaptedHead.from_plain(plain)
+        self._dock.teach_panel.show_head(self.head)
+        self._dock.events_panel.set_taught([] if self.head is None else self.head.classes)
 
     def find(self) -> None:
         """Look for events with what is in use."""

@@ -1,0 +1,192 @@
+"""Events reviewed and edited by hand: what an edit changes, as rows. No window, no session.
+
+Every function returns a `RowChange`; none changes a table. A verdict is a column of the table. Rejecting sets the
+class to "rejected" and keeps the class of before, so that accepting brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_biofm.events.reviewed import REVIEWED_DTYPE, VERDICTS, reviewed, same_rows, verdicts_of
+from napari_biofm.signals import Recording
+from napari_biofm.types import EVENT_CLASSES, Events, RecordingError, SessionError
+
+
+@dataclass(frozen=True, eq=False)
+class RowChange:
+    """Rows taken out of a table and rows put in.
+
+    Attributes
+    ----------
+    removed_at : places of the rows taken out, in the table before; ascending.
+    removed : these rows.
+    added_at : places of the rows put in, in the table after; ascending.
+    added : these rows.
+    """
+
+    removed_at: tuple[int, ...]
+    removed: Events
+    added_at: tuple[int, ...]
+    added: Events
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it holds."""
+        return self.removed.nbytes + self.added.nbytes + 8 * (len(self.removed_at) + len(self.added_at))
+
+    def applied(self, events: Events) -> Events:
+        """Return the table after the change.
+
+        Raises
+        ------
+        SessionError
+            If the table does not hold the rows that are to be taken out.
+        """
+        out = np.asarray(self.removed_at, np.intp)
+        if len(out) and (out.max() >= len(events) or out.min() < 0):
+            raise SessionError(f"event {int(out.max())} of {len(events)} is not there any more.")
+        if not same_rows(events[out], self.removed):
+            raise SessionError("the events are no longer those it was made on.")
+        kept = np.delete(events, out)
+        n = len(kept) + len(self.added)
+        into = np.asarray(self.added_at, np.intp)
+        if len(into) and (into.max() >= n or into.min() < 0):
+            raise SessionError(f"there is no place {int(into.max())} in a table of {n} events.")
+        table = np.zeros(n, REVIEWED_DTYPE)
+        is_new = np.zeros(n, bool)
+        is_new[into] = True
+        table[is_new] = self.added
+        table[~is_new] = kept
+        return table
+
+    def reversed(self) -> RowChange:
+        """Return the change that takes this one back."""
+        return RowChange(self.added_at, self.added, self.removed_at, self.removed)
+
+
+def replaced(events: Events, rows: Sequence[int], new: Events) -> RowChange:
+    """Return the change that takes `rows` out and puts `new` in, each where it belongs in a sorted table."""
+    at = sorted(set(rows))
+    kept = np.delete(events, at)
+    merged = np.concatenate([kept, new])
+    place = np.argsort(_order(merged), kind="stable")
+    into = place[len(kept) :]
+    by_place = np.argsort(into, kind="stable")
+    return RowChange(tuple(at), events[at].copy(), tuple(int(i) for i in into[by_place]), new[by_place])
+
+
+def _order(events: Events) -> np.ndarray:
+    """Return the order of a table by sweep, time and channel; equal rows keep theirs."""
+    return np.lexsort((events["channel"], events["time_s"], events["sweep"]))
+
+
+def add_event(
+    events: Events, recording: Recording, sweep: int, channel: int, time_s: float, name: str
+) -> RowChange:
+    """Return the change that adds an event.
+
+    Its score is 1, its amplitude the sample there; rise and decay are unknown.
+
+    Raises
+    ------
+    RecordingError
+        If the time is not in the sweep, or the class is none.
+    """
+    about = recording.channels[channel]
+    index = round(time_s * about.sampling_rate)
+    if not 0 <= index < recording.n_samples(sweep, channel):
+        raise RecordingError(
+            f"an event at {time_s:.4f} s: sweep {sweep} of {recording.name} ends at "
+            f"{recording.duration(sweep):.4f} s"
+        )
+    row = np.zeros(1, REVIEWED_DTYPE)
+    value = float(recording.values(sweep, channel, index, index + 1)[0])
+    row[0] = (
+        sweep, channel, time_s, checked_class(name), 1.0, value, about.unit, np.nan, np.nan, "accept", "",
+    )  # fmt: skip
+    return replaced(events, [], row)
+
+
+def delete_events(events: Events, rows: Sequence[int]) -> RowChange:
+    """Return the change that deletes rows."""
+    at = sorted(set(rows))
+    return RowChange(tuple(at), events[at].copy(), (), events[:0])
+
+
+def move_event(events: Events, recording: Recording, row: int, time_s: float) -> RowChange:
+    """Return the change that moves an event in its sweep; its amplitude stays as it was measured."""
+    sweep, channel = int(events[row]["sweep"]), int(events[row]["channel"])
+    last = (recording.n_samples(sweep, channel) - 1) / recording.channels[channel].sampling_rate
+    new = events[[row]].copy()
+    new["time_s"] = np.clip(time_s, 0.0, last)
+    return replaced(events, [row], new)
+
+
+def reclass_events(events: Events, rows: Sequence[int], name: str) -> RowChange:
+    """Return the change that gives events another class."""
+    at = sorted(set(rows))
+    new = events[at].copy()
+    new["class"] = checked_class(name)
+    return RowChange(tuple(at), events[at].copy(), tuple(at), new)
+
+
+def judge_events(events: Events, rows: Sequence[int], verdict: str) -> RowChange:
+    """Return the change that accepts, leaves unclear, or rejects events; "" takes a verdict back.
+
+    Raises
+    ------
+    RecordingError
+        If the word is no verdict.
+    """
+    if verdict not in (*VERDICTS, ""):
+        raise RecordingError(f"'{verdict}' is no verdict: choose one of {', '.join(VERDICTS)}")
+    at = sorted(set(rows))
+    new = events[at].copy()
+    rejected, has_before = new["class"] == "rejected", new["class_before"] != ""
+    if verdict == "reject":
+        new["class_before"] = np.where(rejected, new["class_before"], new["class"])
+        new["class"] = "rejected"
+    else:
+        new["class"] = np.where(rejected & has_before, new["class_before"], new["class"])
+        new["class_before"] = ""
+    new["verdict"] = verdict
+    return RowChange(tuple(at), events[at].copy(), tuple(at), new)
+
+
+def carry_verdicts(former: Events, found: Events, near_s: float) -> Events:
+    """Return a new table with what a person said about the former one.
+
+    Parameters
+    ----------
+    former : the table before, with its verdicts.
+    found : what replaces it.
+    near_s : a found event this close to a judged one takes its verdict. An accepted event that was not found
+        again is put back; a rejected one that was not is forgotten.
+    """
+    table = reviewed(found).copy()
+    back = []
+    for row, verdict in zip(former, verdicts_of(former), strict=True):
+        if not verdict:
+            continue
+        same = (table["sweep"] == row["sweep"]) & (table["channel"] == row["channel"])
+        gap = np.where(same, np.abs(table["time_s"] - row["time_s"]), np.inf)
+        if len(gap) and gap.min() <= near_s:
+            table["verdict"][int(gap.argmin())] = verdict
+        elif verdict == "accept":
+            back.append(row)
+    if back:
+        put_back = reviewed(np.array(back, former.dtype))
+        put_back["verdict"] = "accept"
+        table = np.concatenate([table, put_back])
+    return table[_order(table)]
+
+
+def checked_class(name: str) -> str:
+    """Return a class that an event may have; RecordingError where there is none of that name."""
+    if name not in EVENT_CLASSES:
+        raise RecordingError(f"'{name}' is no class of events: choose one of {', '.join(EVENT_CLASSES)}")
+    return name
