@@ -86,8 +86,8 @@ def time_clicks(n: int, repeats: int) -> dict[str, float]:
     session.set_cells(layer_id(layer), table)
     frame = CellsDock(viewer)
     viewer.window.add_dock_widget(frame, name="Cells")
-    states = frame.desk.states
-    states.use_blocks("encoder")
+    states = frame.content.states
+    states.use_embeddings("encoder")
     for i in range(N_CLASSES):
         states.add_class(f"class {i}")
     rng = np.random.default_rng(0)
@@ -129,12 +129,12 @@ def field_of(n: int) -> tuple[Any, Any]:
 
 def table_of(layer: Any, n: int) -> tuple[Any, np.ndarray]:
     """Return the table of these cells, with a block of 256 columns, and classes."""
-    from napari_biofm.cells.table.cell_table import add_block, make_table
+    from napari_biofm.cells.table.cell_table import add_embedding, make_table
     from napari_biofm.widgets.common.viewers import layer_id
 
     vectors, codes = clouds(n, 256)
     table = make_table(layer.data, layer=layer_id(layer))
-    add_block(table, "encoder", vectors, {"name": "encoder"})
+    add_embedding(table, "encoder", vectors, {"name": "encoder"})
     table.uns["vectors"] = "encoder"
     return table, codes
 
@@ -175,7 +175,7 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
     start = time.perf_counter()
     step("dock", open_dock, 1, lambda: not opened[0].is_open)
     beside["dock_open_ms"] = 1e3 * (time.perf_counter() - start)
-    dock = opened[0].desk
+    dock = opened[0].content
     from napari_biofm.cells.classify.projection import has_umap
     from napari_biofm.widgets.cells.learning import FILES, PLOT, SCORES, TIME, VALUES
     from napari_biofm.widgets.cells.teaching import EVERY, NEXT, RARE, SIMILAR
@@ -192,7 +192,7 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
     adding = heart.aside(ViewerModel, "add_layer")
     step("open", lambda: session.set_cells(layer_id(layer), table), 3, learning)
     beside["class_layer_ms"] = 1e3 * adding.wall_s
-    step("vectors", lambda: states.use_blocks("encoder"), 3, learning)
+    step("vectors", lambda: states.use_embeddings("encoder"), 3, learning)
     for name in (PLOT, SCORES, TIME, VALUES, FILES):
         at = next(i for i in range(dock.tabs.count()) if dock.tabs.tabText(i) == name)
         step(f"tab {name}", lambda at=at: dock.tabs.setCurrentIndex(at))

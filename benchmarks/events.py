@@ -29,7 +29,7 @@ from training.physio.simulators.channel import dwell_path  # noqa: E402
 
 from napari_biofm.engine.threads import wait_asleep  # noqa: E402
 from napari_biofm.events import DETECTORS, make_detector  # noqa: E402
-from napari_biofm.types import BiofmError, DetectionSettings, Detector, Signal, run_task  # noqa: E402
+from napari_biofm.types import BiofmError, DetectionSettings, Detector, Trace, run_task  # noqa: E402
 
 MEANT_FOR = {"half-amplitude": "channel"}  # scored per sample elsewhere
 SPEED_SECONDS = 30.0
@@ -40,7 +40,7 @@ def kinds_of(name: str, detector: Detector) -> list[str]:
     return [k for k in TOLERANCE if k in detector.kinds and MEANT_FOR.get(name) is None]
 
 
-def found(detector: Detector, signal: Signal, kind: Any) -> tuple[np.ndarray, np.ndarray]:
+def found(detector: Detector, signal: Trace, kind: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return times and scores of the events of a detector at its balanced preset."""
     table = run_task(detector.detect(signal, DetectionSettings(kind=kind)))
     real = ~np.isin(table["class"], ["artefact", "rejected"])
@@ -75,9 +75,9 @@ def macro_f1(truth: np.ndarray, open_: np.ndarray) -> float:
     return float(np.mean(each))
 
 
-def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Signal, np.ndarray]]]:
+def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Trace, np.ndarray]]]:
     """Return records of the patch amplifier, clean and under drift, and simulated ones, with open channels."""
-    out: dict[str, list[tuple[Signal, np.ndarray]]] = {}
+    out: dict[str, list[tuple[Trace, np.ndarray]]] = {}
     with np.load(data / "channels/deep_channel_train.npz") as file:
         for i in range(1 if quick else 5):
             x, truth = file[f"{i}_signal"].astype(float), file[f"{i}_n_open"]
@@ -86,7 +86,7 @@ def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Signal, np.
             )
             slow = 8 * unit * np.sin(np.linspace(0, 6, len(x)))
             for name, y in (("real", x), ("real + drift of 8 units", x + slow)):
-                signal = Signal(y.astype(np.float32), float(file[f"{i}_fs"]), "pA")
+                signal = Trace(y.astype(np.float32), float(file[f"{i}_fs"]), "pA")
                 out.setdefault(f"channel / {name}", []).append((signal, truth))
     rng = np.random.default_rng(0)
     for name, channels, noise, drift in (
@@ -97,7 +97,7 @@ def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Signal, np.
         )
         slow = drift * np.sin(np.linspace(0, 6, len(truth)))
         x = truth + slow + noise * rng.normal(size=len(truth))
-        out[f"channel / simulated {name}"] = [(Signal(x.astype(np.float32), 10e3, "pA"), truth)]
+        out[f"channel / simulated {name}"] = [(Trace(x.astype(np.float32), 10e3, "pA"), truth)]
     for i in range(5 if quick else 30):
         out.setdefault("channel / filtered", []).append(
             filtered_record(np.random.default_rng([7, i]), 1 + i % 5)
@@ -105,7 +105,7 @@ def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Signal, np.
     return out
 
 
-def filtered_record(rng: np.random.Generator, channels: int, n: int = 40_000) -> tuple[Signal, np.ndarray]:
+def filtered_record(rng: np.random.Generator, channels: int, n: int = 40_000) -> tuple[Trace, np.ndarray]:
     """Return a recording of equal channels through a Bessel filter (60 % of records) and how many are open.
 
     Mean open and shut times of 4 to 200 samples, noise .1 to .4 of the unit, drift of up to 8 units.
@@ -124,7 +124,7 @@ def filtered_record(rng: np.random.Generator, channels: int, n: int = 40_000) ->
         clean = sosfilt(sos, np.concatenate([np.full(64, clean[0]), clean]))[64:]
     slow = drift * np.sin(np.linspace(0, rng.uniform(2, 10), n) + rng.uniform(0, 6))
     x = np.exp(rng.uniform(np.log(0.5), np.log(20))) * (clean + slow + noise * rng.normal(size=n))
-    return Signal(x.astype(np.float32), 10e3, "pA"), truth
+    return Trace(x.astype(np.float32), 10e3, "pA"), truth
 
 
 def channel_table(data: Path, quick: bool) -> dict[str, dict[str, float]]:
@@ -158,7 +158,7 @@ def rate_table(detectors: dict[str, Detector], real: Real, thin: int) -> dict[st
             continue
         frame = np.clip((spikes * fs).astype(int), 0, len(dff) - 1)
         truth = smooth(np.bincount(frame, minlength=len(dff)) * fs, fs)
-        cleaned, _ = clean(Signal(dff, fs, "dF/F"))
+        cleaned, _ = clean(Trace(dff, fs, "dF/F"))
         said = {"physio-fm": smooth(fm.rate(dff[None], fs)[0][0], fs)}
         if cleaned is not None:
             said["oasis"] = deconvolve(cleaned.values, fs).rate(fs)  # smoothed with 50 ms by itself
@@ -175,17 +175,17 @@ def speed_table(detectors: dict[str, Detector], real: Real, seconds: float) -> d
     current = np.resize(np.concatenate([x for x, fs in real.clamped if fs == 20e3]), n)
     voltage = np.resize(np.concatenate([a[0] for a in real.aps if a[3] == 20e3]), n)
     voltage = voltage + 0.3 * rng.normal(size=n)
-    signals = {"psc": Signal(current, 20e3, "pA"), "ap": Signal(voltage.astype(np.float32), 20e3, "mV")}
+    signals = {"psc": Trace(current, 20e3, "pA"), "ap": Trace(voltage.astype(np.float32), 20e3, "mV")}
     out = {}
     for name, detector in detectors.items():
         kinds = kinds_of(name, detector)
         for kind in [k for k in ("psc", "ap") if k in kinds] or kinds[:1]:
-            fallback = Signal(signals["ap"].values, 300.0 if kind == "ecg" else 20e3, "mV")
+            fallback = Trace(signals["ap"].values, 300.0 if kind == "ecg" else 20e3, "mV")
             signal = signals.get(kind, fallback)
             if kind in ("ecg", "calcium"):  # sampled slowly: a tenth of the samples is hours already
-                signal = Signal(signal.values[: n // 10], 300.0 if kind == "ecg" else 30.0, signal.unit)
+                signal = Trace(signal.values[: n // 10], 300.0 if kind == "ecg" else 30.0, signal.unit)
             try:
-                found(detector, Signal(signal.values[:20_000], signal.sampling_rate, signal.unit), kind)
+                found(detector, Trace(signal.values[:20_000], signal.sampling_rate, signal.unit), kind)
                 start = time.perf_counter()
                 found(detector, signal, kind)
             except (BiofmError, ImportError):

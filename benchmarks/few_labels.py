@@ -36,7 +36,7 @@ from napari_biofm.engine.threads import wait_asleep  # noqa: E402
 from napari_biofm.events.classical.template import detection_criterion  # noqa: E402
 from napari_biofm.events.physio_fm import PhysioFM  # noqa: E402
 from napari_biofm.events.physio_fm.adapt import AdaptedHead, Marks, adapt  # noqa: E402
-from napari_biofm.types import BiofmError, DetectionSettings, Signal, run_task  # noqa: E402
+from napari_biofm.types import BiofmError, DetectionSettings, Trace, run_task  # noqa: E402
 
 LABELS = (5, 10, 20, 50)
 STRENGTHS = (5.0, 8.0)
@@ -68,7 +68,7 @@ def clicks(one: Unfamiliar, trace: Labelled, n: int, seed: int) -> Any:
     return np.sort(trace.truth[:n] + CLICK * one.length * rng.normal(size=n))
 
 
-def template_matches(signal: Signal, template: Any, lead: int, apart: float) -> tuple[np.ndarray, np.ndarray]:
+def template_matches(signal: Trace, template: Any, lead: int, apart: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the peaks (s) of the detection criterion and their heights, none closer than `apart` s."""
     from scipy.signal import find_peaks
 
@@ -77,7 +77,7 @@ def template_matches(signal: Signal, template: Any, lead: int, apart: float) -> 
     return (at + lead) / signal.sampling_rate, found["peak_heights"]
 
 
-def average(one: Unfamiliar, signal: Signal, times: Any) -> tuple[np.ndarray, int]:
+def average(one: Unfamiliar, signal: Trace, times: Any) -> tuple[np.ndarray, int]:
     """Return the average of marked events over their true length and a fifth before, aligned twice."""
     fs = signal.sampling_rate
     lead, length = round((one.at + 0.2 * one.length) * fs), round(1.2 * one.length * fs)

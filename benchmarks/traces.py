@@ -118,7 +118,7 @@ def run_ours(path: Path) -> dict[str, Any]:
     def first_draw() -> float:
         begin = time.perf_counter()
         plots.set_recording(recording)
-        while plots.stepper.busy:
+        while plots.event_loop_task.is_busy:
             app.processEvents()
         plots.canvas.repaint()
         app.processEvents()
@@ -236,7 +236,7 @@ def run_heatmap(path: Path) -> dict[str, Any]:
     app.processEvents()
     begin = time.perf_counter()
     heatmap.set_recording(recording)
-    while heatmap.stepper.busy:
+    while heatmap.event_loop_task.is_busy:
         app.processEvents()
     heatmap.canvas.viewport().repaint()
     first = time.perf_counter() - begin

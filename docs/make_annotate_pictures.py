@@ -319,8 +319,8 @@ def guide(stage: Stage) -> None:
     stage.begin("guide", image, wrong)
     stage.viewer.add_labels(other, name="another model", visible=False)
     stage.dock.layers.choose(stage.image, stage.labels)
-    stage.dock.guide.other.setCurrentIndex(1)
-    stage.dock.panels.setCurrentWidget(stage.dock.guide)
+    stage.dock.review.other.setCurrentIndex(1)
+    stage.dock.panels.setCurrentWidget(stage.dock.review)
     stage.dock.press("next_doubt")
     for _ in range(5):
         stage.key("next_doubt", 1300)

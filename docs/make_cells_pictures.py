@@ -76,7 +76,7 @@ def main() -> None:
     viewer.add_labels(labels, name="masks", opacity=0.0)
     frame = CellsDock(viewer)
     viewer.window.add_dock_widget(frame, name="Cells", area="right")
-    dock = frame.desk
+    dock = frame.content
     viewer.reset_view()
     dock.measure()
     for code, name in enumerate(STATES):
@@ -118,7 +118,7 @@ def real_nuclei(data: Path, folder: Path, wait: Any) -> None:
     viewer.add_labels(labels, name="nuclei", opacity=0.0)
     frame = CellsDock(viewer)
     viewer.window.add_dock_widget(frame, name="Cells", area="right")
-    dock = frame.desk
+    dock = frame.content
     viewer.reset_view()
     dock.measure()
     dock.add_vectors("biofm-image", alone=True)

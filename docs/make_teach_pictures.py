@@ -41,7 +41,7 @@ def doublets() -> tuple[Any, list[NDArray[np.float64]]]:
 
 def teach(dock: Any) -> None:
     """Mark seven events in each of two sweeps, teach them as a new class, find them."""
-    from napari_biofm.widgets.trace.edits import EventEditor
+    from napari_biofm.session.event_editor import EventEditor
 
     recording, truth = doublets()
     uid = dock.session.add_recording(recording, "unfamiliar")

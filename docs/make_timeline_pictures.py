@@ -104,10 +104,10 @@ def rig(options: argparse.Namespace) -> None:
     for name, panel in (
         ("align", dock.align_panel),
         ("session", dock.session_panel),
-        ("joint", dock.joint_panel),
+        ("joint", dock.activity_morphology_panel),
     ):
         if name == "joint":
-            dock.joint_panel.test_button.click()
+            dock.activity_morphology_panel.test_button.click()
         dock.tabs.setCurrentWidget(panel)
         _settle()
         dock.grab().save(str(options.out / f"timeline_{name}.png"))

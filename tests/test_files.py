@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 
 
 def test_a_file_takes_its_place_when_it_is_finished(tmp_path: Path) -> None:
     path = tmp_path / "new" / "table.csv"
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         assert part.suffix == ".csv" and part.parent == path.parent
         part.write_text("a")
         assert not path.exists()
@@ -26,7 +26,7 @@ def test_what_was_there_stays_when_writing_fails(tmp_path: Path) -> None:
     write_text(path, "before\r\n")
 
     def fail_half_way() -> None:
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half")
             raise ValueError("half way")
 

@@ -237,7 +237,7 @@ def no_events() -> Events:
 
 
 @dataclass(frozen=True)
-class Signal:
+class Trace:
     """One channel of one sweep, as detectors see it.
 
     Attributes
@@ -269,9 +269,9 @@ class DetectionSettings:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Signal -> events. `kinds` are the kinds of signal it is meant for."""
+    """Trace -> events. `kinds` are the kinds of signal it is meant for."""
 
     name: str
     kinds: Sequence[Kind]
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]: ...
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]: ...

@@ -13,7 +13,7 @@ import tifffile
 from tests.images.segment.test_classical import matched
 
 from napari_biofm.cli import build_parser, main
-from napari_biofm.cli.common import whole_file
+from napari_biofm.cli.common import atomic_write
 from napari_biofm.signals import read_recording
 from napari_biofm.simulate import simulate_corecording, simulate_field, voltage_clamp, write_corecording
 
@@ -175,7 +175,7 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     target.write_text("former")
 
     def break_off() -> None:
-        with whole_file(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text("half")
             raise ValueError("power cut")
 

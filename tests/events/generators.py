@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events import make_detector
-from napari_biofm.types import DetectionSettings, Events, Kind, Preset, Signal, run_task
+from napari_biofm.types import DetectionSettings, Events, Kind, Preset, Trace, run_task
 
 FS = 20_000.0
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ def detect(
     **options: float,
 ) -> Events:
     """Run one detector on one trace."""
-    signal = Signal(np.asarray(values, np.float32), fs, unit)
+    signal = Trace(np.asarray(values, np.float32), fs, unit)
     return run_task(make_detector(name).detect(signal, DetectionSettings(kind, preset, all_scores, options)))
 
 

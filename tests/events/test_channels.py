@@ -10,7 +10,7 @@ from scipy.signal import bessel, sosfilt
 
 from napari_biofm.events.channels.idealization import idealize, opening_events
 from napari_biofm.events.channels.viterbi import viterbi
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 
 def gating(rng: np.random.Generator, n: int, channels: int, stay: float = 50.0) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_levels_are_found_without_a_hand(channels: int, noise: float, least: flo
     rng = np.random.default_rng(channels)
     truth = gating(rng, 40_000, channels)
     x = 4.0 * truth - 3.0 + 4.0 * noise * rng.normal(size=len(truth))
-    ideal = idealize(Signal(x.astype(np.float32), 10e3, "pA"))
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
     assert len(ideal.levels) == channels + 1
     assert np.mean(ideal.n_open == truth) > least
     assert np.diff(ideal.levels) == pytest.approx(4.0, abs=0.1)
@@ -72,7 +72,7 @@ def test_flanks_of_filtered_steps_are_not_levels(
     filtered = sosfilt(bessel(4, cut, output="sos", norm="mag"), padded)[64:]
     wander = drift * np.sin(np.linspace(0, 6, len(truth)))
     x = 2.5 * (filtered + wander + noise * rng.normal(size=len(truth)))
-    ideal = idealize(Signal(x.astype(np.float32), 10e3, "pA"))
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
     assert len(ideal.levels) == channels + 1
     assert np.diff(ideal.levels) == pytest.approx(2.5, rel=0.08)
     assert np.mean(ideal.n_open == truth) > least
@@ -83,7 +83,7 @@ def test_a_drifting_baseline_is_followed() -> None:
     truth = gating(rng, 60_000, 2)
     drift = 6 * np.sin(np.linspace(0, 5, len(truth)))
     x = 2.0 * truth + drift + 0.4 * rng.normal(size=len(truth))
-    ideal = idealize(Signal(x.astype(np.float32), 10e3, "pA"))
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
     assert np.mean(ideal.n_open == truth) > 0.97
     assert np.abs(ideal.baseline - drift).mean() < 0.2
 
@@ -92,14 +92,14 @@ def test_inward_openings_from_zero_are_downward() -> None:
     rng = np.random.default_rng(4)
     truth = gating(rng, 30_000, 1)
     x = -5.0 * truth + 0.6 * rng.normal(size=len(truth))
-    ideal = idealize(Signal(x.astype(np.float32), 10e3, "pA"))
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
     assert ideal.levels[1] == pytest.approx(-5, abs=0.2)
     assert np.mean(ideal.n_open == truth) > 0.99
 
 
 @pytest.mark.parametrize("x", [np.zeros(0), np.ones(3), np.ones(5000), np.full(5000, np.nan)])
 def test_where_nothing_opens_nothing_is_open(x: np.ndarray) -> None:
-    signal = Signal(x.astype(np.float32), 10e3, "pA")
+    signal = Trace(x.astype(np.float32), 10e3, "pA")
     ideal = idealize(signal)
     assert ideal.n_open.shape == x.shape
     assert not ideal.n_open.any()
@@ -108,7 +108,7 @@ def test_where_nothing_opens_nothing_is_open(x: np.ndarray) -> None:
 
 def test_noise_alone_is_one_level() -> None:
     x = np.random.default_rng(0).normal(size=20_000)
-    assert not idealize(Signal(x.astype(np.float32), 10e3, "pA")).n_open.any()
+    assert not idealize(Trace(x.astype(np.float32), 10e3, "pA")).n_open.any()
 
 
 def test_openings_are_events_with_times_and_sizes() -> None:
@@ -116,7 +116,7 @@ def test_openings_are_events_with_times_and_sizes() -> None:
     for a in range(500, 19_000, 700):
         x[a : a + 200] = 8.0
     x += 0.5 * np.random.default_rng(1).normal(size=len(x))
-    table = opening_events(Signal(x.astype(np.float32), 10e3, "pA"))
+    table = opening_events(Trace(x.astype(np.float32), 10e3, "pA"))
     assert len(table) == len(range(500, 19_000, 700))
     assert table["time_s"][0] == pytest.approx(0.05, abs=2e-4)
     assert table["amplitude"] == pytest.approx(8.0, abs=0.2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from napari_biofm.cells.track.tracks import link_by_overlap
 from napari_biofm.images.edit.labels_edit import ArrayTarget
 from napari_biofm.images.edit.linking import link_array, relabel_edit
-from napari_biofm.images.segment.match_ids import carry_ids
+from napari_biofm.images.segment.match_ids import match_ids
 from napari_biofm.images.tiling.stitching import stitch
 from napari_biofm.types import run_task
 
@@ -79,8 +79,8 @@ def test_masks_that_were_made_again_the_same_keep_their_ids(
 ) -> None:
     before, _ = renamed(rng, plane)
     after, _ = renamed(rng, plane)
-    np.testing.assert_array_equal(carry_ids(before, after), before)
-    np.testing.assert_array_equal(carry_ids(before, before), before)
+    np.testing.assert_array_equal(match_ids(before, after), before)
+    np.testing.assert_array_equal(match_ids(before, before), before)
 
 
 @given(two_planes(), seeds)
@@ -88,7 +88,7 @@ def test_carried_ids_do_not_depend_on_the_numbers_of_the_new_masks(
     planes: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
 ) -> None:
     before, after = planes
-    first, second = carry_ids(before, after), carry_ids(before, renamed(rng, after)[0])
+    first, second = match_ids(before, after), match_ids(before, renamed(rng, after)[0])
     np.testing.assert_array_equal(partition(first), partition(after))
     np.testing.assert_array_equal(partition(second), partition(after))
     known = np.isin(first, before[before > 0])
@@ -103,7 +103,7 @@ def test_carried_ids_do_not_depend_on_the_numbers_of_the_former_masks(
 ) -> None:
     before, after = planes
     other, table = renamed(rng, before)
-    first, second = carry_ids(before, after), carry_ids(other, after)
+    first, second = match_ids(before, after), match_ids(other, after)
     known = np.isin(first, before[before > 0])
     np.testing.assert_array_equal(table[np.where(known, first, 0)], np.where(known, second, 0))
     assert not np.isin(second[(first > 0) & ~known], other[other > 0]).any(), "new objects get new ids"

@@ -13,7 +13,7 @@ import pytest
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.export import write_nwb
 from napari_biofm.signals.readers.stamps import clock_of
-from napari_biofm.types import RecordingError, Signal
+from napari_biofm.types import RecordingError, Trace
 
 pynwb = pytest.importorskip("pynwb")
 RNG = np.random.default_rng(0)
@@ -117,7 +117,7 @@ def test_clamp_modes_are_parts_and_a_changed_gain_is_kept_right(tmp_path: Path) 
 
 
 def test_our_own_export_keeps_the_commands(tmp_path: Path) -> None:
-    steps = [Signal(np.where(np.arange(40) < 20, -70.0, level).astype(np.float32), 1000.0, "mV")
+    steps = [Trace(np.where(np.arange(40) < 20, -70.0, level).astype(np.float32), 1000.0, "mV")
              for level in (-60.0, -40.0)]  # fmt: skip
     recording = Recording.from_arrays(
         RNG.normal(size=(2, 40)).astype(np.float32), 1000.0, "pA",

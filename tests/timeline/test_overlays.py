@@ -8,7 +8,7 @@ import pytest
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock, class_colours
 from napari_biofm.timeline.activity import CellLevels, cell_levels, dense_index
-from napari_biofm.timeline.activity_overlay import ACTIVITY, CellLights
+from napari_biofm.timeline.activity_overlay import ACTIVITY, ActivityOverlay
 from napari_biofm.timeline.cell_positions import CellEvents
 from napari_biofm.types import TimelineError, run_task
 
@@ -45,21 +45,21 @@ def levels_of(rng):
 
 def test_each_cell_is_as_bright_as_its_trace_in_every_frame():
     levels = levels_of(np.random.default_rng(0))
-    lights = CellLights(LABELS, CLOCK, levels)
+    overlay = ActivityOverlay(LABELS, CLOCK, levels)
     for frame in (7, 0, 49, 8):
-        lights.show(frame)
+        overlay.show(frame)
         for column, label in ((1, 4), (2, 70_000)):
             expected = np.ceil(float(levels.levels[frame, column]) * ACTIVITY / 255)
-            assert (lights.image[label == LABELS] == expected).all()
-        assert (lights.image[(LABELS == 0) | (LABELS == 9)] == 0).all(), "no trace, no light"
-    dark, bright = lights.colours[1], lights.colours[ACTIVITY]
+            assert (overlay.image[label == LABELS] == expected).all()
+        assert (overlay.image[(LABELS == 0) | (LABELS == 9)] == 0).all(), "no trace, no light"
+    dark, bright = overlay.colours[1], overlay.colours[ACTIVITY]
     assert bright[:3].sum() > 2 > 0.1 > dark[:3].sum()
 
 
 def test_a_flash_stands_while_it_is_brighter_than_the_activity():
     table = np.full((50, 2), 128, np.uint8)
     table[:, 0] = 0
-    both = CellLights(LABELS, CLOCK, CellLevels(np.array([4]), table), events([1.04], [4], ["AP"]), 0.3)
+    both = ActivityOverlay(LABELS, CLOCK, CellLevels(np.array([4]), table), events([1.04], [4], ["AP"]), 0.3)
     seen = []
     for frame in range(8, 30):
         both.show(frame)
@@ -91,7 +91,7 @@ def test_a_patch_recording_has_no_activity_image():
 
 
 def test_an_event_lights_its_cell_in_its_frame_and_fades():
-    flash = CellLights(LABELS, CLOCK, None, events([1.04], [4], ["AP"]), decay_s=0.3)
+    flash = ActivityOverlay(LABELS, CLOCK, None, events([1.04], [4], ["AP"]), decay_s=0.3)
     seen = []
     for frame in range(30):
         flash.show(frame)
@@ -107,7 +107,7 @@ def test_scrubbing_back_gives_the_same_image_as_playing():
     many = events(
         np.sort(rng.uniform(0, 5, 60)), rng.choice([4, 9, 70_000], 60), rng.choice(["AP", "EPSC"], 60)
     )
-    flash = CellLights(LABELS, CLOCK, levels_of(rng), many)
+    flash = ActivityOverlay(LABELS, CLOCK, levels_of(rng), many)
     played = []
     for frame in range(50):
         flash.show(frame)
@@ -118,7 +118,9 @@ def test_scrubbing_back_gives_the_same_image_as_playing():
 
 
 def test_classes_have_their_colours_and_dark_is_black():
-    flash = CellLights(LABELS, CLOCK, None, events([1.0, 1.0, 1.0], [4, 9, 70_000], ["AP", "EPSC", "mine"]))
+    flash = ActivityOverlay(
+        LABELS, CLOCK, None, events([1.0, 1.0, 1.0], [4, 9, 70_000], ["AP", "EPSC", "mine"])
+    )
     flash.show(10)
     for label, kind in ((4, "AP"), (9, "EPSC"), (70_000, "mine")):
         value = int(flash.image[label == LABELS][0])
@@ -128,7 +130,7 @@ def test_classes_have_their_colours_and_dark_is_black():
 
 
 def test_nothing_is_written_when_nothing_changed():
-    flash = CellLights(LABELS, CLOCK, None, events([1.0], [4], ["AP"]))
+    flash = ActivityOverlay(LABELS, CLOCK, None, events([1.0], [4], ["AP"]))
     assert flash.show(10)
     assert not flash.show(10)
     assert flash.show(0) and not flash.show(1)

@@ -75,8 +75,8 @@ def test_onnx_says_the_same(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     from training.physio.export_onnx import export
 
-    from napari_biofm.events.physio_fm.network import PhysioNet
+    from napari_biofm.events.physio_fm.network import PhysioNetwork
 
     torch.manual_seed(0)
-    net = PhysioNet(**CONFIG["model"]).eval()
+    net = PhysioNetwork(**CONFIG["model"]).eval()
     assert export(net, tmp_path / "tiny.onnx", 512) < 1e-4

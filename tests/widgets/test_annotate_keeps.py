@@ -1,4 +1,4 @@
-"""Autosave and recovery, guide, propagation, linking and series, in a real window."""
+"""Autosave and recovery, review queue, propagation, linking and series, in a real window."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_the_guide_steps_through_doubtful_cells_by_key(viewer):
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
     dock.press("next_doubt")
-    n = dock.guide.list.count()
+    n = dock.review.list.count()
     assert n >= 2
     seen = set()
     for _ in range(n):
@@ -264,13 +264,13 @@ def test_images_ahead_are_prepared_in_the_background_and_the_hand_goes_first(vie
     monkeypatch.setattr(prefetch, "precompute_file", prepare)
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
-    dock.annotator.broker.backend = "some-network"
+    dock.annotator.predictor.backend = "some-network"
     dock.series.open_folder(folder)
-    dock.annotator.broker.asked.emit()
+    dock.annotator.predictor.asked.emit()
     QTest.qWait(50)
     assert not done, "the user's question goes first"
     monkeypatch.setattr(prefetch, "QUIET_MS", 1)
-    dock.annotator.broker.asked.emit()
+    dock.annotator.predictor.asked.emit()
     for _ in range(100):
         QTest.qWait(10)
         if len(done) == 2:

@@ -257,7 +257,7 @@ def test_the_next_alternative_is_shown_by_key_and_is_what_is_committed(viewer):
     dock = bench.dock
     viewer.layers.selection.active = bench.labels
     big, small = Piece.of(bench.truth == 3), Piece.of(np.ones((4, 6), bool), (73, 48))
-    dock.annotator.broker.answer_now = lambda asked: Answer((big, small), (0.9, 0.7))
+    dock.annotator.predictor.answer_now = lambda asked: Answer((big, small), (0.9, 0.7))
     bench.use(Tool.POINT)
     bench.drag((75, 50))
     assert dock.toolbox.action_buttons["alternative"].isEnabled()
@@ -433,7 +433,7 @@ def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, mon
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
     labels = dock.layers.new_labels()
-    dock.annotator.broker.backend = "some-network"
+    dock.annotator.predictor.backend = "some-network"
     annotator = dock.annotator
     for number, point in enumerate(([2500.0, 1500.0], [2510.0, 1490.0], [2500.0, 1400.0])):
         annotator.clear()

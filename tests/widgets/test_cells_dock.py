@@ -19,7 +19,7 @@ from napari_biofm.cells.table.export import read_h5ad
 from napari_biofm.session import session_of
 from napari_biofm.types import run_task
 from napari_biofm.widgets.cells import CellsDock
-from napari_biofm.widgets.cells.dock import CellsDesk
+from napari_biofm.widgets.cells.dock import CellsDockContent
 from napari_biofm.widgets.common.viewers import layer_id
 
 KINDS = ("dot", "bar", "big")
@@ -55,14 +55,14 @@ def test_the_dock_opens_in_turns_of_the_event_loop_and_its_tabs_when_they_are_sh
     viewer.window.add_dock_widget(frame, name="Cells", area="right")
     assert not frame.is_open and "Opening" in frame._words.text()
     qtbot.waitUntil(lambda: frame.is_open, timeout=20000)
-    desk = frame.desk
-    qtbot.waitUntil(desk.isVisible, timeout=5000)
+    content = frame.content
+    qtbot.waitUntil(content.isVisible, timeout=5000)
     assert not frame._words.isVisible()
-    assert desk.layer_box.currentText() == "cells"
-    assert desk.tabs.made("Plot") is None
-    desk.tabs.setCurrentIndex(1)
-    qtbot.waitUntil(lambda: desk.tabs.made("Plot") is not None, timeout=5000)
-    assert desk.plot.isVisible() and desk.tabs.tabText(1) == "Plot"
+    assert content.layer_box.currentText() == "cells"
+    assert content.tabs.made("Plot") is None
+    content.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: content.tabs.made("Plot") is not None, timeout=5000)
+    assert content.plot.isVisible() and content.tabs.tabText(1) == "Plot"
 
 
 def test_a_dock_closed_while_it_opens_is_gone(viewer: Any, qtbot: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_dock_closed_while_it_opens_is_gone(viewer: Any, qtbot: Any) -> None:
 
 
 @pytest.fixture
-def dock(viewer: Any) -> CellsDesk:
+def dock(viewer: Any) -> CellsDockContent:
     image, labels, _ = shapes()
     viewer.window.resize(1400, 1000)
     viewer.add_image(image, name="field")
@@ -84,14 +84,14 @@ def dock(viewer: Any) -> CellsDesk:
     viewer.window.add_dock_widget(made, name="Cells", area="right")
     settle()
     viewer.reset_view()
-    return made.desk
+    return made.content
 
 
 def press(button: Any) -> None:
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def type_class(dock: CellsDesk, name: str) -> None:
+def type_class(dock: CellsDockContent, name: str) -> None:
     QTest.keyClicks(dock.class_list.name, name)
     press(dock.class_list.add_button)
 
@@ -103,7 +103,7 @@ def settle() -> None:
         QTest.qWait(20)
 
 
-def class_layer(dock: CellsDesk) -> Any:
+def class_layer(dock: CellsDockContent) -> Any:
     """Return the layer of classes, which is added in a turn of its own."""
     end = time.monotonic() + 10
     while dock.overlay.layer is None and time.monotonic() < end:
@@ -112,7 +112,7 @@ def class_layer(dock: CellsDesk) -> Any:
     return dock.overlay.layer
 
 
-def teach(viewer: Any, dock: CellsDesk, click: Any, per_class: int = 3) -> None:
+def teach(viewer: Any, dock: CellsDockContent, click: Any, per_class: int = 3) -> None:
     press(dock.measure_button)
     if not dock.click_button.isChecked():
         press(dock.click_button)
@@ -123,7 +123,9 @@ def teach(viewer: Any, dock: CellsDesk, click: Any, per_class: int = 3) -> None:
             click(viewer, middle(kind + 1 + 3 * i))
 
 
-def test_three_classes_taught_by_clicks_classify_every_cell(viewer: Any, dock: CellsDesk, click: Any) -> None:
+def test_three_classes_taught_by_clicks_classify_every_cell(
+    viewer: Any, dock: CellsDockContent, click: Any
+) -> None:
     teach(viewer, dock, click)
     kinds = shapes()[2]
     assert dock.states.prediction is not None
@@ -140,7 +142,9 @@ def test_three_classes_taught_by_clicks_classify_every_cell(viewer: Any, dock: C
     assert "9 labelled" in dock.status.text()
 
 
-def test_undo_takes_each_label_back_and_redo_gives_it_again(viewer: Any, dock: CellsDesk, click: Any) -> None:
+def test_undo_takes_each_label_back_and_redo_gives_it_again(
+    viewer: Any, dock: CellsDockContent, click: Any
+) -> None:
     teach(viewer, dock, click)
     press(dock.undo_button)
     assert dock.states.by_hand[8] == -1
@@ -156,7 +160,7 @@ def test_undo_takes_each_label_back_and_redo_gives_it_again(viewer: Any, dock: C
 
 
 def test_shift_click_takes_a_label_away_and_a_drag_labels_nothing(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     teach(viewer, dock, click, 1)
     click(viewer, middle(1), modifiers=("Shift",))
@@ -166,7 +170,7 @@ def test_shift_click_takes_a_label_away_and_a_drag_labels_nothing(
 
 
 def test_a_lasso_in_the_plot_selects_in_the_image_and_back(
-    viewer: Any, dock: CellsDesk, click: Any, qtbot: Any
+    viewer: Any, dock: CellsDockContent, click: Any, qtbot: Any
 ) -> None:
     teach(viewer, dock, click)
     press(dock.click_button)
@@ -196,14 +200,14 @@ def test_a_lasso_in_the_plot_selects_in_the_image_and_back(
     assert list(dock.cell_table.chosen_rows) == [19]
 
 
-def test_hovering_tells_the_probability(viewer: Any, dock: CellsDesk, click: Any) -> None:
+def test_hovering_tells_the_probability(viewer: Any, dock: CellsDockContent, click: Any) -> None:
     teach(viewer, dock, click)
     hover(viewer, middle(33))
     assert "cell 33" in dock.status.text()
     assert "big" in dock.status.text() and "%" in dock.status.text()
 
 
-def test_a_hot_key_labels_the_selection(viewer: Any, dock: CellsDesk, click: Any) -> None:
+def test_a_hot_key_labels_the_selection(viewer: Any, dock: CellsDockContent, click: Any) -> None:
     teach(viewer, dock, click, 1)
     press(dock.click_button)
     click(viewer, middle(12))
@@ -213,7 +217,7 @@ def test_a_hot_key_labels_the_selection(viewer: Any, dock: CellsDesk, click: Any
 
 
 def test_the_queue_goes_to_a_cell_without_label_and_similar_cells_are_of_its_kind(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     teach(viewer, dock, click)
     press(dock.next_button)
@@ -228,7 +232,7 @@ def test_the_queue_goes_to_a_cell_without_label_and_similar_cells_are_of_its_kin
 
 
 def test_saved_head_classifies_again_after_reopening_and_what_is_exported_is_what_is_seen(
-    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDockContent, click: Any, tmp_path: Any
 ) -> None:
     teach(viewer, dock, click)
     dock.files.save_head(tmp_path / "head")
@@ -265,7 +269,7 @@ def test_saved_head_classifies_again_after_reopening_and_what_is_exported_is_wha
 
 
 def test_a_painted_mask_measures_that_cell_again_and_keeps_labels(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     teach(viewer, dock, click)
     before = dock.states.table.obs["area"].to_numpy().copy()
@@ -279,7 +283,9 @@ def test_a_painted_mask_measures_that_cell_again_and_keeps_labels(
     assert (dock.states.by_hand >= 0).sum() == 9
 
 
-def test_features_carry_label_and_prediction(viewer: Any, dock: CellsDesk, click: Any, qtbot: Any) -> None:
+def test_features_carry_label_and_prediction(
+    viewer: Any, dock: CellsDockContent, click: Any, qtbot: Any
+) -> None:
     viewer.layers["cells"].features = {"label": [1, 2], "mine": ["a", "b"]}
     teach(viewer, dock, click)
 
@@ -295,7 +301,7 @@ def test_features_carry_label_and_prediction(viewer: Any, dock: CellsDesk, click
     assert (features["roi_id"] == dock.states.uid).all()
 
 
-def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDesk, click: Any) -> None:
+def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDockContent, click: Any) -> None:
     teach(viewer, dock, click)
     dock.head_box.setCurrentText("discriminant")
     press(dock.train_button)
@@ -309,7 +315,7 @@ def test_other_heads_and_scores_come_from_the_worker(viewer: Any, dock: CellsDes
 
 
 def test_bad_input_is_named_and_nothing_is_lost(
-    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDockContent, click: Any, tmp_path: Any
 ) -> None:
     notification_manager.records.clear()
     press(dock.measure_button)
@@ -339,7 +345,7 @@ def test_bad_input_is_named_and_nothing_is_lost(
 
 
 def test_a_class_with_one_cell_is_learnt_and_the_score_says_what_it_lacks(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     notification_manager.records.clear()
     teach(viewer, dock, click, 1)
@@ -351,15 +357,15 @@ def test_a_class_with_one_cell_is_learnt_and_the_score_says_what_it_lacks(
 
 
 def test_vectors_that_are_constant_or_missing_are_named_and_labels_stay(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     teach(viewer, dock, click)
     states, n = dock.states, len(dock.states.values)
-    states.add_block("flat", np.ones((n, 5), np.float32), {"name": "flat"})
-    states.add_block("empty", np.full((n, 5), np.nan, np.float32), {"name": "empty"})
+    states.add_embedding("flat", np.ones((n, 5), np.float32), {"name": "flat"})
+    states.add_embedding("empty", np.full((n, 5), np.nan, np.float32), {"name": "empty"})
     holes = np.asarray(states.table.obsm["regionprops"]).copy()
     holes[[0, 40]] = np.nan
-    states.add_block("holes", holes, {"name": "holes"})
+    states.add_embedding("holes", holes, {"name": "holes"})
     for name, words in (("flat", "All cells have the same vector"), ("empty", "No cell has finite vectors")):
         dock.vectors_box.setCurrentText(name)
         assert words in dock.status.text()
@@ -372,7 +378,7 @@ def test_vectors_that_are_constant_or_missing_are_named_and_labels_stay(
 
 
 def test_a_labelled_cell_that_is_deleted_takes_only_its_own_label_along(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     teach(viewer, dock, click)
     layer = viewer.layers["cells"]
@@ -391,7 +397,9 @@ def test_a_labelled_cell_that_is_deleted_takes_only_its_own_label_along(
     assert (states.by_hand >= 0).sum() == 7
 
 
-def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: CellsDesk, click: Any) -> None:
+def test_removing_the_layer_empties_the_dock_without_error(
+    viewer: Any, dock: CellsDockContent, click: Any
+) -> None:
     teach(viewer, dock, click, 1)
     viewer.layers.remove("cells")
     assert dock.states.table is None
@@ -400,7 +408,7 @@ def test_removing_the_layer_empties_the_dock_without_error(viewer: Any, dock: Ce
 
 
 def test_undo_reaches_the_labels_of_a_layer_that_is_not_shown(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     teach(viewer, dock, click, 1)
     uid = dock.states.uid
@@ -415,7 +423,7 @@ def test_undo_reaches_the_labels_of_a_layer_that_is_not_shown(
 
 
 def test_refits_off_the_gui_thread_end_with_the_newest_labels(
-    viewer: Any, dock: CellsDesk, click: Any, qtbot: Any
+    viewer: Any, dock: CellsDockContent, click: Any, qtbot: Any
 ) -> None:
     press(dock.measure_button)
     dock.latest._inline = False
@@ -435,7 +443,7 @@ def test_refits_off_the_gui_thread_end_with_the_newest_labels(
 
 
 def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     _, labels, kinds = shapes(4)
     grown = shapes(4, seed=3)
@@ -465,7 +473,7 @@ def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
     assert dock.timeline.cursor.value() == 2
 
 
-def moving_cells(viewer: Any, dock: CellsDesk) -> np.ndarray:
+def moving_cells(viewer: Any, dock: CellsDockContent) -> np.ndarray:
     """Add a movie of 16 cells whose cell 1, a dot, is a bar in the last frame; measure the first frame."""
     _, labels, _ = shapes(4)
     movie = np.stack([labels, labels, labels])
@@ -480,7 +488,7 @@ def moving_cells(viewer: Any, dock: CellsDesk) -> np.ndarray:
 
 
 def test_a_movie_is_classified_by_the_vectors_of_the_model_along_a_tracks_layer(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     movie = moving_cells(viewer, dock)
     kinds = shapes(4)[2]
@@ -506,7 +514,7 @@ def test_a_movie_is_classified_by_the_vectors_of_the_model_along_a_tracks_layer(
 
 
 def test_the_timeline_is_shown_under_the_image_and_comes_back(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     dock.tabs.setCurrentWidget(dock.timeline)
     press(dock.timeline.below_box)
@@ -521,7 +529,7 @@ def test_the_timeline_is_shown_under_the_image_and_comes_back(
 
 
 def test_values_are_learnt_from_a_csv_shown_saved_and_loaded(
-    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDockContent, click: Any, tmp_path: Any
 ) -> None:
     press(dock.measure_button)
     panel, kinds = dock.values_panel, shapes()[2]
@@ -557,7 +565,7 @@ def test_values_are_learnt_from_a_csv_shown_saved_and_loaded(
 
 
 def test_a_head_trained_on_crops_gets_its_vectors_computed_before_it_predicts(
-    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDockContent, click: Any, tmp_path: Any
 ) -> None:
     press(dock.measure_button)
     dock.add_vectors("biofm-image", alone=True)
@@ -575,7 +583,7 @@ def test_a_head_trained_on_crops_gets_its_vectors_computed_before_it_predicts(
 
 
 def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
-    viewer: Any, dock: CellsDesk, click: Any, monkeypatch: Any
+    viewer: Any, dock: CellsDockContent, click: Any, monkeypatch: Any
 ) -> None:
     press(dock.measure_button)
     kinds = shapes()[2]
@@ -596,7 +604,7 @@ def test_a_layer_removed_while_a_head_trains_loses_nothing_else(
 
 
 def test_what_was_learnt_is_applied_to_a_folder(
-    viewer: Any, dock: CellsDesk, click: Any, tmp_path: Any
+    viewer: Any, dock: CellsDockContent, click: Any, tmp_path: Any
 ) -> None:
     press(dock.measure_button)
     kinds = shapes()[2]
@@ -616,7 +624,7 @@ def test_what_was_learnt_is_applied_to_a_folder(
 
 
 def test_umap_is_honest_where_it_is_not_installed(
-    viewer: Any, dock: CellsDesk, click: Any, monkeypatch: Any
+    viewer: Any, dock: CellsDockContent, click: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("napari_biofm.widgets.cells.plot_panel.has_umap", lambda: False)
     press(dock.measure_button)
@@ -626,7 +634,7 @@ def test_umap_is_honest_where_it_is_not_installed(
 
 
 def test_umap_is_shown_when_it_arrives_unless_another_plot_was_chosen(
-    dock: CellsDesk, qtbot: Any, monkeypatch: Any
+    dock: CellsDockContent, qtbot: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("napari_biofm.widgets.cells.plot_panel.has_umap", lambda: True)
     monkeypatch.setattr("napari_biofm.widgets.cells.plot_panel.umap", lambda axes: 7 + axes[:, :2])
@@ -647,7 +655,7 @@ def test_umap_is_shown_when_it_arrives_unless_another_plot_was_chosen(
 
 
 def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
-    viewer: Any, dock: CellsDesk, click: Any
+    viewer: Any, dock: CellsDockContent, click: Any
 ) -> None:
     teach(viewer, dock, click, 1)
     assert layer_id(viewer.layers["cells"]) == dock.states.uid

@@ -156,12 +156,12 @@ def test_the_field_around_the_events_of_a_cell_shows_that_cell(scene):
 
 def test_activity_joins_the_table_of_cells(scene):
     viewer, dock = scene
-    dock.joint_panel.add_button.click()
+    dock.activity_morphology_panel.add_button.click()
     found = dock.session.cells(layer_id(viewer.layers["cells"]))
     np.testing.assert_allclose(found.obs["trace_rate_hz"], [0.25, 0.375, 0.125])
     assert "trace" in found.obsm
     assert "trace_rate_hz" in [key for _, key in dock.show_panel.map.choices()]
-    dock.joint_panel.test_button.click()
+    dock.activity_morphology_panel.test_button.click()
     assert "too few" in dock.words.text()
 
 

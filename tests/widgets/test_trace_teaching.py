@@ -11,7 +11,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.events.physio_fm.weights import STOCK, read_card
-from napari_biofm.events.review import carry_verdicts
+from napari_biofm.events.review import match_verdicts
 from napari_biofm.events.reviewed import reviewed
 from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.signals import Recording
@@ -117,7 +117,7 @@ def test_marks_teach_a_new_class_that_can_be_undone_saved_and_loaded(
 def test_verdicts_are_carried_to_what_is_found_again() -> None:
     former, found = np.zeros(3, EVENT_DTYPE), np.zeros(2, EVENT_DTYPE)
     former["time_s"], found["time_s"] = [0.1, 0.2, 0.3], [0.101, 0.302]
-    events = carry_verdicts(reviewed(former, ["accept", "accept", "reject"]), found, 5e-3)
+    events = match_verdicts(reviewed(former, ["accept", "accept", "reject"]), found, 5e-3)
     assert events["time_s"].tolist() == [0.101, 0.2, 0.302]
     assert events["verdict"].tolist() == ["accept", "accept", "reject"]
 

@@ -64,7 +64,7 @@ def compare(model: EmbeddedModel, states: States) -> dict[str, Any]:
         ),
         "the network untrained": (untrained, parts),
     }
-    blocks = {
+    embeddings = {
         "model: learned map only": own[:, :learned],
         "model: texture of the encoder only": own[:, learned : -3 * FACTS],
         "model: size and brightness only": own[:, -3 * FACTS :],
@@ -76,5 +76,5 @@ def compare(model: EmbeddedModel, states: States) -> dict[str, Any]:
         "n_validation": int((states.part == "validation").sum()),
     }
     found = {name: score(vectors, states, widths) for name, (vectors, widths) in of_parts.items()}
-    found |= {name: score(vectors, states) for name, vectors in blocks.items()}
+    found |= {name: score(vectors, states) for name, vectors in embeddings.items()}
     return counts | {name: round(value, 3) for name, value in found.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, UNITS, prepare
+from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, UNITS, encode_input
 from napari_biofm.events.physio_fm.network import FAULTS
 
 from .real import Real
@@ -79,7 +79,7 @@ def make_batch(
         crop = draw(rng, real, mix, real_share)
         crop.x = np.nan_to_num(crop.x)
         unit, kind, found = tell(rng, crop)
-        inputs, tokens, _, scale = prepare(crop.x[None], crop.sampling_rate, unit, kind)
+        inputs, tokens, _, scale = encode_input(crop.x[None], crop.sampling_rate, unit, kind)
         rows.append(
             targets(crop, float(scale[0]), kind is None, found) | {"inputs": inputs[0], "tokens": tokens[0]}
         )

@@ -23,7 +23,7 @@ from scipy.signal import fftconvolve, find_peaks  # noqa: E402
 
 from napari_biofm.events.physio_fm import PhysioFM  # noqa: E402
 from napari_biofm.events.physio_fm.table import scores  # noqa: E402
-from napari_biofm.types import Signal  # noqa: E402
+from napari_biofm.types import Trace  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 from training.physio.sets import TOLERANCE, Scores, labelled_sets  # noqa: E402
 from training.physio.simulators.psc import waveform  # noqa: E402
@@ -36,7 +36,7 @@ DEFAULT_CARD: dict[str, Any] = {
 }
 
 
-def found_by(model: PhysioFM, signal: Signal, kind: str) -> tuple[NDArray[Any], NDArray[Any], Any]:
+def found_by(model: PhysioFM, signal: Trace, kind: str) -> tuple[NDArray[Any], NDArray[Any], Any]:
     """Return times, calibrated scores and the candidates of a signal."""
     joined = model.found(signal, kind)
     if joined is None:
@@ -46,7 +46,7 @@ def found_by(model: PhysioFM, signal: Signal, kind: str) -> tuple[NDArray[Any], 
     return joined.time, score, joined
 
 
-def prominences(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
+def prominences(signal: Trace) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return peaks (s) and their prominence within 50 ms: the peer for action potentials."""
     k, p = find_peaks(signal.values, prominence=5, wlen=int(0.05 * signal.sampling_rate) | 1)
     return k / signal.sampling_rate, p["prominences"]
@@ -67,7 +67,7 @@ def template_matches(x: NDArray[Any], fs: float, rise: float, decay: float) -> N
     return np.asarray(scale / np.sqrt(np.maximum(sse, 1e-9) / (n - 1)))
 
 
-def template_peaks(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
+def template_peaks(signal: Trace) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return peaks (s) of the criterion of Clements & Bekkers for downward currents of 0.4 / 5 ms: the
     peer.
     """
@@ -90,7 +90,7 @@ def measure_windows(model: PhysioFM, data: Path) -> dict[str, Any]:
     best = []
     for x in events[keep]:
         unit = x.astype(np.float32)
-        _, score, _ = found_by(model, Signal(unit, 50e3, "pA"), "psc")
+        _, score, _ = found_by(model, Trace(unit, 50e3, "pA"), "psc")
         best.append((score.max() if len(score) else 0.0, np.ptp(np.convolve(x, np.ones(15) / 15, "valid"))))
     table = np.array(best)
     return {
@@ -101,7 +101,7 @@ def measure_windows(model: PhysioFM, data: Path) -> dict[str, Any]:
     }
 
 
-def sigmas(signal: Signal) -> tuple[NDArray[Any], NDArray[Any]]:
+def sigmas(signal: Trace) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return troughs (s) and their depth in robust standard deviations: the peer for spikes."""
     x = signal.values.astype(float)
     noise = np.median(np.abs(x)) / 0.6745
@@ -182,7 +182,7 @@ def model_of(checkpoint: Path, card: dict[str, Any] | None = None) -> PhysioFM:
     import torch
     from safetensors.torch import load_file
 
-    from napari_biofm.events.physio_fm.network import PhysioNet
+    from napari_biofm.events.physio_fm.network import PhysioNetwork
 
     if checkpoint.suffix == ".safetensors":
         state = {k: v.float() for k, v in load_file(checkpoint).items()}
@@ -190,7 +190,7 @@ def model_of(checkpoint: Path, card: dict[str, Any] | None = None) -> PhysioFM:
         state = torch.load(checkpoint, weights_only=True)["average"]
     config = tomllib.loads((Path(__file__).parent / "config.toml").read_text())["model"]
     model = PhysioFM()
-    net = PhysioNet(**config)
+    net = PhysioNetwork(**config)
     net.load_state_dict(state)
     model._net, model._card = net.eval(), card or DEFAULT_CARD
     return model

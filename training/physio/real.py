@@ -18,7 +18,7 @@ from scipy.signal import find_peaks, welch
 from napari_biofm.events.physio_fm.input_encoding import RHYTHMS
 
 from .simulators.ap import AP, stimuli
-from .simulators.calcium import RUNG, at_rung
+from .simulators.calcium import RATES, at_rate
 from .simulators.crop import LENGTH, Crop, log_uniform
 from .simulators.ecg import R
 from .simulators.noise import coloured, drift, faults, hum
@@ -245,11 +245,11 @@ class Real:
         dff, fs, spikes, _ = self.cells[rng.integers(len(self.cells))]
         pace = 1.0 if rng.random() < 0.5 else rng.uniform(0.7, 1.5)
         thin = 1
-        while fs * pace / thin > RUNG[1] or (fs * pace / thin > 12 and rng.random() < 0.25):
+        while fs * pace / thin > RATES[1] or (fs * pace / thin > 12 and rng.random() < 0.25):
             thin += 1
         rate = fs * pace / thin
         factor = 1
-        while rate * factor < RUNG[0] and factor < 16:
+        while rate * factor < RATES[0] and factor < 16:
             factor *= 2
         n = LENGTH // factor
         start = int(rng.integers(max(1, len(dff) - n * thin)))
@@ -266,7 +266,7 @@ class Real:
             piece = piece + log_uniform(rng, 0.1, 1.5) * np.std(np.diff(piece)) * rng.normal(size=n)
         if rng.random() < 0.25:
             piece = piece + rng.uniform(0, 1) * np.std(piece) * drift(rng, n)
-        crop = at_rung(piece, None, time - 0.5 * (thin - 1) / fs / pace, rate, factor)
+        crop = at_rate(piece, None, time - 0.5 * (thin - 1) / fs / pace, rate, factor)
         if length < n:
             crop.ignore = np.array([[length * factor, LENGTH]], float)
         return crop

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 from .real import Real
 from .simulators.calcium import groups
@@ -34,7 +34,7 @@ class Labelled:
     span : (first, last) s, the part that was labelled; what is found outside counts neither way.
     """
 
-    signal: Signal
+    signal: Trace
     truth: NDArray[Any]
     unsure: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
     span: tuple[float, float] = (-np.inf, np.inf)
@@ -123,7 +123,7 @@ def ap_sets(real: Real) -> Sets:
         }
         for name, x in made.items():
             out.setdefault(name, []).append(
-                Labelled(Signal(x.astype(np.float32), fs, "mV"), sure / fs, maybe / fs)
+                Labelled(Trace(x.astype(np.float32), fs, "mV"), sure / fs, maybe / fs)
             )
     return out
 
@@ -163,7 +163,7 @@ def psc_sets(real: Real) -> Sets:
             z = rng.normal(size=(2, len(f)))
             noise = np.fft.irfft((z[0] + 1j * z[1]) * shape_, n)
             x, truth = psc_trace(rng, fs, snr, noise, i % 4 == 3)
-            out.setdefault(f"SNR {snr}", []).append(Labelled(Signal(x, fs, "pA"), np.sort(truth)))
+            out.setdefault(f"SNR {snr}", []).append(Labelled(Trace(x, fs, "pA"), np.sort(truth)))
     return out
 
 
@@ -182,7 +182,7 @@ def spike_sets() -> Sets:
             at = at[at + len(wave) < n]
             for a in at:
                 x[a : a + len(wave)] += snr * wave
-            signal = Signal((x * 12).astype(np.float32), fs, "uV")
+            signal = Trace((x * 12).astype(np.float32), fs, "uV")
             out.setdefault(f"SNR {snr}", []).append(Labelled(signal, (at + trough) / fs))
     return out
 
@@ -203,7 +203,7 @@ def ecg_sets(real: Real, most: int = 60) -> Sets:
                 * np.concatenate([coloured(rng, 300.0) for _ in range(len(x) // 2048 + 1)])[: len(x)]
             )
             truth = np.sort(peaks) / 300.0
-            signal = Signal(y.astype(np.float32), 300.0, "other")
+            signal = Trace(y.astype(np.float32), 300.0, "other")
             # the detector that made the labels needs a beat or two at either end to settle
             out.setdefault(name, []).append(Labelled(signal, truth, span=(truth[0], truth[-1])))
     return out
@@ -214,7 +214,7 @@ def calcium_sets(real: Real) -> Sets:
     out: Sets = {}
     for dff, fs, spikes, name in real.cells:
         if len(spikes) >= 3 and len(dff) >= 100:
-            out.setdefault(name, []).append(Labelled(Signal(dff, fs, "dF/F"), np.sort(groups(spikes))))
+            out.setdefault(name, []).append(Labelled(Trace(dff, fs, "dF/F"), np.sort(groups(spikes))))
     return out
 
 

@@ -24,7 +24,7 @@ import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from napari_biofm.events.physio_fm.input_encoding import PATCH  # noqa: E402
-from napari_biofm.events.physio_fm.network import PhysioNet  # noqa: E402
+from napari_biofm.events.physio_fm.network import PhysioNetwork  # noqa: E402
 from training.physio.batch import make_batch  # noqa: E402
 from training.physio.loss import losses, total  # noqa: E402
 from training.physio.real import Real  # noqa: E402
@@ -36,7 +36,7 @@ class Trainer:
     def __init__(self, config: dict[str, Any], real: Real | None) -> None:
         torch.manual_seed(config["seed"])
         self.config, self.real, self.step = config, real, 0
-        self.net = PhysioNet(**config["model"])
+        self.net = PhysioNetwork(**config["model"])
         self.average = copy.deepcopy(self.net).eval()
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
         plain = [p for p in self.net.parameters() if p.ndim <= 1]

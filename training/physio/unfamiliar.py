@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 from .real import VALIDATION_SETS, build_cache
 from .sets import Labelled
@@ -325,5 +325,5 @@ def recording(
         at += round(
             (1.1 * one.length * pace + rng.exponential(gap - 1.1 * one.length * min(pace, 1.5))) * rate
         )
-    signal = Signal(x.astype(np.float32), rate, one.unit)
+    signal = Trace(x.astype(np.float32), rate, one.unit)
     return Labelled(signal, np.array(truth)), mean / np.abs(mean).max()

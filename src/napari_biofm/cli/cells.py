@@ -75,7 +75,9 @@ def run_fit(args: argparse.Namespace) -> None:
     chosen = _cells(args)
     encoder = crop_encoder(args.model, args.device)
     found = drain(fit(args.labels, args.out, encoder=encoder, head=args.head, **chosen), "fit")
-    note(f"macro-F1 {found.report.model.macro_f1:.3f} on cells left out, vectors: {', '.join(found.blocks)}")
+    note(
+        f"macro-F1 {found.report.model.macro_f1:.3f} on cells left out, vectors: {', '.join(found.embeddings)}"
+    )
 
 
 def run_regress(args: argparse.Namespace) -> None:
@@ -86,7 +88,7 @@ def run_regress(args: argparse.Namespace) -> None:
     chosen = _cells(args)
     encoder = crop_encoder(args.model, args.device)
     found = drain(regress(args.targets, args.out, encoder=encoder, targets=args.target, **chosen), "regress")
-    score = found.scores[found.block]
+    score = found.scores[found.embedding]
     for name, r2, chance, p in zip(score.targets, score.r2, score.chance, score.p, strict=True):
         note(f"{name}: R2 {r2:.3f} on cells left out (permuted {chance:.3f}, p {p:.2f})")
     for words in score.warnings:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.types import BiofmError, Task
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
     """Write an .npz, whole or not at all."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **dict[str, Any](arrays))
 
 

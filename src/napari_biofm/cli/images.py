@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_biofm.cells.embed.cell_vectors import cell_table
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, write_json
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.images.io.checks import check_image, read_image
 from napari_biofm.images.io.lazy import LazyImage, open_lazily
 from napari_biofm.images.io.stacks import read_stack
@@ -167,7 +167,7 @@ def write_mask(path: Path, masks: Labels) -> None:
 
     dtype = np.dtype(np.uint16 if masks.max(initial=0) < 2**16 else np.int32)
     options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         if not isinstance(masks, np.memmap):
             tifffile.imwrite(temporary, masks.astype(dtype), **options)
             return
@@ -205,7 +205,7 @@ def run_embed(args: argparse.Namespace) -> None:
     table = drain(
         cell_table(image, masks, args.model, args.device, layer=stem_of(args.image)), args.image.name
     )
-    with whole_file(args.out) as temporary:
+    with atomic_write(args.out) as temporary:
         table.write_h5ad(temporary)
 
 

@@ -86,7 +86,7 @@ def run_idealize(args: argparse.Namespace) -> None:
 
 def run_rate(args: argparse.Namespace) -> None:
     """Write spikes/s of every trace: cells, or the sweeps of a channel."""
-    from napari_biofm.events.physio_fm.input_encoding import read_as
+    from napari_biofm.events.physio_fm.input_encoding import network_unit
 
     recording = open_recording(args)
     signals = [
@@ -94,7 +94,7 @@ def run_rate(args: argparse.Namespace) -> None:
         for sweep in range(recording.n_sweeps)
         for channel in channels_of(recording, args)
     ]
-    rows = [np.asarray(one.values[:], np.float32) * read_as(one, "calcium")[1] for one in signals]
+    rows = [np.asarray(one.values[:], np.float32) * network_unit(one, "calcium")[1] for one in signals]
     rates = {recording.channels[c].sampling_rate for c in channels_of(recording, args)}
     if len(rates) != 1 or len({len(row) for row in rows}) != 1:
         raise RecordingError(f"{recording.name}: traces of different lengths or rates; choose one --channel")

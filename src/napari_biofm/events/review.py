@@ -157,7 +157,7 @@ def judge_events(events: Events, rows: Sequence[int], verdict: str) -> RowChange
     return RowChange(tuple(at), events[at].copy(), tuple(at), new)
 
 
-def carry_verdicts(former: Events, found: Events, near_s: float) -> Events:
+def match_verdicts(former: Events, found: Events, near_s: float) -> Events:
     """Return a new table with what a person said about the former one.
 
     Parameters

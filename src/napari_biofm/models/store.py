@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.models import registry
 from napari_biofm.models.checkpoints import sha256_of
 from napari_biofm.models.registry import ModelEntry
@@ -271,7 +271,7 @@ def import_model(
     refuse_taken_name(name, folder)
     own = models_folder(folder) / "own"
     target = own / f"{name}{source.suffix or '.pth'}"
-    with whole_file(target) as part:
+    with atomic_write(target) as part:
         shutil.copyfile(source, part)
         sha256 = sha256_of(part)
     beside = source.with_suffix(".json")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_biofm import __version__
 from napari_biofm.events.reviewed import verdicts_of
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
 from napari_biofm.types import EVENT_DTYPE, SessionError
@@ -78,7 +78,7 @@ def write_nwb(
             _add_sweeps(nwb, saved, uid, recording)
     _add_events(nwb, saved)
     try:
-        with whole_file(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
+        with atomic_write(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
             io.write(nwb)
     except OSError as error:
         raise SessionError(f"{path} cannot be written ({error.strerror or error}).") from error

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.signals.filters import running_percentile
 from napari_biofm.signals.recording import Recording, checked_rate
 from napari_biofm.signals.samples import release_pages, unpacked
@@ -83,7 +83,7 @@ class CellTraces:
 
     def save(self, path: Path) -> None:
         """Write `.npz` atomically, with the keys of the command line's contract."""
-        with whole_file(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(
                 file, labels=self.labels, dff=self.dff, raw=self.raw, neuropil=self.neuropil,
                 frame_rate=self.frame_rate,

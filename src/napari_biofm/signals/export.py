@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm import __version__
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
@@ -49,7 +49,7 @@ def write_events(
     """
     columns = event_columns(events, review)
     if path.suffix.lower() == ".csv":
-        with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*(_as_text(column) for column in columns.values()), strict=True))
@@ -59,7 +59,7 @@ def write_events(
 
         table = pyarrow.table({name: pyarrow.array(column.tolist()) for name, column in columns.items()})
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             pyarrow.parquet.write_table(table, partial)
     else:
         raise RecordingError(
@@ -96,7 +96,7 @@ def write_samples(
                             + [recording.values(sweep, c, first, last) for c in channels])  # fmt: skip
     names = ["time_s"] + [f"{recording.channels[c].name} ({recording.channels[c].unit})" for c in channels]
     header = ",".join('"' + name.replace('"', "'") + '"' for name in names)
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         np.savetxt(partial, table, "%.9g", ",", header=header, comments="", encoding="utf-8")
     return last - first
 
@@ -214,7 +214,7 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
             columns.append(pynwb.core.VectorData(name=name, description=name, data=data))
         table = pynwb.core.DynamicTable(name="events", description="one row per event", columns=columns)
         module.add(table)
-    with whole_file(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
+    with atomic_write(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
         io.write(nwb)
 
 

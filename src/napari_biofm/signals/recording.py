@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.signals.samples import ArraySamples, Raw, RescaledSamples, Samples, scaled
 from napari_biofm.signals.units import clean_unit, same_quantity, si_unit
-from napari_biofm.types import RecordingError, Signal
+from napari_biofm.types import RecordingError, Trace
 
-CommandSource = Callable[[int, int], Signal | None]  # (sweep, channel) -> the commanded waveform
+CommandSource = Callable[[int, int], Trace | None]  # (sweep, channel) -> the commanded waveform
 # keys of `Recording.metadata`
 COMMAND_UNKNOWN = "command_unknown"  # why a command that was given cannot be rebuilt
 OPENED_WITH = "opened_with"  # options of `read_recording`: what the file did not say, or which part of it
@@ -288,13 +288,13 @@ class Recording:
             values *= np.float32(si_unit(self.channels[channel].unit)[1])
         return values
 
-    def sweep(self, sweep: int, channel: int) -> Signal:
+    def sweep(self, sweep: int, channel: int) -> Trace:
         """Return one channel of one sweep as detectors see it."""
         values = self.values(sweep, channel)
         about = self.channels[channel]
-        return Signal(values, about.sampling_rate, about.unit, sweep, channel, about.holding)
+        return Trace(values, about.sampling_rate, about.unit, sweep, channel, about.holding)
 
-    def command(self, sweep: int, channel: int) -> Signal | None:
+    def command(self, sweep: int, channel: int) -> Trace | None:
         """Return what the amplifier was told to do, from the protocol; None if the file does not say."""
         self._check(sweep, channel)
         return None if self.command_source is None else self.command_source(sweep, channel)
@@ -322,7 +322,7 @@ class Recording:
             return named[0]
         return others[0] if len(others) == 1 and self.n_channels == 2 else None
 
-    def stimulus(self, sweep: int, channel: int, stop: int | None = None) -> Signal | None:
+    def stimulus(self, sweep: int, channel: int, stop: int | None = None) -> Trace | None:
         """Return the recorded command of `channel` if there is one, else the synthetic one, else None.
 
         Parameters
@@ -334,7 +334,7 @@ class Recording:
             return self.command(sweep, channel)
         about = self.channels[recorded]
         stop = None if stop is None else min(stop, self.n_samples(sweep, recorded))
-        return Signal(self.values(sweep, recorded, 0, stop), about.sampling_rate, about.unit, sweep, recorded)
+        return Trace(self.values(sweep, recorded, 0, stop), about.sampling_rate, about.unit, sweep, recorded)
 
     # ------------------------------------------------------------------ source
 

@@ -89,7 +89,7 @@ def trace_features(
 def add_trace_features(
     table: AnnData, features: NDArray[np.float32], provenance: Mapping[str, Any] | None = None
 ) -> AnnData:
-    """Put trace features into the table of cells: a block of vectors, and one column each.
+    """Put trace features into the table of cells: an embedding of vectors, and one column each.
 
     Parameters
     ----------
@@ -97,11 +97,11 @@ def add_trace_features(
     features : (n, 10) of `trace_features`.
     provenance : where they come from.
     """
-    from napari_biofm.cells.table.cell_table import add_block
+    from napari_biofm.cells.table.cell_table import add_embedding
 
     for i, name in enumerate(TRACE_FEATURES):
         table.obs[f"trace_{name}"] = features[:, i].astype(float)
-    return add_block(
+    return add_embedding(
         table, BLOCK, features, {"name": BLOCK, "columns": list(TRACE_FEATURES), **(provenance or {})}
     )
 

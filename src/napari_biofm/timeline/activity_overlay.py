@@ -20,7 +20,7 @@ STEPS = 15  # levels of fading per colour
 GLOW = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32) / 255
 
 
-class CellLights:
+class ActivityOverlay:
     """One (Y, X) uint8 image of all cells in one frame: how bright each is, and which event it flashes.
 
     The value of a cell is one byte; a frame is painted by looking up the byte of every pixel's cell. A cell

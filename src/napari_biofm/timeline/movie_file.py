@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.types import TimelineError
 
 PAPER, INK, LINE = (38, 41, 48), (214, 214, 214), (246, 201, 69)
@@ -40,7 +40,7 @@ def write_movie(path: Path, pictures: Iterable[NDArray[np.uint8]], rate: float) 
         _need_ffmpeg()
         options = {"fps": rate, "codec": "libx264", "quality": 8, "macro_block_size": 2}
     n = 0
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         with imageio.get_writer(partial, **options) as opened:
             writer: Any = opened
             for picture in pictures:

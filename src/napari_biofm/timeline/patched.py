@@ -137,16 +137,16 @@ def trace_vectors(traces: Recording, ids: NDArray[np.int64]) -> Task[NDArray[np.
 def add_trace_vectors(
     table: AnnData, vectors: NDArray[np.float32], provenance: Mapping[str, Any] | None = None
 ) -> int:
-    """Add the block "physio_fm" to the table; return how many cells had no trace and took the median vector.
+    """Add the embedding "physio_fm" to the table; return how many cells had no trace and took the median vector.
 
     A classifier takes no gaps, and the median tells it nothing.
     """
-    from napari_biofm.cells.table.cell_table import add_block
+    from napari_biofm.cells.table.cell_table import add_embedding
 
     lacking = ~np.isfinite(vectors).all(axis=1)
     filled = vectors.copy()
     filled[lacking] = np.median(vectors[~lacking], axis=0)
-    add_block(
+    add_embedding(
         table, VECTORS, filled, {"name": VECTORS, "without_trace": int(lacking.sum()), **(provenance or {})}
     )
     return int(lacking.sum())

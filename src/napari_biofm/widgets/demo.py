@@ -178,7 +178,7 @@ class Demo:
     def _dock(self, name: str) -> Any:
         _, widget = self.viewer.window.add_plugin_dock_widget("napari-biofm", name)
         self._pump(0.05)
-        return widget.desk if isinstance(widget, OpeningDock) else widget
+        return widget.content if isinstance(widget, OpeningDock) else widget
 
     def _wait(self, ready: Callable[[], bool], what: str) -> None:
         from napari.utils.notifications import notification_manager

@@ -1,11 +1,11 @@
-"""The table of cells: one row per label, blocks of vectors, and updates that touch only what changed."""
+"""The table of cells: one row per label, embeddings, and updates that touch only what changed."""
 
 import numpy as np
 import pytest
 
 from napari_biofm.cells.table import cell_table as table_module
 from napari_biofm.cells.table.cell_table import (
-    add_block,
+    add_embedding,
     changed_labels,
     make_table,
     part_widths,
@@ -67,7 +67,7 @@ def test_other_vectors_become_x_and_the_baseline_stays(field):
     assert table.uns["encoder"]["weights_sha256"] == "ab"
     both = vectors_of(table, ["enc", "regionprops"])
     assert both.shape == (17, 5 + table.obsm["regionprops"].shape[1])
-    add_block(table, "trace", np.ones((17, 3), np.float32), {"name": "physio"})
+    add_embedding(table, "trace", np.ones((17, 3), np.float32), {"name": "physio"})
     assert vectors_of(table, "trace").shape == (17, 3)
 
 
@@ -153,7 +153,7 @@ def test_features_of_a_trace_stand_beside_vectors_and_a_quiet_cell_is_still_desc
     traces = np.arange(3.0 * table.n_obs, dtype=np.float32).reshape(-1, 3)
     traces[1, 2] = np.nan  # too few events for an interval
     traces[2] = np.nan  # no trace
-    add_block(table, "traces", traces, {"name": "traces"})
+    add_embedding(table, "traces", traces, {"name": "traces"})
     both = vectors_of(table, ["regionprops", "traces"])
     assert both.shape == (table.n_obs, table.obsm["regionprops"].shape[1] + 3)
     assert both[1, -1] == np.median(np.delete(traces[:, 2], [1, 2]))

@@ -13,10 +13,10 @@ from napari_biofm.events.classical.commands import step_times
 from napari_biofm.events.detect import detect_events
 from napari_biofm.signals import read_recording
 from napari_biofm.simulate import current_clamp, voltage_clamp
-from napari_biofm.types import DetectionSettings, Signal, run_task
+from napari_biofm.types import DetectionSettings, Trace, run_task
 
 
-def _signal(kind: str) -> Signal:
+def _signal(kind: str) -> Trace:
     rng = np.random.default_rng(0)
     values, fs, unit = {
         "ap": lambda: (current_clamp(np.arange(0.5, 4, 0.2), 5).values, FS, "mV"),
@@ -28,7 +28,7 @@ def _signal(kind: str) -> Signal:
         "ecg": lambda: (heart(rng, 30, 300.0)[0], 300.0, "mV"),
         "unknown": lambda: (calcium(rng, 20, 60, 30.0)[0], 30.0, "?"),
     }[kind]()
-    return Signal(values.astype(np.float32), fs, unit)
+    return Trace(values.astype(np.float32), fs, unit)
 
 
 @pytest.mark.parametrize("kind", ["ap", "psc", "channel", "calcium", "spike", "ecg"])
@@ -39,21 +39,21 @@ def test_the_kind_is_guessed(kind: str) -> None:
 def test_test_pulses_are_no_channels_and_slow_signals_without_a_unit_are_calcium() -> None:
     assert guess_kind(_signal("test pulses")) == "psc"
     assert guess_kind(_signal("unknown")) == "calcium"
-    assert guess_kind(Signal(np.zeros(0, np.float32), FS, "pA")) == "psc"
+    assert guess_kind(Trace(np.zeros(0, np.float32), FS, "pA")) == "psc"
 
 
 def test_a_membrane_is_no_heart_and_huge_steps_are_no_channels() -> None:
     slow = current_clamp(np.arange(0.5, 4, 0.2), 5, sampling_rate=1000.0).values
-    assert guess_kind(Signal(slow.astype(np.float32), 1000.0, "mV")) == "ap"
+    assert guess_kind(Trace(slow.astype(np.float32), 1000.0, "mV")) == "ap"
     steps = channel(np.random.default_rng(0), 3, step=2.0)[0] * 500
-    assert guess_kind(Signal(steps.astype(np.float32), FS, "pA")) == "psc"
+    assert guess_kind(Trace(steps.astype(np.float32), FS, "pA")) == "psc"
 
 
 def test_steps_of_a_command_are_found_once_each() -> None:
     command = np.full(10_000, -70.0, np.float32)
     command[2000:4000] = -80
-    np.testing.assert_allclose(step_times(Signal(command, FS, "mV")), [0.1, 0.2], atol=3e-4)
-    assert len(step_times(Signal(np.full(100, -70, np.float32), FS, "mV"))) == 0
+    np.testing.assert_allclose(step_times(Trace(command, FS, "mV")), [0.1, 0.2], atol=3e-4)
+    assert len(step_times(Trace(np.full(100, -70, np.float32), FS, "mV"))) == 0
 
 
 @pytest.mark.shared_data

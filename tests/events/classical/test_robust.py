@@ -7,7 +7,7 @@ import pytest
 from tests.events.generators import FS, calcium, channel, detect, extracellular, heart, synaptic
 
 from napari_biofm.events import DETECTORS, make_detector
-from napari_biofm.types import DetectionSettings, Detector, RecordingError, Signal
+from napari_biofm.types import DetectionSettings, Detector, RecordingError, Trace
 
 HERE = [name for name, (module, _) in DETECTORS.items() if ".classical." in module]
 CLASSICAL = [name for name in HERE if name != "neurokit"]  # needs a package we do not have
@@ -43,7 +43,7 @@ def _trace(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, float, str]
     return synaptic(rng, 20, 4, 8)[0], FS, "pA"
 
 
-def _words(name: str, signal: Signal, kind: str = "auto") -> tuple[int, str]:
+def _words(name: str, signal: Trace, kind: str = "auto") -> tuple[int, str]:
     task = make_detector(name).detect(signal, DetectionSettings(kind))  # type: ignore[arg-type]
     words = []
     while True:
@@ -72,7 +72,7 @@ def test_a_detector_keeps_the_protocol(name: str) -> None:
     ],
 )
 def test_nothing_to_detect_is_an_empty_table_and_a_reason(name: str, values: np.ndarray, why: str) -> None:
-    n, words = _words(name, Signal(values.astype(np.float32), 1000.0, "pA"), OWN_KIND.get(name, "psc"))
+    n, words = _words(name, Trace(values.astype(np.float32), 1000.0, "pA"), OWN_KIND.get(name, "psc"))
     assert n == 0
     assert why in words
 
@@ -143,12 +143,12 @@ def test_a_sampling_rate_that_is_none_is_refused(name: str) -> None:
 
 def test_a_trace_with_a_missing_unit_is_told() -> None:
     values, fs, _ = _trace("psc", np.random.default_rng(1))
-    n, words = _words("deconvolution", Signal(values.astype(np.float32), fs, "?"))
+    n, words = _words("deconvolution", Trace(values.astype(np.float32), fs, "?"))
     assert n > 0
     assert "unit is missing" in words
 
 
 def test_a_saturated_trace_is_told() -> None:
     values, fs, _ = _trace("psc", np.random.default_rng(1))
-    _, words = _words("template", Signal(np.maximum(values, -4).astype(np.float32), fs, "pA"))
+    _, words = _words("template", Trace(np.maximum(values, -4).astype(np.float32), fs, "pA"))
     assert "saturated" in words

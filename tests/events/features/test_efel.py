@@ -18,7 +18,7 @@ from napari_biofm.events import make_detector
 from napari_biofm.events.features.ap import Landmarks, ap_features, landmarks
 from napari_biofm.events.features.passive import step_features
 from napari_biofm.events.features.train import train_features
-from napari_biofm.types import DetectionSettings, Signal, run_task
+from napari_biofm.types import DetectionSettings, Trace, run_task
 
 pytestmark = pytest.mark.shared_data
 FS = 10_000.0
@@ -248,7 +248,7 @@ def test_places_and_changes_that_follow_from_the_landmarks(
 def test_our_own_detectors_count_and_place_the_same_action_potentials(
     name: str, volts: np.ndarray, expected: dict[str, list[float]]
 ) -> None:
-    signal = Signal(volts.astype(np.float32), FS, "mV")
+    signal = Trace(volts.astype(np.float32), FS, "mV")
     table = run_task(make_detector(name).detect(signal, DetectionSettings("ap")))
     assert len(table) == expected["spike_count"][0]
     assert np.round(table["time_s"] * FS).astype(int).tolist() == expected["peak_indices"]

@@ -21,10 +21,10 @@ CARD = {
 def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    from napari_biofm.events.physio_fm.network import PhysioNet
+    from napari_biofm.events.physio_fm.network import PhysioNetwork
 
     torch.manual_seed(3)
-    net = PhysioNet(widths=(16, 16, 16), depths=(1, 1, 1, 1, 1), condition=8)
+    net = PhysioNetwork(widths=(16, 16, 16), depths=(1, 1, 1, 1, 1), condition=8)
     with torch.no_grad():  # livelier than a fresh network, so that there is something to find
         net.sample_head[2].weight.mul_(6)
         net.sample_head[2].bias.zero_()

@@ -14,12 +14,12 @@ from napari_biofm import cli
 from napari_biofm.events.physio_fm import PhysioFM
 from napari_biofm.events.physio_fm.adapt import AdaptedHead, Marks, adapt, best_f1, fit_head
 from napari_biofm.events.physio_fm.forgetting import forgetting_probe
-from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Signal, run_task
+from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Trace, run_task
 
 FS = 10e3
 
 
-def strange(seed: int, seconds: float = 12.0) -> tuple[Signal, np.ndarray]:
+def strange(seed: int, seconds: float = 12.0) -> tuple[Trace, np.ndarray]:
     """Return doublets of opposite sign, which no kind knows, and their peaks."""
     rng = np.random.default_rng(seed)
     n = int(seconds * FS)
@@ -31,7 +31,7 @@ def strange(seed: int, seconds: float = 12.0) -> tuple[Signal, np.ndarray]:
         x[a : a + len(wave)] += 11 * wave * rng.uniform(0.8, 1.3)
     for a in rng.integers(0, n - 300, 20):  # what is not meant
         x[a : a + 200] -= 14 * np.exp(-np.arange(200) / 50)
-    return Signal(x.astype(np.float32), FS, "pA"), (at + 19) / FS
+    return Trace(x.astype(np.float32), FS, "pA"), (at + 19) / FS
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_the_time_scale_of_an_event_is_chosen_by_the_marks(model: PhysioFM) -> N
     x, at = rng.normal(size=n), np.arange(8_000, n - 6_000, 8_000)
     for a in at:  # a quarter of a second, less than the noise at every sample
         x[a : a + 2_500] += 0.6 * np.hanning(2_500)
-    signal, truth = Signal(x.astype(np.float32), FS, "pA"), (at + 1_250) / FS
+    signal, truth = Trace(x.astype(np.float32), FS, "pA"), (at + 1_250) / FS
     head = run_task(adapt(model, [Marks(signal, truth[:15])], "psc"))
     assert head.report["template_s"] > 0.2
     found = run_task(head.detect(model, signal, DetectionSettings()))["time_s"]
@@ -149,7 +149,7 @@ def test_a_refit_on_many_minutes_takes_seconds(model: PhysioFM) -> None:
     at = np.arange(int(2 * fs), n - int(2 * fs), int(4.5 * fs))
     for a in at:
         x[a : a + 200] += 4 * wave
-    signal, truth = Signal(x, fs, "pA"), (at + 50) / fs
+    signal, truth = Trace(x, fs, "pA"), (at + 50) / fs
     begun = time.process_time()
     head = run_task(adapt(model, [Marks(signal, truth[:50])], "psc"))
     assert time.process_time() - begun < 10, "a refit takes ten seconds of one processor at most"
@@ -168,7 +168,7 @@ def test_where_only_marks_are_seen_between_marks_the_rest_of_the_recording_is_ba
     at = np.arange(20_000, 26_000, 600)
     for a in at:  # nearly end to end
         x[a : a + 500] += 30 * np.hanning(500)
-    signal, truth = Signal(x.astype(np.float32), FS, "pA"), (at + 250) / FS
+    signal, truth = Trace(x.astype(np.float32), FS, "pA"), (at + 250) / FS
     head = run_task(adapt(model, [Marks(signal, truth)], "psc"))
     found = run_task(head.detect(model, signal, DetectionSettings()))["time_s"]
     assert (np.abs(found[:, None] - truth[None]).min(0) < 0.02).mean() > 0.8

@@ -10,14 +10,14 @@ from scipy.signal import lfilter
 
 from napari_biofm.events.physio_fm import PhysioFM, resampling
 from napari_biofm.events.physio_fm.table import likely_best
-from napari_biofm.types import DetectionSettings, Detector, RecordingError, Signal, run_task
+from napari_biofm.types import DetectionSettings, Detector, RecordingError, Trace, run_task
 
 
-def trace(rng: np.random.Generator, n: int, fs: float = 20e3, unit: str = "pA") -> Signal:
+def trace(rng: np.random.Generator, n: int, fs: float = 20e3, unit: str = "pA") -> Trace:
     x = rng.normal(size=n) * 3
     for a in rng.integers(0, max(1, n - 300), n // 3000):
         x[a : a + 300] -= 30 * np.exp(-np.arange(300) / 60)
-    return Signal(x.astype(np.float32), fs, unit)
+    return Trace(x.astype(np.float32), fs, unit)
 
 
 def settings(kind: Any = "psc", **options: Any) -> DetectionSettings:
@@ -67,8 +67,8 @@ def test_the_same_call_twice_gives_the_same_table(model: PhysioFM, rng: np.rando
 def test_a_recording_on_disk_is_read_in_small_pieces(model: PhysioFM, rng: np.random.Generator) -> None:
     signal = trace(rng, 400_000)
     lazy = Slices(signal.values)
-    table = run_task(model.detect(Signal(lazy, 20e3, "pA"), settings()))  # type: ignore[arg-type]
-    memory = run_task(model.detect(Signal(lazy.stored.astype(np.float32), 20e3, "pA"), settings()))
+    table = run_task(model.detect(Trace(lazy, 20e3, "pA"), settings()))  # type: ignore[arg-type]
+    memory = run_task(model.detect(Trace(lazy.stored.astype(np.float32), 20e3, "pA"), settings()))
     assert lazy.most < 40_000
     assert table.tobytes() == memory.tobytes()
 
@@ -98,7 +98,7 @@ def test_windows_use_every_sample_once() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["auto", "psc", "ap", "calcium", "channel", "spike", "ecg"])
 def test_where_there_is_nothing_the_table_is_empty(model: PhysioFM, values: np.ndarray, kind: str) -> None:
-    table = run_task(model.detect(Signal(values.astype(np.float32), 20e3, "pA"), settings(kind)))
+    table = run_task(model.detect(Trace(values.astype(np.float32), 20e3, "pA"), settings(kind)))
     assert len(table) == 0
     assert "time_s" in (table.dtype.names or ())
 
@@ -125,7 +125,7 @@ def test_nothing_is_found_inside_a_gap(model: PhysioFM, rng: np.random.Generator
 
 def test_amplitudes_are_in_the_unit_of_the_recording(model: PhysioFM, rng: np.random.Generator) -> None:
     signal = trace(rng, 60_000)
-    nano = Signal(signal.values / np.float32(1000), 20e3, "nA")
+    nano = Trace(signal.values / np.float32(1000), 20e3, "nA")
     a, b = (run_task(model.detect(s, settings())) for s in (signal, nano))
     assert len(a) == len(b)
     np.testing.assert_allclose(a["amplitude"], 1000 * b["amplitude"], rtol=1e-2, atol=0.1)
@@ -133,7 +133,7 @@ def test_amplitudes_are_in_the_unit_of_the_recording(model: PhysioFM, rng: np.ra
 
 def test_a_sampling_rate_of_zero_is_told(model: PhysioFM) -> None:
     with pytest.raises(RecordingError, match="sampling rate 0"):
-        run_task(model.detect(Signal(np.zeros(100, np.float32), 0.0, "pA"), settings()))
+        run_task(model.detect(Trace(np.zeros(100, np.float32), 0.0, "pA"), settings()))
 
 
 def test_a_unit_that_is_not_understood_is_told_with_a_proposal(
@@ -162,7 +162,7 @@ def test_vectors_surprise_and_forecast_have_their_shapes(model: PhysioFM, rng: n
 
 def test_a_forecast_of_a_sine_beats_its_spread(model: PhysioFM) -> None:
     t = np.arange(20_000) / 1000
-    signal = Signal(np.sin(2 * np.pi * 7 * t).astype(np.float32), 1000.0, "mV")
+    signal = Trace(np.sin(2 * np.pi * 7 * t).astype(np.float32), 1000.0, "mV")
     quantiles, q, time_s = model.forecast(signal, 15.0, 100)
     middle = quantiles[list(q).index(0.5)]
     np.testing.assert_allclose(middle, np.sin(2 * np.pi * 7 * time_s), atol=0.1)
@@ -182,7 +182,7 @@ def test_calcium_transients_have_the_size_and_decay_of_the_trace() -> None:
     drive = np.zeros(3600)
     drive[spikes] = 0.3
     x = lfilter([1.0], [1, -np.exp(-1 / (0.6 * fs))], drive) + 0.03 * rng.normal(size=3600)
-    found = run_task(PhysioFM().detect(Signal(x, fs, "dF/F"), DetectionSettings(kind="calcium")))
+    found = run_task(PhysioFM().detect(Trace(x, fs, "dF/F"), DetectionSettings(kind="calcium")))
     near = np.abs(found["time_s"][:, None] - spikes / fs).min(1) < 0.1
     assert near.sum() >= len(spikes) - 1
     assert np.median(found["amplitude"][near]) == pytest.approx(0.3, rel=0.15)
@@ -203,7 +203,7 @@ def test_a_threshold_that_is_given_stands() -> None:
     found = {
         t: run_task(
             PhysioFM().detect(
-                Signal(x, 30.0, "dF/F"), DetectionSettings(kind="calcium", options={"threshold": t})
+                Trace(x, 30.0, "dF/F"), DetectionSettings(kind="calcium", options={"threshold": t})
             )
         )
         for t in (0.05, 0.5)

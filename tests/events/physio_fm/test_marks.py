@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from napari_biofm.events.physio_fm.marks import APART, MOST, PIECE, Marks, labels, shortened
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 FS = 10e3
 
 
 def test_places_nobody_judged_teach_nothing() -> None:
-    signal, truth = Signal(np.zeros(40_000, np.float32), FS, "pA"), np.array([0.5, 1.4, 2.3, 3.1])
+    signal, truth = Trace(np.zeros(40_000, np.float32), FS, "pA"), np.array([0.5, 1.4, 2.3, 3.1])
     marks = Marks(signal, truth[:4], rejected_s=np.array([0.9]), open_s=np.array([truth[1] + 0.05]))
     times = np.sort(np.concatenate([truth[:4], [0.9, truth[1] + 0.05, truth[1] + 0.08]]))
     said = dict(zip(times.round(6), labels(times, marks, ["PSC"], 2e-3), strict=True))
@@ -20,9 +20,9 @@ def test_places_nobody_judged_teach_nothing() -> None:
     assert said[0.9] == -1
 
 
-def recording(seconds: float) -> Signal:
+def recording(seconds: float) -> Trace:
     """Return a recording whose samples are their own numbers (modulo what float32 holds)."""
-    return Signal((np.arange(int(seconds * FS)) % (1 << 20)).astype(np.float32), FS, "pA")
+    return Trace((np.arange(int(seconds * FS)) % (1 << 20)).astype(np.float32), FS, "pA")
 
 
 def test_a_short_recording_is_looked_at_as_a_whole() -> None:

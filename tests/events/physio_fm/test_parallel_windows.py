@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from napari_biofm.events.physio_fm.parallel_windows import SideBySide  # noqa: E402
+from napari_biofm.events.physio_fm.parallel_windows import ParallelWindows  # noqa: E402
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -22,7 +22,7 @@ def test_shares_come_back_in_order_and_threads_as_they_were(threads: int) -> Non
 
     try:
         windows = np.arange(7 * 16, dtype=np.float32).reshape(7, 16)
-        said = SideBySide()(work, windows)
+        said = ParallelWindows()(work, windows)
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -41,7 +41,7 @@ def test_a_failure_gives_the_threads_back() -> None:
 
     try:
         with pytest.raises(MemoryError, match="no room"):
-            SideBySide()(work, np.zeros((4, 8), np.float32))
+            ParallelWindows()(work, np.zeros((4, 8), np.float32))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -8,8 +8,8 @@ from scipy.signal import lfilter
 
 from napari_biofm.events.physio_fm import PhysioFM
 from napari_biofm.events.physio_fm.describe import describe
-from napari_biofm.events.physio_fm.input_encoding import read_as
-from napari_biofm.types import DetectionSettings, Signal, run_task
+from napari_biofm.events.physio_fm.input_encoding import network_unit
+from napari_biofm.types import DetectionSettings, Trace, run_task
 
 
 def spikes() -> np.ndarray:
@@ -51,10 +51,10 @@ CASES = [
 def test_events_do_not_depend_on_the_unit(made, kind, unit, rate, others) -> None:  # type: ignore[no-untyped-def]
     x, model = made(), PhysioFM()
     settings = DetectionSettings(kind=kind)
-    usual = run_task(model.detect(Signal(x.astype(np.float32), rate, unit), settings))
+    usual = run_task(model.detect(Trace(x.astype(np.float32), rate, unit), settings))
     assert len(usual) >= 10
     for other, factor in others:
-        found = run_task(model.detect(Signal((x * factor).astype(np.float32), rate, other), settings))
+        found = run_task(model.detect(Trace((x * factor).astype(np.float32), rate, other), settings))
         assert len(found) == pytest.approx(len(usual), abs=1), other
         np.testing.assert_allclose(
             np.median(found["amplitude"]), factor * np.median(usual["amplitude"]), rtol=0.05, err_msg=other
@@ -62,14 +62,14 @@ def test_events_do_not_depend_on_the_unit(made, kind, unit, rate, others) -> Non
 
 
 def test_wide_microvolts_are_a_membrane_potential() -> None:
-    signal, model = Signal((1e3 * spikes()).astype(np.float32), 20e3, "uV"), PhysioFM()
+    signal, model = Trace((1e3 * spikes()).astype(np.float32), 20e3, "uV"), PhysioFM()
     assert model.recognise(signal)[0] == "ap"
     assert "membrane potential" in " ".join(describe(model, signal)["messages"])
-    small = Signal((0.05 * spikes()).astype(np.float32), 20e3, "uV")
-    assert read_as(small, "spike") == ("uV", 1.0)
+    small = Trace((0.05 * spikes()).astype(np.float32), 20e3, "uV")
+    assert network_unit(small, "spike") == ("uV", 1.0)
 
 
 def test_percent_that_does_not_say_so_is_told() -> None:
-    told = describe(PhysioFM(), Signal((100 * transients()).astype(np.float32), 30.0, "dF/F"))
+    told = describe(PhysioFM(), Trace((100 * transients()).astype(np.float32), 30.0, "dF/F"))
     assert told["proposed_unit"] == "%dF/F"
     assert "percent" in " ".join(told["messages"])

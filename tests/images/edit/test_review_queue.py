@@ -1,4 +1,4 @@
-"""The guide, propagation through planes, linking over time, and series."""
+"""The review queue, propagation through planes, linking over time, and series."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from napari_biofm.images.edit import Piece
 from napari_biofm.images.edit.labels_edit import ArrayTarget
 from napari_biofm.images.edit.linking import link, relabel_edit
-from napari_biofm.images.edit.review_queue import doubts
+from napari_biofm.images.edit.review_queue import review_items
 from napari_biofm.images.io.series import Series
 from napari_biofm.images.prompt.level_sets import LevelSets
 from napari_biofm.images.prompt.propagate import Limits, propagate, propagate_basins
@@ -38,7 +38,7 @@ def test_the_guide_names_odd_cells_first_with_the_reason():
     labels[83:87, 83:87] = 0  # a hole
     prob = np.full(labels.shape, 6.0, np.float32)
     prob[labels == 20] = -1
-    listed = {d.label: d for d in doubts(labels, prob)}
+    listed = {d.label: d for d in review_items(labels, prob)}
     assert "large" in listed[1].reasons[0]
     assert any("small" in r for r in listed[8].reasons)
     assert any("confidence" in r for r in listed[20].reasons)
@@ -53,13 +53,13 @@ def test_the_guide_names_cells_cut_by_the_border_in_pieces_and_disagreements():
     other = labels.copy()
     other[labels == 11] = 0
     other[2:10, 40:50] = 77
-    found = doubts(labels, other=other, offset=(1000, 0))
+    found = review_items(labels, other=other, offset=(1000, 0))
     reasons = {d.label: " ".join(d.reasons) for d in found}
     assert "border" in reasons[90] and "pieces" in reasons[36] and "no such cell" in reasons[11]
     missed = next(d for d in found if d.label == 0)
     assert missed.centre[0] == pytest.approx(1005.5, abs=1)
     with pytest.raises(ImageError, match="must be equal"):
-        doubts(labels, other=other[:5])
+        review_items(labels, other=other[:5])
 
 
 def stack(jump=2, planes=9, lost=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_biofm.images.prompt.upsampling import enlarged_masks
+from napari_biofm.images.prompt.upsampling import upsampled_masks
 
 torch = pytest.importorskip("torch")
 
@@ -33,11 +33,11 @@ def test_masks_are_those_of_two_resizes(used: tuple[int, int], shape: tuple[int,
     if shape != used:
         large = interpolate(large, shape, mode="bilinear", align_corners=False)
     expected = large[0].numpy()
-    found = enlarged_masks(logits, 64, used, shape)
+    found = upsampled_masks(logits, 64, used, shape)
     clear = np.abs(expected) > 1e-5
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found[clear], (expected > 0)[clear])
 
 
 def test_no_logits_are_no_masks() -> None:
-    assert enlarged_masks(np.zeros((0, 16, 16), np.float32), 64, (64, 64), (10, 12)).shape == (0, 10, 12)
+    assert upsampled_masks(np.zeros((0, 16, 16), np.float32), 64, (64, 64), (10, 12)).shape == (0, 10, 12)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_biofm.images.segment.match_ids import carry_ids
+from napari_biofm.images.segment.match_ids import match_ids
 
 
 def test_ids_follow_the_largest_overlap_and_new_cells_get_new_ids():
@@ -11,7 +11,7 @@ def test_ids_follow_the_largest_overlap_and_new_cells_get_new_ids():
     after = np.zeros_like(before)
     after[2:4, 2:4], after[1:5, 8:10], after[1:5, 10:12], after[7:9, 15:18] = 1, 2, 3, 4
     after[1, 10] = 2
-    carried = carry_ids(before, after)
+    carried = match_ids(before, after)
     assert carried[3, 3] == 7
     assert carried[2, 8] == 3
     assert carried[2, 11] == 13 and carried[8, 16] == 14
@@ -20,7 +20,7 @@ def test_ids_follow_the_largest_overlap_and_new_cells_get_new_ids():
 
 def test_the_same_masks_keep_their_ids_and_none_is_no_problem():
     labels = np.array([[0, 5, 5], [2, 0, 9]], np.int32)
-    np.testing.assert_array_equal(carry_ids(labels, np.array([[0, 1, 1], [2, 0, 3]], np.int32)), labels)
+    np.testing.assert_array_equal(match_ids(labels, np.array([[0, 1, 1], [2, 0, 3]], np.int32)), labels)
     nothing = np.zeros_like(labels)
-    assert carry_ids(nothing, nothing).max() == 0
-    np.testing.assert_array_equal(carry_ids(nothing, labels), [[0, 2, 2], [1, 0, 3]])
+    assert match_ids(nothing, nothing).max() == 0
+    np.testing.assert_array_equal(match_ids(nothing, labels), [[0, 2, 2], [1, 0, 3]])

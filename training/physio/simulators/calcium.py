@@ -17,7 +17,7 @@ from .crop import LENGTH, Crop, log_uniform
 from .noise import drift
 
 CALCIUM = 4
-RUNG = (57.0, 113.0)  # Hz, what the network sees; slower recordings are interpolated
+RATES = (57.0, 113.0)  # Hz, what the network sees; slower recordings are interpolated
 GROUP = 0.15  # s, spikes closer than this to the one before belong to its group
 
 
@@ -78,9 +78,9 @@ def fluorescence(
 
 def draw_calcium(rng: np.random.Generator) -> Crop:
     """Draw one window of a fluorescence trace, at the rate the network sees."""
-    rung = log_uniform(rng, *RUNG)
+    rate = log_uniform(rng, *RATES)
     factor = int(rng.choice([1, 1, 1, 2, 4, 8], p=[0.3, 0.2, 0.05, 0.2, 0.15, 0.1]))
-    fs, n = rung / factor, LENGTH // factor
+    fs, n = rate / factor, LENGTH // factor
     pad = int(5 * fs)  # spikes before the window
     times = spike_train(rng, (n + pad) / fs) if rng.random() > 0.04 else np.zeros(0)
     clean = fluorescence(rng, times, fs, n + pad)[pad:]
@@ -102,10 +102,10 @@ def draw_calcium(rng: np.random.Generator) -> Crop:
         at = rng.integers(n)
         x[at : at + int(rng.uniform(0.05, 0.8) * fs) + 1] += rng.normal() * 3
     x = x * height
-    return at_rung(x, clean * height, times, fs, factor)
+    return at_rate(x, clean * height, times, fs, factor)
 
 
-def at_rung(
+def at_rate(
     x: NDArray[np.float64],
     clean: NDArray[np.float64] | None,
     times: NDArray[np.float64],
@@ -113,16 +113,16 @@ def at_rung(
     factor: int,
 ) -> Crop:
     """Interpolate a trace to the network's rate and label it with spikes (s from its start)."""
-    rung = fs * factor
+    rate = fs * factor
     grid = np.arange(LENGTH) / factor
     old = np.arange(len(x))
-    position = times * rung
+    position = times * rate
     spikes = np.bincount(np.clip(position.astype(int), 0, LENGTH - 1), minlength=LENGTH)[:LENGTH]
-    first = groups(times) * rung
+    first = groups(times) * rate
     n = len(first)
     return Crop(
         np.interp(grid, old, x).astype(np.float32),
-        rung,
+        rate,
         "dF/F",
         "calcium",
         first,

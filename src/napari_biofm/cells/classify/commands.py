@@ -17,7 +17,7 @@ from napari_biofm.cells.classify.persist import SavedHead, load_head, replacing,
 from napari_biofm.cells.classify.scores import Report, Score, cross_validate, learning_curve, warnings_of
 from napari_biofm.cells.classify.threads import one_thread
 from napari_biofm.cells.embed.crop_files import load_crops
-from napari_biofm.cells.embed.embeddings import VIEWS, compute_blocks, views_of
+from napari_biofm.cells.embed.embeddings import VIEWS, compute_embeddings, views_of
 from napari_biofm.cells.embed.encoders import (
     RANDOM,
     CropEncoder,
@@ -43,11 +43,11 @@ class FitResult:
 
     Attributes
     ----------
-    folder : where the head lies. blocks : the vectors it takes, chosen on left-out groups. report : scores.
+    folder : where the head lies. embeddings : the vectors it takes, chosen on left-out groups. report : scores.
     """
 
     folder: Path
-    blocks: tuple[str, ...]
+    embeddings: tuple[str, ...]
     report: Report
 
 
@@ -88,13 +88,15 @@ def fit(
     if not has_groups(groups):
         groups = [""] * len(labels)
     encoder = encoder or RandomConvEncoder()
-    blocks = yield from _blocks(found.crops[rows], encoder, views)
+    embeddings = yield from _embeddings(found.crops[rows], encoder, views)
     with one_thread():
-        report, chosen, trained = yield from _choose(blocks, encoder, names, groups, head)
+        report, chosen, trained = yield from _choose(embeddings, encoder, names, groups, head)
     if curve:
-        make = getattr(trained, "again", _maker(head, blocks, chosen, encoder))
+        make = getattr(trained, "again", _maker(head, embeddings, chosen, encoder))
         with one_thread():
-            report.learning_curve = yield from learning_curve(_beside(blocks, chosen), names, groups, make)
+            report.learning_curve = yield from learning_curve(
+                _beside(embeddings, chosen), names, groups, make
+            )
         n_all = report.model.n_cells * (1 - 1 / report.model.n_folds)
         report.learning_curve.append({"n_labels": n_all, "macro_f1": report.model.macro_f1})
     encoders = {name: provenance_of(e, views_of(name, views)) for name, e in _encoders(encoder).items()}
@@ -114,10 +116,10 @@ def fit(
 
 @dataclass(frozen=True)
 class RegressionResult:
-    """What `regress` did: where the head lies, the block it takes, and the scores of each block."""
+    """What `regress` did: where the head lies, the embedding it takes, and the scores of each embedding."""
 
     folder: Path
-    block: str
+    embedding: str
     scores: dict[str, RegressionScore]
 
 
@@ -157,12 +159,12 @@ def regress(
     rows = np.flatnonzero(np.isfinite(values).any(1))
     values, groups = values[rows], [groups[i] for i in rows]
     encoder = encoder or RandomConvEncoder()
-    blocks = yield from _blocks(found.crops[rows], encoder, views)
+    embeddings = yield from _embeddings(found.crops[rows], encoder, views)
     kept = groups if has_groups(groups) else None
     scores: dict[str, RegressionScore] = {}
-    for name, vectors in blocks.items():
+    for name, vectors in embeddings.items():
         scores[name] = yield from score_regression(vectors, values, measured.names, kept)
-    head = RegressionHead().fit(blocks[encoder.name], values, measured.names, kept)
+    head = RegressionHead().fit(embeddings[encoder.name], values, measured.names, kept)
     source = provenance_of(encoder, views_of(encoder.name, views))
     saved = SavedHead(head, (encoder.name,), {encoder.name: source}, {"n_cells": len(rows)})
     baselines = {name: score.as_dict() for name, score in scores.items() if name != encoder.name}
@@ -210,8 +212,8 @@ def predict(
         found = yield from load_crops(crops, None, None)
         ids = found.ids
         if ids:
-            blocks = yield from _blocks_of_crops(saved, found.crops, encoder)
-            parts.append(told(_beside(blocks, saved.blocks)))
+            embeddings = yield from _embeddings_of_crops(saved, found.crops, encoder)
+            parts.append(told(_beside(embeddings, saved.embeddings)))
     elif images is None or masks is None:
         raise CellsError("Give either crops, or a folder of images and a folder of masks.")
     else:
@@ -222,7 +224,9 @@ def predict(
             if len(values):
                 ids += [f"{field.stem}:{value}" for value in values]
                 known = {encoder.name: encoder}
-                computed = yield from compute_blocks(saved.encoders, field.image, field.masks, encoders=known)
+                computed = yield from compute_embeddings(
+                    saved.encoders, field.image, field.masks, encoders=known
+                )
                 names = saved.match({name: source for name, (_, source) in computed.items()})
                 vectors = np.concatenate([computed[name][0] for name in names], 1)
                 parts.append(told(vectors))
@@ -253,29 +257,31 @@ def _of_crops(saved: SavedHead, encoder: CropEncoder) -> dict[str, dict[str, Any
     }
 
 
-def _blocks_of_crops(saved: SavedHead, crops: NDArray[Any], encoder: CropEncoder) -> Task[dict[str, Vectors]]:
-    known, blocks = _encoders(encoder), {}
-    for name in saved.blocks:
+def _embeddings_of_crops(
+    saved: SavedHead, crops: NDArray[Any], encoder: CropEncoder
+) -> Task[dict[str, Vectors]]:
+    known, embeddings = _encoders(encoder), {}
+    for name in saved.embeddings:
         source = saved.encoders[name]
         views = int(source.get("views", 1))
-        blocks[name] = yield from encode_crops(known[str(source["name"])], crops, views)
-    return blocks
+        embeddings[name] = yield from encode_crops(known[str(source["name"])], crops, views)
+    return embeddings
 
 
-def _blocks(crops: NDArray[Any], encoder: CropEncoder, views: int) -> Task[dict[str, Vectors]]:
-    blocks = {}
+def _embeddings(crops: NDArray[Any], encoder: CropEncoder, views: int) -> Task[dict[str, Vectors]]:
+    embeddings = {}
     for name, each in _encoders(encoder).items():
-        blocks[name] = yield from encode_crops(each, crops, views_of(name, views))
-    return blocks
+        embeddings[name] = yield from encode_crops(each, crops, views_of(name, views))
+    return embeddings
 
 
-def _beside(blocks: dict[str, Vectors], chosen: Sequence[str]) -> Vectors:
-    return np.concatenate([blocks[name] for name in chosen], 1)
+def _beside(embeddings: dict[str, Vectors], chosen: Sequence[str]) -> Vectors:
+    return np.concatenate([embeddings[name] for name in chosen], 1)
 
 
 def _maker(
     head: str,
-    blocks: dict[str, Vectors],
+    embeddings: dict[str, Vectors],
     chosen: Sequence[str],
     encoder: CropEncoder,
     fits: PartFits | None = None,
@@ -284,14 +290,18 @@ def _maker(
     parts: list[int] = []
     for name in chosen:
         own = getattr(encoder, "crop_parts", None) if name == encoder.name else None
-        parts += own or [blocks[name].shape[1]]
+        parts += own or [embeddings[name].shape[1]]
     return lambda: make_head(head, parts=parts, fits=fits)
 
 
 def _choose(
-    blocks: dict[str, Vectors], encoder: CropEncoder, names: NDArray[np.object_], groups: list[str], head: str
+    embeddings: dict[str, Vectors],
+    encoder: CropEncoder,
+    names: NDArray[np.object_],
+    groups: list[str],
+    head: str,
 ) -> Task[tuple[Report, tuple[str, ...], Head]]:
-    """Score baselines and combinations of blocks on the same folds; the best combination is the model.
+    """Score baselines and combinations of embeddings on the same folds; the best combination is the model.
 
     What a head chooses for itself (a handful of penalties and shares) is chosen once, on folds of all labels,
     and kept in the scored folds: that saves most of the time. Regressions on parts that combinations have in
@@ -305,9 +315,9 @@ def _choose(
     scores: dict[tuple[str, ...], Score] = {}
     heads: dict[tuple[str, ...], Head] = {}
     for use in dict.fromkeys([(BASELINE,), (RANDOM,), *candidates]):
-        vectors = _beside(blocks, use)
+        vectors = _beside(embeddings, use)
         yield Progress(len(scores), 4, f"fitting on {' + '.join(use)}")
-        make = _maker(head, blocks, use, encoder, fits)
+        make = _maker(head, embeddings, use, encoder, fits)
         heads[use] = make().fit(vectors, names, groups)
         again = getattr(heads[use], "again", make)
         scores[use], _ = yield from cross_validate(vectors, names, groups, again)

@@ -353,7 +353,7 @@ def fit_predict(
     min_probability: float = 0.5,
     *,
     head: Head | None = None,
-    blocks: str | Sequence[str] | None = None,
+    embeddings: str | Sequence[str] | None = None,
 ) -> AnnData:
     """Train on the cells labelled by hand, predict all, and return the table with both columns filled.
 
@@ -362,10 +362,10 @@ def fit_predict(
     table : as of `make_table`; `predicted` and `probability` are written into it.
     min_probability : below it a cell is predicted "unknown".
     head : the head to train; logistic regression when not given.
-    blocks : names of the vectors to use, side by side; the block in use when not given.
+    embeddings : names of the vectors to use, side by side; the embedding in use when not given.
     """
     head = head or LogisticHead()
-    vectors = vectors_of(table, blocks)
+    vectors = vectors_of(table, embeddings)
     by_hand = text(table, "class_by_hand")
     labelled = by_hand != ""
     groups = text(table, "group")[labelled]

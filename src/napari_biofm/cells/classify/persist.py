@@ -27,13 +27,13 @@ class SavedHead:
     Attributes
     ----------
     head : trained; a classifier, or a `RegressionHead`.
-    blocks : names of the vectors it takes, side by side.
-    encoders : for each block, its provenance: `name`, `weights_sha256`, `recipe`.
+    embeddings : names of the vectors it takes, side by side.
+    encoders : for each embedding, its provenance: `name`, `weights_sha256`, `recipe`.
     details : anything else worth keeping, JSON-able (scores, colours, counts).
     """
 
     head: Head | RegressionHead
-    blocks: tuple[str, ...]
+    embeddings: tuple[str, ...]
     encoders: dict[str, dict[str, Any]]
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -70,28 +70,30 @@ class SavedHead:
         return self.head
 
     def match(self, encoders: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """Return the names, among `encoders`, of the blocks this head takes, in its order.
+        """Return the names, among `encoders`, of the embeddings this head takes, in its order.
 
-        A block is known by its provenance (encoder, weights, recipe), whatever it is called.
+        An embedding is known by its provenance (encoder, weights, recipe), whatever it is called.
 
         Raises
         ------
         CellsError
-            If a block is missing, comes from other weights, or was computed by another recipe.
+            If an embedding is missing, comes from other weights, or was computed by another recipe.
         """
         found = []
-        for block in self.blocks:
-            mine = _identity(self.encoders[block])
+        for embedding in self.embeddings:
+            mine = _identity(self.encoders[embedding])
             name = next((name for name, one in encoders.items() if _identity(one) == mine), None)
             if name is None:
-                raise CellsError(_why_not(block, mine, encoders))
+                raise CellsError(_why_not(embedding, mine, encoders))
             found.append(name)
         return found
 
     def missing(self, encoders: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """Return the blocks of this head that are not among `encoders`."""
+        """Return the embeddings of this head that are not among `encoders`."""
         there = [_identity(one) for one in encoders.values()]
-        return [block for block in self.blocks if _identity(self.encoders[block]) not in there]
+        return [
+            embedding for embedding in self.embeddings if _identity(self.encoders[embedding]) not in there
+        ]
 
 
 def save_head(folder: Path | str, saved: SavedHead) -> Path:
@@ -104,7 +106,7 @@ def save_head(folder: Path | str, saved: SavedHead) -> Path:
         "kind": f"napari-biofm cell {'value' if isinstance(saved.head, RegressionHead) else 'state'} head",
         "head": saved.head.name,
         "settings": settings,
-        "blocks": list(saved.blocks),
+        "blocks": list(saved.embeddings),
         "encoders": saved.encoders,
         "details": saved.details,
     }
@@ -198,13 +200,13 @@ def _words(identity: Sequence[str]) -> str:
     return f"{said}, {RECIPES[recipe]}" if recipe in RECIPES else said
 
 
-def _why_not(block: str, mine: Sequence[str], encoders: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say what is closest to the block that is missing, and what to do."""
+def _why_not(embedding: str, mine: Sequence[str], encoders: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what is closest to the embedding that is missing, and what to do."""
     same_name = [_identity(one) for one in encoders.values() if _identity(one)[0] == mine[0]]
     if not same_name:
         have = ", ".join(encoders) or "none"
         return (
-            f"This head needs the vectors '{block}' ({_words(mine)}); there are: {have}. Compute '{block}' for "
+            f"This head needs the vectors '{embedding}' ({_words(mine)}); there are: {have}. Compute '{embedding}' for "
             "these cells, or train a new head on what there is."
         )
     theirs = same_name[0]
@@ -217,6 +219,6 @@ def _why_not(block: str, mine: Sequence[str], encoders: Mapping[str, Mapping[str
             "descriptions that do not mix. Compute the vectors the way the head knows them, or train a new head."
         )
     return (
-        f"This head was trained on '{block}' vectors of {_words(mine)}, but these come from "
+        f"This head was trained on '{embedding}' vectors of {_words(mine)}, but these come from "
         f"{_words(theirs)}. Compute the vectors with the encoder of the head, or train a new head."
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.cells.embed.embeddings import crop_block, crop_encoder, map_provenance, vectors_of_cells
+from napari_biofm.cells.embed.embeddings import crop_embedding, crop_encoder, map_provenance, vectors_of_cells
 from napari_biofm.cells.embed.encoders import CROPS, provenance_of
 from napari_biofm.cells.table.cell_table import Groups, make_table, update_table
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
@@ -94,13 +94,13 @@ def _changed_vectors(
     device: str,
     features: FeatureMap | None,
 ) -> Task[dict[str, Vectors]]:
-    """Compute again, for the changed cells, every block whose encoder is at hand."""
+    """Compute again, for the changed cells, every embedding whose encoder is at hand."""
     vectors: dict[str, Vectors] = {}
     for name, source in table.uns["blocks"].items():
         if source.get("recipe") == CROPS:
             encoder = crop_encoder(str(source["name"]), device)
             if provenance_of(encoder)["weights_sha256"] == source.get("weights_sha256"):
-                vectors[name] = yield from crop_block(image, masks, encoder, int(source["views"]), now)
+                vectors[name] = yield from crop_embedding(image, masks, encoder, int(source["views"]), now)
     encoder = make_model(model, device)
     if encoder.name in table.obsm:
         if features is None or features.shape != masks.shape:

@@ -1,4 +1,4 @@
-"""Blocks of vectors by their recipe: what a head was trained on is computed again for other cells."""
+"""Embeddings by their recipe: what a head was trained on is computed again for other cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_biofm.cells.embed.encoders import (
     provenance_of,
 )
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
-from napari_biofm.cells.table.cell_table import BASELINE, add_block
+from napari_biofm.cells.table.cell_table import BASELINE, add_embedding
 from napari_biofm.cells.table.measure import regionprops_vectors
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
 from napari_biofm.images.segment.pooling import pool
@@ -59,7 +59,7 @@ def views_of(name: str, views: int) -> int:
     return 1 if name in (BASELINE, RANDOM) else views
 
 
-def crop_block(
+def crop_embedding(
     image: Image,
     masks: Labels,
     encoder: Any,
@@ -79,10 +79,10 @@ def crop_block(
     return found
 
 
-def add_crop_block(
+def add_crop_embedding(
     table: AnnData, image: Image, masks: Labels, model: str = DEFAULT_MODEL, device: str = "auto"
 ) -> Task[AnnData]:
-    """Add the block "<model> crops" to a table, and make it the one in use.
+    """Add the embedding "<model> crops" to a table, and make it the one in use.
 
     Raises
     ------
@@ -90,13 +90,13 @@ def add_crop_block(
         If the masks are no longer those of the table.
     """
     encoder = crop_encoder(model, device)
-    vectors = yield from crop_block(image, masks, encoder, views_of(model, VIEWS))
+    vectors = yield from crop_embedding(image, masks, encoder, views_of(model, VIEWS))
     if len(vectors) != table.n_obs:
         raise CellsError(
             f"The table has {table.n_obs} cells and the masks {len(vectors)}; press 'Measure cells' first."
         )
     name = f"{encoder.name} {CROPS}"
-    return add_block(table, name, vectors, provenance_of(encoder, views_of(model, VIEWS)))
+    return add_embedding(table, name, vectors, provenance_of(encoder, views_of(model, VIEWS)))
 
 
 def vectors_of_cells(model: Any, features: FeatureMap, masks: Labels) -> Vectors:
@@ -120,7 +120,7 @@ def map_provenance(encoder: Any) -> dict[str, Any]:
     return {"name": encoder.name, "weights_sha256": weights, "recipe": MAP}
 
 
-def compute_blocks(
+def compute_embeddings(
     wanted: Mapping[str, Mapping[str, Any]],
     image: Image,
     masks: Labels,
@@ -129,11 +129,11 @@ def compute_blocks(
     features: FeatureMap | None = None,
     encoders: Mapping[str, Any] | None = None,
 ) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
-    """Compute blocks by their provenance for the cells of one image.
+    """Compute embeddings by their provenance for the cells of one image.
 
     Parameters
     ----------
-    wanted : provenance by name of the block, as a saved head holds it.
+    wanted : provenance by name of the embedding, as a saved head holds it.
     image, masks : of the same plane; rows come in ascending order of label.
     features : map of an earlier pass by the same model, so that nothing is encoded twice.
     encoders : models at hand by name; others are made.
@@ -145,27 +145,27 @@ def compute_blocks(
     Raises
     ------
     CellsError
-        If a block has no recipe that starts from image and masks (e.g. features of traces).
+        If an embedding has no recipe that starts from image and masks (e.g. features of traces).
     """
     found: dict[str, tuple[Vectors, dict[str, Any]]] = {}
     at_hand = dict(encoders or {})
-    for block, provenance in wanted.items():
-        name, recipe = str(provenance.get("name", block)), str(provenance.get("recipe", ""))
+    for embedding, provenance in wanted.items():
+        name, recipe = str(provenance.get("name", embedding)), str(provenance.get("recipe", ""))
         if recipe == MASKS:
-            found[block] = regionprops_vectors(image, masks), {"name": BASELINE, "recipe": MASKS}
+            found[embedding] = regionprops_vectors(image, masks), {"name": BASELINE, "recipe": MASKS}
         elif recipe == CROPS:
             encoder = at_hand.get(name) or crop_encoder(name, device)
             views = int(provenance.get("views", views_of(name, VIEWS)))
-            vectors = yield from crop_block(image, masks, encoder, views)
-            found[block] = vectors, provenance_of(encoder, views)
+            vectors = yield from crop_embedding(image, masks, encoder, views)
+            found[embedding] = vectors, provenance_of(encoder, views)
         elif recipe == MAP:
             encoder = at_hand.get(name) or make_model(name, device)
             usable = features if features is not None and features.model == encoder.name else None
             seen = usable if usable is not None else (yield from encoder.embed(image))
-            found[block] = vectors_of_cells(encoder, seen, masks), map_provenance(encoder)
+            found[embedding] = vectors_of_cells(encoder, seen, masks), map_provenance(encoder)
         else:
             raise CellsError(
-                f"The head needs '{block}', which is not computed from image and masks; open the cells in the "
+                f"The head needs '{embedding}', which is not computed from image and masks; open the cells in the "
                 "session that has them, or train a head on vectors of the image."
             )
     return found

@@ -1,4 +1,4 @@
-"""What a head needs from an encoder, and the vectors of crops: views averaged, blocks side by side.
+"""What a head needs from an encoder, and the vectors of crops: views averaged, embeddings side by side.
 
 One encoder can look at a cell in two ways, and the vectors do not mix: on its own, in a crop (`CROPS`), or
 pooled under its mask from a map of the whole image (`MAP`). Measures are taken on crops or on masks

@@ -1,7 +1,7 @@
-"""One table of cells: an AnnData with a row per cell and its vectors in named blocks.
+"""One table of cells: an AnnData with a row per cell and its vectors in named embeddings.
 
-Rows are keyed by `cell_id` ("layer:label") and stand in ascending order of label. `X` is the block in use;
-every block lies in `obsm` under its name ("regionprops" always), and `uns["blocks"]` says where it
+Rows are keyed by `cell_id` ("layer:label") and stand in ascending order of label. `X` is the embedding in use;
+every embedding lies in `obsm` under its name ("regionprops" always), and `uns["blocks"]` says where it
 came from. A changed mask re-computes only the rows of the cells it touched.
 """
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 BASELINE = "regionprops"
 UNKNOWN = "unknown"
 Groups = str | Sequence[Any] | Mapping[int, Any]
-Blocks = Vectors | Mapping[str, Vectors]
+Embeddings = Vectors | Mapping[str, Vectors]
 
 
 def make_table(
     labels: Labels,
     *,
     image: Image | None = None,
-    vectors: Blocks | None = None,
+    vectors: Embeddings | None = None,
     vector_source: str = BASELINE,
     layer: str = "",
     provenance: Mapping[str, Any] | None = None,
@@ -41,9 +41,9 @@ def make_table(
     ----------
     labels : (Y, X) or (Z, Y, X) int; 0 is background.
     image : the same shape, channels last if any; measured for intensity and texture.
-    vectors : (n_cells, d) rows in ascending order of label, or such arrays by block name; the measured
-        "regionprops" block is always added.
-    vector_source : name of the block that becomes `X`; the name of `vectors` where that is one array.
+    vectors : (n_cells, d) rows in ascending order of label, or such arrays by embedding name; the measured
+        "regionprops" embedding is always added.
+    vector_source : name of the embedding that becomes `X`; the name of `vectors` where that is one array.
     layer : unique id of the Labels layer.
     provenance : where the vectors come from: e.g. `name`, `weights_sha256`, parameters.
     groups : image, plate or well of the cells: one for all, one per row, or by label value. Scores
@@ -60,16 +60,16 @@ def make_table(
         If vectors and labels disagree in number, or image and labels in shape.
     """
     values, measures, names = measure(image, labels)
-    blocks = _named(vectors, vector_source)
-    for name, block in blocks.items():
-        _check_rows(name, block, len(values))
+    embeddings = _named(vectors, vector_source)
+    for name, embedding in embeddings.items():
+        _check_rows(name, embedding, len(values))
     obs = _observations(labels, values, measures, names, layer)
     obs["group"] = _groups(groups, values)
-    blocks = {BASELINE: measures.astype(np.float32), **blocks}
-    source = {name: _plain(provenance) for name in blocks if name != BASELINE}
+    embeddings = {BASELINE: measures.astype(np.float32), **embeddings}
+    source = {name: _plain(provenance) for name in embeddings if name != BASELINE}
     return _assemble(
         obs,
-        blocks,
+        embeddings,
         vector_source,
         {**source, BASELINE: {"name": BASELINE, "recipe": "masks", "columns": names}},
     )
@@ -81,7 +81,7 @@ def update_table(
     changed: Iterable[int],
     *,
     image: Image | None = None,
-    vectors: Blocks | None = None,
+    vectors: Embeddings | None = None,
 ) -> AnnData:
     """Return the table after an edit of the masks; only the cells in `changed` are measured again.
 
@@ -90,7 +90,7 @@ def update_table(
     table : the table before the edit; it is left as it is.
     labels, image : as in `make_table`, after the edit.
     changed : label values that were added, removed or reshaped.
-    vectors : rows of the cells in `changed` that exist now, ascending; blocks not given are NaN for
+    vectors : rows of the cells in `changed` that exist now, ascending; embeddings not given are NaN for
         these cells until they are computed, so that no head uses a stale vector.
 
     Returns
@@ -113,13 +113,13 @@ def update_table(
     obs = pd.concat([old, fresh]) if len(old) and len(fresh) else (old if len(old) else fresh)
     order = np.argsort(obs["label"].to_numpy(np.int64), kind="stable")
     given = {BASELINE: measures.astype(np.float32), **_named(vectors, str(table.uns["vectors"]))}
-    blocks = {}
+    embeddings = {}
     for name in table.obsm:
         former = np.asarray(table.obsm[name])
         new = given.get(name, np.full((len(values), former.shape[1]), np.nan, np.float32))
         _check_rows(name, new, len(values), former.shape[1])
-        blocks[name] = np.concatenate([former[keep], new]).astype(np.float32)[order]
-    made = _assemble(obs.iloc[order].copy(), blocks, str(table.uns["vectors"]), dict(table.uns["blocks"]))
+        embeddings[name] = np.concatenate([former[keep], new]).astype(np.float32)[order]
+    made = _assemble(obs.iloc[order].copy(), embeddings, str(table.uns["vectors"]), dict(table.uns["blocks"]))
     made.uns.update({k: v for k, v in table.uns.items() if k not in made.uns})
     return made
 
@@ -143,33 +143,33 @@ def changed_labels(table: AnnData, labels: Labels) -> NDArray[np.int64]:
     return np.asarray(sorted(differ), np.int64)
 
 
-def add_block(
+def add_embedding(
     table: AnnData, name: str, vectors: Vectors, provenance: Mapping[str, Any] | None = None
 ) -> AnnData:
-    """Add (or replace) a block of vectors, e.g. of the traces of the same cells, and return the table."""
+    """Add (or replace) an embedding of vectors, e.g. of the traces of the same cells, and return the table."""
     _check_rows(name, vectors, table.n_obs)
     table.obsm[name] = np.ascontiguousarray(vectors, np.float32)
     table.uns["blocks"] = {**table.uns["blocks"], name: _plain(provenance)}
     return table
 
 
-def vectors_of(table: AnnData, blocks: str | Sequence[str] | None = None) -> Vectors:
-    """Return the vectors of one block, or of several side by side; None takes the block in use.
+def vectors_of(table: AnnData, embeddings: str | Sequence[str] | None = None) -> Vectors:
+    """Return the vectors of one embedding, or of several side by side; None takes the embedding in use.
 
     What a cell lacks in part (intervals of a trace with two events) is filled with the median of the others;
-    a cell that a block knows nothing of (no trace, a mask edited since) has NaN.
+    a cell that an embedding knows nothing of (no trace, a mask edited since) has NaN.
 
     Raises
     ------
     CellsError
-        If there is no block of that name.
+        If there is no embedding of that name.
     """
     chosen = (
         [str(table.uns["vectors"])]
-        if blocks is None
-        else [blocks]
-        if isinstance(blocks, str)
-        else list(blocks)
+        if embeddings is None
+        else [embeddings]
+        if isinstance(embeddings, str)
+        else list(embeddings)
     )
     for name in chosen:
         if name not in table.obsm:
@@ -178,23 +178,23 @@ def vectors_of(table: AnnData, blocks: str | Sequence[str] | None = None) -> Vec
     return filled[0] if len(filled) == 1 else np.concatenate(filled, 1)
 
 
-def _filled(block: Vectors) -> Vectors:
+def _filled(embedding: Vectors) -> Vectors:
     """Put the median of the column where a row lacks only some values; rows without any stay NaN."""
-    known = np.isfinite(block)
+    known = np.isfinite(embedding)
     partly = known.any(1) & ~known.all(1)
     if not partly.any():
-        return block
-    out, columns = block.copy(), np.flatnonzero(~known[partly].all(0))
+        return embedding
+    out, columns = embedding.copy(), np.flatnonzero(~known[partly].all(0))
     for column in columns:
         there = known[:, column]
-        out[partly & ~there, column] = np.median(block[there, column]) if there.any() else 0.0
+        out[partly & ~there, column] = np.median(embedding[there, column]) if there.any() else 0.0
     return out
 
 
-def part_widths(table: AnnData, blocks: Sequence[str]) -> list[int]:
-    """Return the widths of the parts that blocks side by side are made of, for heads that know parts."""
+def part_widths(table: AnnData, embeddings: Sequence[str]) -> list[int]:
+    """Return the widths of the parts that embeddings side by side are made of, for heads that know parts."""
     widths: list[int] = []
-    for name in blocks:
+    for name in embeddings:
         told = [int(width) for width in table.uns["blocks"][name].get("parts", [])]
         width = int(table.obsm[name].shape[1])
         widths += told if sum(told) == width else [width]
@@ -213,22 +213,22 @@ def text(table: AnnData, column: str) -> NDArray[np.object_]:
 # ------------------------------------------------------------------ parts
 
 
-def _named(vectors: Blocks | None, source: str) -> dict[str, Vectors]:
+def _named(vectors: Embeddings | None, source: str) -> dict[str, Vectors]:
     if vectors is None:
         return {}
     if isinstance(vectors, Mapping):
-        return {name: np.ascontiguousarray(block, np.float32) for name, block in vectors.items()}
+        return {name: np.ascontiguousarray(embedding, np.float32) for name, embedding in vectors.items()}
     return {source: np.ascontiguousarray(vectors, np.float32)}
 
 
-def _check_rows(name: str, block: Vectors, n: int, width: int | None = None) -> None:
-    if block.ndim != 2 or len(block) != n:
+def _check_rows(name: str, embedding: Vectors, n: int, width: int | None = None) -> None:
+    if embedding.ndim != 2 or len(embedding) != n:
         raise CellsError(
-            f"The vectors '{name}' have shape {block.shape} for {n} cells; one row per cell is needed. "
+            f"The vectors '{name}' have shape {embedding.shape} for {n} cells; one row per cell is needed. "
             "Compute them from the masks as they are now."
         )
-    if width is not None and block.shape[1] != width:
-        raise CellsError(f"The vectors '{name}' have {block.shape[1]} columns, the table has {width}.")
+    if width is not None and embedding.shape[1] != width:
+        raise CellsError(f"The vectors '{name}' have {embedding.shape[1]} columns, the table has {width}.")
 
 
 def _observations(
@@ -307,14 +307,16 @@ def _around(
     return blanked, None if image is None else image[cut], tuple(part.start for part in region)
 
 
-def _assemble(obs: Any, blocks: Mapping[str, Vectors], source: str, provenance: dict[str, Any]) -> AnnData:
+def _assemble(
+    obs: Any, embeddings: Mapping[str, Vectors], source: str, provenance: dict[str, Any]
+) -> AnnData:
     from anndata import AnnData
 
-    if source not in blocks:
-        raise CellsError(f"There are no vectors '{source}'; there are: {', '.join(blocks)}.")
-    table = AnnData(X=blocks[source], obs=obs)
-    for name, block in blocks.items():
-        table.obsm[name] = block
+    if source not in embeddings:
+        raise CellsError(f"There are no vectors '{source}'; there are: {', '.join(embeddings)}.")
+    table = AnnData(X=embeddings[source], obs=obs)
+    for name, embedding in embeddings.items():
+        table.obsm[name] = embedding
     layer = str(obs["layer"].iloc[0]) if len(obs) else ""
     table.uns.update({"vectors": source, "blocks": provenance, "layer": layer})
     table.uns["encoder"] = dict(provenance[source])

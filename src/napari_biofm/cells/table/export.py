@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.cells.table.cell_table import UNKNOWN, text
 from napari_biofm.cells.table.files import read_labels
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.types import CellsError, Labels
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def write_csv(table: AnnData, path: Path) -> Path:
 
 def write_h5ad(table: AnnData, path: Path) -> Path:
     """Write the table with all vectors as AnnData (`.h5ad`), as a whole or not at all."""
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         table.copy().write_h5ad(partial, compression="gzip")  # writing turns text into categories in place
     return path
 

@@ -1,6 +1,6 @@
 """Handcrafted measurements of cells: shape, intensity, texture and radial profile, one row per label.
 
-This is the block of vectors that is always there, and the baseline every encoder has to beat. All of it
+This is the embedding of vectors that is always there, and the baseline every encoder has to beat. All of it
 is done on the sorted list of foreground pixels, without a loop over cells.
 """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_biofm.cells.table.cell_table import BASELINE, Blocks, make_table, text
+from napari_biofm.cells.table.cell_table import BASELINE, Embeddings, make_table, text
 from napari_biofm.images.tiling.overlap import match_objects
 from napari_biofm.types import CellsError, Image, Labels, Progress, Task
 
@@ -172,7 +172,7 @@ def make_time_table(
     tracks: NDArray[np.int64],
     *,
     image: Image | None = None,
-    vectors: Mapping[int, Blocks] | None = None,
+    vectors: Mapping[int, Embeddings] | None = None,
     vector_source: str = BASELINE,
     layer: str = "",
     provenance: Mapping[str, Any] | None = None,

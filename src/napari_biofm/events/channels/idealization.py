@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.channels.unit_current import held_levels, unit_current
-from napari_biofm.types import EVENT_DTYPE, Events, Signal, no_events
+from napari_biofm.types import EVENT_DTYPE, Events, Trace, no_events
 
 MOST_LEVELS = 9
 STRETCH = 4000  # samples of the stretches the unit current is searched on
@@ -298,7 +298,7 @@ def _shut_is_top(m: _Model, base: NDArray[Any], noise: NDArray[Any], holding: fl
     return bool(ends[1] < 0.15 and ends[0] > 0.5)
 
 
-def idealize(signal: Signal) -> Idealized:
+def idealize(signal: Trace) -> Idealized:
     """Return how many channels are open at each sample.
 
     Parameters
@@ -355,7 +355,7 @@ def idealize(signal: Signal) -> Idealized:
     return Idealized(path, levels, base.astype(np.float32), np.where(np.isnan(noise), m.sigma, noise))
 
 
-def opening_events(signal: Signal) -> Events:
+def opening_events(signal: Trace) -> Events:
     """Return the openings of a recording as events: one row per step to more open channels.
 
     `decay_s` holds how long the channel count stays at or above the new level.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_biofm.events.classical.common import Cleaned, Floats, Indices, Trace, clean, scores, table
+from napari_biofm.events.classical.common import Cleaned, Floats, Indices, Samples, clean, scores, table
 from napari_biofm.events.classical.kinetics import measure, windows
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Found:
     peak : (n,) sorted samples. criterion : (n,) of each, `customary` at the customary threshold.
     """
 
-    smooth: Trace
+    smooth: Samples
     peak: Indices
     criterion: Floats
     customary: float
@@ -35,7 +35,7 @@ class ApDetector:
     name = "ap"
     kinds: Sequence[Kind] = ("ap",)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return action potentials; `time_s` is the peak of each."""
         cleaned, words = clean(signal)
         yield Progress(0, 2, words)
@@ -49,7 +49,7 @@ class ApDetector:
         )
         return rows
 
-    def find(self, volts: Trace, fs: float, settings: DetectionSettings) -> Task[Found]:
+    def find(self, volts: Samples, fs: float, settings: DetectionSettings) -> Task[Found]:
         """Return the peaks of a trace in mV, (n_samples,), without gaps."""
         raise NotImplementedError
 
@@ -63,7 +63,7 @@ def millivolts(unit: str) -> float:
     return 1e3 * factor if base == "V" else 1.0
 
 
-def onsets(smooth: Trace, peak: Indices, sampling_rate: float, fraction: float = 0.1) -> Indices:
+def onsets(smooth: Samples, peak: Indices, sampling_rate: float, fraction: float = 0.1) -> Indices:
     """Return where each AP starts: the last sample before its steepest rise below `fraction` of that slope.
 
     Looked for up to 4 ms before the peak.
@@ -84,7 +84,7 @@ def onsets(smooth: Trace, peak: Indices, sampling_rate: float, fraction: float =
 
 
 def ap_rows(
-    signal: Signal, cleaned: Cleaned, smooth: Trace, peak: Indices, criterion: Floats, customary: float
+    signal: Trace, cleaned: Cleaned, smooth: Samples, peak: Indices, criterion: Floats, customary: float
 ) -> Events:
     """Return the table of APs; amplitude is peak minus onset, in the unit of the trace.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_biofm.events.classical.half_amplitude import levels_of
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import DetectionSettings, Detector, Events, Kind, Progress, Signal, Task
+from napari_biofm.types import DetectionSettings, Detector, Events, Kind, Progress, Task, Trace
 
 _HERE = "napari_biofm.events.classical"
 BEST: Mapping[Kind, tuple[str, str]] = MappingProxyType(
@@ -34,7 +34,7 @@ def kind_of_unit(unit: str) -> Kind:
     return "psc" if base == "A" else "ap" if base == "V" else "calcium"
 
 
-def guess_kind(signal: Signal) -> Kind:
+def guess_kind(signal: Trace) -> Kind:
     """Guess what is recorded from unit, sampling rate and, for currents and small voltages, the values.
 
     Volts: below 1.1 kHz and within 20 mV of zero an ECG; within 5 mV of zero extracellular spikes (an ECG below 5 kHz); else APs.
@@ -56,7 +56,7 @@ def guess_kind(signal: Signal) -> Kind:
     return "calcium" if signal.sampling_rate < 500 else "psc"
 
 
-def _has_openings(signal: Signal) -> bool:
+def _has_openings(signal: Trace) -> bool:
     """Say whether the first 200,000 samples jump between equally spaced levels at least ten times."""
     values = np.asarray(signal.values[:200_000], np.float32)
     values = values[np.isfinite(values)]
@@ -80,7 +80,7 @@ class ClassicalDetector:
     name = "classical"
     kinds: Sequence[Kind] = ("auto", *BEST)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return the events of the method for `settings.kind`, or for what `guess_kind` says."""
         kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
         module, attribute = BEST[kind]

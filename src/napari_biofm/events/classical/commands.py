@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import Events, Signal
+from napari_biofm.types import Events, Trace
 
 _BEFORE_S = 0.5e-3
 _AFTER_S = 5e-3
@@ -37,7 +37,7 @@ def mark_command_steps(events: Events, recording: Recording, sweep: int, channel
     return marked
 
 
-def step_times(command: Signal) -> NDArray[np.float64]:
+def step_times(command: Trace) -> NDArray[np.float64]:
     """Return the times (s) at which a command jumps by 1 mV and ten times its usual change in 0.2 ms."""
     values = np.asarray(command.values, np.float64) * si_unit(command.unit)[1]
     span = max(1, round(0.2e-3 * command.sampling_rate))

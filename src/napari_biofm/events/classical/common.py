@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, RecordingError, Signal, no_events
+from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, RecordingError, Trace, no_events
 
 Floats = NDArray[np.float64]
-Trace = NDArray[np.float32]
+Samples = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
 PRESET_SCORES = {"balanced": 0.5, "precise": 0.75}
@@ -36,7 +36,7 @@ class Cleaned:
     words : what the user should know about the trace, "" if nothing.
     """
 
-    values: Trace
+    values: Samples
     bad: NDArray[np.bool_] | None
     words: str
 
@@ -50,7 +50,7 @@ class Cleaned:
         return np.asarray(total[last] == total[first])
 
 
-def clean(signal: Signal, min_samples: int = 8) -> tuple[Cleaned | None, str]:
+def clean(signal: Trace, min_samples: int = 8) -> tuple[Cleaned | None, str]:
     """Bridge gaps and say what is unusual about a trace.
 
     Parameters
@@ -94,12 +94,12 @@ def clean(signal: Signal, min_samples: int = 8) -> tuple[Cleaned | None, str]:
     return Cleaned(values, bad if n_bad else None, told), told
 
 
-def _extremes(values: Trace, bad: NDArray[np.bool_], n_bad: int) -> tuple[Any, Any]:
+def _extremes(values: Samples, bad: NDArray[np.bool_], n_bad: int) -> tuple[Any, Any]:
     good = values[~bad] if n_bad else values
     return good.min(), good.max()
 
 
-def _saturation(values: Trace, low: float, high: float, unit: str) -> list[str]:
+def _saturation(values: Samples, low: float, high: float, unit: str) -> list[str]:
     """Say at which value the trace sticks to its extremes for more than 1 % of the time."""
     words = []
     for edge in (low, high):
@@ -118,7 +118,7 @@ def noise_sd(values: NDArray[Any]) -> float:
     return float(np.median(np.abs(sample - np.median(sample))) / 0.6745)
 
 
-def baseline(values: Trace, window: int) -> Trace:
+def baseline(values: Samples, window: int) -> Samples:
     """Return a slow baseline: medians of blocks, median-filtered over about `window` samples.
 
     Parameters
@@ -173,7 +173,7 @@ def option(settings: DetectionSettings, name: str, default: float) -> float:
 
 
 def table(
-    signal: Signal,
+    signal: Trace,
     time_s: ArrayLike,
     names: str | ArrayLike,
     score: ArrayLike,

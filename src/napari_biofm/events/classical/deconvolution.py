@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import curve_fit
 
-from napari_biofm.events.classical.common import Floats, Trace, noise_sd
+from napari_biofm.events.classical.common import Floats, Samples, noise_sd
 from napari_biofm.events.classical.filters import convolve, gaussian_derivatives
 from napari_biofm.events.classical.psc import PscDetector
 from napari_biofm.events.classical.shape import Shape
@@ -26,7 +26,7 @@ class DeconvolutionDetector(PscDetector):
     name = "deconvolution"
     customary = 4.0
 
-    def criterion(self, flat: Trace, sampling_rate: float, shape: Shape) -> Task[tuple[Trace, int]]:
+    def criterion(self, flat: Samples, sampling_rate: float, shape: Shape) -> Task[tuple[Samples, int]]:
         """Return the deconvolved trace in standard deviations of its noise."""
         kernel = deconvolution_kernel(sampling_rate, shape)
         message = f"deconvolution, {1e3 * shape.rise:.2g} / {1e3 * shape.decay:.3g} ms"
@@ -49,7 +49,7 @@ def deconvolution_kernel(sampling_rate: float, shape: Shape) -> Floats:
     return np.asarray((second + (a + b) * first + a * b * bell) / (b - a))
 
 
-def gaussian_fit(values: Trace) -> tuple[float, float]:
+def gaussian_fit(values: Samples) -> tuple[float, float]:
     """Return mean and standard deviation of a Gaussian fitted to the all-point histogram.
 
     Only the middle of the histogram is fitted (within 3 robust sd), so that events do not widen it.

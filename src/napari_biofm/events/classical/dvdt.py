@@ -11,7 +11,7 @@ from napari_biofm.events.classical.ap import ApDetector, Found
 from napari_biofm.events.classical.common import (
     Floats,
     Indices,
-    Trace,
+    Samples,
     criterion_at,
     lowest_score,
     option,
@@ -31,7 +31,7 @@ class SlopeDetector(ApDetector):
 
     name = "dvdt"
 
-    def find(self, volts: Trace, fs: float, settings: DetectionSettings) -> Task[Found]:
+    def find(self, volts: Samples, fs: float, settings: DetectionSettings) -> Task[Found]:
         customary = option(settings, "slope", 20.0)
         slope = slope_mv_per_ms(volts, fs)
         yield Progress(1, 2, "slopes")
@@ -44,14 +44,14 @@ class SlopeDetector(ApDetector):
         return Found(volts, peak[keep], steepest[keep], customary)
 
 
-def slope_mv_per_ms(volts: NDArray[np.floating[Any]], sampling_rate: float) -> Trace:
+def slope_mv_per_ms(volts: NDArray[np.floating[Any]], sampling_rate: float) -> Samples:
     """Return (n_samples,) dV/dt in mV/ms over two samples or 0.1 ms, whichever is longer."""
     half = max(1, round(0.05e-3 * sampling_rate))
     padded = np.pad(volts, half, mode="edge")
     return np.asarray((padded[2 * half :] - padded[: -2 * half]) * (sampling_rate / (2e3 * half)), np.float32)
 
 
-def _one_each(volts: Trace, peak: Indices, cross: Indices) -> tuple[Indices, Indices]:
+def _one_each(volts: Samples, peak: Indices, cross: Indices) -> tuple[Indices, Indices]:
     """Keep the first crossing of each peak, and peaks that rise 5 mV above it."""
     peak, first = np.unique(peak, return_index=True)
     cross = cross[first]
@@ -59,7 +59,7 @@ def _one_each(volts: Trace, peak: Indices, cross: Indices) -> tuple[Indices, Ind
     return peak[high], cross[high]
 
 
-def _steepest(slope: Trace, cross: Indices, peak: Indices) -> Floats:
+def _steepest(slope: Samples, cross: Indices, peak: Indices) -> Floats:
     """Return the largest slope between each crossing and its peak."""
     if not len(peak):
         return np.zeros(0)

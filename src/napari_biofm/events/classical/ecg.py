@@ -12,7 +12,7 @@ from napari_biofm.events.classical.common import (
     Cleaned,
     Floats,
     Indices,
-    Trace,
+    Samples,
     baseline,
     clean,
     lowest_score,
@@ -21,7 +21,7 @@ from napari_biofm.events.classical.common import (
 )
 from napari_biofm.events.classical.extracellular import band_passed
 from napari_biofm.events.classical.kinetics import highest, measure
-from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Task, Trace, no_events
 
 _REFRACTORY_S = 0.2
 _T_WAVE_S = 0.36
@@ -33,7 +33,7 @@ class _EcgDetector:
     name = "ecg"
     kinds: Sequence[Kind] = ("ecg",)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return R peaks; `time_s` is the R peak, or the S trough where the lead is inverted."""
         fs = signal.sampling_rate
         cleaned, words = clean(signal, max(16, int(0.5 * fs)) if np.isfinite(fs) else 16)
@@ -46,7 +46,7 @@ class _EcgDetector:
         yield Progress(1, 2, f"{len(beats)} beats")
         return _rows(signal, cleaned, beats, criterion, lowest_score(settings))
 
-    def beats(self, cleaned: Cleaned, signal: Signal, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
         """Return the place of each beat and its criterion, 1 at the customary threshold."""
         raise NotImplementedError
 
@@ -62,7 +62,7 @@ class PanTompkinsDetector(_EcgDetector):
 
     name = "pan-tompkins"
 
-    def beats(self, cleaned: Cleaned, signal: Signal, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
         fs = signal.sampling_rate
         band = yield from band_passed(cleaned.values, fs, 5.0, 15.0)
         slope = np.gradient(np.asarray(band, np.float64)) * fs
@@ -78,7 +78,7 @@ class XqrsDetector(_EcgDetector):
 
     name = "xqrs"
 
-    def beats(self, cleaned: Cleaned, signal: Signal, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
         try:
             from wfdb.processing import XQRS
         except ImportError as error:
@@ -95,7 +95,7 @@ class NeuroKitDetector(_EcgDetector):
 
     name = "neurokit"
 
-    def beats(self, cleaned: Cleaned, signal: Signal, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
         try:
             import neurokit2
         except ImportError as error:
@@ -154,7 +154,7 @@ def _searched_back(
     return max(fit, key=lambda j: height[j]) if fit else None
 
 
-def _by_height(values: Trace, beats: Indices, fs: float) -> Floats:
+def _by_height(values: Samples, beats: Indices, fs: float) -> Floats:
     """Return a criterion for beats a library has accepted: 1 to 2, by size against the median beat."""
     if not len(beats):
         return np.zeros(0)
@@ -164,7 +164,7 @@ def _by_height(values: Trace, beats: Indices, fs: float) -> Floats:
     return 1.0 + relative / (1.0 + relative)
 
 
-def _rows(signal: Signal, cleaned: Cleaned, beats: Indices, criterion: Floats, lowest: float) -> Events:
+def _rows(signal: Trace, cleaned: Cleaned, beats: Indices, criterion: Floats, lowest: float) -> Events:
     """Move each beat to its R peak, drop what a preset does not want, and measure."""
     fs, values = signal.sampling_rate, cleaned.values
     score = scores(criterion, 1.0)

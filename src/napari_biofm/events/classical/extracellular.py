@@ -9,7 +9,7 @@ from scipy import signal as sps
 
 from napari_biofm.events.classical.common import (
     BLOCK,
-    Trace,
+    Samples,
     clean,
     criterion_at,
     lowest_score,
@@ -19,7 +19,7 @@ from napari_biofm.events.classical.common import (
     table,
 )
 from napari_biofm.events.classical.kinetics import measure
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
 
 
 class SpikeDetector:
@@ -33,7 +33,7 @@ class SpikeDetector:
     name = "extracellular"
     kinds: Sequence[Kind] = ("spike",)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return spikes; `time_s` is the trough, `amplitude` that of the filtered trace."""
         cleaned, words = clean(signal, 32)
         yield Progress(0, 2, words)
@@ -62,7 +62,7 @@ class SpikeDetector:
         return table(signal, peak / fs, "spike", score, amplitude, shape.rise_s, shape.decay_s)
 
 
-def band_passed(values: Trace, sampling_rate: float, low: float, high: float) -> Task[Trace]:
+def band_passed(values: Samples, sampling_rate: float, low: float, high: float) -> Task[Samples]:
     """Return the trace between two frequencies without phase shift, block by block.
 
     Blocks overlap by 20 periods of the lower edge, after which a Butterworth of order 2 has forgotten its
@@ -88,7 +88,7 @@ def band_passed(values: Trace, sampling_rate: float, low: float, high: float) ->
     return out
 
 
-def further_side(band: Trace, noise: float) -> float:
+def further_side(band: Samples, noise: float) -> float:
     """Return +1 or -1, the side with more excess over 4 sigma."""
     z = band / noise
     up, down = np.clip(z - 4, 0, 20).sum(), np.clip(-z - 4, 0, 20).sum()

@@ -6,11 +6,11 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy import signal as sps
 
-from napari_biofm.events.classical.common import BLOCK, Floats, Indices, Trace
+from napari_biofm.events.classical.common import BLOCK, Floats, Indices, Samples
 from napari_biofm.types import Progress, Task
 
 
-def convolve(values: Trace, kernel: Floats, centre: int, message: str = "filter") -> Task[Trace]:
+def convolve(values: Samples, kernel: Floats, centre: int, message: str = "filter") -> Task[Samples]:
     """Convolve a long trace with a short kernel by FFT, O(n log m); yields Progress between blocks.
 
     Parameters
@@ -37,7 +37,7 @@ def convolve(values: Trace, kernel: Floats, centre: int, message: str = "filter"
 
 
 def find_peaks(
-    values: Trace, least: float, distance: int, reach: int, message: str = "peaks"
+    values: Samples, least: float, distance: int, reach: int, message: str = "peaks"
 ) -> Task[tuple[Indices, Floats, Floats]]:
     """Find peaks of at least `least` height and prominence, block by block (SciPy's works in float64).
 
@@ -71,14 +71,14 @@ def find_peaks(
     return np.concatenate(index), np.concatenate(height), np.concatenate(prominence)
 
 
-def extended(values: Trace, start: int, stop: int) -> Trace:
+def extended(values: Samples, start: int, stop: int) -> Samples:
     """Return samples [start, stop) with the end values repeated outside the trace."""
     left, right = max(0, -start), max(0, stop - len(values))
     piece = values[max(start, 0) : min(stop, len(values))]
     return np.pad(piece, (left, right), mode="edge") if left or right else piece
 
 
-def boxcar(values: Trace, size: int) -> Trace:
+def boxcar(values: Samples, size: int) -> Samples:
     """Return the running mean over `size` samples (odd), in blocks: SciPy's takes a line as float64."""
     if size <= 1:
         return values

@@ -11,7 +11,7 @@ from scipy import ndimage as ndi
 
 from napari_biofm.events.classical.common import (
     Floats,
-    Trace,
+    Samples,
     baseline,
     clean,
     lowest_score,
@@ -19,7 +19,7 @@ from napari_biofm.events.classical.common import (
     scores,
     table,
 )
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
 
 _BINS = 240
 _MOST_STEPS = 8
@@ -40,7 +40,7 @@ class Idealised:
 
     n_open: NDArray[np.int8]
     step: float
-    closed: Trace
+    closed: Samples
     noise: float
 
     @property
@@ -61,7 +61,7 @@ class HalfAmplitudeDetector:
     name = "half-amplitude"
     kinds: Sequence[Kind] = ("channel",)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return openings: `time_s` the opening, `amplitude` its mean step, `decay_s` how long it lasted."""
         cleaned, words = clean(signal, 32)
         yield Progress(0, 2, words)
@@ -95,7 +95,7 @@ class HalfAmplitudeDetector:
         return found
 
 
-def idealise(values: Trace, sampling_rate: float, settings: DetectionSettings | None = None) -> Idealised:
+def idealise(values: Samples, sampling_rate: float, settings: DetectionSettings | None = None) -> Idealised:
     """Return how many channels are open at every sample.
 
     Parameters
@@ -133,7 +133,7 @@ def _smoothing(noise: float, step: float) -> int:
     return 5 if step == 0 else int(np.clip(np.ceil((noise / (0.2 * abs(step))) ** 2), 3, 9))
 
 
-def levels_of(flat: Trace) -> tuple[float, float, float, int]:
+def levels_of(flat: Samples) -> tuple[float, float, float, int]:
     """Return closed level, step (with sign), noise and number of steps of equally spaced levels.
 
     Gaussians of one width at equal distances are fitted to the all-point histogram by expectation

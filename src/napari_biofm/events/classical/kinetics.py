@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_biofm.events.classical.common import Floats, Indices, Trace
+from napari_biofm.events.classical.common import Floats, Indices, Samples
 
 _AT_ONCE = 1024  # events per round: bounds the memory of the windows
 _SHAPES = 40  # time constants tried per event
@@ -45,7 +45,7 @@ def windows(values: NDArray[np.floating], start: Indices, length: int) -> Floats
     return np.asarray(values[np.clip(index, 0, len(values) - 1)], np.float64)
 
 
-def highest(values: Trace, start: Indices, length: int, sign: ArrayLike) -> Indices:
+def highest(values: Samples, start: Indices, length: int, sign: ArrayLike) -> Indices:
     """Return the index of the extreme of each window, in the direction of its sign."""
     if not len(start):
         return np.zeros(0, np.intp)
@@ -59,7 +59,7 @@ def highest(values: Trace, start: Indices, length: int, sign: ArrayLike) -> Indi
 
 
 def measure(
-    values: Trace,
+    values: Samples,
     onset: Indices,
     peak: Indices,
     sign: ArrayLike,

@@ -21,7 +21,7 @@ from scipy.optimize import isotonic_regression
 from napari_biofm.events.classical.common import (
     Floats,
     Indices,
-    Trace,
+    Samples,
     clean,
     criterion_at,
     lowest_score,
@@ -30,7 +30,7 @@ from napari_biofm.events.classical.common import (
     table,
 )
 from napari_biofm.events.classical.kinetics import Kinetics, measure
-from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Task, Trace, no_events
 
 _SPAN = 300.0  # time constants per block: g^(-t) stays far from overflow
 _GROUP_S = 0.1  # jumps closer than this are one event
@@ -81,7 +81,7 @@ class OasisDetector:
     name = "oasis"
     kinds: Sequence[Kind] = ("calcium",)
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return calcium events; `time_s` is the first spike of each group as inferred."""
         cleaned, words = clean(signal, 16)
         yield Progress(0, 2, words)
@@ -101,7 +101,9 @@ class OasisDetector:
         return table(signal, first / fs, "calcium", score, size, shape.rise_s, shape.decay_s)
 
 
-def deconvolve(values: Trace, sampling_rate: float, settings: DetectionSettings | None = None) -> Deconvolved:
+def deconvolve(
+    values: Samples, sampling_rate: float, settings: DetectionSettings | None = None
+) -> Deconvolved:
     """Explain a dF/F trace by spikes.
 
     Parameters
@@ -182,7 +184,7 @@ def _library(values: Floats, g: float, penalty: float) -> Floats:
     return np.asarray(oasisAR1(np.ascontiguousarray(values - penalty), g)[0], np.float64)
 
 
-def _floor(values: Trace, fs: float, noise: float, window_s: float) -> Floats:
+def _floor(values: Samples, fs: float, noise: float, window_s: float) -> Floats:
     """Return a running 20 % quantile, plus 0.84 sd: where it lies below the median of mere noise."""
     n = len(values)
     window = max(8, min(n, round(window_s * fs)))

@@ -13,7 +13,7 @@ from napari_biofm.events.classical.common import (
     BLOCK,
     Floats,
     Indices,
-    Trace,
+    Samples,
     criterion_at,
     lowest_score,
     noise_sd,
@@ -48,7 +48,7 @@ class ProminenceDetector(ApDetector):
 
     name = "prominence"
 
-    def find(self, volts: Trace, fs: float, settings: DetectionSettings) -> Task[Found]:
+    def find(self, volts: Samples, fs: float, settings: DetectionSettings) -> Task[Found]:
         smooth = without_artefacts(volts, fs)
         yield Progress(1, 2, "peaks")
         floor = option(settings, "smallest_mv", 7.0)
@@ -63,7 +63,7 @@ class ProminenceDetector(ApDetector):
         return Found(smooth, peak, criterion[first], 1.0)
 
 
-def without_artefacts(volts: Trace, sampling_rate: float) -> Trace:
+def without_artefacts(volts: Samples, sampling_rate: float) -> Samples:
     """Return the trace without excursions shorter than 0.25 ms, lightly smoothed."""
     size = 2 * int(np.ceil(_ARTEFACT_S * sampling_rate)) + 1
     sigma = 0.12e-3 * sampling_rate
@@ -87,7 +87,7 @@ def typical(prominence: Floats) -> float:
     return float(np.median(high))
 
 
-def _sharp_peaks(smooth: Trace, fs: float, least: float) -> _Peaks:
+def _sharp_peaks(smooth: Samples, fs: float, least: float) -> _Peaks:
     reach = max(3, round(_REACH_S * fs)) | 1
     peaks, about = sps.find_peaks(
         smooth, prominence=least, wlen=reach, distance=max(1, round(0.8e-3 * fs)), width=0, rel_height=0.5
@@ -96,7 +96,7 @@ def _sharp_peaks(smooth: Trace, fs: float, least: float) -> _Peaks:
     return _Peaks(peaks[narrow], np.asarray(about["prominences"][narrow], np.float64))
 
 
-def _refined(volts: Trace, smooth: Trace, peak: Indices, prominence: Floats, fs: float) -> Indices:
+def _refined(volts: Samples, smooth: Samples, peak: Indices, prominence: Floats, fs: float) -> Indices:
     """Move each peak to the highest sample within 0.3 ms of the raw trace, unless an artefact is there."""
     reach = max(1, round(0.3e-3 * fs))
     top = highest(volts, np.maximum(peak - reach, 0), 2 * reach + 1, 1.0)

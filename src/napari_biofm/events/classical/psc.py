@@ -13,7 +13,7 @@ from napari_biofm.events.classical.common import (
     Cleaned,
     Floats,
     Indices,
-    Trace,
+    Samples,
     baseline,
     clean,
     criterion_at,
@@ -26,7 +26,7 @@ from napari_biofm.events.classical.common import (
 from napari_biofm.events.classical.filters import find_peaks
 from napari_biofm.events.classical.kinetics import highest, measure, windows
 from napari_biofm.events.classical.shape import Shape, choose_shapes, low_passed
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
 
 _MIN_GAP_S = 1.5e-3  # events closer than this are one
 
@@ -51,7 +51,7 @@ class PscDetector:
     kinds: Sequence[Kind] = ("auto", "psc")
     customary = 4.0
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return synaptic events; `time_s` is the peak of each.
 
         Yields Progress with words about the trace; where nothing can be found it says why.
@@ -71,12 +71,12 @@ class PscDetector:
             found.append((yield from _peaks(criterion, floor, delay, shape, fs)))
         return _rows(signal, settings, cleaned, flat, _without_echoes(found, fs), threshold)
 
-    def criterion(self, flat: Trace, sampling_rate: float, shape: Shape) -> Task[tuple[Trace, int]]:
+    def criterion(self, flat: Samples, sampling_rate: float, shape: Shape) -> Task[tuple[Samples, int]]:
         """Return the criterion (n_samples,) and how many samples an onset lies behind its peak."""
         raise NotImplementedError
 
 
-def _peaks(criterion: Trace, floor: float, delay: int, shape: Shape, fs: float) -> Task[Found]:
+def _peaks(criterion: Samples, floor: float, delay: int, shape: Shape, fs: float) -> Task[Found]:
     """Return the peaks of a criterion that stand out by `floor`, also from the plateau of a step."""
     reach = 2 * max(2, round((shape.time_to_peak() + 2 * shape.decay) * fs)) + 1
     distance = max(1, round(_MIN_GAP_S * fs))
@@ -98,10 +98,10 @@ def _without_echoes(found: list[Found], fs: float) -> list[Found]:
 
 
 def _rows(
-    signal: Signal,
+    signal: Trace,
     settings: DetectionSettings,
     cleaned: Cleaned,
-    flat: Trace,
+    flat: Samples,
     found: list[Found],
     threshold: float,
 ) -> Events:
@@ -140,7 +140,7 @@ def _rows(
 
 
 def _misshapen(
-    flat: Trace, onset: Indices, sign: NDArray[Any], huge: NDArray[np.bool_], shape: Shape, fs: float
+    flat: Samples, onset: Indices, sign: NDArray[Any], huge: NDArray[np.bool_], shape: Shape, fs: float
 ) -> NDArray[np.bool_]:
     """Return which huge events are not of the shape: test pulses, switching, stimulation.
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import signal as sps
 from scipy.fft import next_fast_len
 
-from napari_biofm.events.classical.common import Floats, Trace, noise_sd, option, thin
+from napari_biofm.events.classical.common import Floats, Samples, noise_sd, option, thin
 from napari_biofm.events.classical.filters import boxcar
 from napari_biofm.events.classical.kinetics import windows
 from napari_biofm.types import DetectionSettings
@@ -52,7 +52,7 @@ def biexponential(t: Floats, rise: float | Floats, decay: float | Floats) -> Flo
     return np.asarray((1 - np.exp(-late / rise)) * np.exp(-late / decay))
 
 
-def choose_shapes(flat: Trace, sampling_rate: float, settings: DetectionSettings) -> list[Shape]:
+def choose_shapes(flat: Samples, sampling_rate: float, settings: DetectionSettings) -> list[Shape]:
     """Return one shape per direction to look in, the more frequent one first.
 
     Option `sign` (+1, -1) looks in one direction only. Else both are taken where the weaker one leaves
@@ -67,7 +67,7 @@ def choose_shapes(flat: Trace, sampling_rate: float, settings: DetectionSettings
     return shapes
 
 
-def choose_shape(flat: Trace, sampling_rate: float, settings: DetectionSettings, sign: float) -> Shape:
+def choose_shape(flat: Samples, sampling_rate: float, settings: DetectionSettings, sign: float) -> Shape:
     """Return the shape to look for in one direction.
 
     Options `rise_s` and `decay_s` (seconds) win; what is not given is learned: events that stand clear
@@ -88,7 +88,7 @@ def choose_shape(flat: Trace, sampling_rate: float, settings: DetectionSettings,
     return Shape(rise, decay, sign, learned.learned_from)
 
 
-def excursions(flat: Trace, sampling_rate: float) -> tuple[float, float]:
+def excursions(flat: Samples, sampling_rate: float) -> tuple[float, float]:
     """Return how much the smoothed trace leaves its noise upwards and downwards, in sigmas x events.
 
     Each stretch beyond 5 sigma counts with its peak, at most 30 sigma, so that one artefact does not decide.
@@ -106,13 +106,13 @@ def excursions(flat: Trace, sampling_rate: float) -> tuple[float, float]:
     return totals[0], totals[1]
 
 
-def low_passed(values: Trace, sampling_rate: float, width_s: float) -> Trace:
+def low_passed(values: Samples, sampling_rate: float, width_s: float) -> Samples:
     """Return the trace after two boxcars of together about `width_s` (no phase shift)."""
     size = max(1, round(0.6 * width_s * sampling_rate)) | 1
     return boxcar(boxcar(values, size), size)
 
 
-def _learn(flat: Trace, fs: float, sign: float) -> Shape:
+def _learn(flat: Samples, fs: float, sign: float) -> Shape:
     """Average clear events of one sign and fit two exponentials."""
     default = Shape(0.5e-3, 5e-3, sign)
     upright = sign * flat[: int(120 * fs)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import next_fast_len
 
-from napari_biofm.events.classical.common import BLOCK, Floats, Trace
+from napari_biofm.events.classical.common import BLOCK, Floats, Samples
 from napari_biofm.events.classical.filters import extended
 from napari_biofm.events.classical.psc import PscDetector
 from napari_biofm.events.classical.shape import Shape
@@ -23,7 +23,7 @@ class TemplateDetector(PscDetector):
     name = "template"
     customary = 4.0
 
-    def criterion(self, flat: Trace, sampling_rate: float, shape: Shape) -> Task[tuple[Trace, int]]:
+    def criterion(self, flat: Samples, sampling_rate: float, shape: Shape) -> Task[tuple[Samples, int]]:
         """Return the detection criterion at the first sample of the template, and its baseline length."""
         wave = shape.wave(sampling_rate, shape.time_to_peak() + 2.0 * shape.decay)
         lead = max(1, round(0.12 * len(wave)))
@@ -38,7 +38,7 @@ class TemplateDetector(PscDetector):
         return out, lead
 
 
-def detection_criterion(trace: Trace, template: Floats) -> Floats:
+def detection_criterion(trace: Samples, template: Floats) -> Floats:
     """Return scale / standard error of the template's best fit at every position.
 
     Parameters

@@ -11,7 +11,7 @@ from napari_biofm.events.classical.common import (
     Cleaned,
     Floats,
     Indices,
-    Trace,
+    Samples,
     baseline,
     clean,
     criterion_at,
@@ -25,7 +25,7 @@ from napari_biofm.events.classical.filters import boxcar, find_peaks
 from napari_biofm.events.classical.kinetics import measure
 from napari_biofm.events.classical.psc import class_words
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Signal, Task, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
 
 # time scale of one event (s) and the directions to look in (0: whichever is stronger), by kind
 _KINDS: dict[str, tuple[float, float]] = {
@@ -53,7 +53,7 @@ class ThresholdDetector:
     name = "threshold"
     kinds: Sequence[Kind] = ("auto", "psc", "ap", "calcium", "spike", "ecg", "channel")
 
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return the events of one sweep; `time_s` is the peak (calcium: the foot) of each."""
         kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
         length_s, direction = _KINDS[kind]
@@ -82,13 +82,13 @@ def _volts(unit: str) -> float:
     return factor if base == "V" else 1e-3
 
 
-def _flattened(values: Trace, length: float) -> Trace:
+def _flattened(values: Samples, length: float) -> Samples:
     window = max(5, min(round(25 * length), len(values)))
     rest = values - baseline(values, window)
     return boxcar(rest, round(0.25 * length) | 1)
 
 
-def _signs(rest: Trace, sigma: float, direction: float, kind: str) -> list[float]:
+def _signs(rest: Samples, sigma: float, direction: float, kind: str) -> list[float]:
     """Return the directions to look in."""
     if direction:
         return [direction]
@@ -99,7 +99,7 @@ def _signs(rest: Trace, sigma: float, direction: float, kind: str) -> list[float
 
 
 def _peaks(
-    rest: Trace, sign: float, sigma: float, floor: float, length: float
+    rest: Samples, sign: float, sigma: float, floor: float, length: float
 ) -> Task[tuple[Indices, Floats, Floats]]:
     """Return peaks of one direction, their criterion and their direction."""
     upright = rest if sign > 0 else -rest
@@ -109,9 +109,9 @@ def _peaks(
 
 
 def _rows(
-    signal: Signal,
+    signal: Trace,
     cleaned: Cleaned,
-    rest: Trace,
+    rest: Samples,
     found: list[tuple[Indices, Floats, Floats]],
     kind: str,
     k: float,

@@ -10,7 +10,7 @@ import numpy as np
 from napari_biofm.events.classical.common import clean
 from napari_biofm.events.classical.oasis import deconvolve
 from napari_biofm.events.features.definitions import Columns, Values, mean_sd
-from napari_biofm.types import Events, Signal
+from napari_biofm.types import Events, Trace
 
 CALCIUM_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -36,7 +36,7 @@ CALCIUM_SWEEP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def calcium_features(signal: Signal, events: Events) -> Columns:
+def calcium_features(signal: Trace, events: Events) -> Columns:
     """Return one value per event and column of `CALCIUM_DEFINITIONS`, (n_events,) float64 each."""
     fs, n = signal.sampling_rate, len(events)
     first = np.clip(np.rint(events["time_s"] * fs).astype(np.intp), 0, max(len(signal.values) - 1, 0))
@@ -55,7 +55,7 @@ def calcium_features(signal: Signal, events: Events) -> Columns:
     }
 
 
-def calcium_sweep(signal: Signal, events: Events) -> Values:
+def calcium_sweep(signal: Trace, events: Events) -> Values:
     """Return the columns of `CALCIUM_SWEEP_DEFINITIONS` for one trace."""
     values: Values = dict.fromkeys(CALCIUM_SWEEP_DEFINITIONS, float("nan"))
     duration = len(signal.values) / signal.sampling_rate

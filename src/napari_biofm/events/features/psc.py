@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_biofm.events.classical.kinetics import windows
 from napari_biofm.events.features.definitions import Columns, Values, mean_sd
-from napari_biofm.types import Events, Signal
+from napari_biofm.types import Events, Trace
 
 PSC_CLASSES = ("EPSC", "IPSC", "PSC", "EPSP", "IPSP")
 
@@ -41,7 +41,7 @@ PSC_SWEEP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
 _BEFORE_S = 2e-3
 
 
-def psc_features(signal: Signal, events: Events) -> Columns:
+def psc_features(signal: Trace, events: Events) -> Columns:
     """Return one value per event and column of `PSC_DEFINITIONS`, (n_events,) float64 each.
 
     Parameters

@@ -19,7 +19,7 @@ from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc
 from napari_biofm.events.features.definitions import Columns, Values
 from napari_biofm.signals import Recording
 from napari_biofm.signals.units import same_quantity, si_unit
-from napari_biofm.types import DetectionSettings, Events, Progress, Signal, Task
+from napari_biofm.types import DetectionSettings, Events, Progress, Task, Trace
 
 Row = dict[str, Any]
 FIRST = ("row", "sweep", "channel", "class", "time_s", "score")
@@ -89,14 +89,14 @@ def _kinds(events: Events, unit: str) -> list[str]:
     return sorted(found) if found else [str(kind_of_unit(unit))]
 
 
-def _sweep_rows(recording: Recording, signal: Signal, events: Events, kinds: list[str]) -> list[Row]:
+def _sweep_rows(recording: Recording, signal: Trace, events: Events, kinds: list[str]) -> list[Row]:
     """Return the row of one sweep and those of its events."""
     place = {"sweep": signal.sweep, "channel": signal.channel}
     summary: Row = {"row": "sweep", "class": "", "time_s": np.nan, "score": np.nan, **place}
     cleaned, _ = clean(signal, 4)
     if cleaned is None:
         return [summary]
-    signal = Signal(cleaned.values, signal.sampling_rate, signal.unit, signal.sweep, signal.channel)
+    signal = Trace(cleaned.values, signal.sampling_rate, signal.unit, signal.sweep, signal.channel)
     stretch, step = _stimulus(recording, signal)
     summary |= step
     rows: list[Row] = []
@@ -113,7 +113,7 @@ def _sweep_rows(recording: Recording, signal: Signal, events: Events, kinds: lis
 
 
 def _described(
-    kind: str, signal: Signal, events: Events, stretch: tuple[float, float]
+    kind: str, signal: Trace, events: Events, stretch: tuple[float, float]
 ) -> tuple[Values, Columns, Events]:
     """Return numbers of the sweep, of each event, and the events they belong to."""
     fs, duration = signal.sampling_rate, len(signal.values) / signal.sampling_rate
@@ -135,7 +135,7 @@ def _described(
 
 
 def _action_potentials(
-    signal: Signal, events: Events, stretch: tuple[float, float]
+    signal: Trace, events: Events, stretch: tuple[float, float]
 ) -> tuple[Values, Columns, Events]:
     fs = signal.sampling_rate
     volts = np.asarray(signal.values, np.float64) * millivolts(signal.unit)
@@ -149,7 +149,7 @@ def _action_potentials(
     return about, ap.ap_features(volts, fs, marks), events
 
 
-def _stimulus(recording: Recording, signal: Signal) -> tuple[tuple[float, float], Row]:
+def _stimulus(recording: Recording, signal: Trace) -> tuple[tuple[float, float], Row]:
     """Return the stretch of the stimulus (s), or of the whole sweep, and what the step tells of the cell."""
     fs, n = signal.sampling_rate, len(signal.values)
     whole = (0.0, n / fs)

@@ -30,7 +30,7 @@ from napari_biofm.events.physio_fm.matching import (
     without,
 )
 from napari_biofm.events.physio_fm.probes import built_in_probes
-from napari_biofm.events.physio_fm.resampling import choose_rung
+from napari_biofm.events.physio_fm.resampling import choose_resampling
 from napari_biofm.types import Progress, RecordingError, Task
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def adapt(
     yield Progress(0, 4, "averaging the marked events")
     parts = [around(one) for one in marks if len(one.time_s) or len(one.rejected_s)]
     template = make_template([one for one in parts if len(one.time_s)], kind)
-    rate = choose_rung(parts[0].signal.sampling_rate, kind, template.coarser).sampling_rate
+    rate = choose_resampling(parts[0].signal.sampling_rate, kind, template.coarser).sampling_rate
     tolerance = max(2, len(template.wave) // 4) / rate
     few = [shortened(one, rate, MOST // len(parts)) for one in parts]
     (x, y, _), *folds = yield from _look(model, few, kind, classes, template, tolerance)
@@ -182,7 +182,7 @@ def left_out(folds: Sequence[Seen], n_classes: int) -> tuple[NDArray[np.float64]
 
 def _stock_f1(model: PhysioFM, one: Marks, kind: str, tolerance: float) -> float:
     """Return the best F1 that the stock model's own scores reach on a marked stretch."""
-    one = shortened(one, choose_rung(one.signal.sampling_rate, kind).sampling_rate)
+    one = shortened(one, choose_resampling(one.signal.sampling_rate, kind).sampling_rate)
     found = model.found(one.signal, kind)
     if found is None or not len(one.time_s):
         return 0.0
@@ -225,7 +225,7 @@ def _look(
     Groups are recordings, or stretches of the only one. Classes are -1 for no event, -2 where nothing is known.
     """
     traces = [trace_of(one.signal, kind, template.coarser) for one in marks]
-    rate = traces[0].rung.sampling_rate
+    rate = traces[0].resampling.sampling_rate
     x = [whole(trace)[0] for trace in traces]
     edges = _edges(marks[0])
 

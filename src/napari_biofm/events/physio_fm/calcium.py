@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.physio_fm.resampling import BATCH, Trace, choose_rung, windows
-from napari_biofm.types import Events, Signal
+from napari_biofm.events.physio_fm.resampling import BATCH, ResampledTrace, choose_resampling, windows
+from napari_biofm.types import Events, Trace
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
@@ -27,33 +27,38 @@ def spike_rate(
     out = np.zeros((n_cells, length), np.float32)
     if length < 3:
         return out, out.copy(), out.copy()
-    rung = choose_rung(sampling_rate, "calcium")
+    resampling = choose_resampling(sampling_rate, "calcium")
     jobs: list[tuple[int, Any, NDArray[np.float32]]] = []
-    expected = np.zeros(-(-length * rung.dense // rung.thin) + 1, np.float32)
+    expected = np.zeros(-(-length * resampling.dense // resampling.thin) + 1, np.float32)
     per_cell = np.zeros((n_cells, len(expected)), np.float32)
-    pending = [(i, w) for i in range(n_cells) for w in windows(Trace(traces[i], rung).length)]
-    readers = [Trace(traces[i], rung) for i in range(n_cells)]
+    pending = [(i, w) for i in range(n_cells) for w in windows(ResampledTrace(traces[i], resampling).length)]
+    readers = [ResampledTrace(traces[i], resampling) for i in range(n_cells)]
     for k, (i, w) in enumerate(pending):
         jobs.append((i, w, readers[i].read(w.start, w.stop)[0]))
         if len(jobs) < BATCH and k + 1 < len(pending):
             continue
-        sample = model.run(np.stack([j[2] for j in jobs]), rung.sampling_rate, "dF/F", "calcium")["sample"]
+        sample = model.run(np.stack([j[2] for j in jobs]), resampling.sampling_rate, "dF/F", "calcium")[
+            "sample"
+        ]
         for (cell, w_, x), one in zip(jobs, sample, strict=True):
             part = slice(w_.first - w_.start, w_.last - w_.start)
             flat = float(np.ptp(x)) == 0.0
             per_cell[cell, w_.first : w_.last] = 0 if flat else np.exp(np.clip(one[part, 3], -14, 5))
         jobs = []
-    if rung.dense > 1:
-        out = per_cell[:, : length * rung.dense].reshape(n_cells, length, rung.dense).sum(2) * sampling_rate
+    if resampling.dense > 1:
+        out = (
+            per_cell[:, : length * resampling.dense].reshape(n_cells, length, resampling.dense).sum(2)
+            * sampling_rate
+        )
     else:
-        out = np.repeat(per_cell, rung.thin, axis=1)[:, :length] * rung.sampling_rate
+        out = np.repeat(per_cell, resampling.thin, axis=1)[:, :length] * resampling.sampling_rate
     out = out.astype(np.float32)
     out[~np.isfinite(traces)] = np.nan
     low, high = band(out, sampling_rate, model.card.get("rate_band"))
     return out, low, high
 
 
-def with_transients(signal: Signal, events: Events, least: float) -> Events:
+def with_transients(signal: Trace, events: Events, least: float) -> Events:
     """Return calcium events with amplitude, rise and decay read from the trace.
 
     The network names the first spike, where the transient has not risen yet. What follows is measured with

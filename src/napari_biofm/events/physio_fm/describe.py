@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.events.physio_fm.input_encoding import KINDS, UNITS, known_unit, read_as
-from napari_biofm.events.physio_fm.resampling import Trace, choose_rung, windows
-from napari_biofm.types import Signal
+from napari_biofm.events.physio_fm.input_encoding import KINDS, UNITS, known_unit, network_unit
+from napari_biofm.events.physio_fm.resampling import ResampledTrace, choose_resampling, windows
+from napari_biofm.types import Trace
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 USUAL_UNIT = {"psc": "pA", "channel": "pA", "ap": "mV", "calcium": "dF/F", "spike": "uV", "ecg": "mV"}
 
 
-def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
+def describe(model: PhysioFM, signal: Trace) -> dict[str, Any]:
     """Return `kind`, `probabilities`, `faults` (probability each), `unit`, `proposed_unit` and `messages`.
 
     The kind is also judged without being told the unit; where that verdict is sure and contradicts the unit,
@@ -36,13 +36,13 @@ def describe(model: PhysioFM, signal: Signal) -> dict[str, Any]:
             "messages": ["too short to judge"],
         }
     kind, table = model.recognise(signal)
-    unit, factor = read_as(signal, kind)
-    trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
+    unit, factor = network_unit(signal, kind)
+    trace = ResampledTrace(signal.values, choose_resampling(signal.sampling_rate, kind), factor)
     todo = list(windows(trace.length))
     todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
     x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
-    told = model.run(x, trace.rung.sampling_rate, unit, None)["window"]
-    blind = model.run(x, trace.rung.sampling_rate, "other", None)["window"][:, : len(KINDS)].mean(0)
+    told = model.run(x, trace.resampling.sampling_rate, unit, None)["window"]
+    blind = model.run(x, trace.resampling.sampling_rate, "other", None)["window"][:, : len(KINDS)].mean(0)
     blind = np.exp(blind - np.logaddexp.reduce(blind))
     faults = 1 / (1 + np.exp(-told[:, len(KINDS) : len(KINDS) + len(FAULTS)].mean(0)))
     proposed = signal.unit

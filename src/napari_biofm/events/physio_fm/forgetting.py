@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm.head import AdaptedHead
-from napari_biofm.types import DetectionSettings, Signal
+from napari_biofm.types import DetectionSettings, Trace
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
@@ -18,7 +18,7 @@ TOLERANCE = {"psc": 5e-3, "ap": 5e-3, "spike": 1e-3, "calcium": 0.15, "ecg": 0.1
 
 
 def forgetting_probe(
-    model: PhysioFM, head: AdaptedHead, probes: Sequence[tuple[Signal, NDArray[np.float64]]]
+    model: PhysioFM, head: AdaptedHead, probes: Sequence[tuple[Trace, NDArray[np.float64]]]
 ) -> dict[str, float]:
     """Return how the head does on probes with known events of its kind, beside the stock model.
 

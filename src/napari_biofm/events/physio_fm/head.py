@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm.decode import sigmoid
-from napari_biofm.events.physio_fm.input_encoding import read_as
+from napari_biofm.events.physio_fm.input_encoding import network_unit
 from napari_biofm.events.physio_fm.matching import Template, gather
-from napari_biofm.events.physio_fm.resampling import choose_rung
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.events.physio_fm.resampling import choose_resampling
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.packing import pack, unpack
 from napari_biofm.types import (
     EVENT_DTYPE,
@@ -23,8 +23,8 @@ from napari_biofm.types import (
     Events,
     ModelError,
     Progress,
-    Signal,
     Task,
+    Trace,
     no_events,
 )
 
@@ -44,7 +44,7 @@ class AdaptedHead:
 
     Attributes
     ----------
-    kind : kind whose rung is used. classes : names, one logistic row each.
+    kind : kind whose resampling is used. classes : names, one logistic row each.
     template : (L,) average event of unit peak, `peak` its reference sample. coarser, ridge : its time scale and
     the weight of the noise, see `matching.Template`.
     mean, spread : (F,) of the features. weights : (classes, F + 1), bias last.
@@ -83,7 +83,7 @@ class AdaptedHead:
         from napari_biofm.models.checkpoints import sha256_of
 
         arrays = {k: np.ascontiguousarray(getattr(self, k), np.float32) for k in ARRAYS}
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file(arrays, temporary)
         card = {k: getattr(self, k) for k in WORDS}
         write_text(path.with_suffix(".json"), json.dumps(card | {"sha256": sha256_of(path)}, indent=1) + "\n")
@@ -150,7 +150,7 @@ class AdaptedHead:
                 "these."
             )
 
-    def detect(self, model: PhysioFM, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, model: PhysioFM, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Find the taught events, and the stock model's beside them where that is wanted."""
         yield Progress(0, 2, "taught events")
         taught = self._taught(model, signal, settings)
@@ -159,7 +159,7 @@ class AdaptedHead:
             return taught
         yield Progress(1, 2, f"{len(taught)} taught events; now those of the stock model")
         stock = yield from model.detect_stock(signal, replace(settings, kind=cast("Any", self.kind)))
-        rate = choose_rung(signal.sampling_rate, self.kind, self.coarser).sampling_rate
+        rate = choose_resampling(signal.sampling_rate, self.kind, self.coarser).sampling_rate
         apart = max(2, len(self.template) // 5) / rate
         if len(taught):
             gap = np.abs(stock["time_s"][:, None] - taught["time_s"][None]).min(1)
@@ -167,7 +167,7 @@ class AdaptedHead:
         both = np.concatenate([stock, taught])
         return cast("Events", both[np.argsort(both["time_s"], kind="stable")])
 
-    def _taught(self, model: PhysioFM, signal: Signal, settings: DetectionSettings) -> Events:
+    def _taught(self, model: PhysioFM, signal: Trace, settings: DetectionSettings) -> Events:
         ((time_s, x, amplitude),) = gather(model, signal, self.kind, [self.laid])
         if not len(time_s):
             return no_events()
@@ -181,6 +181,6 @@ class AdaptedHead:
         table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
         table["time_s"], table["score"] = time_s[keep], best[keep]
         table["class"] = np.array(self.classes, "U12")[p.argmax(1)[keep]]
-        table["amplitude"] = amplitude[keep] / read_as(signal, self.kind)[1]
+        table["amplitude"] = amplitude[keep] / network_unit(signal, self.kind)[1]
         table["rise_s"] = table["decay_s"] = np.nan
         return cast("Events", table)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, known_unit, prepare, read_as
-from napari_biofm.events.physio_fm.resampling import Trace, choose_rung, windows
+from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, encode_input, known_unit, network_unit
+from napari_biofm.events.physio_fm.resampling import ResampledTrace, choose_resampling, windows
 from napari_biofm.events.physio_fm.streaming import pieces
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
 
 
-def recognise(model: PhysioFM, signal: Signal) -> tuple[str, dict[str, float]]:
+def recognise(model: PhysioFM, signal: Trace) -> tuple[str, dict[str, float]]:
     """Return the kind of a signal and the probability of each, from up to 16 windows over its length.
 
     The unit narrows the choice: pA is a current, dF/F is calcium; mV may be a membrane potential, an
@@ -39,11 +39,11 @@ def recognise(model: PhysioFM, signal: Signal) -> tuple[str, dict[str, float]]:
         return options[0], {options[0]: 1.0}
     votes: dict[str, float] = {}
     for option in options:
-        trace = Trace(signal.values, choose_rung(rate, option), factor)
+        trace = ResampledTrace(signal.values, choose_resampling(rate, option), factor)
         todo = list(windows(trace.length))
         todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
         x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
-        logits = model.run(x, trace.rung.sampling_rate, unit, None)["window"][:, : len(KINDS)]
+        logits = model.run(x, trace.resampling.sampling_rate, unit, None)["window"][:, : len(KINDS)]
         log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         votes[option] = float(np.mean(log_p[:, KINDS.index(option)]))
     top = np.array(list(votes.values()))
@@ -52,7 +52,7 @@ def recognise(model: PhysioFM, signal: Signal) -> tuple[str, dict[str, float]]:
     return max(table, key=lambda k: table[k]), table
 
 
-def _span(signal: Signal) -> float:
+def _span(signal: Trace) -> float:
     """Return how far apart the extreme thousandths of up to 200,000 samples from five places lie."""
     n, size = len(signal.values), 40_000
     parts = [signal.values[a : a + size] for a in np.unique(np.linspace(0, max(0, n - size), 5).astype(int))]
@@ -62,7 +62,7 @@ def _span(signal: Signal) -> float:
 
 
 def embed(
-    model: PhysioFM, signal: Signal, times: NDArray[np.float64] | None = None, kind: str | None = None
+    model: PhysioFM, signal: Trace, times: NDArray[np.float64] | None = None, kind: str | None = None
 ) -> NDArray[Any]:
     """Return vectors of moments, or of the whole trace.
 
@@ -76,9 +76,11 @@ def embed(
     the trace.
     """
     kind = kind or model.recognise(signal)[0]
-    unit, factor = read_as(signal, kind)
-    trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
-    place = None if times is None else np.round(np.asarray(times) * trace.rung.sampling_rate).astype(int)
+    unit, factor = network_unit(signal, kind)
+    trace = ResampledTrace(signal.values, choose_resampling(signal.sampling_rate, kind), factor)
+    place = (
+        None if times is None else np.round(np.asarray(times) * trace.resampling.sampling_rate).astype(int)
+    )
     vectors: NDArray[np.float32] | None = None
     total, squares, count = 0.0, 0.0, 0
     for group in pieces(model, trace, unit, kind):
@@ -99,7 +101,7 @@ def embed(
     return np.concatenate([mean, spread])[None].astype(np.float32)
 
 
-def surprise(model: PhysioFM, signal: Signal, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
+def surprise(model: PhysioFM, signal: Trace, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
     """Return how unexpected each moment is from its surroundings.
 
     Every patch of eight samples is hidden in turn and filled in by the network; the surprise is the
@@ -107,18 +109,18 @@ def surprise(model: PhysioFM, signal: Signal, kind: str | None = None) -> tuple[
 
     Returns
     -------
-    surprise : (m,) float32 at the rung's rate, rate : that rate in Hz.
+    surprise : (m,) float32 at the resampled rate, rate : that rate in Hz.
     """
     import torch
 
     kind = kind or model.recognise(signal)[0]
-    unit, factor = read_as(signal, kind)
-    trace = Trace(signal.values, choose_rung(signal.sampling_rate, kind), factor)
+    unit, factor = network_unit(signal, kind)
+    trace = ResampledTrace(signal.values, choose_resampling(signal.sampling_rate, kind), factor)
     out = np.zeros(trace.length, np.float32)
     net = model.network()
     for w in windows(trace.length):
         x = trace.read(w.start, w.stop)[0][None]
-        inputs, tokens, _, _ = prepare(x, trace.rung.sampling_rate, unit, KINDS.index(kind))
+        inputs, tokens, _, _ = encode_input(x, trace.resampling.sampling_rate, unit, KINDS.index(kind))
         count = x.shape[1] // PATCH
         filled = np.zeros(x.shape[1], np.float32)
         for phase in range(4):
@@ -129,4 +131,4 @@ def surprise(model: PhysioFM, signal: Signal, kind: str | None = None) -> tuple[
             filled[where] = said["sample"][0, :, 4].numpy()[where]
         apart = np.abs(inputs[0, 0] - filled)
         out[w.first : w.last] = apart[w.first - w.start : w.last - w.start]
-    return out, trace.rung.sampling_rate
+    return out, trace.resampling.sampling_rate

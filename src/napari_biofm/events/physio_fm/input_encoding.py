@@ -1,4 +1,4 @@
-"""The words of physio-FM: kinds, units, classes, and what the network is told about a trace.
+"""How a trace is encoded for physio-FM: kinds, units, classes, and what the network is told about a trace.
 
 numpy only, shared by training and inference so that both prepare a trace in exactly the same way.
 """
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 KINDS = ("psc", "ap", "calcium", "channel", "spike", "ecg")  # a token of its own stands for "unknown"
 UNITS = ("pA", "mV", "dF/F", "uV", "other")
 CLASSES = ("AP", "EPSC", "IPSC", "PSP", "calcium", "spike", "R", "open")
 RHYTHMS = ("N", "A", "O", "~")
 PATCH = 8  # samples per token
-DEEPEST = 128  # samples per token at the bottom of the U; windows are multiples of it
+LONGEST_STRIDE = 128  # samples per token at the bottom of the U; windows are multiples of it
 N_INPUTS = 3  # robust trace, trace on the unit's own scale, normalised difference
 N_TOKENS = 5 + len(UNITS) + len(KINDS) + 1
 
@@ -25,7 +25,7 @@ N_TOKENS = 5 + len(UNITS) + len(KINDS) + 1
 REFERENCE = {"pA": 20.0, "mV": 20.0, "dF/F": 0.3, "uV": 50.0, "other": np.inf}
 
 # Factor that brings a spelled unit to one of UNITS.
-_SPELLED = {
+_UNIT_SPELLINGS = {
     "pa": ("pA", 1.0),
     "na": ("pA", 1e3),
     "ua": ("pA", 1e6),
@@ -56,10 +56,10 @@ def known_unit(unit: str) -> tuple[str, float]:
     -------
     name, factor : one of `UNITS` ("other" where it is not understood), and value * factor is in it.
     """
-    return _SPELLED.get(unit.strip().lower(), ("other", 1.0))
+    return _UNIT_SPELLINGS.get(unit.strip().lower(), ("other", 1.0))
 
 
-def read_as(signal: Signal, kind: str) -> tuple[str, float]:
+def network_unit(signal: Trace, kind: str) -> tuple[str, float]:
     """Return the unit in which a signal is shown to the network as a kind, and the factor that converts to it.
 
     As `known_unit`, except for membrane potentials in microvolts (the network knows them in mV), fluorescence
@@ -74,7 +74,7 @@ def read_as(signal: Signal, kind: str) -> tuple[str, float]:
     return unit, factor
 
 
-def in_percent(signal: Signal) -> bool:
+def in_percent(signal: Trace) -> bool:
     """Return whether the noise of a trace of dF/F is larger than one, from its first 20,000 frames."""
     start = np.asarray(signal.values[:20_000], np.float32)
     step = np.diff(start[np.isfinite(start)])
@@ -94,7 +94,7 @@ def robust_scale(x: NDArray[Any], axis: int = -1) -> NDArray[np.float32]:
     return np.maximum(scale, 1e-30).astype(np.float32)
 
 
-def prepare(
+def encode_input(
     x: NDArray[np.float32], sampling_rate: float, unit: str, kind: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Turn windows of a trace into the network's input.

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 AROUND = 1 << 16  # samples read around the marks at least: the noise is known from there
-MOST = 1 << 17  # rung samples of all recordings that are looked at while teaching
-PIECE = 1536  # rung samples around a mark, and of a stretch of background, where not all are looked at
-APART = 256  # rung samples of gap between them: more than any template
+MOST = 1 << 17  # resampled samples of all recordings that are looked at while teaching
+PIECE = 1536  # resampled samples around a mark, and of a stretch of background, where not all are looked at
+APART = 256  # resampled samples of gap between them: more than any template
 BACKGROUND = 0.25  # of what is looked at is drawn at random
 
 
@@ -31,7 +31,7 @@ class Marks:
     open_s : (k,) places nobody has judged; nothing is learnt from them.
     """
 
-    signal: Signal
+    signal: Trace
     time_s: NDArray[np.float64]
     names: Sequence[str] = ()
     spans: Sequence[tuple[float, float]] = ()

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.physio_fm.input_encoding import PATCH, read_as
+from napari_biofm.events.physio_fm.input_encoding import PATCH, network_unit
 from napari_biofm.events.physio_fm.marks import MOST, Marks, shortened
-from napari_biofm.events.physio_fm.resampling import Rung, Trace, choose_rung
+from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling, choose_resampling
 from napari_biofm.events.physio_fm.streaming import pieces
-from napari_biofm.types import RecordingError, Signal
+from napari_biofm.types import RecordingError, Trace
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
 
-SHORTEST = 16  # samples of a rung; below that there is nothing to see
-BLOCK = 1 << 18  # rung samples read at a time
+SHORTEST = 16  # resampled samples; below that there is nothing to see
+BLOCK = 1 << 18  # resampled samples read at a time
 COARSEST = 10  # halvings of a kind's own rate that are tried
 WINDOWS = ((32, 96), (64, 64))  # samples before and after the mark, at every time scale
 SHORT = ((8, 24), (16, 48))  # at the finest one as well
@@ -40,7 +40,7 @@ class Template:
 
     Attributes
     ----------
-    wave : (L,) at the rung, largest deflection one. mark : its sample where the user marks.
+    wave : (L,) at the resampled rate, largest deflection one. mark : its sample where the user marks.
     coarser : halvings of the kind's own rate. ridge : see `RIDGES`.
     """
 
@@ -50,13 +50,15 @@ class Template:
     ridge: float
 
 
-def trace_of(signal: Signal, kind: str, coarser: int) -> Trace:
-    """Return a signal at a rung, in the network's unit."""
-    return Trace(signal.values, choose_rung(signal.sampling_rate, kind, coarser), read_as(signal, kind)[1])
+def trace_of(signal: Trace, kind: str, coarser: int) -> ResampledTrace:
+    """Return a resampled trace, in the network's unit."""
+    return ResampledTrace(
+        signal.values, choose_resampling(signal.sampling_rate, kind, coarser), network_unit(signal, kind)[1]
+    )
 
 
-def whole(trace: Trace) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return all samples of a trace at its rung, from their median, and where gaps were bridged."""
+def whole(trace: ResampledTrace) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return all samples of a trace at its resampling, from their median, and where gaps were bridged."""
     parts = [trace.read(k, min(k + BLOCK, trace.length)) for k in range(0, trace.length, BLOCK)]
     x = np.concatenate([p[0] for p in parts]).astype(np.float64)
     return x - np.median(x), np.concatenate([p[1] for p in parts])
@@ -113,10 +115,10 @@ def summits(z: NDArray[np.float64], reach: int, least: float) -> NDArray[np.int6
 
 
 def network_says(
-    model: PhysioFM, signal: Signal, trace: Trace, kind: str, at: NDArray[np.int64], reach: int
+    model: PhysioFM, signal: Trace, trace: ResampledTrace, kind: str, at: NDArray[np.int64], reach: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return the highest heat and artefact heat within `reach` of rung samples (n, 2), and features (n, F)."""
-    unit, _ = read_as(signal, kind)
+    """Return the highest heat and artefact heat within `reach` of resampled samples (n, 2), and features (n, F)."""
+    unit, _ = network_unit(signal, kind)
     heat = np.full((trace.length, 2), -20.0, np.float32)
     vectors: NDArray[np.float32] | None = None
     for group in pieces(model, trace, unit, kind):
@@ -133,7 +135,7 @@ def network_says(
 
 
 def gather(
-    model: PhysioFM, signal: Signal, kind: str, templates: Sequence[Template]
+    model: PhysioFM, signal: Trace, kind: str, templates: Sequence[Template]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
     """Return candidates of a signal: times (s), features (n, F), sizes (network's unit), for each template.
 
@@ -161,7 +163,9 @@ def gather(
     for place, plain, size in found:
         row = np.searchsorted(places, place)
         features = [plain, heat[row], np.log(size)[:, None], vectors[row]]
-        out.append((place / trace.rung.sampling_rate, np.concatenate(features, 1).astype(np.float64), size))
+        out.append(
+            (place / trace.resampling.sampling_rate, np.concatenate(features, 1).astype(np.float64), size)
+        )
     return out
 
 
@@ -237,19 +241,19 @@ def make_template(marks: Sequence[Marks], kind: str) -> Template:
     RecordingError : no mark lies inside its recording.
     """
     best: tuple[float, Template] | None = None
-    tried: set[Rung] = set()
+    tried: set[Resampling] = set()
     gaps = np.concatenate([np.diff(np.sort(one.time_s)) for one in marks])
     loose = LOOSE * float(np.median(gaps)) if len(gaps) else np.inf
     all_marks = marks
     for coarser in range(COARSEST + 1):
-        rung = choose_rung(all_marks[0].signal.sampling_rate, kind, coarser)
-        if rung in tried or loose * rung.sampling_rate < 2:
+        resampling = choose_resampling(all_marks[0].signal.sampling_rate, kind, coarser)
+        if resampling in tried or loose * resampling.sampling_rate < 2:
             continue
         shapes = WINDOWS if tried else SHORT + WINDOWS
-        tried.add(rung)
-        marks = [shortened(one, rung.sampling_rate, MOST // len(all_marks)) for one in all_marks]
+        tried.add(resampling)
+        marks = [shortened(one, resampling.sampling_rate, MOST // len(all_marks)) for one in all_marks]
         traces = [trace_of(one.signal, kind, coarser) for one in marks]
-        x, rates = [whole(t)[0] for t in traces], [t.rung.sampling_rate for t in traces]
+        x, rates = [whole(t)[0] for t in traces], [t.resampling.sampling_rate for t in traces]
         places = [
             np.round(np.asarray(m.time_s) * r).astype(np.int64) for m, r in zip(marks, rates, strict=True)
         ]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_biofm.events.physio_fm import decode, weights
 from napari_biofm.events.physio_fm.beats import in_sequence
 from napari_biofm.events.physio_fm.inference import embed, recognise, surprise
-from napari_biofm.events.physio_fm.input_encoding import KINDS, prepare, read_as
-from napari_biofm.events.physio_fm.resampling import Rung, Trace, choose_rung
+from napari_biofm.events.physio_fm.input_encoding import KINDS, encode_input, network_unit
+from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling, choose_resampling
 from napari_biofm.events.physio_fm.streaming import decode_trace
 from napari_biofm.events.physio_fm.table import as_events, likely_best, scores, threshold
 from napari_biofm.types import (
@@ -23,13 +23,13 @@ from napari_biofm.types import (
     Kind,
     Progress,
     RecordingError,
-    Signal,
     Task,
+    Trace,
     no_events,
     run_task,
 )
 
-SHORTEST = 16  # samples of a rung; below that there is nothing to see
+SHORTEST = 16  # resampled samples; below that there is nothing to see
 
 
 class PhysioFM:
@@ -43,8 +43,8 @@ class PhysioFM:
 
     Examples
     --------
-    >>> from napari_biofm.types import DetectionSettings, Signal, run_task  # doctest: +SKIP
-    >>> events = run_task(PhysioFM().detect(Signal(x, 20000.0, "mV"), DetectionSettings()))  # doctest: +SKIP
+    >>> from napari_biofm.types import DetectionSettings, Trace, run_task  # doctest: +SKIP
+    >>> events = run_task(PhysioFM().detect(Trace(x, 20000.0, "mV"), DetectionSettings()))  # doctest: +SKIP
     """
 
     name = "physio-fm"
@@ -79,13 +79,13 @@ class PhysioFM:
     def run(
         self, x: NDArray[np.float32], rate: float, unit: str, kind: str | None
     ) -> dict[str, NDArray[Any]]:
-        """Run the network on windows (B, T) at a rung; outputs as arrays plus `scale` (B,)."""
+        """Run the network on windows (B, T) of a resampled trace; outputs as arrays plus `scale` (B,)."""
         import torch
 
         net, known = self.network(), None if kind is None else KINDS.index(kind)
 
         def say(windows: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-            inputs, tokens, _, scale = prepare(windows, rate, unit, known)
+            inputs, tokens, _, scale = encode_input(windows, rate, unit, known)
             with torch.inference_mode():
                 out = net(torch.from_numpy(inputs).to(self.device), torch.from_numpy(tokens).to(self.device))
             return {k: v.cpu().numpy() for k, v in out.items()} | {"scale": scale}
@@ -93,19 +93,19 @@ class PhysioFM:
         if self.device != "cpu":
             return say(x)
         if self._shares is None:
-            from napari_biofm.events.physio_fm.parallel_windows import SideBySide
+            from napari_biofm.events.physio_fm.parallel_windows import ParallelWindows
 
-            self._shares = SideBySide()
+            self._shares = ParallelWindows()
         said: dict[str, NDArray[Any]] = self._shares(say, x)
         return said
 
     # ------------------------------------------------------------------ what is it
-    def recognise(self, signal: Signal) -> tuple[str, dict[str, float]]:
+    def recognise(self, signal: Trace) -> tuple[str, dict[str, float]]:
         """Return the kind of a signal and the probability of each; see `inference.recognise`."""
         return recognise(self, signal)
 
     # ------------------------------------------------------------------ events
-    def detect(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Find events.
 
         Parameters
@@ -132,7 +132,7 @@ class PhysioFM:
             return (yield from self.adapted.detect(self, signal, settings))
         return (yield from self.detect_stock(signal, settings))
 
-    def detect_stock(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def detect_stock(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Find events as the stock model does, whatever was taught; see `detect`."""
         check(signal)
         kind = settings.kind if settings.kind != "auto" else self.recognise(signal)[0]
@@ -151,25 +151,25 @@ class PhysioFM:
             yield Progress(done, total, f"{kind}: {sum(map(len, parts))} events", part)
         return cast("Events", np.concatenate(parts))
 
-    def candidates(self, signal: Signal, kind: str) -> Iterator[tuple[int, int, decode.Candidates]]:
+    def candidates(self, signal: Trace, kind: str) -> Iterator[tuple[int, int, decode.Candidates]]:
         """Yield (samples done, samples in all, candidates) of a signal as a kind, in order of time."""
-        unit, factor = read_as(signal, kind)
-        rungs: list[Rung] = [
-            choose_rung(signal.sampling_rate, kind, step) for step in self.card["rungs"].get(kind, [0])
+        unit, factor = network_unit(signal, kind)
+        resamplings: list[Resampling] = [
+            choose_resampling(signal.sampling_rate, kind, step) for step in self.card["rungs"].get(kind, [0])
         ]
-        trace = Trace(signal.values, rungs[0], factor)
+        trace = ResampledTrace(signal.values, resamplings[0], factor)
         if trace.length < SHORTEST:
             return
-        others = [Trace(signal.values, rung, factor) for rung in rungs[1:]]
+        others = [ResampledTrace(signal.values, resampling, factor) for resampling in resamplings[1:]]
         yield from decode_trace(self, trace, others, unit, kind)
 
-    def found(self, signal: Signal, kind: str) -> decode.Candidates | None:
+    def found(self, signal: Trace, kind: str) -> decode.Candidates | None:
         """Return all candidates of a signal as a kind, heart beats in view of each other; None if there are
         none.
         """
         return run_task(self._all_candidates(signal, kind))
 
-    def _all_candidates(self, signal: Signal, kind: str) -> Task[decode.Candidates | None]:
+    def _all_candidates(self, signal: Trace, kind: str) -> Task[decode.Candidates | None]:
         parts = []
         for done, total, part in self.candidates(signal, kind):
             parts.append(part)
@@ -179,7 +179,7 @@ class PhysioFM:
         joined = decode.Candidates.join(parts)
         return in_sequence(joined, self.card.get("beats")) if kind == "ecg" else joined
 
-    def _beats(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def _beats(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         found = yield from self._all_candidates(signal, "ecg")
         if found is None:
             return no_events()
@@ -187,7 +187,7 @@ class PhysioFM:
         yield Progress(1, 1, f"ecg: {len(beats)} events", beats)
         return beats
 
-    def _transients(self, signal: Signal, settings: DetectionSettings) -> Task[Events]:
+    def _transients(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Find calcium events: the balanced threshold is the recording's own, sizes are those of transients."""
         from napari_biofm.events.physio_fm.calcium import with_transients
 
@@ -224,7 +224,7 @@ class PhysioFM:
         return spike_rate(self, dff, sampling_rate)
 
     def forecast(
-        self, signal: Signal, at_s: float, horizon: int
+        self, signal: Trace, at_s: float, horizon: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
         """Return quantiles of the `horizon` samples that follow `at_s`, from what lies before it only.
 
@@ -247,7 +247,7 @@ class PhysioFM:
                 f"a forecast of {horizon} samples at {at_s} s: the sweep lasts {span:.3f} s; "
                 "choose a time inside it."
             )
-        trace = Trace(signal.values, Rung(signal.sampling_rate))
+        trace = ResampledTrace(signal.values, Resampling(signal.sampling_rate))
         past = trace.read(max(0, at - HISTORY), at)[0]
         return (
             forecast_quantiles(past, horizon),
@@ -255,13 +255,13 @@ class PhysioFM:
             (at + np.arange(horizon)) / signal.sampling_rate,
         )
 
-    def surprise(self, signal: Signal, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
+    def surprise(self, signal: Trace, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
         """Return how unexpected each moment is, and at which rate (Hz); see `inference.surprise`."""
         check(signal)
         return surprise(self, signal, kind)
 
     def embed(
-        self, signal: Signal, times: NDArray[np.float64] | None = None, kind: str | None = None
+        self, signal: Trace, times: NDArray[np.float64] | None = None, kind: str | None = None
     ) -> NDArray[Any]:
         """Return vectors of moments (s), or one of the whole trace; see `inference.embed`."""
         check(signal)
@@ -277,14 +277,14 @@ class PhysioFM:
             raise RecordingError(f"task {task!r}: the stock model knows 'af' (N, A, O, ~).")
         return classify(self, clips, sampling_rate)
 
-    def describe(self, signal: Signal) -> dict[str, Any]:
+    def describe(self, signal: Trace) -> dict[str, Any]:
         """Return kind, faults and a proposal where the unit looks wrong; JSON-able."""
         from napari_biofm.events.physio_fm.describe import describe
 
         return describe(self, signal)
 
 
-def check(signal: Signal) -> None:
+def check(signal: Trace) -> None:
     """Raise RecordingError where a signal cannot be worked on."""
     rate = signal.sampling_rate
     if not np.isfinite(rate) or rate <= 0:

@@ -69,7 +69,7 @@ class Film(nn.Module):
         return torch.addcmul(shift, x, 1 + scale)
 
 
-class PhysioNet(nn.Module):
+class PhysioNetwork(nn.Module):
     """Trace windows and their tokens -> events, denoised trace, rates, and what the window is.
 
     Parameters

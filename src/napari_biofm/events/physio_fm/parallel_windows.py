@@ -18,7 +18,7 @@ SHARE = 2  # windows at once per core; fixed, so that no answer depends on the n
 Answer = dict[str, NDArray[Any]]
 
 
-class SideBySide:
+class ParallelWindows:
     """Works on shares of a batch, as many at a time as torch has threads for one operation."""
 
     def __init__(self) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.simulate import PatchTrace, calcium_traces, current_clamp, spike_trains, voltage_clamp
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 Floats = NDArray[np.float64]
-Probe = tuple[Signal, Floats]
+Probe = tuple[Trace, Floats]
 
 SECONDS = 3.0  # of each fast probe: long enough to count, short beside a fit
 GROUP = 0.15  # s, spikes closer than this to the one before are one calcium event
@@ -29,7 +29,7 @@ def built_in_probes(kind: str) -> list[Probe]:
 
 
 def _patched(made: PatchTrace) -> Probe:
-    return Signal(made.values.astype(np.float32), made.sampling_rate, made.unit), made.event_times
+    return Trace(made.values.astype(np.float32), made.sampling_rate, made.unit), made.event_times
 
 
 def _currents() -> list[Probe]:
@@ -53,7 +53,7 @@ def _units() -> list[Probe]:
     first = first[first < len(x) - len(t)]
     for a in first:
         x[a : a + len(t)] += wave
-    return [(Signal(x.astype(np.float32), fs, "uV"), (first + np.argmin(wave)) / fs)]
+    return [(Trace(x.astype(np.float32), fs, "uV"), (first + np.argmin(wave)) / fs)]
 
 
 def _fluorescence() -> list[Probe]:
@@ -64,7 +64,7 @@ def _fluorescence() -> list[Probe]:
     out = []
     for row, spikes in zip(calcium_traces(trains, frames) + noise, trains, strict=True):
         truth = spikes[np.diff(spikes, prepend=-np.inf) > GROUP]
-        out.append((Signal(row.astype(np.float32), 30.0, "dF/F"), truth))
+        out.append((Trace(row.astype(np.float32), 30.0, "dF/F"), truth))
     return out
 
 
@@ -81,4 +81,4 @@ def _heart() -> list[Probe]:
         (0.25, 0.27, 0.05),
     ):
         x += height * np.exp(-0.5 * ((t[:, None] - at - delay) / width) ** 2).sum(1)
-    return [(Signal(x.astype(np.float32), fs, "mV"), at[at < t[-1]])]
+    return [(Trace(x.astype(np.float32), fs, "mV"), at[at < t[-1]])]

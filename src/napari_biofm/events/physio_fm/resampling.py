@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.physio_fm.input_encoding import DEEPEST
+from napari_biofm.events.physio_fm.input_encoding import LONGEST_STRIDE
 
 # Rate an event of the kind is best seen at (Hz), and the lowest rate the network was trained on for it.
 TARGET = {"psc": 10e3, "ap": 20e3, "calcium": 80.0, "channel": 10e3, "spike": 24e3, "ecg": 250.0}
 LOWEST = {"psc": 3.5e3, "ap": 4e3, "calcium": 56.6, "channel": 10.0, "spike": 14e3, "ecg": 176.8}
-TILE = 4096  # samples of the rung per window
+TILE = 4096  # resampled samples per window
 LONG_TILE = {"psc": 8192, "ap": 8192, "spike": 8192}  # where recordings are long: less is seen twice
 MARGIN = 384  # of them at each inner end, seen but not used
 BATCH = 8  # windows per pass; fixed, so that a result never depends on the chunk
@@ -28,28 +28,28 @@ TAPS = 8  # filter taps on each side per unit of decimation
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A rate: `thin` native samples per sample, or `dense` samples per native sample (one of them is 1)."""
+class Resampling:
+    """A rate a trace is resampled to: `thin` native samples per sample, or `dense` samples per native sample (one of them is 1)."""
 
     sampling_rate: float
     thin: int = 1
     dense: int = 1
 
 
-def choose_rung(sampling_rate: float, kind: str, coarser: int = 0) -> Rung:
-    """Return the rung for events of a kind; `coarser` halves the rate that many times more."""
+def choose_resampling(sampling_rate: float, kind: str, coarser: int = 0) -> Resampling:
+    """Return the rate to resample to for events of a kind; `coarser` halves the rate that many times more."""
     target = TARGET[kind] / 2**coarser
     steps = round(np.log2(sampling_rate / target))
     if steps >= 1:
-        return Rung(sampling_rate / 2**steps, thin=2**steps)
+        return Resampling(sampling_rate / 2**steps, thin=2**steps)
     if sampling_rate < LOWEST[kind]:
         dense = min(DENSEST, 2 ** int(np.ceil(np.log2(LOWEST[kind] / sampling_rate) - 1e-9)))
-        return Rung(sampling_rate * dense, dense=dense)
-    return Rung(sampling_rate)
+        return Resampling(sampling_rate * dense, dense=dense)
+    return Resampling(sampling_rate)
 
 
-class Trace:
-    """A signal of any length, read in pieces at a rung.
+class ResampledTrace:
+    """A trace of any length, read in pieces and resampled.
 
     Parameters
     ----------
@@ -57,16 +57,18 @@ class Trace:
     factor : multiplies the values (unit conversion).
     """
 
-    def __init__(self, values: Any, rung: Rung, factor: float = 1.0) -> None:
-        self.values, self.rung, self.factor = values, rung, factor
+    def __init__(self, values: Any, resampling: Resampling, factor: float = 1.0) -> None:
+        self.values, self.resampling, self.factor = values, resampling, factor
         self.native = len(values)
-        self.length = self.native * rung.dense if rung.dense > 1 else -(-self.native // rung.thin)
+        self.length = (
+            self.native * resampling.dense if resampling.dense > 1 else -(-self.native // resampling.thin)
+        )
         self._filter = None
-        if rung.thin > 1:
-            half = TAPS * rung.thin
+        if resampling.thin > 1:
+            half = TAPS * resampling.thin
             from scipy.signal import firwin
 
-            self._filter = firwin(2 * half + 1, 0.85 / rung.thin).astype(np.float32)
+            self._filter = firwin(2 * half + 1, 0.85 / resampling.thin).astype(np.float32)
 
     def raw(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return native samples [start, stop), mirrored at the ends, gaps still NaN."""
@@ -80,8 +82,8 @@ class Trace:
         return x
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return samples [start, stop) of the rung, gaps bridged by lines, and where the gaps are."""
-        thin, dense = self.rung.thin, self.rung.dense
+        """Return resampled samples [start, stop), gaps bridged by lines, and where the gaps are."""
+        thin, dense = self.resampling.thin, self.resampling.dense
         if dense > 1:
             a, b = start // dense, -(-stop // dense) + 1
             x, gap = _bridge(self.raw(a, b))
@@ -113,7 +115,7 @@ def _bridge(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.boo
 
 @dataclass(frozen=True)
 class Window:
-    """Where a window lies on the rung, [start, stop), and the part of it that is used, [first, last)."""
+    """Where a window lies in the resampled trace, [start, stop), and the part of it that is used, [first, last)."""
 
     start: int
     stop: int
@@ -127,7 +129,7 @@ def windows(length: int, tile: int = TILE) -> Iterator[Window]:
     A trace shorter than one window gets one window, a multiple of 128 samples long (mirrored).
     """
     if length <= tile:
-        whole = max(2, -(-length // DEEPEST)) * DEEPEST
+        whole = max(2, -(-length // LONGEST_STRIDE)) * LONGEST_STRIDE
         yield Window(0, whole, 0, length)
         return
     step = tile - 2 * MARGIN

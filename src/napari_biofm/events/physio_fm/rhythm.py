@@ -13,7 +13,7 @@ from napari_biofm.events.classical.ecg import PanTompkinsDetector
 from napari_biofm.events.physio_fm.decode import Candidates, sigmoid
 from napari_biofm.events.physio_fm.input_encoding import RHYTHMS
 from napari_biofm.events.physio_fm.rhythm_features import rhythm_features
-from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Signal, run_task
+from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Trace, run_task
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
@@ -26,7 +26,7 @@ def features(model: PhysioFM, clip: NDArray[Any], fs: float) -> dict[str, float]
     `rhythm_features`.
     """
     x = np.nan_to_num(np.asarray(clip, np.float32))
-    signal = Signal(x, fs, "other")
+    signal = Trace(x, fs, "other")
     found = [part for _, _, part in model.candidates(signal, "ecg")]
     joined = Candidates.join(found) if found else None
     time_s = joined.time if joined is not None else np.zeros(0)

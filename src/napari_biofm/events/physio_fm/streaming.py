@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm import decode
 from napari_biofm.events.physio_fm.input_encoding import CLASSES, PATCH
-from napari_biofm.events.physio_fm.resampling import BATCH, LONG_TILE, TILE, Trace, Window, windows
+from napari_biofm.events.physio_fm.resampling import BATCH, LONG_TILE, TILE, ResampledTrace, Window, windows
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
@@ -37,7 +37,7 @@ class Piece:
     summary: NDArray[np.float32]
 
 
-def pieces(model: PhysioFM, trace: Trace, unit: str, kind: str | None) -> Iterator[list[Piece]]:
+def pieces(model: PhysioFM, trace: ResampledTrace, unit: str, kind: str | None) -> Iterator[list[Piece]]:
     """Yield what the network says, a fixed number of windows at a time, in order."""
     group: list[tuple[Window, NDArray[np.float32], NDArray[np.bool_]]] = []
     todo = list(windows(trace.length, LONG_TILE.get(kind or "", TILE)))
@@ -45,7 +45,7 @@ def pieces(model: PhysioFM, trace: Trace, unit: str, kind: str | None) -> Iterat
         group.append((window, *trace.read(window.start, window.stop)))
         if len(group) < BATCH and i + 1 < len(todo):
             continue
-        out = model.run(np.stack([g[1] for g in group]), trace.rung.sampling_rate, unit, kind)
+        out = model.run(np.stack([g[1] for g in group]), trace.resampling.sampling_rate, unit, kind)
         flat = np.array([np.ptp(g[1]) == 0 for g in group])
         out["sample"][flat, :, :2] = NOTHING
         yield [
@@ -62,17 +62,18 @@ def pieces(model: PhysioFM, trace: Trace, unit: str, kind: str | None) -> Iterat
 
 
 def decode_trace(
-    model: PhysioFM, trace: Trace, others: list[Trace], unit: str, kind: str
+    model: PhysioFM, trace: ResampledTrace, others: list[ResampledTrace], unit: str, kind: str
 ) -> Iterator[tuple[int, int, decode.Candidates]]:
-    """Decode the heat of one rung, mixed with that of coarser rungs, group by group with exact seams.
+    """Decode the heat of one resampling rate, mixed with that of coarser rates, group by group with exact seams.
 
     A peak needs its neighbourhood: what lies within `reach` of the end of a group waits for the next one.
     """
-    reach, rate = decode.REACH[kind], trace.rung.sampling_rate
-    coarse = [_Follower(model, other, unit, kind, other.rung.sampling_rate / rate) for other in others]
+    reach, rate = decode.REACH[kind], trace.resampling.sampling_rate
+    coarse = [_Follower(model, other, unit, kind, other.resampling.sampling_rate / rate) for other in others]
     tail: dict[str, NDArray[Any]] | None = None
     tokens: NDArray[np.float32] | None = None  # token outputs of this group and the one before
-    offset = decided = 0  # rung samples: where `now` begins, and from where peaks are still to be reported
+    # Both in resampled samples: where `now` begins, and from where peaks are still to be reported.
+    offset = decided = 0
     for group in pieces(model, trace, unit, kind):
         now = _join(group, 0 if tokens is None else len(tokens))
         for follower in coarse:
@@ -94,9 +95,9 @@ def decode_trace(
 
 
 class _Follower:
-    """Heat of a coarser rung, read at the samples of the finer one."""
+    """Heat of a coarser resampling, read at the samples of the finer one."""
 
-    def __init__(self, model: PhysioFM, trace: Trace, unit: str, kind: str, ratio: float) -> None:
+    def __init__(self, model: PhysioFM, trace: ResampledTrace, unit: str, kind: str, ratio: float) -> None:
         self.groups = pieces(model, trace, unit, kind)
         self.ratio, self.length = ratio, trace.length
         self.logit = np.zeros(0, np.float32)
@@ -141,7 +142,7 @@ def _candidates(
     rate: float,
     kind: str,
 ) -> decode.Candidates:
-    """Return the candidates with peaks in [start, stop) of the rung."""
+    """Return the candidates with peaks in [start, stop) of the resampled trace."""
     at = decode.peaks(now["logit"], decode.REACH[kind])
     at = at[(at + offset >= start) & (at + offset < stop) & ~now["gap"][at]]
     place = decode.between(now["logit"], at)

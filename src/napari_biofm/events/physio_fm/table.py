@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm.decode import Candidates, sigmoid
-from napari_biofm.events.physio_fm.input_encoding import CLASSES, read_as
-from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, Signal, no_events
+from napari_biofm.events.physio_fm.input_encoding import CLASSES, network_unit
+from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, Trace, no_events
 
 SOLE_CLASS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R"}
 
@@ -50,7 +50,7 @@ def likely_best(score: NDArray[np.floating], least: float = 0.1) -> float:
 
 
 def as_events(
-    signal: Signal,
+    signal: Trace,
     kind: str,
     found: Candidates,
     card: Mapping[str, Any],
@@ -59,7 +59,7 @@ def as_events(
     """Return the rows of a table for candidates of one kind, above the preset's threshold or all of them."""
     score, names = scores(kind, found.logit, card), _classes(kind, found)
     least = threshold(kind, card, settings)
-    unit, factor = read_as(signal, kind)
+    unit, factor = network_unit(signal, kind)
     if kind == "ap" and unit == "mV":
         names = np.where(np.abs(found.amplitude) < SMALLEST_AP_MV, "rejected", names)
     names = np.where(found.is_artefact, "artefact", names)

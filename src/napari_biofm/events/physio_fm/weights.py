@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.models.checkpoints import sha256_of
 from napari_biofm.types import ModelError
 
 if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.network import PhysioNet
+    from napari_biofm.events.physio_fm.network import PhysioNetwork
 
 STOCK = Path(__file__).resolve().parents[2] / "weights" / "physio.safetensors"
 
@@ -51,18 +51,18 @@ def stock_hash() -> str:
         return ""
 
 
-def write(weights: Path, net: PhysioNet, card: dict[str, Any]) -> None:
+def write(weights: Path, net: PhysioNetwork, card: dict[str, Any]) -> None:
     """Write weights in fp16 and their card."""
     import torch
     from safetensors.torch import save_file
 
-    with whole_file(weights) as temporary:
+    with atomic_write(weights) as temporary:
         save_file({k: v.to(torch.float16).contiguous() for k, v in net.state_dict().items()}, temporary)
     card = card | {"config": net.config, "sha256": sha256_of(weights)}
     write_text(weights.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
 
 
-def load(weights: Path, device: str = "cpu") -> tuple[PhysioNet, dict[str, Any]]:
+def load(weights: Path, device: str = "cpu") -> tuple[PhysioNetwork, dict[str, Any]]:
     """Return the network, ready to run in single precision, and its card.
 
     Raises
@@ -71,10 +71,10 @@ def load(weights: Path, device: str = "cpu") -> tuple[PhysioNet, dict[str, Any]]
     """
     from safetensors.torch import load_file
 
-    from napari_biofm.events.physio_fm.network import PhysioNet
+    from napari_biofm.events.physio_fm.network import PhysioNetwork
 
     card = read_card(weights)
-    net = PhysioNet(**card["config"])
+    net = PhysioNetwork(**card["config"])
     try:
         net.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
     except RuntimeError as error:

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.images.edit.labels_edit import ArrayTarget, LabelsTarget, replay
 from napari_biofm.types import Progress, SessionError, Task, run_task
 
@@ -160,7 +160,7 @@ class Journal:
             "closed": closed,
             "about": self._about,
         }
-        with whole_file(self.folder / "journal.json") as part, part.open("w", encoding="utf-8") as file:
+        with atomic_write(self.folder / "journal.json") as part, part.open("w", encoding="utf-8") as file:
             json.dump(content, file, default=_plain)
             file.flush()
             os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from napari_biofm.types import ImageError
 
 
 @dataclass(frozen=True)
-class Doubt:
+class ReviewItem:
     """A cell that deserves a look.
 
     Attributes
@@ -30,12 +30,12 @@ class Doubt:
     score: float
 
 
-def doubts(
+def review_items(
     labels: NDArray[Any],
     cell_prob: NDArray[Any] | None = None,
     other: NDArray[Any] | None = None,
     offset: tuple[int, ...] | None = None,
-) -> list[Doubt]:
+) -> list[ReviewItem]:
     """List the cells that need a look first: low confidence, odd size, ragged or in pieces, cut by the
     border, or unlike what a second segmentation says.
 
@@ -71,7 +71,7 @@ def doubts(
     missed = _disagreement(dense, other, area, found) if other is not None else []
     start = np.array(offset if offset is not None else (0,) * labels.ndim, float)
     out = [
-        Doubt(
+        ReviewItem(
             int(ids[k]),
             _centre(dense, boxes[k - 1], k, start),
             tuple(r for _, r in sorted(v, reverse=True)),
@@ -80,7 +80,7 @@ def doubts(
         for k, v in found.items()
         if v and boxes[k - 1] is not None
     ]
-    out += [Doubt(0, tuple(c + start), (reason,), score) for c, score, reason in missed]
+    out += [ReviewItem(0, tuple(c + start), (reason,), score) for c, score, reason in missed]
     return sorted(out, key=lambda d: (-d.score, d.label))
 
 

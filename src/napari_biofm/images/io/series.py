@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.images.io.checks import read_image as _read
 from napari_biofm.types import ImageError
 
@@ -85,7 +85,7 @@ class Series:
         import tifffile
 
         entry = self.entry(number)
-        with whole_file(entry.labels) as part:
+        with atomic_write(entry.labels) as part:
             tifffile.imwrite(part, np.asarray(labels), compression="zlib")
         if done:
             self._done.add(entry.path.name)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.images.prompt.backends import LEVEL_SETS, best_backend
 from napari_biofm.images.prompt.level_sets import LevelSets
 from napari_biofm.images.segment.catalogue import make_model
@@ -165,9 +165,9 @@ def save_clicks(clicked: Clicked, folder: str | Path, stem: str) -> tuple[Path, 
 
     target = Path(folder)
     image, archive = target / f"{stem}_clicks.tif", target / "clicks.npz"
-    with whole_file(image) as part:
+    with atomic_write(image) as part:
         tifffile.imwrite(part, clicked.labels, compression="zlib")
     masks: dict[str, Any] = {str(label): mask for label, mask in clicked.masks.items()}
-    with whole_file(archive) as part:
+    with atomic_write(archive) as part:
         np.savez_compressed(part, **masks)
     return image, archive

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from napari_biofm.images.io.normalization import as_rgb8, is_blank
 from napari_biofm.images.prompt import sam_api
 from napari_biofm.images.prompt.sam_automatic import Candidate, merge, point_grid, select
-from napari_biofm.images.prompt.upsampling import enlarged_masks
+from napari_biofm.images.prompt.upsampling import upsampled_masks
 from napari_biofm.images.segment.adapter import WeightsAdapter, time_block, torch_dtype
 from napari_biofm.images.tiling.tiles import Blender, Box, TileGrid
 from napari_biofm.models import device as devices
@@ -299,7 +299,7 @@ class SAM(WeightsAdapter):
         """Bring logits (n, 256, 256) to masks in the pixels of the tile."""
         y0, x0, y1, x1 = tile.box
         side = self._load().net.image_encoder.img_size
-        return enlarged_masks(logits, side, tile.input_size, (y1 - y0, x1 - x0))
+        return upsampled_masks(logits, side, tile.input_size, (y1 - y0, x1 - x0))
 
 
 def feature_map(prepared: Prepared) -> FeatureMap:

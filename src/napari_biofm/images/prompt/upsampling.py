@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-def enlarged_masks(
+def upsampled_masks(
     logits: NDArray[np.float32], side: int, used: tuple[int, int], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
     """Return where logits are above zero in the image.

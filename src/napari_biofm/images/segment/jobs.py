@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.segment.catalogue import make_model
-from napari_biofm.images.segment.match_ids import carry_ids
+from napari_biofm.images.segment.match_ids import match_ids
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of, segment_large
 from napari_biofm.images.tiling.stack_options import StackOptions
 from napari_biofm.types import (
@@ -128,7 +128,7 @@ def remask_job(
     if segmentation.flows is None or segmentation.cell_prob is None:
         raise ImageError("This segmentation keeps no flows; run it with Cellpose-SAM or the embedded model.")
     masks = _masks_again(segmentation, parameters, make_model(model, device))
-    return carry_ids(segmentation.masks, masks)
+    return match_ids(segmentation.masks, masks)
 
 
 def _masks_again(segmentation: Segmentation, parameters: SegmentationParameters, maker: Any) -> Labels:

@@ -8,7 +8,7 @@ from napari_biofm.images.tiling.overlap import match_objects
 from napari_biofm.types import Labels
 
 
-def carry_ids(before: Labels, after: Labels) -> Labels:
+def match_ids(before: Labels, after: Labels) -> Labels:
     """Return `after` with the ids of `before` wherever an object is the same.
 
     Pairs are matched from the largest overlap down, each id once; objects that are new get ids that were

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.images.segment import cellpose_api as cellpose
 from napari_biofm.images.segment.cellpose_sam import CellposeSAM
 from napari_biofm.images.train.examples import Example, check_examples, cut_single, hold_back, share_origin
@@ -316,7 +316,7 @@ class _Run:
             state = {
                 key: value.detach().float().cpu().contiguous() for key, value in net.state_dict().items()
             }
-            with whole_file(self._work.weights) as part:
+            with atomic_write(self._work.weights) as part:
                 save_file(state, part)
             self._saved = epochs
         loss = self._work.state["loss"]

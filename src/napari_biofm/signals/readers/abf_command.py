@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.optional import changed
 from napari_biofm.signals.units import clean_unit, si_unit
-from napari_biofm.types import RecordingError, Signal
+from napari_biofm.types import RecordingError, Trace
 
 _log = logging.getLogger(__name__)
 _HOLDS, _EPOCHS, _FILE = 0, 1, 2
@@ -61,7 +61,7 @@ class Output:
 
 @dataclass(frozen=True)
 class AbfCommand:
-    """Answers `(sweep, channel) -> Signal` for one file; no waveform is built before it is asked for.
+    """Answers `(sweep, channel) -> Trace` for one file; no waveform is built before it is asked for.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class AbfCommand:
             for sweep in (0, len(self.lengths) - 1)
         )
 
-    def __call__(self, sweep: int, channel: int) -> Signal | None:
+    def __call__(self, sweep: int, channel: int) -> Trace | None:
         if channel >= len(self.outputs):
             return None
         values = self._values(sweep, self.outputs[channel])
@@ -109,7 +109,7 @@ class AbfCommand:
             return None
         output, n = self.outputs[channel], int(self.lengths[sweep])
         single = np.asarray(values[:n], np.float32)
-        return Signal(single, self.rate, output.unit, sweep, channel, output.si_holding)
+        return Trace(single, self.rate, output.unit, sweep, channel, output.si_holding)
 
     def _values(self, sweep: int, output: Output) -> NDArray[np.floating[Any]] | None:
         n = int(self.lengths[sweep])

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.heka_waves import CHIRP, SINE, SQUARE, UnknownCommandError, Wave, wave_of
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 _CONSTANT, _RAMP, _CONTINUOUS = 0, 1, 2
 _NOT_STORED, _STORED, _FIRST_SWEEP, _LAST_SWEEP = range(4)  # the last two are put out once, never stored
@@ -128,7 +128,7 @@ class Commands:
     lengths: tuple[int, ...]
     rates: tuple[float, ...]
 
-    def __call__(self, sweep: int, channel: int) -> Signal | None:
+    def __call__(self, sweep: int, channel: int) -> Trace | None:
         """Return the command of a channel."""
         output = self.outputs[channel]
         if output is None:
@@ -137,7 +137,7 @@ class Commands:
             values = output.values(sweep, self.lengths[sweep], self.rates[channel])
         except UnknownCommandError:
             return None
-        return Signal(values, self.rates[channel], output.unit, sweep, channel)
+        return Trace(values, self.rates[channel], output.unit, sweep, channel)
 
 
 def output_of(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_biofm.signals.readers.nwb_series import SeriesOnDisk, has_clock, scale_of, start_of, unit_of
 from napari_biofm.signals.recording import Channel
 from napari_biofm.signals.samples import ArraySamples, scaled
-from napari_biofm.types import Signal
+from napari_biofm.types import Trace
 
 Scale = tuple[float, float]
 Made = dict[str, Any]
@@ -43,13 +43,13 @@ class Stimuli:
 
     traces: dict[tuple[int, int], tuple[Any, Scale, str, float]]
 
-    def __call__(self, sweep: int, channel: int) -> Signal | None:
+    def __call__(self, sweep: int, channel: int) -> Trace | None:
         """Return the command, in its unit."""
         found = self.traces.get((sweep, channel))
         if found is None:
             return None
         trace, scale, unit, rate = found
-        return Signal(scaled(trace[0 : trace.shape[0]], scale), rate, unit, sweep, channel)
+        return Trace(scaled(trace[0 : trace.shape[0]], scale), rate, unit, sweep, channel)
 
 
 def patch_parts(path: Path, nwb: Any, series: Sequence[Any]) -> list[tuple[str, Callable[[], Made]]]:

@@ -1,6 +1,6 @@
 """What is being annotated: layers in play, the tool, and edits through the history. No Qt widgets here.
 
-The prompt and its preview are on the `PromptDesk`, the meaning of clicks and drags in `Gestures`, growing and
+The prompt and its preview are on the `PromptController`, the meaning of clicks and drags in `Gestures`, growing and
 shrinking in `CellSizes`.
 """
 
@@ -17,9 +17,9 @@ from napari_biofm.session import CellKey
 from napari_biofm.types import SessionError
 from napari_biofm.widgets.annotate.geometry import PlaneMap, view_of
 from napari_biofm.widgets.annotate.gestures import Gestures
-from napari_biofm.widgets.annotate.mask_predictor import Broker
+from napari_biofm.widgets.annotate.mask_predictor import MaskPredictor
 from napari_biofm.widgets.annotate.preview import Preview
-from napari_biofm.widgets.annotate.prompt_controller import PromptDesk
+from napari_biofm.widgets.annotate.prompt_controller import PromptController
 from napari_biofm.widgets.annotate.sizes import CellSizes
 from napari_biofm.widgets.annotate.target import LayerTarget, StrokeCapture
 from napari_biofm.widgets.annotate.tools import Tool
@@ -40,14 +40,14 @@ class Annotator:
     def __init__(self, dock: Any) -> None:
         self.viewer = dock.viewer
         self.session = dock.session
-        self.broker = Broker(dock)
+        self.predictor = MaskPredictor(dock)
         self.preview = Preview(dock.viewer)
         self.tool = Tool.OFF
         self.overwrite = False
         self.labels: Any = None
         self.image: Any = None
         self.status = ""
-        self.prompt = PromptDesk(self)
+        self.prompt = PromptController(self)
         self.gestures = Gestures(self)
         self.sizes = CellSizes(self)
         self._editors: dict[str, LabelsEditor] = {}
@@ -59,7 +59,7 @@ class Annotator:
         """Work on these layers; either may be None."""
         self.clear()
         self.image, self.labels = image, None
-        self.broker.image_changed()
+        self.predictor.image_changed()
         if labels is not None and layer_id(labels) not in self._editors:
             target = LayerTarget(labels)
             editor = LabelsEditor(target, LabelIndex(target))

@@ -16,7 +16,7 @@ from napari_biofm.widgets.annotate.keys import KeyBinder, KeyTable
 from napari_biofm.widgets.annotate.layer_choice import LayerChoice, short_box
 from napari_biofm.widgets.annotate.mouse import Mouse
 from napari_biofm.widgets.annotate.recovery_bar import RecoveryBar
-from napari_biofm.widgets.annotate.review_panel import GuidePanel
+from napari_biofm.widgets.annotate.review_panel import ReviewPanel
 from napari_biofm.widgets.annotate.series_panel import SeriesPanel
 from napari_biofm.widgets.annotate.time_panel import TimePanel
 from napari_biofm.widgets.annotate.toolbox import ThresholdSlider, Toolbox
@@ -51,7 +51,7 @@ class AnnotateDock(Dock):
         self.backend = short_box("What answers a click.")
         for one in backends():
             self.backend.addItem(one.title, one.name)
-        self.annotator.broker.backend = self.backend.currentData()
+        self.annotator.predictor.backend = self.backend.currentData()
         self.threshold = ThresholdSlider()
         self.layers.form.addRow("Clicks by", self.backend)
         self.layers.form.addRow("Threshold", self.threshold)
@@ -62,13 +62,13 @@ class AnnotateDock(Dock):
         self.status = QLabel(wordWrap=True)
 
     def _make_panels(self) -> None:
-        self.guide = GuidePanel(self, self.annotator)
+        self.review = ReviewPanel(self, self.annotator)
         self.time = TimePanel(self, self.annotator)
         self.series = SeriesPanel(self, self.annotator)
         self.key_table = KeyTable(self.keys)
         self.panels = QTabWidget()
         for panel, title in (
-            (self.guide, "Guide"),
+            (self.review, "Review queue"),
             (self.time, "z and t"),
             (self.series, "Series"),
             (self.key_table, "Keys"),
@@ -170,7 +170,7 @@ class AnnotateDock(Dock):
             self.annotator.clear()
 
     def _refresh_panels(self, _event: Any = None) -> None:
-        self.guide.refresh_layers()
+        self.review.refresh_layers()
         self.time.refresh_layers()
         self._show_state()
 
@@ -197,8 +197,8 @@ class AnnotateDock(Dock):
             "shrink": lambda: annotator.sizes.grow(-1),
             "undo": annotator.undo,
             "redo": annotator.redo,
-            "next_doubt": lambda: self.guide.step(1),
-            "previous_doubt": lambda: self.guide.step(-1),
+            "next_doubt": lambda: self.review.step(1),
+            "previous_doubt": lambda: self.review.step(-1),
             "next_image": self.series.save_and_next,
         }
         if name in actions:
@@ -223,7 +223,7 @@ class AnnotateDock(Dock):
 
     def _backend_chosen(self, _index: int) -> None:
         self.annotator.clear()
-        self.annotator.broker.backend = self.backend.currentData()
+        self.annotator.predictor.backend = self.backend.currentData()
         self.series.backend_changed()
         self._show_state()
 

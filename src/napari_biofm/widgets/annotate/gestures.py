@@ -135,20 +135,20 @@ class Gestures:
     def hover(self, point: Point, view: View) -> None:
         """Preview the basin under the mouse, where basins are there and nothing else is going on."""
         annotator = self._annotator
-        broker = annotator.broker
-        if broker.backend != FLOW_BASINS or annotator.tool is not Tool.POINT or annotator.prompt.pending:
+        predictor = annotator.predictor
+        if predictor.backend != FLOW_BASINS or annotator.tool is not Tool.POINT or annotator.prompt.pending:
             return
-        if broker.segmentation() is None:
+        if predictor.segmentation() is None:
             return
         from napari_biofm.images.prompt.flow_basins import basin_at, region
 
         way, image_view = annotator.plane_map(view)
-        table = broker.basins(annotator.image, image_view)
+        table = predictor.basins(annotator.image, image_view)
         at = way.to_image(point[None])[0]
         outside = (at < 0).any() or (at > np.array(table.shape) - 1).any()
         basin = 0 if outside else basin_at(table, at)
         if basin != self._hovered:
             self._hovered = basin
-            piece = region(table, basin, broker.threshold, at) if basin else None
+            piece = region(table, basin, predictor.threshold, at) if basin else None
             shown = None if piece is None else way.piece_to_labels(piece)
             annotator.preview.show(annotator.labels, view, shown)

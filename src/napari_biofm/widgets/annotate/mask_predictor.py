@@ -67,7 +67,7 @@ class LazyPlane:
         return np.asarray(self[slice(None), slice(None)], dtype)
 
 
-class Broker:
+class MaskPredictor:
     """One backend on one image layer.
 
     Parameters

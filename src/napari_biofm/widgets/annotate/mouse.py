@@ -113,7 +113,7 @@ class Mouse:
             self._guarded(self._annotator.gestures.hover, self._point(event, view), view)
 
     def _joins_basins(self) -> bool:
-        return self._annotator.tool is Tool.POINT and self._annotator.broker.backend == FLOW_BASINS
+        return self._annotator.tool is Tool.POINT and self._annotator.predictor.backend == FLOW_BASINS
 
     def _point(self, event: Any, view: Any) -> NDArray[np.float64]:
         return point_in(self._annotator.labels, view, event.position)

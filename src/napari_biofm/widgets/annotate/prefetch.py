@@ -20,15 +20,15 @@ class Prefetch(QObject):
     Parameters
     ----------
     dock : whose session has the engine.
-    broker : whose questions go first.
+    predictor : whose questions go first.
     """
 
     changed = Signal()
 
-    def __init__(self, dock: Any, broker: Any) -> None:
+    def __init__(self, dock: Any, predictor: Any) -> None:
         super().__init__(dock)
         self._dock = dock
-        self._broker = broker
+        self._predictor = predictor
         self._line: list[str] = []
         self._job: Any = None
         self.prepared: set[str] = set()
@@ -36,7 +36,7 @@ class Prefetch(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._next)
-        broker.asked.connect(self.make_way)
+        predictor.asked.connect(self.make_way)
 
     def begin(self, paths: list[str]) -> None:
         """Prepare these images, in this order, from now on."""
@@ -79,14 +79,14 @@ class Prefetch(QObject):
             job.cancel()
 
     def _next(self) -> None:
-        if not self._line or self._broker.is_local:
+        if not self._line or self._predictor.is_local:
             return
         path = self._line[0]
         self._job = self._dock.session.engine.submit(
             precompute_file,
             path,
-            self._broker.backend,
-            self._broker.device,
+            self._predictor.backend,
+            self._predictor.device,
             name="preparing the next images",
             on_done=self._done,
             on_error=lambda error: self._failed(path, error),

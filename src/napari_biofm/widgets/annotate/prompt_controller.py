@@ -40,7 +40,7 @@ class Pending:
         return bool(self.points) or self.box is not None or self.start is not None
 
 
-class PromptDesk:
+class PromptController:
     """Collects a prompt, asks the backend, shows its mask, and writes it when told to.
 
     Parameters
@@ -63,7 +63,7 @@ class PromptDesk:
 
     def clear(self) -> None:
         """Drop the prompt and its preview."""
-        self._annotator.broker.cancel()
+        self._annotator.predictor.cancel()
         self.pending, self.answer, self.chosen = Pending(), None, 0
         self._annotator.preview.clear()
         self._annotator.changed.emit()
@@ -149,7 +149,7 @@ class PromptDesk:
             self._arrived(Answer(pieces, answer.scores))
 
         self._annotator.say("...")
-        self._annotator.broker.ask((self._annotator.image, image_view, prompt, start), arrived)
+        self._annotator.predictor.ask((self._annotator.image, image_view, prompt, start), arrived)
 
     def _box_in(self, way: PlaneMap) -> tuple[float, float, float, float] | None:
         if self.pending.box is None:
@@ -188,7 +188,7 @@ class PromptDesk:
         pending = self.pending
         details = {
             "tool": "prompt",
-            "backend": self._annotator.broker.backend,
+            "backend": self._annotator.predictor.backend,
             "points": [
                 [*map(float, p), int(s)] for p, s in zip(pending.points, pending.positive, strict=True)
             ],

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from scipy import ndimage as ndi
 
 from napari_biofm.images.edit import Piece
-from napari_biofm.images.edit.review_queue import Doubt, doubts
+from napari_biofm.images.edit.review_queue import ReviewItem, review_items
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
@@ -33,7 +33,7 @@ NOTHING = "no second segmentation"
 HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."
 
 
-class GuidePanel(QWidget):
+class ReviewPanel(QWidget):
     """List of doubtful cells of the plane shown, worst first."""
 
     def __init__(self, dock: Any, annotator: Annotator) -> None:
@@ -91,14 +91,14 @@ class GuidePanel(QWidget):
         self._view = view
         self.find_button.setEnabled(False)
         self._dock.run(
-            doubts,
+            review_items,
             np.ascontiguousarray(labels),
             prob,
             self._second(view, box, shape),
             origin,
             name="Looking for doubtful cells",
             bound_to=layer_id(annotator.labels),
-            on_done=self.show_doubts,
+            on_done=self.show_items,
             on_end=lambda: self.find_button.setEnabled(True),
         )
 
@@ -127,7 +127,7 @@ class GuidePanel(QWidget):
         size = tuple(s.stop - s.start for s in box)
         return np.ascontiguousarray(view.take(np.asarray(layer.data[view.region(origin, size)])))
 
-    def show_doubts(self, found: list[Doubt]) -> None:
+    def show_items(self, found: list[ReviewItem]) -> None:
         """Fill the list."""
         self.list.blockSignals(True)
         self.list.clear()
@@ -154,7 +154,7 @@ class GuidePanel(QWidget):
         labels = self._annotator.labels
         if item is None or labels is None or self._view is None:
             return
-        doubt: Doubt = item.data(Qt.ItemDataRole.UserRole)
+        doubt: ReviewItem = item.data(Qt.ItemDataRole.UserRole)
         at = [float(p) for p in self._view.position]
         for axis, c in zip(self._view.axes, doubt.centre, strict=True):
             at[axis] = c
@@ -174,7 +174,7 @@ class GuidePanel(QWidget):
         self._outline(doubt)
         self._annotator.say(item.text())
 
-    def _outline(self, doubt: Doubt) -> None:
+    def _outline(self, doubt: ReviewItem) -> None:
         """Draw a line around the cell, or a ring where one is missing; the next click takes it away."""
         annotator, view = self._annotator, self._annotator.view
         if len(view.axes) != 2:

@@ -54,7 +54,7 @@ class SeriesPanel(QWidget):
         self.ahead.setChecked(True)
         self.ahead.toggled.connect(self.prepare_ahead)
         self.prepared = QLabel("")
-        self.prefetch = Prefetch(dock, annotator.broker)
+        self.prefetch = Prefetch(dock, annotator.predictor)
         self.prefetch.changed.connect(self._show_prepared)
         row = QHBoxLayout()
         for button in (self.open_button, self.previous_button, self.next_button):
@@ -103,7 +103,7 @@ class SeriesPanel(QWidget):
         made = viewer.add_labels(data, name=f"{entry.path.stem} labels")
         self._layers, self.number = [shown, made], number
         if image.ndim == 2 or is_rgb:
-            self._annotator.broker.known_as = {layer_id(shown): str(entry.path)}
+            self._annotator.predictor.known_as = {layer_id(shown): str(entry.path)}
         self._dock.layers.choose(shown, made)
         for layer in former:
             viewer.layers.remove(layer)
@@ -129,7 +129,7 @@ class SeriesPanel(QWidget):
 
     def prepare_ahead(self, *_: Any) -> None:
         """Prepare the images that are not done, beginning behind the one that is open; or stop."""
-        if self.series is None or self._annotator.broker.is_local or not self.ahead.isChecked():
+        if self.series is None or self._annotator.predictor.is_local or not self.ahead.isChecked():
             self.prefetch.stop()
             self._show_prepared()
             return

@@ -31,8 +31,8 @@ class CellSizes:
     @property
     def by_threshold(self) -> bool:
         """Whether there are basins, so that sizes are thresholds and not pixels."""
-        broker = self._annotator.broker
-        return broker.backend == FLOW_BASINS and broker.segmentation() is not None
+        predictor = self._annotator.predictor
+        return predictor.backend == FLOW_BASINS and predictor.segmentation() is not None
 
     @property
     def cell(self) -> int:
@@ -46,7 +46,7 @@ class CellSizes:
     def threshold(self) -> float:
         """The threshold of the prompt, or that of the selected cell where nothing is asked and it has one."""
         annotator = self._annotator
-        usual = annotator.broker.threshold
+        usual = annotator.predictor.threshold
         if self._asks or not self.cell:
             return usual
         return self._levels.get((layer_id(annotator.labels), self.cell), usual)
@@ -86,7 +86,7 @@ class CellSizes:
     def ask_at(self, threshold: float) -> None:
         """Set the logit above which a basin's pixels belong to the prompt's cell, and show it anew."""
         annotator = self._annotator
-        annotator.broker.threshold = float(threshold)
+        annotator.predictor.threshold = float(threshold)
         if self._asks:
             annotator.prompt.ask()
         annotator.changed.emit()
@@ -126,7 +126,7 @@ class CellSizes:
             annotator.say(f"Cell {label} is not in this plane.")
             return None
         way, image_view = annotator.plane_map(view)
-        table = annotator.broker.basins(annotator.image, image_view)
+        table = annotator.predictor.basins(annotator.image, image_view)
         inside = np.argwhere(piece.mask) + np.array(piece.origin)
         points = np.clip(way.to_image(inside.astype(float)), 0, np.array(table.shape) - 1)
         at = np.rint(points).astype(int)

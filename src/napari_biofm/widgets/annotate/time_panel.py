@@ -150,16 +150,16 @@ class TimePanel(QWidget):
 
     def _job(self, axis: int, way: list[int], piece: Any) -> tuple[Any, ...]:
         """Return the job and what it is given beside the pictures: flow basins where the planes have them."""
-        broker = self._annotator.broker
-        found = broker.segmentation() if broker.backend == FLOW_BASINS else None
+        predictor = self._annotator.predictor
+        found = predictor.segmentation() if predictor.backend == FLOW_BASINS else None
         if found is None or found.flows is None or found.cell_prob is None or found.cell_prob.ndim != 3:
-            return propagate_stack, piece, LEVEL_SETS if broker.is_local else broker.backend
+            return propagate_stack, piece, LEVEL_SETS if predictor.is_local else predictor.backend
         if axis != self._annotator.image.ndim - 3 or max(way) >= len(found.cell_prob):
             raise SessionError(
                 "The flows belong to other planes; propagate along the axis that was segmented."
             )
         flows, prob = found.flows[-2:, way], found.cell_prob[way]
-        return propagate_basins, flows, prob, piece, broker.threshold, found.diameter
+        return propagate_basins, flows, prob, piece, predictor.threshold, found.diameter
 
     def _stepped(self, progress: Progress) -> None:
         if isinstance(progress.payload, Step):

@@ -4,9 +4,9 @@ from napari_biofm.widgets.common.opening import OpeningDock
 
 
 class CellsDock(OpeningDock):
-    """The Cells dock as napari opens it; `desk` is the dock itself (`dock.CellsDesk`)."""
+    """The Cells dock as napari opens it; `content` is the dock itself (`dock.CellsDockContent`)."""
 
-    inside = "napari_biofm.widgets.cells.dock:CellsDesk"
+    inside = "napari_biofm.widgets.cells.dock:CellsDockContent"
     what = "Cells dock"
 
 

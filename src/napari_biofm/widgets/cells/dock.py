@@ -37,7 +37,7 @@ from napari_biofm.widgets.cells.states import ALL, CellStates
 from napari_biofm.widgets.cells.teaching import EVERY, LABELLED, NEXT, RARE, SIMILAR
 from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
 from napari_biofm.widgets.cells.values_panel import ValuesPanel
-from napari_biofm.widgets.common.event_loop import Turns
+from napari_biofm.widgets.common.event_loop import EventLoopTask
 from napari_biofm.widgets.common.later_tabs import LaterTabs
 
 WIDTH = 360  # pixels
@@ -45,7 +45,7 @@ Panel = TypeVar("Panel", bound=QWidget)
 QUIET = 700  # ms without a click before slow mirrors (features, table) are written
 
 
-class CellsDesk(LearningDock):
+class CellsDockContent(LearningDock):
     """Teach cell states by clicking.
 
     Parameters
@@ -78,14 +78,16 @@ class CellsDesk(LearningDock):
         self.layer_box = QComboBox()
         self.layer_box.setToolTip("The Labels layer whose cells are classified.")
         self.vectors_box = QComboBox()
-        self.vectors_box.setToolTip("What a cell is described by; several blocks can be used side by side.")
+        self.vectors_box.setToolTip(
+            "What a cell is described by; several embeddings can be used side by side."
+        )
         self.measure_button = QPushButton("Measure cells")
         self.measure_button.setToolTip("Make the table of cells: shape, intensity and texture of each.")
         self.head_box = QComboBox()
         self.head_box.addItems(list(HEADS))
         self.head_box.setToolTip("Logistic regression learns at each click; the others when you press Train.")
         self.train_button = QPushButton("Train")
-        self.train_button.setToolTip("Train the chosen head in the background.")
+        self.train_button.setToolTip("Train the chosen classifier in the background.")
         self.confidence = QDoubleSpinBox()
         self.confidence.setRange(0.0, 0.99)
         self.confidence.setSingleStep(0.05)
@@ -98,9 +100,9 @@ class CellsDesk(LearningDock):
         form.addRow("Cells", self._row(self.layer_box, self.measure_button))
         self.add_button = self._add_vectors_button()
         vectors = self._row(self.vectors_box, self.add_button)
-        vectors.setStretch(0, 2)  # names of blocks are long
+        vectors.setStretch(0, 2)  # names of embeddings are long
         form.addRow("Vectors", vectors)
-        form.addRow("Head", self._row(self.head_box, self.train_button))
+        form.addRow("Classifier", self._row(self.head_box, self.train_button))
         form.addRow("Unknown below", self.confidence)
         self.class_list = ClassList(self.states, self.tell_error)
         self.click_button = QPushButton("Label by clicking")
@@ -237,10 +239,10 @@ class CellsDesk(LearningDock):
         states.labels_changed.connect(self._labels_changed)
         states.predictions_changed.connect(self._predicted)
         states.failed.connect(self._failed)
-        self._overlay_turns = Turns(self)
+        self._overlay_task = EventLoopTask(self)
         self._quiet = QTimer(self, singleShot=True, interval=QUIET)
         self._quiet.timeout.connect(self._write_mirrors)
-        self._mirror = Turns(self)
+        self._mirror = EventLoopTask(self)
         self.listen(self.session.cells_changed, self._cells_changed)
         self.listen(self.session.segmentation_changed, self._segmented)
         self.listen(self.session.selection_changed, self._selection_changed)
@@ -265,9 +267,9 @@ class CellsDesk(LearningDock):
         if table is not None:
             names = list(table.obsm)
             self.vectors_box.addItems([*names, *([ALL] if len(names) > 1 else [])])
-            self.vectors_box.setCurrentText(self.states.blocks)
+            self.vectors_box.setCurrentText(self.states.embeddings)
         self.vectors_box.blockSignals(False)
-        self._overlay_turns.start(self._show_overlay())
+        self._overlay_task.start(self._show_overlay())
         self._refresh_plot()
         self._relist()
 
@@ -284,7 +286,7 @@ class CellsDesk(LearningDock):
         self.overlay.paint(states.values, states.shown_codes, states.selected_rows)
 
     def _movie_classified(self, found: ClassifiedMovie) -> None:
-        self._overlay_turns.finish()
+        self._overlay_task.finish()
         super()._movie_classified(found)
 
     def _classes_changed(self) -> None:
@@ -371,7 +373,7 @@ def _narrow(panel: Panel) -> Panel:
     return panel
 
 
-def _hot_key(dock: CellsDesk, code: int) -> Any:
+def _hot_key(dock: CellsDockContent, code: int) -> Any:
     import weakref
 
     held = weakref.ref(dock)
@@ -397,4 +399,4 @@ def _release(work: tuple[Latest, ...], clicks: CanvasClicks, edits: MaskEdits, b
     return release
 
 
-__all__ = ["SUFFIX", "CellsDesk"]
+__all__ = ["SUFFIX", "CellsDockContent"]

@@ -1,4 +1,4 @@
-"""Carrying on: save and load heads, read labels, export what is seen."""
+"""Carrying on: save and load classifiers, read labels, export what is seen."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class FilesPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for words, tip, ask in (
-            ("Save head ...", "Save what was learnt, to use it on other images.", self._ask_save),
-            ("Load head ...", "Predict these cells with a head that was saved.", self._ask_load),
+            ("Save classifier ...", "Save what was learnt, to use it on other images.", self._ask_save),
+            ("Load classifier ...", "Predict these cells with a classifier that was saved.", self._ask_load),
             (
                 "Apply to folder ...",
                 "Classify the cells of a folder of images and masks as here, into one CSV.",
@@ -67,14 +67,14 @@ class FilesPanel(QWidget):
             head = states.head.as_head(names)
         else:
             raise CellsError("Nothing was learnt yet; label cells of two classes first.")
-        blocks = tuple(states.head_blocks)
-        encoders = {b: identity(states.table.uns["blocks"][b]) for b in blocks}
+        embeddings = tuple(states.head_embeddings)
+        encoders = {b: identity(states.table.uns["blocks"][b]) for b in embeddings}
         details = {
             "colours": dict(states.classes),
             "min_probability": states.min_probability,
             "n_labels": int((states.by_hand >= 0).sum()),
         }
-        save_head(folder, SavedHead(head, blocks, encoders, details))
+        save_head(folder, SavedHead(head, embeddings, encoders, details))
         self.words.setText(f"Saved '{head.name}' with {len(head.classes)} classes in {folder}.")
 
     def load_head(self, folder: Path) -> None:
@@ -89,14 +89,14 @@ class FilesPanel(QWidget):
         missing = saved.missing(table.uns["blocks"])
         if missing:
             wanted = {name: saved.encoders[name] for name in missing}
-            self.words.setText(f"Computing the vectors '{', '.join(missing)}' for this head ...")
+            self.words.setText(f"Computing the vectors '{', '.join(missing)}' for this classifier ...")
             self.dock.vectors_for(wanted, then=lambda: self._predict_with(saved, head, folder))
         else:
             self._predict_with(saved, head, folder)
 
     @staticmethod
     def can_compute(saved: SavedHead, table: Any) -> bool:
-        """Tell whether what the table lacks can be computed: no block of other weights is in its place."""
+        """Tell whether what the table lacks can be computed: no embedding of other weights is in its place."""
         there = {(b.get("name"), b.get("recipe")) for b in table.uns["blocks"].values()}
         lacking = [saved.encoders[name] for name in saved.missing(table.uns["blocks"])]
         return all(one.get("recipe") and (one.get("name"), one.get("recipe")) not in there for one in lacking)
@@ -107,7 +107,9 @@ class FilesPanel(QWidget):
         for name in head.classes:
             self.states.add_class(name, saved.details.get("colours", {}).get(name))
         self.states.show_other(head, head.predict_proba(vectors_of(table, names)), names)
-        self.words.setText(f"Predicted with '{head.name}' from {folder}. The next label refits a new head.")
+        self.words.setText(
+            f"Predicted with '{head.name}' from {folder}. The next label refits a new classifier."
+        )
 
     def apply_to_folder(self, images: Path, masks: Path, out: Path) -> None:
         """Classify all cells of a folder with the head in use, in the worker.
@@ -139,7 +141,7 @@ class FilesPanel(QWidget):
     def use_trained(self, trained: Any, table: Any) -> None:
         """Show the predictions of a head trained in the worker."""
         if table is not self.states.table:
-            self.dock.tell("The cells changed while the head was trained; train it again.")
+            self.dock.tell("The cells changed while the classifier was trained; train it again.")
             return
         head = HEADS[trained.name].restore(trained.arrays, trained.settings)
         self.states.show_other(head, trained.probabilities)
@@ -191,12 +193,12 @@ class FilesPanel(QWidget):
             self.dock.tell_error(error if isinstance(error, BiofmError) else CellsError(str(error)))
 
     def _ask_save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save head: name of a new folder", "head")
+        name, _ = QFileDialog.getSaveFileName(self, "Save classifier: name of a new folder", "head")
         if name:
             self.save_head(Path(name))
 
     def _ask_load(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder of the head")
+        name = QFileDialog.getExistingDirectory(self, "Folder of the classifier")
         if name:
             self.load_head(Path(name))
 

@@ -14,7 +14,7 @@ from napari_biofm.cells.classify.more_heads import make_head
 from napari_biofm.cells.classify.scores import Report, make_report
 from napari_biofm.cells.classify.threads import one_thread
 from napari_biofm.cells.embed.cell_vectors import cell_table, update_cell_table
-from napari_biofm.cells.embed.embeddings import compute_blocks
+from napari_biofm.cells.embed.embeddings import compute_embeddings
 from napari_biofm.cells.embed.encoders import CROPS, MAP, MASKS
 from napari_biofm.cells.table.cell_table import BASELINE, changed_labels, make_table
 from napari_biofm.cells.table.export import class_codes
@@ -188,7 +188,7 @@ def classify_movie(
     ----------
     labels : (T, Y, X). image : (T, Y, X[, C]), None measures shapes alone.
     head, arrays, settings : name and state of a trained head.
-    wanted : provenance of the vectors it takes, by block, in its order.
+    wanted : provenance of the vectors it takes, by embedding, in its order.
     tracks : points of a napari Tracks layer in pixels, "labels" where label values are tracks already, or
         None to link by overlap.
     """
@@ -196,12 +196,12 @@ def classify_movie(
     rows = yield from link(labels, tracks)
     vectors: dict[int, dict[str, Vectors]] = {}
     for frame in range(len(labels)):
-        vectors[frame] = yield from _frame_blocks(labels, image, frame, wanted)
+        vectors[frame] = yield from _frame_embeddings(labels, image, frame, wanted)
         yield Progress(frame + 1, len(labels), f"vectors of frame {frame + 1} of {len(labels)}")
     filled = [f for f in range(len(labels)) if np.any(labels[f])]
     if not filled:
         raise CellsError("There are no cells in this movie; segment its frames first.")
-    own = {f: {b: v for b, v in blocks.items() if b != BASELINE} for f, blocks in vectors.items()}
+    own = {f: {b: v for b, v in embeddings.items() if b != BASELINE} for f, embeddings in vectors.items()}
     table = yield from make_time_table(labels, rows, image=image, vectors=own, layer=layer)
     trained = make_head(head).restore(arrays, settings)
     beside = [np.concatenate([vectors[f][b] for b in wanted], 1) for f in filled]
@@ -216,7 +216,7 @@ def classify_movie(
     return ClassifiedMovie(table, class_over_time(table), luts)
 
 
-def _frame_blocks(
+def _frame_embeddings(
     labels: NDArray[Any], image: NDArray[Any] | None, frame: int, wanted: Mapping[str, Mapping[str, Any]]
 ) -> Task[dict[str, Vectors]]:
     masks = np.asarray(labels[frame], np.int32)
@@ -226,35 +226,35 @@ def _frame_blocks(
                 "These vectors need the image movie of the same shape as the labels; open it, or choose "
                 f"'{BASELINE}' and label again."
             )
-        return {block: regionprops_vectors(None, masks) for block in wanted}
-    found = yield from compute_blocks(wanted, np.asarray(image[frame]), masks)
-    blocks = {}
-    for block, (vectors, source) in found.items():
-        if source.get("weights_sha256", "") != wanted[block].get("weights_sha256", ""):
+        return {embedding: regionprops_vectors(None, masks) for embedding in wanted}
+    found = yield from compute_embeddings(wanted, np.asarray(image[frame]), masks)
+    embeddings = {}
+    for embedding, (vectors, source) in found.items():
+        if source.get("weights_sha256", "") != wanted[embedding].get("weights_sha256", ""):
             raise CellsError(
-                f"'{block}' was computed by other weights than are here; measure the cells again."
+                f"'{embedding}' was computed by other weights than are here; measure the cells again."
             )
-        blocks[block] = vectors
-    return blocks
+        embeddings[embedding] = vectors
+    return embeddings
 
 
-def head_blocks(
+def head_embeddings(
     image: NDArray[Any],
     labels: NDArray[Any],
     wanted: Mapping[str, Mapping[str, Any]],
     features: FeatureMap | None = None,
 ) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
     """Compute the vectors a saved head takes, for the cells in view."""
-    found = yield from compute_blocks(wanted, image, np.asarray(labels, np.int32), features=features)
+    found = yield from compute_embeddings(wanted, image, np.asarray(labels, np.int32), features=features)
     return found
 
 
 def crop_vectors(
     image: NDArray[Any], labels: NDArray[Any], model: str = DEFAULT_MODEL
 ) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
-    """Compute the vectors of every cell seen on its own, as the command line does, and name their block."""
+    """Compute the vectors of every cell seen on its own, as the command line does, and name their embedding."""
     source = {"name": model, "recipe": CROPS}
-    found = yield from compute_blocks({f"{model} {CROPS}": source}, image, np.asarray(labels, np.int32))
+    found = yield from compute_embeddings({f"{model} {CROPS}": source}, image, np.asarray(labels, np.int32))
     return found
 
 
@@ -263,7 +263,7 @@ def map_vectors(
 ) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
     """Run an encoder over the whole image, and pool its map under every mask."""
     source = {"name": model, "recipe": MAP}
-    found = yield from compute_blocks({model: source}, image, np.asarray(labels, np.int32))
+    found = yield from compute_embeddings({model: source}, image, np.asarray(labels, np.int32))
     return found
 
 

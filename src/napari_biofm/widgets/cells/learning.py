@@ -36,7 +36,7 @@ class LearningDock(TeachingDock):
 
     def _vectors_chosen(self, name: str) -> None:
         if name and self.states.table is not None:
-            self.states.use_blocks(name)
+            self.states.use_embeddings(name)
 
     def _confidence_changed(self, value: float) -> None:
         self.states.min_probability = value
@@ -58,7 +58,7 @@ class LearningDock(TeachingDock):
             rows,
             names,
             groups,
-            part_widths(table, self.states.block_names),
+            part_widths(table, self.states.embedding_names),
             name=f"Train '{self.head_box.currentText()}'",
             bound_to=self.states.uid,
             on_done=lambda trained: self.files.use_trained(trained, table),
@@ -72,7 +72,7 @@ class LearningDock(TeachingDock):
             return None, None, None, None
         names = np.asarray([states.classes[c][0] for c in states.by_hand[rows]], object)
         groups = [str(g) for g in text(states.table, "group")[rows]]
-        return vectors_of(states.table, states.block_names), rows, names, groups
+        return vectors_of(states.table, states.embedding_names), rows, names, groups
 
     def score(self) -> None:
         """Score the labels given so far, in the worker."""
@@ -80,7 +80,9 @@ class LearningDock(TeachingDock):
         if vectors is None or self.states.table is None or self.layer is None:
             return
         table, layer, head = self.states.table, self.layer, self.head_box.currentText()
-        baselines = {} if self.states.blocks == BASELINE else {BASELINE: vectors_of(table, BASELINE)[rows]}
+        baselines = (
+            {} if self.states.embeddings == BASELINE else {BASELINE: vectors_of(table, BASELINE)[rows]}
+        )
         plane = plane_of_cells(self.viewer, layer)
         image = image_for(self.viewer, self.session.image, layer) if plane.ndim == 2 else None
         self.run(
@@ -90,11 +92,11 @@ class LearningDock(TeachingDock):
             names,
             groups,
             baselines,
-            self.states.blocks,
+            self.states.embeddings,
             image,
             plane,
             rows,
-            None if head == LogisticHead.name else part_widths(table, self.states.block_names),
+            None if head == LogisticHead.name else part_widths(table, self.states.embedding_names),
             name="Score",
             bound_to=self.states.uid,
             on_done=self.scores.show_report,
@@ -110,14 +112,14 @@ class LearningDock(TeachingDock):
             self.tell_error(
                 CellsError(
                     "Choose a Labels layer with time as first axis, press 'Measure cells' on one frame, and "
-                    "label cells of two classes there (or load a head)."
+                    "label cells of two classes there (or load a classifier)."
                 )
             )
             return
         names, uid = [n for n, _ in states.classes], layer_id(layer)
         data = layer.data[0] if layer.multiscale else layer.data
         head = states.other_head or states.head.as_head(names)
-        blocks = {b: identity(states.table.uns["blocks"][b]) for b in states.head_blocks}
+        embeddings = {b: identity(states.table.uns["blocks"][b]) for b in states.head_embeddings}
         try:
             tracks = self._tracks_for(layer)
         except CellsError as error:
@@ -129,7 +131,7 @@ class LearningDock(TeachingDock):
             movie_for(self.viewer, data.shape),
             head.name,
             *head.state(),
-            blocks,
+            embeddings,
             names,
             states.min_probability,
             uid,

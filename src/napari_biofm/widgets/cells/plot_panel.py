@@ -12,7 +12,7 @@ from napari_biofm.cells.classify.projection import AXES as UMAP_AXES
 from napari_biofm.cells.classify.projection import UMAP_MISSING, has_umap, pca, umap
 from napari_biofm.widgets.cells.scatter import Scatter
 from napari_biofm.widgets.cells.states import CellStates
-from napari_biofm.widgets.common.event_loop import Turns
+from napari_biofm.widgets.common.event_loop import EventLoopTask
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
 RUNNING = "UMAP runs in the background; PCA is shown meanwhile."
@@ -46,7 +46,7 @@ class PlotPanel(QWidget):
         self.kind.currentTextChanged.connect(self.project)
         self._projected: Any = None
         self._pca: tuple[Any, int] | None = None  # the vectors shown by PCA, first axis
-        self._turns = Turns(self)  # of UMAP, what is heavy has one of its own
+        self._event_loop_task = EventLoopTask(self)  # of UMAP, what is heavy has one of its own
 
     def project(self, *_: Any) -> None:
         """Lay out the vectors in use."""
@@ -62,7 +62,7 @@ class PlotPanel(QWidget):
             self.words.setText(UMAP_MISSING)
         elif kind == UMAP:
             self.words.setText(RUNNING)
-            self._turns.start(self._start_umap(prepared))
+            self._event_loop_task.start(self._start_umap(prepared))
 
     def _show_pca(self, prepared: Any, first: int) -> None:
         if self._pca is not None and self._pca[0] is prepared and self._pca[1] == first:
@@ -84,7 +84,7 @@ class PlotPanel(QWidget):
             first_axes,
             name="UMAP",
             bound_to=self.states.uid,
-            on_done=lambda points: self._turns.start(self._show_umap(prepared, points)),
+            on_done=lambda points: self._event_loop_task.start(self._show_umap(prepared, points)),
             on_end=self._umap_ended,
         )
 

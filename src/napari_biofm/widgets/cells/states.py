@@ -17,7 +17,7 @@ from napari_biofm.actions import Action, Group, edit_classes, label_cells
 from napari_biofm.cells.classify.active_learning import outlier_scores
 from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.classify.live import LiveHead, Prediction, Prepared, prepare
-from napari_biofm.cells.table.cell_table import BASELINE, UNKNOWN, add_block, text, vectors_of
+from napari_biofm.cells.table.cell_table import BASELINE, UNKNOWN, add_embedding, text, vectors_of
 from napari_biofm.cells.table.classes import CellClasses, checked_name
 from napari_biofm.selection import CellSet
 from napari_biofm.session import Session
@@ -56,7 +56,7 @@ class CellStates:
         self._seen = CellClasses()
         session.classes_changed.connect(self._session_classes_changed)
         self.min_probability = 0.5
-        self.blocks = BASELINE
+        self.embeddings = BASELINE
         self._clear()
 
     def _clear(self) -> None:
@@ -67,7 +67,7 @@ class CellStates:
         self.prepared: Prepared | None = None
         self.head: LiveHead | None = None
         self.prediction: Prediction | None = None
-        self._other_blocks: list[str] = []
+        self._other_embeddings: list[str] = []
         self.other_head: Head | None = None  # gave the prediction, where it was not the live head
         self.groups: NDArray[np.object_] = np.zeros(0, object)
         self.outlier: NDArray[np.float64] | None = None
@@ -85,8 +85,8 @@ class CellStates:
         if table is not None:
             self.values = table.obs["label"].to_numpy(np.int64)
             self.groups = text(table, "group")
-            if self.blocks != ALL and self.blocks not in table.obsm:
-                self.blocks = str(table.uns["vectors"])
+            if self.embeddings != ALL and self.embeddings not in table.obsm:
+                self.embeddings = str(table.uns["vectors"])
         self.table_changed.emit()
         self.classes_changed.emit()
         self.labels_changed.emit()
@@ -94,43 +94,43 @@ class CellStates:
         if table is not None and table.n_obs:
             self._prepare()
 
-    def use_blocks(self, blocks: str) -> None:
-        """Choose the vectors to learn from: the name of a block, or `ALL`."""
-        if blocks != self.blocks:
-            self.blocks = blocks
+    def use_embeddings(self, embeddings: str) -> None:
+        """Choose the vectors to learn from: the name of an embedding, or `ALL`."""
+        if embeddings != self.embeddings:
+            self.embeddings = embeddings
             self.prepared = self.head = self.prediction = None
             if self.table is not None and self.table.n_obs:
                 self._prepare()
 
-    def add_block(self, name: str, vectors: Vectors, source: Mapping[str, Any]) -> None:
-        """Put a block of vectors into the table; one of the same name is replaced."""
+    def add_embedding(self, name: str, vectors: Vectors, source: Mapping[str, Any]) -> None:
+        """Put an embedding into the table; one of the same name is replaced."""
         if self.table is None:
             raise CellsError("Measure the cells first; there is no table to put vectors into.")
-        add_block(self.table, name, vectors, source)
-        if name in self.block_names:
+        add_embedding(self.table, name, vectors, source)
+        if name in self.embedding_names:
             self.prepared = self.head = self.prediction = None
             self._prepare()
         self.table_changed.emit()
 
     @property
-    def head_blocks(self) -> list[str]:
-        """Names of the blocks the head takes that gave the predictions."""
-        return self.block_names if self.other_head is None else self._other_blocks
+    def head_embeddings(self) -> list[str]:
+        """Names of the embeddings the head takes that gave the predictions."""
+        return self.embedding_names if self.other_head is None else self._other_embeddings
 
     @property
-    def block_names(self) -> list[str]:
-        """Names of the blocks in use."""
+    def embedding_names(self) -> list[str]:
+        """Names of the embeddings in use."""
         if self.table is None:
             return []
-        return list(self.table.obsm) if self.blocks == ALL else [self.blocks]
+        return list(self.table.obsm) if self.embeddings == ALL else [self.embeddings]
 
     def _prepare(self) -> None:
-        table, uid, blocks = self.table, self.uid, self.block_names
+        table, uid, embeddings = self.table, self.uid, self.embedding_names
         if table is None:
             return
 
         def work() -> tuple[Prepared, NDArray[np.float64]]:
-            prepared = prepare(vectors_of(table, blocks))
+            prepared = prepare(vectors_of(table, embeddings))
             return prepared, outlier_scores(prepared.features, prepared.finite)
 
         def done(found: tuple[Prepared, NDArray[np.float64]]) -> None:
@@ -288,15 +288,15 @@ class CellStates:
         self._submit(work, done, self.failed.emit)
 
     def show_other(
-        self, head: Head, probabilities: NDArray[np.float32], blocks: Sequence[str] | None = None
+        self, head: Head, probabilities: NDArray[np.float32], embeddings: Sequence[str] | None = None
     ) -> None:
         """Show what another head says, (n, n_classes); the next label brings the live head back.
 
         Parameters
         ----------
-        blocks : the vectors it takes; those in use when not given.
+        embeddings : the vectors it takes; those in use when not given.
         """
-        self._other_blocks = list(blocks) if blocks is not None else self.block_names
+        self._other_embeddings = list(embeddings) if embeddings is not None else self.embedding_names
         codes = tuple(self.add_class(name) for name in head.classes)
         finite = np.isfinite(probabilities).all(1)
         best = np.where(finite, np.nan_to_num(probabilities).argmax(1), -1)

@@ -11,17 +11,17 @@ from qtpy.QtWidgets import QComboBox, QPushButton
 from napari_biofm.cells.classify.active_learning import find_similar, label_next, largest
 from napari_biofm.cells.classify.live import Prepared
 from napari_biofm.types import BiofmError, CellsError
-from napari_biofm.widgets.cells.blocks import BlocksDock
 from napari_biofm.widgets.cells.canvas import go_to
 from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.classes import ClassList
+from napari_biofm.widgets.cells.embeddings import EmbeddingsDock
 from napari_biofm.widgets.cells.latest import Latest
 
 EVERY, NEXT, SIMILAR, RARE, LABELLED = "All cells", "Label next", "Similar", "Rare", "Labelled"
 LISTED, LISTED_NEXT = 100, 30
 
 
-class TeachingDock(BlocksDock):
+class TeachingDock(EmbeddingsDock):
     """Labels by clicks, keys and selections; lists of cells worth a look."""
 
     click_button: QPushButton

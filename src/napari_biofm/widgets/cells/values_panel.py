@@ -29,7 +29,7 @@ from napari_biofm.widgets.cells.files_panel import FilesPanel, identity
 
 EMPTY = (
     "Read a CSV or AnnData of numbers measured for some of these cells (object_id or cell_id and one column "
-    "per target) or for whole wells (group), e.g. the expression of genes; a head learns them from the "
+    "per target) or for whole wells (group), e.g. the expression of genes; a regression learns them from the "
     "vectors in use."
 )
 HEADER = ("R²", "permuted", "p", "regionprops", "cells")
@@ -48,15 +48,17 @@ class ValuesPanel(QWidget):
         self.dock = dock
         self.targets: Targets | None = None
         self.head: RegressionHead | None = None
-        self.blocks: tuple[str, ...] = ()
+        self.embeddings: tuple[str, ...] = ()
         self.values: NDArray[np.float32] | None = None
         self.read_button = self._button("Read targets ...", "Read measured values from CSV or AnnData.")
         self.train_button = self._button(
             "Learn", "Score on groups left out and against permuted targets, train, and predict every cell."
         )
-        self.save_button = self._button("Save head ...", "Save what was learnt, to use it on other images.")
+        self.save_button = self._button(
+            "Save regression ...", "Save what was learnt, to use it on other images."
+        )
         self.load_button = self._button(
-            "Load head ...", "Predict the values of these cells with a saved head."
+            "Load regression ...", "Predict the values of these cells with a saved regression."
         )
         self.target_box = QComboBox()
         self.target_box.setToolTip("The target whose predicted values are shown.")
@@ -100,7 +102,7 @@ class ValuesPanel(QWidget):
 
     def _enable(self) -> None:
         self.train_button.setEnabled(self.targets is not None)
-        self.save_button.setEnabled(self.head is not None and bool(self.blocks))
+        self.save_button.setEnabled(self.head is not None and bool(self.embeddings))
         self.target_box.setEnabled(self.values is not None)
         self.show_button.setEnabled(self.values is not None)
 
@@ -122,30 +124,30 @@ class ValuesPanel(QWidget):
         if self.targets is None:
             raise CellsError("Read targets first: a CSV or AnnData of numbers measured for these cells.")
         table, states = self._table(), self.dock.states
-        measured, blocks = self._measured(self.targets), tuple(states.block_names)
+        measured, embeddings = self._measured(self.targets), tuple(states.embedding_names)
         groups = [str(g) for g in text(table, "group")]
-        baseline = None if blocks == (BASELINE,) else vectors_of(table, BASELINE)
+        baseline = None if embeddings == (BASELINE,) else vectors_of(table, BASELINE)
         self.train_button.setEnabled(False)
         self.dock.run(
             jobs.regress,
-            vectors_of(table, blocks),
+            vectors_of(table, embeddings),
             measured,
             self.targets.names,
             groups,
             baseline,
             name=f"Learn {len(self.targets.names)} targets",
             bound_to=states.uid,
-            on_done=lambda found: self._learnt(table, blocks, found),
+            on_done=lambda found: self._learnt(table, embeddings, found),
             on_end=self._enable,
         )
 
     def save(self, folder: Path) -> None:
         """Save the head of values into a folder of its own."""
-        if self.head is None or not self.blocks:
+        if self.head is None or not self.embeddings:
             raise CellsError("Nothing was learnt yet; read targets and press 'Learn' first.")
-        encoders = {b: identity(self._table().uns["blocks"][b]) for b in self.blocks}
-        save_head(folder, SavedHead(self.head, self.blocks, encoders))
-        self.words.setText(f"Saved a head of {len(self.head.targets)} targets in {folder}.")
+        encoders = {b: identity(self._table().uns["blocks"][b]) for b in self.embeddings}
+        save_head(folder, SavedHead(self.head, self.embeddings, encoders))
+        self.words.setText(f"Saved a regression of {len(self.head.targets)} targets in {folder}.")
 
     def load(self, folder: Path) -> None:
         """Predict with a saved head of values; vectors that lack are computed first."""
@@ -160,7 +162,7 @@ class ValuesPanel(QWidget):
             names = saved.match(self._table().uns["blocks"])
             self._use(head, tuple(names), head.predict(vectors_of(self._table(), names)))
             self.table.setRowCount(0)
-            self.words.setText(f"Predicted {len(head.targets)} targets with the head in {folder}.")
+            self.words.setText(f"Predicted {len(head.targets)} targets with the regression in {folder}.")
 
         if wanted:
             self.dock.vectors_for(wanted, then=predict)
@@ -170,7 +172,7 @@ class ValuesPanel(QWidget):
     def add_layer(self) -> None:
         """Add an image layer of the predicted values; it stays as it is."""
         if self.head is None or self.values is None:
-            raise CellsError("Nothing is predicted yet; press 'Learn' or load a head first.")
+            raise CellsError("Nothing is predicted yet; press 'Learn' or load a regression first.")
         layer, states = self.dock.layer, self.dock.states
         name = self.target_box.currentText()
         column = self.values[:, list(self.head.targets).index(name)]
@@ -194,15 +196,15 @@ class ValuesPanel(QWidget):
 
     # ------------------------------------------------------------------ parts
 
-    def _learnt(self, table: Any, blocks: tuple[str, ...], found: jobs.Regressed) -> None:
+    def _learnt(self, table: Any, embeddings: tuple[str, ...], found: jobs.Regressed) -> None:
         if table is not self.dock.states.table:
             self.dock.tell("The cells changed while their values were learnt; press 'Learn' again.")
             return
-        self._use(RegressionHead.restore(found.arrays, found.settings), blocks, found.values)
+        self._use(RegressionHead.restore(found.arrays, found.settings), embeddings, found.values)
         self._show_score(found.score, found.baseline)
 
-    def _use(self, head: RegressionHead, blocks: tuple[str, ...], values: NDArray[np.float32]) -> None:
-        self.head, self.blocks, self.values = head, blocks, values
+    def _use(self, head: RegressionHead, embeddings: tuple[str, ...], values: NDArray[np.float32]) -> None:
+        self.head, self.embeddings, self.values = head, embeddings, values
         for i, name in enumerate(head.targets):
             self._table().obs[f"predicted_{name}"] = values[:, i].astype(np.float64)
         self.target_box.clear()
@@ -238,7 +240,7 @@ class ValuesPanel(QWidget):
 
     def forget(self) -> None:
         """Other cells are in view: what was predicted belongs to the former ones."""
-        self.targets, self.head, self.values, self.blocks = None, None, None, ()
+        self.targets, self.head, self.values, self.embeddings = None, None, None, ()
         self.target_box.clear()
         self.table.setRowCount(0)
         self.words.setText(EMPTY)
@@ -256,11 +258,11 @@ class ValuesPanel(QWidget):
             self._guarded(lambda: use(Path(name)))
 
     def _ask_save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save head: name of a new folder", "values")
+        name, _ = QFileDialog.getSaveFileName(self, "Save regression: name of a new folder", "values")
         if name:
             self._guarded(lambda: self.save(Path(name)))
 
     def _ask_load(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder of the head")
+        name = QFileDialog.getExistingDirectory(self, "Folder of the regression")
         if name:
             self._guarded(lambda: self.load(Path(name)))

@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QTabWidget, QWidget
 
-from napari_biofm.widgets.common.event_loop import Turns
+from napari_biofm.widgets.common.event_loop import EventLoopTask
 
 
 class LaterTabs(QTabWidget):
@@ -19,8 +19,8 @@ class LaterTabs(QTabWidget):
         self._makers: dict[str, Callable[[], QWidget]] = {}
         self._fillers: dict[str, Callable[[Any], object]] = {}
         self._made: dict[str, QWidget] = {}
-        self._turns = Turns(self)
-        self.currentChanged.connect(lambda at: self._turns.start(self._show(self.tabText(at))))
+        self._event_loop_task = EventLoopTask(self)
+        self.currentChanged.connect(lambda at: self._event_loop_task.start(self._show(self.tabText(at))))
 
     def add(
         self, name: str, make: Callable[[], QWidget], fill: Callable[[Any], object] | None = None

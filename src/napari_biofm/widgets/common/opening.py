@@ -16,7 +16,7 @@ from typing import Any
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_biofm.widgets.common.event_loop import Turns
+from napari_biofm.widgets.common.event_loop import EventLoopTask
 
 RIGHT_WIDTH = 400  # pixels, of docks beside the canvas
 
@@ -40,14 +40,14 @@ class OpeningDock(QWidget):
 
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__()
-        self._desk: Any = None
+        self._content: Any = None
         self._words = QLabel(f"Opening the {self.what} ...")
         self._words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._words)
-        self._turns = Turns(self)
+        self._event_loop_task = EventLoopTask(self)
         self._steps: Iterator[None] | None = self._open(napari_viewer, session)
         self._imported.connect(self._go_on, Qt.ConnectionType.QueuedConnection)
         threading.Thread(target=self._import, name="biofm-opening", daemon=True).start()
@@ -58,15 +58,15 @@ class OpeningDock(QWidget):
     @property
     def is_open(self) -> bool:
         """Whether the dock is there with all it shows at first."""
-        return self._steps is None and not self._turns.is_busy
+        return self._steps is None and not self._event_loop_task.is_busy
 
     @property
-    def desk(self) -> Any:
+    def content(self) -> Any:
         """The dock itself; what is not there yet of it is made now."""
         if self._steps is not None:
             self._start()
-        self._turns.finish()
-        return self._desk
+        self._event_loop_task.finish()
+        return self._content
 
     def _import(self) -> None:
         """Import what the dock needs, on a thread of its own."""
@@ -87,17 +87,17 @@ class OpeningDock(QWidget):
     def _start(self) -> None:
         steps, self._steps = self._steps, None
         if steps is not None:
-            self._turns.start(steps)
+            self._event_loop_task.start(steps)
 
     def _open(self, viewer: Any, session: Any) -> Iterator[None]:
         """Make the dock, a step at a time."""
         module, _, name = self.inside.partition(":")
-        self._desk = getattr(importlib.import_module(module), name)(viewer, session=session)
+        self._content = getattr(importlib.import_module(module), name)(viewer, session=session)
         yield
         layout = self.layout()
         assert layout is not None
         layout.removeWidget(self._words)
         self._words.hide()
-        layout.addWidget(self._desk)
+        layout.addWidget(self._content)
         yield
-        self._desk.begin()
+        self._content.begin()

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWi
 from napari_biofm.session import Session
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
+from napari_biofm.widgets.timeline.activity_morphology_panel import ActivityMorphologyPanel
 from napari_biofm.widgets.timeline.align import AlignPanel
 from napari_biofm.widgets.timeline.around import AroundPanel
 from napari_biofm.widgets.timeline.chooser import Chooser
-from napari_biofm.widgets.timeline.joint import JointPanel
 from napari_biofm.widgets.timeline.link import LinkPanel
 from napari_biofm.widgets.timeline.movies import is_movie
 from napari_biofm.widgets.timeline.picking import click_picker
@@ -49,7 +49,7 @@ class TimelineDock(Dock):
         self.show_panel = ShowPanel(self, self.state)
         self.raster_panel = RasterPanel(self, self.state)
         self.around_panel = AroundPanel(self, self.state)
-        self.joint_panel = JointPanel(self, self.state)
+        self.activity_morphology_panel = ActivityMorphologyPanel(self, self.state)
         self.session_panel = SessionPanel(self, self.state)
         self._said: str | None = None  # before the mouse came to an event
         self.player = Player(self.state)
@@ -93,7 +93,7 @@ class TimelineDock(Dock):
         self.tabs.addTab(self.show_panel, "Show")
         self.tabs.addTab(self.raster_panel, "Raster")
         self.tabs.addTab(self.around_panel, "Around events")
-        self.tabs.addTab(self.joint_panel, "Joint table")
+        self.tabs.addTab(self.activity_morphology_panel, "Activity and morphology")
         self.tabs.addTab(self.session_panel, "Session")
         buttons = QHBoxLayout()
         buttons.addWidget(self.undo_button)

@@ -14,7 +14,7 @@ from napari_biofm.widgets.timeline.state import TimelineState
 
 if TYPE_CHECKING:
     from napari_biofm.timeline.activity import CellLevels
-    from napari_biofm.timeline.activity_overlay import CellLights
+    from napari_biofm.timeline.activity_overlay import ActivityOverlay
 
 NAMES = {
     (True, False): "activity of cells",
@@ -60,7 +60,7 @@ class Overlay:
         self.layer = None
 
 
-class LightsOverlay(Overlay):
+class ActivityLayer(Overlay):
     """Cells as bright as their traces, and lit up in the colour of their events.
 
     Both are one image of one byte per pixel: napari uploads and draws one layer, however much is shown. It
@@ -80,7 +80,7 @@ class LightsOverlay(Overlay):
         self.decay_s = 0.3
         self.levels: CellLevels | None = None
         self.flashing = False
-        self.lights: CellLights | None = None
+        self.overlay: ActivityOverlay | None = None
         self._made_of: tuple[Any, ...] = ()
 
     def refresh(self) -> str:
@@ -92,17 +92,17 @@ class LightsOverlay(Overlay):
         if lacking or clock is None:
             self.remove()
             return lacking
-        lights = self._lights()
-        lights.clock, lights.decay_s = clock, self.decay_s
-        lights.set_levels(self.levels)
+        overlay = self._activity_overlay()
+        overlay.clock, overlay.decay_s = clock, self.decay_s
+        overlay.set_levels(self.levels)
         events = self.state.events() if self.flashing else None
-        lights.set_events(events)
-        lights.show(shown_frame(self.state.viewer, self.state.movie))
-        self._put(lights)
+        overlay.set_events(events)
+        overlay.show(shown_frame(self.state.viewer, self.state.movie))
+        self._put(overlay)
         said = []
         if self.levels is not None:
             here = int(np.isin(list(self.state.centres()), self.levels.labels).sum())
-            said.append(f"Activity of {here} of {lights.n_cells} cells.")
+            said.append(f"Activity of {here} of {overlay.n_cells} cells.")
         if events is not None:
             said.append(f"{len(events)} events flash." if len(events) else "No events of these cells yet.")
         return " ".join(said)
@@ -110,33 +110,33 @@ class LightsOverlay(Overlay):
     def frame_moved(self, event: Any = None) -> None:
         """Paint the frame that is shown."""
         layer, movie = self.layer, self.state.movie
-        if self.lights is None or layer is None or movie is None or not layer.visible or not self.is_shown:
+        if self.overlay is None or layer is None or movie is None or not layer.visible or not self.is_shown:
             return
-        if self.lights.show(shown_frame(self.state.viewer, movie)):
+        if self.overlay.show(shown_frame(self.state.viewer, movie)):
             redraw(layer)
 
-    def _lights(self) -> CellLights:
+    def _activity_overlay(self) -> ActivityOverlay:
         """Return the painter of the cells in play; made anew only when their pixels changed."""
-        from napari_biofm.timeline.activity_overlay import CellLights
+        from napari_biofm.timeline.activity_overlay import ActivityOverlay
 
         of = (self.state.labels_uid, self.state.version)
-        if self.lights is None or self._made_of != of:
-            self.lights, self._made_of = CellLights(self.state.label_plane(), self.state.clock), of  # type: ignore[arg-type]
-        return self.lights
+        if self.overlay is None or self._made_of != of:
+            self.overlay, self._made_of = ActivityOverlay(self.state.label_plane(), self.state.clock), of  # type: ignore[arg-type]
+        return self.overlay
 
-    def _put(self, lights: CellLights) -> None:
+    def _put(self, overlay: ActivityOverlay) -> None:
         name = NAMES[self.levels is not None, self.flashing]
-        if self.is_shown and self.layer is not None and self.layer.data.shape == lights.image.shape:
-            if self.layer.data is not lights.image:
-                self.layer.data = lights.image
+        if self.is_shown and self.layer is not None and self.layer.data.shape == overlay.image.shape:
+            if self.layer.data is not overlay.image:
+                self.layer.data = overlay.image
             self.layer.name = name
             self.layer.refresh(extent=False, highlight=False)
             return
         self.remove()
         layer = self.add(
-            lights.image,
+            overlay.image,
             name,
-            colormap={"colors": lights.colours, "name": "activity and events", "interpolation": "zero"},
+            colormap={"colors": overlay.colours, "name": "activity and events", "interpolation": "zero"},
             blending="additive",
             contrast_limits=(0, 255),
             **spatial_placing(self.state.labels),

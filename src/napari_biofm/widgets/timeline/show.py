@@ -12,7 +12,7 @@ from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.cell_map import MapOverlay
 from napari_biofm.widgets.timeline.chooser import Chooser
-from napari_biofm.widgets.timeline.overlays import LightsOverlay
+from napari_biofm.widgets.timeline.overlays import ActivityLayer
 from napari_biofm.widgets.timeline.panel import Panel, number_box
 from napari_biofm.widgets.timeline.pipette import PipetteMarkers
 from napari_biofm.widgets.timeline.points import EventPoints
@@ -31,7 +31,7 @@ class ShowPanel(Panel):
     def __init__(self, dock: Dock, state: TimelineState) -> None:
         super().__init__(dock, state)
         self.points = EventPoints(state)
-        self.lights = LightsOverlay(state)
+        self.activity = ActivityLayer(state)
         self.map = MapOverlay(state)
         self.pipettes = PipetteMarkers(state)
         self._levels_of: tuple[Any, ...] = ()
@@ -71,21 +71,21 @@ class ShowPanel(Panel):
         self.map_of.chosen.connect(self._map)
         dock.listen(state.events_moved, self.refresh)
         dock.listen(state.session.cells_changed, self._cells_changed)
-        dock.listen(state.viewer.dims.events.current_step, self.lights.frame_moved)
+        dock.listen(state.viewer.dims.events.current_step, self.activity.frame_moved)
         dock.listen(state.viewer.dims.events.current_step, self.points.frame_moved)
 
     def refresh(self) -> None:
         """Bring the overlays up to date."""
         if self.show_activity.isChecked():
             self._measure_levels()
-        overlays = (self.map, self.lights, self.points, self.pipettes)
+        overlays = (self.map, self.activity, self.points, self.pipettes)
         for words in [overlay.refresh() for overlay in overlays]:
             if words:
                 self.words.setText(words)
 
     def _hold_changed(self, seconds: float) -> None:
         self.points.hold_s = seconds
-        self.lights.decay_s = max(seconds, 0.02)
+        self.activity.decay_s = max(seconds, 0.02)
         self.refresh()
 
     def _map(self, what: object) -> None:
@@ -98,8 +98,8 @@ class ShowPanel(Panel):
             self.map.refresh()
 
     def _flash(self, on: bool) -> None:
-        self.lights.flashing = on
-        self.words.setText(self.lights.refresh())
+        self.activity.flashing = on
+        self.words.setText(self.activity.refresh())
 
     def _activity(self, on: bool) -> None:
         if on:
@@ -110,8 +110,8 @@ class ShowPanel(Panel):
                 return
             self._measure_levels()
             return
-        self.lights.levels, self._levels_of = None, ()
-        self.words.setText(self.lights.refresh())
+        self.activity.levels, self._levels_of = None, ()
+        self.words.setText(self.activity.refresh())
 
     def _measure_levels(self) -> None:
         """Scale the traces in a job, unless that was done for these traces and this clock."""
@@ -132,8 +132,8 @@ class ShowPanel(Panel):
 
     def _show_activity(self, levels: CellLevels, of: tuple[Any, ...]) -> None:
         if self.show_activity.isChecked() and of == self._levels_of:
-            self.lights.levels = levels
-            self.words.setText(self.lights.refresh())
+            self.activity.levels = levels
+            self.words.setText(self.activity.refresh())
 
     def _traces(self) -> Recording | None:
         """Return the traces of cells to show: those of the movie before others, the latest first."""

@@ -26,7 +26,7 @@ from napari_biofm.widgets.trace.analyses import Analyses
 from napari_biofm.widgets.trace.cells_link import CellsLink
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
 from napari_biofm.widgets.trace.cursors import CursorPair
-from napari_biofm.widgets.trace.events_controller import EventsDesk
+from napari_biofm.widgets.trace.events_controller import EventsController
 from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel
 from napari_biofm.widgets.trace.exporting import Exports
@@ -92,7 +92,7 @@ class TraceDock(Dock):
         self.readout.setWordWrap(True)
         self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._arrange()
-        self.events = EventsDesk(self)
+        self.events = EventsController(self)
         self.teaching = Teaching(self)
         self.forecasting = Forecasting(self)
         self.analyses = Analyses(self)

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.events.detect import detect_events, signal_channels
-from napari_biofm.events.review import carry_verdicts
+from napari_biofm.events.review import match_verdicts
 from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEAR_S = 5e-3  # a found event this close to a mark is the marked one
 
 
-class EventsDesk:
+class EventsController:
     """Ties the dock's table and marks of events to the session.
 
     Parameters
@@ -66,7 +66,7 @@ class EventsDesk:
             if uid not in session.recordings:
                 return
             if former is not None:  # marks that taught stay marks
-                events = carry_verdicts(former, events, NEAR_S)
+                events = match_verdicts(former, events, NEAR_S)
             session.set_events(uid, events, about)
 
         button = dock.events_panel.detect_button

@@ -9,7 +9,7 @@ from qtpy.QtCore import QRect, Signal
 from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QApplication, QGridLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
-from napari_biofm.files import whole_file
+from napari_biofm.files import atomic_write
 from napari_biofm.widgets.trace.events_panel import button
 from napari_biofm.widgets.trace.plots import TracePlots
 
@@ -74,7 +74,7 @@ class ExportPanel(QWidget):
 def save_figure(plots: TracePlots, path: Path) -> None:
     """Write what the plots show as PNG or SVG, by the ending of `path`, atomically."""
     scene = plots.canvas.scene()
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         if path.suffix.lower() == ".svg":
             from qtpy.QtSvg import QSvgGenerator
 

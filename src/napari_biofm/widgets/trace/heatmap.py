@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.types import Progress, Task, run_task
+from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.trace.curves import TraceViewBox
-from napari_biofm.widgets.trace.stepper import Stepper
 from napari_biofm.widgets.trace.style import Colours
 
 ORDERS = {
@@ -74,7 +74,7 @@ class CellHeatmap(QWidget):
         self.recording: Recording | None = None
         self.order: NDArray[np.intp] = np.zeros(0, np.intp)
         self._heat: NDArray[np.uint8] | None = None
-        self.stepper = Stepper(self)
+        self.event_loop_task = EventLoopTask(self, SLICE_S)
         self.view = TraceViewBox(self._colours.accent)
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setBackground(self._colours.background)
@@ -130,7 +130,7 @@ class CellHeatmap(QWidget):
 
     def set_recording(self, recording: Recording | None) -> None:
         """Show the cells of another recording; nothing for one without cells."""
-        self.stepper.stop()
+        self.event_loop_task.stop()
         self.recording = recording if recording is not None and recording.is_cells else None
         self.setVisible(self.recording is not None)
         self.image.clear()
@@ -147,7 +147,7 @@ class CellHeatmap(QWidget):
             run_task(task)
             self._show()
         else:
-            self.stepper.start(task, self._show)
+            self.event_loop_task.start(task, self._show)
 
     def sort(self, by: str) -> None:
         """Order rows by "id", the "time" of their brightest moment, "activity", or "accepted" cells first.

@@ -14,13 +14,13 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QWidget
 from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import Progress, run_task
+from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.trace.curves import TraceViewBox, ViewHistory
 from napari_biofm.widgets.trace.heights import Heights
 from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode, first_channels
 from napari_biofm.widgets.trace.lines import AT_ONCE, TraceLines
 from napari_biofm.widgets.trace.rows import Row, Scales
 from napari_biofm.widgets.trace.source import TraceSource
-from napari_biofm.widgets.trace.stepper import Stepper
 from napari_biofm.widgets.trace.style import Colours
 
 MAX_ROWS = 12  # channels drawn at once
@@ -60,8 +60,8 @@ class TracePlots(QWidget):
         self.show_bars = False
         self._channels: list[int] = []
         self._following = False
-        self.stepper = Stepper(self)
-        self.stepper.progressed.connect(self._tell_progress)
+        self.event_loop_task = EventLoopTask(self, SLICE_S)
+        self.event_loop_task.progressed.connect(self._tell_progress)
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setBackground(self.colours.background)
         self.canvas.ci.layout.setSpacing(2)
@@ -109,7 +109,7 @@ class TracePlots(QWidget):
     ) -> None:
         """Show another recording, from its start; `keep_view` where only units or names changed."""
         ranges = [row.view.viewRange() for row in self.rows] if keep_view else []
-        self.stepper.stop()
+        self.event_loop_task.stop()
         filters = self.source.filters if self.source is not None and keep_view else FilterSettings()
         self.lines.set_recording(recording, filters)
         if mode is not None:
@@ -369,7 +369,7 @@ class TracePlots(QWidget):
             run_task(source.prepare(sweeps, channels))
             then()
         else:
-            self.stepper.start(source.prepare(sweeps, channels), then)
+            self.event_loop_task.start(source.prepare(sweeps, channels), then)
 
     def _redraw(self) -> None:
         if self.stimulus_row is not None:

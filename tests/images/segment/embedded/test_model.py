@@ -78,9 +78,9 @@ def test_level_by_level_is_the_whole_at_once(shipped: EmbeddedModel) -> None:
 
     rng = np.random.default_rng(1)
     canvas = torch.from_numpy(rng.random((1, 1, 352, 416), np.float32))
-    whole, *_ = tiled_inference.run_levels(shipped.network, canvas, "cpu")
+    whole, *_ = tiled_inference.run_tiled(shipped.network, canvas, "cpu")
     pieces = [
-        p for p in tiled_inference.run_levels(shipped.network, canvas, "cpu", side=96) if p.window is not None
+        p for p in tiled_inference.run_tiled(shipped.network, canvas, "cpu", side=96) if p.window is not None
     ]
     assert whole.window == (slice(0, 352), slice(0, 416)) and len(pieces) > 12
     for name, stride in (("flow", 1), ("cell_prob", 1), ("decoded", 2), ("vector_map", 4)):

@@ -16,7 +16,7 @@ from napari_biofm.images.segment.embedded.tiled_inference import (
     as_input,
     at,
     inner,
-    run_levels,
+    run_tiled,
     tiles,
 )
 from napari_biofm.types import Progress, Task
@@ -256,7 +256,7 @@ def run_pass(
         vectors = np.zeros((arch.vector + arch.planes, height // 4, width // 4), np.float16)
     plan = tiles(height, width, core, MARGIN)
     for index, (seen, own) in enumerate(plan):
-        for piece in run_levels(network, canvas[..., *seen], device, not keep_decoded):
+        for piece in run_tiled(network, canvas[..., *seen], device, not keep_decoded):
             if piece.window is not None:
                 _place(piece, seen, own, dense, vectors, decoded)
             yield Progress(round(100 * (index + piece.share)), 100 * len(plan), "network")

@@ -70,7 +70,7 @@ def _cuts(length: int, core: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def run_levels(
+def run_tiled(
     network: Network, canvas: Tensor, device: str, vectors: bool = True, side: int = SIDE
 ) -> Iterator[Piece]:
     """Run all but the mask decoder over `canvas` (1, 1 or P, Y, X); Y and X are multiples of 32.

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_biofm.files import whole_file, write_text
+from napari_biofm.files import atomic_write, write_text
 from napari_biofm.types import ModelError
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def write(path: Path, network: Network, config: Mapping[str, Any]) -> Path:
         "architecture": network.architecture.to_json(),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     write_text(path.with_suffix(".json"), json.dumps(described, indent=1) + "\n")
     return path

@@ -1,4 +1,4 @@
-"""Joint table: activity beside looks, and which of the two go together."""
+"""Activity and morphology: activity beside looks, and which of the two go together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from napari_biofm.widgets.timeline.state import TimelineState
 COLUMNS = ("looks", "activity", "rho", "q", "information", "q")
 
 
-class JointPanel(Panel):
+class ActivityMorphologyPanel(Panel):
     """Adds trace features to the table of cells, and tests them against what the cells look like.
 
     Parameters
@@ -43,7 +43,7 @@ class JointPanel(Panel):
             dock, state, "Activity of each cell: rate, amplitude, intervals, bursts, synchrony, trace."
         )
         self.add_button = QPushButton("Add activity to the table of cells")
-        self.add_button.setToolTip("Rate, amplitude, synchrony ... as columns and a block of vectors.")
+        self.add_button.setToolTip("Rate, amplitude, synchrony ... as columns and an embedding of vectors.")
         self.patch_button = QPushButton("Add features of patched cells")
         self.patch_button.setToolTip(
             "Resistance, capacitance, threshold ... of every cell linked to a recording: medians over its sweeps "
@@ -109,7 +109,7 @@ class JointPanel(Panel):
         )
 
     def add_vectors(self) -> None:
-        """Describe the traces by the physio model in a job, as a block of vectors in the table of cells."""
+        """Describe the traces by the physio model in a job, as an embedding of vectors in the table of cells."""
         labels = self.state.labels
         traces = [e.recording for e in self.state.session.recordings.values() if e.recording.is_cells]
         if labels is None or not traces:

@@ -18,8 +18,8 @@ from napari_biofm.widgets.cells.tables import TablesDock
 Computed = Mapping[str, tuple[Any, dict[str, Any]]]
 
 
-class BlocksDock(TablesDock):
-    """Adds blocks of vectors to the table in view."""
+class EmbeddingsDock(TablesDock):
+    """Adds embeddings to the table in view."""
 
     def _add_vectors_button(self) -> QPushButton:
         button = QPushButton("Add ...")
@@ -54,7 +54,9 @@ class BlocksDock(TablesDock):
     def vectors_for(self, wanted: Mapping[str, Any], then: Callable[[], None]) -> None:
         """Compute what a saved head takes and the table lacks, then call `then`."""
         features = None if self.states.uid is None else self._encoder_of(self.states.uid)[1]
-        self._compute("vectors of the head", jobs.head_blocks, wanted, features, then=lambda _: then())
+        self._compute(
+            "vectors of the classifier", jobs.head_embeddings, wanted, features, then=lambda _: then()
+        )
 
     def _compute(self, what: str, job: Any, *args: Any, then: Callable[[Any], None]) -> None:
         table, layer = self.states.table, self.layer
@@ -84,13 +86,13 @@ class BlocksDock(TablesDock):
             return
         try:
             for name, (vectors, source) in found.items():
-                self.states.add_block(name, np.asarray(vectors), source)
+                self.states.add_embedding(name, np.asarray(vectors), source)
             then(list(found))
         except BiofmError as error:
             self.tell_error(error)
 
     def _use_new(self, names: list[str]) -> None:
-        self.states.use_blocks(names[-1])
+        self.states.use_embeddings(names[-1])
         self.states.table_changed.emit()
 
 
