@@ -140,7 +140,7 @@ def tracked(labels: np.ndarray) -> np.ndarray:
     """Return labels with the ids of their tracks, linked as *Link over time* does."""
     target = ArrayTarget(labels.copy())
     tracking = run_task(link_array(labels))
-    relabel_edit(target, tracking).apply()
+    relabel_edit(target, tracking).write(target)
     assert len(tracking.data) == sum(len(np.unique(frame[frame > 0])) for frame in labels)
     return np.asarray(target.data)
 
