@@ -2,13 +2,17 @@
 
     python benchmarks/responsiveness.py [--json] [--quick]
 
-Needs a screen or Xvfb. `longest_stall_ms` is the longest gap between two ticks of a 5 ms timer on the
+Without a screen it starts its own. `longest_stall_ms` is the longest gap between two ticks of a 5 ms timer on the
 GUI thread while a busy job runs for ten seconds in the worker process, its progress shown in a dock and
 its tiles (256 x 256, ten per second) written into a Labels layer. The canvas is repainted at the end:
 how long one repaint takes is a matter of napari and the graphics driver, and printed beside it
 (`repaint_ms`; with software OpenGL it can exceed everything else). `idle_stall_ms` is the longest gap with
 nothing running: what the machine itself does to the timer. `dock_open_s` is the slowest dock, in a fresh
 interpreter, from the start of its import to its first paint, with napari already up.
+
+`click_during_job_p95_ms`: from a click's question to its answer on the GUI thread (embedded model, 512 px), every
+300 ms while segmentations run in the bulk lane; `click_alone_p95_ms` the same with nothing beside it.
+`bulk_throughput_ratio`: segmentations per second while clicks come, as a fraction of those without, in turns.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lanes import measure_lanes
 from screen import ensure_screen
 
 DOCKS = {
@@ -48,6 +53,7 @@ def main() -> None:
     ensure_screen()
     opened = {name: child(name) for name in DOCKS}
     stalls = measure_stalls(2.0 if args.quick else 10.0)
+    lanes = measure_lanes(3.0 if args.quick else 10.0, 1 if args.quick else 3)
     result = {
         "longest_stall_ms": stalls["stall_ms"],
         "dock_open_s": max(row["seconds"] for row in opened.values()),
@@ -55,6 +61,7 @@ def main() -> None:
         "cancel_ms": stalls["cancel_ms"],
         "idle_stall_ms": stalls["idle_ms"],
         "repaint_ms": stalls["repaint_ms"],
+        **lanes,
     }
     if not args.json:
         print(f"{'dock':<10} {'open (s)':>9}  torch")
@@ -62,6 +69,10 @@ def main() -> None:
             print(f"{name:<10} {row['seconds']:>9.3f}  {row['torch']}")
         print(f"longest gap: {stalls['stall_ms']:.1f} ms with a job, {stalls['idle_ms']:.1f} ms without")
         print(f"one repaint by napari: {stalls['repaint_ms']:.1f} ms; tiles received: {stalls['written']}")
+        print(
+            f"a click: p95 {lanes['click_during_job_p95_ms']:.0f} ms while segmentations run, "
+            f"{lanes['click_alone_p95_ms']:.0f} ms alone; bulk at {lanes['bulk_throughput_ratio']:.2f} of its speed"
+        )
     print(json.dumps(result))
 
 

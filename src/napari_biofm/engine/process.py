@@ -1,9 +1,11 @@
 """Warm worker processes, one per lane: a crash or a kill there is a message here, not a lost window.
 
-A thread in the worker of the bulk jobs would share its models and save the second process's memory (0.4 GB with torch
-and the embedded model). Measured on two cores with a click every 300 ms, its answers waited for the interpreter's lock
-of a bulk job in pure Python for up to 700 ms (p95 216 ms), against 68 ms (p95 60 ms) in a process of its own, and
-bulk work fell to 0.66 of its speed, so each lane has a process. It starts with the lane's first job.
+A thread in one worker would share its models and save the memory of a second process (0.4 GB with torch and the
+embedded model). Measured on two busy cores with a click every 300 ms beside a job in pure Python, such a thread waited
+for the interpreter's lock (p95 of a click 216 to 348 ms; with a switch interval of 0.5 ms 54 to 63 ms, but the job fell
+to 0.66 to 0.74 of its speed), while a process of its own answered with a p95 of 29 to 60 ms and left the job its speed.
+So each lane has a process, which starts with the lane's first job; on a graphics card each has a context of its own,
+and batches are sized by what is free there at that moment.
 """
 
 from __future__ import annotations

@@ -105,6 +105,11 @@ def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> T
     return key
 
 
+def load_click_model(model: str, device: str = "auto") -> None:
+    """Load a click model into this process, ahead of the first image."""
+    make_model(model, device)
+
+
 def answer_prompt(key: str, model: str, prompt: Prompt, device: str = "auto") -> Answer | None:
     """Answer a prompt on an image prepared before; None where this process has not prepared it (any more)."""
     prepared = _look_up(model, key)

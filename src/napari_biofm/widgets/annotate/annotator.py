@@ -22,7 +22,7 @@ from napari_biofm.widgets.annotate.preview import Preview
 from napari_biofm.widgets.annotate.prompt_controller import PromptController
 from napari_biofm.widgets.annotate.sizes import CellSizes
 from napari_biofm.widgets.annotate.target import LayerTarget, StrokeCapture
-from napari_biofm.widgets.annotate.tools import Tool
+from napari_biofm.widgets.annotate.tools import PROMPTING, Tool
 from napari_biofm.widgets.common.viewers import layer_id
 
 
@@ -138,6 +138,8 @@ class Annotator:
             )
         self.tool = tool
         self.gestures.forget()
+        if tool in PROMPTING:
+            self.predictor.get_ready()
         if self.labels is not None:
             self.viewer.layers.selection.active = self.labels
             self.labels.mode = "paint" if tool is Tool.BRUSH else "pan_zoom"

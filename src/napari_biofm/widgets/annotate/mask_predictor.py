@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_biofm.images.edit import Piece, View
-from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS, answer_prompt, prepare_image
+from napari_biofm.images.prompt.backends import (
+    FLOW_BASINS,
+    LEVEL_SETS,
+    answer_prompt,
+    load_click_model,
+    prepare_image,
+)
 from napari_biofm.images.prompt.correction import Answer
 from napari_biofm.types import ImageError, Prompt, Segmentation, run_task
 from napari_biofm.widgets.annotate.geometry import layer_shape
@@ -87,6 +93,7 @@ class MaskPredictor:
         self.known_as: dict[str, str] = {}  # image layer -> key under which a series prepared it
         self._ready: set[str] = set()
         self._preparing: str | None = None
+        self._loaded: str | None = None  # the network that was asked to be loaded last
         self._waiting: tuple[int, Asked, Listener] | None = None
         self._basins: OrderedDict[int, Basins] = OrderedDict()  # by plane
         self._flows_of: Segmentation | None = None  # whose basins they are
@@ -105,6 +112,16 @@ class MaskPredictor:
     @property
     def is_local(self) -> bool:
         return self.backend in (LEVEL_SETS, FLOW_BASINS)
+
+    def get_ready(self) -> None:
+        """Have the network loaded beside the window, before the first click needs it."""
+        engine = self._dock.session.engine
+        if self.is_local or engine.name == "inline" or self._loaded == self.backend:
+            return
+        self._loaded = self.backend
+        engine.submit(
+            load_click_model, self.backend, self.device, name=f"Loading {self.backend}", lane="interactive"
+        )
 
     # ------------------------------------------------------------------ asking
 

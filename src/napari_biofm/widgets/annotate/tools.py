@@ -31,6 +31,10 @@ class Tool(Enum):
     BRUSH = "brush"
 
 
+# tools whose gestures ask the chosen backend for a mask
+PROMPTING = frozenset({Tool.POINT, Tool.MINUS, Tool.BOX, Tool.SCRIBBLE, Tool.LASSO, Tool.REFINE})
+
+
 @dataclass(frozen=True)
 class About:
     """How a tool is shown: its word, its usual key, and what it does."""

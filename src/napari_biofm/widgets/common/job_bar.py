@@ -47,8 +47,8 @@ class JobRow(QWidget):
     def _lay_out(self, small: bool) -> None:
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
+        self.label.setMinimumWidth(1)  # a long text is cut; it does not make the dock wider
         if small:
-            self.label.setMinimumWidth(1)  # a long name is cut; it does not make the dock wider
             self.bar.setFixedWidth(SMALL_BAR)
             row.addWidget(self.label, 1)
             row.addWidget(self.bar)
@@ -124,7 +124,7 @@ class JobRow(QWidget):
         self.bar.setRange(0, 0 if progress is None else max(progress.total, 1))
         self.bar.setValue(0 if progress is None else progress.done)
         self.label.setText(self._text(job, progress))
-        self.label.setToolTip(job.name)
+        self.label.setToolTip(self.label.text())
         self.cancel_button.setEnabled(not job.cancel_asked)
         self.setUpdatesEnabled(True)
 
@@ -135,7 +135,8 @@ class JobRow(QWidget):
             return f"{job.name}: stopping after this step ...{more}"
         if job.state is JobState.WAITING:
             return f"{job.name}: waiting ...{more}"
-        return f"{progress.message if progress and progress.message else f'{job.name} ...'}{more}"
+        step = f": {progress.message}" if progress is not None and progress.message else " ..."
+        return f"{job.name}{step}{more}"
 
     def _tick(self) -> None:
         if self._is_fresh:
