@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_biofm import samples
 from napari_biofm.readers import get_reader
 from napari_biofm.session import session_of
-from napari_biofm.simulate import write_abf
+from napari_biofm.simulate import sample_files, write_abf
 from napari_biofm.types import RecordingError
 from napari_biofm.writers import write_cells_csv
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(samples, "sample_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(sample_files, "sample_folder", lambda name: tmp_path / name)
     return tmp_path
 
 

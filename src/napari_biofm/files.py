@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 
 @contextmanager
@@ -31,3 +35,17 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text as it is (line ends included), whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all; numpy scalars, arrays and paths are allowed."""
+    write_text(path, json.dumps(value, indent=2, default=plain_json) + "\n")
+
+
+def plain_json(value: Any) -> Any:
+    """Return numpy values as numbers and lists, anything else as text: what `json.dumps` takes as `default`."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value)

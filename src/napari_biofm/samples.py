@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-from napari_biofm import __version__
 
 LayerData = list[tuple[Any, dict[str, Any], str]]
 PIXEL_UM = 0.65
-
-
-def sample_folder(name: str) -> Path:
-    """Return the folder in the user's cache where a sample is kept."""
-    import pooch
-
-    return Path(pooch.os_cache("napari-biofm")) / "samples" / __version__ / name
-
-
-def corecording_files() -> dict[str, Path]:
-    """Return the files of the simulated co-recording, written at the first call."""
-    import json
-
-    folder = sample_folder("corecording")
-    index = folder / "index.json"
-    if index.is_file():
-        return {key: folder / name for key, name in json.loads(index.read_text(encoding="utf-8")).items()}
-    from napari_biofm.simulate import simulate_corecording, write_corecording
-
-    paths = write_corecording(folder, simulate_corecording(seed=7))
-    index.write_text(json.dumps({key: path.name for key, path in paths.items()}), encoding="utf-8")
-    return paths
 
 
 def corecording() -> LayerData:
@@ -39,6 +14,7 @@ def corecording() -> LayerData:
     import tifffile
 
     from napari_biofm.readers import read
+    from napari_biofm.simulate.sample_files import corecording_files
 
     paths = corecording_files()
     movie = tifffile.imread(paths["movie"])

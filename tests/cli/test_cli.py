@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import tifffile
 from tests.images.segment.test_classical import matched
 
+from napari_biofm import __version__
 from napari_biofm.cli import build_parser, main
 from napari_biofm.cli.common import atomic_write
 from napari_biofm.signals import read_recording
@@ -204,3 +207,13 @@ def test_without_a_screen_the_demo_says_what_to_do(
     assert "--headless" in capsys.readouterr().err
     assert main(["demo", "--headless", "--out", str(tmp_path / "out")]) == 1
     assert "Xvfb" in capsys.readouterr().err
+
+
+def test_the_package_runs_as_a_module(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["napari-biofm", "--version"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("napari_biofm.cli.__main__", run_name="__main__")
+    assert end.value.code == 0
+    assert capsys.readouterr().out.strip() == __version__

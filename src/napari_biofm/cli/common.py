@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import atomic_write, write_text
+from napari_biofm.files import atomic_write, plain_json
 from napari_biofm.types import BiofmError, Task
 
 T = TypeVar("T")
@@ -43,11 +43,6 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all; numpy scalars and paths are allowed."""
-    write_text(path, json.dumps(value, indent=2, default=_plain) + "\n")
-
-
 def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
     """Write an .npz, whole or not at all."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -56,15 +51,7 @@ def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON on stdout."""
-    print(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value)
+    print(json.dumps(value, indent=2, default=plain_json))
 
 
 def inputs_exist(paths: list[Path]) -> list[Path]:

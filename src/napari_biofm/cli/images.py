@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.cells.embed.cell_vectors import cell_table
-from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, write_json
-from napari_biofm.files import atomic_write
+from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb
+from napari_biofm.files import atomic_write, write_json
 from napari_biofm.images.io.checks import check_image, read_image
 from napari_biofm.images.io.lazy import LazyImage, open_lazily
 from napari_biofm.images.io.stacks import read_stack

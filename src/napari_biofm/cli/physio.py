@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.cli.common import drain, inputs_exist, note, write_json, write_npz
+from napari_biofm.cli.common import drain, inputs_exist, note, write_npz
 from napari_biofm.cli.reading import add_reading, channels_of, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
-from napari_biofm.files import write_text
+from napari_biofm.files import write_json, write_text
 from napari_biofm.signals import Recording
 from napari_biofm.types import DetectionSettings, RecordingError
 

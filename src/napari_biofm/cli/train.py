@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, write_json
+from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note
+from napari_biofm.files import write_json
 
 
 def add_verbs(verbs: Any) -> None:

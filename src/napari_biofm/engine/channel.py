@@ -29,7 +29,8 @@ def _attach(name: str) -> shared_memory.SharedMemory:
         return shared_memory.SharedMemory(name=name, track=False)
     block = shared_memory.SharedMemory(name=name)
     if sys.platform != "win32":
-        resource_tracker.unregister(block._name, "shared_memory")  # type: ignore[attr-defined]
+        # the tracker knows a block by the name the system has for it, with a slash in front
+        resource_tracker.unregister(f"/{block.name.lstrip('/')}", "shared_memory")
     return block
 
 

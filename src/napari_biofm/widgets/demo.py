@@ -51,7 +51,7 @@ class Demo:
             self.seconds[name] = round(time.perf_counter() - start, 3)
 
     def _open(self) -> None:
-        from napari_biofm.samples import corecording_files
+        from napari_biofm.simulate.sample_files import corecording_files
 
         self.viewer.open_sample("napari-biofm", "corecording")
         self.movie = self.viewer.layers["calcium movie"]
@@ -97,7 +97,7 @@ class Demo:
     def _classes_by_truth(self) -> dict[int, str]:
         """Return label -> class of the simulated cell that lies under most of the mask."""
         from napari_biofm.images.io.checks import read_image
-        from napari_biofm.samples import corecording_files
+        from napari_biofm.simulate.sample_files import corecording_files
 
         truth = read_image(corecording_files()["masks"])
         named = {}
@@ -117,7 +117,7 @@ class Demo:
 
     def _align(self) -> None:
         from napari_biofm.images.io.checks import read_image
-        from napari_biofm.samples import corecording_files
+        from napari_biofm.simulate.sample_files import corecording_files
 
         dock = self._dock("Timeline")
         self.recording = next(iter(self.session.recordings))
@@ -153,8 +153,8 @@ class Demo:
 
     def save(self, folder: Path, started: float) -> None:
         """Write `screenshot.png`, `cells.csv`, `events.csv` and `report.json`."""
-        from napari_biofm.cli.common import write_json
         from napari_biofm.events.table import join, to_csv
+        from napari_biofm.files import write_json
         from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.cells.classify.sklearn_compat import boosted_trees, boosting_baseline
+
 Arrays = dict[str, NDArray[Any]]
 N_BINS = 255  # of a column, at most; as many as histogram boosting of scikit-learn has
 
@@ -72,7 +74,7 @@ def flatten_boosting(boosting: Any, n_classes: int, cuts: list[NDArray[np.float6
     present = boosting.classes_
     columns = present[1:] if len(present) == 2 else present
     parts = []
-    for trees in boosting._predictors:
+    for trees in boosted_trees(boosting):
         for column, predictor in zip(columns, trees, strict=True):
             nodes = predictor.nodes
             leaf = nodes["is_leaf"].astype(bool)
@@ -87,7 +89,7 @@ def flatten_boosting(boosting: Any, n_classes: int, cuts: list[NDArray[np.float6
             parts.append((feature, threshold, left, right, value))
     baseline = np.full(n_classes, -1e3, np.float32)
     baseline[present] = 0.0
-    baseline[columns] = np.ravel(boosting._baseline_prediction)
+    baseline[columns] = boosting_baseline(boosting)
     return {**_join(parts), "baseline": baseline}
 
 

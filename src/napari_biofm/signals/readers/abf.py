@@ -16,6 +16,15 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.abf_check import FULL_HEADER, OLD_HEADER, check_abf
 from napari_biofm.signals.readers.abf_command import abf_command
+from napari_biofm.signals.readers.pyabf_compat import (
+    first_header,
+    gains,
+    guid,
+    offsets,
+    protocol_section,
+    sample_dtype,
+    synch_section,
+)
 from napari_biofm.signals.recording import COMMAND_UNKNOWN, Channel, Recording, Tag
 from napari_biofm.signals.samples import InterleavedSamples
 from napari_biofm.signals.units import clean_unit
@@ -53,7 +62,7 @@ def read_abf(path: Path) -> Recording:
     bounds = _bounds(path, header)
     data = np.memmap(
         path,
-        dtype=header._dtype,
+        dtype=sample_dtype(header),
         mode="r",
         offset=int(header.dataByteStart),
         shape=(int(header.dataPointCount) // n_channels, n_channels),
@@ -79,7 +88,7 @@ def read_abf(path: Path) -> Recording:
         path=path,
         format=f"ABF{header.abfVersion['major']}",
         protocol="" if old or header.protocol == "None" else _text(header.protocol),
-        comment=_text(header._headerV1.sFileCommentOld if old else header.abfFileComment),
+        comment=_text(first_header(header).sFileCommentOld if old else header.abfFileComment),
         tags=tuple(
             Tag(float(time), _text(text))
             for time, text in zip(header.tagTimesSec, header.tagComments, strict=False)
@@ -101,7 +110,7 @@ def _parse(path: Path) -> Any:
             f"the header of {path.name} cannot be parsed ({type(error).__name__}: {error}); "
             "the file is damaged or of an unknown version"
         ) from error
-    if header._dtype == np.int16 and header.dataPointByteSize != 2:
+    if sample_dtype(header) == np.int16 and header.dataPointByteSize != 2:
         raise RecordingError(f"{path.name} stores {header.dataPointByteSize} bytes per int16 sample")
     return header
 
@@ -126,9 +135,9 @@ def _whole_header(path: Path) -> Iterator[Path]:
 
 def _scales(path: Path, header: Any) -> list[tuple[float, float] | None]:
     """Return gain and offset per channel, or None where samples are stored as floats."""
-    if header._dtype != np.int16:
+    if sample_dtype(header) != np.int16:
         return [None] * header.channelCount
-    scales = [(float(g), float(o)) for g, o in zip(header._dataGain, header._dataOffset, strict=True)]
+    scales = [(float(g), float(o)) for g, o in zip(gains(header), offsets(header), strict=True)]
     for i, (gain, offset) in enumerate(scales):
         if not (math.isfinite(gain) and math.isfinite(offset)) or gain == 0:
             raise RecordingError(f"channel {i} of {path.name} has gain {gain} and offset {offset}")
@@ -138,9 +147,9 @@ def _scales(path: Path, header: Any) -> list[tuple[float, float] | None]:
 def _sampling_rate(path: Path, header: Any) -> float:
     """Return Hz per channel. pyabf cuts the rate to an integer; a true fraction is kept here."""
     if header.abfVersion["major"] == 1:
-        interval_us = header._headerV1.fADCSampleInterval * header.channelCount
+        interval_us = first_header(header).fADCSampleInterval * header.channelCount
     else:
-        interval_us = header._protocolSection.fADCSequenceInterval
+        interval_us = protocol_section(header).fADCSequenceInterval
     if not (math.isfinite(interval_us) and interval_us > 0):
         raise RecordingError(f"{path.name} has a sample interval of {interval_us} us")
     exact = 1e6 / interval_us
@@ -152,11 +161,11 @@ def _sampling_rate(path: Path, header: Any) -> float:
 def _synch_array(path: Path, header: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
     """Return start (ticks) and length (interleaved samples) of each sweep, and seconds per tick."""
     if header.abfVersion["major"] == 2:
-        section = header._synchArraySection
-        unit = header._protocolSection.fSynchTimeUnit
+        section = synch_section(header)
+        unit = protocol_section(header).fSynchTimeUnit
         starts, lengths = section.lStart, section.lLength
     else:
-        head = header._headerV1
+        head = first_header(header)
         with path.open("rb") as file:
             file.seek(head.lSynchArrayPtr * 512)
             pairs = struct.iter_unpack("<ii", file.read(head.lSynchArraySize * 8))
@@ -206,7 +215,7 @@ def _sweep_starts(path: Path, header: Any, rate: float, n_sweeps: int) -> NDArra
 
 def _start(header: Any) -> datetime | None:
     """Return when the recording began; None where the file has no date or an impossible one."""
-    if header.abfVersion["major"] == 1 and header._headerV1.lFileStartDate == 0:
+    if header.abfVersion["major"] == 1 and first_header(header).lFileStartDate == 0:
         return None  # pyabf takes the date of the copy on this disk
     start: datetime = header.abfDateTime
     return None if start == datetime(1, 1, 1) else start
@@ -220,7 +229,7 @@ def _metadata(header: Any) -> dict[str, Any]:
         "operation_mode": _MODES.get(header.nOperationMode, str(header.nOperationMode)),
         "user_list": list(header.userList or []),
         "user_list_parameter": [_text(n) for n in header.userListParamToVaryName or [] if n],
-        "guid": header._fileGUID,
+        "guid": guid(header),
     }
 
 

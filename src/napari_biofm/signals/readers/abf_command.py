@@ -16,6 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.optional import changed
+from napari_biofm.signals.readers.pyabf_compat import (
+    epoch_section,
+    first_header,
+    indexed_strings,
+    output_section,
+)
 from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError, Trace
 
@@ -157,7 +163,7 @@ def abf_command(
 ) -> AbfCommand:
     """Return the commands of a parsed header, free of the parser's objects."""
     first = header.abfVersion["major"] == 1
-    section = header._headerV1 if first else header._dacSection
+    section = output_section(header)
     outputs = []
     for i in range(min(len(section.nWaveformEnable), len(header.holdingCommand))):
         unit = clean_unit(header.dacUnits[i]) if i < len(header.dacUnits) else "?"
@@ -186,7 +192,7 @@ def _last_level(sweep: int, output: Output) -> float:
 
 def _epochs(header: Any, channel: int) -> Iterator[Epoch]:
     if header.abfVersion["major"] == 1:
-        head = header._headerV1
+        head = first_header(header)
         for i in range(10 * channel, 10 * channel + 10):  # ten columns for each of two outputs
             yield Epoch(
                 head.nEpochType[i],
@@ -196,7 +202,7 @@ def _epochs(header: Any, channel: int) -> Iterator[Epoch]:
                 head.lEpochDurationInc[i],
             )
         return
-    table = header._epochPerDacSection
+    table = epoch_section(header)
     for i, output in enumerate(table.nDACNum):
         if output == channel:
             yield Epoch(
@@ -212,10 +218,10 @@ def _epochs(header: Any, channel: int) -> Iterator[Epoch]:
 
 def _stimulus_name(header: Any, channel: int) -> str:
     if header.abfVersion["major"] == 1:
-        stored = header._headerV1.sDACFilePath[channel]
+        stored = first_header(header).sDACFilePath[channel]
     else:
-        index = header._dacSection.lDACFilePathIndex[channel]
-        strings = header._stringsSection._indexedStrings
+        index = output_section(header).lDACFilePathIndex[channel]
+        strings = indexed_strings(header)
         stored = strings[index] if 0 <= index < len(strings) else ""
     return PureWindowsPath(stored.replace("\x00", "")).name
 
