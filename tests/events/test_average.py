@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from tests.events.generators import FS, synaptic
 
-from napari_biofm.events.average import amplitude_histogram, average_event, histogram, interval_histogram
+from napari_biofm.events.average import (
+    AveragedEvent,
+    amplitude_histogram,
+    average_event,
+    events_of_class,
+    histogram,
+    interval_histogram,
+)
 from napari_biofm.events.detect import detect_events
 from napari_biofm.signals import Recording
-from napari_biofm.types import DetectionSettings, Events, RecordingError, no_events, run_task
+from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, RecordingError, no_events, run_task
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +71,21 @@ def test_histograms_count_every_event_once(found: tuple[Recording, Events]) -> N
 def test_a_histogram_of_nothing_or_of_one_value() -> None:
     assert len(histogram(np.array([np.nan]), "x").counts) == 0
     assert histogram(np.full(10, 3.0), "x").counts.sum() == 10
+
+
+def test_events_of_a_class_come_from_the_first_channel_that_has_any() -> None:
+    events = np.zeros(5, EVENT_DTYPE)
+    events["channel"], events["class"] = [0, 1, 1, 2, 2], ["rejected", "EPSC", "AP", "EPSC", "EPSC"]
+    assert events_of_class(events, "EPSC")["channel"].tolist() == [1]
+    assert events_of_class(events, "EPSC", [2, 1])["channel"].tolist() == [2, 2]
+    assert events_of_class(events)["class"].tolist() == ["EPSC", "AP"]
+    assert len(events_of_class(events, "IPSC")) == 0
+
+
+def test_an_average_knows_its_peak_and_what_is_worth_drawing() -> None:
+    average = AveragedEvent(
+        np.arange(3.0), np.array([0.0, -4.0, 1.0]), np.zeros(3), np.array([[0, -5, 2]], np.float32), 1, "pA"
+    )
+    assert average.peak == -4
+    low, high = average.value_range
+    assert low <= -4.9 and 1 <= high <= 2

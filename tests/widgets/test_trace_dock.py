@@ -12,11 +12,11 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording, Tag
+from napari_biofm.signals.display.layout import SweepMode, parse_sweeps
 from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE, RecordingError
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.trace import TraceDock
-from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
 from napari_biofm.widgets.trace.plots import TracePlots
 
 RATE = 10_000.0
@@ -57,7 +57,7 @@ def _with_events(dock: TraceDock) -> str:
 
 
 def test_an_empty_dock_says_how_to_open_a_recording(dock: TraceDock) -> None:
-    assert dock.plots.message.isVisibleTo(dock) and "press Open" in dock.plots.message.text()
+    assert dock.plots.empty.isVisibleTo(dock) and "press Open" in dock.plots.empty.text()
     assert not dock.heatmap.isVisibleTo(dock)
     dock.events.detect("threshold", "psc", "balanced")  # tells, does not fail
     dock.export_panel.refresh.emit()
@@ -129,7 +129,7 @@ def test_cursors_tell_what_lies_between_them(dock: TraceDock) -> None:
     dock.cursors.place(0.1, 0.15)
     assert "dt 50 ms" in dock.readout.text() and "V command" in dock.readout.text()
     dock.analyses.plot_steps("Mean")
-    assert "Conductance" in dock.step_panel.said.text()
+    assert "Conductance" in dock.step_panel.message.text()
     assert dock.step_panel.table.splitlines()[0] == "Command (mV)\tMean of I (pA)"
 
 
@@ -139,7 +139,7 @@ def test_events_are_counted_against_the_command(dock: TraceDock) -> None:
     dock.cursors.place(0.1, 0.3)
     dock.step_panel.measure.setCurrentText("Events per second")
     dock.analyses.plot_steps("Events per second")
-    assert "Find events first" in dock.step_panel.said.text()
+    assert "Find events first" in dock.step_panel.message.text()
     events = np.zeros(4, EVENT_DTYPE)
     events["sweep"], events["time_s"], events["class"] = [0, 1, 1, 2], [0.2, 0.21, 0.25, 0.22], "AP"
     events["class"][3] = "rejected"
@@ -242,7 +242,7 @@ def test_the_table_filters_and_sorts(dock: TraceDock) -> None:
 
 def test_a_wrong_unit_is_told_and_put_right_and_undone(dock: TraceDock) -> None:
     uid = dock.session.add_recording(Recording.from_arrays(np.linspace(-40, 40, 900), RATE, "A"), "amperes")
-    assert dock.unit_hint.isVisibleTo(dock) and "looks wrong" in dock.unit_hint.said.text()
+    assert dock.unit_hint.isVisibleTo(dock) and "looks wrong" in dock.unit_hint.message.text()
     dock.unit_hint.fix.click()
     assert dock.session.recordings[uid].recording.channels[0].unit == "pA"
     assert not dock.unit_hint.isVisibleTo(dock)
@@ -266,11 +266,11 @@ def test_a_display_filter_changes_the_picture_only_and_a_copy_is_a_recording(doc
 def test_events_are_averaged_and_counted(dock: TraceDock) -> None:
     _with_events(dock)
     dock.analyses.plot_shapes("Averaged event", "EPSC")
-    assert "3 events" in dock.shapes_panel.said.text()
+    assert "3 events" in dock.shapes_panel.message.text()
     dock.analyses.plot_shapes("Amplitudes", "")
-    assert "3 values" in dock.shapes_panel.said.text()
+    assert "3 values" in dock.shapes_panel.message.text()
     dock.analyses.plot_shapes("Intervals", "AP")
-    assert "Find events first" in dock.shapes_panel.said.text()
+    assert "Find events first" in dock.shapes_panel.message.text()
 
 
 def test_quality_is_measured_in_words(dock: TraceDock) -> None:
@@ -305,7 +305,7 @@ def test_movie_and_masks_become_traces(dock: TraceDock, viewer: Any) -> None:
     viewer.add_labels(masks, name="cells")
     panel = dock.movie_panel
     panel.go.click()
-    assert "frame rate" in panel.said.text().lower()
+    assert "frame rate" in panel.message.text().lower()
     panel.rate.setValue(10)
     panel.go.click()
     assert dock.recording is not None and dock.recording.is_cells and dock.recording.n_channels == 2
@@ -367,7 +367,7 @@ def test_closing_goes_back_to_the_other_recording(dock: TraceDock) -> None:
     dock.close_recording()
     assert dock.uid == "steps" and not dock.heatmap.isVisibleTo(dock)
     dock.close_recording()
-    assert dock.plots.message.isVisibleTo(dock)
+    assert dock.plots.empty.isVisibleTo(dock)
 
 
 def test_the_session_time_is_a_line_on_the_trace(dock: TraceDock) -> None:

@@ -154,7 +154,7 @@ def test_the_forecast_is_drawn_from_the_click_and_meets_what_came(dock: TraceDoc
     dock.show_panel(panel)
     qtbot.wait(50)
     qtbot.mouseClick(panel.on, Qt.MouseButton.LeftButton, pos=QPoint(8, panel.on.height() // 2))
-    assert panel.on.isChecked() and "Click a moment" in panel.said.text()
+    assert panel.on.isChecked() and "Click a moment" in panel.message.text()
     qtbot.mouseClick(dock.plots.canvas.viewport(), Qt.MouseButton.LeftButton, pos=place(dock, 1.5))
     qtbot.waitUntil(lambda: dock.forecasting.shown is not None)
     ahead = dock.forecasting.shown
@@ -162,7 +162,7 @@ def test_the_forecast_is_drawn_from_the_click_and_meets_what_came(dock: TraceDoc
     assert ahead.quantiles.shape == (7, 64) and ahead.covered > 0.6
     came = slow[round(ahead.time_s[0] * RATE) :][:64]
     assert np.abs(ahead.quantiles[3] - came).mean() < 2
-    assert "inside the 90 % band" in panel.said.text()
+    assert "inside the 90 % band" in panel.message.text()
     start, stop = dock.plots.span()
     assert stop - start < 0.1, "zoomed in to where the band can be seen"
     panel.horizon.setValue(128)

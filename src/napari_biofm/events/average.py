@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,32 @@ class AveragedEvent:
     cuts: NDArray[np.float32]
     n: int
     unit: str
+
+    @property
+    def peak(self) -> float:
+        """Value of the mean that lies farthest from zero."""
+        return float(self.mean[int(np.argmax(np.abs(self.mean)))])
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Lowest and highest value worth drawing: a stray artefact hides no event."""
+        low, high = np.percentile(self.cuts, (0.5, 99.5)) if len(self.cuts) else (-1.0, 1.0)
+        return float(min(low, self.mean.min())), float(max(high, self.mean.max()))
+
+
+def events_of_class(events: Events, name: str = "", channels: Sequence[int] | None = None) -> Events:
+    """Return the events of one class in the first channel that has any, without artefacts and rejected rows.
+
+    Parameters
+    ----------
+    name : of the class; all where it is "".
+    channels : that are looked at, in this order; all by default, in the order of their numbers.
+    """
+    kept = events[~np.isin(events["class"], ("artefact", "rejected"))]
+    kept = kept[kept["class"] == name] if name else kept
+    searched = np.unique(kept["channel"]).tolist() if channels is None else channels
+    channel = next((c for c in searched if (kept["channel"] == c).any()), None)
+    return kept[:0] if channel is None else kept[kept["channel"] == channel]
 
 
 def average_event(
@@ -124,6 +151,11 @@ class Histogram:
     counts: NDArray[np.int64]
     sorted_values: Floats
     label: str
+
+    @property
+    def median(self) -> float:
+        """Median of the values; NaN without any."""
+        return float(np.median(self.sorted_values)) if len(self.sorted_values) else float("nan")
 
     @property
     def cumulative(self) -> Floats:

@@ -5,6 +5,7 @@ scipy is imported where it is used: loading it takes longer than opening the doc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,6 +217,14 @@ def unit_hint(recording: Recording, channel: int) -> UnitHint | None:
     if factor != 1.0:
         reason += f", and {middle:.0f} mV at rest says that the gain was {1 / factor:g} times too high"
     return UnitHint(other, reason, factor)
+
+
+def unit_hints(recording: Recording, channels: Iterable[int]) -> dict[int, UnitHint]:
+    """Return the hints of the channels whose unit looks wrong; none for traces of cells and processed copies."""
+    if recording.is_cells or "processing" in recording.metadata:
+        return {}
+    hints = {channel: unit_hint(recording, channel) for channel in channels}
+    return {channel: hint for channel, hint in hints.items() if hint is not None}
 
 
 def _membrane_factor(values: Values) -> float:

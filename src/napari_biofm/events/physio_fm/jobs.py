@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm.adapt import Marks, adapt
 from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.reviewed import verdicts_of
+from napari_biofm.events.table import NOT_EVENTS
 from napari_biofm.signals import Recording
-from napari_biofm.types import Progress, RecordingError, Task
+from napari_biofm.types import Events, Progress, RecordingError, Task
 
 MAX_SURPRISE_S = 600.0  # of a sweep; the score is looked at, not stored for hours
 
@@ -52,6 +55,36 @@ class Ahead:
     q: NDArray[np.float64]
     time_s: NDArray[np.float64]
     covered: float
+
+    @property
+    def text(self) -> str:
+        """How the forecast met what came."""
+        start = f"From {self.time_s[0]:.4f} s"
+        if math.isnan(self.covered):
+            return f"{start}; nothing of what follows is recorded."
+        return f"{start}: {self.covered:.0%} of what came lies inside the 90 % band."
+
+
+def marked_sweeps(recording: Recording, events: Events, name: str = "") -> list[MarkedSweep]:
+    """Return the judged events of a recording, for each channel of a sweep where one was accepted.
+
+    Parameters
+    ----------
+    events : of REVIEWED_DTYPE, with their verdicts.
+    name : replaces the class of the accepted ones where it is not "".
+    """
+    sweeps = []
+    verdicts, no_class = verdicts_of(events), np.isin(events["class"], NOT_EVENTS)
+    for sweep, channel in sorted({(int(e["sweep"]), int(e["channel"])) for e in events}):
+        here = (events["sweep"] == sweep) & (events["channel"] == channel)
+        accepted = here & (verdicts == "accept") & ~no_class
+        rejected = here & ((verdicts == "reject") | no_class)
+        if accepted.any():
+            names = tuple(name or str(c) for c in events["class"][accepted])
+            times = (events["time_s"][rows] for rows in (accepted, rejected, here & ~accepted & ~rejected))
+            accepted_s, rejected_s, open_s = times
+            sweeps.append(MarkedSweep(recording, sweep, channel, accepted_s, names, rejected_s, open_s))
+    return sweeps
 
 
 def teach(marked: Sequence[MarkedSweep], kind: str = "auto", beside: bool = False) -> Task[AdaptedHead]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_biofm.events.average import amplitude_histogram, average_event, interval_histogram
+from napari_biofm.events.average import (
+    amplitude_histogram,
+    average_event,
+    events_of_class,
+    interval_histogram,
+)
+from napari_biofm.events.features.step_curves import EVENT_RATE, step_curve
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.quality import report
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.trace.iv_panel import EVENT_RATE, step_curve
 
 if TYPE_CHECKING:
     from napari_biofm.widgets.trace.dock import TraceDock
@@ -66,22 +69,17 @@ class Analyses:
             return
         if not dock.cursors.visible:
             dock.toolbar.cursors.setChecked(True)
-            dock.step_panel.said.setText("Put the cursors around a step, then press Plot.")
+            dock.step_panel.message.setText("Put the cursors around a step, then press Plot.")
             return
         channel = plots.channels[0]
         shift = plots.to_axis(plots.sweep, 0.0)
         start, stop = (at - shift for at in dock.cursors.span)
-        about, sweeps = recording.channels[channel], plots.lines.chosen
-        if measure == EVENT_RATE:
-            events = dock.session.events(dock.uid)
-            if not len(events):
-                dock.step_panel.said.setText("No events to count. Find events first, then press Plot.")
-                return
-            x, y, unit = step_curve(recording, channel, start, stop, measure, events, sweeps)
-            dock.step_panel.show_curve(x, y, unit, f"Events of {about.name}", "Hz")
+        events = dock.session.events(dock.uid)
+        if measure == EVENT_RATE and not len(events):
+            dock.step_panel.message.setText("No events to count. Find events first, then press Plot.")
             return
-        x, y, unit = step_curve(recording, channel, start, stop, measure, sweeps=sweeps)
-        dock.step_panel.show_curve(x, y, unit, f"{measure} of {about.name}", about.unit)
+        curve = step_curve(recording, channel, start, stop, measure, events, plots.lines.chosen)
+        dock.step_panel.show_curve(curve)
 
     def plot_shapes(self, view: str, name: str) -> None:
         """Plot the averaged event or a histogram of the events of the shown channel."""
@@ -89,21 +87,17 @@ class Analyses:
         recording, uid = dock.recording, dock.uid
         if recording is None or uid is None:
             return
-        events = dock.session.events(uid)
-        events = events[~np.isin(events["class"], ("artefact", "rejected"))]
-        events = events[events["class"] == name] if name else events
-        channel = next((c for c in dock.plots.channels if (events["channel"] == c).any()), None)
-        if channel is None:
-            panel.said.setText("No such events in the shown channels. Find events first.")
+        events = events_of_class(dock.session.events(uid), name, dock.plots.channels)
+        if not len(events):
+            panel.message.setText("No such events in the shown channels. Find events first.")
             return
-        events = events[events["channel"] == channel]
         if view == "Averaged event":
             before, after = (box.value() * 1e-3 for box in (panel.before, panel.after))
-            about = recording.channels[channel].name
+            channel = recording.channels[int(events["channel"][0])].name
             dock.run(
                 average_event, recording, events, before, after,
-                name="Average events", lane="interactive", on_done=lambda found: panel.show_average(found, about),
+                name="Average events", lane="interactive", on_done=lambda average: panel.show_average(average, channel),
             )  # fmt: skip
         else:
-            found = amplitude_histogram(events) if view == "Amplitudes" else interval_histogram(events)
-            panel.show_histogram(found)
+            histogram = amplitude_histogram(events) if view == "Amplitudes" else interval_histogram(events)
+            panel.show_histogram(histogram)

@@ -9,8 +9,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
+from napari_biofm.signals.describe import describe_recording
 from napari_biofm.signals.quality import UnitHint
-from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.common.buttons import button
 
 MOST = 500  # rows in the table; cells beyond are reached through the heatmap
 
@@ -31,16 +32,16 @@ class ChannelsPanel(QWidget):
         for column, width in ((1, 56), (2, 74), (3, 34), (4, 34)):
             self.table.setColumnWidth(column, width)
         self.table.itemChanged.connect(self._changed)
-        self.about = QLabel("")
-        self.about.setWordWrap(True)
-        self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.description = QLabel("")
+        self.description.setWordWrap(True)
+        self.description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._quiet = False
         layout = QVBoxLayout(self)
         help_text = QLabel("Tick to show. Double-click a unit to put it right; the numbers stay as they are.")
         help_text.setWordWrap(True)
         layout.addWidget(help_text)
         layout.addWidget(self.table, 1)
-        layout.addWidget(self.about)
+        layout.addWidget(self.description)
 
     def set_recording(
         self, recording: Recording | None, shown: list[int], hints: dict[int, UnitHint]
@@ -52,9 +53,7 @@ class ChannelsPanel(QWidget):
             self.table.setRowCount(min(recording.n_channels, MOST))
             for row in range(self.table.rowCount()):
                 self._fill(row, recording, row in shown, hints.get(row))
-            self.about.setText(_about(recording))
-        else:
-            self.about.setText("")
+        self.description.setText("\n".join(describe_recording(recording)) if recording is not None else "")
         self._quiet = False
 
     def set_shown(self, shown: list[int]) -> None:
@@ -67,18 +66,18 @@ class ChannelsPanel(QWidget):
         self._quiet = False
 
     def _fill(self, row: int, recording: Recording, is_shown: bool, hint: UnitHint | None) -> None:
-        about = recording.channels[row]
+        channel = recording.channels[row]
         name, unit, rate = (
-            QTableWidgetItem(about.name),
-            QTableWidgetItem(about.unit),
-            QTableWidgetItem(f"{about.sampling_rate:g}"),
+            QTableWidgetItem(channel.name),
+            QTableWidgetItem(channel.unit),
+            QTableWidgetItem(f"{channel.sampling_rate:g}"),
         )
         name.setFlags((name.flags() | Qt.ItemFlag.ItemIsUserCheckable) & ~Qt.ItemFlag.ItemIsEditable)
         name.setCheckState(Qt.CheckState.Checked if is_shown else Qt.CheckState.Unchecked)
         rate.setFlags(rate.flags() & ~Qt.ItemFlag.ItemIsEditable)
         unit.setToolTip("Double-click to change the unit this channel is labelled with.")
         if hint is not None:
-            unit.setText(f"{about.unit} ?")
+            unit.setText(f"{channel.unit} ?")
             unit.setToolTip(f"Probably {hint.proposal}: {hint.reason}.")
         for column, item in enumerate((name, unit, rate)):
             self.table.setItem(row, column, item)
@@ -100,21 +99,3 @@ class ChannelsPanel(QWidget):
             rows = range(self.table.rowCount())
             ticked = [r for r in rows if self.table.item(r, 0).checkState() == Qt.CheckState.Checked]
             self.shown.emit(ticked)
-
-
-def _about(recording: Recording) -> str:
-    """Return what the file says about itself."""
-    said = [
-        f"{recording.format}, {recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)}, "
-        f"{recording.total_duration:.4g} s in all"
-    ]
-    if recording.protocol:
-        said.append(f"Protocol: {recording.protocol}")
-    if recording.t0 is not None:
-        said.append(f"Recorded {recording.t0:%Y-%m-%d %H:%M:%S}")
-    if recording.command_unknown:
-        said.append(f"Command unknown: {recording.command_unknown}")
-    if recording.comment:
-        said.append(recording.comment[:300])
-    said += [f"{tag.time_s:.2f} s: {tag.comment}" for tag in recording.tags[:20]]
-    return "\n".join(said)

@@ -10,10 +10,11 @@ import pyqtgraph as pg
 from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor
 
-from napari_biofm.widgets.trace.source import Line
+from napari_biofm.signals.display import Line
+from napari_biofm.signals.display.scales import zoomed
+from napari_biofm.signals.display.source import bar_rectangles
 
 Supplier = Callable[[float, float, int], Line | None]  # (start s, stop s, pixels) -> points
-_HISTORY = 100
 
 
 class LazyCurve(pg.PlotCurveItem):
@@ -76,18 +77,12 @@ class LazyCurve(pg.PlotCurveItem):
         painter.drawRects(*self._bars.drawargs())
 
     def _make_bars(self, line: Line, view: pg.ViewBox) -> Any:
-        """Return one rectangle per bin: as wide as the bin, at least a pixel high."""
-        starts = line.times[::2]
-        low, high = line.values[::2].astype(np.float64), line.values[1::2].astype(np.float64)
-        finite = np.isfinite(low) & np.isfinite(high)
-        widths = np.diff(starts, append=2 * starts[-1] - starts[-2])[finite]
+        """Return one rectangle per bin, at least a pixel high, as Qt paints them fastest."""
         (_, _), (y0, y1) = view.viewRange()
-        short = np.maximum((y1 - y0) / max(view.height(), 1) - (high - low), 0)[finite]
+        rectangles = bar_rectangles(line, (y1 - y0) / max(view.height(), 1))
         array = pg.Qt.internals.PrimitiveArray(QRectF, 4)
-        array.resize(len(widths))
-        memory = array.ndarray()
-        memory[:, 0], memory[:, 1] = starts[finite], low[finite] - short / 2
-        memory[:, 2], memory[:, 3] = widths, (high - low)[finite] + short
+        array.resize(len(rectangles))
+        array.ndarray()[:] = rectangles
         return array
 
     def forget(self) -> None:
@@ -127,9 +122,9 @@ class TraceViewBox(pg.ViewBox):
         factor = 0.8**steps
         at = self.mapSceneToView(event.scenePos())
         if modifiers & Qt.KeyboardModifier.ControlModifier or axis == 1:
-            self.setYRange(at.y() + (y0 - at.y()) * factor, at.y() + (y1 - at.y()) * factor, padding=0)
+            self.setYRange(*zoomed((y0, y1), at.y(), factor), padding=0)
         else:
-            self.setXRange(at.x() + (x0 - at.x()) * factor, at.x() + (x1 - at.x()) * factor, padding=0)
+            self.setXRange(*zoomed((x0, x1), at.x(), factor), padding=0)
 
     def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
         """Left: a box to zoom to, its height kept with Shift. Middle: pan."""
@@ -170,40 +165,3 @@ def detach(item: Any) -> None:
         return  # went with its plot
     if isinstance(view, pg.ViewBox):
         view.removeItem(item)
-
-
-class ViewHistory:
-    """Where the plots were before each zoom: the way back.
-
-    Parameters
-    ----------
-    views : the view boxes that move together.
-    """
-
-    def __init__(self) -> None:
-        self._past: list[list[list[list[float]]]] = []
-
-    def __len__(self) -> int:
-        return len(self._past)
-
-    def remember(self, views: list[TraceViewBox]) -> None:
-        """Keep the present ranges, unless nothing changed since the last."""
-        now = [[list(axis) for axis in view.viewRange()] for view in views]
-        if not self._past or self._past[-1] != now:
-            self._past.append(now)
-            del self._past[:-_HISTORY]
-
-    def back(self, views: list[TraceViewBox]) -> bool:
-        """Go to the last remembered ranges that differ from the present; False if there are none."""
-        now = [[list(axis) for axis in view.viewRange()] for view in views]
-        while self._past:
-            then = self._past.pop()
-            if then != now and len(then) == len(views):
-                for view, (x, y) in zip(views, then, strict=True):
-                    view.setRange(xRange=x, yRange=y, padding=0)
-                return True
-        return False
-
-    def clear(self) -> None:
-        """Forget everything, e.g. when other channels are shown."""
-        self._past.clear()

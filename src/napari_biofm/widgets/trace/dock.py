@@ -19,8 +19,11 @@ from qtpy.QtWidgets import (
 from napari_biofm.actions import SetUnit
 from napari_biofm.session import Pointed, Session
 from napari_biofm.signals import Recording
+from napari_biofm.signals.display import SweepMode
+from napari_biofm.signals.display.layout import parse_sweeps
 from napari_biofm.timeline import Clock, is_of_movie, recording_time, session_time
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.trace.analyses import Analyses
 from napari_biofm.widgets.trace.cells_link import CellsLink
@@ -35,7 +38,6 @@ from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
 from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
-from napari_biofm.widgets.trace.layout import SweepMode, parse_sweeps
 from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
@@ -50,7 +52,7 @@ from napari_biofm.widgets.trace.tag_lines import TagLines
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
 from napari_biofm.widgets.trace.teaching import Teaching
 from napari_biofm.widgets.trace.time_line import TimeLine
-from napari_biofm.widgets.trace.toolbar import TraceToolbar, shortcut
+from napari_biofm.widgets.trace.toolbar import TraceToolbar
 from napari_biofm.widgets.trace.unit_hint import UnitHintBar
 
 
@@ -175,7 +177,7 @@ class TraceDock(Dock):
         plots.rebuilt.connect(self._place_time)
         self.time_line.dragged.connect(self._time_chosen)
         self.marks.pointed.connect(self._pointed)
-        plots.told.connect(self.readout.setText)
+        plots.message.connect(self.readout.setText)
         plots.drawn.connect(self.tell_reading)
         plots.view_changed.connect(lambda *_: self.tell_reading())
         self.cursors.changed.connect(self.tell_reading)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_biofm.events.colours import class_colour
+from napari_biofm.events.listing import listed_rows
+from napari_biofm.events.reviewed import reviewed
 from napari_biofm.types import Events, no_events
 
 COLUMNS = (
@@ -22,7 +25,7 @@ COLUMNS = (
     ("Amplitude", "amplitude", "{:.4g}"),
     ("Rise (ms)", "rise_s", "{:.3g}"),
     ("Decay (ms)", "decay_s", "{:.3g}"),
-    ("Verdict", "", "{}"),
+    ("Verdict", "verdict", "{}"),
 )
 _MILLI = ("rise_s", "decay_s")
 
@@ -32,17 +35,16 @@ class EventModel(QAbstractTableModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.events: Events = no_events()
-        self.review: list[str] = []
-        self.rows: np.ndarray = np.zeros(0, int)  # of the table, as shown
+        self.events: Events = reviewed(no_events())
+        self.rows: NDArray[np.intp] = np.zeros(0, np.intp)  # of the table, as shown
         self._class: str | None = None
         self._verdict: str | None = None
         self._sorted: tuple[int, bool] = (2, True)
 
-    def set_events(self, events: Events, review: list[str]) -> None:
-        """Show another table."""
+    def set_events(self, events: Events) -> None:
+        """Show another table, of REVIEWED_DTYPE."""
         self.beginResetModel()
-        self.events, self.review = events, review
+        self.events = events
         self._arrange()
         self.endResetModel()
 
@@ -61,20 +63,11 @@ class EventModel(QAbstractTableModel):
         self.endResetModel()
 
     def _arrange(self) -> None:
-        keep = np.ones(len(self.events), bool)
-        if self._class is not None:
-            keep &= self.events["class"] == self._class
-        if self._verdict is not None:
-            keep &= np.array([word == self._verdict for word in self.review], bool)
-        rows = np.flatnonzero(keep)
-        column, up = self._sorted
-        key = COLUMNS[column][1]
-        values = self.events[key][rows] if key else np.array([self.review[i] for i in rows])
-        if key == "time_s":
-            order = np.lexsort((values, self.events["sweep"][rows]))
-        else:
-            order = np.argsort(values, kind="stable")
-        self.rows = rows[order if up else order[::-1]]
+        column, ascending = self._sorted
+        self.rows = listed_rows(
+            self.events, class_name=self._class, verdict=self._verdict,
+            sort_by=COLUMNS[column][1], ascending=ascending,
+        )  # fmt: skip
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.rows)
@@ -91,22 +84,22 @@ class EventModel(QAbstractTableModel):
         row = int(self.rows[index.row()])
         _, key, form = COLUMNS[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
-            if not key:
-                return self.review[row] or "-"
             value = self.events[key][row]
+            if key == "verdict":
+                return str(value) or "-"
             if key in _MILLI:
                 return "-" if not np.isfinite(value) else form.format(value * 1e3)
             text = form.format(value.item() if hasattr(value, "item") else value)
             return f"{text} {self.events['unit'][row]}" if key == "amplitude" else text
         if role == Qt.ItemDataRole.DecorationRole and key == "class":
             return QColor(class_colour(str(self.events["class"][row])))
-        if role == Qt.ItemDataRole.TextAlignmentRole and key and key != "class":
+        if role == Qt.ItemDataRole.TextAlignmentRole and key not in ("class", "verdict"):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
 
 
 class EventTable(QTableView):
-    """The table. `picked` tells rows of the event table, whatever the order on screen."""
+    """The table. `picked` gives rows of the event table, whatever the order on screen."""
 
     picked = Signal(list)
 
@@ -127,27 +120,27 @@ class EventTable(QTableView):
         self._quiet = False
         self.selectionModel().selectionChanged.connect(self._changed)
 
-    def set_events(self, events: Events, review: list[str]) -> None:
+    def set_events(self, events: Events) -> None:
         """Show another table; rows selected before stay selected."""
         rows = self.selected()
         self._quiet = True
-        self.events_model.set_events(events, review)
+        self.events_model.set_events(events)
         self._quiet = False
-        self.select_rows([row for row in rows if row < len(events)], tell=False)
+        self.select_rows([row for row in rows if row < len(events)], emit=False)
 
     def selected(self) -> list[int]:
         """Return the selected rows of the event table, in the order on screen."""
         chosen = sorted(index.row() for index in self.selectionModel().selectedRows())
         return [int(self.events_model.rows[i]) for i in chosen if i < len(self.events_model.rows)]
 
-    def select_rows(self, rows: Sequence[int], tell: bool = True) -> None:
+    def select_rows(self, rows: Sequence[int], emit: bool = True) -> None:
         """Select rows of the event table and bring the first into view."""
         places = np.flatnonzero(np.isin(self.events_model.rows, list(rows)))
         selection = QItemSelection()
         last = len(COLUMNS) - 1
         for place in places.tolist():
             selection.select(self.events_model.index(place, 0), self.events_model.index(place, last))
-        self._quiet = not tell
+        self._quiet = not emit
         self.selectionModel().select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
         self._quiet = False
         if len(places):

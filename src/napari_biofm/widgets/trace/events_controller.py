@@ -9,6 +9,7 @@ import numpy as np
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.events.detect import detect_events, signal_channels
 from napari_biofm.events.review import match_verdicts
+from napari_biofm.events.reviewed import reviewed
 from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
 
@@ -83,15 +84,14 @@ class EventsController:
         """Show the events of the dock's recording, none where there is no recording."""
         dock = self._dock
         if dock.uid is None:
-            events, review = no_events(), []
+            events = reviewed(no_events())
         else:
-            editor = EventEditor(dock.session, dock.uid)
-            events, review = editor.events, editor.review
-        dock.events_panel.set_events(events, review)
+            events = dock.session.events(dock.uid)
+        dock.events_panel.set_events(events)
         classes = {str(c) for c in np.unique(events["class"])} - {"artefact", "rejected"}
         dock.shapes_panel.set_classes(sorted(classes))
         rows = dock.events_panel.table.selected()
-        dock.marks.set_events(events, review, rows[0] if rows else None)
+        dock.marks.set_events(events, rows[0] if rows else None)
         self._history_changed()
 
     def _edit(self, edit: Any) -> Any:
@@ -131,8 +131,7 @@ class EventsController:
         if channel not in dock.plots.channels:
             dock.show_channels([channel])
         dock.plots.go_to(int(event["sweep"]), float(event["time_s"]))
-        editor = EventEditor(dock.session, dock.uid)
-        dock.marks.set_events(editor.events, editor.review, rows[0])
+        dock.marks.set_events(dock.session.events(dock.uid), rows[0])
 
     def _history_changed(self) -> None:
         history = self._dock.session.history

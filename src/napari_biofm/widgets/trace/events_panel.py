@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
+from napari_biofm.events.listing import NO_EVENTS, describe_events
 from napari_biofm.types import EVENT_CLASSES, Events
+from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.trace.event_table import EventTable
 
 KINDS = {
@@ -22,16 +24,6 @@ KINDS = {
 }
 PRESETS = {"Balanced": "balanced", "Precise (95 %)": "precise"}
 NONSTOP_MS = 900
-
-
-def button(text: str, tip: str, on_click: Any, *, checkable: bool = False) -> QPushButton:
-    """Return a push button with a tooltip that does something."""
-    one = QPushButton(text)
-    one.setToolTip(tip)
-    one.setCheckable(checkable)
-    one.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    (one.toggled if checkable else one.clicked).connect(on_click)
-    return one
 
 
 class EventsPanel(QWidget):
@@ -68,7 +60,7 @@ class EventsPanel(QWidget):
         for box in (self.which_class, self.which_verdict):
             box.setToolTip("Show these events only.")
             box.currentTextChanged.connect(self._filter)
-        self.counts = QLabel("No events yet. Choose a detector and press Detect, or double-click a trace.")
+        self.counts = QLabel(NO_EVENTS)
         self.counts.setWordWrap(True)
         self.new_class = QComboBox()
         self.new_class.addItems(list(EVENT_CLASSES))
@@ -133,9 +125,9 @@ class EventsPanel(QWidget):
         layout.addLayout(verdicts)
         layout.addLayout(edits)
 
-    def set_events(self, events: Events, review: list[str]) -> None:
+    def set_events(self, events: Events) -> None:
         """Show another table."""
-        self.table.set_events(events, review)
+        self.table.set_events(events)
         classes = sorted(set(events["class"].tolist()))
         now = self.which_class.currentText()
         self.which_class.blockSignals(True)
@@ -144,12 +136,7 @@ class EventsPanel(QWidget):
         self.which_class.setCurrentText(now if now in classes else "All classes")
         self.which_class.blockSignals(False)
         self._filter()
-        if len(events):
-            looked = sum(1 for word in review if word)
-            each = ", ".join(f"{int((events['class'] == c).sum())} {c}" for c in classes)
-            self.counts.setText(f"{len(events)} events: {each}. {looked} reviewed.")
-        else:
-            self.counts.setText("No events yet. Choose a detector and press Detect, or double-click a trace.")
+        self.counts.setText(describe_events(events))
 
     @property
     def chosen_preset(self) -> str:
@@ -183,7 +170,7 @@ class EventsPanel(QWidget):
             None if name in ("", "All classes") else name,
             {"All verdicts": None, "not reviewed": ""}.get(verdict, verdict),
         )
-        self.table.select_rows(rows, tell=False)
+        self.table.select_rows(rows, emit=False)
 
     def _ask(self) -> None:
         self.detect.emit(self.detector.currentText(), KINDS[self.kind.currentText()], self.chosen_preset)

@@ -10,7 +10,7 @@ from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QApplication, QGridLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_biofm.files import atomic_write
-from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.trace.plots import TracePlots
 
 ENDINGS = {

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.signals.filters import FilterSettings
-from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.common.buttons import button
 
 MAINS = {"Off": None, "50 Hz": 50.0, "60 Hz": 60.0}
 BASELINES = {
@@ -55,8 +55,8 @@ class FiltersPanel(QWidget):
         self.show_filters.setToolTip(
             "Draw filtered traces. The data, and what detection sees, stay as they are."
         )
-        self.said = QLabel("Traces are shown as recorded.")
-        self.said.setWordWrap(True)
+        self.message = QLabel("Traces are shown as recorded.")
+        self.message.setWordWrap(True)
         form = QFormLayout()
         for text, box in (
             ("Low-pass", self.lowpass),
@@ -77,7 +77,7 @@ class FiltersPanel(QWidget):
                 lambda: self.copy_asked.emit(self.settings),
             )
         )
-        layout.addWidget(self.said)
+        layout.addWidget(self.message)
         layout.addStretch(1)
         for signal in (
             self.lowpass.valueChanged,
@@ -124,7 +124,7 @@ class FiltersPanel(QWidget):
 
     def _tell(self, *_: object) -> None:
         shown = self.shown
-        self.said.setText(
+        self.message.setText(
             f"On display only. {shown.sentences()}" if shown else "Traces are shown as recorded."
         )
         self.changed.emit(shown)

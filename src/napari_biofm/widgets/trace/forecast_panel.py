@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from napari_biofm.widgets.trace.events_panel import button
+from napari_biofm.widgets.common.buttons import button
 
 HOW = (
     "Click a moment of the trace: the quantiles of what follows are drawn from what came before it, over what "
@@ -35,9 +33,9 @@ class ForecastPanel(QWidget):
         self.horizon.setKeyboardTracking(False)
         self.horizon.setToolTip("How far ahead; most signals fall back to their mean within a few samples.")
         self.horizon.valueChanged.connect(lambda _: self.changed.emit())
-        self.said = QLabel("")
-        self.said.setWordWrap(True)
-        self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message = QLabel("")
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.surprise_button = button(
             "Surprise as a recording",
             "How unexpected each moment of the topmost channel is from its surroundings, as a new recording.",
@@ -51,13 +49,6 @@ class ForecastPanel(QWidget):
         layout.addWidget(how)
         layout.addWidget(self.on)
         layout.addLayout(form)
-        layout.addWidget(self.said)
+        layout.addWidget(self.message)
         layout.addWidget(self.surprise_button)
         layout.addStretch(1)
-
-    def say(self, at_s: float, covered: float) -> None:
-        """Say how the forecast met what came."""
-        if math.isnan(covered):
-            self.said.setText(f"From {at_s:.4f} s; nothing of what follows is recorded.")
-        else:
-            self.said.setText(f"From {at_s:.4f} s: {covered:.0%} of what came lies inside the 90 % band.")

@@ -57,10 +57,10 @@ class Forecasting:
         recording = dock.recording
         if not panel.on.isChecked():
             self._set(None)
-            panel.said.setText("")
+            panel.message.setText("")
             return
         if recording is None or not dock.plots.channels or self._at is None:
-            panel.said.setText("Click a moment of the trace.")
+            panel.message.setText("Click a moment of the trace.")
             return
         sweep, at_s = self._at
         channel = dock.plots.channels[0]
@@ -69,7 +69,7 @@ class Forecasting:
             <= round(at_s * recording.channels[channel].sampling_rate)
             <= recording.n_samples(sweep, channel)
         ):
-            panel.said.setText("Click inside the sweep: a forecast needs a past.")
+            panel.message.setText("Click inside the sweep: a forecast needs a past.")
             self._set(None)
             return
         self._asked += 1
@@ -86,7 +86,7 @@ class Forecasting:
         self._draw()
         if ahead is None:
             return
-        self._dock.forecast_panel.say(float(ahead.time_s[0]), ahead.covered)
+        self._dock.forecast_panel.message.setText(ahead.text)
         plots = self._dock.plots
         start, stop = plots.span()
         first, last = (plots.to_axis(ahead.sweep, float(t)) for t in (ahead.time_s[0], ahead.time_s[-1]))

@@ -11,7 +11,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
-from napari_biofm.types import Progress, Task, run_task
+from napari_biofm.signals.display.cell_heatmap import heat_image, row_order
+from napari_biofm.types import Task, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.trace.curves import TraceViewBox
 from napari_biofm.widgets.trace.style import Colours
@@ -19,42 +20,7 @@ from napari_biofm.widgets.trace.style import Colours
 ORDERS = {
     "By id": "id", "By time of their peak": "time", "By activity": "activity", "Accepted first": "accepted",
 }  # fmt: skip
-MAX_COLUMNS = 24_000  # wider images do not fit into one picture; frames are then joined by their maximum
 _AT_ONCE = 4_000_000
-
-
-def heat_image(recording: Recording) -> Task[NDArray[np.uint8]]:
-    """Return (n_cells, columns) uint8: each trace from its own baseline, one scale for all cells.
-
-    Frames that do not fit are joined by their maximum, so that no transient disappears.
-    """
-    n_cells, n_frames = recording.n_channels, recording.n_samples()
-    join = -(-n_frames // MAX_COLUMNS)
-    columns = -(-n_frames // join)
-
-    def row(channel: int) -> NDArray[np.float32]:
-        values = _from_baseline(recording.values(0, channel), recording.channels[channel].unit)
-        if join == 1:
-            return values
-        padded = np.pad(values, (0, columns * join - n_frames), mode="edge")
-        return np.asarray(padded.reshape(columns, join).max(axis=1), np.float32)
-
-    some = [row(channel)[:: max(columns // 2000, 1)] for channel in range(0, n_cells, max(n_cells // 100, 1))]
-    gain = np.float32(255.0 / max(float(np.percentile(np.concatenate(some), 99.7)), 1e-6))
-    heat = np.empty((n_cells, columns), np.uint8)
-    for channel in range(n_cells):
-        if channel % 4 == 0:
-            yield Progress(channel, n_cells, "reading the traces")
-        heat[channel] = np.clip(row(channel) * gain, 0, 255)
-    return heat
-
-
-def _from_baseline(values: NDArray[np.float32], unit: str) -> NDArray[np.float32]:
-    """Return what a trace rises above its 20th percentile; fluorescence as a share of it."""
-    values = np.nan_to_num(values, copy=False)
-    base = np.float32(np.percentile(values[:: max(len(values) // 4000, 1)], 20))
-    risen = values - base
-    return risen if unit == "dF/F" else risen / np.float32(max(abs(float(base)), 1e-9))
 
 
 class CellHeatmap(QWidget):
@@ -150,22 +116,10 @@ class CellHeatmap(QWidget):
             self.event_loop_task.start(task, self._show)
 
     def sort(self, by: str) -> None:
-        """Order rows by "id", the "time" of their brightest moment, "activity", or "accepted" cells first.
-
-        Accepted are the cells that the file of results calls cells (suite2p's iscell, CaImAn's components).
-        """
-        if self._heat is None or self.recording is None:
-            return
-        if by == "time":
-            self.order = np.argsort(np.argmax(self._heat, axis=1), kind="stable")
-        elif by == "activity":
-            self.order = np.argsort(-self._heat.astype(np.float32).std(axis=1), kind="stable")
-        elif by == "accepted":
-            accepted = np.isin(self.recording.labels, self.recording.metadata.get("accepted", ()))
-            self.order = np.argsort(~accepted, kind="stable")
-        else:
-            self.order = np.arange(len(self._heat))
-        self._show(keep=True)
+        """Order rows; see `row_order`."""
+        if self._heat is not None and self.recording is not None:
+            self.order = row_order(self.recording, self._heat, by)
+            self._show(keep=True)
 
     def select(self, channels: list[int]) -> None:
         """Point at the rows of these cells."""

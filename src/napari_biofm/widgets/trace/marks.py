@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_biofm.events.colours import class_colour
+from napari_biofm.events.listing import describe_event
+from napari_biofm.events.reviewed import verdicts_of
+from napari_biofm.signals.display.scales import tick_line
 from napari_biofm.types import Events, no_events
 from napari_biofm.widgets.trace.curves import detach
 from napari_biofm.widgets.trace.plots import TracePlots
@@ -34,7 +38,7 @@ class EventMarks(QObject):
         super().__init__(plots)
         self._plots = plots
         self._events: Events = no_events()
-        self._review: list[str] = []
+        self._verdicts: list[str] = []
         self._values: dict[int, float] = {}  # of the trace at each event, once drawn
         self._row: int | None = None
         self._points: dict[int, pg.ScatterPlotItem] = {}
@@ -47,16 +51,17 @@ class EventMarks(QObject):
         plots.view_changed.connect(lambda *_: self.update())
         self._install()
 
-    def set_events(self, events: Events, review: list[str], row: int | None) -> None:
-        """Show these events; `row` is the selected one."""
+    def set_events(self, events: Events, row: int | None) -> None:
+        """Show these events, with their verdicts where they have any; `row` is the selected one."""
         if events is not self._events:
             self._values.clear()
-        self._events, self._review, self._row = events, review, row
+        self._events, self._row = events, row
+        self._verdicts = verdicts_of(events).tolist()
         self.update()
 
     def select(self, row: int | None) -> None:
         """Mark another event as the selected one."""
-        self.set_events(self._events, self._review, row)
+        self.set_events(self._events, row)
 
     def _install(self) -> None:
         """Put empty marks into new plots."""
@@ -83,78 +88,43 @@ class EventMarks(QObject):
             self._draw(row)
         self._draw_handle()
 
-    def _in_view(self, channel: int) -> tuple[np.ndarray, np.ndarray]:
+    def _in_view(self, channel: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return rows of the table and places on the time axis of a channel's events in view."""
-        plots, events = self._plots, self._events
-        recording = plots.recording
-        if recording is None or not len(events):
-            return np.zeros(0, int), np.zeros(0)
-        from napari_biofm.widgets.trace.layout import SweepMode
-
-        wanted = events["channel"] == channel
-        if plots.mode in (SweepMode.ONE, SweepMode.OVERLAY, SweepMode.STACKED):
-            wanted &= events["sweep"] == plots.sweep
-            at = events["time_s"]
-        else:
-            sweeps = np.clip(events["sweep"], 0, recording.n_sweeps - 1)
-            at = events["time_s"] + recording.sweep_starts[sweeps]
-        start, stop = plots.span()
-        rows = np.flatnonzero(wanted & (at >= start) & (at <= stop))
-        return rows, at[rows]
+        return self._plots.lines.events_in_view(self._events, channel, *self._plots.span())
 
     def _draw(self, row: Row) -> None:
-        rows, at = self._in_view(row.channel)
+        rows, places = self._in_view(row.channel)
         points, ticks = self._points[row.channel], self._ticks[row.channel]
         if len(rows) > MAX_MARKS:
             points.clear()
-            self._draw_ticks(row, ticks, at)
+            (x0, x1), (y0, y1) = row.view.viewRange()
+            pixel = (x1 - x0) / max(row.view.width(), 1)
+            ticks.setData(*tick_line(places, pixel, y0 + 0.02 * (y1 - y0), y0 + 0.08 * (y1 - y0)))
             return
         ticks.clear()
-        source = self._plots.source
-        if source is None:
-            return
-        events = self._events
-        drop = self._plots.lines.offset(self._plots.sweep, row.channel)
-        spots: list[dict[str, Any]] = []
-        for index, x in zip(rows.tolist(), at.tolist(), strict=True):
-            event = events[index]
-            verdict = self._review[index] if index < len(self._review) else ""
-            if index not in self._values:
-                self._values[index] = source.value_at(
-                    int(event["sweep"]), row.channel, float(event["time_s"])
-                )
-            value = self._values[index]
-            colour = class_colour(str(event["class"]))
-            chosen = index == self._row
-            spots.append(
-                {
-                    "pos": (x, value - drop),
-                    "data": index,
-                    "brush": pg.mkBrush(colour),
-                    "symbol": _SYMBOLS.get(verdict, "o"),
-                    "size": 13 if chosen else 9,
-                    "pen": pg.mkPen(
-                        self._plots.colours.accent if chosen else "#20242b", width=2 if chosen else 1
-                    ),
-                }
-            )
-        points.setData(spots, tip=self._tip)
+        if self._plots.source is not None:
+            spots = [
+                self._spot(row.channel, i, x) for i, x in zip(rows.tolist(), places.tolist(), strict=True)
+            ]
+            points.setData(spots, tip=self._tip)
 
-    def _draw_ticks(self, row: Row, ticks: pg.PlotCurveItem, at: np.ndarray) -> None:
-        """Draw a rug at the foot of the plot, at most one tick per pixel."""
-        (x0, x1), (y0, y1) = row.view.viewRange()
-        pixel = (x1 - x0) / max(row.view.width(), 1)
-        unique = np.unique(np.round(at / pixel)) * pixel
-        foot = y0 + 0.02 * (y1 - y0)
-        ticks.setData(np.repeat(unique, 2), np.tile([foot, foot + 0.06 * (y1 - y0)], len(unique)))
+    def _spot(self, channel: int, index: int, place: float) -> dict[str, Any]:
+        """Return how an event is drawn: colour by class, symbol by verdict, larger if it is selected."""
+        event, lines, accent = self._events[index], self._plots.lines, self._plots.colours.accent
+        if index not in self._values:
+            self._values[index] = lines.drawn_value(event)
+        chosen = index == self._row
+        return {
+            "pos": (place, self._values[index] - lines.offset(lines.sweep, channel)),
+            "data": index,
+            "brush": pg.mkBrush(class_colour(str(event["class"]))),
+            "symbol": _SYMBOLS.get(self._verdicts[index], "o"),
+            "size": 13 if chosen else 9,
+            "pen": pg.mkPen(accent, width=2) if chosen else pg.mkPen("#20242b", width=1),
+        }
 
     def _tip(self, x: float, y: float, data: int) -> str:
-        event = self._events[data]
-        verdict = self._review[data] if data < len(self._review) and self._review[data] else "not reviewed"
-        return (
-            f"{event['class']}, score {event['score']:.2f}, {verdict}\n"
-            f"{event['time_s']:.5f} s, {event['amplitude']:.4g} {event['unit']}"
-        )
+        return describe_event(self._events[data])
 
     def _draw_handle(self) -> None:
         """Show the selected event as a line that can be dragged to another time."""
@@ -165,9 +135,9 @@ class EventMarks(QObject):
             return
         event = self._events[self._row]
         for row in self._plots.rows:
-            rows, at = self._in_view(row.channel)
+            rows, places = self._in_view(row.channel)
             if event["channel"] == row.channel and self._row in rows:
-                place = float(at[list(rows).index(self._row)])
+                place = float(places[rows.tolist().index(self._row)])
                 self._handle = pg.InfiniteLine(
                     place,
                     movable=True,

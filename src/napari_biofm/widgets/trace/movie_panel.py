@@ -8,8 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals.calcium import TraceSettings
+from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
-from napari_biofm.widgets.trace.events_panel import button
 
 EMPTY = "Open a movie (T, Y, X) and segment its cells: then their traces can be made here."
 
@@ -36,8 +36,8 @@ class MoviePanel(QWidget):
         self.window = self._number(30, 0.1, 1e4, " s", "Length of the running window for F0.")
         self.bleaching = QCheckBox("Correct bleaching")
         self.bleaching.setToolTip("Divide by the fitted exponential decay of the whole field.")
-        self.said = QLabel(EMPTY)
-        self.said.setWordWrap(True)
+        self.message = QLabel(EMPTY)
+        self.message.setWordWrap(True)
         self.go = button(
             "Make traces", "Measure every cell in every frame; the movie is read in pieces.", self._ask
         )
@@ -55,7 +55,7 @@ class MoviePanel(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.bleaching)
         layout.addWidget(self.go)
-        layout.addWidget(self.said)
+        layout.addWidget(self.message)
         layout.addStretch(1)
 
     @property
@@ -89,14 +89,14 @@ class MoviePanel(QWidget):
             self.rate.setValue(rate)
         ready = self.movie.count() > 0 and self.masks.count() > 0
         self.go.setEnabled(ready)
-        if ready and self.said.text() == EMPTY:
-            self.said.setText("")
+        if ready and self.message.text() == EMPTY:
+            self.message.setText("")
         elif not ready:
-            self.said.setText(EMPTY)
+            self.message.setText(EMPTY)
 
     def _ask(self) -> None:
         if self.rate.value() <= 0:
-            self.said.setText("Type the frame rate of the movie first: it is never guessed.")
+            self.message.setText("Type the frame rate of the movie first: it is never guessed.")
             self.rate.setFocus()
             return
         movie, masks = (layer_by_id(self._viewer, box.currentData()) for box in (self.movie, self.masks))

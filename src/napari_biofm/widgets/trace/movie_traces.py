@@ -50,7 +50,7 @@ class MovieTraces:
         )  # fmt: skip
 
     def _show(self, traces: CellTraces, labels: Any, name: str) -> None:
-        self._dock.movie_panel.said.setText(
+        self._dock.movie_panel.message.setText(
             f"{len(traces.labels)} cells, {traces.dff.shape[1]} frames. " + " ".join(traces.warnings)
         )
         self._dock.session.add_recording(traces.recording(labels), f"{name} dF/F")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QWidget
 
 from napari_biofm.signals import Recording
+from napari_biofm.signals.display import ScaleMode, SweepMode, TraceLines, TraceSource
+from napari_biofm.signals.display.layout import first_channels
+from napari_biofm.signals.display.lines import AT_ONCE
+from napari_biofm.signals.display.scales import Range, ViewHistory, stretched
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import Progress, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
-from napari_biofm.widgets.trace.curves import TraceViewBox, ViewHistory
-from napari_biofm.widgets.trace.heights import Heights
-from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode, first_channels
-from napari_biofm.widgets.trace.lines import AT_ONCE, TraceLines
+from napari_biofm.widgets.trace.curves import TraceViewBox
 from napari_biofm.widgets.trace.rows import Row, Scales
-from napari_biofm.widgets.trace.source import TraceSource
 from napari_biofm.widgets.trace.style import Colours
 
 MAX_ROWS = 12  # channels drawn at once
@@ -46,7 +46,7 @@ class TracePlots(QWidget):
     rebuilt = Signal()  # plots were made anew: overlays must be put in again
     view_changed = Signal(float, float)  # seconds in view
     drawn = Signal()  # the curves are there
-    told = Signal(str)  # how far the reading of a long trace is
+    message = Signal(str)  # how far the reading of a long trace is
 
     def __init__(self, recording: Recording | None = None, *, colours: Colours | None = None) -> None:
         super().__init__()
@@ -55,22 +55,22 @@ class TracePlots(QWidget):
         self.rows: list[Row] = []
         self.stimulus_row: Row | None = None
         self.history = ViewHistory()
-        self.heights = Heights()
+        self.scale_mode = ScaleMode.BY_CHANNEL
+        self._gains: dict[int, float] = {}  # how far a channel is stretched beyond fitting
         self.show_stimulus = True
         self.show_bars = False
-        self._channels: list[int] = []
         self._following = False
         self.event_loop_task = EventLoopTask(self, SLICE_S)
-        self.event_loop_task.progressed.connect(self._tell_progress)
+        self.event_loop_task.progressed.connect(self._show_progress)
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setBackground(self.colours.background)
         self.canvas.ci.layout.setSpacing(2)
         self.canvas.ci.layout.setContentsMargins(2, 2, 6, 2)
-        self.message = QLabel(EMPTY)
-        self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.message.setWordWrap(True)
+        self.empty = QLabel(EMPTY)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
         self._pages = QStackedLayout(self)
-        self._pages.addWidget(self.message)
+        self._pages.addWidget(self.empty)
         self._pages.addWidget(self.canvas)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(120)
@@ -102,7 +102,7 @@ class TracePlots(QWidget):
     @property
     def channels(self) -> list[int]:
         """Channels that have a plot, top first."""
-        return list(self._channels)
+        return list(self.lines.channels)
 
     def set_recording(
         self, recording: Recording | None, *, keep_view: bool = False, mode: SweepMode | None = None
@@ -117,13 +117,13 @@ class TracePlots(QWidget):
         self.history.clear()
         if recording is None or not recording.n_sweeps or not recording.n_channels:
             self._clear()
-            self._say(EMPTY if recording is None else f"{recording.name} holds no samples.")
+            self._show_message(EMPTY if recording is None else f"{recording.name} holds no samples.")
             return
         if not keep_view:
             self.lines.set_sweep(0)
             self.lines.chosen = None
-            self.heights.gains.clear()
-            self._channels = first_channels(recording)
+            self._gains.clear()
+            self.lines.channels = first_channels(recording)
         self._build()
         for row, (x, y) in zip(self.rows, ranges, strict=False):
             row.view.setRange(xRange=x, yRange=y, padding=0)
@@ -131,10 +131,10 @@ class TracePlots(QWidget):
     def set_channels(self, channels: Sequence[int]) -> None:
         """Show these channels, twelve at most."""
         chosen = list(dict.fromkeys(channels))[:MAX_ROWS]
-        if self.source is None or chosen == self._channels:
+        if self.source is None or chosen == self.lines.channels:
             return
         x = self.rows[0].view.viewRange()[0] if self.rows else None
-        self._channels = chosen
+        self.lines.channels = chosen
         self.history.clear()
         self._build()
         if x is not None and self.rows:
@@ -154,8 +154,8 @@ class TracePlots(QWidget):
             return
         if self.recording.n_sweeps > 1 and self.mode is not SweepMode.IN_TIME:
             pool = self.lines.chosen or range(self.recording.n_sweeps)
-            place = int(np.searchsorted(pool, self.sweep)) + by
-            self.set_sweep(int(pool[int(np.clip(place, 0, len(pool) - 1))]))
+            place = bisect.bisect_left(pool, self.sweep) + by
+            self.set_sweep(pool[min(max(place, 0), len(pool) - 1)])
         elif self.rows:
             start, stop = self.rows[0].view.viewRange()[0]
             self.show_span(start + 0.9 * by * (stop - start), stop + 0.9 * by * (stop - start))
@@ -180,8 +180,8 @@ class TracePlots(QWidget):
 
     def set_scale_mode(self, mode: ScaleMode) -> None:
         """Relate the y axes of channels to each other."""
-        self.heights.mode = mode
-        self.heights.gains.clear()
+        self.scale_mode = mode
+        self._gains.clear()
         self.fit_y()
 
     def set_average(self, on: bool) -> None:
@@ -211,11 +211,13 @@ class TracePlots(QWidget):
         """Stretch one channel's y axis about its middle."""
         for row in self.rows:
             if row.channel == channel:
-                self.heights.stretch(row, factor)
+                self._gains[channel] = self._gains.get(channel, 1.0) * factor
+                low, high = row.view.viewRange()[1]
+                row.view.setYRange(*stretched((low, high), factor), padding=0)
 
     def scale_gains(self, factor: float) -> None:
         """Stretch the y axes of all shown channels."""
-        for channel in self._channels:
+        for channel in self.lines.channels:
             self.scale_gain(channel, factor)
 
     # ------------------------------------------------------------------ where one looks
@@ -249,12 +251,13 @@ class TracePlots(QWidget):
         if self.rows:
             self._remember()
             self.rows[0].view.setXRange(*self.whole(), padding=0.01)
-            self.heights.gains.clear()
+            self._gains.clear()
             self.fit_y(whole=True)
 
     def zoom_back(self) -> None:
         """Go back to where one looked before the last zoom."""
-        self.history.back(self._views())
+        for view, (x, y) in zip(self._views(), self.history.back(self._ranges()) or (), strict=False):
+            view.setRange(xRange=x, yRange=y, padding=0)
 
     def whole(self) -> tuple[float, float]:
         """Return the seconds there are on the time axis."""
@@ -270,9 +273,16 @@ class TracePlots(QWidget):
 
     def fit_y(self, *, whole: bool = False) -> None:
         """Fit the y axes to what is in view, by the scale mode."""
-        self.heights.fit(self.rows, self.lines, *(self.whole() if whole else self.span()))
-        if self.stimulus_row is not None:
-            self.heights.fit_command(self.stimulus_row, self.lines)
+        ranges = self.lines.y_ranges(*(self.whole() if whole else self.span()), self.scale_mode)
+        for row, span in zip(self.rows, ranges, strict=False):
+            row.view.setYRange(*stretched(span, self._gains.get(row.channel, 1.0)), padding=0)
+        self._fit_command()
+
+    def _fit_command(self) -> None:
+        row = self.stimulus_row
+        span = self.lines.command_range(row.channel) if row is not None else None
+        if row is not None and span is not None:
+            row.view.setYRange(*span, padding=0)
 
     # ------------------------------------------------------------------ making plots
 
@@ -296,11 +306,11 @@ class TracePlots(QWidget):
         assert recording is not None
         self._clear()
         scales = Scales.BAR if self.mode is SweepMode.STACKED else Scales.AXES
-        for channel in self._channels:
-            about = recording.channels[channel]
+        for channel in self.lines.channels:
+            properties = recording.channels[channel]
             colour = colours.channel(0 if recording.is_cells else channel)
             title = colours.foreground if recording.is_cells else colour
-            row = self._add_row(channel, about.name, about.unit, scales, title)
+            row = self._add_row(channel, properties.name, properties.unit, scales, title)
             row.behind = row.curve(partial(lines.behind, channel), colours.faint)
             row.front = row.curve(partial(lines.front, channel), colour)
             row.mean = row.curve(partial(lines.mean, channel), colours.accent)
@@ -333,10 +343,10 @@ class TracePlots(QWidget):
         return row
 
     def _add_stimulus(self) -> None:
-        found = self.lines.commanded(self._channels) if self.show_stimulus else None
-        if found is None:
+        commanded = self.lines.commanded() if self.show_stimulus else None
+        if commanded is None:
             return
-        channel, unit = found
+        channel, unit = commanded
         row = self._add_row(channel, COMMAND, unit, Scales.AXES, self.colours.foreground)
         row.plot.setMaximumHeight(110)
         row.behind = row.curve(partial(self.lines.stimuli, channel), self.colours.faint)
@@ -361,7 +371,7 @@ class TracePlots(QWidget):
         source = self.source
         if source is None:
             return
-        sweeps, channels = self.lines.sweeps(), self._channels
+        sweeps, channels = self.lines.sweeps(), self.lines.channels
         work = source.work(sweeps, channels)
         if not work:
             then()
@@ -372,8 +382,7 @@ class TracePlots(QWidget):
             self.event_loop_task.start(source.prepare(sweeps, channels), then)
 
     def _redraw(self) -> None:
-        if self.stimulus_row is not None:
-            self.heights.fit_command(self.stimulus_row, self.lines)
+        self._fit_command()
         for row in self._all_rows():
             for curve in row.curves:
                 curve.refresh(force=True)
@@ -385,19 +394,22 @@ class TracePlots(QWidget):
         return [row.view for row in self._all_rows()]
 
     def _remember(self) -> None:
-        self.history.remember(self._views())
+        self.history.remember(self._ranges())
 
-    def _say(self, text: str) -> None:
-        self.message.setText(text)
-        self._pages.setCurrentWidget(self.message)
+    def _ranges(self) -> list[tuple[Range, Range]]:
+        return [(tuple(x), tuple(y)) for x, y in (view.viewRange() for view in self._views())]
 
-    def _tell_progress(self, progress: Progress) -> None:
-        self.told.emit(f"Reading the trace: {progress.done / max(progress.total, 1):.0%}")
+    def _show_message(self, text: str) -> None:
+        self.empty.setText(text)
+        self._pages.setCurrentWidget(self.empty)
+
+    def _show_progress(self, progress: Progress) -> None:
+        self.message.emit(f"Reading the trace: {progress.done / max(progress.total, 1):.0%}")
 
     def note(self) -> str:
         """Return what the picture leaves out, in words; "" if nothing."""
-        said = [self.lines.note(*self.span())]
+        notes = [self.lines.note(*self.span())]
         unknown = "" if self.recording is None else self.recording.command_unknown
         if unknown and self.show_stimulus and self.stimulus_row is None:
-            said.append(f"the command is unknown ({unknown})")
-        return "; ".join(one for one in said if one)
+            notes.append(f"the command is unknown ({unknown})")
+        return "; ".join(one for one in notes if one)

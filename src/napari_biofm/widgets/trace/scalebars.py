@@ -4,30 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyqtgraph as pg
 
-
-def round_length(span: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, about a fifth of `span`.
-
-    Examples
-    --------
-    >>> round_length(3.0)
-    0.5
-    """
-    if not (np.isfinite(span) and span > 0):
-        return 1.0
-    power = 10.0 ** np.floor(np.log10(span / 5))
-    return float(max(k * power for k in (1, 2, 5) if k * power <= span / 5 * (1 + 1e-9)))
-
-
-def with_prefix(seconds: float) -> str:
-    """Return a time with the prefix people use: s, ms or us."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1 - 1e-9:
-            return f"{seconds * factor:g} {unit}"
-    return f"{seconds * 1e6:g} us"
+from napari_biofm.signals.display.scales import round_length, with_prefix
 
 
 class ScaleBar:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_biofm.widgets.trace.events_panel import button
-from napari_biofm.widgets.trace.small_plot import small_plot
-from napari_biofm.widgets.trace.style import Colours
+from napari_biofm.events.average import AveragedEvent, Histogram
+from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.trace.style import Colours, small_plot
 
 VIEWS = ("Averaged event", "Amplitudes", "Intervals")
 
@@ -30,8 +28,8 @@ class ShapesPanel(QWidget):
         self.which.addItem("All classes")
         self.which.setToolTip("Events of this class only.")
         self.before, self.after = self._window(5.0, "before"), self._window(30.0, "after")
-        self.said = QLabel("Find events first, then press Plot.")
-        self.said.setWordWrap(True)
+        self.message = QLabel("Find events first, then press Plot.")
+        self.message.setWordWrap(True)
         self.canvas = small_plot(self._colours)
         self.canvas.setMinimumHeight(160)
         first, second = QHBoxLayout(), QHBoxLayout()
@@ -44,7 +42,7 @@ class ShapesPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(first)
         layout.addLayout(second)
-        layout.addWidget(self.said)
+        layout.addWidget(self.message)
         layout.addWidget(self.canvas, 1)
 
     def set_classes(self, names: list[str]) -> None:
@@ -54,13 +52,13 @@ class ShapesPanel(QWidget):
         self.which.addItems(["All classes", *names])
         self.which.setCurrentText(now if now in names else "All classes")
 
-    def show_average(self, average: Any, what: str) -> None:
+    def show_average(self, average: AveragedEvent, name: str) -> None:
         """Plot single events, faint, and their mean."""
         self.canvas.clear()
         if not average.n:
-            self.said.setText("No event lies far enough from the ends: make the window smaller.")
+            self.message.setText("No event lies far enough from the ends: make the window smaller.")
             return
-        self._label("Time (ms)", f"{what} ({average.unit})")
+        self._label("Time (ms)", f"{name} ({average.unit})")
         milli = average.time_s * 1e3
         if len(average.cuts):
             gap = np.full((len(average.cuts), 1), np.nan)
@@ -69,34 +67,26 @@ class ShapesPanel(QWidget):
                 pen=pg.mkPen(self._colours.faint, width=1), connect="finite",
             )  # fmt: skip
         self.canvas.plot(milli, average.mean, pen=pg.mkPen(self._colours.accent, width=2))
-        low, high = np.percentile(average.cuts, (0.5, 99.5)) if len(average.cuts) else (-1.0, 1.0)
-        low, high = min(low, average.mean.min()), max(high, average.mean.max())
-        self.canvas.setYRange(float(low), float(high), padding=0.1)  # a stray artefact hides no event
+        self.canvas.setYRange(*average.value_range, padding=0.1)
         self.canvas.setXRange(float(milli[0]), float(milli[-1]), padding=0.02)
-        peak = average.mean[int(np.argmax(np.abs(average.mean)))]
-        self.said.setText(
-            f"{average.n} events, mean peak {peak:.4g} {average.unit} from the baseline before."
+        self.message.setText(
+            f"{average.n} events, mean peak {average.peak:.4g} {average.unit} from the baseline before."
         )
 
-    def show_histogram(self, found: Any) -> None:
+    def show_histogram(self, histogram: Histogram) -> None:
         """Plot counts per bin."""
         self.canvas.clear()
-        if not len(found.counts):
-            self.said.setText("Too few events for a histogram.")
+        if not len(histogram.counts):
+            self.message.setText("Too few events for a histogram.")
             return
-        self._label(found.label, "Events")
-        brush = pg.mkBrush(self._colours.channel(0))
+        self._label(histogram.label, "Events")
         bars = pg.BarGraphItem(
-            x0=found.edges[:-1],
-            x1=found.edges[1:],
-            height=found.counts,
-            brush=brush,
-            pen=self._colours.background,
-        )
+            x0=histogram.edges[:-1], x1=histogram.edges[1:], height=histogram.counts,
+            brush=pg.mkBrush(self._colours.channel(0)), pen=self._colours.background,
+        )  # fmt: skip
         self.canvas.addItem(bars)
         self.canvas.enableAutoRange()
-        middle = float(np.median(found.sorted_values))
-        self.said.setText(f"{len(found.sorted_values)} values, median {middle:.4g}.")
+        self.message.setText(f"{len(histogram.sorted_values)} values, median {histogram.median:.4g}.")
 
     def _label(self, bottom: str, left: str) -> None:
         self.canvas.setLabel("bottom", bottom, color=self._colours.foreground)

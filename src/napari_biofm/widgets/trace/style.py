@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pyqtgraph as pg
+
 CHANNEL_COLOURS = ("#4aa3df", "#f2a65a", "#5fbf87", "#c98bdb", "#e87a90", "#8fb8a0", "#d9c86a", "#9aa7e0")
 
 
@@ -40,6 +42,19 @@ def colours_of(viewer: Any) -> Colours:
         return Colours()
     accent = "#f6c945" if _is_dark(background) else "#b8860b"
     return Colours(background, text, _between(background, text, 0.42), accent)
+
+
+def small_plot(colours: Colours) -> pg.PlotWidget:
+    """Return an empty plot for a panel, in these colours, whose axes say what they show in whole words."""
+    canvas = pg.PlotWidget()
+    canvas.setBackground(colours.background)
+    for side in ("left", "bottom"):
+        axis = canvas.getAxis(side)
+        axis.setPen(colours.faint)
+        axis.setTextPen(colours.foreground)
+        axis.enableAutoSIPrefix(False)
+    canvas.getPlotItem().layout.setContentsMargins(1, 1, 1, 6)  # else the label of the lower axis is cut off
+    return canvas
 
 
 def _between(first: str, second: str, share: float) -> str:

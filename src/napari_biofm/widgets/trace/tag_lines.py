@@ -5,12 +5,8 @@ from __future__ import annotations
 import pyqtgraph as pg
 from qtpy.QtCore import QObject, Qt
 
-from napari_biofm.signals import Tag
 from napari_biofm.widgets.trace.curves import detach
-from napari_biofm.widgets.trace.layout import SweepMode
 from napari_biofm.widgets.trace.plots import TracePlots
-
-MOST = 200  # lines; more would hide the trace
 
 
 class TagLines(QObject):
@@ -38,23 +34,11 @@ class TagLines(QObject):
         for line in self._lines:
             detach(line)
         self._lines = []
-        plots, recording = self._plots, self._plots.recording
-        if recording is None or not plots.rows:
+        if not self._plots.rows:
             return
-        for tag in recording.tags[:MOST]:
-            at = self._place(tag)
-            if at is not None:
-                self._lines.append(self._line(at, tag.comment))
-                plots.rows[0].plot.addItem(self._lines[-1], ignoreBounds=True)
-
-    def _place(self, tag: Tag) -> float | None:
-        """Return where a tag lies on the time axis, None where its time is not drawn."""
-        plots, recording = self._plots, self._plots.recording
-        assert recording is not None
-        if plots.mode is SweepMode.IN_TIME:
-            return tag.time_s
-        at = tag.time_s - float(recording.sweep_starts[plots.sweep])
-        return at if 0 <= at <= recording.duration(plots.sweep) else None
+        for at, tag in self._plots.lines.tag_places():
+            self._lines.append(self._line(at, tag.comment))
+            self._plots.rows[0].plot.addItem(self._lines[-1], ignoreBounds=True)
 
     def _line(self, at: float, comment: str) -> pg.InfiniteLine:
         colours = self._plots.colours

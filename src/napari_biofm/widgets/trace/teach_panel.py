@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -16,7 +14,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.widgets.trace.events_panel import KINDS, button
+from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.physio_fm.teaching_report import describe_marks, describe_teaching
+from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.trace.events_panel import KINDS
 
 HOW = (
     "Mark 5 to 50 events: accept the found ones that are right (A), reject those that are none (R), "
@@ -110,17 +111,12 @@ class TeachPanel(QWidget):
         """Whether the marks of all open recordings are asked for."""
         return self.scope.currentIndex() == 1
 
-    def show_marks(self, accepted: int, rejected: int, places: int) -> None:
+    def show_marks(self, accepted: int, rejected: int, sweeps: int) -> None:
         """Say how many marks there are to learn from."""
-        if not accepted:
-            self.marks.setText("No marks yet.")
-        else:
-            few = "" if accepted >= 5 else " At least 5 are needed for a score worth reading."
-            sweeps = "sweep" if places == 1 else "sweeps"
-            self.marks.setText(f"{accepted} accepted, {rejected} rejected in {places} {sweeps}.{few}")
+        self.marks.setText(describe_marks(accepted, rejected, sweeps))
         self.teach_button.setEnabled(accepted > 0)
 
-    def show_head(self, head: Any) -> None:
+    def show_head(self, head: AdaptedHead | None) -> None:
         """Show what is in use and how good it is; None is the stock model."""
         self.stock_button.setEnabled(head is not None)
         self.save_button.setEnabled(head is not None)
@@ -128,32 +124,11 @@ class TeachPanel(QWidget):
             self.used.setText(STOCK)
             self.report.setText("")
             return
-        way = "beside" if head.beside else "instead of"
-        self.used.setText(f"In use: taught {', '.join(head.classes)}, {way} the stock events.")
-        self.report.setText("<br>".join(sentences(head.report, head.beside)))
+        relation = "beside" if head.beside else "instead of"
+        self.used.setText(f"In use: taught {', '.join(head.classes)}, {relation} the stock events.")
+        self.report.setText("\n".join(describe_teaching(head.report, head.beside)))
 
     def _ask(self) -> None:
         self.teach.emit(
             KINDS[self.kind.currentText()], self.name.text().strip(), self.everywhere, self.beside.isChecked()
         )
-
-
-def sentences(report: dict[str, Any], beside: bool = False) -> list[str]:
-    """Return what teaching gained and lost, as lines."""
-    if "f1_adapted" not in report:
-        return []
-    said = [
-        f"{report['marks']} marks in {report['seconds']:.1f} s; scored by leaving out {report['left_out']}:",
-        f"<b>F1 {report['f1_stock']:.2f} before, {report['f1_adapted']:.2f} after</b>",
-    ]
-    probe = report.get("forgetting") or {}
-    if probe.get("events"):
-        said.append(
-            f"On {probe['events']} built-in events of this kind the stock model finds {probe['stock']:.0%}, "
-            f"what was taught {probe['adapted']:.0%}."
-        )
-        if probe["forgotten"] > 0.2 and not beside:
-            said.append("Tick <i>beside the stock events</i> and teach again to keep those as well.")
-    else:
-        said.append("There is no built-in probe for this kind: what was forgotten is not known.")
-    return said

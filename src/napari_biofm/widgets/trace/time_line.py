@@ -6,7 +6,6 @@ import pyqtgraph as pg
 from qtpy.QtCore import QObject, Signal
 
 from napari_biofm.widgets.trace.curves import detach
-from napari_biofm.widgets.trace.layout import SweepMode
 from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.trace.rows import Row
 
@@ -34,18 +33,14 @@ class TimeLine(QObject):
 
     def place(self, seconds: float) -> None:
         """Show a time of the recording, where it lies in what is drawn."""
-        plots, recording = self._plots, self._plots.recording
+        plots = self._plots
         if self._rows != plots.rows:
             self._install()
-        if recording is None or not plots.rows:
-            return
-        in_sweep = seconds - float(recording.sweep_starts[plots.sweep])
-        in_time = plots.mode is SweepMode.IN_TIME
-        inside = in_time or 0 <= in_sweep <= recording.duration(plots.sweep)
+        at = plots.lines.place_of(seconds)
         for line in self._lines:
-            line.setVisible(inside)
-            if inside and not line.moving:
-                line.setValue(seconds if in_time else in_sweep)
+            line.setVisible(at is not None)
+            if at is not None and not line.moving:
+                line.setValue(at)
 
     def _install(self) -> None:
         """Put new lines into new plots."""
@@ -68,7 +63,4 @@ class TimeLine(QObject):
             self._lines.append(line)
 
     def _dragged(self, line: pg.InfiniteLine) -> None:
-        recording = self._plots.recording
-        if recording is not None:
-            sweep, in_sweep = self._plots.from_axis(float(line.value()))
-            self.dragged.emit(float(recording.sweep_starts[sweep]) + in_sweep)
+        self.dragged.emit(self._plots.lines.seconds_at(float(line.value())))

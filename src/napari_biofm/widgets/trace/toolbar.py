@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from napari_biofm.widgets.trace.events_panel import button
-from napari_biofm.widgets.trace.layout import ScaleMode, SweepMode
+from napari_biofm.signals.display import ScaleMode, SweepMode
+from napari_biofm.widgets.common.buttons import button
 
 
 class TraceToolbar(QWidget):
@@ -167,14 +165,3 @@ def _widen_list(box: QComboBox) -> None:
     view = box.view()
     if view is not None:
         view.setMinimumWidth(min(view.sizeHintForColumn(0) + 30, 700))
-
-
-def shortcut(parent: QWidget, keys: str, call: Any) -> Any:
-    """Bind keys to a call while `parent` or a widget in it has the focus."""
-    from qtpy.QtGui import QKeySequence
-    from qtpy.QtWidgets import QShortcut
-
-    one = QShortcut(QKeySequence(keys), parent)
-    one.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-    one.activated.connect(call)
-    return one

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_biofm.signals import Recording
-from napari_biofm.signals.quality import UnitHint, unit_hint
+from napari_biofm.signals.quality import UnitHint, unit_hints
 
 
 class UnitHintBar(QWidget):
@@ -18,27 +18,27 @@ class UnitHintBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said = QLabel("")
-        self.said.setWordWrap(True)
+        self.message = QLabel("")
+        self.message.setWordWrap(True)
         self.fix = QPushButton("Set")
         self.fix.setToolTip("Change the unit as proposed; the numbers stay. Can be undone.")
         self.fix.clicked.connect(self._take)
         self._shown: tuple[int, UnitHint] | None = None
         row = QHBoxLayout(self)
         row.setContentsMargins(4, 0, 4, 0)
-        row.addWidget(self.said, 1)
+        row.addWidget(self.message, 1)
         row.addWidget(self.fix)
         self.hide()
 
     def look_at(self, recording: Recording | None, channels: Sequence[int]) -> dict[int, UnitHint]:
         """Say what looks wrong in these channels first; return all that does, by channel."""
-        hints = _hints(recording, channels)
+        hints = {} if recording is None else unit_hints(recording, channels)
         self._shown = next(iter(hints.items()), None)
         self.setVisible(self._shown is not None)
         if self._shown is not None and recording is not None:
             channel, hint = self._shown
-            about = recording.channels[channel]
-            self.said.setText(f"The unit of {about.name} ({about.unit}) looks wrong: {hint.reason}.")
+            now = recording.channels[channel]
+            self.message.setText(f"The unit of {now.name} ({now.unit}) looks wrong: {hint.reason}.")
             times = f", values times {hint.factor:g}" if hint.factor != 1 else ""
             self.fix.setText(f"Set to {hint.proposal}{times}")
         return hints
@@ -47,10 +47,3 @@ class UnitHintBar(QWidget):
         if self._shown is not None:
             channel, hint = self._shown
             self.taken.emit(channel, hint.proposal, hint.factor)
-
-
-def _hints(recording: Recording | None, channels: Sequence[int]) -> dict[int, UnitHint]:
-    if recording is None or recording.is_cells or "processing" in recording.metadata:
-        return {}
-    found = {channel: unit_hint(recording, channel) for channel in channels}
-    return {channel: hint for channel, hint in found.items() if hint is not None}

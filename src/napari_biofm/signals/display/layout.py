@@ -1,4 +1,4 @@
-"""How sweeps are laid over, under or behind each other, as points to draw. No Qt here."""
+"""How sweeps are laid over, under or behind each other, as points to draw."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_biofm.signals import Recording
+from napari_biofm.signals.display.source import NOTHING, Line, TraceSource
+from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
-from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource
 
 MAX_SWEEPS = 200  # drawn together
 _POINTS = 60_000  # drawn together, over all sweeps
@@ -61,7 +61,7 @@ def parse_sweeps(text: str, n_sweeps: int) -> list[int] | None:
     """
     if not text.strip():
         return None
-    found: set[int] = set()
+    sweeps: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
@@ -70,8 +70,8 @@ def parse_sweeps(text: str, n_sweeps: int) -> list[int] | None:
                 f"'{part.strip()}' names no sweeps of this recording: give numbers from 0 to {n_sweeps - 1}, "
                 "such as 0-5, 8"
             )
-        found.update(range(first, last + 1))
-    return sorted(found)
+        sweeps.update(range(first, last + 1))
+    return sorted(sweeps)
 
 
 def joined(

@@ -1,19 +1,19 @@
-"""Which sweeps are drawn, where on the time axis, and as which points. No Qt here."""
+"""Which sweeps are drawn, where on the time axis, and as which points."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_biofm.signals import Recording
+from napari_biofm.signals.display.commands import command_line, command_lines, commanded_channel
+from napari_biofm.signals.display.layout import ScaleMode, SweepMode, joined, sweeps_shown, y_ranges
+from napari_biofm.signals.display.source import NOTHING, Line, TraceSource, extremes
 from napari_biofm.signals.filters import FilterSettings
-from napari_biofm.widgets.trace.layout import SweepMode, joined, sweeps_shown
-from napari_biofm.widgets.trace.source import NOTHING, Line, TraceSource, extremes
+from napari_biofm.signals.readings import Reading, readings
+from napari_biofm.signals.recording import Recording, Tag
+from napari_biofm.types import Events
 
 AT_ONCE = 4_000_000  # samples that are read without showing progress
-MOST_CORNERS = 20_000  # of a command
 
 
 class TraceLines:
@@ -22,6 +22,7 @@ class TraceLines:
     Attributes
     ----------
     source : the recording and its pyramids; None while none is shown.
+    channels : that are drawn, top first.
     sweep : the current one.
     mode : how several sweeps are laid out.
     chosen : sweeps that are drawn together; None for all.
@@ -30,6 +31,7 @@ class TraceLines:
 
     def __init__(self) -> None:
         self.source: TraceSource | None = None
+        self.channels: list[int] = []
         self.sweep = 0
         self.mode = SweepMode.ONE
         self.chosen: list[int] | None = None
@@ -88,7 +90,56 @@ class TraceLines:
         sweep = int(order[max(int(np.searchsorted(starts[order], at, side="right")) - 1, 0)])
         return sweep, at - float(starts[sweep])
 
+    def seconds_at(self, at: float) -> float:
+        """Return the time on the recording's clock of a place on the time axis."""
+        sweep, time_s = self.from_axis(at)
+        return time_s + (float(self.recording.sweep_starts[sweep]) if self.recording is not None else 0.0)
+
+    def place_of(self, seconds: float) -> float | None:
+        """Return where a time on the recording's clock lies on the time axis; None where it is not drawn."""
+        recording = self.recording
+        if recording is None:
+            return None
+        if self.mode is SweepMode.IN_TIME:
+            return seconds
+        at = seconds - float(recording.sweep_starts[self.sweep])
+        return at if 0 <= at <= recording.duration(self.sweep) else None
+
+    def tag_places(self, most: int = 200) -> list[tuple[float, Tag]]:
+        """Return the tags whose time is drawn, of the first `most`, with their places on the time axis."""
+        tags = self.recording.tags[:most] if self.recording is not None else ()
+        places = [(self.place_of(tag.time_s), tag) for tag in tags]
+        return [(at, tag) for at, tag in places if at is not None]
+
+    def events_in_view(
+        self, events: Events, channel: int, start: float, stop: float
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return which rows of a table lie in a channel between two places on the time axis, and their places."""
+        recording = self.recording
+        if recording is None or not len(events):
+            return np.zeros(0, np.intp), np.zeros(0)
+        wanted, at = events["channel"] == channel, events["time_s"]
+        if self.mode is SweepMode.IN_TIME:
+            at = at + recording.sweep_starts[np.clip(events["sweep"], 0, recording.n_sweeps - 1)]
+        else:
+            wanted &= events["sweep"] == self.sweep
+        rows = np.flatnonzero(wanted & (at >= start) & (at <= stop))
+        return rows, at[rows]
+
+    def drawn_value(self, event: np.void) -> float:
+        """Return the sample at an event, NaN outside its sweep."""
+        if self.source is None:
+            return float("nan")
+        return self.source.value_at(int(event["sweep"]), int(event["channel"]), float(event["time_s"]))
+
     # ------------------------------------------------------------------ the value axis
+
+    def readings(self, start: float, stop: float) -> list[Reading]:
+        """Measure each drawn channel of the current sweep between two places on the time axis."""
+        if self.recording is None:
+            return []
+        shift = self.to_axis(self.sweep, 0.0)
+        return readings(self.recording, start - shift, stop - shift, self.sweep, self.channels)
 
     def offset(self, sweep: int, channel: int) -> float:
         """Return how far a stacked sweep is drawn below its values."""
@@ -101,14 +152,32 @@ class TraceLines:
         """Return the lowest and highest value that is drawn between two places on the time axis."""
         if self.source is None:
             return None
-        found = []
+        lows, highs = [], []
         for sweep in self.sweeps():
             shift = self.to_axis(sweep, 0.0)
-            one = self.source.extrema(sweep, channel, start - shift, stop - shift)
-            if one is not None:
+            extrema = self.source.extrema(sweep, channel, start - shift, stop - shift)
+            if extrema is not None:
                 drop = self.offset(sweep, channel)
-                found.append((one[0] - drop, one[1] - drop))
-        return (min(f[0] for f in found), max(f[1] for f in found)) if found else None
+                lows.append(extrema[0] - drop)
+                highs.append(extrema[1] - drop)
+        return (min(lows), max(highs)) if lows else None
+
+    def y_ranges(self, start: float, stop: float, mode: ScaleMode) -> list[tuple[float, float]]:
+        """Return the y range of each drawn channel that fits what lies between two places on the time axis."""
+        recording = self.recording
+        if recording is None:
+            return []
+        extrema = [self.extrema(channel, start, stop) for channel in self.channels]
+        return y_ranges(extrema, [recording.channels[c].unit for c in self.channels], mode)
+
+    def command_range(self, channel: int) -> tuple[float, float] | None:
+        """Return the y range that fits the commands of the drawn sweeps; None where they are unknown."""
+        values = np.concatenate([self.stimulus(channel).values, self.stimuli(channel).values])
+        if not np.isfinite(values).any():
+            return None
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        margin = 0.1 * (high - low) or max(abs(low) * 0.1, 1.0)
+        return low - margin, high + margin
 
     def _stack_step(self, channel: int) -> float:
         """Return the distance at which stacked sweeps do not hide each other."""
@@ -158,42 +227,22 @@ class TraceLines:
         if self.recording is None:
             return NOTHING
         if self._stimulus is None:
-            found = self.recording.stimulus(self.sweep, channel, AT_ONCE)
-            self._stimulus = NOTHING if found is None else _corners(found.values, found.sampling_rate)
+            self._stimulus = command_line(self.recording, self.sweep, channel)
         times, values, _ = self._stimulus
         return Line(times + self.to_axis(self.sweep, 0.0), values)
 
     def stimuli(self, channel: int, start: float = 0.0, stop: float = 0.0, pixels: int = 0) -> Line:
         """Return the commands of all sweeps that are drawn together, as many as are read at once."""
-        recording = self.recording
-        if recording is None or self.mode is SweepMode.ONE:
+        if self.recording is None or self.mode is SweepMode.ONE:
             return NOTHING
         if self._stimuli is None:
-            times, values, room = [np.zeros(0)], [np.zeros(0, np.float32)], AT_ONCE
-            for sweep in self.sweeps():
-                room -= recording.n_samples(sweep, channel)
-                found = recording.stimulus(sweep, channel, AT_ONCE) if room > 0 else None
-                if found is not None:
-                    line = _corners(found.values, found.sampling_rate)
-                    times += [
-                        line.times + self.to_axis(sweep, 0.0),
-                        line.times[-1:] + self.to_axis(sweep, 0.0),
-                    ]
-                    values += [line.values, np.full(len(line.times[-1:]), np.nan, np.float32)]
-            self._stimuli = Line(np.concatenate(times), np.concatenate(values))
+            self._stimuli = command_lines(self.recording, self.sweeps(), channel, self.to_axis)
         return self._stimuli
 
-    def commanded(self, channels: Sequence[int]) -> tuple[int, str] | None:
-        """Return the channel whose command is shown, and the command's unit; None where there is none.
-
-        A command that was recorded on one of `channels` has a plot of its own.
-        """
+    def commanded(self) -> tuple[int, str] | None:
+        """Return the channel whose command is shown, and the command's unit; None where there is none."""
         recording = self.recording
-        channel = next((c for c in channels if recording and not recording.channels[c].label), None)
-        if recording is None or channel is None or recording.command_channel(channel) in channels:
-            return None
-        found = recording.stimulus(self.sweep, channel, AT_ONCE)
-        return None if found is None or not np.isfinite(found.values[:1000]).any() else (channel, found.unit)
+        return None if recording is None else commanded_channel(recording, self.sweep, self.channels)
 
     def set_sweep(self, sweep: int) -> None:
         """Make another sweep the current one."""
@@ -207,22 +256,10 @@ class TraceLines:
         recording, source = self.recording, self.source
         if recording is None or source is None:
             return ""
-        said = []
+        notes = []
         shown = len(self.sweeps())
         if self.mode is not SweepMode.ONE and shown < recording.n_sweeps:
-            said.append(f"{shown} of {recording.n_sweeps} sweeps are drawn")
+            notes.append(f"{shown} of {recording.n_sweeps} sweeps are drawn")
         if source.filters and not source.shows_filter(start, stop):
-            said.append("zoom in to see the filter: it is drawn for up to 400,000 samples")
-        return "; ".join(said)
-
-
-def _corners(values: Any, rate: float) -> Line:
-    """Return a command with its runs of equal values shortened to their ends: it draws the same."""
-    if values.strides == (0,) and len(values) > 2:  # one level, held in a single number
-        return Line(np.array([0, len(values) - 1]) / rate, np.array([values[0], values[-1]], np.float32))
-    if len(values) < 3:
-        return Line(np.arange(len(values)) / rate, values)
-    same = (values[1:-1] == values[:-2]) & (values[1:-1] == values[2:])
-    keep = np.concatenate([[True], ~same, [True]])
-    index = np.flatnonzero(keep)
-    return extremes(Line(index / rate, values[index]), MOST_CORNERS)
+            notes.append("zoom in to see the filter: it is drawn for up to 400,000 samples")
+        return "; ".join(notes)

@@ -1,4 +1,4 @@
-"""What the plots ask for: the line of a sweep between two times, at the width of the screen. No Qt here."""
+"""What the plots ask for: the line of a sweep between two times, at the width of the screen."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings, apply
 from napari_biofm.signals.pyramid import Envelope, Pyramid, build_pyramids, scaled_envelope
+from napari_biofm.signals.recording import Recording
 from napari_biofm.types import Task
 
 FILTER_LIMIT = 400_000  # samples in view up to which the display filter keeps pace with a pan
@@ -123,14 +123,6 @@ class TraceSource:
             return float("nan")
         return float(self.recording.values(sweep, channel, index, index + 1)[0])
 
-    def span(self, sweep: int, channel: int, start_s: float, stop_s: float, most: int = 5_000_000) -> Line:
-        """Return times and values between two times as recorded, `most` samples at most."""
-        rate = self.recording.channels[channel].sampling_rate
-        n = self.recording.n_samples(sweep, channel)
-        start = int(np.clip(np.ceil(start_s * rate - 1e-6), 0, n))
-        stop = int(np.clip(np.floor(stop_s * rate + 1e-6) + 1, start, min(n, start + most)))
-        return Line(np.arange(start, stop) / rate, self.recording.values(sweep, channel, start, stop))
-
     def average(self, sweeps: Sequence[int], channel: int) -> Line:
         """Return the mean of sweeps, over the samples that all of them have."""
         n = min(self.recording.n_samples(s, channel) for s in sweeps)
@@ -165,6 +157,27 @@ class TraceSource:
             n = min(self.recording.n_samples(sweep, channel), 2_000_000)
             return float(np.nanmean(self.recording.values(sweep, channel, 0, n), dtype=np.float64))
         return self._levels[key]
+
+
+def bar_rectangles(line: Line, pixel_height: float) -> NDArray[np.float64]:
+    """Return the rectangles of a line of bars: one per bin, as wide as the bin and at least a pixel high.
+
+    Parameters
+    ----------
+    line : with `bars`.
+    pixel_height : in the unit of the values.
+
+    Returns
+    -------
+    (n, 4) float64
+        Left edge, lower edge, width and height; bins without a finite value are left out.
+    """
+    starts = line.times[::2]
+    low, high = line.values[::2].astype(np.float64), line.values[1::2].astype(np.float64)
+    finite = np.isfinite(low) & np.isfinite(high)
+    widths = np.diff(starts, append=2 * starts[-1] - starts[-2])
+    missing = np.maximum(pixel_height - (high - low), 0)
+    return np.stack([starts, low - missing / 2, widths, high - low + missing], axis=1)[finite]
 
 
 def extremes(line: Line, most: int) -> Line:
