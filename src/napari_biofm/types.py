@@ -258,8 +258,37 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Option:
+    """One number that a user may set on a detector.
+
+    Attributes
+    ----------
+    name : as it is written in settings, recipes and on the command line.
+    unit : of the value, "" for a pure number.
+    low, high : smallest and largest value that makes sense, both included.
+    default : value where none is given; None where the detector takes it from the recording.
+    help : one sentence.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    default: float | None
+    help: str
+
+
+@dataclass(frozen=True)
 class DetectionSettings:
-    """What to look for and how sure to be."""
+    """What to look for and how sure to be.
+
+    Attributes
+    ----------
+    kind : kind of events; "auto" lets the detector find out.
+    preset : "balanced" keeps most events, "precise" the sure ones.
+    all_scores : return every candidate, whatever its score.
+    options : numbers of the detector by name, as its `options` declare them.
+    """
 
     kind: Kind = "auto"
     preset: Preset = "balanced"
@@ -269,9 +298,12 @@ class DetectionSettings:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Trace -> events. `kinds` are the kinds of signal it is meant for."""
+    """Trace -> events. `kinds` are the kinds of signal it is meant for, `options` what may be set."""
 
     name: str
     kinds: Sequence[Kind]
+
+    @property
+    def options(self) -> Sequence[Option]: ...
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]: ...

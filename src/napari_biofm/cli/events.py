@@ -11,14 +11,20 @@ from typing import Any, get_args
 
 from napari_biofm.cli.common import drain, inputs_exist, note
 from napari_biofm.cli.reading import add_reading, channels_of, open_one
-from napari_biofm.events import DETECTORS
+from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.files import write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
 
 
 def add_verb(verbs: Any) -> None:
     """Add the verb to the parser."""
-    events = verbs.add_parser("events", help="find events in recordings")
+    events = verbs.add_parser(
+        "events",
+        help="find events in recordings",
+        add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    events.add_argument("-h", "--help", nargs=0, action=_Help, help="show this help and stop")
     events.add_argument("files", type=Path, nargs="+", metavar="FILE")
     events.add_argument(
         "--out", type=Path, required=True, metavar="CSV|DIR", help="a table; a folder for several files"
@@ -35,10 +41,32 @@ def add_verb(verbs: Any) -> None:
     events.add_argument(
         "--settings", type=Path, metavar="JSON", help="saved in the dock; options given here go before it"
     )
+    events.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="of the detector, listed below; may be given several times",
+    )
     events.add_argument("--channel", type=int, default=None, metavar="N")
     events.add_argument("--all-scores", action="store_true", help="every candidate, whatever its score")
     add_reading(events)
     events.set_defaults(run=run_events)
+
+
+class _Help(argparse.Action):
+    """Help with the options of every detector; the detectors are imported when somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from napari_biofm.events.options import option_lines
+
+        lines = ["options of the detectors:"]
+        for name in DETECTORS:
+            declared = option_lines(make_detector(name).options)
+            lines += [f"  {name}:", *(f"    {line}" for line in declared or ["none"])]
+        parser.epilog = "\n".join(lines)
+        parser.print_help()
+        parser.exit()
 
 
 def run_events(args: argparse.Namespace) -> None:
@@ -49,11 +77,16 @@ def run_events(args: argparse.Namespace) -> None:
     RecordingError
         If a file of several cannot be read; the others are finished and the summary says which.
     """
+    from napari_biofm.events.options import option_from_text
     from napari_biofm.events.recipe import Recipe
 
     recipe = Recipe() if args.settings is None else Recipe.read(args.settings)
     given = {key: getattr(args, key) for key in ("detector", "kind", "preset") if getattr(args, key)}
-    recipe = dataclasses.replace(recipe, **given)
+    if recipe.detector != given.get("detector", recipe.detector):
+        recipe = dataclasses.replace(recipe, options={})  # those of the file are for another detector
+    options = {**recipe.options, **dict(map(option_from_text, args.option))}
+    recipe = dataclasses.replace(recipe, **given, options=options)
+    recipe.check()
     inputs_exist([*args.files, *([args.head] if args.head is not None else [])])
     head = None
     if args.head is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_biofm.events import DEFAULT_DETECTOR, make_detector
 from napari_biofm.events.classical.commands import mark_command_steps
+from napari_biofm.events.options import option_values
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
 from napari_biofm.types import DetectionSettings, Events, Progress, RecordingError, Task
@@ -44,6 +45,7 @@ def detect_events(
     """
     settings = settings or DetectionSettings()
     machine: Any = make_detector(detector)
+    option_values(machine, settings)
     if head is not None:
         if detector != DEFAULT_DETECTOR:
             raise RecordingError(f"the detector {detector} cannot be taught; use {DEFAULT_DETECTOR}.")

@@ -9,8 +9,9 @@ import numpy as np
 
 from napari_biofm.events.classical.common import Cleaned, Floats, Indices, Samples, clean, scores, table
 from napari_biofm.events.classical.kinetics import measure, windows
+from napari_biofm.events.options import option_values
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class ApDetector:
 
     name = "ap"
     kinds: Sequence[Kind] = ("ap",)
+    options: Sequence[Option] = ()
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return action potentials; `time_s` is the peak of each."""
+        option_values(self, settings)  # told before the work begins, also where there is nothing to find
         cleaned, words = clean(signal)
         yield Progress(0, 2, words)
         if cleaned is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_biofm.events.classical.half_amplitude import levels_of
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import DetectionSettings, Detector, Events, Kind, Progress, Task, Trace
+from napari_biofm.types import DetectionSettings, Detector, Events, Kind, Option, Progress, Task, Trace
 
 _HERE = "napari_biofm.events.classical"
 BEST: Mapping[Kind, tuple[str, str]] = MappingProxyType(
@@ -74,7 +74,8 @@ def _has_openings(signal: Trace) -> bool:
 
 class ClassicalDetector:
     """Relative prominence for APs, deconvolution for synaptic currents, OASIS for calcium, half amplitude
-    for channels, 4 sigma for extracellular spikes, Pan & Tompkins for ECG.
+    for channels, 4 sigma for extracellular spikes, Pan & Tompkins for ECG. Options are those of the method
+    that a kind gets; another method's option is refused.
     """
 
     name = "classical"
@@ -83,7 +84,32 @@ class ClassicalDetector:
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return the events of the method for `settings.kind`, or for what `guess_kind` says."""
         kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
-        module, attribute = BEST[kind]
-        machine: Detector = getattr(importlib.import_module(module), attribute)()
-        yield Progress(0, 1, f"{kind}: {machine.name}")
-        return (yield from machine.detect(signal, settings))
+        method = _method(kind)
+        yield Progress(0, 1, f"{kind}: {method.name}")
+        return (yield from method.detect(signal, settings))
+
+    @property
+    def options(self) -> Sequence[Option]:
+        """The options of all methods, one of each name."""
+        declared: dict[str, list[Option]] = {}
+        for kind in BEST:
+            for option in _method(kind).options:
+                declared.setdefault(option.name, []).append(option)
+        return tuple(_common(options) for options in declared.values())
+
+
+def _common(options: Sequence[Option]) -> Option:
+    """Return an option of several methods; where they differ, its range holds all of them."""
+    first = options[0]
+    if all(option == first for option in options):
+        return first
+    low, high = min(option.low for option in options), max(option.high for option in options)
+    return Option(
+        first.name, first.unit, low, high, None, "As the method of the kind declares it, default too."
+    )
+
+
+def _method(kind: Kind) -> Detector:
+    module, attribute = BEST[kind]
+    method: Detector = getattr(importlib.import_module(module), attribute)()
+    return method

@@ -158,20 +158,6 @@ def lowest_score(settings: DetectionSettings) -> float:
     return CANDIDATE_SCORE if settings.all_scores else PRESET_SCORES[settings.preset]
 
 
-def option(settings: DetectionSettings, name: str, default: float) -> float:
-    """Return one number of the user's options.
-
-    Raises
-    ------
-    RecordingError
-        If it is not a finite number.
-    """
-    value = float(settings.options.get(name, default))
-    if not np.isfinite(value):
-        raise RecordingError(f"option {name} = {value}: give a finite number, e.g. {default:g}")
-    return value
-
-
 def table(
     signal: Trace,
     time_s: ArrayLike,

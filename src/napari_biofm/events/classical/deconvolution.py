@@ -24,7 +24,6 @@ class DeconvolutionDetector(PscDetector):
     """
 
     name = "deconvolution"
-    customary = 4.0
 
     def criterion(self, flat: Samples, sampling_rate: float, shape: Shape) -> Task[tuple[Samples, int]]:
         """Return the deconvolved trace in standard deviations of its noise."""

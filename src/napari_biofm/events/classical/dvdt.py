@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,25 +15,31 @@ from napari_biofm.events.classical.common import (
     Samples,
     criterion_at,
     lowest_score,
-    option,
     thin,
 )
 from napari_biofm.events.classical.kinetics import highest, windows
-from napari_biofm.types import DetectionSettings, Progress, Task
+from napari_biofm.events.options import option_values
+from napari_biofm.types import DetectionSettings, Option, Progress, Task
 
 
 class SlopeDetector(ApDetector):
     """Upward crossings of a slope, followed by a peak (customary 20 mV/ms, as in many AP analyses).
 
     The slope is the central difference over two samples or 0.1 ms, whichever is longer. A peak must come
-    within 5 ms and be 5 mV above the crossing. The criterion is the steepest slope. Options: `slope`
-    (mV/ms), `refractory_s` (1 ms).
+    within 5 ms and be 5 mV above the crossing. The criterion is the steepest slope.
     """
 
     name = "dvdt"
+    options: Sequence[Option] = (
+        Option(
+            "slope", "mV/ms", 0.01, 10_000, 20.0, "Slope that the upstroke of an action potential exceeds."
+        ),
+        Option("refractory_s", "s", 0, 1, 1e-3, "Shortest time between two action potentials."),
+    )
 
     def find(self, volts: Samples, fs: float, settings: DetectionSettings) -> Task[Found]:
-        customary = option(settings, "slope", 20.0)
+        chosen = option_values(self, settings)
+        customary = chosen["slope"]
         slope = slope_mv_per_ms(volts, fs)
         yield Progress(1, 2, "slopes")
         floor = criterion_at(lowest_score(settings), customary)
@@ -40,7 +47,7 @@ class SlopeDetector(ApDetector):
         peak = highest(volts, cross, round(5e-3 * fs) + 1, 1.0)
         peak, cross = _one_each(volts, peak, cross)
         steepest = _steepest(slope, cross, peak)
-        keep = thin(peak, steepest, max(1, round(option(settings, "refractory_s", 1e-3) * fs)))
+        keep = thin(peak, steepest, max(1, round(chosen["refractory_s"] * fs)))
         return Found(volts, peak[keep], steepest[keep], customary)
 
 

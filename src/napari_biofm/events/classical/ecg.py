@@ -21,7 +21,18 @@ from napari_biofm.events.classical.common import (
 )
 from napari_biofm.events.classical.extracellular import band_passed
 from napari_biofm.events.classical.kinetics import highest, measure
-from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Task, Trace, no_events
+from napari_biofm.events.options import option_values
+from napari_biofm.types import (
+    DetectionSettings,
+    Events,
+    Kind,
+    ModelError,
+    Option,
+    Progress,
+    Task,
+    Trace,
+    no_events,
+)
 
 _REFRACTORY_S = 0.2
 _T_WAVE_S = 0.36
@@ -32,9 +43,11 @@ class _EcgDetector:
 
     name = "ecg"
     kinds: Sequence[Kind] = ("ecg",)
+    options: Sequence[Option] = ()
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return R peaks; `time_s` is the R peak, or the S trough where the lead is inverted."""
+        option_values(self, settings)  # there are none to give
         fs = signal.sampling_rate
         cleaned, words = clean(signal, max(16, int(0.5 * fs)) if np.isfinite(fs) else 16)
         if cleaned is not None and fs < 50:

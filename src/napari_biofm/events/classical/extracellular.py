@@ -14,41 +14,48 @@ from napari_biofm.events.classical.common import (
     criterion_at,
     lowest_score,
     noise_sd,
-    option,
     scores,
     table,
 )
 from napari_biofm.events.classical.kinetics import measure
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
+from napari_biofm.events.options import option_values
+from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 
 class SpikeDetector:
     """Troughs of the 300 to 6,000 Hz band beyond 4 sigma, sigma = median(abs(band)) / 0.6745.
 
     The zero-phase band-pass (Butterworth, order 2 each way) leaves the trough where it is.
-    Options: `low_hz`, `high_hz`, `sigma` (4), `refractory_s` (1 ms), `sign` (-1 trough, +1 peak; 0 takes the
-    side that reaches further, which is what inverted amplifiers need).
     """
 
     name = "extracellular"
     kinds: Sequence[Kind] = ("spike",)
+    options: Sequence[Option] = (
+        Option("low_hz", "Hz", 0, 1e6, 300.0, "Lower edge of the band."),
+        Option("high_hz", "Hz", 0, 1e6, 6000.0, "Upper edge of the band."),
+        Option("sigma", "", 0.1, 1000, 4.0, "Height of a spike in standard deviations of the noise."),
+        Option("refractory_s", "s", 0, 1, 1e-3, "Shortest time between two spikes."),
+        Option(
+            "sign", "", -1, 1, -1.0,
+            "Side of the spike, -1 trough or +1 peak; 0 takes the one that reaches further (inverted amplifiers).",
+        ),
+    )  # fmt: skip
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return spikes; `time_s` is the trough, `amplitude` that of the filtered trace."""
+        chosen = option_values(self, settings)
         cleaned, words = clean(signal, 32)
         yield Progress(0, 2, words)
         if cleaned is None:
             return no_events()
         fs = signal.sampling_rate
-        band = yield from band_passed(
-            cleaned.values, fs, option(settings, "low_hz", 300.0), option(settings, "high_hz", 6000.0)
-        )
+        band = yield from band_passed(cleaned.values, fs, chosen["low_hz"], chosen["high_hz"])
         noise = noise_sd(band)
         noise = noise if noise > 0 else 1e-6 * float(np.ptp(band))
-        sign = float(np.sign(option(settings, "sign", -1.0))) or further_side(band, noise)
-        customary = option(settings, "sigma", 4.0)
+        sign = float(np.sign(chosen["sign"])) or further_side(band, noise)
+        customary = chosen["sigma"]
         floor = criterion_at(lowest_score(settings), customary)
-        refractory = max(1, round(option(settings, "refractory_s", 1e-3) * fs))
+        refractory = max(1, round(chosen["refractory_s"] * fs))
         peak, about = sps.find_peaks(sign * band, height=floor * noise, distance=refractory)
         height = about["peak_heights"]
         keep = cleaned.usable(peak, max(2, round(2e-3 * fs)))

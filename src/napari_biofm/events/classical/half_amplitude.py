@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +16,11 @@ from napari_biofm.events.classical.common import (
     baseline,
     clean,
     lowest_score,
-    option,
     scores,
     table,
 )
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
+from napari_biofm.events.options import OptionValues, option_values
+from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 _BINS = 240
 _MOST_STEPS = 8
@@ -50,19 +51,27 @@ class Idealised:
         return np.asarray(float(self.closed.mean()) + self.step * np.arange(max(top, 1) + 1))
 
 
+OPTIONS = (
+    Option("step", "the trace's unit", -math.inf, math.inf, None, "Current of one open channel, with its sign."),
+    Option("closed", "the trace's unit", -math.inf, math.inf, None, "Level at which no channel is open."),
+    Option("lowpass_s", "s", 0, 1, 0.0, "Width of the smoothing; 0 smooths only where noise is above 0.28 of a step."),
+    Option("baseline_s", "s", 0, 1e5, 0.0, "Window that follows a drifting baseline; 0 does not follow."),
+)  # fmt: skip
+
+
 class HalfAmplitudeDetector:
     """Each sample goes to the nearest level; an opening lasts until the count of open channels falls.
 
-    Options: `step` (current of one channel, with sign) and `closed` (level of no open channel) fix the
-    levels, else they come from the all-point histogram; `lowpass_s` smooths before (by default only where
-    the noise is above 0.28 of a step); `baseline_s` > 0 follows a drifting baseline.
+    The levels come from the all-point histogram unless `step` and `closed` fix them.
     """
 
     name = "half-amplitude"
     kinds: Sequence[Kind] = ("channel",)
+    options: Sequence[Option] = OPTIONS
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return openings: `time_s` the opening, `amplitude` its mean step, `decay_s` how long it lasted."""
+        option_values(self, settings)  # told before the work begins, also where there is nothing to find
         cleaned, words = clean(signal, 32)
         yield Progress(0, 2, words)
         if cleaned is None:
@@ -104,9 +113,10 @@ def idealise(values: Samples, sampling_rate: float, settings: DetectionSettings 
     sampling_rate : Hz.
     settings : options as in `HalfAmplitudeDetector`.
     """
-    settings = settings or DetectionSettings()
-    width = round(option(settings, "lowpass_s", 0.0) * sampling_rate)
-    follow = option(settings, "baseline_s", 0.0)
+    given = {} if settings is None else settings.options
+    chosen = OptionValues(HalfAmplitudeDetector.name, OPTIONS, given)
+    width = round(chosen["lowpass_s"] * sampling_rate)
+    follow = chosen["baseline_s"]
     drift = np.zeros(len(values), np.float32)
     if follow > 0:
         drift = baseline(values, max(10, round(follow * sampling_rate)))
@@ -118,9 +128,9 @@ def idealise(values: Samples, sampling_rate: float, settings: DetectionSettings 
         if width > 1 or (step != 0 and noise < 0.28 * abs(step)):
             break
         width = _smoothing(noise, step)
-    if "step" in settings.options:
-        step, most = option(settings, "step", step), 100
-    closed = option(settings, "closed", closed)
+    if "step" in chosen:
+        step, most = chosen["step"], 100
+    closed = chosen.given("closed", closed)
     base = np.asarray(drift + np.float32(closed), np.float32)
     if step == 0:
         return Idealised(np.zeros(len(values), np.int8), 0.0, base, noise)

@@ -25,12 +25,22 @@ from napari_biofm.events.classical.common import (
     clean,
     criterion_at,
     lowest_score,
-    option,
     scores,
     table,
 )
 from napari_biofm.events.classical.kinetics import Kinetics, measure
-from napari_biofm.types import DetectionSettings, Events, Kind, ModelError, Progress, Task, Trace, no_events
+from napari_biofm.events.options import OptionValues, option_values
+from napari_biofm.types import (
+    DetectionSettings,
+    Events,
+    Kind,
+    ModelError,
+    Option,
+    Progress,
+    Task,
+    Trace,
+    no_events,
+)
 
 _SPAN = 300.0  # time constants per block: g^(-t) stays far from overflow
 _GROUP_S = 0.1  # jumps closer than this are one event
@@ -69,20 +79,30 @@ class Deconvolved:
         return np.asarray(ndi.gaussian_filter1d(raw, max(smooth_s * sampling_rate, 1e-3), mode="constant"))
 
 
+OPTIONS = (
+    Option("decay_s", "s", 0, 60, 0.0, "Decay time of the indicator; 0 takes it from the autocovariance."),
+    Option("sigma", "", 0.1, 1000, 4.0, "Calcium that an event adds, in standard errors of one jump."),
+    Option("group_s", "s", 0, 60, _GROUP_S, "Jumps closer than this are one event."),
+    Option("baseline_s", "s", 0.1, 1e5, 30.0, "Window of the running baseline."),
+    Option("library", "", 0, 1, 0.0, "1 lets the package oasis-deconv do the fit, where it is installed."),
+)
+
+
 class OasisDetector:
     """Groups of jumps in the deconvolved calcium; the time is the first jump of a group.
 
     The baseline is a running quantile over 30 s, the noise comes from the upper half of the spectrum, the
     decay from the autocovariance. The criterion is the calcium a group adds in standard errors of one jump
-    (which fall with the frame rate), customary 4. Options: `decay_s`, `sigma` (4), `group_s` (0.1: jumps
-    closer than this are one event), `baseline_s` (30), `library` (1: use oasis-deconv).
+    (which fall with the frame rate), customary 4.
     """
 
     name = "oasis"
     kinds: Sequence[Kind] = ("calcium",)
+    options: Sequence[Option] = OPTIONS
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return calcium events; `time_s` is the first spike of each group as inferred."""
+        chosen = option_values(self, settings)
         cleaned, words = clean(signal, 16)
         yield Progress(0, 2, words)
         if cleaned is None:
@@ -90,9 +110,9 @@ class OasisDetector:
         fs = signal.sampling_rate
         result = deconvolve(cleaned.values, fs, settings)
         yield Progress(1, 2, f"decay of {result.decay_s:.2g} s, noise {result.noise:.3g} {signal.unit}")
-        customary = option(settings, "sigma", 4.0)
+        customary = chosen["sigma"]
         floor = criterion_at(lowest_score(settings), customary)
-        first, size = groups(result.activity, fs, option(settings, "group_s", _GROUP_S))
+        first, size = groups(result.activity, fs, chosen["group_s"])
         criterion = size / result.jump_error
         strong = (criterion >= floor) & cleaned.usable(first, 1)
         first, size, criterion = first[strong], size[strong], criterion[strong]
@@ -112,13 +132,13 @@ def deconvolve(
     sampling_rate : Hz.
     settings : options as in `OasisDetector`.
     """
-    settings = settings or DetectionSettings()
+    chosen = OptionValues(OasisDetector.name, OPTIONS, {} if settings is None else settings.options)
     noise = spectral_noise(np.asarray(values, np.float64))
-    flat = values - _floor(values, sampling_rate, noise, option(settings, "baseline_s", 30.0))
-    decay = option(settings, "decay_s", 0.0) or decay_from_autocovariance(flat, sampling_rate, noise)
+    flat = values - _floor(values, sampling_rate, noise, chosen["baseline_s"])
+    decay = chosen["decay_s"] or decay_from_autocovariance(flat, sampling_rate, noise)
     g = float(np.exp(-1 / max(decay * sampling_rate, 0.3)))
     penalty = 1.0 * noise * (1 - g)
-    calcium = _library(flat, g, penalty) if option(settings, "library", 0.0) else ar1(flat - penalty, g)
+    calcium = _library(flat, g, penalty) if chosen["library"] else ar1(flat - penalty, g)
     activity = np.diff(calcium, prepend=0.0) + (1 - g) * np.concatenate([[0.0], calcium[:-1]])
     error = noise * float(np.sqrt(1 - g**2))
     activity[activity < error] = 0.0

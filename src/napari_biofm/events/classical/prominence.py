@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,11 @@ from napari_biofm.events.classical.common import (
     criterion_at,
     lowest_score,
     noise_sd,
-    option,
 )
 from napari_biofm.events.classical.filters import boxcar, extended
 from napari_biofm.events.classical.kinetics import highest
-from napari_biofm.types import DetectionSettings, Progress, Task
+from napari_biofm.events.options import option_values
+from napari_biofm.types import DetectionSettings, Option, Progress, Task
 
 _ARTEFACT_S = 0.25e-3  # anything this short is no action potential
 _WIDEST_S = 8e-3  # at half prominence; synaptic potentials are wider
@@ -47,15 +48,21 @@ class ProminenceDetector(ApDetector):
     """
 
     name = "prominence"
+    options: Sequence[Option] = (
+        Option("relative", "", 0, 1, 0.35, "Smallest prominence as a fraction of the typical large one."),
+        Option("sigma", "", 0, 1000, 9.0, "Smallest prominence in standard deviations of the noise."),
+        Option("smallest_mv", "mV", 0, 1000, 7.0, "Smallest prominence of an action potential."),
+    )
 
     def find(self, volts: Samples, fs: float, settings: DetectionSettings) -> Task[Found]:
+        chosen = option_values(self, settings)
         smooth = without_artefacts(volts, fs)
         yield Progress(1, 2, "peaks")
-        floor = option(settings, "smallest_mv", 7.0)
+        floor = chosen["smallest_mv"]
         noise = noise_sd(smooth - boxcar(smooth, max(3, round(4e-3 * fs)) | 1))
-        least = max(floor, option(settings, "sigma", 9.0) * noise)
+        least = max(floor, chosen["sigma"] * noise)
         found = _sharp_peaks(smooth, fs, criterion_at(lowest_score(settings), least))
-        threshold = max(least, option(settings, "relative", 0.35) * typical(found.prominence))
+        threshold = max(least, chosen["relative"] * typical(found.prominence))
         keep = found.prominence >= criterion_at(lowest_score(settings), threshold)
         peak = _refined(volts, smooth, found.index[keep], found.prominence[keep], fs)
         criterion = found.prominence[keep] / threshold

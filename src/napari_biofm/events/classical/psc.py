@@ -19,14 +19,14 @@ from napari_biofm.events.classical.common import (
     criterion_at,
     lowest_score,
     noise_sd,
-    option,
     scores,
     table,
 )
 from napari_biofm.events.classical.filters import find_peaks
 from napari_biofm.events.classical.kinetics import highest, measure, windows
 from napari_biofm.events.classical.shape import Shape, choose_shapes, low_passed
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
+from napari_biofm.events.options import option_values
+from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 _MIN_GAP_S = 1.5e-3  # events closer than this are one
 
@@ -43,30 +43,38 @@ class Found:
 class PscDetector:
     """Synaptic events through a criterion that peaks at their onsets.
 
-    Options, all numbers: `sign` (+1 up, -1 down), `rise_s` and `decay_s` of the event (else learned from
-    the trace), `threshold` (else the customary one), `baseline_s` window of the running baseline.
+    The shape of the event is learned from the trace unless `rise_s` and `decay_s` are given.
     """
 
     name = "psc"
     kinds: Sequence[Kind] = ("auto", "psc")
-    customary = 4.0
+    options: Sequence[Option] = (
+        Option("threshold", "", 0.1, 1000, 4.0, "Criterion that an event reaches, in standard deviations."),
+        Option(
+            "sign", "", -1, 1, 0.0, "Direction to look in, +1 up or -1 down; 0 takes what the trace shows."
+        ),
+        Option("rise_s", "s", 1e-6, 10, None, "Rise time constant of the event looked for."),
+        Option("decay_s", "s", 1e-6, 100, None, "Decay time constant of the event looked for."),
+        Option("baseline_s", "s", 1e-3, 1e5, 0.5, "Window of the running baseline."),
+    )
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return synaptic events; `time_s` is the peak of each.
 
         Yields Progress with words about the trace; where nothing can be found it says why.
         """
+        chosen = option_values(self, settings)
         cleaned, words = clean(signal, 32)
         yield Progress(0, 1, words)
         if cleaned is None:
             return no_events()
         fs = signal.sampling_rate
-        window = max(10, round(option(settings, "baseline_s", 0.5) * fs))
+        window = max(10, round(chosen["baseline_s"] * fs))
         flat = cleaned.values - baseline(cleaned.values, window)
-        threshold = option(settings, "threshold", self.customary)
+        threshold = chosen["threshold"]
         floor = criterion_at(lowest_score(settings), threshold)
         found = []
-        for shape in choose_shapes(flat, fs, settings):
+        for shape in choose_shapes(flat, fs, chosen):
             criterion, delay = yield from self.criterion(flat, fs, shape)
             found.append((yield from _peaks(criterion, floor, delay, shape, fs)))
         return _rows(signal, settings, cleaned, flat, _without_echoes(found, fs), threshold)

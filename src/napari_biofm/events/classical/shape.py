@@ -8,10 +8,10 @@ import numpy as np
 from scipy import signal as sps
 from scipy.fft import next_fast_len
 
-from napari_biofm.events.classical.common import Floats, Samples, noise_sd, option, thin
+from napari_biofm.events.classical.common import Floats, Samples, noise_sd, thin
 from napari_biofm.events.classical.filters import boxcar
 from napari_biofm.events.classical.kinetics import windows
-from napari_biofm.types import DetectionSettings
+from napari_biofm.events.options import OptionValues
 
 _RISES = np.geomspace(0.15e-3, 5e-3, 10)
 _DECAYS = np.geomspace(1e-3, 60e-3, 16)
@@ -52,22 +52,22 @@ def biexponential(t: Floats, rise: float | Floats, decay: float | Floats) -> Flo
     return np.asarray((1 - np.exp(-late / rise)) * np.exp(-late / decay))
 
 
-def choose_shapes(flat: Samples, sampling_rate: float, settings: DetectionSettings) -> list[Shape]:
+def choose_shapes(flat: Samples, sampling_rate: float, chosen: OptionValues) -> list[Shape]:
     """Return one shape per direction to look in, the more frequent one first.
 
     Option `sign` (+1, -1) looks in one direction only. Else both are taken where the weaker one leaves
     the noise at least a fifth as much as the stronger one.
     """
-    sign = float(np.sign(option(settings, "sign", 0.0)))
+    sign = float(np.sign(chosen["sign"]))
     up, down = excursions(flat, sampling_rate)
     first = sign or (1.0 if up >= down else -1.0)
-    shapes = [choose_shape(flat, sampling_rate, settings, first)]
+    shapes = [choose_shape(flat, sampling_rate, chosen, first)]
     if not sign and min(up, down) > max(20.0, 0.2 * max(up, down)):
-        shapes.append(choose_shape(flat, sampling_rate, settings, -first))
+        shapes.append(choose_shape(flat, sampling_rate, chosen, -first))
     return shapes
 
 
-def choose_shape(flat: Samples, sampling_rate: float, settings: DetectionSettings, sign: float) -> Shape:
+def choose_shape(flat: Samples, sampling_rate: float, chosen: OptionValues, sign: float) -> Shape:
     """Return the shape to look for in one direction.
 
     Options `rise_s` and `decay_s` (seconds) win; what is not given is learned: events that stand clear
@@ -78,13 +78,12 @@ def choose_shape(flat: Samples, sampling_rate: float, settings: DetectionSetting
     ----------
     flat : (n_samples,) trace without its slow baseline.
     """
-    given = settings.options
-    if "rise_s" in given and "decay_s" in given:
+    if "rise_s" in chosen and "decay_s" in chosen:
         learned = Shape(1.0, 1.0, sign)
     else:
         learned = _learn(flat, sampling_rate, sign)
-    rise = max(option(settings, "rise_s", learned.rise), 0.2 / sampling_rate)
-    decay = max(option(settings, "decay_s", learned.decay), 1.0 / sampling_rate)
+    rise = max(chosen.given("rise_s", learned.rise), 0.2 / sampling_rate)
+    decay = max(chosen.given("decay_s", learned.decay), 1.0 / sampling_rate)
     return Shape(rise, decay, sign, learned.learned_from)
 
 

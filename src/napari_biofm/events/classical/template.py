@@ -21,7 +21,6 @@ class TemplateDetector(PscDetector):
     """
 
     name = "template"
-    customary = 4.0
 
     def criterion(self, flat: Samples, sampling_rate: float, shape: Shape) -> Task[tuple[Samples, int]]:
         """Return the detection criterion at the first sample of the template, and its baseline length."""

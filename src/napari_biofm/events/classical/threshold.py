@@ -17,15 +17,15 @@ from napari_biofm.events.classical.common import (
     criterion_at,
     lowest_score,
     noise_sd,
-    option,
     scores,
     table,
 )
 from napari_biofm.events.classical.filters import boxcar, find_peaks
 from napari_biofm.events.classical.kinetics import measure
 from napari_biofm.events.classical.psc import class_words
+from napari_biofm.events.options import option_values
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import DetectionSettings, Events, Kind, Progress, Task, Trace, no_events
+from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 # time scale of one event (s) and the directions to look in (0: whichever is stronger), by kind
 _KINDS: dict[str, tuple[float, float]] = {
@@ -45,16 +45,22 @@ class ThresholdDetector:
     """Peaks that leave the noise by k sigma.
 
     The baseline is a running median over 25 event lengths; sigma is MAD / 0.6745 of what is left after
-    smoothing by an eighth of an event. The criterion is the prominence in sigma, by custom 5. Options:
-    `sigma` (k), `sign` (+1, -1; else chosen by which side leaves the noise more, both for synaptic
-    currents where both do).
+    smoothing by an eighth of an event. The criterion is the prominence in sigma, by custom 5.
     """
 
     name = "threshold"
     kinds: Sequence[Kind] = ("auto", "psc", "ap", "calcium", "spike", "ecg", "channel")
+    options: Sequence[Option] = (
+        Option("sigma", "", 0.1, 1000, CUSTOMARY_SIGMA, "How many standard deviations of the noise an event leaves it by."),
+        Option(
+            "sign", "", -1, 1, None,
+            "Direction to look in, +1 up or -1 down; 0 takes the side that leaves the noise more.",
+        ),
+    )  # fmt: skip
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return the events of one sweep; `time_s` is the peak (calcium: the foot) of each."""
+        chosen = option_values(self, settings)
         kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
         length_s, direction = _KINDS[kind]
         cleaned, words = clean(signal)
@@ -66,11 +72,11 @@ class ThresholdDetector:
         sigma = noise_sd(rest)
         yield Progress(1, 2, f"{kind}: noise of {sigma:.3g} {signal.unit}")
         sigma = sigma or 1e-6 * float(np.ptp(rest))
-        k = option(settings, "sigma", CUSTOMARY_SIGMA)
+        k = chosen["sigma"]
         if kind == "ap":  # synaptic potentials are no spikes, however quiet the baseline
             k = max(k, SMALLEST_AP_V / _volts(signal.unit) / sigma)
         floor = criterion_at(lowest_score(settings), k)
-        direction = float(np.sign(option(settings, "sign", direction)))
+        direction = float(np.sign(chosen.given("sign", direction)))
         found = []
         for sign in _signs(rest, sigma, direction, kind):
             found.append((yield from _peaks(rest, sign, sigma, floor, length)))

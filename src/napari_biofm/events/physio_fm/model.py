@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.options import option_values
 from napari_biofm.events.physio_fm import decode, weights
 from napari_biofm.events.physio_fm.beats import in_sequence
 from napari_biofm.events.physio_fm.inference import embed, recognise, surprise
@@ -21,6 +22,7 @@ from napari_biofm.types import (
     DetectionSettings,
     Events,
     Kind,
+    Option,
     Progress,
     RecordingError,
     Task,
@@ -49,6 +51,9 @@ class PhysioFM:
 
     name = "physio-fm"
     kinds: Sequence[Kind] = ("auto", "psc", "ap", "calcium", "channel", "spike", "ecg")
+    options: Sequence[Option] = (
+        Option("threshold", "", 0, 1, None, "Score from which an event counts, in place of the preset's."),
+    )
 
     def __init__(self, weights: Path | None = None, device: str = "cpu", threads: int | None = None) -> None:
         self.path = weights
@@ -125,6 +130,7 @@ class PhysioFM:
         ------
         RecordingError : the sampling rate is not a positive number.
         """
+        option_values(self, settings)
         check(signal)
         if len(signal.values) < 3:
             return no_events()
