@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from napari_biofm import __version__
+from napari_biofm.cli.common import clear_line
 from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.types import BiofmError
 
@@ -37,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     try:
-        args.run(args)
+        try:
+            args.run(args)
+        finally:
+            clear_line()
     except BiofmError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:

@@ -11,35 +11,41 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.api.running import ProgressListener
+from napari_biofm.api.running import drain as run_to_end
 from napari_biofm.files import atomic_write, plain_json
-from napari_biofm.types import BiofmError, Task
+from napari_biofm.types import BiofmError, Progress, Task
 
 T = TypeVar("T")
+CLEAR = "\r\x1b[K"  # to the start of the line, and the rest of it away
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
+def shown(title: str = "") -> ProgressListener:
+    """Return what shows the steps of a task on stderr: one line rewritten on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        return lambda step: None
+
+    def show(step: Progress) -> None:
+        print(f"{CLEAR}{title} {step.done}/{step.total} {step.message}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
 def drain(task: Task[T], title: str = "") -> T:
-    """Run a task, its progress on stderr: one line rewritten on a terminal, nothing in a pipe."""
-    show = sys.stderr.isatty()
-    while True:
-        try:
-            step = next(task)
-        except StopIteration as stop:
-            if show:
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            result: T = stop.value
-            return result
-        if show:
-            print(
-                f"\r\x1b[K{title} {step.done}/{step.total} {step.message}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+    """Run a task, its progress on stderr."""
+    return run_to_end(task, shown(title))
+
+
+def clear_line() -> None:
+    """Take the line of progress away, where there is a terminal."""
+    if sys.stderr.isatty():
+        print(CLEAR, end="", file=sys.stderr, flush=True)
 
 
 def note(message: str) -> None:
     """Say something on stderr."""
+    clear_line()
     print(message, file=sys.stderr)
 
 

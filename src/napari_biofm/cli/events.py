@@ -9,8 +9,9 @@ import io
 from pathlib import Path
 from typing import Any, get_args
 
-from napari_biofm.cli.common import drain, inputs_exist, note
-from napari_biofm.cli.reading import add_reading, channels_of, open_one
+from napari_biofm.api.signals import channels_of, detect_events
+from napari_biofm.cli.common import inputs_exist, note, shown
+from napari_biofm.cli.reading import add_reading, open_one
 from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.files import write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
@@ -116,13 +117,21 @@ def run_events(args: argparse.Namespace) -> None:
 
 def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tuple[str, list[Any]]:
     """Return the events as CSV, and sweeps, seconds, number of events and of channels."""
-    from napari_biofm.events.detect import detect_events
     from napari_biofm.events.table import to_csv
 
     recording = recipe.prepared(open_one(path, args))
-    channels = channels_of(recording, args)
-    settings = dataclasses.replace(recipe.settings, all_scores=args.all_scores)
-    table = drain(detect_events(recording, recipe.detector, settings, channels, head=head), path.name)
+    channels = channels_of(recording, args.channel)
+    table = detect_events(
+        recording,
+        detector=recipe.detector,
+        kind=recipe.settings.kind,
+        preset=recipe.settings.preset,
+        options=recipe.settings.options,
+        channel=args.channel,
+        all_scores=args.all_scores,
+        taught=head,
+        progress=shown(path.name),
+    )
     return to_csv(table), [
         recording.n_sweeps,
         len(channels),

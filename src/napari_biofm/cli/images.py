@@ -10,17 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.cells.embed.cell_vectors import cell_table
-from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb
+from napari_biofm.api.cells import embed
+from napari_biofm.api.images import click, open_image, segment_opened
+from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, shown
 from napari_biofm.files import atomic_write, write_json
-from napari_biofm.images.io.checks import check_image, read_image
-from napari_biofm.images.io.lazy import LazyImage, open_lazily
-from napari_biofm.images.io.stacks import read_stack
+from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
-from napari_biofm.images.segment.jobs import keep_passes
-from napari_biofm.images.segment.stacks import segment_stack
-from napari_biofm.images.tiling.large_images import LargeResult, parts_of, segment_large
-from napari_biofm.images.tiling.stack_options import StackOptions
+from napari_biofm.images.tiling.large_images import LargeResult, parts_of
 from napari_biofm.types import ImageError, Labels, SegmentationParameters
 
 _TILE = 512  # pixels of a TIFF tile
@@ -79,7 +75,9 @@ def run_segment(args: argparse.Namespace) -> None:
         try:
             image, is_stack = _open(path)
             start = time.perf_counter()
-            result = drain(_task(model, image, is_stack, parameters), path.name)
+            result = segment_opened(
+                image, is_stack, parameters, model=args.model, device=args.device, progress=shown(path.name)
+            )
         except ImageError as error:
             failed.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
             continue
@@ -114,23 +112,11 @@ def run_segment(args: argparse.Namespace) -> None:
 
 
 def _open(path: Path) -> tuple[Any, bool]:
-    """Return an image and whether it is a stack; a large one is opened, not read, and that is said."""
-    lazy = open_lazily(path)
-    if lazy is None or not lazy.is_large:
-        return read_stack(path)
-    note(f"{path.name}: {parts_of(lazy).describe()}")
-    return lazy, lazy.is_stack
-
-
-def _task(model: Any, image: Any, is_stack: bool, parameters: SegmentationParameters) -> Any:
-    """Return the job for a plane or a stack; a model with a way of its own for stacks goes that way."""
+    """Return an image and whether it is a stack; that a large one goes in parts is said."""
+    image, is_stack = open_image(path)
     if isinstance(image, LazyImage):
-        keep_passes(model)
-        return segment_large(model, image, parameters, StackOptions("stitch") if is_stack else None)
-    if not is_stack:
-        return model.segment(image, parameters)
-    own = getattr(model, "segment_stack", None)
-    return segment_stack(model, image, parameters) if own is None else own(image, parameters)
+        note(f"{path.name}: {parts_of(image).describe()}")
+    return image, is_stack
 
 
 def warm_up(model: Any) -> None:
@@ -198,38 +184,25 @@ def run_embed(args: argparse.Namespace) -> None:
     inputs_exist([args.image, args.masks])
     if args.out.suffix != ".h5ad":
         raise ImageError(f"{args.out} should end in .h5ad, the file format of AnnData.")
-    image, is_stack = read_stack(args.image)
-    masks = read_masks(args.masks, image.shape[:3] if is_stack else image.shape[:2])
-    if is_stack:
-        raise ImageError(f"{args.image.name} is a stack; embed one plane at a time.")
-    table = drain(
-        cell_table(image, masks, args.model, args.device, layer=stem_of(args.image)), args.image.name
+    table = embed(
+        args.image,
+        args.masks,
+        model=args.model,
+        layer=stem_of(args.image),
+        device=args.device,
+        progress=shown(args.image.name),
     )
     with atomic_write(args.out) as temporary:
         table.write_h5ad(temporary)
 
 
-def read_masks(path: Path, shape: tuple[int, ...]) -> Labels:
-    """Read a label image and check that it belongs to an image of this shape."""
-    masks = np.squeeze(read_image(path))
-    if masks.dtype.kind not in "bui":
-        raise ImageError(f"{path.name} holds values of type {masks.dtype}; masks are integer labels.")
-    if masks.shape != shape:
-        raise ImageError(f"{path.name} has shape {masks.shape}, its image {shape}; they must be equal.")
-    return masks.astype(np.int32)
-
-
 def run_click(args: argparse.Namespace) -> None:
     """Write one label image and one mask per object."""
-    from napari_biofm.images.prompt.click import click, read_prompts, save_clicks
+    from napari_biofm.images.prompt.click import save_clicks
 
     inputs_exist([args.image, args.prompts])
-    image, is_stack = read_stack(args.image)
-    if is_stack:
-        raise ImageError(f"{args.image.name} is a stack; give one plane at a time.")
-    objects = read_prompts(args.prompts)
-    clicked = drain(
-        click(check_image(image, args.image.name), objects, args.model, args.device), args.image.name
+    clicked = click(
+        args.image, args.prompts, model=args.model, device=args.device, progress=shown(args.image.name)
     )
     save_clicks(clicked, args.out, stem_of(args.image))
     note(f"{len(clicked.masks)} objects by {clicked.model}")

@@ -11,12 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.cli.common import drain, inputs_exist, note, write_npz
-from napari_biofm.cli.reading import add_reading, channels_of, open_recording
+from napari_biofm.api.signals import (
+    channels_of,
+    classify_rhythm,
+    features,
+    forecast,
+    idealize,
+    physio_fm,
+    spike_rate,
+)
+from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz
+from napari_biofm.cli.reading import add_reading, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.files import write_json, write_text
-from napari_biofm.signals import Recording
-from napari_biofm.types import DetectionSettings, RecordingError
+from napari_biofm.types import RecordingError
 
 CLIP_RATE = 300.0  # Hz, of electrocardiogram clips that do not say
 RATE_KEYS = ("sampling_rate", "fs")
@@ -55,57 +63,23 @@ def add_verbs(verbs: Any) -> None:
     classify.set_defaults(run=run_classify)
 
 
-def _physio_fm() -> Any:
-    from napari_biofm.events.physio_fm import PhysioFM
-
-    return PhysioFM()
-
-
-def _one_channel(recording: Recording, args: argparse.Namespace) -> int:
-    return channels_of(recording, args)[0]
-
-
 def run_idealize(args: argparse.Namespace) -> None:
     """Write the number of open channels at every sample of every sweep."""
-    from napari_biofm.events.channels.idealization import idealize
-
-    recording = open_recording(args)
-    channel = _one_channel(recording, args)
-    found = [idealize(recording.sweep(sweep, channel)) for sweep in range(recording.n_sweeps)]
-    length = max((len(one.n_open) for one in found), default=0)
-    n_levels = max((len(one.levels) for one in found), default=1)
-    n_open = np.zeros((len(found), length), np.int8)
-    baseline = np.full((len(found), length), np.nan, np.float32)
-    levels = np.full((len(found), n_levels), np.nan)
-    for i, one in enumerate(found):
-        n_open[i, : len(one.n_open)] = one.n_open
-        baseline[i, : len(one.baseline)] = one.baseline
-        levels[i, : len(one.levels)] = one.levels
-    write_npz(args.out, n_open=n_open, levels=levels[0] if len(found) == 1 else levels, baseline=baseline)
+    result = idealize(open_recording(args), channel=args.channel)
+    levels = result.levels[0] if len(result.levels) == 1 else result.levels
+    write_npz(args.out, n_open=result.n_open, levels=levels, baseline=result.baseline)
 
 
 def run_rate(args: argparse.Namespace) -> None:
     """Write spikes/s of every trace: cells, or the sweeps of a channel."""
-    from napari_biofm.events.physio_fm.input_encoding import network_unit
-
-    recording = open_recording(args)
-    signals = [
-        recording.sweep(sweep, channel)
-        for sweep in range(recording.n_sweeps)
-        for channel in channels_of(recording, args)
-    ]
-    rows = [np.asarray(one.values[:], np.float32) * network_unit(one, "calcium")[1] for one in signals]
-    rates = {recording.channels[c].sampling_rate for c in channels_of(recording, args)}
-    if len(rates) != 1 or len({len(row) for row in rows}) != 1:
-        raise RecordingError(f"{recording.name}: traces of different lengths or rates; choose one --channel")
-    rate, low, high = _physio_fm().rate(np.stack(rows), rates.pop())
-    write_npz(args.out, rate=rate, low=low, high=high)
+    result = spike_rate(open_recording(args), channel=args.channel)
+    write_npz(args.out, rate=result.rate, low=result.low, high=result.high)
 
 
 def run_classify(args: argparse.Namespace) -> None:
     """Write the class of each clip of an .npz, keyed by record."""
     clips, rate = _read_clips(args)
-    rows = _physio_fm().classify(clips, rate, args.task)
+    rows = classify_rhythm(clips, rate)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["record", "label", "probability"])
@@ -136,25 +110,25 @@ def _read_clips(args: argparse.Namespace) -> tuple[dict[str, NDArray[Any]], floa
 def run_forecast(args: argparse.Namespace) -> None:
     """Write quantiles of the samples that follow a moment."""
     recording = open_recording(args)
-    signal = recording.sweep(args.sweep, _one_channel(recording, args))
-    quantiles, q, time_s = _physio_fm().forecast(signal, args.at, args.horizon)
-    write_npz(args.out, quantiles=quantiles, q=q, time_s=time_s)
+    result = forecast(recording, args.at, args.horizon, sweep=args.sweep, channel=args.channel)
+    write_npz(args.out, quantiles=result.quantiles, q=result.q, time_s=result.time_s)
 
 
 def run_features(args: argparse.Namespace) -> None:
     """Write one row per sweep and event."""
-    from napari_biofm.events.detect import detect_events
-    from napari_biofm.events.features.table import definitions, features, to_csv
+    from napari_biofm.events.features.table import definitions, to_csv
     from napari_biofm.events.table import from_csv
 
     recording = open_recording(args)
-    channels = channels_of(recording, args)
     if args.events is not None:
         inputs_exist([args.events])
-        table = from_csv(args.events)
-    else:
-        table = drain(detect_events(recording, args.detector, DetectionSettings(), channels), "events")
-    numbers = drain(features(recording, table, channels), "features")
+    numbers = features(
+        recording,
+        None if args.events is None else from_csv(args.events),
+        channel=args.channel,
+        detector=args.detector,
+        progress=shown(args.file.name),
+    )
     write_text(args.out, to_csv(numbers))
     write_json(args.out.with_suffix(".definitions.json"), definitions(numbers))
 
@@ -164,12 +138,12 @@ def run_adapt(args: argparse.Namespace) -> None:
     from napari_biofm.events.physio_fm.adapt import Marks, adapt
 
     recording = open_recording(args)
-    channel = _one_channel(recording, args)
+    channel = channels_of(recording, args.channel)[0]
     marks = [
         Marks(recording.sweep(sweep, channel), np.array([t for t, _ in rows]), [n for _, n in rows if n])
         for sweep, rows in sorted(_read_marks(args.marks, recording.n_sweeps).items())
     ]
-    head = drain(adapt(_physio_fm(), marks, args.kind), "adapt")
+    head = drain(adapt(physio_fm(), marks, args.kind), "adapt")
     head.save(args.out.with_suffix(".safetensors"))
     for key, value in head.report.items():
         note(f"{key}: {value}")

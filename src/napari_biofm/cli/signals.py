@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.cli.common import drain, inputs_exist, note, print_json
+from napari_biofm.api.signals import traces
+from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.events import add_verb as add_events
 from napari_biofm.cli.reading import add_reading, open_recording
 from napari_biofm.signals.recording import COMMAND_UNKNOWN
-from napari_biofm.types import RecordingError
 
 
 def add_verbs(verbs: Any) -> None:
@@ -23,16 +23,16 @@ def add_verbs(verbs: Any) -> None:
 
     add_events(verbs)
 
-    traces = verbs.add_parser("traces", help="dF/F of every cell of a movie")
-    traces.add_argument("movie", type=Path, metavar="MOVIE")
-    traces.add_argument("--masks", type=Path, required=True, metavar="MASK")
-    traces.add_argument("--out", type=Path, required=True, metavar="NPZ")
-    traces.add_argument(
+    verb = verbs.add_parser("traces", help="dF/F of every cell of a movie")
+    verb.add_argument("movie", type=Path, metavar="MOVIE")
+    verb.add_argument("--masks", type=Path, required=True, metavar="MASK")
+    verb.add_argument("--out", type=Path, required=True, metavar="NPZ")
+    verb.add_argument(
         "--frame-rate", type=float, default=None, metavar="HZ", help="where the file does not say"
     )
-    traces.add_argument("--neuropil-factor", type=float, default=0.7)
-    traces.add_argument("--correct-bleaching", action="store_true")
-    traces.set_defaults(run=run_traces)
+    verb.add_argument("--neuropil-factor", type=float, default=0.7)
+    verb.add_argument("--correct-bleaching", action="store_true")
+    verb.set_defaults(run=run_traces)
 
 
 def run_info(args: argparse.Namespace) -> None:
@@ -60,19 +60,16 @@ def run_info(args: argparse.Namespace) -> None:
 
 def run_traces(args: argparse.Namespace) -> None:
     """Write the traces of every cell of a movie."""
-    from napari_biofm.cli.images import read_masks
-    from napari_biofm.images.io.stacks import open_movie
-    from napari_biofm.signals.calcium import TraceSettings, extract_traces
-
     inputs_exist([args.movie, args.masks])
-    movie, frame_rate = open_movie(args.movie)
-    frame_rate = args.frame_rate or frame_rate
-    if frame_rate is None:
-        raise RecordingError(f"{args.movie.name} does not say its frame rate; give --frame-rate HZ")
-    masks = read_masks(args.masks, tuple(movie.shape[1:]))
-    settings = TraceSettings(neuropil_factor=args.neuropil_factor, correct_bleaching=args.correct_bleaching)
-    found = drain(extract_traces(movie, masks, frame_rate, settings), args.movie.name)
-    for warning in found.warnings:
+    measured = traces(
+        args.movie,
+        args.masks,
+        frame_rate=args.frame_rate,
+        neuropil_factor=args.neuropil_factor,
+        correct_bleaching=args.correct_bleaching,
+        progress=shown(args.movie.name),
+    )
+    for warning in measured.warnings:
         note(warning)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    found.save(args.out)
+    measured.save(args.out)

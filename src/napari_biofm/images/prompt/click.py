@@ -62,14 +62,29 @@ def read_prompts(path: str | Path) -> list[ClickObject]:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ImageError(f"{path}: prompts cannot be read ({error}).") from error
+    return click_objects(entries, str(path))
+
+
+def click_objects(entries: object, source: str) -> list[ClickObject]:
+    """Read objects from a list such as a JSON file of prompts holds.
+
+    Parameters
+    ----------
+    entries : the list.
+    source : where it comes from, for messages.
+
+    Raises
+    ------
+    ImageError : if an entry is not of this form, or two have the same id.
+    """
     if not isinstance(entries, list):
-        raise ImageError(f"{path}: prompts must be a list of objects, not {type(entries).__name__}.")
-    found = [_object(entry, f"{path}, object {number}") for number, entry in enumerate(entries)]
-    ids = [o.label for o in found]
+        raise ImageError(f"{source}: prompts must be a list of objects, not {type(entries).__name__}.")
+    objects = [_object(entry, f"{source}, object {number}") for number, entry in enumerate(entries)]
+    ids = [o.label for o in objects]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
-        raise ImageError(f"{path}: id {twice[0]} is given to more than one object; ids must differ.")
-    return found
+        raise ImageError(f"{source}: id {twice[0]} is given to more than one object; ids must differ.")
+    return objects
 
 
 def _object(entry: Any, where: str) -> ClickObject:

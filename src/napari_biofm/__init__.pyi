@@ -1,0 +1,78 @@
+from .api.cells import (
+    Classifier,
+    embed,
+    fit_classifier,
+    measure,
+    predict,
+)
+from .api.images import (
+    click,
+    open_image,
+    read_image,
+    read_masks,
+    segment,
+)
+from .api.sessions import (
+    OpenedSession,
+    open_session,
+    save_session,
+)
+from .api.signals import (
+    Forecast,
+    Idealization,
+    SpikeRate,
+    classify_rhythm,
+    detect_events,
+    features,
+    forecast,
+    idealize,
+    read_recording,
+    spike_rate,
+    traces,
+)
+from .types import (
+    BiofmError,
+    CellsError,
+    EngineError,
+    ImageError,
+    ModelError,
+    RecordingError,
+    SessionError,
+    TimelineError,
+)
+
+__version__: str
+__all__ = [
+    "BiofmError",
+    "CellsError",
+    "Classifier",
+    "EngineError",
+    "Forecast",
+    "Idealization",
+    "ImageError",
+    "ModelError",
+    "OpenedSession",
+    "RecordingError",
+    "SessionError",
+    "SpikeRate",
+    "TimelineError",
+    "classify_rhythm",
+    "click",
+    "detect_events",
+    "embed",
+    "features",
+    "fit_classifier",
+    "forecast",
+    "idealize",
+    "measure",
+    "open_image",
+    "open_session",
+    "predict",
+    "read_image",
+    "read_masks",
+    "read_recording",
+    "save_session",
+    "segment",
+    "spike_rate",
+    "traces",
+]

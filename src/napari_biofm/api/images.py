@@ -1,0 +1,227 @@
+"""Images: read them, segment them, click on objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.api.running import ProgressListener, drain
+from napari_biofm.images.io.checks import check_image
+from napari_biofm.images.io.lazy import LazyImage, open_lazily
+from napari_biofm.images.io.stacks import read_stack
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.segment.jobs import keep_passes
+from napari_biofm.images.segment.stacks import segment_stack
+from napari_biofm.images.tiling.large_images import LargeResult, segment_large
+from napari_biofm.images.tiling.stack_options import StackOptions
+from napari_biofm.types import ImageError, Labels, Segmentation, SegmentationParameters, Task
+
+if TYPE_CHECKING:
+    from napari_biofm.images.prompt.click import Clicked, ClickObject
+
+AnyImage = NDArray[Any] | LazyImage | str | Path
+
+
+def read_image(path: str | Path) -> NDArray[Any]:
+    """Read an image or a stack from TIFF, PNG, JPEG, BMP, NumPy or OME-Zarr.
+
+    Parameters
+    ----------
+    path : the file, or the folder of a zarr image.
+
+    Returns
+    -------
+    (Y, X), (Y, X, C), (Z, Y, X) or (Z, Y, X, C) array; a leading time axis stands in the place of Z.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing, damaged, or of another kind.
+    """
+    return read_stack(Path(path))[0]
+
+
+def read_masks(path: str | Path, shape: Sequence[int] | None = None) -> Labels:
+    """Read a label image.
+
+    Parameters
+    ----------
+    path : the file.
+    shape : of the image the labels belong to; checked where it is given.
+
+    Returns
+    -------
+    int32 labels, 0 is background.
+
+    Raises
+    ------
+    ImageError
+        If the values are no integers, or the shape is another one.
+    """
+    from napari_biofm.images.io.checks import read_image as read_array
+
+    path = Path(path)
+    masks = np.squeeze(read_array(path))
+    if masks.dtype.kind not in "bui":
+        raise ImageError(f"{path.name} holds values of type {masks.dtype}; masks are integer labels.")
+    if shape is not None and masks.shape != tuple(shape):
+        raise ImageError(
+            f"{path.name} has shape {masks.shape}, its image {tuple(shape)}; they must be equal."
+        )
+    return masks.astype(np.int32)
+
+
+def open_image(path: str | Path) -> tuple[NDArray[Any] | LazyImage, bool]:
+    """Open an image: read where it is small, left on the disk where it is large.
+
+    Parameters
+    ----------
+    path : the file, or the folder of a zarr image.
+
+    Returns
+    -------
+    image : array, or `LazyImage` of what should be worked through in parts.
+    is_stack : whether its first axis is Z or time.
+    """
+    lazy = open_lazily(Path(path))
+    if lazy is None or not lazy.is_large:
+        return read_stack(Path(path))
+    return lazy, lazy.is_stack
+
+
+def segment(
+    image: AnyImage,
+    *,
+    model: str = DEFAULT_MODEL,
+    diameter: float | None = None,
+    flow_threshold: float = 0.4,
+    cellprob_threshold: float = 0.0,
+    min_size: int = 15,
+    is_stack: bool | None = None,
+    device: str = "auto",
+    progress: ProgressListener | None = None,
+) -> Segmentation:
+    """Find the cells of an image.
+
+    Parameters
+    ----------
+    image : (Y, X), (Y, X, C), (Z, Y, X) or (Z, Y, X, C), or the path of one. Large files are worked through in parts.
+    model : name of the catalogue (`napari-biofm models list`), or the path of weights.
+    diameter : mean cell diameter in pixels; None lets the model estimate it.
+    flow_threshold : largest mean squared flow error a mask may have; 0 keeps all.
+    cellprob_threshold : logit above which a pixel belongs to a cell.
+    min_size : smallest object kept, in pixels.
+    is_stack : whether the first axis of an array is Z or time; None decides by the number of axes (3 axes are a
+        stack unless the last has at most 16 entries). For a file its own axes decide.
+    device : "auto", "cpu", "cuda" or "mps".
+    progress : called with each step.
+
+    Returns
+    -------
+    Segmentation
+        Its `masks` are int32 labels of the image's spatial shape, on disk for large images.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be used.
+    ModelError
+        If there is no such model, or its weights are missing or damaged.
+
+    Notes
+    -----
+    Flows follow Stringer et al., Nature Methods 18:100 (2021).
+    """
+    parameters = SegmentationParameters(diameter, flow_threshold, cellprob_threshold, min_size)
+    pixels, stacked = (
+        open_image(image) if isinstance(image, str | Path) else (image, _is_stack(image, is_stack))
+    )
+    result = segment_opened(pixels, stacked, parameters, model=model, device=device, progress=progress)
+    if isinstance(result, LargeResult):
+        return Segmentation(result.labels(), diameter=result.diameter, provenance=dict(result.provenance))
+    return result
+
+
+def segment_opened(
+    image: NDArray[Any] | LazyImage,
+    is_stack: bool,
+    parameters: SegmentationParameters,
+    *,
+    model: str = DEFAULT_MODEL,
+    device: str = "auto",
+    progress: ProgressListener | None = None,
+) -> Segmentation | LargeResult:
+    """Segment what `open_image` gave; the labels of a large image stay on the disk."""
+    return drain(segment_task(make_model(model, device), image, is_stack, parameters), progress)
+
+
+def segment_task(
+    segmenter: Any, image: NDArray[Any] | LazyImage, is_stack: bool, parameters: SegmentationParameters
+) -> Task[Any]:
+    """Return the job for a plane, a stack or a large image; a model with a way of its own for stacks goes that way."""
+    if isinstance(image, LazyImage):
+        keep_passes(segmenter)
+        return segment_large(segmenter, image, parameters, StackOptions("stitch") if is_stack else None)
+    if not is_stack:
+        return segmenter.segment(image, parameters)
+    own = getattr(segmenter, "segment_stack", None)
+    return segment_stack(segmenter, image, parameters) if own is None else own(image, parameters)
+
+
+def _is_stack(image: NDArray[Any] | LazyImage, told: bool | None) -> bool:
+    if isinstance(image, LazyImage):
+        return image.is_stack
+    array = np.asarray(image)
+    if told is not None:
+        return told
+    return array.ndim == 4 or (array.ndim == 3 and array.shape[-1] > 16)
+
+
+def click(
+    image: NDArray[Any] | str | Path,
+    objects: Sequence[ClickObject | Mapping[str, Any]] | str | Path,
+    *,
+    model: str = "auto",
+    device: str = "auto",
+    progress: ProgressListener | None = None,
+) -> Clicked:
+    """Outline objects from points and boxes.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, C), or the path of one.
+    objects : one entry per object, `{"id": 1, "points": [[y, x, 1 or 0], ...], "box": [y0, x0, y1, x1] or None}` in
+        pixels; 1 is inside, 0 outside. Or the path of a JSON file with such a list.
+    model : a click model of the catalogue, "level-sets", or "auto" for the best that is here.
+    device : "auto", "cpu", "cuda" or "mps".
+    progress : called with each step.
+
+    Returns
+    -------
+    Clicked
+        One label image, one boolean mask per id, and the expected overlap of each.
+
+    Raises
+    ------
+    ImageError
+        If a prompt lies outside of the image, or an entry is not of this form.
+    """
+    from napari_biofm.images.prompt.click import ClickObject, click_objects, read_prompts
+    from napari_biofm.images.prompt.click import click as click_task
+
+    pixels, name = (
+        (read_stack(Path(image)), Path(image).name) if isinstance(image, str | Path) else (None, "the image")
+    )
+    if pixels is not None and pixels[1]:
+        raise ImageError(f"{name} is a stack; give one plane at a time.")
+    array = check_image(image if pixels is None else pixels[0], name)
+    if isinstance(objects, str | Path):
+        wanted = read_prompts(objects)
+    else:
+        ready = [o for o in objects if isinstance(o, ClickObject)]
+        wanted = ready if len(ready) == len(objects) else click_objects(list(objects), "objects")
+    return drain(click_task(array, wanted, model, device), progress)

@@ -1,0 +1,373 @@
+"""Recordings: read them, find events, idealize channels, spike rates, forecasts, features, traces of movies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_biofm.api.images import read_masks
+from napari_biofm.api.running import ProgressListener, drain
+from napari_biofm.engine.warm import keep
+from napari_biofm.events import DEFAULT_DETECTOR
+from napari_biofm.events.detect import signal_channels
+from napari_biofm.signals import Recording, read_part
+from napari_biofm.signals import read_recording as read_file
+from napari_biofm.types import DetectionSettings, Events, Kind, Labels, Preset, RecordingError
+
+if TYPE_CHECKING:
+    from napari_biofm.events.physio_fm.head import AdaptedHead
+    from napari_biofm.events.physio_fm.model import PhysioFM
+    from napari_biofm.signals.calcium import CellTraces
+
+AnyRecording = Recording | str | Path
+
+
+def read_recording(
+    path: str | Path, *, sampling_rate: float | None = None, unit: str | None = None, part: int | None = None
+) -> Recording:
+    """Open a recording; samples are read when they are used.
+
+    Parameters
+    ----------
+    path : ABF, HEKA, NWB, WFDB, CSV, NumPy, HDF5, suite2p, CaImAn and what neo reads.
+    sampling_rate : Hz, where the file does not say.
+    unit : of the values, where the file does not say.
+    part : of a file with several, counted from 0 as `napari-biofm info` lists them.
+
+    Raises
+    ------
+    RecordingError
+        If the file is missing, damaged, of no known format, or lacks what is not given.
+    """
+    recording = read_file(Path(path), sampling_rate=sampling_rate, unit=unit)
+    return recording if part is None else read_part(recording, part)
+
+
+def channels_of(recording: Recording, channel: int | None) -> list[int]:
+    """Return the channel asked for, or all that are no commands or triggers.
+
+    Raises
+    ------
+    RecordingError
+        If the recording has no such channel.
+    """
+    if channel is None:
+        return signal_channels(recording)
+    if not 0 <= channel < recording.n_channels:
+        raise RecordingError(
+            f"channel {channel} asked for in {recording.name}; it has 0 to {recording.n_channels - 1}"
+        )
+    return [channel]
+
+
+def detect_events(
+    recording: AnyRecording,
+    *,
+    detector: str = DEFAULT_DETECTOR,
+    kind: Kind = "auto",
+    preset: Preset = "balanced",
+    channel: int | None = None,
+    sweeps: Sequence[int] | None = None,
+    all_scores: bool = False,
+    options: Mapping[str, float] | None = None,
+    taught: AdaptedHead | str | Path | None = None,
+    progress: ProgressListener | None = None,
+) -> Events:
+    """Find events in a recording.
+
+    Parameters
+    ----------
+    recording : or its path.
+    detector : "physio-fm", or a classical method (`napari-biofm events --help` lists them).
+    kind : "psc", "ap", "calcium", "channel", "spike", "ecg", or "auto".
+    preset : "balanced" or "precise".
+    channel : counted from 0; None takes all that are no commands or triggers.
+    sweeps : counted from 0; None takes all.
+    all_scores : whether to return every candidate, whatever its score.
+    options : of the detector, by name.
+    taught : what physio-FM was taught, or the path of its file.
+    progress : called with each step.
+
+    Returns
+    -------
+    structured array (n_events,) of `types.EVENT_DTYPE`: sweep, channel, time_s (from the start of the sweep), class,
+    score, amplitude in `unit`, rise_s, decay_s. Rows of class "artefact" and "rejected" are no events.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such channel, or the signal cannot be worked on.
+    """
+    from napari_biofm.events.detect import detect_events as task_of
+
+    opened = _opened(recording)
+    head = taught
+    if isinstance(taught, str | Path):
+        from napari_biofm.events.physio_fm.head import AdaptedHead
+
+        head = AdaptedHead.load(Path(taught))
+    settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
+    task = task_of(opened, detector, settings, channels_of(opened, channel), sweeps, head=head)  # type: ignore[arg-type]
+    return drain(task, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Idealization:
+    """Open channels of every sweep.
+
+    Attributes
+    ----------
+    n_open : (n_sweeps, n_samples) int8; shorter sweeps end in zeros.
+    levels : (n_sweeps, n_levels) current of 0, 1, ... open channels above the baseline, in `unit`.
+    baseline : (n_sweeps, n_samples) float32 current with all channels shut, in `unit`.
+    unit : of levels and baseline.
+    sampling_rate : Hz.
+    """
+
+    n_open: NDArray[np.int8]
+    levels: NDArray[np.float64]
+    baseline: NDArray[np.float32]
+    unit: str
+    sampling_rate: float
+
+
+def idealize(recording: AnyRecording, *, channel: int | None = None) -> Idealization:
+    """Tell how many channels are open at each sample of a single-channel recording.
+
+    Parameters
+    ----------
+    recording : or its path.
+    channel : counted from 0; None takes the first that is no command or trigger.
+
+    Returns
+    -------
+    Idealization
+        Open channels per sample, levels and baseline of every sweep.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such channel.
+    """
+    from napari_biofm.events.channels.idealization import idealize as idealize_trace
+
+    opened = _opened(recording)
+    chosen = channels_of(opened, channel)[0]
+    results = [idealize_trace(opened.sweep(sweep, chosen)) for sweep in range(opened.n_sweeps)]
+    length = max((len(one.n_open) for one in results), default=0)
+    n_levels = max((len(one.levels) for one in results), default=1)
+    n_open = np.zeros((len(results), length), np.int8)
+    baseline = np.full((len(results), length), np.nan, np.float32)
+    levels = np.full((len(results), n_levels), np.nan)
+    for i, one in enumerate(results):
+        n_open[i, : len(one.n_open)] = one.n_open
+        baseline[i, : len(one.baseline)] = one.baseline
+        levels[i, : len(one.levels)] = one.levels
+    about = opened.channels[chosen]
+    return Idealization(n_open, levels, baseline, about.unit, about.sampling_rate)
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeRate:
+    """Spike rates of cells.
+
+    Attributes
+    ----------
+    rate : (n, T) float32, spikes/s.
+    low, high : (n, T) float32, the band that holds the true rate in 90 % of frames.
+    frame_rate : Hz.
+    """
+
+    rate: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    frame_rate: float
+
+
+def spike_rate(
+    traces: AnyRecording | NDArray[Any], *, frame_rate: float | None = None, channel: int | None = None
+) -> SpikeRate:
+    """Infer spikes per second from calcium traces.
+
+    Parameters
+    ----------
+    traces : recording of cells or its path; or dF/F (n, T) as a fraction (0.1 is 10 %), NaN marks gaps.
+    frame_rate : Hz; needed for an array.
+    channel : of a recording, counted from 0; None takes all cells.
+
+    Raises
+    ------
+    RecordingError
+        If traces differ in length or rate, or the frame rate is missing.
+    """
+    if isinstance(traces, np.ndarray):
+        if frame_rate is None:
+            raise RecordingError("an array of traces does not say its frame rate; give frame_rate in Hz")
+        rows = np.atleast_2d(traces).astype(np.float32)
+        rate = float(frame_rate)
+    else:
+        rows, rate = _calcium_rows(_opened(traces), channel)
+    result, low, high = physio_fm().rate(rows, rate)
+    return SpikeRate(result, low, high, rate)
+
+
+def _calcium_rows(recording: Recording, channel: int | None) -> tuple[NDArray[np.float32], float]:
+    from napari_biofm.events.physio_fm.input_encoding import network_unit
+
+    chosen = channels_of(recording, channel)
+    sweeps = [recording.sweep(sweep, c) for sweep in range(recording.n_sweeps) for c in chosen]
+    rows = [np.asarray(one.values[:], np.float32) * network_unit(one, "calcium")[1] for one in sweeps]
+    rates = {recording.channels[c].sampling_rate for c in chosen}
+    if len(rates) != 1 or len({len(row) for row in rows}) != 1:
+        raise RecordingError(f"{recording.name}: traces of different lengths or rates; choose one channel")
+    return np.stack(rows), rates.pop()
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Quantiles of the samples to come.
+
+    Attributes
+    ----------
+    quantiles : (n_quantiles, horizon), in the unit of the signal.
+    q : (n_quantiles,) which quantiles.
+    time_s : (horizon,) from the start of the sweep.
+    """
+
+    quantiles: NDArray[np.float32]
+    q: NDArray[np.float64]
+    time_s: NDArray[np.float64]
+
+
+def forecast(
+    recording: AnyRecording, at_s: float, horizon: int, *, sweep: int = 0, channel: int | None = None
+) -> Forecast:
+    """Say what comes next, from what lies before a moment only.
+
+    Parameters
+    ----------
+    recording : or its path.
+    at_s : moment, seconds from the start of the sweep.
+    horizon : number of samples.
+    sweep, channel : counted from 0; channel None takes the first that is no command or trigger.
+
+    Raises
+    ------
+    RecordingError
+        If nothing lies before the moment, or the horizon is not positive.
+    """
+    opened = _opened(recording)
+    trace = opened.sweep(sweep, channels_of(opened, channel)[0])
+    return Forecast(*physio_fm().forecast(trace, at_s, horizon))
+
+
+def features(
+    recording: AnyRecording,
+    events: Events | None = None,
+    *,
+    channel: int | None = None,
+    detector: str = DEFAULT_DETECTOR,
+    progress: ProgressListener | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Describe every sweep and every event of a recording by numbers.
+
+    Parameters
+    ----------
+    recording : or its path.
+    events : any detector's table; None runs `detector`.
+    channel : counted from 0; None takes all that are no commands or triggers.
+    detector : used where no events are given.
+    progress : called with each step.
+
+    Returns
+    -------
+    column name -> (n_rows,) array. `row` is "sweep" or "event"; names carry kind and unit, as `ap_half_width_ms`;
+    what does not apply to a row is NaN. `events.features.table.definitions` says what each column means.
+    """
+    from napari_biofm.events.features.table import features as features_task
+
+    opened = _opened(recording)
+    table = events
+    if table is None:
+        table = detect_events(opened, detector=detector, channel=channel, progress=progress)
+    return drain(features_task(opened, table, channels_of(opened, channel)), progress)
+
+
+def classify_rhythm(clips: Mapping[str, NDArray[Any]], sampling_rate: float) -> list[tuple[str, str, float]]:
+    """Tell the rhythm of single-lead electrocardiogram clips.
+
+    Parameters
+    ----------
+    clips : (n_samples,) each, by record.
+    sampling_rate : Hz.
+
+    Returns
+    -------
+    (record, label, probability); labels N (normal), A (atrial fibrillation), O (other), ~ (noise), as in the
+    PhysioNet/CinC challenge 2017.
+    """
+    return [
+        (str(r), str(label), float(p)) for r, label, p in physio_fm().classify(clips, sampling_rate, "af")
+    ]
+
+
+def traces(
+    movie: NDArray[Any] | str | Path,
+    masks: Labels | str | Path,
+    *,
+    frame_rate: float | None = None,
+    neuropil_factor: float = 0.7,
+    correct_bleaching: bool = False,
+    progress: ProgressListener | None = None,
+) -> CellTraces:
+    """Measure the brightness of every cell in every frame of a movie, and its dF/F.
+
+    Parameters
+    ----------
+    movie : (T, Y, X) array-like that accepts slices, or the path of one; never read whole.
+    masks : (Y, X) labels, or the path of a label image.
+    frame_rate : Hz, where the file does not say.
+    neuropil_factor : how much of the surround is subtracted.
+    correct_bleaching : whether the decay of the whole field is divided out.
+    progress : called with each step.
+
+    Returns
+    -------
+    CellTraces
+        `labels (n,)`, and `raw`, `neuropil`, `dff` (n, T); `save` writes them.
+
+    Raises
+    ------
+    RecordingError
+        If shapes do not fit, there are no cells, or nobody says the frame rate.
+    """
+    from napari_biofm.images.io.stacks import open_movie
+    from napari_biofm.signals.calcium import TraceSettings, extract_traces
+
+    name, pixels = "the movie", movie
+    if isinstance(movie, str | Path):
+        name = Path(movie).name
+        pixels, said = open_movie(Path(movie))
+        frame_rate = frame_rate or said
+    if frame_rate is None:
+        raise RecordingError(f"{name} does not say its frame rate; give it in Hz (--frame-rate HZ)")
+    shape = tuple(int(n) for n in pixels.shape[1:])  # type: ignore[union-attr]
+    labels = read_masks(masks, shape) if isinstance(masks, str | Path) else np.asarray(masks)
+    settings = TraceSettings(neuropil_factor=neuropil_factor, correct_bleaching=correct_bleaching)
+    return drain(extract_traces(pixels, labels, frame_rate, settings), progress)
+
+
+def _opened(recording: AnyRecording) -> Recording:
+    return recording if isinstance(recording, Recording) else read_recording(recording)
+
+
+def physio_fm() -> PhysioFM:
+    """Return the stock model, kept in this process."""
+    from napari_biofm.events.physio_fm import PhysioFM
+
+    return keep(("api", "physio-fm"), PhysioFM)
