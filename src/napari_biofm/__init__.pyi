@@ -1,3 +1,8 @@
+from .api.analyses import (
+    average_event,
+    readings,
+    step_curve,
+)
 from .api.cells import (
     Classifier,
     embed,
@@ -56,6 +61,7 @@ __all__ = [
     "SessionError",
     "SpikeRate",
     "TimelineError",
+    "average_event",
     "classify_rhythm",
     "click",
     "detect_events",
@@ -71,8 +77,10 @@ __all__ = [
     "read_image",
     "read_masks",
     "read_recording",
+    "readings",
     "save_session",
     "segment",
     "spike_rate",
+    "step_curve",
     "traces",
 ]

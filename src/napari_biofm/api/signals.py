@@ -105,14 +105,14 @@ def detect_events(
     """
     from napari_biofm.events.detect import detect_events as task_of
 
-    opened = _opened(recording)
+    trace = opened(recording)
     head = taught
     if isinstance(taught, str | Path):
         from napari_biofm.events.physio_fm.head import AdaptedHead
 
         head = AdaptedHead.load(Path(taught))
     settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
-    task = task_of(opened, detector, settings, channels_of(opened, channel), sweeps, head=head)  # type: ignore[arg-type]
+    task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=head)  # type: ignore[arg-type]
     return drain(task, progress)
 
 
@@ -156,9 +156,9 @@ def idealize(recording: AnyRecording, *, channel: int | None = None) -> Idealiza
     """
     from napari_biofm.events.channels.idealization import idealize as idealize_trace
 
-    opened = _opened(recording)
-    chosen = channels_of(opened, channel)[0]
-    results = [idealize_trace(opened.sweep(sweep, chosen)) for sweep in range(opened.n_sweeps)]
+    trace = opened(recording)
+    chosen = channels_of(trace, channel)[0]
+    results = [idealize_trace(trace.sweep(sweep, chosen)) for sweep in range(trace.n_sweeps)]
     length = max((len(one.n_open) for one in results), default=0)
     n_levels = max((len(one.levels) for one in results), default=1)
     n_open = np.zeros((len(results), length), np.int8)
@@ -168,7 +168,7 @@ def idealize(recording: AnyRecording, *, channel: int | None = None) -> Idealiza
         n_open[i, : len(one.n_open)] = one.n_open
         baseline[i, : len(one.baseline)] = one.baseline
         levels[i, : len(one.levels)] = one.levels
-    about = opened.channels[chosen]
+    about = trace.channels[chosen]
     return Idealization(n_open, levels, baseline, about.unit, about.sampling_rate)
 
 
@@ -211,7 +211,7 @@ def spike_rate(
         rows = np.atleast_2d(traces).astype(np.float32)
         rate = float(frame_rate)
     else:
-        rows, rate = _calcium_rows(_opened(traces), channel)
+        rows, rate = _calcium_rows(opened(traces), channel)
     result, low, high = physio_fm().rate(rows, rate)
     return SpikeRate(result, low, high, rate)
 
@@ -261,9 +261,9 @@ def forecast(
     RecordingError
         If nothing lies before the moment, or the horizon is not positive.
     """
-    opened = _opened(recording)
-    trace = opened.sweep(sweep, channels_of(opened, channel)[0])
-    return Forecast(*physio_fm().forecast(trace, at_s, horizon))
+    trace = opened(recording)
+    signal = trace.sweep(sweep, channels_of(trace, channel)[0])
+    return Forecast(*physio_fm().forecast(signal, at_s, horizon))
 
 
 def features(
@@ -291,11 +291,11 @@ def features(
     """
     from napari_biofm.events.features.table import features as features_task
 
-    opened = _opened(recording)
+    trace = opened(recording)
     table = events
     if table is None:
-        table = detect_events(opened, detector=detector, channel=channel, progress=progress)
-    return drain(features_task(opened, table, channels_of(opened, channel)), progress)
+        table = detect_events(trace, detector=detector, channel=channel, progress=progress)
+    return drain(features_task(trace, table, channels_of(trace, channel)), progress)
 
 
 def classify_rhythm(clips: Mapping[str, NDArray[Any]], sampling_rate: float) -> list[tuple[str, str, float]]:
@@ -362,7 +362,8 @@ def traces(
     return drain(extract_traces(pixels, labels, frame_rate, settings), progress)
 
 
-def _opened(recording: AnyRecording) -> Recording:
+def opened(recording: AnyRecording) -> Recording:
+    """Return the recording of a path; a recording is returned as it is."""
     return recording if isinstance(recording, Recording) else read_recording(recording)
 
 

@@ -13,7 +13,17 @@ from napari_biofm.cli.common import clear_line
 from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.types import BiofmError
 
-ROOMS = ("images", "signals", "physio", "cells", "models", "train", "cache", "demo")  # modules that add verbs
+ROOMS = (
+    "images",
+    "signals",
+    "physio",
+    "analyses",
+    "cells",
+    "models",
+    "train",
+    "cache",
+    "demo",
+)  # modules that add verbs
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,127 @@
+"""Verbs of what is measured by hand: steps (IV, FI), read (between two times), average (of events)."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_biofm.api.analyses import average_event, readings, step_curve
+from napari_biofm.cli.common import inputs_exist, note
+from napari_biofm.cli.reading import add_reading, open_recording
+from napari_biofm.files import write_text
+from napari_biofm.types import Events
+
+MEASURES = {
+    "mean": "Mean",
+    "largest": "Peak (largest)",
+    "smallest": "Peak (smallest)",
+    "sd": "Standard deviation",
+    "rate": "Events per second",
+}
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this room to the parser."""
+    steps = _verb(verbs, "steps", "a measure of every sweep against its command: IV and FI curves", run_steps)
+    _span(steps)
+    steps.add_argument(
+        "--measure", choices=list(MEASURES), default="mean", help="what is measured of each sweep"
+    )
+    steps.add_argument(
+        "--events", type=Path, metavar="CSV", help="counted for --measure rate; else they are detected"
+    )
+    read = _verb(verbs, "read", "every channel of a sweep between two times, in numbers", run_read)
+    _span(read)
+    read.add_argument("--sweep", type=int, default=0, metavar="N", help="counted from 0")
+    average = _verb(verbs, "average", "the averaged event, with its standard deviation", run_average)
+    average.add_argument("--events", type=Path, metavar="CSV", help="instead of detecting")
+    average.add_argument(
+        "--class", dest="name", default="", metavar="CLASS", help="such as EPSC; all when not given"
+    )
+    average.add_argument(
+        "--before", type=float, default=0.005, metavar="S", help="seconds cut before each event"
+    )
+    average.add_argument(
+        "--after", type=float, default=0.03, metavar="S", help="seconds cut after each event"
+    )
+    average.add_argument("--align", choices=("peak", "rise"), default="peak")
+
+
+def _verb(verbs: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=text)
+    verb.add_argument("file", type=Path, metavar="FILE")
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+    verb.add_argument("--channel", type=int, default=None, metavar="N", help="counted from 0")
+    add_reading(verb)
+    verb.set_defaults(run=run)
+    return verb
+
+
+def _span(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--from", dest="start", type=float, required=True, metavar="S", help="seconds in the sweep"
+    )
+    verb.add_argument(
+        "--to", dest="stop", type=float, required=True, metavar="S", help="seconds in the sweep"
+    )
+
+
+def _events(path: Path | None) -> Events | None:
+    from napari_biofm.events.table import from_csv
+
+    if path is None:
+        return None
+    inputs_exist([path])
+    return from_csv(path)
+
+
+def run_steps(args: argparse.Namespace) -> None:
+    """Write the command and the measure of every sweep."""
+    curve = step_curve(
+        open_recording(args),
+        args.start,
+        args.stop,
+        measure=MEASURES[args.measure],
+        channel=args.channel,
+        events=_events(args.events),
+    )
+    _write(args.out, curve.labels, zip(curve.x.tolist(), curve.y.tolist(), strict=True))
+    note(curve.text)
+
+
+def run_read(args: argparse.Namespace) -> None:
+    """Write one row per channel."""
+    rows = readings(open_recording(args), args.start, args.stop, sweep=args.sweep, channel=args.channel)
+    names = ["channel", "unit", "t1_s", "t2_s", "v1", "v2", "mean", "rms", "slope_per_s", "min", "max"]
+    _write(args.out, names, (dataclasses.astuple(row) for row in rows))
+
+
+def run_average(args: argparse.Namespace) -> None:
+    """Write the mean and the standard deviation at every sample of the window."""
+    averaged = average_event(
+        open_recording(args),
+        _events(args.events),
+        name=args.name,
+        before_s=args.before,
+        after_s=args.after,
+        align=args.align,
+        channel=args.channel,
+    )
+    columns = (averaged.time_s.tolist(), averaged.mean.tolist(), averaged.sd.tolist())
+    _write(
+        args.out, ["time_s", f"mean ({averaged.unit})", f"sd ({averaged.unit})"], zip(*columns, strict=True)
+    )
+    note(f"{averaged.n} events averaged")
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([f"{v:.9g}" if isinstance(v, float) else v for v in row] for row in rows)
+    write_text(path, text.getvalue())
