@@ -19,6 +19,30 @@ Labels = NDArray[np.int32]  # (Y, X) or (Z, Y, X); 0 is background, a value is a
 Vectors = NDArray[np.float32]  # (n_cells, n_features)
 Events = NDArray[np.void]  # (n_events,) of EVENT_DTYPE
 
+
+class LazyArray(Protocol):
+    """An array that is read by slices: of numpy, zarr, dask, h5py, or a `LazyImage`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+class WritableArray(LazyArray, Protocol):
+    """A `LazyArray` that is written by slices."""
+
+    def __setitem__(self, index: Any, values: Any, /) -> None: ...
+
+
 # --------------------------------------------------------------------------- errors
 
 
@@ -146,20 +170,68 @@ class Segmentation:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Capabilities:
+    """What a model can do; each model carries one, and the catalogue has it without importing the model.
+
+    For every flag but the plain facts there is a Protocol: the first three in this module, the others in
+    `images/protocols.py`, with a function that tells the type checker (`if segments_stacks(model): ...`).
+
+    Attributes
+    ----------
+    segments : finds all cells of an image (`Segmenter`).
+    embeds : gives a feature map of an image (`Embedder`).
+    clicks : answers points, boxes and masks (`Promptable`).
+    stacks : has a way of its own for z-stacks and time series, 3D flows included.
+    viewport : can begin with a part of the image, e.g. what is visible.
+    limits : takes limits of intensity, so that parts of a larger image are seen on one scale.
+    flows : a fact: its segmentations hold flows and cell probabilities, from which masks can be made again.
+    remasks : makes masks from kept flows by a recipe of its own.
+    feature_map : a fact: its segmentations hold a feature map.
+    estimates : predicts time and memory before it runs.
+    keeps_passes : can keep finished tiles on disk, so that a stopped pass goes on where it was.
+    vectors : pools vectors of cells from its feature map by a recipe of its own.
+    crops : gives vectors of single cells cut from their image.
+    """
+
+    segments: bool = False
+    embeds: bool = False
+    clicks: bool = False
+    stacks: bool = False
+    viewport: bool = False
+    limits: bool = False
+    flows: bool = False
+    remasks: bool = False
+    feature_map: bool = False
+    estimates: bool = False
+    keeps_passes: bool = False
+    vectors: bool = False
+    crops: bool = False
+
+
 @runtime_checkable
-class Segmenter(Protocol):
-    """Pixels -> instance masks (and, where the network gives them, flows and features)."""
+class Model(Protocol):
+    """What every model tells of itself: its name, the SHA-256 of its weights ("" without any), what it can do."""
 
     name: str
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+
+@runtime_checkable
+class Segmenter(Model, Protocol):
+    """Pixels -> instance masks (and, where the network gives them, flows and features)."""
 
     def segment(self, image: Image, parameters: SegmentationParameters) -> Task[Segmentation]: ...
 
 
 @runtime_checkable
-class Embedder(Protocol):
+class Embedder(Model, Protocol):
     """Pixels -> feature map, from which one vector per cell is pooled."""
-
-    name: str
 
     def embed(self, image: Image) -> Task[FeatureMap]: ...
 
@@ -182,15 +254,16 @@ class Prompt:
     mask: NDArray[np.bool_] | None = None
 
 
+P = TypeVar("P")  # what a promptable model prepares of an image
+
+
 @runtime_checkable
-class Promptable(Protocol):
+class Promptable(Model, Protocol[P]):
     """Clicks -> mask. `prepare` runs the encoder once; `predict` is called at every click."""
 
-    name: str
+    def prepare(self, image: Image) -> Task[P]: ...
 
-    def prepare(self, image: Image) -> Task[Any]: ...
-
-    def predict(self, prepared: Any, prompt: Prompt) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    def predict(self, prepared: P, prompt: Prompt) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Return masks (n_alternatives, Y, X), best first, and their scores (predicted IoU)."""
         ...
 

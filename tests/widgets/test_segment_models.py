@@ -16,7 +16,7 @@ from napari_biofm.images.tiling.passes import TilePiece
 from napari_biofm.models import store
 from napari_biofm.models.device import Estimate
 from napari_biofm.session import session_of
-from napari_biofm.types import ImageError, Progress, Segmentation, SegmentationParameters
+from napari_biofm.types import Capabilities, ImageError, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
 from napari_biofm.widgets.segment.pixels import SERIES, STITCHED
@@ -31,6 +31,8 @@ class PretendNetwork:
     """
 
     name = "mine"
+    weights_sha256 = "0" * 64
+    capabilities = Capabilities(segments=True, viewport=True, flows=True, remasks=True, estimates=True)
 
     def estimate(self, shape: Any, parameters: Any, planes: int = 1) -> Estimate:
         return Estimate(4 * planes, 12.0, 2_000_000_000, 8_000_000_000, "cpu", "float32")
@@ -78,7 +80,9 @@ def tiny(dock: SegmentDock, tmp_path: Any, monkeypatch: Any) -> SegmentDock:
         "encoder.neck.0.weight": torch.zeros(1),
     }
     torch.save(state, tmp_path / "mine.pth")
-    monkeypatch.setattr("napari_biofm.images.segment.jobs.make_model", lambda name, device: PretendNetwork())
+    monkeypatch.setattr(
+        "napari_biofm.images.segment.jobs.make_segmenter", lambda name, device: PretendNetwork()
+    )
     dock.chooser.import_asked.emit(str(tmp_path / "mine.pth"))
     assert dock.model.value == "mine"
     return dock

@@ -15,7 +15,7 @@ from napari_biofm.images.io import lazy
 from napari_biofm.images.tiling import large_images
 from napari_biofm.images.train.finetuning import Tuned
 from napari_biofm.session import session_of
-from napari_biofm.types import Progress
+from napari_biofm.types import Capabilities, Progress
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
 from napari_biofm.widgets.segment.pixels import SERIES
@@ -129,6 +129,8 @@ class Bright:
     """Finds what is bright; remembers the largest part it was given."""
 
     name, largest = "bright", 0
+    weights_sha256 = ""
+    capabilities = Capabilities(segments=True)
 
     def segment(self, image: Any, parameters: Any) -> Any:
         from napari_biofm.types import Segmentation
@@ -150,7 +152,7 @@ def test_a_large_image_goes_in_blocks_and_says_so(
         (lazy, "LARGE", 100 * 100),
     ):
         monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr("napari_biofm.images.segment.jobs.make_model", lambda name, device: Bright())
+    monkeypatch.setattr("napari_biofm.images.segment.jobs.make_segmenter", lambda name, device: Bright())
     y, x = np.mgrid[:200, :180]
     discs = ((y % 20 - 10) ** 2 + (x % 20 - 10) ** 2 < 49).astype(np.float32)
     pixels = zarr.create_array(str(tmp_path / "i.zarr"), shape=discs.shape, chunks=(64, 64), dtype="f4")

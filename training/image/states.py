@@ -27,6 +27,7 @@ class Untrained:
     """The recipe of the model on the same network with random weights."""
 
     name, weights_sha256 = "untrained network", ""
+    crop_parts: tuple[int, ...] = ()
 
     def __init__(self, model: EmbeddedModel) -> None:
         torch.manual_seed(0)

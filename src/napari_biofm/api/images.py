@@ -13,12 +13,12 @@ from napari_biofm.api.running import ProgressListener, drain
 from napari_biofm.images.io.checks import check_image
 from napari_biofm.images.io.lazy import LazyImage, open_lazily
 from napari_biofm.images.io.stacks import read_stack
-from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.protocols import StackOptions
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.segment.jobs import keep_passes
-from napari_biofm.images.segment.stacks import segment_stack
+from napari_biofm.images.segment.stacks import segment_pixels
 from napari_biofm.images.tiling.large_images import LargeResult, segment_large
-from napari_biofm.images.tiling.stack_options import StackOptions
-from napari_biofm.types import ImageError, Labels, Segmentation, SegmentationParameters, Task
+from napari_biofm.types import ImageError, Labels, Segmentation, SegmentationParameters, Segmenter, Task
 
 if TYPE_CHECKING:
     from napari_biofm.images.prompt.click import Clicked, ClickObject
@@ -156,20 +156,18 @@ def segment_opened(
     progress: ProgressListener | None = None,
 ) -> Segmentation | LargeResult:
     """Segment what `open_image` gave; the labels of a large image stay on the disk."""
-    return drain(segment_task(make_model(model, device), image, is_stack, parameters), progress)
+    return drain(segment_task(make_segmenter(model, device), image, is_stack, parameters), progress)
 
 
 def segment_task(
-    segmenter: Any, image: NDArray[Any] | LazyImage, is_stack: bool, parameters: SegmentationParameters
-) -> Task[Any]:
+    segmenter: Segmenter, image: NDArray[Any] | LazyImage, is_stack: bool, parameters: SegmentationParameters
+) -> Task[Segmentation | LargeResult]:
     """Return the job for a plane, a stack or a large image; a model with a way of its own for stacks goes that way."""
+    stack = StackOptions() if is_stack else None
     if isinstance(image, LazyImage):
         keep_passes(segmenter)
-        return segment_large(segmenter, image, parameters, StackOptions("stitch") if is_stack else None)
-    if not is_stack:
-        return segmenter.segment(image, parameters)
-    own = getattr(segmenter, "segment_stack", None)
-    return segment_stack(segmenter, image, parameters) if own is None else own(image, parameters)
+        return (yield from segment_large(segmenter, image, parameters, stack))
+    return (yield from segment_pixels(segmenter, image, parameters, stack))
 
 
 def _is_stack(image: NDArray[Any] | LazyImage, told: bool | None) -> bool:

@@ -15,9 +15,9 @@ from napari_biofm.api.images import click, open_image, segment_opened
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, shown
 from napari_biofm.files import atomic_write, write_json
 from napari_biofm.images.io.lazy import LazyImage
-from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of
-from napari_biofm.types import ImageError, Labels, SegmentationParameters
+from napari_biofm.types import ImageError, Labels, SegmentationParameters, Segmenter
 
 _TILE = 512  # pixels of a TIFF tile
 
@@ -63,7 +63,7 @@ def run_segment(args: argparse.Namespace) -> None:
     """Write one mask per image, and the report; images that fail are named after the others are done."""
     paths = inputs_exist(args.images)
     _refuse_same_names(paths)
-    model = make_model(args.model, args.device)
+    model = make_segmenter(args.model, args.device)
     parameters = SegmentationParameters(
         args.diameter, args.flow_threshold, args.cellprob_threshold, args.min_size
     )
@@ -119,7 +119,7 @@ def _open(path: Path) -> tuple[Any, bool]:
     return image, is_stack
 
 
-def warm_up(model: Any) -> None:
+def warm_up(model: Segmenter) -> None:
     """Let the network compile and allocate on a small image, so that times are of the work alone."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:64, :64]

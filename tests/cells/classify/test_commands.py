@@ -21,6 +21,7 @@ class MeanEncoder:
 
     name = "quarters"
     weights_sha256 = "c" * 64
+    crop_parts = ()
 
     def crop_vectors(self, crops):
         parts = [crops[:, a::2, b::2].reshape(len(crops), -1) for a in (0, 1) for b in (0, 1)]

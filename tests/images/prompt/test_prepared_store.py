@@ -17,7 +17,7 @@ from napari_biofm.images.prompt.prepared_store import (
 )
 from napari_biofm.images.prompt.sam import Prepared, PreparedTile
 from napari_biofm.images.tiling.pass_store import PassStore
-from napari_biofm.types import Progress, Prompt, run_task
+from napari_biofm.types import Capabilities, Progress, Prompt, run_task
 
 
 def prepared():
@@ -70,6 +70,7 @@ def test_a_damaged_or_strange_entry_is_computed_anew_and_nothing_of_it_is_run(tm
 class CountingModel:
     name = "counting"
     weights_sha256 = "0" * 64
+    capabilities = Capabilities(clicks=True)
     runs = 0
 
     def prepare(self, image):
@@ -84,7 +85,7 @@ class CountingModel:
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path / "passes"))
-    monkeypatch.setattr(backends, "make_model", lambda name, device="auto": CountingModel())
+    monkeypatch.setattr(backends, "make_promptable", lambda name, device="auto": CountingModel())
     monkeypatch.setattr(CountingModel, "runs", 0)
     backends.forget_prepared()
     yield CountingModel

@@ -125,7 +125,7 @@ def test_every_tile_is_shown_as_it_is_done(ours, blobs):
         y0, x0, y1, x1 = piece.box
         assert piece.cell_prob.shape == (y1 - y0, x1 - x0)
     assert result.masks.shape == (300, 330) and result.masks.dtype == np.int32
-    assert result.provenance["weights_sha256"] == model.sha256
+    assert result.provenance["weights_sha256"] == model.weights_sha256
 
 
 def test_a_pass_gives_features_for_the_whole_image(ours, blobs):

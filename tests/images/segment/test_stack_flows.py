@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from napari_biofm.images.prompt.flow_basins import Basins, plane_of
+from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.segment import jobs, stacks
 from napari_biofm.images.segment.flows import flows_from_masks
-from napari_biofm.images.tiling.stack_options import StackOptions
-from napari_biofm.types import ImageError, Progress, Segmentation, SegmentationParameters, run_task
+from napari_biofm.types import (
+    Capabilities,
+    ImageError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    run_task,
+)
 
 
 def truth():
@@ -23,6 +30,8 @@ def truth():
 
 class PlaneSegmenter:
     name = "planes"
+    weights_sha256 = ""
+    capabilities = Capabilities(segments=True, flows=True)
 
     def segment(self, image, parameters):
         yield Progress(1, 1, "plane")
@@ -34,11 +43,11 @@ class PlaneSegmenter:
 def test_flows_of_all_planes_are_kept_and_give_the_masks_again(mode):
     stack = truth()
     found = run_task(
-        jobs._plane_by_plane(PlaneSegmenter(), stack, SegmentationParameters(), StackOptions(mode))
+        stacks.segment_pixels(PlaneSegmenter(), stack, SegmentationParameters(), StackOptions(mode))
     )
     assert found.flows.shape == (2, 3, 50, 60)
     assert found.cell_prob.shape == (3, 50, 60)
-    again = jobs._masks_again(found, SegmentationParameters(), PlaneSegmenter())
+    again = jobs.masks_again(PlaneSegmenter(), found, SegmentationParameters())
     assert np.array_equal(again > 0, stack > 0)
     n = 2 if mode == "stitch" else 6
     assert len(np.unique(again)) == n + 1 == len(np.unique(found.masks))

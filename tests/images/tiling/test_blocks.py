@@ -6,7 +6,14 @@ import zarr
 from scipy import ndimage
 
 from napari_biofm.images.tiling.blocks import block_boxes, limits_of, segment_blocks
-from napari_biofm.types import ImageError, Progress, Segmentation, SegmentationParameters, run_task
+from napari_biofm.types import (
+    Capabilities,
+    ImageError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    run_task,
+)
 
 DEFAULT = SegmentationParameters()
 
@@ -15,6 +22,8 @@ class Threshold:
     """Finds what is brighter than 0.5; remembers the largest part it saw."""
 
     name = "threshold"
+    weights_sha256 = ""
+    capabilities = Capabilities(segments=True)
     largest = 0
 
     def segment(self, image, parameters):
@@ -69,6 +78,7 @@ def test_progress_grows_to_the_end(discs):
 
 def test_a_segmenter_that_can_sees_all_blocks_on_one_scale(discs):
     class Scaled(Threshold):
+        capabilities = Capabilities(segments=True, limits=True)
         limits = ()
 
         def segment(self, image, parameters, limits=None):

@@ -10,11 +10,12 @@ from scipy import ndimage
 
 from napari_biofm.images.io import lazy
 from napari_biofm.images.io.lazy import LazyImage, open_lazily
+from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.tiling import large_images
 from napari_biofm.images.tiling.large_images import segment_large
 from napari_biofm.images.tiling.pass_store import PassStore
-from napari_biofm.images.tiling.stack_options import StackOptions
 from napari_biofm.types import (
+    Capabilities,
     ImageError,
     ModelError,
     Progress,
@@ -29,6 +30,9 @@ MADE = {"weights_sha256": "abc", "versions": {"torch": "2"}}
 
 class Threshold:
     """Finds what is brighter than 0.5; counts its calls and the largest part it saw."""
+
+    weights_sha256 = ""
+    capabilities = Capabilities(segments=True)
 
     def __init__(self, name="threshold"):
         self.name, self.calls, self.largest = name, 0, 0
@@ -133,6 +137,8 @@ def test_stacks_go_plane_by_plane(discs, tmp_path, mode):
 
 def test_3d_flows_go_in_blocks_of_all_planes(discs, tmp_path, monkeypatch):
     class Volume(Threshold):
+        capabilities = Capabilities(segments=True, stacks=True)
+
         def segment_stack(self, stack, parameters, mode, anisotropy, stitch_threshold, limits=None):
             assert mode == "flows" and anisotropy == 2.0 and limits.shape == (1, 2)
             self.calls, self.largest = self.calls + 1, max(self.largest, stack.size)
@@ -158,7 +164,7 @@ def test_the_command_line_goes_in_parts_and_says_so(discs, tmp_path, monkeypatch
     monkeypatch.setattr(lazy, "LARGE", 200 * 200)
     monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path / "cache"))
     model = Threshold()
-    monkeypatch.setattr("napari_biofm.cli.images.make_model", lambda name, device: model)
+    monkeypatch.setattr("napari_biofm.cli.images.make_segmenter", lambda name, device: model)
     tifffile.imwrite(tmp_path / "slide.tif", (200 * discs).astype(np.uint8))
     assert main(["segment", str(tmp_path / "slide.tif"), "--out", str(tmp_path / "out")]) == 0
     assert "Large image: 12 blocks" in capsys.readouterr().err

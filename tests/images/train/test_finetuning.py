@@ -68,7 +68,7 @@ def test_a_taught_model_is_new_named_scored_and_chosen_by_its_name(base, example
     from napari_biofm.images.segment.catalogue import make_model
     from napari_biofm.models.checkpoints import open_checkpoint
 
-    assert make_model("mine", "cpu").sha256 == own.sha256
+    assert make_model("mine", "cpu").weights_sha256 == own.sha256
     new, old = open_checkpoint(own.path).state, open_checkpoint(base).state
     assert set(new) == set(old)
     assert not np.allclose(new["out.weight"], old["out.weight"])

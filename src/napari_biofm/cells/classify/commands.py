@@ -20,7 +20,6 @@ from napari_biofm.cells.embed.crop_files import load_crops
 from napari_biofm.cells.embed.embeddings import VIEWS, compute_embeddings, views_of
 from napari_biofm.cells.embed.encoders import (
     RANDOM,
-    CropEncoder,
     HandcraftedEncoder,
     encode_crops,
     provenance_of,
@@ -31,6 +30,7 @@ from napari_biofm.cells.table.files import read_fields, read_labels, rows_of, wr
 from napari_biofm.cells.table.folds import has_groups
 from napari_biofm.cells.values.regression import RegressionHead, RegressionScore, score_regression
 from napari_biofm.cells.values.targets import read_targets
+from napari_biofm.images.protocols import CropEncoder
 from napari_biofm.types import CellsError, Progress, Task, Vectors
 
 SCORES = "scores.json"
@@ -92,10 +92,9 @@ def fit(
     with one_thread():
         report, chosen, trained = yield from _choose(embeddings, encoder, names, groups, head)
     if curve:
-        make = getattr(trained, "again", _maker(head, embeddings, chosen, encoder))
         with one_thread():
             report.learning_curve = yield from learning_curve(
-                _beside(embeddings, chosen), names, groups, make
+                _beside(embeddings, chosen), names, groups, trained.again
             )
         n_all = report.model.n_cells * (1 - 1 / report.model.n_folds)
         report.learning_curve.append({"n_labels": n_all, "macro_f1": report.model.macro_f1})
@@ -289,8 +288,8 @@ def _maker(
     """Return what makes heads that know where each part of the vectors begins."""
     parts: list[int] = []
     for name in chosen:
-        own = getattr(encoder, "crop_parts", None) if name == encoder.name else None
-        parts += own or [embeddings[name].shape[1]]
+        own = encoder.crop_parts if name == encoder.name else ()
+        parts += own or (embeddings[name].shape[1],)
     return lambda: make_head(head, parts=parts, fits=fits)
 
 
@@ -319,8 +318,7 @@ def _choose(
         yield Progress(len(scores), 4, f"fitting on {' + '.join(use)}")
         make = _maker(head, embeddings, use, encoder, fits)
         heads[use] = make().fit(vectors, names, groups)
-        again = getattr(heads[use], "again", make)
-        scores[use], _ = yield from cross_validate(vectors, names, groups, again)
+        scores[use], _ = yield from cross_validate(vectors, names, groups, heads[use].again)
     chosen = max(candidates, key=lambda c: scores[c].macro_f1)
     report = Report(scores[chosen])
     report.baselines = {each: scores[(each,)] for each in (BASELINE, RANDOM) if (each,) != chosen}

@@ -55,6 +55,10 @@ class Head(Protocol):
         """Make a head from its state."""
         ...
 
+    def again(self) -> Head:
+        """Return an untrained head of this kind, with what this one chose for itself in training."""
+        ...
+
 
 def encode(
     X: Vectors,

@@ -6,7 +6,6 @@ scikit-learn and torch are imported where a head is trained, in the worker; pred
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +164,7 @@ class NetworkHead(ScaledHead):
         return np.asarray(hidden @ parameters["w1"] + parameters["b1"])
 
 
-HEADS: dict[str, Any] = {
+HEADS: dict[str, type[Head]] = {
     head.name: head
     for head in (
         LogisticHead,
@@ -199,6 +198,8 @@ def make_head(
     """
     if name not in HEADS:
         raise CellsError(f"There is no head '{name}'; there are: {', '.join(HEADS)}.")
-    takes_parts = name in (LogisticHead.name, EnsembleHead.name)
-    head: Head = HEADS[name](l2, parts=parts, fits=fits) if takes_parts else HEADS[name]()
-    return head
+    if name == LogisticHead.name:
+        return LogisticHead(l2, parts=parts, fits=fits)
+    if name == EnsembleHead.name:
+        return EnsembleHead(l2, parts=parts, fits=fits)
+    return HEADS[name]()

@@ -136,7 +136,7 @@ def load_head(folder: Path | str) -> SavedHead:
     try:
         manifest = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         arrays = load_file(folder / ARRAYS)
-        kinds = {**HEADS, RegressionHead.name: RegressionHead}
+        kinds: dict[str, type[Head] | type[RegressionHead]] = {**HEADS, RegressionHead.name: RegressionHead}
         if manifest["format"] > FORMAT or manifest["head"] not in kinds:
             raise CellsError(
                 f"{folder} was written by a newer napari-biofm (format {manifest['format']}, head "

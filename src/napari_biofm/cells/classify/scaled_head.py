@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ Parameters = dict[str, NDArray[Any]]
 class ScaledHead(ABC):
     """A head made of two functions: training into plain arrays, and logits from them."""
 
-    name: ClassVar[str]
+    name: str
 
     def __init__(self) -> None:
         self.classes: tuple[str, ...] = ()
@@ -53,6 +53,10 @@ class ScaledHead(ABC):
         self.temperature = best_temperature(held[seen], codes[seen]) if seen.any() else 1.0
         self.parameters = self.train(features, codes, n_classes)
         return self
+
+    def again(self) -> Self:
+        """Return an untrained head of this kind; nothing is chosen in training."""
+        return type(self)()
 
     def predict_proba(self, X: Vectors) -> Probabilities:
         if self.scaler is None:

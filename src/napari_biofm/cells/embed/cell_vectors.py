@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_biofm.cells.embed.embeddings import crop_embedding, crop_encoder, map_provenance, vectors_of_cells
 from napari_biofm.cells.embed.encoders import CROPS, provenance_of
 from napari_biofm.cells.table.cell_table import Groups, make_table, update_table
-from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_embedder
 from napari_biofm.types import FeatureMap, Image, Labels, Progress, Task, Vectors
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def cell_table(
     ----------
     image : (Y, X) or (Y, X, C).
     masks : (Y, X) int32 labels.
-    model : encoder, see `images.segment.catalogue.make_model`.
+    model : encoder, see `images.segment.catalogue.make_embedder`.
     device : where it runs.
     features : map of an earlier pass over the same image by the same model; None runs the encoder.
     layer : unique id of the labels layer, part of each cell's id.
     groups : image, plate or well of the cells, see `make_table`.
     provenance : of the masks, kept in `uns`.
     """
-    encoder = make_model(model, device)
+    encoder = make_embedder(model, device)
     if features is None:
         features = yield from encoder.embed(image)
     yield Progress(1, 2, "vectors")
@@ -101,10 +101,10 @@ def _changed_vectors(
             encoder = crop_encoder(str(source["name"]), device)
             if provenance_of(encoder)["weights_sha256"] == source.get("weights_sha256"):
                 vectors[name] = yield from crop_embedding(image, masks, encoder, int(source["views"]), now)
-    encoder = make_model(model, device)
-    if encoder.name in table.obsm:
+    whole = make_embedder(model, device)
+    if whole.name in table.obsm:
         if features is None or features.shape != masks.shape:
-            features = yield from encoder.embed(image)
+            features = yield from whole.embed(image)
         only = np.where(np.isin(masks, now), masks, 0).astype(np.int32)
-        vectors[encoder.name] = vectors_of_cells(encoder, features, only)
+        vectors[whole.name] = vectors_of_cells(whole, features, only)
     return vectors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,10 @@ from napari_biofm.cells.embed.encoders import (
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
 from napari_biofm.cells.table.cell_table import BASELINE, add_embedding
 from napari_biofm.cells.table.measure import regionprops_vectors
-from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_model
+from napari_biofm.images.protocols import CropEncoder, pools_cells
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_crop_encoder, make_embedder
 from napari_biofm.images.segment.pooling import pool
-from napari_biofm.types import CellsError, FeatureMap, Image, Labels, Task, Vectors
+from napari_biofm.types import CellsError, Embedder, FeatureMap, Image, Labels, Model, Task, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,25 +32,21 @@ if TYPE_CHECKING:
 VIEWS = 4  # turned copies an encoder sees of each crop
 
 
-def crop_encoder(name: str, device: str = "auto") -> Any:
-    """Return what gives the vectors of crops: a baseline, or a model that has `crop_vectors`.
+def crop_encoder(name: str, device: str = "auto") -> CropEncoder:
+    """Return what gives the vectors of crops: a baseline, or a model that takes single cells.
 
     Raises
     ------
     CellsError
-        If the model looks at whole images only.
+        If the model looks at whole images only; names those that do not.
+    ModelError
+        If there is no such model.
     """
     if name == BASELINE:
         return HandcraftedEncoder()
     if name == RANDOM:
         return RandomConvEncoder()
-    encoder = make_model(name, device)
-    if not hasattr(encoder, "crop_vectors"):
-        raise CellsError(
-            f"'{name}' gives no vectors of single cells cut from their image; choose '{DEFAULT_MODEL}', or "
-            "its vectors from the whole image."
-        )
-    return encoder
+    return make_crop_encoder(name, device)
 
 
 def views_of(name: str, views: int) -> int:
@@ -62,7 +59,7 @@ def views_of(name: str, views: int) -> int:
 def crop_embedding(
     image: Image,
     masks: Labels,
-    encoder: Any,
+    encoder: CropEncoder,
     views: int = VIEWS,
     only: Sequence[int] | NDArray[np.integer] | None = None,
 ) -> Task[Vectors]:
@@ -99,25 +96,23 @@ def add_crop_embedding(
     return add_embedding(table, name, vectors, provenance_of(encoder, views_of(model, VIEWS)))
 
 
-def vectors_of_cells(model: Any, features: FeatureMap, masks: Labels) -> Vectors:
+def vectors_of_cells(model: Model, features: FeatureMap, masks: Labels) -> Vectors:
     """Return one vector per label, by the model's own recipe where it has one.
 
     Parameters
     ----------
-    model : an embedder; its `vectors(features, masks)` is used if there is one, else all pools.
+    model : an embedder; its own recipe is used if it has one, else all pools.
     features : feature map of the image.
     masks : (Y, X) int32.
     """
-    if hasattr(model, "vectors"):
-        own: Vectors = model.vectors(features, masks)
-        return own
+    if pools_cells(model):
+        return model.vectors(features, masks)
     return pool(features, masks).vectors
 
 
-def map_provenance(encoder: Any) -> dict[str, Any]:
+def map_provenance(encoder: Model) -> dict[str, Any]:
     """Return what tells vectors pooled from an encoder's map apart from others."""
-    weights = getattr(encoder, "weights_sha256", None) or getattr(encoder, "sha256", None) or ""
-    return {"name": encoder.name, "weights_sha256": weights, "recipe": MAP}
+    return {"name": encoder.name, "weights_sha256": encoder.weights_sha256, "recipe": MAP}
 
 
 def compute_embeddings(
@@ -127,7 +122,7 @@ def compute_embeddings(
     device: str = "auto",
     *,
     features: FeatureMap | None = None,
-    encoders: Mapping[str, Any] | None = None,
+    encoders: Mapping[str, CropEncoder] | None = None,
 ) -> Task[dict[str, tuple[Vectors, dict[str, Any]]]]:
     """Compute embeddings by their provenance for the cells of one image.
 
@@ -159,10 +154,11 @@ def compute_embeddings(
             vectors = yield from crop_embedding(image, masks, encoder, views)
             found[embedding] = vectors, provenance_of(encoder, views)
         elif recipe == MAP:
-            encoder = at_hand.get(name) or make_model(name, device)
-            usable = features if features is not None and features.model == encoder.name else None
-            seen = usable if usable is not None else (yield from encoder.embed(image))
-            found[embedding] = vectors_of_cells(encoder, seen, masks), map_provenance(encoder)
+            # encoders of maps are never measures, so one at hand under this name is a model of whole images, too
+            whole = cast(Embedder, at_hand[name]) if name in at_hand else make_embedder(name, device)
+            usable = features if features is not None and features.model == whole.name else None
+            seen = usable if usable is not None else (yield from whole.embed(image))
+            found[embedding] = vectors_of_cells(whole, seen, masks), map_provenance(whole)
         else:
             raise CellsError(
                 f"The head needs '{embedding}', which is not computed from image and masks; open the cells in the "

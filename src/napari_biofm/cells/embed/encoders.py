@@ -8,7 +8,7 @@ pooled under its mask from a map of the whole image (`MAP`). Measures are taken 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_biofm.cells.embed.crops import crop_vectors_by_hand
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
 from napari_biofm.cells.table.cell_table import BASELINE
+from napari_biofm.images.protocols import CropEncoder
 from napari_biofm.types import CellsError, Progress, Task, Vectors
 
 CHUNK = 256
@@ -23,23 +24,12 @@ CROPS, MAP, MASKS = "crops", "map", "masks"
 RANDOM = RandomConvEncoder.name
 
 
-@runtime_checkable
-class CropEncoder(Protocol):
-    """Single-cell crops -> vectors. `weights_sha256` tells encoders apart."""
-
-    name: str
-    weights_sha256: str
-
-    def crop_vectors(self, crops: NDArray[Any]) -> Vectors:
-        """Return (N, d) float32 for crops (N, Y, X[, C]); a crop's vector depends on no other crop."""
-        ...
-
-
 class HandcraftedEncoder:
     """The measured vectors, as an encoder."""
 
     name = BASELINE
     weights_sha256 = ""
+    crop_parts: tuple[int, ...] = ()
 
     def crop_vectors(self, crops: NDArray[Any]) -> Vectors:
         """Return the handcrafted measures of the crops."""
@@ -81,10 +71,10 @@ def encode_crops(encoder: CropEncoder, crops: NDArray[Any], views: int = 1) -> T
 
 def provenance_of(encoder: CropEncoder, views: int = 1) -> dict[str, Any]:
     """Return what tells the vectors of crops apart from others."""
-    parts = getattr(encoder, "crop_parts", None)
+    parts = encoder.crop_parts
     return {
         "name": encoder.name,
-        "weights_sha256": encoder.weights_sha256 or "",
+        "weights_sha256": encoder.weights_sha256,
         "recipe": CROPS,
         "views": views,
         **({"parts": [int(width) for width in parts]} if parts else {}),

@@ -32,6 +32,7 @@ class RandomConvEncoder:
     """
 
     name = "random-conv"
+    crop_parts: tuple[int, ...] = ()
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

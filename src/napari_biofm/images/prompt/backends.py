@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.images.prompt.correction import Answer
+from napari_biofm.images.prompt.level_sets import LevelSets
 from napari_biofm.images.prompt.prepared_store import is_kept, keep_prepared, load_prepared, prepared_key
-from napari_biofm.images.segment.catalogue import FAMILIES, make_model
-from napari_biofm.types import Image, ImageError, Progress, Prompt, Task
+from napari_biofm.images.segment.catalogue import FAMILIES, make_promptable, models_here
+from napari_biofm.models import registry
+from napari_biofm.types import Image, ImageError, Progress, Prompt, Promptable, Task
 
 LEVEL_SETS = "level-sets"
 FLOW_BASINS = "flow-basins"
 EMBEDDED = "biofm-image"
-CLICK_FAMILIES = ("sam", "mobile-sam")
 KEPT = 6  # prepared images per process
 _PREPARED: OrderedDict[tuple[str, str], Any] = OrderedDict()
 _LOCK = threading.Lock()
@@ -54,13 +55,14 @@ LOCAL = (
 def click_models() -> list[Backend]:
     """Return the networks that answer clicks and whose weights are here, best first; imports no torch."""
     from napari_biofm.images.segment.embedded.weights import shipped
-    from napari_biofm.models import registry, store
 
-    found = [Backend(EMBEDDED, FAMILIES[EMBEDDED].title, True)] if shipped().exists() else []
-    for entry in registry.REGISTRY:
-        if entry.family in CLICK_FAMILIES and not entry.obstacle and store.find(entry.name) is not None:
-            found.append(Backend(entry.name, entry.title, True))
-    return found
+    names = models_here(lambda model: model.clicks, own=False)
+    there = [name for name in names if name != EMBEDDED or shipped().exists()]
+    return [Backend(name, _title(name), True) for name in there]
+
+
+def _title(name: str) -> str:
+    return FAMILIES[name].title if name in FAMILIES else registry.get(name).title
 
 
 def backends() -> list[Backend]:
@@ -72,6 +74,23 @@ def best_backend() -> str:
     """Return the backend used when none is named: the first network that is here, else the level sets."""
     models = click_models()
     return models[0].name if models else LEVEL_SETS
+
+
+def promptable(name: str = "auto", device: str = "auto") -> Promptable[Any]:
+    """Return what answers clicks.
+
+    Parameters
+    ----------
+    name : "level-sets", a click model of the catalogue, or "auto" for the best that is here.
+    device : "auto", "cpu", "cuda" or "mps".
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or it answers no clicks; names those that do.
+    """
+    chosen = best_backend() if name == "auto" else name
+    return LevelSets() if chosen == LEVEL_SETS else make_promptable(chosen, device)
 
 
 def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> Task[str]:
@@ -90,11 +109,11 @@ def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> T
     if _look_up(model, key) is not None:
         return key
     yield Progress(0, 1, f"{model}: loading")
-    promptable = make_model(model, device)
-    kept_as = prepared_key(np.asarray(image), promptable)
+    tool = make_promptable(model, device)
+    kept_as = prepared_key(np.asarray(image), tool)
     prepared = load_prepared(kept_as) if kept_as is not None else None
     if prepared is None:
-        prepared = yield from promptable.prepare(image)
+        prepared = yield from tool.prepare(image)
         if kept_as is not None:
             with suppress(ImageError):  # a full or locked disk must not stop the hand
                 keep_prepared(kept_as, prepared, {"model": model, "shape": list(np.shape(image))})
@@ -107,7 +126,7 @@ def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> T
 
 def load_click_model(model: str, device: str = "auto") -> None:
     """Load a click model into this process, ahead of the first image."""
-    make_model(model, device)
+    make_promptable(model, device)
 
 
 def answer_prompt(key: str, model: str, prompt: Prompt, device: str = "auto") -> Answer | None:
@@ -115,7 +134,7 @@ def answer_prompt(key: str, model: str, prompt: Prompt, device: str = "auto") ->
     prepared = _look_up(model, key)
     if prepared is None:
         return None
-    masks, scores = make_model(model, device).predict(prepared, prompt)
+    masks, scores = make_promptable(model, device).predict(prepared, prompt)
     return Answer.of(masks, [float(s) for s in scores])
 
 
@@ -134,7 +153,7 @@ def precompute_file(path: str, model: str, device: str = "auto") -> Task[str]:
 
     image = read_image(path)
     yield Progress(0, 1, f"preparing {path}")
-    kept_as = prepared_key(image, make_model(model, device))
+    kept_as = prepared_key(image, make_promptable(model, device))
     if kept_as is None or not is_kept(kept_as):
         yield from prepare_image(path, model, image, device)
     return path

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import atomic_write
-from napari_biofm.images.prompt.backends import LEVEL_SETS, best_backend
-from napari_biofm.images.prompt.level_sets import LevelSets
-from napari_biofm.images.segment.catalogue import make_model
+from napari_biofm.images.prompt import backends
 from napari_biofm.types import Image, ImageError, Labels, Progress, Prompt, Promptable, Task
 
 
@@ -126,7 +124,7 @@ def click(
     objects: Iterable[ClickObject],
     model: str = "auto",
     device: str = "auto",
-    promptable: Promptable | None = None,
+    promptable: Promptable[Any] | None = None,
 ) -> Task[Clicked]:
     """Answer the prompts of all objects of one image, in their order.
 
@@ -149,8 +147,7 @@ def click(
     shape = (int(pixels.shape[0]), int(pixels.shape[1]))
     for o in wanted:
         _check_inside(o, shape)
-    name = best_backend() if model == "auto" else model
-    tool: Any = promptable or (LevelSets() if name == LEVEL_SETS else make_model(name, device))
+    tool = promptable or backends.promptable(model, device)
     prepared = yield from tool.prepare(pixels)
     labels = np.zeros(shape, np.int32)
     masks: dict[int, NDArray[np.bool_]] = {}
@@ -160,7 +157,7 @@ def click(
         found, expected = tool.predict(prepared, o.prompt)
         masks[o.label], scores[o.label] = np.asarray(found[0], bool), float(expected[0])
         labels[masks[o.label] & (labels == 0)] = o.label
-    return Clicked(labels, masks, scores, str(tool.name))
+    return Clicked(labels, masks, scores, tool.name)
 
 
 def _check_inside(o: ClickObject, shape: tuple[int, int]) -> None:

@@ -15,7 +15,7 @@ from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.view import Piece
 from napari_biofm.images.prompt.correction import Answer, box_slices, corrected, points_of, union
-from napari_biofm.types import Image, ImageError, Progress, Prompt, Segmentation, Task
+from napari_biofm.types import Capabilities, Image, ImageError, Progress, Prompt, Segmentation, Task
 
 LOWEST = -3.0  # logit down to which a pixel may be claimed by a basin
 STEPS = (0.0, 1.5, -1.5)  # logits by which the alternatives differ from the first answer
@@ -80,6 +80,8 @@ class FlowBasins:
     """
 
     name = "flow basins"
+    weights_sha256 = ""
+    capabilities = Capabilities(clicks=True)
 
     def __init__(self, segmentation: Segmentation, threshold: float = 0.0) -> None:
         self._segmentation = segmentation

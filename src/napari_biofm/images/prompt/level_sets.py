@@ -19,7 +19,7 @@ from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.view import Piece
 from napari_biofm.images.prompt.correction import Answer, box_slices, corrected, points_of
-from napari_biofm.types import Image, ImageError, Progress, Prompt, Task
+from napari_biofm.types import Capabilities, Image, ImageError, Progress, Prompt, Task
 
 LEVELS = 256
 HALF = (48, 110, 240)  # half sizes of the windows tried around a click, pixels
@@ -125,6 +125,8 @@ class LevelSets:
     """Promptable without a model; see `types.Promptable`."""
 
     name = "level sets (no model)"
+    weights_sha256 = ""
+    capabilities = Capabilities(clicks=True)
 
     def prepare(self, image: Image) -> Task[Plane]:
         """Keep the image; nothing is computed."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.tiling.pass_store import PassStore, content_hash
-from napari_biofm.types import ImageError
+from napari_biofm.types import ImageError, Model
 
 CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -31,14 +31,15 @@ PURPOSE = "clicks"
 TREE = "prepared.json"
 
 
-def prepared_key(image: NDArray[Any], promptable: Any) -> str | None:
+def prepared_key(image: NDArray[Any], promptable: Model) -> str | None:
     """Return the key of what a model prepares of an image; None for models that do not say which weights
     they have.
     """
-    sha256 = getattr(promptable, "weights_sha256", None) or getattr(promptable, "sha256", None)
-    if not sha256:
+    if not promptable.weights_sha256:
         return None
-    return content_hash(np.asarray(image), str(sha256), {"purpose": PURPOSE, "model": promptable.name})
+    return content_hash(
+        np.asarray(image), promptable.weights_sha256, {"purpose": PURPOSE, "model": promptable.name}
+    )
 
 
 def is_kept(key: str, store: PassStore | None = None) -> bool:
@@ -47,7 +48,9 @@ def is_kept(key: str, store: PassStore | None = None) -> bool:
     return (kept.folder / key[:32] / "done" / "0").exists()
 
 
-def keep_prepared(key: str, prepared: Any, about: Mapping[str, Any], store: PassStore | None = None) -> bool:
+def keep_prepared(
+    key: str, prepared: object, about: Mapping[str, Any], store: PassStore | None = None
+) -> bool:
     """Write what a model prepared; False where it is of a kind that is not kept.
 
     Raises
@@ -69,7 +72,7 @@ def keep_prepared(key: str, prepared: Any, about: Mapping[str, Any], store: Pass
     return True
 
 
-def load_prepared(key: str, store: PassStore | None = None) -> Any | None:
+def load_prepared(key: str, store: PassStore | None = None) -> object | None:
     """Return what is kept under a key, or None where there is nothing whole."""
     kept = store or PassStore()
     if not is_kept(key, kept):

@@ -196,12 +196,10 @@ def propagate_stack(
     stack : (n, Y, X) or (n, Y, X, C), in the order of the way.
     model : click model of the catalogue, or "level-sets".
     """
-    from napari_biofm.images.prompt.backends import LEVEL_SETS
-    from napari_biofm.images.prompt.level_sets import LevelSets
-    from napari_biofm.images.segment.catalogue import make_model
+    from napari_biofm.images.prompt.backends import promptable
     from napari_biofm.types import run_task
 
-    tool: Any = LevelSets() if model == LEVEL_SETS else make_model(model, device)
+    tool = promptable(model, device)
 
     def answer(index: int, prompt: Prompt, _moved: Piece) -> tuple[Piece, float]:
         masks, scores = tool.predict(run_task(tool.prepare(stack[index])), prompt)

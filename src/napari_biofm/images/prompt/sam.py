@@ -22,12 +22,14 @@ from napari_biofm.images.io.normalization import as_rgb8, is_blank
 from napari_biofm.images.prompt import sam_api
 from napari_biofm.images.prompt.sam_automatic import Candidate, merge, point_grid, select
 from napari_biofm.images.prompt.upsampling import upsampled_masks
+from napari_biofm.images.protocols import Box
 from napari_biofm.images.segment.adapter import WeightsAdapter, time_block, torch_dtype
-from napari_biofm.images.tiling.tiles import Blender, Box, TileGrid
+from napari_biofm.images.tiling.tiles import Blender, TileGrid
 from napari_biofm.models import device as devices
 from napari_biofm.models.checkpoints import Checkpoint
 from napari_biofm.models.device import DevicePlan
 from napari_biofm.types import (
+    Capabilities,
     FeatureMap,
     Image,
     ImageError,
@@ -86,6 +88,9 @@ class SAM(WeightsAdapter):
     """
 
     family = "sam"
+    capabilities = Capabilities(
+        segments=True, embeds=True, clicks=True, viewport=True, feature_map=True, estimates=True
+    )
     library = "segment-anything"
     _tile_memory = _BYTES_PER_TILE
     _batch = 1

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_biofm.images.tiling.tiles import Box
+from napari_biofm.images.protocols import Box
 from napari_biofm.types import Labels
 
 MIN_SCORE = 0.88

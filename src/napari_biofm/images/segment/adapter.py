@@ -13,7 +13,7 @@ from napari_biofm.models import device as devices
 from napari_biofm.models.checkpoints import Checkpoint, open_checkpoint
 from napari_biofm.models.device import DevicePlan, Estimate
 from napari_biofm.models.store import digest
-from napari_biofm.types import SegmentationParameters
+from napari_biofm.types import Capabilities, SegmentationParameters
 
 
 @dataclass
@@ -46,6 +46,7 @@ class WeightsAdapter(ABC):
     """
 
     family: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
     library: ClassVar[str]  # distribution whose version goes into the provenance
     _tile_memory: ClassVar[int]  # bytes one tile needs beside the weights, float32
     _batch: int | None = None  # tiles at once; None lets the device decide
@@ -68,7 +69,7 @@ class WeightsAdapter(ABC):
         self._network: LoadedNetwork | None = None
 
     @property
-    def sha256(self) -> str:
+    def weights_sha256(self) -> str:
         """Digest of the weights."""
         if self._sha256 is None:
             self._sha256 = digest(self.weights)
@@ -132,7 +133,7 @@ class WeightsAdapter(ABC):
 
         return {
             "model": self.name,
-            "weights_sha256": self.sha256,
+            "weights_sha256": self.weights_sha256,
             "device": self.plan.device,
             "dtype": self.plan.dtype,
             "parameters": asdict(parameters),

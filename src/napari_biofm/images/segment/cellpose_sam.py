@@ -19,18 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.io.normalization import as_channels, is_blank
+from napari_biofm.images.protocols import Box, StackMode, StackOptions
 from napari_biofm.images.segment import cellpose_api as cellpose
 from napari_biofm.images.segment import volumes
 from napari_biofm.images.segment.adapter import WeightsAdapter, time_block, torch_dtype
 from napari_biofm.images.segment.cellpose_api import TRAINED_DIAMETER
 from napari_biofm.images.tiling.pass_store import Pass, PassStore, content_hash
 from napari_biofm.images.tiling.passes import Products, TilePiece, TileRunner
-from napari_biofm.images.tiling.stack_options import StackMode, StackOptions
-from napari_biofm.images.tiling.tiles import Blender, Box, TileGrid, fitted_grid, stock_grid
+from napari_biofm.images.tiling.tiles import Blender, TileGrid, fitted_grid, stock_grid
 from napari_biofm.models import device as devices
 from napari_biofm.models.checkpoints import Checkpoint
 from napari_biofm.models.device import DevicePlan
 from napari_biofm.types import (
+    Capabilities,
     FeatureMap,
     Image,
     ImageError,
@@ -76,6 +77,18 @@ class CellposeSAM(WeightsAdapter):
     """
 
     family = "cellpose-sam"
+    capabilities = Capabilities(
+        segments=True,
+        embeds=True,
+        stacks=True,
+        viewport=True,
+        limits=True,
+        flows=True,
+        remasks=True,
+        feature_map=True,
+        estimates=True,
+        keeps_passes=True,
+    )
     library = "cellpose"
     _tile_memory = _BYTES_PER_TILE
 
@@ -97,6 +110,10 @@ class CellposeSAM(WeightsAdapter):
         self.overlap = overlap
         self.store = store
         self.keep_features = keep_features
+
+    def keep_passes(self) -> None:
+        """Keep finished tiles on disk from now on, in the cache where no other store was given."""
+        self.store = self.store or PassStore()
 
     # ------------------------------------------------------------------ one image
 
@@ -291,8 +308,8 @@ class CellposeSAM(WeightsAdapter):
             "dtype": self.plan.dtype,
             "normalised": normalised,
         }
-        key = content_hash(pixels, self.sha256, parameters)
-        about = {"model": self.name, "sha256": self.sha256, "shape": grid.shape}
+        key = content_hash(pixels, self.weights_sha256, parameters)
+        about = {"model": self.name, "sha256": self.weights_sha256, "shape": grid.shape}
         return self.store.open(key, len(grid), about)
 
     # ------------------------------------------------------------------ masks

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from napari_biofm.images.io.checks import check_image
-from napari_biofm.types import FeatureMap, Image, Progress, Segmentation, SegmentationParameters, Task
+from napari_biofm.types import (
+    Capabilities,
+    FeatureMap,
+    Image,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Task,
+)
 
 SCALES = (0.7, 1.4, 2.8, 5.6)  # pixels, of the filter bank
 STRIDE = 2.0
@@ -33,6 +41,8 @@ class ClassicalSegmenter:
     """Otsu + watershed for bright objects on a dark ground (or dark on bright where these are fewer)."""
 
     name = "classical"
+    weights_sha256 = ""
+    capabilities = Capabilities(segments=True, embeds=True, feature_map=True)
 
     def segment(self, image: Image, parameters: SegmentationParameters) -> Task[Segmentation]:
         """Return masks of a (Y, X) or (Y, X, C) image; see `types.Segmenter`."""

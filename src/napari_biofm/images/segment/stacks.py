@@ -1,16 +1,71 @@
-"""Masks of whole stacks plane by plane, and the flows that are kept of them."""
+"""Masks of planes and of whole stacks, with whatever a segmenter can do; and the flows that are kept of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.tiling.stitching import STITCH_IOU, stitch
-from napari_biofm.types import Progress, Segmentation, SegmentationParameters, Segmenter, Task
+from napari_biofm.images.protocols import Box, StackOptions, begins_anywhere, segments_stacks
+from napari_biofm.images.tiling.stitching import STITCH_IOU, numbered, stitch
+from napari_biofm.types import (
+    Image,
+    ImageError,
+    Labels,
+    ModelError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Segmenter,
+    Task,
+)
 
 KEPT_VOXELS = 1 << 26  # of a stack whose flows are kept, 12 bytes each
+
+
+def segment_pixels(
+    segmenter: Segmenter,
+    pixels: Image,
+    parameters: SegmentationParameters,
+    stack: StackOptions | None = None,
+    viewport: Box | None = None,
+) -> Task[Segmentation]:
+    """Segment an image or a stack in memory, the way the segmenter does it best.
+
+    Parameters
+    ----------
+    segmenter : of any capabilities.
+    pixels : (Y, X) or (Y, X, C); with a leading Z or T where `stack` is given.
+    parameters : diameter (pixels) and thresholds.
+    stack : how planes become objects; None for a single plane.
+    viewport : part of a plane to begin with, y0, x0, y1, x1 in pixels.
+
+    Returns
+    -------
+    Segmentation
+        masks (Y, X), or (Z, Y, X) for a stack.
+
+    Raises
+    ------
+    ModelError
+        For 3D flows with a segmenter that knows single planes only.
+    """
+    if stack is None:
+        if begins_anywhere(segmenter):
+            return (yield from segmenter.segment(pixels, parameters, viewport=viewport))
+        return (yield from segmenter.segment(pixels, parameters))
+    if segments_stacks(segmenter):
+        options = stack.mode, stack.anisotropy, stack.stitch_threshold
+        return (yield from segmenter.segment_stack(pixels, parameters, *options))
+    if stack.mode == "flows":
+        raise ModelError(
+            "This model finds objects in planes only; choose the joined planes, or Cellpose-SAM for 3D flows."
+        )
+    if stack.mode == "stitch":
+        return (yield from segment_stack(segmenter, pixels, parameters))
+    return (yield from segment_series(segmenter, pixels, parameters))
 
 
 def segment_stack(
@@ -55,6 +110,48 @@ def segment_stack(
         diameter=diameter,
         provenance={**provenance, "stitch_iou": STITCH_IOU},
     )
+
+
+def segment_series(
+    segmenter: Segmenter, series: NDArray[Any], parameters: SegmentationParameters
+) -> Task[Segmentation]:
+    """Segment a time series (T, Y, X) or (T, Y, X, C) frame by frame; no object is joined to another's."""
+    masks = np.zeros(series.shape[:3], np.int32)
+    kept = PlaneFlows(series.shape[:3])
+    for t, frame in enumerate(series):
+        found = yield from segmenter.segment(frame, parameters)
+        masks[t] = found.masks
+        kept.put(t, found)
+        yield Progress(t + 1, len(series), f"frame {t + 1} of {len(series)}")
+    flows, cell_prob = kept.whole
+    return Segmentation(
+        numbered(masks), flows, cell_prob, diameter=found.diameter, provenance=found.provenance
+    )
+
+
+def masks_of_planes(
+    segmentation: Segmentation,
+    follow: Callable[[NDArray[np.float32], NDArray[np.float32]], Labels],
+) -> Labels:
+    """Make masks again from the flows of a plane or of planes, which are joined as they were.
+
+    Parameters
+    ----------
+    segmentation : with flows (2, Y, X) or (2, Z, Y, X) and cell_prob (Y, X) or (Z, Y, X).
+    follow : flows (2, Y, X) and cell_prob (Y, X) of a plane to its masks.
+
+    Raises
+    ------
+    ImageError
+        When the segmentation has no flows.
+    """
+    flows, cell_prob = segmentation.flows, segmentation.cell_prob
+    if flows is None or cell_prob is None:
+        raise ImageError("These masks were made without flows; segment again to change their thresholds.")
+    if cell_prob.ndim == 2:
+        return follow(flows, cell_prob)
+    planes = np.stack([follow(flows[:, z], plane) for z, plane in enumerate(cell_prob)])
+    return stitch(planes) if "stitch_iou" in segmentation.provenance else numbered(planes)
 
 
 class PlaneFlows:

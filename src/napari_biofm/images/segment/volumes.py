@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.io.normalization import is_blank
+from napari_biofm.images.protocols import Box, StackOptions
 from napari_biofm.images.segment.cellpose_api import normalise, resize_volume, stitch_planes
-from napari_biofm.images.tiling.stack_options import StackOptions
-from napari_biofm.images.tiling.tiles import Box
 from napari_biofm.types import Labels, SegmentationParameters, Task
 
 FlowMaps = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -7,26 +7,27 @@ written one at a time, so that an OME-Zarr or Dask image of any size passes thro
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_biofm.images.tiling.stack_options import StackOptions
-from napari_biofm.images.tiling.tiles import Box
+from napari_biofm.images.protocols import Box, Limits, StackOptions, segments_stacks, takes_limits
 from napari_biofm.types import (
     ImageError,
     Labels,
+    LazyArray,
+    ModelError,
     Progress,
     Segmentation,
     SegmentationParameters,
     Segmenter,
     Task,
+    WritableArray,
 )
 
 BLOCK = 2048
@@ -49,15 +50,15 @@ class BlockLog(Protocol):
 
 def segment_blocks(
     segmenter: Segmenter,
-    image: Any,
+    image: LazyArray,
     parameters: SegmentationParameters,
-    out: Any = None,
+    out: WritableArray | None = None,
     block: int = BLOCK,
     margin: int = MARGIN,
     log: BlockLog | None = None,
-    limits: NDArray[np.float64] | None = None,
+    limits: Limits | None = None,
     stack: StackOptions | None = None,
-) -> Task[Any]:
+) -> Task[WritableArray]:
     """Segment a plane or a volume of any size into `out`; blocks of a volume go through all of its planes.
 
     Parameters
@@ -82,6 +83,8 @@ def segment_blocks(
     ------
     ImageError
         When the shapes do not fit.
+    ModelError
+        For a stack with a segmenter of single planes.
     """
     lead = 0 if stack is None else 1
     shape = tuple(int(n) for n in image.shape[: lead + 2])
@@ -89,12 +92,9 @@ def segment_blocks(
         out = np.zeros(shape, np.int32)
     if tuple(out.shape) != shape:
         raise ImageError(f"labels of shape {tuple(out.shape)} cannot hold those of an image of shape {shape}")
-    run: Any = segmenter.segment if stack is None else cast(Any, segmenter).segment_stack
-    options: dict[str, Any] = {} if stack is None else asdict(stack)
-    if "limits" in inspect.signature(run).parameters:
-        if limits is None:
-            limits = limits_of(image) if stack is None else limits_of_stack(image)
-        options["limits"] = limits
+    scaled = stack is not None or takes_limits(segmenter)
+    if scaled and limits is None:
+        limits = limits_of(image) if stack is None else limits_of_stack(image)
     plane = shape[lead], shape[lead + 1]
     boxes = list(block_boxes(plane, block))
     highest, diameter = (0, parameters.diameter) if log is None else (log.highest, log.diameter)
@@ -106,7 +106,7 @@ def segment_blocks(
         window = (slice(None),) * lead + (slice(seen[0], seen[2]), slice(seen[1], seen[3]))
         pixels = np.asarray(image[window])
         chosen = replace(parameters, diameter=parameters.diameter or diameter)
-        task = run(pixels, chosen, **options)
+        task = _part(segmenter, pixels, chosen, stack, limits)
         while True:
             try:
                 step = next(task)
@@ -128,6 +128,23 @@ def segment_blocks(
     return out
 
 
+def _part(
+    segmenter: Segmenter,
+    pixels: NDArray[Any],
+    parameters: SegmentationParameters,
+    stack: StackOptions | None,
+    limits: Limits | None,
+) -> Task[Segmentation]:
+    """Return the job for one block."""
+    if stack is not None:
+        if not segments_stacks(segmenter):
+            raise ModelError(f"{segmenter.name} finds objects in planes only; give it one plane at a time")
+        return segmenter.segment_stack(pixels, parameters, **asdict(stack), limits=limits)
+    if takes_limits(segmenter):
+        return segmenter.segment(pixels, parameters, limits=limits)
+    return segmenter.segment(pixels, parameters)
+
+
 def block_boxes(shape: tuple[int, int], block: int) -> Iterator[Box]:
     """Yield blocks of about equal size, y0, x0, y1, x1, that cover an image without overlap."""
     edges = []
@@ -139,7 +156,7 @@ def block_boxes(shape: tuple[int, int], block: int) -> Iterator[Box]:
             yield y0, x0, y1, x1
 
 
-def limits_of(image: Any, low: float = 1.0, high: float = 99.0) -> NDArray[np.float64]:
+def limits_of(image: LazyArray, low: float = 1.0, high: float = 99.0) -> NDArray[np.float64]:
     """Return two percentiles of every channel, (C, 2), from a sample of rows of the whole image."""
     height, width = image.shape[:2]
     rows = max(1, min(height, _SAMPLES // max(1, width)))
@@ -149,7 +166,7 @@ def limits_of(image: Any, low: float = 1.0, high: float = 99.0) -> NDArray[np.fl
     return np.nanpercentile(flat.astype(np.float64), (low, high), axis=0).T
 
 
-def limits_of_stack(image: Any) -> NDArray[np.float64]:
+def limits_of_stack(image: LazyArray) -> NDArray[np.float64]:
     """Return the limits of intensity of a stack (Z, Y, X) or (Z, Y, X, C) from at most nine of its planes."""
     picked = np.unique(np.linspace(0, len(image) - 1, 9).astype(int))
     found: NDArray[np.float64] = np.mean([limits_of(np.asarray(image[int(z)])) for z in picked], axis=0)

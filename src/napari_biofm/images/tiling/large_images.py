@@ -8,7 +8,6 @@ image, model and parameters: a run that was stopped goes on after the last part 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 
 from napari_biofm.files import write_text
 from napari_biofm.images.io.lazy import LARGE, LARGE_STACK, LazyImage
+from napari_biofm.images.protocols import Limits, StackOptions, segments_stacks, takes_limits
 from napari_biofm.images.tiling.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
 from napari_biofm.images.tiling.pass_store import Pass, PassStore
-from napari_biofm.images.tiling.stack_options import StackOptions
 from napari_biofm.images.tiling.stitching import names_from_below
 from napari_biofm.types import (
     ImageError,
@@ -31,6 +30,7 @@ from napari_biofm.types import (
     Progress,
     Segmentation,
     SegmentationParameters,
+    Segmenter,
     Task,
 )
 
@@ -104,7 +104,7 @@ def parts_of(image: LazyImage, stack: StackOptions | None = None) -> Parts:
 
 
 def segment_large(
-    segmenter: Any,
+    segmenter: Segmenter,
     image: LazyImage,
     parameters: SegmentationParameters,
     stack: StackOptions | None = None,
@@ -130,7 +130,7 @@ def segment_large(
     if image.is_stack != (stack is not None):
         raise ImageError(f"an image of shape {image.shape} is {'' if image.is_stack else 'not '}a stack")
     flows = stack is not None and stack.mode == "flows"
-    if flows and not hasattr(segmenter, "segment_stack"):
+    if flows and not segments_stacks(segmenter):
         raise ModelError(
             f"{segmenter.name} finds objects in planes only; join planes, or choose Cellpose-SAM for 3D flows"
         )
@@ -139,7 +139,7 @@ def segment_large(
     parts = cut.planes if image.is_stack and not flows else cut.blocks
     about = {
         "model": segmenter.name,
-        "sha256": getattr(segmenter, "sha256", segmenter.name),
+        "sha256": segmenter.weights_sha256 or segmenter.name,
         "parameters": asdict(parameters),
         "stack": asdict(stack) if stack is not None else None,
         "block": cut.side,
@@ -198,7 +198,7 @@ class LabelsOnDisk:
 
 
 def _planes(
-    segmenter: Any,
+    segmenter: Segmenter,
     image: LazyImage,
     parameters: SegmentationParameters,
     stack: StackOptions,
@@ -206,8 +206,7 @@ def _planes(
 ) -> Task[None]:
     """Segment planes one by one; "stitch" joins each with the one before, on one scale of intensity."""
     joined = stack.mode == "stitch"
-    takes_limits = "limits" in inspect.signature(segmenter.segment).parameters
-    limits = limits_of_stack(image) if joined and takes_limits else None
+    limits = limits_of_stack(image) if joined and takes_limits(segmenter) else None
     highest, diameter = log.highest, log.diameter
     for z in range(len(image)):
         if z not in log:
@@ -235,14 +234,16 @@ def _planes(
 
 
 def _plane(
-    segmenter: Any, pixels: NDArray[Any], parameters: SegmentationParameters, limits: Any
+    segmenter: Segmenter, pixels: NDArray[Any], parameters: SegmentationParameters, limits: Limits | None
 ) -> Task[Segmentation]:
     """Return the segmentation of one plane with labels 1..n."""
     if pixels.shape[0] * pixels.shape[1] > LARGE:
         found = yield from segment_blocks(segmenter, pixels, parameters, None, BLOCK, MARGIN, limits=limits)
-        return Segmentation(found, diameter=parameters.diameter)
-    options = {} if limits is None else {"limits": limits}
-    result: Segmentation = yield from segmenter.segment(pixels, parameters, **options)
+        return Segmentation(np.asarray(found), diameter=parameters.diameter)
+    if takes_limits(segmenter):
+        result = yield from segmenter.segment(pixels, parameters, limits=limits)
+    else:
+        result = yield from segmenter.segment(pixels, parameters)
     masks = np.searchsorted(np.union1d([0], result.masks), result.masks).astype(np.int32)
     return replace(result, masks=masks, flows=None, cell_prob=None, features=None)
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.protocols import Box
 from napari_biofm.images.tiling.pass_store import Pass
-from napari_biofm.images.tiling.tiles import Box, TileGrid
+from napari_biofm.images.tiling.tiles import TileGrid
 from napari_biofm.models.device import DevicePlan, Stopwatch, is_out_of_memory, release
 from napari_biofm.types import EngineError
 

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.protocols import Box
 from napari_biofm.types import ImageError
-
-Box = tuple[int, int, int, int]  # y0, x0, y1, x1
 
 MIN_OVERLAP = 0.05
 _TAPER_INSET = 20.0  # pixels from the border at which a tile counts half

@@ -142,11 +142,6 @@ def teacher_named(name: str, device: str = "auto") -> Segmenter:
     ModelError
         When its weights are not here, or it gives no masks by itself.
     """
-    from napari_biofm.images.segment.catalogue import make_model
+    from napari_biofm.images.segment.catalogue import make_segmenter
 
-    made = make_model(name, device)
-    if not isinstance(made, Segmenter):
-        raise ModelError(
-            f"{name} gives no masks by itself and cannot teach; choose a segmenter, such as cpsam"
-        )
-    return made
+    return make_segmenter(name, device)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QMenu, QPushButton
 
-from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, FAMILIES
-from napari_biofm.models import registry, store
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, FAMILIES, models_here
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.cells import jobs
 from napari_biofm.widgets.cells.planes import image_for, plane_of_cells
@@ -35,9 +34,11 @@ class EmbeddingsDock(TablesDock):
         menu.addAction(f"{DEFAULT_MODEL}, each cell on its own (slower, tells more)").triggered.connect(
             lambda: self.add_vectors(DEFAULT_MODEL, alone=True)
         )
-        models = [name for name, family in FAMILIES.items() if family.needs_weights]
-        models += [entry.name for entry in registry.entries() if _embeds(entry)]
+        models = models_here(lambda model: model.embeds, own=False)
+        without_network = [name for name, family in FAMILIES.items() if not family.needs_weights]
         for name in models:
+            if name in without_network:
+                continue
             menu.addAction(f"{name}, from the whole image").triggered.connect(
                 lambda _=False, name=name: self.add_vectors(name)
             )
@@ -94,11 +95,3 @@ class EmbeddingsDock(TablesDock):
     def _use_new(self, names: list[str]) -> None:
         self.states.use_embeddings(names[-1])
         self.states.table_changed.emit()
-
-
-def _embeds(entry: Any) -> bool:
-    return (
-        not entry.obstacle
-        and entry.family in ("cellpose-sam", "sam", "mobile-sam")
-        and store.find(entry.name) is not None
-    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.images.tiling.stack_options import StackOptions
+from napari_biofm.images.protocols import StackOptions
 from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.layer_pixels import SHOWN, plane_of
 from napari_biofm.widgets.common.viewers import layer_by_id

@@ -10,11 +10,14 @@ from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, FAMILIES
+from napari_biofm.images.segment.catalogue import (
+    DEFAULT_MODEL,
+    FAMILIES,
+    capabilities_of,
+    capabilities_of_family,
+)
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
-
-SEGMENTING = ("cellpose-sam", "sam", "mobile-sam")  # families of weights that find cells by themselves
 
 
 class ModelChooser(QWidget):
@@ -69,7 +72,7 @@ class ModelChooser(QWidget):
         chosen = chosen or self.value
         choices = [(family.title, name) for name, family in FAMILIES.items()]
         for entry in registry.entries():
-            if entry.family in SEGMENTING or entry.unavailable:
+            if capabilities_of(entry.name).segments or entry.unavailable:
                 here = "" if store.find(entry.name) else f" ({entry.size / 1e6:.0f} MB to download)"
                 here = " (not available)" if entry.obstacle else here
                 choices.append((f"{entry.title}{here}", entry.name))
@@ -121,7 +124,9 @@ class ModelChooser(QWidget):
         except BiofmError as error:
             self.about.setText(str(error))
             return {}
-        return {name: weights for name, weights in own.items() if weights.family in SEGMENTING}
+        return {
+            name: weights for name, weights in own.items() if capabilities_of_family(weights.family).segments
+        }
 
 
 def about_own(about: Mapping[str, Any]) -> str:

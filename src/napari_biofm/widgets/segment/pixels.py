@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.images.io.lazy import LazyImage
+from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.tiling.large_images import parts_of
-from napari_biofm.images.tiling.stack_options import StackOptions
 from napari_biofm.widgets.common.layer_pixels import MEAN, SPREAD, plane_of, shown_step
 
 STITCHED = "whole stack: join planes (3D)"

@@ -10,13 +10,23 @@ import pytest
 
 from napari_biofm.images.segment.embedded.model import EmbeddedModel
 from napari_biofm.images.train.distillation import _crop, ask, learn
-from napari_biofm.types import ModelError, Progress, Segmentation, SegmentationParameters, Task, run_task
+from napari_biofm.types import (
+    Capabilities,
+    ModelError,
+    Progress,
+    Segmentation,
+    SegmentationParameters,
+    Task,
+    run_task,
+)
 
 
 class Oracle:
     """Answers with masks it was given."""
 
     name = "oracle"
+    weights_sha256 = ""
+    capabilities = Capabilities(segments=True)
 
     def __init__(self, masks: np.ndarray) -> None:
         self.masks = masks

@@ -94,7 +94,7 @@ def test_level_by_level_is_the_whole_at_once(shipped: EmbeddedModel) -> None:
 def test_masks_made_again_from_kept_flows_are_the_same(shipped: EmbeddedModel, discs, every: int) -> None:
     image = discs[0][::every, ::every]
     found = run_task(shipped.segment(image, SegmentationParameters(diameter=22.0 / every)))
-    again = jobs._masks_again(found, SegmentationParameters(), shipped)
+    again = jobs.masks_again(shipped, found, SegmentationParameters())
     assert found.masks.max() == 12
     np.testing.assert_array_equal(again, found.masks)
 

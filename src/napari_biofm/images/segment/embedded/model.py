@@ -18,6 +18,7 @@ from napari_biofm.images.segment.embedded.weights import build as build_network
 from napari_biofm.images.segment.embedded.weights import read as read_weights
 from napari_biofm.images.segment.flows import masks_from_flows
 from napari_biofm.types import (
+    Capabilities,
     FeatureMap,
     Image,
     ImageError,
@@ -57,6 +58,16 @@ class EmbeddedModel:
     """
 
     name = "biofm-image"
+    capabilities = Capabilities(
+        segments=True,
+        embeds=True,
+        clicks=True,
+        flows=True,
+        remasks=True,
+        feature_map=True,
+        vectors=True,
+        crops=True,
+    )
     surety = SURETY  # see `masks_from_flows`
 
     def __init__(self, weights: Path | None = None, device: str = "cpu", threads: int | None = None) -> None:
@@ -95,6 +106,24 @@ class EmbeddedModel:
             shift += float(np.interp(np.log2(diameter), np.log2(SHIFT_AT), SHIFT))
         threshold = parameters.cellprob_threshold + shift
         return replace(parameters, diameter=diameter, cellprob_threshold=threshold)
+
+    def remask(self, segmentation: Segmentation, parameters: SegmentationParameters) -> Segmentation:
+        """Make the masks again with other thresholds, from flows that were kept; no network runs.
+
+        Parameters
+        ----------
+        segmentation : a result of this class, of a plane or of planes.
+        parameters : the new thresholds; its diameter is not used, as it would need the network.
+
+        Raises
+        ------
+        ImageError : if the segmentation has no flows.
+        """
+        from napari_biofm.images.segment.stacks import masks_of_planes
+
+        fitting = self.calibrated(parameters, segmentation.diameter)
+        masks = masks_of_planes(segmentation, lambda f, p: masks_from_flows(f, p, fitting, self.surety))
+        return replace(segmentation, masks=masks)
 
     def segment(self, image: Image, parameters: SegmentationParameters | None = None) -> Task[Segmentation]:
         """Find all cells of `image` (Y, X) or (Y, X, C) in one pass.
