@@ -164,7 +164,8 @@ def test_the_command_line_goes_in_parts_and_says_so(discs, tmp_path, monkeypatch
     monkeypatch.setattr(lazy, "LARGE", 200 * 200)
     monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path / "cache"))
     model = Threshold()
-    monkeypatch.setattr("napari_biofm.cli.images.make_segmenter", lambda name, device: model)
+    for module in ("cli", "api"):
+        monkeypatch.setattr(f"napari_biofm.{module}.images.make_segmenter", lambda name, device: model)
     tifffile.imwrite(tmp_path / "slide.tif", (200 * discs).astype(np.uint8))
     assert main(["segment", str(tmp_path / "slide.tif"), "--out", str(tmp_path / "out")]) == 0
     assert "Large image: 12 blocks" in capsys.readouterr().err
