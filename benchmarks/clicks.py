@@ -15,6 +15,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,10 @@ def prompts(size: int, n: int) -> list[Prompt]:
     found = []
     for k in range(n):
         centre = rng.integers(0, size // SPACING, 2) * SPACING + SPACING // 2
-        points = [centre + rng.normal(0, 3, 2)]
+        asked = [centre + rng.normal(0, 3, 2)]
         if k % 3 == 2:
-            points.append(centre + (0, SPACING))
-        points = np.clip(np.array(points, float), 0, size - 1)
+            asked.append(centre + np.array([0.0, SPACING]))
+        points = np.clip(np.array(asked), 0, size - 1)
         found.append(Prompt(points, np.arange(len(points)) == 0))
     return found
 
@@ -176,7 +177,7 @@ def decoder_products() -> Callable[[Prompt], None]:
     grow, grown, grow_again = torch.randn(256, 256), torch.randn(4 * places, 64), torch.randn(64, 128)
     fine, filters = torch.randn(16 * places, 32), torch.randn(32, 4)
 
-    def run(_: Prompt) -> None:
+    def run(_prompt: Prompt) -> None:
         with torch.inference_mode():
             for _ in range(3):  # tokens read the image
                 asked @ image.T
@@ -251,9 +252,9 @@ def main() -> int:
         image, table = field(size)
         asked = prompts(size, n + 3)
         viewer, show = previewer(size) if args.window and size <= 4096 else (None, None)
-        row("flow_basin", size, timed(lambda p, t=table: lookup(t, p), asked, show))
+        row("flow_basin", size, timed(partial(lookup, table), asked, show))
         plane, tool = Plane(image), LevelSets()
-        row("level_sets", size, timed(lambda p, t=plane, s=tool: s.answer(t, p), asked, show))
+        row("level_sets", size, timed(partial(tool.answer, plane), asked, show))
         if size <= LARGEST_FOR_NETWORKS:  # larger images are given to a network by windows of this size
             for name, answer in networks.on(image):
                 row(name, size, timed(answer, asked, show))

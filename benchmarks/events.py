@@ -92,9 +92,9 @@ def channel_records(data: Path, quick: bool) -> dict[str, list[tuple[Trace, np.n
     for name, channels, noise, drift in (
         ("1", 1, 0.2, 0), ("1 noisy", 1, 0.4, 0), ("5", 5, 0.2, 0), ("5 + drift", 5, 0.2, 5),
     ):  # fmt: skip
-        truth = sum(
-            np.concatenate([dwell_path(rng, 2048).astype(int) for _ in range(24)]) for _ in range(channels)
-        )
+        truth = np.zeros(24 * 2048, int)
+        for _ in range(channels):
+            truth += np.concatenate([dwell_path(rng, 2048) for _ in range(24)])
         slow = drift * np.sin(np.linspace(0, 6, len(truth)))
         x = truth + slow + noise * rng.normal(size=len(truth))
         out[f"channel / simulated {name}"] = [(Trace(x.astype(np.float32), 10e3, "pA"), truth)]

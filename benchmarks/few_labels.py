@@ -289,7 +289,9 @@ def main() -> None:
     wanted = [u for u in UNFAMILIAR if u.split == arguments.split]
     if arguments.kinds:
         wanted = [u for u in wanted if u.name.startswith(tuple(arguments.kinds))]
-    labels, strengths, seeds = LABELS, STRENGTHS, arguments.seeds or SEEDS[arguments.split]
+    labels: tuple[int, ...] = LABELS
+    strengths: tuple[float, ...] = STRENGTHS
+    seeds = arguments.seeds or SEEDS[arguments.split]
     if arguments.quick:
         wanted, labels, strengths, seeds = wanted[1::2], (5, 20), (5.0,), seeds[:1]
     rows = []

@@ -163,8 +163,8 @@ def repair(automatic: np.ndarray, truth: np.ndarray, tool: Answer | None, limit:
             edit = editor.commit(view, Piece.of(found), m or None, replace=bool(m), overwrite=True)
             edit.write(target)
             editor.index.changed(edit.patches)
-    for kind, n in clicks.items():
-        done.count(kind, round(n * share))
+    for kind, spent in clicks.items():
+        done.count(kind, round(spent * share))
     done.given_up = round(lost * share)
     return done
 

@@ -99,12 +99,10 @@ def run_ours(path: Path) -> dict[str, Any]:
     import pyqtgraph  # noqa: F401  imported before the clock starts, as in every viewer here
     from scipy import signal  # noqa: F401
 
-    from napari_biofm.signals import read_recording
     from napari_biofm.signals.recording import Channel, Recording
     from napari_biofm.signals.samples import InterleavedSamples
     from napari_biofm.widgets.trace.plots import TracePlots
 
-    assert read_recording
     data = np.load(path, mmap_mode="r")
     n = len(data)
     channels = tuple(Channel(f"IN {i}", "pA", RATE) for i in range(N_CHANNELS))
@@ -129,7 +127,9 @@ def run_ours(path: Path) -> dict[str, Any]:
         plots.canvas.viewport().repaint()
 
     def seen() -> tuple[float, float]:
-        y = plots.rows[0].front.getData()[1]
+        front = plots.rows[0].front
+        assert front is not None
+        y = front.getData()[1]
         return float(y.min()), float(y.max())
 
     return measure(first_draw, pan, seen, data, n)
@@ -219,7 +219,7 @@ def run_matplotlib(path: Path) -> dict[str, Any]:
     return measure(first_draw, pan, seen, data, n)
 
 
-def run_heatmap(path: Path) -> dict[str, Any]:
+def run_heatmap(_: Path) -> dict[str, Any]:
     """Measure the heatmap of 2,000 cells x 20,000 frames."""
     from qtpy.QtWidgets import QApplication
 

@@ -76,8 +76,9 @@ class CellSet(Set[CellKey]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CellSet):
             return super().__eq__(other)
-        return self._labels.keys() == other._labels.keys() and all(
-            np.array_equal(values, other._labels[layer]) for layer, values in self._labels.items()
+        theirs = other._labels
+        return self._labels.keys() == theirs.keys() and all(
+            np.array_equal(values, theirs[layer]) for layer, values in self._labels.items()
         )
 
     def __hash__(self) -> int:

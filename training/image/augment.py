@@ -80,8 +80,8 @@ def _centre(picture: Picture, span: float, rng: Rng) -> tuple[float, float]:
         else:
             y, x = divmod(int(where[rng.integers(len(where))]), picture.labels.shape[1])
         spread = 0.25 * span
-        y, x = y + rng.uniform(-spread, spread), x + rng.uniform(-spread, spread)
-        return float(np.clip(y, *bounds[0])), float(np.clip(x, *bounds[1]))
+        down, right = y + rng.uniform(-spread, spread), x + rng.uniform(-spread, spread)
+        return float(np.clip(down, *bounds[0])), float(np.clip(right, *bounds[1]))
     return float(rng.uniform(*bounds[0])), float(rng.uniform(*bounds[1]))
 
 
@@ -93,7 +93,7 @@ def _any_object(picture: Picture, rng: Rng) -> tuple[int, int]:
     return y, x
 
 
-def disturb(planes: Float, rng: Rng) -> Float:
+def disturb(planes: NDArray[np.floating], rng: Rng) -> Float:
     """Change gain, contrast, sharpness, noise, light, polarity and channels; (P, S, S) -> (3, S, S)."""
     if len(planes) == PLANES and rng.random() < 0.25:
         mix = rng.dirichlet(np.ones(PLANES))

@@ -137,9 +137,10 @@ def median_diameter(labels: Any) -> float:
 def _cached(path: Path, make: Any) -> Picture:
     if path.exists():
         with np.load(path) as stored:
-            text = {k: str(stored[k]) for k in ("kind", "stem", "group", "part")}
-            arrays = {k: stored[k] for k in ("planes", "labels", "flow", "diameters")}
-            return Picture(**arrays, diameter=float(stored["diameter"]), **text)
+            planes, labels, flow, diameters = (stored[k] for k in ("planes", "labels", "flow", "diameters"))
+            kind, stem, group, part = (str(stored[k]) for k in ("kind", "stem", "group", "part"))
+            diameter = float(stored["diameter"])
+            return Picture(planes, labels, flow, diameters, diameter, kind, stem, group, part)
     picture: Picture = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part.npz")

@@ -123,7 +123,7 @@ def clicks(
     """
     rng = np.random.default_rng(0)
     rows: dict[str, list[Any]] = defaultdict(list)
-    milliseconds = []
+    milliseconds: list[float] = []
     for row, image, truth in _kept_back(data, validation, most):
         prepared = run_task(model.prepare(image))
         labels = np.flatnonzero(np.bincount(truth.ravel()) >= 30)

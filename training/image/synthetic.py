@@ -124,7 +124,7 @@ def render(labels: NDArray[np.int32], modality: str, radius: float, rng: Rng, ki
         picture = picture + (0.02 + 0.05 * inside) * texture
     else:
         return _histology(labels, level, texture, psf, radius, rng)
-    return _camera(picture, radius, rng)
+    return _camera(picture, rng)
 
 
 def _histology(labels: Any, level: Any, texture: Any, psf: float, radius: float, rng: Rng) -> Float:
@@ -142,7 +142,7 @@ def _histology(labels: Any, level: Any, texture: Any, psf: float, radius: float,
     return np.asarray(np.clip(picture, 0, 1), np.float32)
 
 
-def _camera(picture: Any, radius: float, rng: Rng) -> Float:
+def _camera(picture: Any, rng: Rng) -> Float:
     """Uneven light, debris, shot and read noise."""
     shape = picture.shape
     picture = picture - picture.min()

@@ -82,7 +82,8 @@ class Sampler:
 
     def crops(self, n: int, size: int, rng: augment.Rng) -> list[tuple[augment.Crop, bool]]:
         """Draw `n` crops and whether each is one of any scale."""
-        canonical, out = self.config["data_set"]["canonical"], []
+        canonical = self.config["data_set"]["canonical"]
+        out: list[tuple[augment.Crop, bool]] = []
         low, high = self.config["data_set"].get("working", (canonical, canonical))
         while len(out) < n:
             kind = self.kinds[str(rng.choice(self.names, p=self.odds))]

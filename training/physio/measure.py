@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def smooth(rate: NDArray[Any], fs: float, sigma: float = 0.05) -> NDArray[Any]:
     return np.asarray(gaussian_filter1d(rate.astype(float), max(sigma * fs, 0.3)))
 
 
-def ar1_deconvolved(x: NDArray[Any], fs: float) -> NDArray[Any]:
+def ar1_deconvolved(x: NDArray[Any]) -> NDArray[Any]:
     """Return non-negative steps of a plain AR(1) deconvolution: a peer of a few lines, decay by
     autocovariance.
     """
@@ -141,7 +142,7 @@ def measure_rate(model: PhysioFM, real: Real) -> dict[str, Any]:
         target = smooth(truth, fs)
         row["r"].append(np.corrcoef(smooth(rate[0], fs), target)[0, 1])
         row["ratio"].append(rate.mean() / max(truth.mean(), 1e-9))
-        row["peer"].append(np.corrcoef(smooth(ar1_deconvolved(dff, fs), fs), target)[0, 1])
+        row["peer"].append(np.corrcoef(smooth(ar1_deconvolved(dff), fs), target)[0, 1])
         row["covered"].append(np.mean((target >= low[0] - 1e-3) & (target <= high[0] + 1e-3)))
     return {
         k: {
@@ -214,7 +215,7 @@ def main() -> None:
         model.network()  # reads its card, once
         model._card = {**model.card, "rungs": dict.fromkeys(TOLERANCE, arguments.rungs)}
     suites: dict[str, Callable[[], dict[str, Any]]] = {
-        kind: (lambda kind=kind: measure_events(model, real, kind)) for kind in TOLERANCE
+        kind: partial(measure_events, model, real, kind) for kind in TOLERANCE
     }
     suites["windows"] = lambda: {"granule cells": measure_windows(model, arguments.data)}
     suites["rate"] = lambda: measure_rate(model, real)

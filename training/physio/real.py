@@ -221,7 +221,7 @@ class Real:
         sigma = 0.1
         if rng.random() < 0.6:
             sigma = log_uniform(rng, 0.1, 6.0) * (0.25 + 0.75 * scale)
-            noise = rng.normal(size=LENGTH) if rng.random() < 0.5 else coloured(rng, fs)
+            noise = rng.normal(size=LENGTH) if rng.random() < 0.5 else coloured(rng)
             x = x + sigma * noise
         if rng.random() < 0.25:
             x = x + log_uniform(rng, 0.3, 6) * hum(rng, fs)
@@ -275,11 +275,11 @@ class Real:
         """Draw a window of a real electrocardiogram with noise added."""
         if rng.random() < 0.25 or not self.beats:
             x, rhythm = self.clips[rng.integers(len(self.clips))]
-            start = rng.integers(max(1, len(x) - LENGTH))
-            piece = np.pad(
-                x[start : start + LENGTH].astype(np.float32), (0, max(0, LENGTH - len(x))), mode="reflect"
+            begin = int(rng.integers(max(1, len(x) - LENGTH)))
+            clip = np.pad(
+                x[begin : begin + LENGTH].astype(np.float32), (0, max(0, LENGTH - len(x))), mode="reflect"
             )
-            return Crop(piece, 300.0, "other", "ecg", labelled=False, faults=None, rhythm=rhythm)
+            return Crop(clip, 300.0, "other", "ecg", labelled=False, faults=None, rhythm=rhythm)
         x, peaks, rhythm = self.beats[rng.integers(len(self.beats))]
         start = int(rng.integers(max(1, len(x) - LENGTH)))
         piece = x[start : start + LENGTH].astype(float)
@@ -290,7 +290,7 @@ class Real:
         )
         amplitude = piece[time.astype(int)] - np.median(piece)
         if rng.random() < 0.6:
-            piece = piece + log_uniform(rng, 0.02, 0.5) * sigma * coloured(rng, 300.0)
+            piece = piece + log_uniform(rng, 0.02, 0.5) * sigma * coloured(rng)
             rhythm = -1
         piece, _ = faults(rng, piece, 300.0, 0.1 * sigma + 1e-3, 0.2)
         way = rng.choice([-1.0, 1.0], p=[0.25, 0.75])
@@ -301,7 +301,7 @@ class Real:
             np.full(n, R), faults=None, rhythm=rhythm,
         )  # fmt: skip
         if rng.random() < 0.4:
-            crop.x, crop.unit, crop.amplitude = crop.x / 1000, "mV", crop.amplitude / 1000
+            crop.x, crop.unit, crop.amplitude = crop.x / np.float32(1000), "mV", crop.amplitude / 1000
         return crop
 
     def clamp(self, rng: np.random.Generator) -> Crop:

@@ -176,7 +176,7 @@ def spike_sets() -> Sets:
             rng = np.random.default_rng((3, snr, i))
             fs = float(rng.choice([20e3, 24e3, 30e3]))
             n = int(5 * fs)
-            x = np.concatenate([coloured(rng, fs) for _ in range(n // 2048 + 1)])[:n]
+            x = np.concatenate([coloured(rng) for _ in range(n // 2048 + 1)])[:n]
             wave, trough = shape(rng, fs)
             at = np.cumsum(rng.exponential(fs / 15, 150) + 0.003 * fs).astype(int)
             at = at[at + len(wave) < n]
@@ -198,9 +198,7 @@ def ecg_sets(real: Real, most: int = 60) -> Sets:
             size = np.median(np.abs(x[peaks].astype(float)))
             y = (
                 x
-                + level
-                * size
-                * np.concatenate([coloured(rng, 300.0) for _ in range(len(x) // 2048 + 1)])[: len(x)]
+                + level * size * np.concatenate([coloured(rng) for _ in range(len(x) // 2048 + 1)])[: len(x)]
             )
             truth = np.sort(peaks) / 300.0
             signal = Trace(y.astype(np.float32), 300.0, "other")

@@ -142,7 +142,8 @@ def main() -> None:
     if arguments.resume:
         trainer.load(out / "last.pt")
     out.mkdir(parents=True, exist_ok=True)
-    curve, start, sums = (out / "curve.jsonl").open("a"), time.monotonic(), {}
+    curve, start = (out / "curve.jsonl").open("a"), time.monotonic()
+    sums: dict[str, list[float]] = {}
     stop = arguments.until or config["steps"]
     while trainer.step < stop:
         for k, v in trainer.advance().items():

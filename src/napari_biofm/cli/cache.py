@@ -37,14 +37,14 @@ def run_list(args: argparse.Namespace) -> None:
     print(f"{report['bytes'] / 1e9:.2f} of {report['limit'] / 1e9:.0f} GB in {report['folder']}")
 
 
-def run_path(args: argparse.Namespace) -> None:
+def run_path(_: argparse.Namespace) -> None:
     """Print the folder."""
     from napari_biofm.images.tiling.pass_store import cache_folder
 
     print(cache_folder())
 
 
-def run_clear(args: argparse.Namespace) -> None:
+def run_clear(_: argparse.Namespace) -> None:
     """Remove all kept passes."""
     from napari_biofm.images.tiling.pass_store import PassStore
 

@@ -24,7 +24,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def shown(title: str = "") -> ProgressListener:
     """Return what shows the steps of a task on stderr: one line rewritten on a terminal, nothing in a pipe."""
     if not sys.stderr.isatty():
-        return lambda step: None
+        return lambda _: None
 
     def show(step: Progress) -> None:
         print(f"{CLEAR}{title} {step.done}/{step.total} {step.message}", end="", file=sys.stderr, flush=True)

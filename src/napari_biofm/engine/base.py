@@ -56,6 +56,7 @@ class Job:
         on_done: Callable[[Any], None] | None = None,
         on_error: Callable[[BaseException], None] | None = None,
         on_cancel: Call | None = None,
+        cancel: Callable[[Job], None] | None = None,
         post: Post | None = None,
     ) -> None:
         self.number = next(_NUMBERS)
@@ -70,7 +71,7 @@ class Job:
         self._error: BaseException | None = None
         self._finished = threading.Event()
         self._lock = threading.Lock()  # of the state: several threads of an engine may end a job
-        self._cancel: Callable[[Job], None] | None = None
+        self._cancel = cancel
         self.cancel_asked = False
 
     def __repr__(self) -> str:
@@ -197,11 +198,11 @@ class Engine(ABC):
             on_done=on_done,
             on_error=on_error,
             on_cancel=on_cancel,
+            cancel=self._cancel,
             post=self._post,
         )
         self._jobs = {n: j for n, j in self._jobs.items() if not j.state.is_final}
         self._jobs[job.number] = job
-        job._cancel = self._cancel
         self._start(job, function, args, kwargs)
         return job
 

@@ -21,7 +21,7 @@ class InlineEngine(Engine):
             result = run_steps(function, args, kwargs, job.progressed, lambda: job.cancel_asked)
         except CancelledError:
             job.ended(JobState.CANCELLED)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever a job raises is its result)
             job.ended(JobState.FAILED, error=error)
         else:
             job.ended(JobState.DONE, result)

@@ -126,7 +126,7 @@ class LaneQueue:
             return
         try:
             self._waiting.append(_Entry(job, pack(function)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (pickling an argument runs its own code)
             reason = f"'{job.name}' could not be sent to the worker process: {error}"
             job.ended(JobState.FAILED, error=EngineError(reason))
 
@@ -147,7 +147,7 @@ class LaneQueue:
             entry = self._waiting.popleft()
             try:
                 worker = self._ready()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (the job is told, the thread must go on)
                 entry.parcel.release()
                 reason = str(error) if isinstance(error, EngineError) else f"'{entry.job.name}': {error}"
                 entry.job.ended(JobState.FAILED, error=EngineError(reason))

@@ -71,7 +71,7 @@ def _run(channel: Channel, number: int, call: tuple[Any, ...], cancelled: set[in
         channel.send("cancelled", number)
     except (BrokenPipeError, ConnectionResetError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever a job raises is sent to the window)
         channel.send("failed", number, _portable(error))
 
 

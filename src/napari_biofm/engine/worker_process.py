@@ -118,7 +118,7 @@ def _accept(listener: Listener, process: subprocess.Popen[bytes], closing: threa
     def wait() -> None:
         try:
             arrived.put(listener.accept())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (handed to the thread that waits)
             arrived.put(error)
 
     threading.Thread(target=wait, daemon=True).start()

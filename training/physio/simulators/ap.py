@@ -18,7 +18,7 @@ from .crop import LENGTH, Crop, add_at, log_uniform
 from .noise import coloured, drift, faults
 from .psc import waveform
 
-AP, PSP = 0, 3
+AP = 0
 
 
 def action_potential(
@@ -44,7 +44,7 @@ def action_potential(
 def draw_ap(rng: np.random.Generator) -> Crop:
     """Draw one window of a current-clamp recording."""
     fs = log_uniform(rng, 13000, 28500) if rng.random() < 0.8 else log_uniform(rng, 4000, 14000)
-    noise = coloured(rng, fs)
+    noise = coloured(rng)
     sigma = log_uniform(rng, 0.03, 6.0)
     trace = np.full(LENGTH, rng.uniform(-85, -50))
     rows: list[tuple[float, float, float, float, int]] = []
@@ -57,7 +57,7 @@ def draw_ap(rng: np.random.Generator) -> Crop:
     if rng.random() < 0.88:
         _train(rng, trace, fs, height, rows)
     if rng.random() < 0.3:
-        _potentials(rng, trace, fs, height, rows)
+        _potentials(rng, trace, fs, height)
     if rng.random() < 0.08:
         _block(rng, trace, fs)
     if rng.random() < 0.15:  # everything smaller: far away, or a gain forgotten
@@ -135,9 +135,7 @@ def _train(
         scale = max(scale * attenuation, 0.25)
 
 
-def _potentials(
-    rng: np.random.Generator, trace: NDArray[np.float64], fs: float, height: float, rows: list[Any]
-) -> None:
+def _potentials(rng: np.random.Generator, trace: NDArray[np.float64], fs: float, height: float) -> None:
     """Add synaptic potentials, which are not action potentials."""
     rise, decay = log_uniform(rng, 0.6e-3, 3e-3), log_uniform(rng, 8e-3, 50e-3)
     way = rng.choice([1.0, 1.0, -1.0])

@@ -24,7 +24,7 @@ def dwell_path(rng: np.random.Generator, n: int) -> NDArray[np.int8]:
     Dwell times are mixtures of one to three exponentials per class, as an aggregated scheme gives.
     """
     means = {
-        c: (log_uniform(rng, 2, n / 3, int(k)), rng.dirichlet(np.ones(int(k))))
+        c: (np.atleast_1d(log_uniform(rng, 2, n / 3, int(k))), rng.dirichlet(np.ones(int(k))))
         for c, k in ((0, rng.integers(1, 4)), (1, rng.integers(1, 3)))
     }
     out = np.zeros(n, np.int8)
@@ -55,12 +55,12 @@ def draw_channel(rng: np.random.Generator) -> Crop:
         sos = bessel(int(rng.choice([4, 8])), rng.uniform(0.15, 0.8), output="sos", norm="mag")
         clean = sosfilt(sos, np.concatenate([np.full(64, clean[0]), clean]))[64:]
     sigma = abs(unit) / log_uniform(rng, 1.5, 15)
-    noise = coloured(rng, fs) * (1 + rng.uniform(0, 0.4) * (n_open > 0))
+    noise = coloured(rng) * (1 + rng.uniform(0, 0.4) * (n_open > 0))
     x = clean + sigma * noise
     if rng.random() < 0.4:
         x = x + abs(unit) * rng.uniform(0, 2) * drift(rng)
     x, found = faults(rng, x, fs, sigma, 0.1)
-    opening = np.flatnonzero(np.diff(n_open) > 0) + 1.0
+    opening = np.flatnonzero(np.diff(n_open) > 0).astype(float) + 1
     n = len(opening)
     return Crop(
         x.astype(np.float32),

@@ -51,7 +51,7 @@ def draw_ecg(rng: np.random.Generator) -> Crop:
         trace += rng.uniform(0.01, 0.1) * np.sin(
             2 * np.pi * f * np.arange(LENGTH) / fs + np.cumsum(rng.normal(size=LENGTH)) * 0.05
         )
-    x = trace + log_uniform(rng, 0.005, 0.5) * coloured(rng, fs)
+    x = trace + log_uniform(rng, 0.005, 0.5) * coloured(rng)
     if rng.random() < 0.6:
         u = np.arange(LENGTH) / fs
         x = x + log_uniform(rng, 0.05, 1.0) * np.sin(2 * np.pi * (rng.uniform(0.1, 0.6) * u + rng.random()))

@@ -17,7 +17,7 @@ from .crop import LENGTH, log_uniform
 
 
 def coloured(
-    rng: np.random.Generator, sampling_rate: float, n: int = LENGTH, spectra: NDArray[Any] | None = None
+    rng: np.random.Generator, n: int = LENGTH, spectra: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
     """Return (n,) noise of unit standard deviation.
 

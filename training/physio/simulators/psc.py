@@ -39,7 +39,7 @@ def waveform(
 def draw_psc(rng: np.random.Generator, spectra: NDArray[Any] | None = None) -> Crop:
     """Draw one window of a voltage-clamp recording."""
     fs = log_uniform(rng, 3500, 14500) if rng.random() < 0.85 else log_uniform(rng, 2000, 26000)
-    noise = coloured(rng, fs, spectra=spectra)
+    noise = coloured(rng, spectra=spectra)
     sigma = log_uniform(rng, 0.6, 12.0)
     trace = np.zeros(LENGTH)
     sign = rng.choice([-1.0, 1.0])

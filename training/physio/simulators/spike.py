@@ -38,7 +38,7 @@ def draw_spike(rng: np.random.Generator) -> Crop:
     )
     if rng.random() < 0.3:
         unit, sigma = "other", log_uniform(rng, 0.01, 100)
-    noise = coloured(rng, fs)
+    noise = coloured(rng)
     way = -1.0 if rng.random() < 0.3 else 1.0
     if rng.random() < 0.6:  # distant units
         far = np.zeros(LENGTH)

@@ -77,7 +77,7 @@ class PscDetector:
         for shape in choose_shapes(flat, fs, chosen):
             criterion, delay = yield from self.criterion(flat, fs, shape)
             found.append((yield from _peaks(criterion, floor, delay, shape, fs)))
-        return _rows(signal, settings, cleaned, flat, _without_echoes(found, fs), threshold)
+        return _rows(signal, cleaned, flat, _without_echoes(found, fs), threshold)
 
     def criterion(self, flat: Samples, sampling_rate: float, shape: Shape) -> Task[tuple[Samples, int]]:
         """Return the criterion (n_samples,) and how many samples an onset lies behind its peak."""
@@ -107,7 +107,6 @@ def _without_echoes(found: list[Found], fs: float) -> list[Found]:
 
 def _rows(
     signal: Trace,
-    settings: DetectionSettings,
     cleaned: Cleaned,
     flat: Samples,
     found: list[Found],

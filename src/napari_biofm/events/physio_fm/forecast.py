@@ -141,7 +141,7 @@ def mix(predictions: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
     return weights
 
 
-def forecast_quantiles(x: NDArray[Any], horizon: int, seed: int = 0) -> NDArray[np.float32]:
+def forecast_quantiles(x: NDArray[Any], horizon: int) -> NDArray[np.float32]:
     """Return (len(QUANTILES), horizon) quantiles of what follows a trace.
 
     Parameters

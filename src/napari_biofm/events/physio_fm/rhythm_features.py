@@ -209,7 +209,7 @@ def shapes(x: Floats, beats: NDArray[np.int64], way: float) -> Named:
         "qrs_width": np.mean(np.abs(mean[qrs]) > 0.3 * np.abs(mean[qrs]).max()),
         "rest_sd": np.std(cut - mean) / size, "way": way,
     }  # fmt: skip
-    out |= _t_wave(mean, before, size) | _p_wave(cut, mean, before, size)
+    out |= _t_wave(mean, before, size) | _p_wave(cut, before, size)
     grid = np.linspace(0, len(mean) - 1, SHAPE_POINTS)
     smooth = np.convolve(mean, np.ones(5) / 5, "same")
     out |= dict(zip(points, np.interp(grid, np.arange(len(mean)), smooth) / size, strict=True))
@@ -241,7 +241,7 @@ def _t_wave(mean: Floats, before: int, size: float) -> Named:
     }  # fmt: skip
 
 
-def _p_wave(cut: Floats, mean: Floats, before: int, size: float) -> Named:
+def _p_wave(cut: Floats, before: int, size: float) -> Named:
     """Return how large, how constant and how sure the P wave is, 240 to 60 ms before the R peak."""
     zone = slice(before - int(0.24 * RATE), before - int(0.06 * RATE))
     rows = cut[:, zone]

@@ -101,7 +101,7 @@ def open_lazily(path: Path) -> LazyImage | None:
         axes = tiff_axes(path)
         try:
             array = lazy_tiff(path)
-        except Exception:  # what a damaged file raises; reading it whole says what is wrong with it
+        except Exception:  # noqa: BLE001 (what a damaged file raises; reading it whole says what is wrong)
             read_image(path)
             return None
         if axes is None or len(axes) != array.ndim:

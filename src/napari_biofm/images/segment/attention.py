@@ -112,7 +112,7 @@ def in_pieces(
     value: torch.Tensor,
     by_row: torch.Tensor,
     by_column: torch.Tensor,
-    onehot: torch.Tensor,
+    onehot: torch.Tensor,  # noqa: ARG001 (the same parameters as `fused`)
 ) -> torch.Tensor:
     """Attend piece by piece; parameters as for `fused`."""
     height, width = by_row.shape[-1], by_column.shape[-1]

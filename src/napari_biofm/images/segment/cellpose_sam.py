@@ -270,7 +270,7 @@ class CellposeSAM(WeightsAdapter):
         network = self._load()
         net = network.net
         seen: list[torch.Tensor] = []
-        hook = net.encoder.neck.register_forward_hook(lambda module, args, output: seen.append(output))
+        hook = net.encoder.neck.register_forward_hook(lambda _module, _args, output: seen.append(output))
         try:
             with torch.inference_mode():
                 x = torch.from_numpy(tiles).to(network.plan.device, torch_dtype(network.plan.dtype))

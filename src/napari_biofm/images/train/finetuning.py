@@ -247,7 +247,7 @@ class _Run:
                 self._call()
         except _StoppedError:
             return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (raised by the thread that waits)
             self.error = error
 
     def _call(self) -> None:
@@ -262,7 +262,7 @@ class _Run:
         self._warn_of_memory(net)
         begun = time.perf_counter()
 
-        def before_step(module: Any, inputs: Any) -> None:
+        def before_step(module: Any, _inputs: Any) -> None:
             if self._stop.is_set():
                 self._save(module)
                 raise _StoppedError

@@ -264,7 +264,9 @@ def _train(epoch: Epoch, before: float, level: float, n: int, pulses: int) -> ND
 
 @lru_cache(maxsize=8)
 def _read_stimulus(
-    path: Path, stamp: int, first_sweep: Callable[[Path], NDArray[np.float32]]
+    path: Path,
+    stamp: int,  # noqa: ARG001 (part of the key of the cache)
+    first_sweep: Callable[[Path], NDArray[np.float32]],
 ) -> NDArray[np.float32] | None:
     """Return the first sweep of a stimulus file (ABF or ATF), None if it is not there."""
     if not path.is_file():

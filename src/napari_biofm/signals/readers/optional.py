@@ -45,7 +45,7 @@ def changed(path: str | Path) -> int:
 
 
 @lru_cache(maxsize=16)
-def _open_hdf5(path: str, stamp: int) -> Any:
+def _open_hdf5(path: str, stamp: int) -> Any:  # noqa: ARG001 (part of the key of the cache)
     return need("h5py", Path(path)).File(path, "r")
 
 

@@ -166,7 +166,7 @@ def stamps_of(path: str, key: str) -> Times:
 
 
 @lru_cache(maxsize=8)
-def _stamps(path: str, key: str, stamp: int) -> Times:
+def _stamps(path: str, key: str, stamp: int) -> Times:  # noqa: ARG001 (part of the key of the cache)
     n = _length(path, key)
     return np.asarray(H5Trace(path, key, (n,))[0:n], np.float64)
 

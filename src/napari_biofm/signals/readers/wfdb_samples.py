@@ -87,7 +87,13 @@ def _mapped(signal: WfdbSignal, first: int, last: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=64)
-def _map(file: str, offset: int, width: int, size: int, changed: int) -> NDArray[np.int16]:
+def _map(
+    file: str,
+    offset: int,
+    width: int,
+    size: int,
+    changed: int,  # noqa: ARG001 (part of the key of the cache)
+) -> NDArray[np.int16]:
     """Return (frames, width) samples; `changed` makes a file that was replaced another one."""
     return np.memmap(file, "<i2", "r", offset, ((size - offset) // (2 * width), width))
 
