@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
+from tests.counting import at_most
 from tests.events.generators import FS, detect, f1, real, synaptic
 
 from napari_biofm.events.classical.deconvolution import deconvolution_kernel, gaussian_fit
@@ -113,8 +112,7 @@ def test_two_exponentials_are_fitted() -> None:
 
 
 @pytest.mark.parametrize("name", ["template", "deconvolution", "threshold"])
-def test_a_million_samples_take_about_a_second(name: str) -> None:
+def test_a_million_samples_are_not_looked_at_one_by_one(name: str) -> None:
     values, _ = synaptic(np.random.default_rng(6), 500, 50, snr=8)
-    start = time.perf_counter()
-    detect(name, values, FS, "pA", "psc")
-    assert time.perf_counter() - start < 4.0  # 1 s on an idle core; busy machines are slower
+    with at_most(calls=len(values) // 20):
+        detect(name, values, FS, "pA", "psc")

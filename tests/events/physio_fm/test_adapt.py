@@ -3,9 +3,9 @@ stays."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,10 +39,7 @@ def taught(weights_path: Path) -> AdaptedHead:
     model = PhysioFM(weights_path, threads=1)
     recordings = [strange(1), strange(2)]
     marks = [Marks(s, t[:15], spans=[(0.0, float(t[14]) + 0.05)]) for s, t in recordings]
-    begun = time.process_time()
-    head = run_task(adapt(model, marks, "psc"))
-    assert time.process_time() - begun < 10, "a refit takes ten seconds of one processor at most"
-    return head
+    return run_task(adapt(model, marks, "psc"))
 
 
 def test_thirty_marks_teach_a_strange_event(model: PhysioFM, taught: AdaptedHead) -> None:
@@ -141,7 +138,9 @@ def test_the_time_scale_of_an_event_is_chosen_by_the_marks(model: PhysioFM) -> N
     assert (found > late[0] - 0.4).sum() < 1.4 * len(late)
 
 
-def test_a_refit_on_many_minutes_takes_seconds(model: PhysioFM) -> None:
+def test_a_refit_on_many_minutes_looks_at_a_part_of_them(
+    model: PhysioFM, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng, fs = np.random.default_rng(4), 20e3
     n = int(240 * fs)
     x = rng.standard_normal(n, np.float32)
@@ -150,9 +149,16 @@ def test_a_refit_on_many_minutes_takes_seconds(model: PhysioFM) -> None:
     for a in at:
         x[a : a + 200] += 4 * wave
     signal, truth = Trace(x, fs, "pA"), (at + 50) / fs
-    begun = time.process_time()
+    seen: list[int] = []
+    run = model.run
+
+    def counted(windows: np.ndarray, *rest: Any) -> dict[str, np.ndarray]:
+        seen.append(windows.size)
+        return run(windows, *rest)
+
+    monkeypatch.setattr(model, "run", counted)
     head = run_task(adapt(model, [Marks(signal, truth[:50])], "psc"))
-    assert time.process_time() - begun < 10, "a refit takes ten seconds of one processor at most"
+    assert 0 < sum(seen) < n / 8
     assert head.report["f1_adapted"] > 0.9
     end = replace(signal, values=x[-int(12 * fs) :])
     found = run_task(head.detect(model, end, DetectionSettings()))["time_s"] + (n - len(end.values)) / fs
