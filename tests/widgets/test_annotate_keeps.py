@@ -12,8 +12,8 @@ import pytest
 from qtpy.QtTest import QTest
 
 from napari_biofm.images.edit import ArrayTarget, Piece
-from napari_biofm.images.edit.journal import find_journals, recover
 from napari_biofm.images.edit.labels_edit import replay
+from napari_biofm.session.recovery import find_journals, recover
 from napari_biofm.widgets.annotate import AnnotateDock
 from napari_biofm.widgets.annotate.tools import Tool
 
@@ -84,8 +84,9 @@ def test_a_random_walk_of_500_edits_ends_bit_equal_to_the_log_and_is_recovered(v
     found = find_journals(autosave)
     assert len(found) == 1 and not found[0].closed
     got = recover(found[0].folder)
-    assert np.array_equal(got.labels, layer.data)
-    assert got.about["name"] == "cells"
+    (kept,) = [one for one in got.saved.layers if one.kind == "labels"]
+    assert np.array_equal(kept.data, layer.data) and got.missing == ()
+    assert kept.name == "cells" and got.about["names"] == ["cells"]
     while dock.session.history.can_undo:
         dock.press("undo")
     assert np.array_equal(layer.data, start), "undoing everything leads back to the beginning"
@@ -113,6 +114,7 @@ def test_a_napari_killed_in_the_middle_is_offered_for_recovery_with_all_its_edit
     assert done.returncode == -signal.SIGKILL
     dock = AnnotateDock(viewer)
     viewer.window.add_dock_widget(dock)
+    QTest.qWait(1)
     assert not dock.recovery.isHidden()
     assert "mine" in dock.recovery.text.text()
     dock.recovery.recover_button.click()

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
-from napari_biofm.session import CellKey, Link
+from napari_biofm.session import CellKey, Link, recovery
+from napari_biofm.session.journal_files import FOLDER_VARIABLE
+from napari_biofm.session.recovery import unsaved
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
+from napari_biofm.widgets.annotate import AnnotateDock
+from napari_biofm.widgets.common.session_layers import ViewerLayers
 from napari_biofm.widgets.common.viewers import layer_id
-from napari_biofm.widgets.timeline import TimelineDock, autosave
-from napari_biofm.widgets.timeline.layers import saved_layers
+from napari_biofm.widgets.timeline import TimelineDock
 
 MOVIE = np.random.default_rng(0).integers(0, 200, (30, 24, 32)).astype(np.uint8)
 
@@ -42,7 +45,7 @@ def scene(viewer, path=""):
 
 def save(dock, folder):
     """Save and wait: the writing runs on a thread."""
-    dock.session_panel.save_to(folder)
+    dock.session_panel.files.save_to(folder)
     dock.session_panel.background.wait()
     QApplication.processEvents()
 
@@ -58,7 +61,7 @@ def test_close_and_reopen_gives_all_the_same(make_napari_viewer, tmp_path):
     second = make_napari_viewer()
     again = TimelineDock(second)
     second.window.add_dock_widget(again)
-    assert again.session_panel.open_from(tmp_path / "day1")
+    assert again.session_panel.files.open_from(tmp_path / "day1")
     assert sorted(layer.name for layer in second.layers) == ["cells", "movie"]
     assert second.layers["movie"].scale.tolist() == [1, 2, 2]
     labels = second.layers["cells"]
@@ -80,7 +83,7 @@ def test_an_image_that_is_gone_is_named_and_the_rest_comes_back(make_napari_view
     save(dock, tmp_path / "day1")
     viewer.layers.clear()
     again = TimelineDock(make_napari_viewer())
-    assert again.session_panel.open_from(tmp_path / "day1")
+    assert again.session_panel.files.open_from(tmp_path / "day1")
     assert "The image 'movie'" in again.words.text()
     assert len(again.session.links) == 1
     again.deleteLater()
@@ -93,32 +96,49 @@ def test_previews_and_the_overlay_of_classes_are_not_saved(make_napari_viewer):
     marked = {"napari-biofm helper": True}, {"biofm_overlay_of": layer_id(viewer.layers["cells"])}
     for metadata in marked:
         viewer.add_labels(plane, name=next(iter(metadata)), metadata=metadata)
-    assert [layer.name for layer in saved_layers(viewer)] == ["movie", "cells"]
+    assert [layer.name for layer in ViewerLayers(viewer).saved()] == ["movie", "cells"]
 
 
 def test_a_folder_that_is_no_session_is_refused_and_nothing_changes(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
     dock = scene(viewer)
     links = dock.session.links
-    assert not dock.session_panel.open_from(tmp_path)
+    assert not dock.session_panel.files.open_from(tmp_path)
     assert "is no session" in dock.words.text()
     assert dock.session.links == links and len(viewer.layers) == 3
 
 
 def test_every_edit_is_saved_by_itself_and_offered_after_a_crash(make_napari_viewer, tmp_path, monkeypatch):
-    monkeypatch.setenv(autosave.AUTOSAVE_VARIABLE, str(tmp_path / "auto"))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "auto"))
     viewer = make_napari_viewer()
     dock = scene(viewer)
-    dock.session_panel.autosaver.save()
-    dock.session_panel.background.wait()
-    assert autosave.last_autosave() is None, "this process is alive"
-    monkeypatch.setattr(autosave, "is_alive", lambda pid: False)
-    again = TimelineDock(make_napari_viewer())
-    assert not again.session_panel.recover_button.isHidden()
-    again.session_panel.recover_button.click()
+    assert unsaved(tmp_path / "auto") == [], "this process is alive"
+    monkeypatch.setattr(recovery, "started", lambda pid: None)
+    second = make_napari_viewer(show=True)
+    again = TimelineDock(second)
+    second.window.add_dock_widget(again)
+    QApplication.processEvents()
+    assert not again.recovery.isHidden() and "'cells', 'patch'" in again.recovery.text.text()
+    log = [entry["action"] for entry in dock.session.log]
+    again.recovery.recover_button.click()
     assert len(again.session.links) == 1
-    assert [entry["action"] for entry in again.session_panel.log] == ["set clock", "link", "detect"]
-    again.deleteLater()
+    assert [entry["action"] for entry in again.session.log] == log == ["set clock", "link", "detect"]
+    np.testing.assert_array_equal(second.layers["cells (recovered)"].data, viewer.layers["cells"].data)
+
+
+def test_two_docks_offer_a_recovery_once(make_napari_viewer, tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "auto"))
+    scene(make_napari_viewer())
+    monkeypatch.setattr(recovery, "started", lambda pid: None)
+    viewer = make_napari_viewer(show=True)
+    docks = [AnnotateDock(viewer), TimelineDock(viewer)]
+    for dock in docks:
+        viewer.window.add_dock_widget(dock)
+    QApplication.processEvents()
+    bars = [dock.recovery for dock in docks if dock.recovery is not None]
+    assert len(bars) == 1 and not bars[0].isHidden()
+    bars[0].forget_button.click()
+    assert bars[0].isHidden() and unsaved(tmp_path / "auto") == []
 
 
 def test_the_canvas_is_written_as_a_movie_with_a_running_trace(make_napari_viewer, tmp_path):
@@ -139,7 +159,7 @@ def test_the_canvas_is_written_as_a_movie_with_a_running_trace(make_napari_viewe
 def test_nwb_leaves_through_the_panel(make_napari_viewer, tmp_path):
     pytest.importorskip("pynwb")
     dock = scene(make_napari_viewer())
-    dock.session_panel.export_nwb(tmp_path / "day.nwb")
+    dock.session_panel.files.export_nwb(tmp_path / "day.nwb")
     dock.session_panel.background.wait()
     QApplication.processEvents()
     assert (tmp_path / "day.nwb").is_file()
@@ -157,12 +177,12 @@ def test_a_save_that_fails_is_said_and_nothing_is_lost(make_napari_viewer, tmp_p
 def test_what_is_painted_while_it_is_saved_is_not_in_the_file_by_halves(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
     dock = scene(viewer)
-    taken = autosave.frozen_snapshot(dock.state, [])
+    taken = dock.session_panel.files.taken()
     viewer.layers["cells"].data_setitem((np.array([0]), np.array([0])), 2)
-    again = autosave.frozen_snapshot(dock.state, [])
+    again = dock.session_panel.files.taken()
     masks = [next(y.data for y in saved.layers if y.data is not None) for saved in (taken, again)]
     assert masks[0][0, 0] == 0 and masks[1][0, 0] == 2
-    third = autosave.frozen_snapshot(dock.state, [])
+    third = dock.session_panel.files.taken()
     assert next(y.data for y in third.layers if y.data is not None) is masks[1], "untouched labels: no copy"
 
 
@@ -174,7 +194,7 @@ def test_a_session_opens_images_only_and_executes_nothing(make_napari_viewer, tm
     save(dock, tmp_path / "day1")
     viewer = make_napari_viewer()
     again = TimelineDock(viewer)
-    assert again.session_panel.open_from(tmp_path / "day1")
+    assert again.session_panel.files.open_from(tmp_path / "day1")
     assert not mark.exists()
     assert [layer.name for layer in viewer.layers] == ["cells"]
     assert f"movie{ending} is no kind of image that a session opens" in again.words.text()
@@ -191,7 +211,7 @@ def test_an_image_of_another_shape_is_not_taken_for_the_one_that_was_saved(make_
     tifffile.imwrite(path, MOVIE[:20])
     viewer = make_napari_viewer()
     again = TimelineDock(viewer)
-    assert again.session_panel.open_from(tmp_path / "day1")
+    assert again.session_panel.files.open_from(tmp_path / "day1")
     assert [layer.name for layer in viewer.layers] == ["cells"]
     assert "has shape (20, 24, 32) now, not (30, 24, 32)" in again.words.text()
     again.deleteLater()
@@ -208,6 +228,6 @@ def test_a_session_cannot_set_what_is_no_placing(make_napari_viewer, tmp_path):
     index.write_text(json.dumps(content))
     viewer = make_napari_viewer()
     again = TimelineDock(viewer)
-    assert again.session_panel.open_from(tmp_path / "day1")
+    assert again.session_panel.files.open_from(tmp_path / "day1")
     assert viewer.layers["cells"].visible
     again.deleteLater()

@@ -47,14 +47,14 @@ class SetClock:
             "kind": self.kind,
             "action": self.name,
             "image": self.image,
-            "before": _to_json(self.before),
-            "after": _to_json(self.after),
+            "before": clock_to_json(self.before),
+            "after": clock_to_json(self.after),
             "clock": None if self.after is None else self.after.describe(),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        before, after = _from_json(record["before"]), _from_json(record["after"])
+        before, after = clock_from_json(record["before"]), clock_from_json(record["after"])
         return cls(str(record["image"]), before, after, str(record["action"]))
 
 
@@ -64,13 +64,15 @@ def _same(a: Clock | None, b: Clock | None) -> bool:
     return a is b or (np.array_equal(a.times, b.times) and (a.source, a.recording) == (b.source, b.recording))
 
 
-def _to_json(clock: Clock | None) -> Record | None:
+def clock_to_json(clock: Clock | None) -> Record | None:
+    """Return a clock for the log, JSON-able."""
     if clock is None:
         return None
     return {"times": pack(clock.times), "source": clock.source, "recording": clock.recording}
 
 
-def _from_json(values: Mapping[str, Any] | None) -> Clock | None:
+def clock_from_json(values: Mapping[str, Any] | None) -> Clock | None:
+    """Return the clock that `clock_to_json` described."""
     if values is None:
         return None
     times = unpack(values["times"], np.dtype("<f8"))

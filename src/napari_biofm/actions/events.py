@@ -51,13 +51,13 @@ class SetEvents:
             "action": self.name,
             "recording": self.recording,
             "n_events": len(self.after.events),
-            "before": _table_to_json(self.before),
-            "after": _table_to_json(self.after),
+            "before": table_to_json(self.before),
+            "after": table_to_json(self.after),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        before, after = _table_from_json(record["before"]), _table_from_json(record["after"])
+        before, after = table_from_json(record["before"]), table_from_json(record["after"])
         return cls(str(record["recording"]), before, after, str(record["action"]))
 
 
@@ -155,9 +155,11 @@ def _unpack_events(columns: Mapping[str, Any]) -> Events:
     return table
 
 
-def _table_to_json(table: EventTable) -> Record:
+def table_to_json(table: EventTable) -> Record:
+    """Return a table of events for the log, JSON-able."""
     return {"events": _pack_events(table.events), "provenance": dict(table.provenance)}
 
 
-def _table_from_json(values: Mapping[str, Any]) -> EventTable:
+def table_from_json(values: Mapping[str, Any]) -> EventTable:
+    """Return the table that `table_to_json` described; KeyError, TypeError or ValueError where it is damaged."""
     return EventTable(_unpack_events(values["events"]), dict(values["provenance"]))

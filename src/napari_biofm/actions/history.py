@@ -73,6 +73,11 @@ class History:
         return self._bytes
 
     @property
+    def is_busy(self) -> bool:
+        """Whether an action is being carried out at this moment."""
+        return self._busy
+
+    @property
     def _last(self) -> int:
         return len(self._done) - len(self._undone) - 1
 

@@ -44,18 +44,22 @@ class EditLinks:
         return {
             "kind": self.kind,
             "action": self.name,
-            "added": [_row(link) for link in self.added],
-            "removed": [_row(link) for link in self.removed],
+            "added": [link_to_json(link) for link in self.added],
+            "removed": [link_to_json(link) for link in self.removed],
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        return cls(str(record["action"]), _links(record["added"]), _links(record["removed"]))
+        return cls(
+            str(record["action"]), links_from_json(record["added"]), links_from_json(record["removed"])
+        )
 
 
-def _row(link: Link) -> list[Any]:
+def link_to_json(link: Link) -> list[Any]:
+    """Return a link for the log: recording, channel, layer, label."""
     return [link.recording, link.channel, link.cell.layer, link.cell.label]
 
 
-def _links(rows: Iterable[Any]) -> tuple[Link, ...]:
+def links_from_json(rows: Iterable[Any]) -> tuple[Link, ...]:
+    """Return the links that `link_to_json` described."""
     return tuple(Link(str(r), int(c), CellKey(str(layer), int(label))) for r, c, layer, label in rows)

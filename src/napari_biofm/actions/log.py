@@ -90,3 +90,33 @@ def replay(records: Iterable[Mapping[str, Any]], state: SessionState) -> int:
             raise SessionError(f"Edit {number} of the log, '{action.name}', does not fit: {error}") from error
         count += 1
     return count
+
+
+def moved(
+    record: Mapping[str, Any], layers: Mapping[str, str], recordings: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a record with the ids that its layers and recordings have now.
+
+    Parameters
+    ----------
+    record : as `Action.record` gave it.
+    layers, recordings : ids now by ids when it was written; what is not named keeps its id.
+    """
+    made = dict(record)
+    for key, ids in (("layer", layers), ("image", layers), ("recording", recordings)):
+        if isinstance(made.get(key), str):
+            made[key] = ids.get(made[key], made[key])
+    if made.get("kind") == EditLinks.kind:
+        for key in ("added", "removed"):
+            made[key] = [
+                [recordings.get(uid, uid), channel, layers.get(layer, layer), label]
+                for uid, channel, layer, label in made.get(key, ())
+            ]
+    if made.get("kind") == SetClock.kind:
+        for key in ("before", "after"):
+            if made.get(key):
+                uid = made[key]["recording"]
+                made[key] = {**made[key], "recording": recordings.get(uid, uid)}
+    if made.get("kind") == Group.kind:
+        made["actions"] = [moved(part, layers, recordings) for part in made["actions"]]
+    return made

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.events.reviewed import REVIEWED_DTYPE, reviewed
+from napari_biofm.packing import pack, unpack
 from napari_biofm.signals import Channel, Recording, read_recording
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH
@@ -63,6 +65,33 @@ def read_labels(path: Path) -> NDArray[np.int32]:
     if array.dtype.kind not in "iu":
         raise SessionError(f"The labels in {path} are {array.dtype}, not integers.")
     return array.astype(np.int32)
+
+
+# ------------------------------------------------------------------ classes of cells: JSON
+
+
+def classes_to_json(classes: CellClasses) -> dict[str, Any]:
+    """Return classes and labels given by hand, JSON-able."""
+    return {
+        "names": list(classes.names),
+        "colours": list(classes.colours),
+        "labels": pack(classes.labels),
+        "codes": pack(classes.codes),
+    }
+
+
+def classes_from_json(values: Mapping[str, Any]) -> CellClasses:
+    """Return the classes that `classes_to_json` described; KeyError, TypeError or ValueError where damaged."""
+    names, colours = tuple(map(str, values["names"])), tuple(map(str, values["colours"]))
+    labels = unpack(values["labels"], np.dtype(np.int64))
+    codes = unpack(values["codes"], np.dtype(np.int16))
+    if len(names) != len(colours) or len(labels) != len(codes):
+        raise ValueError(
+            f"{len(labels)} cells have {len(codes)} classes, {len(names)} classes {len(colours)} colours"
+        )
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
+        raise ValueError("a cell has a class that is not in the list")
+    return CellClasses(names, colours, labels, codes)
 
 
 # ------------------------------------------------------------------ events: Parquet

@@ -17,6 +17,8 @@ from napari_biofm import __version__
 from napari_biofm.events.reviewed import upgrade
 from napari_biofm.session import CellKey, Link
 from napari_biofm.session.parts import (
+    classes_from_json,
+    classes_to_json,
     possible_paths,
     read_back,
     read_events,
@@ -96,6 +98,7 @@ class SessionWriter:
             "time_s": saved.time_s,
             "image": saved.image,
             "labels": saved.labels,
+            "detector": saved.detector,
         }
         lines = [json.dumps(entry, default=str) for entry in saved.log]
         (fresh / "log.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -136,13 +139,15 @@ def _write_layer(parts: _Parts, i: int, layer: SavedLayer, saved: Saved) -> dict
     }
     if layer.path and Path(layer.path).is_file():
         record["size"] = Path(layer.path).stat().st_size
+    if layer.uid in saved.classes:
+        record["classes"] = classes_to_json(saved.classes[layer.uid])
     data, table, clock = layer.data, saved.cells.get(layer.uid), saved.clocks.get(layer.uid)
     if data is not None:
         scale = tuple(layer.placing.get("scale", (1.0,) * data.ndim))
         write = partial(write_labels, data=data, scale=scale)
         record["file"] = parts.put(f"labels/{i:03d}.ome.zarr", (layer.uid, layer.version), write)
     if table is not None:  # tables are changed in place: always written anew
-        record["cells"] = parts.put(f"cells/{i:03d}.zarr", object(), partial(_write_table, table=table))
+        record["cells"] = parts.put(f"cells/{i:03d}.zarr", object(), partial(write_table, table=table))
     if clock is not None:
         record["clock"] = {
             "source": clock.source,
@@ -182,14 +187,16 @@ def load_session(folder: Path) -> Saved:
     folder = Path(folder)
     index = _read_index(folder)
     warnings: list[str] = []
-    layers, cells, clocks = [], {}, {}
+    layers, cells, clocks, classes = [], {}, {}, {}
     try:
         for record in index["layers"]:
             uid = str(record["uid"])
             layers.append(_layer(folder, record))
             warnings += _other_size(layers[-1], record)
             if "cells" in record:
-                cells[uid] = _read_table(_inside(folder, record["cells"]))
+                cells[uid] = read_table(_inside(folder, record["cells"]))
+            if "classes" in record:
+                classes[uid] = classes_from_json(record["classes"])
             if "clock" in record:
                 clocks[uid] = _read_clock(folder, record["clock"])
         recordings, events, provenance = {}, {}, {}
@@ -213,6 +220,8 @@ def load_session(folder: Path) -> Saved:
             time_s=float(index["time_s"]),
             image=index["image"],
             labels=index["labels"],
+            classes=classes,
+            detector=index.get("detector"),
             log=_read_log(folder),
             warnings=tuple(warnings),
         )
@@ -283,14 +292,16 @@ def _read_log(folder: Path) -> tuple[dict[str, Any], ...]:
     return tuple(entries)
 
 
-def _write_table(path: Path, table: Any) -> None:
+def write_table(path: Path, table: Any) -> None:
+    """Write a table of cells as Zarr."""
     import zarr
     from anndata.io import write_elem
 
     write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", table)
 
 
-def _read_table(path: Path) -> Any:
+def read_table(path: Path) -> Any:
+    """Read a table of cells; SessionError where it is damaged."""
     import anndata
 
     try:

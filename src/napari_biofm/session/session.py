@@ -76,6 +76,7 @@ class Session:
     selection_changed = Signal(CellSet)
     time_changed = Signal(float)  # seconds on the session's clock
     pointed_changed = Signal(object)  # Pointed, or None when the mouse left
+    log_begun = Signal()  # the log goes on from that of a session that was opened
     closed = Signal()
 
     def __init__(
@@ -137,6 +138,7 @@ class Session:
         """Forget the history and go on with another log, e.g. that of a session that was opened."""
         self.history.clear()
         self._log = [dict(entry) for entry in entries]
+        self.log_begun.emit()
 
     def _write_log(self, record: dict[str, Any]) -> None:
         self._log.append({"at": time.strftime("%Y-%m-%dT%H:%M:%S"), **record})
@@ -179,6 +181,7 @@ class Session:
             self.selection_changed,
             self.time_changed,
             self.pointed_changed,
+            self.log_begun,
             self.closed,
             self.history.changed,
             self.history.recorded,

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.actions import UseDetector, edit_classes, label_cells
+from napari_biofm.actions.log import moved
+from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.session import CellKey, Link, Session
 from napari_biofm.types import Events
 
@@ -62,6 +65,8 @@ class Saved:
     time_s: float = 0.0
     image: str | None = None
     labels: str | None = None
+    classes: Mapping[str, CellClasses] = field(default_factory=dict)
+    detector: Mapping[str, Any] | None = None
     log: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -86,6 +91,8 @@ def snapshot(
         time_s=session.time_s,
         image=session.image,
         labels=session.labels,
+        classes={layer.uid: known for layer in layers if (known := session.classes(layer.uid))},
+        detector=session.detector,
         log=session.log if log is None else tuple(log),
     )
 
@@ -114,14 +121,30 @@ def restore(session: Session, saved: Saved, layer_of: Mapping[str, str]) -> None
             session.link(Link(names[link.recording], link.channel, cell))
     for uid, clock in saved.clocks.items():
         session.set_clock(now(uid), _renamed(clock, names))
+    for uid, classes in saved.classes.items():
+        _give_classes(session, now(uid), classes)
     for uid, table in saved.cells.items():
         session.set_cells(now(uid), _moved(table, uid, now(uid)))
+    if saved.detector is not None:
+        session.do(UseDetector("open session", session.detector, saved.detector))
     session.set_layers(
         image=now(saved.image) if saved.image else None, labels=now(saved.labels) if saved.labels else None
     )
     session.select(CellKey(now(key.layer), key.label) for key in saved.selection)
     session.set_time(saved.time_s)
-    session.begin_log(saved.log)
+    session.begin_log(moved(entry, layer_of, names) for entry in saved.log)
+
+
+def _give_classes(session: Session, uid: str, classes: CellClasses) -> None:
+    pairs = tuple(zip(classes.names, classes.colours, strict=True))
+    edit = edit_classes(uid, session.classes(uid), pairs, "open session")
+    if edit.before != edit.after:
+        session.do(edit)
+    given = label_cells(
+        uid, session.classes(uid), classes.labels, classes.names, classes.codes, "open session"
+    )
+    if given is not None:
+        session.do(given)
 
 
 def _renamed(clock: Clock, names: Mapping[str, str]) -> Clock:

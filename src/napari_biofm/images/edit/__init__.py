@@ -1,6 +1,4 @@
-"""Editing labels: operations that give edits, a journal that survives a kill, propagation and linking. No
-Qt.
-"""
+"""Editing labels: operations that give edits, propagation and linking. No Qt."""
 
 from napari_biofm.images.edit.editor import LabelsEditor
 from napari_biofm.images.edit.index import LabelIndex

@@ -9,20 +9,20 @@ from typing import Any
 from qtpy.QtWidgets import QCheckBox, QLabel, QTabWidget, QVBoxLayout
 
 from napari_biofm.images.prompt.backends import backends
+from napari_biofm.session.journal_files import settings_folder
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.annotate.autosave import Autosave
 from napari_biofm.widgets.annotate.keys import KeyBinder, KeyTable
 from napari_biofm.widgets.annotate.layer_choice import LayerChoice, short_box
 from napari_biofm.widgets.annotate.mouse import Mouse
-from napari_biofm.widgets.annotate.recovery_bar import RecoveryBar
 from napari_biofm.widgets.annotate.review_panel import ReviewPanel
 from napari_biofm.widgets.annotate.series_panel import SeriesPanel
 from napari_biofm.widgets.annotate.time_panel import TimePanel
 from napari_biofm.widgets.annotate.toolbox import ThresholdSlider, Toolbox
 from napari_biofm.widgets.annotate.tools import TOOLS, Tool, load_keys, save_keys, usual_keys
 from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.common.session_files import Opened
+from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 
 class AnnotateDock(Dock):
@@ -32,8 +32,7 @@ class AnnotateDock(Dock):
         super().__init__(napari_viewer, session=session)
         self.annotator = Annotator(self)
         self._refused: str | None = None  # labels layer that cannot be edited
-        self.autosave = Autosave(self.session, self.tell_error)
-        self._keys_path = self.autosave.folder.parent / "annotate-keys.json"
+        self._keys_path = settings_folder() / "annotate-keys.json"
         self.keys = self._read_keys()
         self._make_parts()
         self._make_panels()
@@ -46,7 +45,6 @@ class AnnotateDock(Dock):
     # ------------------------------------------------------------------ making
 
     def _make_parts(self) -> None:
-        self.recovery = RecoveryBar(self.viewer, self.autosave.folder, self.tell_error)
         self.layers = LayerChoice(self.viewer, self.tell)
         self.backend = short_box("What answers a click.")
         for one in backends():
@@ -78,7 +76,6 @@ class AnnotateDock(Dock):
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         for part in (
-            self.recovery,
             self.layers,
             self.toolbox,
             self.overwrite,
@@ -97,7 +94,6 @@ class AnnotateDock(Dock):
         self.overwrite.toggled.connect(lambda on: setattr(self.annotator, "overwrite", on))
         self.key_table.changed.connect(self.use_keys)
         self.key_table.refused.connect(self.tell)
-        self.recovery.recovered.connect(self._recovered)
         self.listen(self.annotator.changed, self._show_state)
         self.listen(self.session.history.changed, self._show_state)
         self.listen(self.session.segmentation_changed, self._segmented)
@@ -106,7 +102,7 @@ class AnnotateDock(Dock):
         self.listen(self.viewer.layers.events.moved, self.layers.refresh)
         self.listen(self.viewer.dims.events.ndim, self._refresh_panels)
         self.listen(self.viewer.dims.events.current_step, self._plane_changed)
-        parts = (self.mouse, self.binder, self.annotator, self.autosave)
+        parts = (self.mouse, self.binder, self.annotator)
         self.destroyed.connect(lambda *_: _take_down(*parts))
         self._show_state()
 
@@ -125,8 +121,6 @@ class AnnotateDock(Dock):
         self._guarded(annotator.use, image, labels)
         self._refused = None if annotator.labels is labels or labels is None else layer_id(labels)
         labels = annotator.labels
-        if labels is not None:
-            self._guarded(self._autosave_layer, labels, image)
         self.session.set_layers(
             image=layer_id(image) if image is not None else None,
             labels=layer_id(labels) if labels is not None else None,
@@ -144,13 +138,8 @@ class AnnotateDock(Dock):
         self.listen(labels.events.data, self._data_changed)
         self.listen(labels.events.selected_label, self._show_state)
 
-    def _autosave_layer(self, labels: Any, image: Any) -> None:
-        self.autosave.watch(labels, self.annotator.editor.target, image)
-
     def _data_changed(self, event: Any) -> None:
-        layer = event.source
-        self.annotator.data_replaced(layer)
-        self.autosave.restart(layer_id(layer))
+        self.annotator.data_replaced(event.source)
 
     def _mode_changed(self, event: Any) -> None:
         layer, annotator = event.source, self.annotator
@@ -174,9 +163,10 @@ class AnnotateDock(Dock):
         self.time.refresh_layers()
         self._show_state()
 
-    def _recovered(self, layer: Any) -> None:
-        self.layers.choose(None, layer)
-        self.autosave.start_now(layer_id(layer))
+    def session_recovered(self, opened: Opened) -> None:
+        """Work on the labels that were brought back."""
+        uid = opened.layers.get(opened.saved.labels or "")
+        self.layers.choose(None, layer_by_id(self.viewer, uid))
 
     # ------------------------------------------------------------------ tools and keys
 
@@ -268,9 +258,8 @@ class AnnotateDock(Dock):
             self.tell_error(error)
 
 
-def _take_down(mouse: Mouse, binder: KeyBinder, annotator: Annotator, autosave: Autosave) -> None:
+def _take_down(mouse: Mouse, binder: KeyBinder, annotator: Annotator) -> None:
     """Let go of the viewer when the dock is destroyed; the viewer may be going too."""
     for let_go in (mouse.stop, binder.release, annotator.close):
         with suppress(RuntimeError, ValueError, KeyError):  # where the viewer went first
             let_go()
-    autosave.close()

@@ -7,13 +7,18 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QWidget
+from qtpy.QtWidgets import QBoxLayout, QDockWidget, QMainWindow, QSizePolicy, QWidget
 
 from napari_biofm.engine import Job, Lane
 from napari_biofm.session import Session
+from napari_biofm.session.journal_files import autosave_folder
 from napari_biofm.types import BiofmError, Progress
+from napari_biofm.widgets.common.background import Background
 from napari_biofm.widgets.common.job_bar import JobBar
 from napari_biofm.widgets.common.opening import RIGHT_WIDTH
+from napari_biofm.widgets.common.recovery_bar import RecoveryBar, is_first
+from napari_biofm.widgets.common.session_files import Opened, SessionFiles
+from napari_biofm.widgets.common.session_layers import ViewerLayers
 from napari_biofm.widgets.common.viewers import close_with_window, viewer_session
 
 AREAS = {
@@ -43,6 +48,7 @@ class Dock(QWidget):
         self.viewer = napari_viewer
         self.session = session or viewer_session(napari_viewer)
         self.job_bar = JobBar(self)
+        self.recovery: RecoveryBar | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
         self._gone = False
@@ -142,7 +148,28 @@ class Dock(QWidget):
         close_with_window(self, self.session)
         if not self._placed:
             self._placed = True
+            self._offer_recovery()
             QTimer.singleShot(0, self._take_place)
+
+    def session_recovered(self, opened: Opened) -> None:
+        """Take up a session that was brought back; for docks that must choose layers."""
+
+    def _offer_recovery(self) -> None:
+        """Show, in the first dock of a window, what a napari that was killed left behind."""
+        layout = self.layout()
+        if (
+            autosave_folder() is None
+            or not isinstance(layout, QBoxLayout)
+            or not is_first(self.session, self)
+        ):
+            return
+        files = SessionFiles(self.session, ViewerLayers(self.viewer), Background(self))
+        files.told.connect(self.tell)
+        files.failed.connect(self.tell_error)
+        self.recovery = RecoveryBar(files.recover)
+        self.recovery.recovered.connect(self.session_recovered)
+        layout.insertWidget(0, self.recovery)
+        self.recovery.offer()
 
     def _take_place(self) -> None:
         """Go to this dock's area; docks of ours in the same area become tabs instead of squeezing each other."""

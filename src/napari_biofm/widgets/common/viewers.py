@@ -12,6 +12,10 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_biofm.engine import Engine, make_engine
 from napari_biofm.session import Session, session_of
+from napari_biofm.widgets.common.autosave import start_autosave
+from napari_biofm.widgets.common.layer_ids import layer_by_id, layer_id
+
+__all__ = ["QtPost", "close_with_window", "layer_by_id", "layer_id", "viewer_session"]
 
 ENGINE_VARIABLE = "NAPARI_BIOFM_ENGINE"  # "worker" (default), "inline", or the address of a Dask scheduler
 
@@ -50,6 +54,7 @@ def viewer_session(viewer: Any) -> Session:
         real = getattr(viewer, "__wrapped__", viewer)
         real.layers.events.removed.connect(lambda event: session.forget_layer(layer_id(event.value)))
         weakref.finalize(real, session.close).atexit = True
+        start_autosave(session, real)
     return session
 
 
@@ -59,13 +64,3 @@ def close_with_window(widget: QWidget, session: Session) -> None:
     if isinstance(window, QMainWindow) and not window.property("biofm_session"):
         window.setProperty("biofm_session", True)
         window.destroyed.connect(lambda *_: session.close())
-
-
-def layer_id(layer: Any) -> str:
-    """Return the unique id of a layer as text; it survives renaming."""
-    return str(layer.unique_id)
-
-
-def layer_by_id(viewer: Any, uid: str | None) -> Any | None:
-    """Return the layer with this unique id, or None if it is gone."""
-    return next((layer for layer in viewer.layers if layer_id(layer) == uid), None) if uid else None

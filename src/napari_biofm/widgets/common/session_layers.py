@@ -1,4 +1,4 @@
-"""Layers as a saved session knows them, and back into the viewer."""
+"""The layers of a viewer as sessions and journals know them, and back into the viewer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import json
 import weakref
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.io.lazy import open_saved_image
 from napari_biofm.session.snapshot import Saved, SavedLayer
-from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.types import BiofmError, SessionError
+from napari_biofm.widgets.common.layer_ids import layer_by_id, layer_id
 
 OVERLAYS = {
     "biofm_overlay",
@@ -25,13 +27,73 @@ OVERLAYS = {
 PLACING = ("scale", "translate", "affine", "units")  # what a session may say about a layer's place
 
 
-def saved_layers(viewer: Any) -> list[SavedLayer]:
-    """Return the images and labels of a viewer; overlays are made anew and not saved."""
-    return [
-        _saved(layer)
-        for layer in viewer.layers
-        if type(layer).__name__ in ("Image", "Labels") and not OVERLAYS & set(layer.metadata)
-    ]
+class ViewerLayers:
+    """The layers of one viewer; what sessions and journals need to know of napari.
+
+    Parameters
+    ----------
+    viewer : napari viewer; held weakly.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = weakref.ref(getattr(viewer, "__wrapped__", viewer))
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer; SessionError where it was closed."""
+        viewer = self._viewer()
+        if viewer is None:
+            raise SessionError("The viewer of this session was closed.")
+        return viewer
+
+    def described(self) -> list[SavedLayer]:
+        """Return images and labels without their pixels; overlays are made anew and not described."""
+        viewer = self._viewer()
+        return [] if viewer is None else [_described(layer) for layer in viewer.layers if is_kept(layer)]
+
+    def saved(self) -> list[SavedLayer]:
+        """Return images and labels, labels with a copy of their pixels."""
+        return [_with_pixels(layer) for layer in self.viewer.layers if is_kept(layer)]
+
+    def masks(self, uid: str) -> LayerMasks | None:
+        """Return the pixels of a labels layer, None where it is gone."""
+        viewer = self._viewer()
+        layer = None if viewer is None else layer_by_id(viewer, uid)
+        return None if layer is None or type(layer).__name__ != "Labels" else LayerMasks(layer)
+
+    def put(self, saved: Saved, suffix: str = "") -> tuple[dict[str, str], list[str]]:
+        """Bring the layers of a saved session into the viewer; see `put_layers`."""
+        return put_layers(self.viewer, saved, suffix)
+
+
+class LayerMasks:
+    """The full resolution of a labels layer, read a part at a time.
+
+    Parameters
+    ----------
+    layer : held weakly.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = weakref.ref(layer)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self._data().shape)
+
+    def read(self, region: Region) -> NDArray[Any]:
+        return np.array(self._data()[region])
+
+    def _data(self) -> Any:
+        layer = self._layer()
+        if layer is None:
+            raise SessionError("The labels layer was removed from the viewer.")
+        return layer.data[0] if layer.multiscale else layer.data
+
+
+def is_kept(layer: Any) -> bool:
+    """Return whether a layer belongs to the session; overlays are made anew."""
+    return type(layer).__name__ in ("Image", "Labels") and not OVERLAYS & set(layer.metadata)
 
 
 @dataclass
@@ -69,33 +131,36 @@ def _marker(kept: _Kept) -> Callable[..., None]:
     return mark
 
 
-def _saved(layer: Any) -> SavedLayer:
+def _with_pixels(layer: Any) -> SavedLayer:
+    if type(layer).__name__ != "Labels":
+        return _described(layer)
+    kept = _labels_of(layer, layer.data[0] if layer.multiscale else layer.data)
+    return replace(_described(layer), data=kept.data, version=kept.version)
+
+
+def _described(layer: Any) -> SavedLayer:
     data = layer.data[0] if layer.multiscale else layer.data
-    kept = _labels_of(layer, data) if type(layer).__name__ == "Labels" else None
-    placing = {
-        "scale": [float(s) for s in layer.scale],
-        "translate": [float(s) for s in layer.translate],
-        "affine": np.asarray(layer.affine.affine_matrix).tolist(),
-        "units": [str(unit) for unit in layer.units],
-    }
     return SavedLayer(
         uid=layer_id(layer),
         kind=type(layer).__name__.lower(),
         name=str(layer.name),
         path=str(layer.metadata.get("path") or layer.source.path or ""),
-        data=None if kept is None else kept.data,
-        version=0 if kept is None else kept.version,
-        placing=placing,
+        placing={
+            "scale": [float(s) for s in layer.scale],
+            "translate": [float(s) for s in layer.translate],
+            "affine": np.asarray(layer.affine.affine_matrix).tolist(),
+            "units": [str(unit) for unit in layer.units],
+        },
         metadata=_json_able(layer.metadata),
         shape=tuple(int(n) for n in data.shape),
     )
 
 
-def put_layers(viewer: Any, saved: Saved) -> tuple[dict[str, str], list[str]]:
+def put_layers(viewer: Any, saved: Saved, suffix: str = "") -> tuple[dict[str, str], list[str]]:
     """Bring the layers of a saved session into the viewer.
 
     Labels are added; an image is taken from the viewer where one of its name and shape is open, else
-    opened from its file.
+    opened from its file. `suffix` is put behind the names of labels.
 
     Returns
     -------
@@ -109,7 +174,7 @@ def put_layers(viewer: Any, saved: Saved) -> tuple[dict[str, str], list[str]]:
         why = ""
         if record.data is not None:
             layer = viewer.add_labels(
-                record.data, name=record.name, metadata=dict(record.metadata), **_options(record)
+                record.data, name=record.name + suffix, metadata=dict(record.metadata), **_options(record)
             )
         else:
             layer, why = _open_image(viewer, record)

@@ -1,0 +1,90 @@
+"""The journal of a viewer's session: begun with the session, whichever docks are open."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_biofm.session import Session
+from napari_biofm.session.journal import Journal
+from napari_biofm.session.journal_files import autosave_folder
+from napari_biofm.session.recovery import prune_journals
+from napari_biofm.widgets.common.layer_ids import layer_id
+from napari_biofm.widgets.common.session_layers import ViewerLayers, is_kept
+
+STEP_MS = 500  # between looks at what is to be written
+
+
+class Autosave(QObject):
+    """Writes everything that is done in one viewer to disk, and hears of masks that something else changed.
+
+    Parameters
+    ----------
+    session : of the viewer.
+    viewer : napari viewer; held weakly.
+    root : folder of all journals.
+    """
+
+    def __init__(self, session: Session, viewer: Any, root: Path) -> None:
+        super().__init__()
+        self.layers = ViewerLayers(viewer)
+        self.journal = Journal(session, root, self.layers, self._tell)
+        self._timer = QTimer(self)
+        self._timer.setInterval(STEP_MS)
+        self._timer.timeout.connect(self.step)
+        self._timer.start()
+        self._followed: weakref.WeakSet[Any] = weakref.WeakSet()
+        events = self.layers.viewer.layers.events
+        events.inserted.connect(self._layers_changed)
+        events.removed.connect(self._layers_changed)
+        events.renamed.connect(self._layers_changed)
+        session.closed.connect(self.stop)
+        self._layers_changed()
+        prune_journals(root)
+
+    def step(self) -> None:
+        """Write a part of what is to be written."""
+        self.journal.step()
+        self._timer.setInterval(0 if self.journal.is_busy else STEP_MS)
+
+    def stop(self) -> None:
+        """Look no longer."""
+        with suppress(RuntimeError):  # at the end of the application Qt deletes the timer first
+            self._timer.stop()
+
+    def _layers_changed(self, event: Any = None) -> None:
+        for layer in self.layers.viewer.layers:
+            if type(layer).__name__ == "Labels" and is_kept(layer) and layer not in self._followed:
+                self._followed.add(layer)
+                self._follow(layer)
+        self.journal.things_changed()
+
+    def _follow(self, layer: Any) -> None:
+        """Hear when the masks of a layer are painted on, or replaced, by anything."""
+        journal, uid = self.journal, layer_id(layer)
+        layer.events.labels_update.connect(lambda event=None: journal.masks_changed(uid))
+        layer.events.data.connect(lambda event=None: journal.masks_replaced(uid))
+
+    def _tell(self, message: str) -> None:
+        from napari.utils.notifications import show_warning
+
+        show_warning(message)
+
+
+_AUTOSAVES: weakref.WeakKeyDictionary[Session, Autosave] = weakref.WeakKeyDictionary()
+
+
+def start_autosave(session: Session, viewer: Any) -> None:
+    """Keep what is done in a viewer, unless that is switched off."""
+    root = autosave_folder()
+    if root is not None and session not in _AUTOSAVES:
+        _AUTOSAVES[session] = Autosave(session, viewer, root)
+
+
+def autosave_of(session: Session) -> Autosave | None:
+    """Return what keeps a session, None where that is switched off."""
+    return _AUTOSAVES.get(session)

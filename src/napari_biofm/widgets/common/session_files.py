@@ -1,0 +1,141 @@
+"""Saving and opening sessions, recovering them, and writing NWB: for any dock or menu. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from psygnal import Signal
+
+from napari_biofm.session import Session
+from napari_biofm.session import recovery as journals
+from napari_biofm.session.nwb import write_nwb
+from napari_biofm.session.saving import SessionWriter, load_session
+from napari_biofm.session.snapshot import Saved, SavedLayer, restore, snapshot
+from napari_biofm.types import BiofmError
+
+RECOVERED = " (recovered)"  # behind the names of labels, to tell them from those of a file
+
+
+class LayersOfSessions(Protocol):
+    """The layers of a viewer, as far as sessions must know them."""
+
+    def saved(self) -> list[SavedLayer]:
+        """Return images and labels, labels with a copy of their pixels."""
+        ...
+
+    def put(self, saved: Saved, suffix: str = "") -> tuple[dict[str, str], list[str]]:
+        """Bring saved layers back; return ids now by ids when saved, and what the user should know."""
+        ...
+
+
+class Writer(Protocol):
+    """Runs writing to disk beside the window."""
+
+    def run(
+        self,
+        write: Callable[[], Any],
+        done: Callable[[], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """Call `write`, then `done` or `failed`."""
+        ...
+
+    def wait(self) -> None:
+        """Return when what was handed over is written."""
+        ...
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What was opened: `layers` are ids now by ids when saved, `warnings` what the user should know."""
+
+    saved: Saved
+    layers: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+class SessionFiles:
+    """Files of one session.
+
+    Parameters
+    ----------
+    session : of a viewer.
+    layers : of the viewer.
+    writer : where the writing runs.
+    """
+
+    told = Signal(str)  # what is going on, or was done
+    failed = Signal(object)  # the exception
+    opened = Signal(object)  # Opened
+
+    def __init__(self, session: Session, layers: LayersOfSessions, writer: Writer) -> None:
+        self._session, self._layers, self._writer = session, layers, writer
+        self._folder: SessionWriter | None = None
+
+    def taken(self) -> Saved:
+        """Return what lasts of the session, apart from what may still be changed in place."""
+        saved = snapshot(self._session, self._layers.saved())
+        return replace(saved, cells={uid: table.copy() for uid, table in saved.cells.items()})
+
+    def save_to(self, folder: Path) -> None:
+        """Have the session saved beside the window."""
+        if self._folder is None or self._folder.folder != folder:
+            self._folder = SessionWriter(folder)
+        self._write("Saving to", "Saved to", "Not saved.", folder, self._folder.save)
+
+    def export_nwb(self, path: Path) -> None:
+        """Have the session written as NWB beside the window."""
+        self._write(
+            "Exporting to", "Exported to", "Not exported.", path, lambda saved: write_nwb(path, saved)
+        )
+
+    def open_from(self, folder: Path) -> bool:
+        """Open a saved session into this viewer; return whether that worked."""
+        self._writer.wait()
+        try:
+            saved = load_session(folder)
+            opened = self._restore(saved)
+        except BiofmError as error:
+            self.failed.emit(error)
+            return False
+        self.told.emit(" ".join([f"Opened {folder}.", *opened.warnings]))
+        self.opened.emit(opened)
+        return True
+
+    def recover(self, folder: Path) -> Opened | None:
+        """Bring back the session of a journal; None where nothing of it can be read."""
+        try:
+            recovered = journals.recover(folder)
+            saved = replace(recovered.saved, warnings=(*recovered.saved.warnings, *recovered.missing))
+            former = self._session.log
+            opened = self._restore(replace(saved, log=(*former, *saved.log)), RECOVERED)
+        except BiofmError as error:
+            self.failed.emit(error)
+            return None
+        for layer in saved.layers:
+            if layer.kind == "labels" and layer.uid in opened.layers:
+                self._session.labels_changed_outside(opened.layers[layer.uid])  # so that they are kept again
+        journals.settle(folder)
+        self.told.emit(" ".join([f"Recovered {recovered.n_edits} edits.", *opened.warnings]))
+        self.opened.emit(opened)
+        return opened
+
+    def _restore(self, saved: Saved, suffix: str = "") -> Opened:
+        layers, problems = self._layers.put(saved, suffix)
+        restore(self._session, saved, layers)
+        return Opened(saved, layers, (*saved.warnings, *problems))
+
+    def _write(
+        self, begun: str, done: str, not_done: str, place: Path, write: Callable[[Saved], Any]
+    ) -> None:
+        saved = self.taken()
+        self.told.emit(f"{begun} {place} ...")
+
+        def fail(error: BaseException) -> None:
+            self.told.emit(not_done)
+            self.failed.emit(error)
+
+        self._writer.run(lambda: write(saved), lambda: self.told.emit(f"{done} {place}."), fail)
