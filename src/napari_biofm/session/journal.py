@@ -237,7 +237,7 @@ class Journal:
         """Begin the folder, or a fresh log in it that goes on from `former`, with all that is there now."""
         if self._files is None:
             self._files = JournalFiles(self._root)
-            self._changed.update({("table", uid): time.monotonic() for uid in self._session._state.cells})
+            self._changed.update({("table", uid): time.monotonic() for uid in self._session.known_labels})
         self._logs += 1
         self._files.begin_log(self._logs, [{"n": 0, "record": entry} for entry in former])
         self._write_base()
@@ -250,7 +250,7 @@ class Journal:
         if self._files is None:
             self._begin(self._session.log)
         assert self._files is not None
-        source = self._layers.masks(uid) or self._session._state.targets.get(uid)
+        source = self._layers.masks(uid) or self._session.labels_target(uid)
         if source is None:
             return
         file = self._name("masks", ".zarr")
@@ -337,11 +337,11 @@ class Journal:
         """Return the layers of the viewer, and those that only the session knows."""
         described = self._layers.described()
         uids = {layer.uid for layer in described}
-        state = self._session._state
-        shapes = {uid: target.shape for uid, target in state.targets.items() if uid not in uids}
-        for uid in {*state.classes, *state.cells} - uids - set(shapes):
-            shapes[uid] = ()
-        return [*described, *(SavedLayer(uid, "labels", uid, shape=shape) for uid, shape in shapes.items())]
+        only_here = []
+        for uid in sorted(self._session.known_labels - uids):
+            target = self._session.labels_target(uid)
+            only_here.append(SavedLayer(uid, "labels", uid, shape=() if target is None else target.shape))
+        return [*described, *only_here]
 
     def _layer(self, layer: SavedLayer) -> dict[str, Any]:
         record = layer_to_json(layer)

@@ -217,6 +217,15 @@ class Session:
         """Return whether the labels of a layer can be edited."""
         return uid in self._state.targets
 
+    def labels_target(self, uid: str) -> LabelsTarget | None:
+        """Return the labels of a layer as they are edited, None where they cannot be."""
+        return self._state.targets.get(uid)
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        """Ids of the labels layers that can be edited, or whose cells have a table or classes."""
+        return frozenset({*self._state.targets, *self._state.cells, *self._state.classes})
+
     def labels_changed_outside(self, uid: str, ids: Iterable[int] | None = None) -> None:
         """Tell that masks were changed by something else than an action.
 
