@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -28,8 +29,6 @@ ROOMS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every verb; each verb sets `run`, a function of the parsed arguments."""
-    import importlib
-
     parser = argparse.ArgumentParser(
         prog="napari-biofm", description="Cells and the signals recorded from them, without a screen."
     )

@@ -7,6 +7,7 @@ each yielded `Progress` is passed on and is a point at which the job can be canc
 
 from napari_biofm.engine.base import LANES, Engine, Job, JobState, Lane
 from napari_biofm.engine.inline import InlineEngine
+from napari_biofm.types import EngineError
 
 __all__ = ["LANES", "Engine", "InlineEngine", "Job", "JobState", "Lane", "make_engine"]
 
@@ -26,8 +27,6 @@ def make_engine(address: str = "worker", post: object = None) -> Engine:
     EngineError
         If the address is none of these, or Dask is needed and not installed.
     """
-    from napari_biofm.types import EngineError
-
     caller = post if callable(post) else None
     if address == "inline":
         return InlineEngine()

@@ -42,16 +42,6 @@ def reviewed(events: Events, verdicts: Sequence[str] = (), classes_before: Seque
     return table
 
 
-def detected(events: Events) -> Events:
-    """Return the columns that detectors give, without the review."""
-    if events.dtype == EVENT_DTYPE:
-        return events
-    table = np.zeros(len(events), EVENT_DTYPE)
-    for name in EVENT_DTYPE.names or ():
-        table[name] = events[name]
-    return table
-
-
 def verdicts_of(events: Events) -> NDArray[np.str_]:
     """Return one verdict per event, "" where nobody looked yet or the table has no such column."""
     if "verdict" in (events.dtype.names or ()):

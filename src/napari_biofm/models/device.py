@@ -7,15 +7,13 @@ keeps the fastest. Out of memory is not the end: the batch is halved, then the C
 from __future__ import annotations
 
 import functools
-import os
+import gc
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from napari_biofm.types import EngineError
-
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 # A faster precision has to win by this much before full precision is given up.
 _WORTH_IT = 0.85
@@ -207,20 +205,6 @@ def free_memory(device: str) -> int | None:
     return int(psutil.virtual_memory().available)
 
 
-def peak_memory() -> int:
-    """Return the largest resident size of this process so far, bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        import psutil
-
-        return int(psutil.Process(os.getpid()).memory_info().peak_wset)
-    import sys
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error means that memory ran out, on any device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -231,8 +215,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def release(device: str) -> None:
     """Hand cached memory back to the device."""
-    import gc
-
     import torch
 
     gc.collect()

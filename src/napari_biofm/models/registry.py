@@ -16,7 +16,6 @@ from napari_biofm.types import ModelError
 Family = Literal["cellpose-sam", "cellpose-dino", "sam", "mobile-sam", "embedded"]
 
 MB = 1_000_000
-GB = 1_000_000_000
 
 
 @dataclass(frozen=True)

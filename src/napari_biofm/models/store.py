@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -259,8 +260,6 @@ def import_model(
     ModelError
         When the file is not usable, or the name is taken or cannot be a file's name.
     """
-    import shutil
-
     from napari_biofm.models.checkpoints import open_checkpoint
 
     source = Path(path)

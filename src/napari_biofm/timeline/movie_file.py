@@ -83,7 +83,7 @@ class TraceStrip:
     ) -> None:
         from PIL import Image, ImageDraw
 
-        self._times, self._width, self._height = times, width, height
+        self._times, self._width = times, width
         image = Image.new("RGB", (width, height), PAPER)
         drawing = ImageDraw.Draw(image)
         shown = np.nan_to_num(np.asarray(values, float))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,6 @@ def umap(features: NDArray[np.float32], n_neighbours: int = 15, seed: int = 0) -
     if finite.sum() < 5:
         raise CellsError(f"UMAP needs five cells with vectors at least, there are {int(finite.sum())}.")
     yield Progress(0, 2, "UMAP: loading (the first time its code is compiled, which takes a while)")
-    import warnings
-
     with warnings.catch_warnings():  # its own about fixed seeds and what it depends on
         warnings.simplefilter("ignore")
         from umap import UMAP

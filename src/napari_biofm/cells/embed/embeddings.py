@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +19,12 @@ from napari_biofm.cells.embed.encoders import (
     provenance_of,
 )
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
-from napari_biofm.cells.table.cell_table import BASELINE, add_embedding
+from napari_biofm.cells.table.cell_table import BASELINE
 from napari_biofm.cells.table.measure import regionprops_vectors
 from napari_biofm.images.protocols import CropEncoder, pools_cells
-from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_crop_encoder, make_embedder
+from napari_biofm.images.segment.catalogue import make_crop_encoder, make_embedder
 from napari_biofm.images.segment.pooling import pool
 from napari_biofm.types import CellsError, Embedder, FeatureMap, Image, Labels, Model, Task, Vectors
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 VIEWS = 4  # turned copies an encoder sees of each crop
 
@@ -74,26 +71,6 @@ def crop_embedding(
         raise CellsError(f"Cells are cut out of planes; these masks have shape {masks.shape}.")
     found: Vectors = yield from encode_crops(encoder, cut_crops(image, masks, only=only), views)
     return found
-
-
-def add_crop_embedding(
-    table: AnnData, image: Image, masks: Labels, model: str = DEFAULT_MODEL, device: str = "auto"
-) -> Task[AnnData]:
-    """Add the embedding "<model> crops" to a table, and make it the one in use.
-
-    Raises
-    ------
-    CellsError
-        If the masks are no longer those of the table.
-    """
-    encoder = crop_encoder(model, device)
-    vectors = yield from crop_embedding(image, masks, encoder, views_of(model, VIEWS))
-    if len(vectors) != table.n_obs:
-        raise CellsError(
-            f"The table has {table.n_obs} cells and the masks {len(vectors)}; press 'Measure cells' first."
-        )
-    name = f"{encoder.name} {CROPS}"
-    return add_embedding(table, name, vectors, provenance_of(encoder, views_of(model, VIEWS)))
 
 
 def vectors_of_cells(model: Model, features: FeatureMap, masks: Labels) -> Vectors:

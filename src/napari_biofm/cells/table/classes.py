@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -140,8 +140,3 @@ def write_classes(table: AnnData, classes: CellClasses) -> None:
     codes = classes.codes_of(table.obs["label"].to_numpy(np.int64))
     table.obs["class_by_hand"] = classes.names_of(codes)
     table.uns["classes"] = {"names": list(classes.names), "colours": list(classes.colours)}
-
-
-def class_names(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split (name, colour) pairs into names and colours."""
-    return tuple(name for name, _ in pairs), tuple(colour for _, colour in pairs)

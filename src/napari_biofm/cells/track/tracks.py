@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,6 @@ def tracks_from_csv(path: Path) -> NDArray[np.float64]:
     CellsError
         If a column is missing or holds something that is no number.
     """
-    import csv
-
     if not path.is_file():
         raise CellsError(f"{path} does not exist.")
     with path.open(newline="", encoding="utf-8-sig") as file:

@@ -8,7 +8,6 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.features.ap import Landmarks
 from napari_biofm.events.features.definitions import Values, mean_sd
 
 Floats = NDArray[np.float64]
@@ -107,8 +106,3 @@ def burst_features(interval: Floats) -> Values:
         "aps_per_burst": float(np.mean([len(one) + 1 for one in inside])),
         "burst_rate_Hz": float(np.mean([1e3 / one.mean() for one in inside])),
     }
-
-
-def trains_of(volts: Floats, fs: float, marks: Landmarks, start_s: float, stop_s: float) -> Values:
-    """Return `train_features` of action potentials found in a trace."""
-    return train_features(marks.peak / fs, volts[marks.peak], start_s, stop_s)

@@ -9,6 +9,7 @@ construction: the stock head is not touched, only stood beside.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -107,8 +108,6 @@ def adapt(
     ------
     RecordingError : fewer than 3 marks in all.
     """
-    import time
-
     begun = time.monotonic()
     n_marks = sum(len(m.time_s) for m in marks)
     if n_marks < 3:

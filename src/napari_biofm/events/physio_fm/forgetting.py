@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm.head import AdaptedHead
-from napari_biofm.types import DetectionSettings, Trace
+from napari_biofm.types import DetectionSettings, Trace, run_task
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
@@ -30,8 +30,6 @@ def forgetting_probe(
     -------
     `events`, `stock` and `adapted` recall at the balanced preset, `forgotten` their difference (0 or more).
     """
-    from napari_biofm.types import run_task
-
     hits, n, near = {"stock": 0, "adapted": 0}, 0, TOLERANCE.get(head.kind, 5e-3)
     for signal, truth in probes:
         n += len(truth)

@@ -231,16 +231,6 @@ class LabelsEditor:
             "cut cell", view, label, piece, parts, {"cell": label, "line": np.asarray(line).tolist()}
         )
 
-    def separate(self, view: View, label: int) -> LabelsEdit:
-        """Give the unconnected parts of a cell ids of their own."""
-        from scipy import ndimage as ndi
-
-        piece = self._there(view, label)
-        parts, n = ndi.label(piece.mask)
-        return self._divide(
-            "separate parts", view, label, piece, [parts == k for k in range(1, n + 1)], {"cell": label}
-        )
-
     def _divide(
         self, name: str, view: View, label: int, piece: Piece, parts: list[Mask], details: Mapping[str, Any]
     ) -> LabelsEdit:

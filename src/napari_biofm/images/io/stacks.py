@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,6 @@ def _as_movie(movie: Any, path: Path) -> Any:
 
 
 def _frame_rate(file: Any) -> float | None:
-    import re
-
     if file.ome_metadata:
         found = re.search(r'TimeIncrement="([^"]+)"(?:[^>]*TimeIncrementUnit="([^"]+)")?', file.ome_metadata)
         scale = {"s": 1.0, "ms": 1e-3, "min": 60.0}.get(found.group(2) or "s") if found else None

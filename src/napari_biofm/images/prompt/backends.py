@@ -38,17 +38,15 @@ class Backend:
     ----------
     name : word of the command line and the log.
     title : as shown in the menu.
-    needs_worker : whether it is a network.
     """
 
     name: str
     title: str
-    needs_worker: bool
 
 
 LOCAL = (
-    Backend(LEVEL_SETS, "Level sets (no model)", False),
-    Backend(FLOW_BASINS, "Flow basins (no network; needs a segmentation with flows)", False),
+    Backend(LEVEL_SETS, "Level sets (no model)"),
+    Backend(FLOW_BASINS, "Flow basins (no network; needs a segmentation with flows)"),
 )
 
 
@@ -58,7 +56,7 @@ def click_models() -> list[Backend]:
 
     names = models_here(lambda model: model.clicks, own=False)
     there = [name for name in names if name != EMBEDDED or shipped().exists()]
-    return [Backend(name, _title(name), True) for name in there]
+    return [Backend(name, _title(name)) for name in there]
 
 
 def _title(name: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.view import Piece
-from napari_biofm.types import Progress, Prompt, Task
+from napari_biofm.types import Progress, Prompt, Segmentation, Task, run_task
 
 BASIN_MARGIN = 64  # pixels around the cell whose flows are followed
 MARGIN = 24  # pixels around the cell that are looked at for its motion
@@ -197,7 +197,6 @@ def propagate_stack(
     model : click model of the catalogue, or "level-sets".
     """
     from napari_biofm.images.prompt.backends import promptable
-    from napari_biofm.types import run_task
 
     tool = promptable(model, device)
 
@@ -227,7 +226,6 @@ def propagate_basins(
     diameter : of the pass, pixels, as far as it is known.
     """
     from napari_biofm.images.prompt.flow_basins import Basins, follow
-    from napari_biofm.types import Segmentation
 
     def answer(index: int, _prompt: Prompt, moved: Piece) -> tuple[Piece, float]:
         window = moved.padded(max(BASIN_MARGIN, *moved.mask.shape), stack.shape[1:3])

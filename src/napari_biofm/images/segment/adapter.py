@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -129,8 +130,6 @@ class WeightsAdapter(ABC):
         return network.plan
 
     def _provenance(self, parameters: SegmentationParameters, **more: Any) -> dict[str, Any]:
-        import importlib.metadata
-
         return {
             "model": self.name,
             "weights_sha256": self.weights_sha256,

@@ -5,6 +5,7 @@ What another release moves or renames is mended here.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,6 @@ TRAINED_DIAMETER = 30.0
 
 def network_class() -> Any:
     """Return the class of the network in the installed cellpose."""
-    import importlib
-
     try:
         return importlib.import_module("cellpose.vit").CPSAM  # 4.2
     except ImportError:

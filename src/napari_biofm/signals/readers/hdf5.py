@@ -160,13 +160,3 @@ def _caiman_rois(estimates: Any, n_cells: int) -> NDArray[np.int32] | None:
         labels[inside] = cell + 1
         best[pixels] = np.maximum(best[pixels], weights)
     return labels.reshape((height, width), order="F")
-
-
-def roi_labels(
-    masks: list[tuple[int, NDArray[Any], NDArray[Any]]], shape: tuple[int, int]
-) -> NDArray[np.int32]:
-    """Paint (label, pixel rows, pixel columns) into one (Y, X) label image, later ones on top."""
-    labels = np.zeros(shape, np.int32)
-    for label, y, x in masks:
-        labels[y, x] = label
-    return labels
