@@ -123,7 +123,7 @@ def field_of(n: int) -> tuple[Any, Any]:
     """Return a viewer with a layer of n square cells."""
     import napari
 
-    viewer = napari.Viewer(show=True)
+    viewer: Any = napari.Viewer(show=True)  # it gets add_labels at run time
     return viewer, viewer.add_labels(masks_of(n), name="cells")
 
 
@@ -148,8 +148,9 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
 
     from heartbeat import Heartbeat, WatchedApplication
 
-    application = WatchedApplication([]) if QApplication.instance() is None else QApplication.instance()
-    viewer = napari.Viewer(show=True)
+    application = QApplication.instance() or WatchedApplication([])
+    assert isinstance(application, WatchedApplication)
+    viewer: Any = napari.Viewer(show=True)  # it gets add_labels at run time
     heart = Heartbeat(application)
     heart.watch(lambda: None, 4)
     beside = {"idle_stall_ms": heart.watch(lambda: None, 5)["stall_ms"]}
@@ -163,7 +164,7 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
     beside["napari_cells_layer_ms"] = found["stall_ms"]
     found = heart.watch(lambda: viewer.add_labels(small, name="small"))
     beside["napari_small_layer_ms"] = found["stall_ms"]
-    viewer.layers.remove("small")
+    del viewer.layers["small"]
     layer, opened = viewer.layers["cells"], []
 
     def open_dock() -> None:

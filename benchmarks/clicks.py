@@ -94,7 +94,7 @@ def previewer(size: int) -> tuple[Any, Callable[[Any], None]]:
     from napari_biofm.images.edit import View
     from napari_biofm.widgets.annotate.preview import Preview
 
-    viewer = napari.Viewer(show=True)
+    viewer: Any = napari.Viewer(show=True)  # it gets add_labels at run time
     labels = viewer.add_labels(np.zeros((size, size), np.int32))
     preview, view = Preview(viewer), View.last(2)
 
@@ -199,7 +199,7 @@ def edit_times(size: int, n: int = 5) -> dict[str, float]:
 
     from napari_biofm.widgets.annotate.large_labels import LargeLabels
 
-    viewer = napari.Viewer(show=True)
+    viewer: Any = napari.Viewer(show=True)  # it gets add_labels at run time
     layer = viewer.add_labels(np.zeros((size, size), np.int32))
     rows, columns = (a.ravel() + size // 2 for a in np.indices((40, 40)))
     found, label = {}, 0

@@ -61,8 +61,8 @@ class WatchedApplication(QApplication):
         self.repaints: list[float] = []
         self._painting = False
 
-    def notify(self, receiver: QObject, event: QEvent) -> bool:
-        if self._painting or event.type() not in PAINTING:
+    def notify(self, receiver: QObject | None, event: QEvent | None) -> bool:
+        if self._painting or event is None or event.type() not in PAINTING:
             return bool(super().notify(receiver, event))
         self._painting, start = True, time.perf_counter()
         try:

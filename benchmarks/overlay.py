@@ -89,7 +89,7 @@ def open_scene(n: int, n_frames: int) -> tuple[Any, Any]:
     from napari_biofm.widgets.timeline import TimelineDock
 
     rng = np.random.default_rng(1)
-    viewer = napari.Viewer()
+    viewer: Any = napari.Viewer()  # it gets add_labels at run time
     viewer.window.resize(1400, 1000)
     movie = viewer.add_image(CyclicMovie(n_frames), name="movie", contrast_limits=(0, 255))
     viewer.add_labels(cells_on_a_grid(n), name="cells", visible=False)

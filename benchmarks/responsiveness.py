@@ -119,7 +119,7 @@ def measure_stalls(seconds: float) -> dict[str, Any]:
     from napari_biofm.widgets.common.dock import Dock
     from napari_biofm.widgets.common.viewers import QtPost, viewer_session
 
-    viewer = napari.Viewer()
+    viewer: Any = napari.Viewer()  # it gets add_labels at run time
     layer = viewer.add_labels(np.zeros((1024, 1024), np.int32))
     ticks: list[float] = []
     timer = QTimer()

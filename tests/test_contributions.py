@@ -30,6 +30,14 @@ def test_a_dropped_abf_opens_in_the_trace_dock(tmp_path: Path, viewer: Any) -> N
     assert any("Traces and events" in name for name in viewer.window.dock_widgets)
 
 
+def test_a_recording_needs_a_viewer_to_open_in(tmp_path: Path) -> None:
+    path = write_abf(tmp_path / "cell 1.abf", [np.sin(np.arange(5000) / 50)], ["Im"], ["pA"], 10_000)
+    read = get_reader(str(path))
+    assert read is not None
+    with pytest.raises(RecordingError, match=r"cell 1\.abf.*no viewer is open: use napari_biofm\.read_recording"):
+        read(str(path))
+
+
 def test_other_files_are_left_to_others(tmp_path: Path) -> None:
     path = tmp_path / "image.png"
     path.write_bytes(b"\x89PNG")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.signals.readers import find_format
+from napari_biofm.types import RecordingError
 
 LayerData = list[tuple[Any, ...]]
 NO_LAYER: LayerData = [(None,)]  # what napari takes for "handled, nothing to add"
@@ -87,7 +88,7 @@ def read(path: str | Sequence[str]) -> LayerData:
     Raises
     ------
     RecordingError
-        If a file cannot be read; recordings read before it stay open.
+        If no viewer is open, or a file cannot be read; recordings read before it stay open.
     """
     import napari
 
@@ -96,6 +97,10 @@ def read(path: str | Sequence[str]) -> LayerData:
     from napari_biofm.widgets.trace.placing import put_recording
 
     viewer = napari.current_viewer()
+    if viewer is None:
+        raise RecordingError(
+            f"{path} goes to the session of a viewer, and no viewer is open: use napari_biofm.read_recording."
+        )
     session = viewer_session(viewer)
     for one in [path] if isinstance(path, str) else path:
         recording = open_asking(Path(one), _window())
