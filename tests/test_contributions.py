@@ -34,7 +34,9 @@ def test_a_recording_needs_a_viewer_to_open_in(tmp_path: Path) -> None:
     path = write_abf(tmp_path / "cell 1.abf", [np.sin(np.arange(5000) / 50)], ["Im"], ["pA"], 10_000)
     read = get_reader(str(path))
     assert read is not None
-    with pytest.raises(RecordingError, match=r"cell 1\.abf.*no viewer is open: use napari_biofm\.read_recording"):
+    with pytest.raises(
+        RecordingError, match=r"cell 1\.abf.*no viewer is open: use napari_biofm\.read_recording"
+    ):
         read(str(path))
 
 

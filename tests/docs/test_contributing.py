@@ -71,6 +71,11 @@ def test_a_recipe_works_and_touches_two_files_at_most(title: str, copy: Path, tm
     folder.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(
-        [sys.executable, "-c", checks[0]], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", checks[0]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
