@@ -197,7 +197,7 @@ def edit_times(size: int, n: int = 5) -> dict[str, float]:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_biofm.widgets.annotate.large_labels import LargeLabels
+    from napari_biofm.widgets.common.large_labels import LargeLabels
 
     viewer: Any = napari.Viewer(show=True)  # it gets add_labels at run time
     layer = viewer.add_labels(np.zeros((size, size), np.int32))

@@ -16,7 +16,7 @@ from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.images.edit.labels_edit import ArrayTarget
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
 from napari_biofm.session.recovery import find_journals, unsaved
-from napari_biofm.widgets.common.layer_ids import layer_id
+from napari_biofm.widgets.common.layers import layer_id
 from napari_biofm.widgets.common.viewers import viewer_session
 
 KILLED = """
@@ -34,7 +34,7 @@ from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.common.autosave import autosave_of
-from napari_biofm.widgets.common.layer_ids import layer_id
+from napari_biofm.widgets.common.layers import layer_id
 
 viewer = napari.Viewer(show=False)
 masks = np.zeros((40, 50), np.int32)

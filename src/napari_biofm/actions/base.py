@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.events.reviewed import EventTable
-from napari_biofm.images.edit.labels_edit import LabelsTarget
+from napari_biofm.images.edit.labels_edit import LabelsTarget, Patch
 from napari_biofm.links import Link
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
@@ -23,8 +23,8 @@ class SessionState(Protocol):
         """Return the labels of a layer; SessionError where the layer is gone."""
         ...
 
-    def labels_written(self, layer: str, ids: Iterable[int]) -> None:
-        """Tell which cells of a layer were changed."""
+    def labels_written(self, layer: str, ids: Iterable[int], patches: Iterable[Patch] = ()) -> None:
+        """Tell which cells of a layer were changed, and in which patches."""
         ...
 
     def segmentation(self, layer: str) -> Segmentation | None:

@@ -32,7 +32,7 @@ class EditLabels:
 
     def apply(self, state: SessionState) -> None:
         self.edit.write(state.labels_target(self.edit.layer))
-        state.labels_written(self.edit.layer, self.edit.labels)
+        state.labels_written(self.edit.layer, self.edit.labels, self.edit.patches)
 
     def inverse(self) -> EditLabels:
         return EditLabels(self.edit.inverse())
@@ -74,7 +74,7 @@ class ReplaceMasks:
     def apply(self, state: SessionState) -> None:
         layer = self.edit.layer
         self.edit.write(state.labels_target(layer))
-        state.labels_written(layer, self.edit.labels)
+        state.labels_written(layer, self.edit.labels, self.edit.patches)
         segmentation = state.segmentation(layer)
         if segmentation is not None:
             state.put_segmentation(layer, replace(segmentation, provenance=dict(self.after)))

@@ -18,6 +18,7 @@ from psygnal import Signal
 
 from napari_biofm.actions import (
     Action,
+    EditLabels,
     EditLinks,
     Group,
     History,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_biofm.engine import Engine
+    from napari_biofm.images.edit.index import Box, LabelIndex
     from napari_biofm.images.edit.labels_edit import LabelsTarget
     from napari_biofm.signals import Recording
     from napari_biofm.timeline import Clock
@@ -120,6 +122,8 @@ class Session:
             If it does not fit; nothing is changed then.
         """
         self.history.do(action, applied=applied)
+        if applied and isinstance(action, EditLabels):
+            self._state.labels_written(action.edit.layer, action.edit.labels, action.edit.patches)
 
     def undo(self) -> str:
         """Take the last edit back and return its name; see `History.undo`."""
@@ -212,6 +216,7 @@ class Session:
     def attach_labels(self, target: LabelsTarget) -> None:
         """Make the labels of a layer known, so that edits can be carried out on them."""
         self._state.targets[target.uid] = target
+        self._state.removed.discard(target.uid)  # a layer that was removed and added again
 
     def has_labels(self, uid: str) -> bool:
         """Return whether the labels of a layer can be edited."""
@@ -226,15 +231,25 @@ class Session:
         """Ids of the labels layers that can be edited, or whose cells have a table or classes."""
         return frozenset({*self._state.targets, *self._state.cells, *self._state.classes})
 
-    def labels_changed_outside(self, uid: str, ids: Iterable[int] | None = None) -> None:
+    def label_index(self, uid: str) -> LabelIndex:
+        """Return where the cells of a layer lie; it follows every change of the masks, whoever made it."""
+        return self._state.label_index(uid)
+
+    def labels_changed_outside(
+        self,
+        uid: str,
+        ids: Iterable[int] | None = None,
+        places: Iterable[tuple[Box, Iterable[int]]] | None = None,
+    ) -> None:
         """Tell that masks were changed by something else than an action.
 
         Parameters
         ----------
         uid : unique id of the labels layer.
         ids : label values that were changed; None where nobody knows.
+        places : boxes (start, stop) and the ids that were changed in each; None where nobody knows.
         """
-        self._state.labels_written(uid, ids)
+        self._state.labels_changed_outside(uid, ids, places)
 
     def forget_layer(self, uid: str) -> None:
         """Drop what was derived from a layer that was removed. Links and history are kept."""

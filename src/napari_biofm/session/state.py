@@ -9,7 +9,8 @@ from psygnal import Signal
 
 from napari_biofm.cells.table.classes import CellClasses, write_classes
 from napari_biofm.events.reviewed import EventTable
-from napari_biofm.images.edit.labels_edit import LabelsTarget
+from napari_biofm.images.edit.index import Box, LabelIndex
+from napari_biofm.images.edit.labels_edit import LabelsTarget, Patch
 from napari_biofm.links import Link
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
@@ -34,6 +35,7 @@ class State:
 
     def __init__(self) -> None:
         self.targets: dict[str, LabelsTarget] = {}
+        self.indices: dict[str, LabelIndex] = {}  # of layers whose cells were looked up
         self.segmentations: dict[str, Segmentation] = {}
         self.cells: dict[str, AnnData] = {}
         self.classes: dict[str, CellClasses] = {}
@@ -66,8 +68,33 @@ class State:
             raise SessionError("its labels layer was removed.")
         return self.targets[layer]
 
-    def labels_written(self, layer: str, ids: Iterable[int] | None) -> None:
-        """Tell which cells of a layer were changed; None where nobody knows."""
+    def label_index(self, layer: str) -> LabelIndex:
+        """Return where the cells of a layer lie; read from its masks when it is first asked something."""
+        if layer not in self.indices:
+            self.indices[layer] = LabelIndex(self.labels_target(layer))
+        return self.indices[layer]
+
+    def labels_written(self, layer: str, ids: Iterable[int] | None, patches: Iterable[Patch] = ()) -> None:
+        """Tell which cells of a layer were changed (None where nobody knows), and in which patches."""
+        index = self.indices.get(layer)
+        if index is not None:
+            index.changed(patches)
+        self._tell_labels(layer, ids)
+
+    def labels_changed_outside(
+        self, layer: str, ids: Iterable[int] | None, places: Iterable[tuple[Box, Iterable[int]]] | None
+    ) -> None:
+        """Tell which cells were changed by something else than an action, and in which boxes where that is known."""
+        index = self.indices.get(layer)
+        if index is not None and (ids is None or places is None):
+            index.reset()
+        elif index is not None:
+            for (start, stop), inside in places or ():
+                for label in inside:
+                    index.include(int(label), start, stop)
+        self._tell_labels(layer, ids)
+
+    def _tell_labels(self, layer: str, ids: Iterable[int] | None) -> None:
         self.labels_edited.emit(layer, None if ids is None else tuple(ids))
 
     def segmentation(self, layer: str) -> Segmentation | None:
@@ -99,6 +126,7 @@ class State:
         """Drop what was derived from a layer that was removed; return whether it had a table of cells."""
         self.removed.add(layer)
         self.targets.pop(layer, None)
+        self.indices.pop(layer, None)
         self.segmentations.pop(layer, None)
         self.classes.pop(layer, None)
         return self.cells.pop(layer, None) is not None

@@ -45,6 +45,12 @@ class LabelIndex:
             self._add_slab(np.asarray(self._target.read(region)), begin)
         self.ready = True
 
+    def reset(self) -> None:
+        """Begin anew: other labels are there, or something changed that nobody can place."""
+        self._boxes.clear()
+        self._largest = 0
+        self.ready = False
+
     def ensure(self) -> None:
         """Build now if that was not done."""
         if not self.ready:

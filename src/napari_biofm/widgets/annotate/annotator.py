@@ -6,12 +6,13 @@ shrinking in `CellSizes`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from psygnal import Signal
 
 from napari_biofm.actions import EditLabels
-from napari_biofm.images.edit import LabelIndex, LabelsEditor, View
+from napari_biofm.images.edit import LabelsEditor, View
 from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.session import CellKey
 from napari_biofm.types import SessionError
@@ -21,9 +22,9 @@ from napari_biofm.widgets.annotate.mask_predictor import MaskPredictor
 from napari_biofm.widgets.annotate.preview import Preview
 from napari_biofm.widgets.annotate.prompt_controller import PromptController
 from napari_biofm.widgets.annotate.sizes import CellSizes
-from napari_biofm.widgets.annotate.target import LayerTarget, StrokeCapture
 from napari_biofm.widgets.annotate.tools import PROMPTING, Tool
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.common.labels_target import LayerTarget
+from napari_biofm.widgets.common.layers import layer_id
 
 
 class Annotator:
@@ -35,7 +36,6 @@ class Annotator:
     """
 
     changed = Signal()
-    edited = Signal(object)  # LabelsEdit
 
     def __init__(self, dock: Any) -> None:
         self.viewer = dock.viewer
@@ -50,8 +50,9 @@ class Annotator:
         self.prompt = PromptController(self)
         self.gestures = Gestures(self)
         self.sizes = CellSizes(self)
-        self._editors: dict[str, LabelsEditor] = {}
-        self._captures: list[StrokeCapture] = []
+        self.session.labels_edited.connect(self._labels_edited)
+        self.session.history.recorded.connect(self._recorded)
+        self.session.history.skipped.connect(self.say)
 
     # ------------------------------------------------------------------ layers
 
@@ -60,28 +61,35 @@ class Annotator:
         self.clear()
         self.image, self.labels = image, None
         self.predictor.image_changed()
-        if labels is not None and layer_id(labels) not in self._editors:
-            target = LayerTarget(labels)
-            editor = LabelsEditor(target, LabelIndex(target))
-            self._editors[target.uid] = editor
-            self.session.attach_labels(target)
-            self._captures.append(StrokeCapture(target, lambda edit: self.do(edit, applied=True)))
+        if labels is not None and not self.session.has_labels(layer_id(labels)):
+            LayerTarget(labels)  # tells why its data cannot be written
         self.labels = labels
         self.say("")
 
-    def data_replaced(self, labels: Any) -> None:
-        """Look up cells afresh after something else put new data into a layer."""
-        editor = self._editors.get(layer_id(labels))
-        if editor is not None:
-            editor.index = LabelIndex(editor.target)
+    def _labels_edited(self, uid: str, ids: tuple[int, ...] | None) -> None:
+        """Drop the prompt where other masks are in the layer now."""
+        if self.labels is None or layer_id(self.labels) != uid:
+            return
+        if ids is None or self.prompt.pending.label in ids:
             self.clear()
+
+    def _recorded(self, record: Mapping[str, Any]) -> None:
+        """Say what was done to the labels in play, whoever did it."""
+        if self.labels is not None and "patches" in record and record["layer"] == layer_id(self.labels):
+            self.say(f"{record['action']} {record.get('cell', '')}".strip())
 
     @property
     def editor(self) -> LabelsEditor:
         """The editor of the labels in play."""
         if self.labels is None:
             raise SessionError("Choose a labels layer, or press New to make one.")
-        return self._editors[layer_id(self.labels)]
+        uid = layer_id(self.labels)
+        target = self.session.labels_target(uid)
+        if target is None:
+            raise SessionError(
+                f"The labels '{self.labels.name}' were removed from the viewer; choose others."
+            )
+        return LabelsEditor(target, self.session.label_index(uid))
 
     @property
     def view(self) -> View:
@@ -99,29 +107,29 @@ class Annotator:
 
     # ------------------------------------------------------------------ edits
 
-    def do(self, edit: LabelsEdit, *, applied: bool = False) -> bool:
+    def do(self, edit: LabelsEdit) -> bool:
         """Carry an edit out through the history; False where it changes nothing."""
         if not edit:
             self.say(f"{edit.name}: nothing changes.")
             return False
-        self.session.do(EditLabels(edit), applied=applied)
-        self._editors[edit.layer].index.changed(edit.patches)
-        self.edited.emit(edit)
-        cell = edit.details.get("cell", "")
-        self.say(f"{edit.name} {cell}".strip())
+        self.session.do(EditLabels(edit))
         return True
 
     def undo(self) -> None:
         """Take back the last click of the prompt, else the last edit."""
         if self.prompt.take_back():
             return
+        was_there = self.session.history.can_undo
         name = self.session.undo()
-        self.say(f"undone: {name}" if name else "Nothing to undo.")
+        if name or not was_there:  # else it no longer fitted, which is said
+            self.say(f"undone: {name}" if name else "Nothing to undo.")
 
     def redo(self) -> None:
         """Do again what was undone last."""
+        was_there = self.session.history.can_redo
         name = self.session.redo()
-        self.say(f"again: {name}" if name else "Nothing to redo.")
+        if name or not was_there:
+            self.say(f"again: {name}" if name else "Nothing to redo.")
 
     def select(self, label: int) -> None:
         """Make a cell the selected one, in napari and in the session."""
@@ -159,8 +167,11 @@ class Annotator:
         self.changed.emit()
 
     def close(self) -> None:
-        """Let go of layers and helper layers."""
-        for capture in self._captures:
-            capture.stop()
-        self._captures.clear()
+        """Let go of the session and the helper layers."""
+        for signal, callback in (
+            (self.session.labels_edited, self._labels_edited),
+            (self.session.history.recorded, self._recorded),
+            (self.session.history.skipped, self.say),
+        ):
+            signal.disconnect(callback, missing_ok=True)
         self.preview.remove()

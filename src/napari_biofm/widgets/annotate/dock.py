@@ -131,15 +131,11 @@ class AnnotateDock(Dock):
         self._refresh_panels()
 
     def _watch(self, labels: Any) -> None:
-        """Hear when the layer's own controls change its mode or selected cell, or its data are replaced."""
+        """Hear when the layer's own controls change its mode or selected cell."""
         if labels is None:
             return
         self.listen(labels.events.mode, self._mode_changed)
-        self.listen(labels.events.data, self._data_changed)
         self.listen(labels.events.selected_label, self._show_state)
-
-    def _data_changed(self, event: Any) -> None:
-        self.annotator.data_replaced(event.source)
 
     def _mode_changed(self, event: Any) -> None:
         layer, annotator = event.source, self.annotator

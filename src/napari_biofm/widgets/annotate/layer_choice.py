@@ -10,8 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QPushButton, QWidget
 
 from napari_biofm.widgets.annotate.geometry import layer_shape
-from napari_biofm.widgets.annotate.preview import is_helper
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.common.layers import is_helper, layer_id
 
 NO_IMAGE = "(none: open an image)"
 NO_LABELS = "(none: press New)"

@@ -9,17 +9,12 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.edit import Piece, View
 from napari_biofm.widgets.annotate.geometry import layer_shape, matrix_of
+from napari_biofm.widgets.common.layers import HELPER
 
-HELPER = "napari-biofm helper"  # key in `layer.metadata` of layers that are tools, not data
 LARGEST = 4096  # pixels; of larger planes a window is covered
 WINDOW = 2048
 MASK, LINE = 1, 2
 _COLOURS = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0), MASK: (0.1, 0.9, 1.0, 0.55), LINE: (1.0, 0.85, 0.1, 0.95)}
-
-
-def is_helper(layer: Any) -> bool:
-    """Whether a layer belongs to the tools."""
-    return bool(layer.metadata.get(HELPER))
 
 
 class Preview:
@@ -161,13 +156,23 @@ class Preview:
             from napari.utils.colormaps import DirectLabelColormap
 
             layer = self._viewer.add_labels(
-                data, name=name, colormap=DirectLabelColormap(color_dict=_COLOURS), opacity=1.0, **more
+                data,
+                name=name,
+                colormap=DirectLabelColormap(color_dict=_COLOURS),
+                opacity=1.0,
+                metadata={HELPER: True},
+                **more,
             )
         else:
             layer = self._viewer.add_points(
-                data, name=name, ndim=data.shape[1], border_color="white", border_width=0.15, **more
+                data,
+                name=name,
+                ndim=data.shape[1],
+                border_color="white",
+                border_width=0.15,
+                metadata={HELPER: True},
+                **more,
             )
-        layer.metadata[HELPER] = True
         layer.editable = False if kind == "points" else layer.editable
         if selected is not None:
             self._viewer.layers.selection.active = selected

@@ -24,8 +24,7 @@ from napari_biofm.images.edit.review_queue import ReviewItem, review_items
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.annotate.preview import is_helper
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.common.layers import is_helper, layer_id
 
 RING = 12  # pixels, radius of the ring where a cell is missing
 LARGEST = 1 << 24  # pixels looked at; of larger planes the part on the screen

@@ -25,8 +25,7 @@ from napari_biofm.types import BiofmError, Progress, SessionError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.geometry import layer_shape
 from napari_biofm.widgets.annotate.mask_predictor import LazyPlane
-from napari_biofm.widgets.annotate.target import full_data
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.common.layers import full_data, layer_id
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 

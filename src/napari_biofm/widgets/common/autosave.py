@@ -13,7 +13,7 @@ from napari_biofm.session import Session
 from napari_biofm.session.journal import Journal
 from napari_biofm.session.journal_files import autosave_folder
 from napari_biofm.session.recovery import prune_journals
-from napari_biofm.widgets.common.layer_ids import layer_id
+from napari_biofm.widgets.common.layers import layer_id
 from napari_biofm.widgets.common.session_layers import ViewerLayers, is_kept
 
 STEP_MS = 500  # between looks at what is to be written

@@ -17,7 +17,7 @@ from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.io.lazy import open_saved_image
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.types import BiofmError, SessionError
-from napari_biofm.widgets.common.layer_ids import layer_by_id, layer_id
+from napari_biofm.widgets.common.layers import layer_by_id, layer_id
 
 OVERLAYS = {
     "biofm_overlay",

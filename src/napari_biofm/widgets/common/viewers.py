@@ -7,16 +7,17 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_biofm.engine import Engine, make_engine
 from napari_biofm.session import Session, session_of
 from napari_biofm.widgets.common.autosave import start_autosave
-from napari_biofm.widgets.common.layer_ids import layer_by_id, layer_id
+from napari_biofm.widgets.common.labels_watch import LabelsWatch
+from napari_biofm.widgets.common.layers import layer_by_id, layer_id
 
 __all__ = ["QtPost", "close_with_window", "layer_by_id", "layer_id", "viewer_session"]
-
 ENGINE_VARIABLE = "NAPARI_BIOFM_ENGINE"  # "worker" (default), "inline", or the address of a Dask scheduler
 
 
@@ -46,13 +47,33 @@ def _make_engine() -> Engine:
 _TIED: weakref.WeakSet[Session] = weakref.WeakSet()  # sessions that follow the layers and life of a viewer
 
 
+def _tell_skipped(message: str) -> None:
+    """Show that an undo no longer fitted: once for all docks of a viewer."""
+    show_info(message)
+
+
+def _stopper(watch: weakref.ref[LabelsWatch]) -> Callable[[], None]:
+    """Return what stops a watch, where it did not go with its viewer already."""
+
+    def stop() -> None:
+        alive = watch()
+        if alive is not None:
+            alive.stop()
+
+    return stop
+
+
 def viewer_session(viewer: Any) -> Session:
     """Return the session of a napari viewer; the first call ties it to the viewer's layers and life."""
     session = session_of(viewer, engine_factory=_make_engine)
     if session not in _TIED:
         _TIED.add(session)
         real = getattr(viewer, "__wrapped__", viewer)
-        real.layers.events.removed.connect(lambda event: session.forget_layer(layer_id(event.value)))
+        watch = LabelsWatch(real, session)
+        real.layers.events.inserted.connect(lambda event: watch.add(event.value))
+        real.layers.events.removed.connect(lambda event: watch.remove(event.value))
+        session.closed.connect(_stopper(weakref.ref(watch)))
+        session.history.skipped.connect(_tell_skipped)
         weakref.finalize(real, session.close).atexit = True
         start_autosave(session, real)
     return session

@@ -25,10 +25,9 @@ from napari_biofm.images.segment.jobs import (
 from napari_biofm.images.tiling.large_images import LargeResult
 from napari_biofm.models import store
 from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters, SessionError
-from napari_biofm.widgets.annotate.target import LayerTarget, full_data
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.layer_pixels import MEAN, SHOWN, SPREAD, spatial_placing
-from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
+from napari_biofm.widgets.common.layers import full_data, layer_by_id, layer_id
 from napari_biofm.widgets.segment.flows import describe_loaded, recipe_of
 from napari_biofm.widgets.segment.form import ThresholdForm
 from napari_biofm.widgets.segment.model_choice import ModelChooser
@@ -354,8 +353,6 @@ class SegmentDock(Dock):
         used = {**found.provenance, "parameters": vars(parameters), "remasked": True}
         self.preview.close()
         try:
-            if not self.session.has_labels(uid):
-                self.session.attach_labels(LayerTarget(layer))
             now = np.asarray(full_data(layer))
             edit = LabelsEdit.whole(uid, "New thresholds", now, masks, {"parameters": vars(parameters)})
             self.session.do(ReplaceMasks(edit, dict(found.provenance), used))

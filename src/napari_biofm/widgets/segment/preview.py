@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_biofm.types import Labels, Segmentation
+from napari_biofm.widgets.common.layers import HELPER
 
 DEBOUNCE_MS = 120
 Box = tuple[int, int, int, int]
@@ -140,6 +141,7 @@ class ThresholdPreview(QObject):
                 whole,
                 name=f"{self._labels.name} (preview)",
                 affine=self._labels.affine.affine_matrix[-3:, -3:],
+                metadata={HELPER: True},
             )
             self.layer.contour = 2
             self._viewer.layers.selection.active = self._labels

@@ -57,11 +57,11 @@ class LargeLabels:
         if self._drawers:
             emitter.connect(self._update)
 
-    def stop(self, layer: Any) -> None:
-        """Leave drawing to napari."""
+    def stop(self, layer: Any, *, removed: bool = False) -> None:
+        """Leave drawing to napari; where the layer was removed there is nothing left to draw."""
         emitter = layer.events.labels_update
         emitter.disconnect(self._update)
-        for reference, name in self._drawers:
+        for reference, name in () if removed else self._drawers:
             owner = reference()
             if owner is not None:
                 emitter.connect(getattr(owner, name))

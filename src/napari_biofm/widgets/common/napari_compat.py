@@ -1,0 +1,36 @@
+"""The one file that touches what is private in napari, vispy or Qt.
+
+Each function names the version it was written for and does the public thing where the private part is not as it is
+known. `tests/widgets/test_napari_compat.py` fails when a private part changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.images.edit.strokes import Painted
+
+
+def painted_parts(value: Iterable[Any]) -> list[Painted]:
+    """Return the pixels of the value of a Labels layer's `paint` event, in the order painted.
+
+    Parameters
+    ----------
+    value : of each part either (indices, old values, new values), as napari always told of `data_setitem`, or since
+        napari 0.9 a record of brush, fill and polygon with `slice_key`, `mask`, `old_values` and `new_value`.
+    """
+    return [_from_record(part) if hasattr(part, "slice_key") else _from_triple(part) for part in value]
+
+
+def _from_triple(part: Any) -> Painted:
+    indices, before, after = part
+    return Painted(tuple(np.atleast_1d(i) for i in indices), np.asarray(before), np.asarray(after))
+
+
+def _from_record(part: Any) -> Painted:
+    mask = part.mask if part.mask is not None else np.ones(np.shape(part.old_values), bool)
+    at = tuple(w + s.start for w, s in zip(np.nonzero(mask), part.slice_key, strict=True))
+    return Painted(at, np.asarray(part.old_values).reshape(-1), np.asarray(part.new_value))
