@@ -211,12 +211,13 @@ def click(
     from napari_biofm.images.prompt.click import ClickObject, click_objects, read_prompts
     from napari_biofm.images.prompt.click import click as click_task
 
-    pixels, name = (
-        (read_stack(Path(image)), Path(image).name) if isinstance(image, str | Path) else (None, "the image")
-    )
-    if pixels is not None and pixels[1]:
-        raise ImageError(f"{name} is a stack; give one plane at a time.")
-    array = check_image(image if pixels is None else pixels[0], name)
+    if isinstance(image, str | Path):
+        pixels, is_stack = read_stack(Path(image))
+        if is_stack:
+            raise ImageError(f"{Path(image).name} is a stack; give one plane at a time.")
+        array = check_image(pixels, Path(image).name)
+    else:
+        array = check_image(image)
     if isinstance(objects, str | Path):
         wanted = read_prompts(objects)
     else:

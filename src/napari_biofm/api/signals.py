@@ -17,7 +17,7 @@ from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.events.detect import signal_channels
 from napari_biofm.signals import Recording, read_part
 from napari_biofm.signals import read_recording as read_file
-from napari_biofm.types import DetectionSettings, Events, Kind, Labels, Preset, RecordingError
+from napari_biofm.types import DetectionSettings, Events, Kind, Labels, LazyArray, Preset, RecordingError
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
@@ -317,7 +317,7 @@ def classify_rhythm(clips: Mapping[str, NDArray[Any]], sampling_rate: float) -> 
 
 
 def traces(
-    movie: NDArray[Any] | str | Path,
+    movie: LazyArray | str | Path,
     masks: Labels | str | Path,
     *,
     frame_rate: float | None = None,
@@ -349,14 +349,15 @@ def traces(
     from napari_biofm.images.io.stacks import open_movie
     from napari_biofm.signals.calcium import TraceSettings, extract_traces
 
-    name, pixels = "the movie", movie
     if isinstance(movie, str | Path):
         name = Path(movie).name
         pixels, said = open_movie(Path(movie))
         frame_rate = frame_rate or said
+    else:
+        name, pixels = "the movie", movie
     if frame_rate is None:
         raise RecordingError(f"{name} does not say its frame rate; give it in Hz (--frame-rate HZ)")
-    shape = tuple(int(n) for n in pixels.shape[1:])  # type: ignore[union-attr]
+    shape = tuple(int(n) for n in pixels.shape[1:])
     labels = read_masks(masks, shape) if isinstance(masks, str | Path) else np.asarray(masks)
     settings = TraceSettings(neuropil_factor=neuropil_factor, correct_bleaching=correct_bleaching)
     return drain(extract_traces(pixels, labels, frame_rate, settings), progress)

@@ -126,7 +126,7 @@ class Job:
         if listener is not None and not self._state.is_final:
             self._post(lambda: listener(progress))
 
-    def ended(self, state: JobState, result: Any = None, error: BaseException | None = None) -> None:
+    def ended(self, state: JobState, result: object = None, error: BaseException | None = None) -> None:
         """Put the job in its final state, once, and tell who listens."""
         with self._lock:
             if self._state.is_final:
@@ -244,7 +244,7 @@ def run_steps(
     kwargs: dict[str, Any],
     report: ProgressListener,
     cancelled: Callable[[], bool],
-) -> Any:
+) -> object:
     """Run a function or drain the Task it returns; shared by all engines.
 
     Raises

@@ -64,7 +64,7 @@ class Parcel:
             block.unlink()
 
 
-def pack(content: Any) -> Parcel:
+def pack(content: object) -> Parcel:
     """Return any picklable content ready to be sent.
 
     Raises
@@ -109,7 +109,7 @@ class Channel:
         self._receipts: SimpleQueue[list[str]] = SimpleQueue()
         self._closed = False
 
-    def send(self, kind: str, number: int = 0, content: Any = None) -> None:
+    def send(self, kind: str, number: int = 0, content: object = None) -> None:
         """Send any picklable content; large array buffers go through shared memory.
 
         Raises

@@ -461,7 +461,7 @@ class Session:
 _SESSIONS: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
 
 
-def session_of(viewer: Any, engine_factory: Callable[[], Engine] | None = None) -> Session:
+def session_of(viewer: object, engine_factory: Callable[[], Engine] | None = None) -> Session:
     """Return the session of a viewer, making it at the first call.
 
     napari hands each dock a fresh proxy of its viewer; the session hangs on the viewer behind it.

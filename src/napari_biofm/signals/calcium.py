@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from napari_biofm.files import atomic_write
 from napari_biofm.signals.filters import running_percentile
 from napari_biofm.signals.recording import Recording, checked_rate
-from napari_biofm.signals.samples import release_pages, unpacked
-from napari_biofm.types import Progress, RecordingError, Task
+from napari_biofm.signals.samples import Mapped, release_pages, unpacked
+from napari_biofm.types import LazyArray, Progress, RecordingError, Task
 
 _CHUNK_BYTES = 48 << 20  # of float32 frames held at once
 
@@ -91,7 +91,7 @@ class CellTraces:
 
 
 def extract_traces(
-    movie: Any, labels: NDArray[Any], frame_rate: float, settings: TraceSettings | None = None
+    movie: LazyArray | Mapped, labels: NDArray[Any], frame_rate: float, settings: TraceSettings | None = None
 ) -> Task[CellTraces]:
     """Measure every cell in every frame.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -392,7 +392,7 @@ class Recording:
 _COMMAND_WORDS = ("com", "cmd", "ao ", "ao#", "stim", "holding")
 
 
-def checked_rate(sampling_rate: Any) -> float:
+def checked_rate(sampling_rate: SupportsFloat) -> float:
     """Return the sampling rate in Hz, or raise `RecordingError` if it is not a positive number."""
     rate = float(sampling_rate)
     if not (np.isfinite(rate) and rate > 0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,11 +143,14 @@ class Mapped:
         return np.ndarray(self.shape, self.dtype, pages, self.offset, self.strides)  # type: ignore[arg-type]
 
 
-def packed(array: Any) -> Any:
+A = TypeVar("A")
+
+
+def packed(array: A) -> A | Mapped:
     """Return where `array` lies if it is memory-mapped, else the array itself."""
     if not isinstance(array, np.memmap) or array.filename is None:
         return array
-    root = array
+    root: np.memmap[Any, Any] = array
     while isinstance(root.base, np.memmap):
         root = root.base
     address, start = (a.__array_interface__["data"][0] for a in (array, root))
@@ -156,12 +159,12 @@ def packed(array: Any) -> Any:
     )
 
 
-def unpacked(array: Any) -> Any:
+def unpacked(array: A | Mapped) -> A | NDArray[Any]:
     """Return the array that `packed` was given, mapped again where it was mapped."""
     return array.open() if isinstance(array, Mapped) else array
 
 
-def release_pages(array: Any) -> None:
+def release_pages(array: object) -> None:
     """Drop the resident pages of a memory-mapped array, where the system can."""
     mapped = _map_of(array)
     if mapped is not None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals import Recording
-from napari_biofm.types import DetectionSettings, Events, Task
+from napari_biofm.signals.samples import Mapped
+from napari_biofm.types import DetectionSettings, Events, LazyArray, Task
 
 
 def measure_cells(
-    movie: Any, labels: NDArray[np.int32], frame_rate: float, title: str
+    movie: LazyArray | Mapped, labels: NDArray[np.int32], frame_rate: float, title: str
 ) -> Task[tuple[Recording, Events, tuple[str, ...]]]:
     """Measure dF/F of every cell and find its calcium events with the default detector.
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.timeline.clock import Clock
-from napari_biofm.types import Progress, Task, TimelineError
+from napari_biofm.types import LazyArray, Progress, Task, TimelineError
 
 MOST_EVENTS = 2000  # of the movie's average: more change the mean little and are read from disk for long
 
 
 def peri_event_movie(
-    movie: Any, clock: Clock, seconds: NDArray[np.float64], before: int = 10, after: int = 30
+    movie: LazyArray, clock: Clock, seconds: NDArray[np.float64], before: int = 10, after: int = 30
 ) -> Task[tuple[NDArray[np.float32], int]]:
     """Average the movie around events: what the field does when this cell fires.
 

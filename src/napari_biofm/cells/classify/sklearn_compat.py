@@ -8,15 +8,18 @@ public way to read them. A release that moved them gives a CellsError that says 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.types import CellsError
 
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
-def boosted_trees(boosting: Any) -> Sequence[Sequence[Any]]:
+
+def boosted_trees(boosting: HistGradientBoostingClassifier) -> Sequence[Sequence[Any]]:
     """Return the trees of a fitted `HistGradientBoostingClassifier`: per iteration, one per column of logits.
 
     Each has `nodes`, a structured array with `is_leaf`, `value`, `feature_idx`, `left`, `right`, `num_threshold`.
@@ -25,12 +28,12 @@ def boosted_trees(boosting: Any) -> Sequence[Sequence[Any]]:
     return trees
 
 
-def boosting_baseline(boosting: Any) -> NDArray[np.float64]:
+def boosting_baseline(boosting: HistGradientBoostingClassifier) -> NDArray[np.float64]:
     """Return the logits before the first tree, (n_columns,)."""
     return np.ravel(np.asarray(_part(boosting, "_baseline_prediction"), np.float64))
 
 
-def _part(boosting: Any, name: str) -> Any:
+def _part(boosting: object, name: str) -> Any:
     try:
         return getattr(boosting, name)
     except AttributeError as error:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cells.classify.sklearn_compat import boosted_trees, boosting_baseline
 
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+
 Arrays = dict[str, NDArray[Any]]
 N_BINS = 255  # of a column, at most; as many as histogram boosting of scikit-learn has
 
 
-def flatten_forest(forest: Any, n_classes: int) -> Arrays:
+def flatten_forest(forest: RandomForestClassifier, n_classes: int) -> Arrays:
     """Return the trees of a fitted scikit-learn forest; leaves hold the share of each class."""
     parts = []
     for estimator in forest.estimators_:
@@ -64,7 +67,9 @@ def bins_of(features: NDArray[np.float32], cuts: list[NDArray[np.float64]]) -> N
     return np.stack([np.searchsorted(c, x) for x, c in zip(columns, cuts, strict=True)], 1).astype(np.float32)
 
 
-def flatten_boosting(boosting: Any, n_classes: int, cuts: list[NDArray[np.float64]] | None = None) -> Arrays:
+def flatten_boosting(
+    boosting: HistGradientBoostingClassifier, n_classes: int, cuts: list[NDArray[np.float64]] | None = None
+) -> Arrays:
     """Return the trees of a fitted histogram gradient boosting; leaves hold what they add to each logit.
 
     Parameters

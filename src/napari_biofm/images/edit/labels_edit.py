@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from napari_biofm.types import SessionError
+from napari_biofm.types import SessionError, WritableArray
 
 Region = tuple[slice, ...]
 _COLUMNS = 4  # gap, length, before, after
@@ -43,7 +43,7 @@ class LabelsTarget(Protocol):
         ...
 
     def put(
-        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: ArrayLike
     ) -> None:
         """Write `values` at flat `index` (C order) of the box of `shape` that begins at `start`."""
         ...
@@ -58,7 +58,7 @@ class ArrayTarget:
     uid : id under which edits of it are logged.
     """
 
-    def __init__(self, data: Any, uid: str = "labels") -> None:
+    def __init__(self, data: WritableArray, uid: str = "labels") -> None:
         self.data = data
         self.uid = uid
 
@@ -70,7 +70,7 @@ class ArrayTarget:
         return np.array(self.data[region])
 
     def put(
-        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+        self, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: ArrayLike
     ) -> None:
         region = box_region(start, shape)
         block = np.ascontiguousarray(self.data[region])

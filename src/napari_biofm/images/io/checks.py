@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from napari_biofm.types import Image, ImageError
+from napari_biofm.types import Image, ImageError, LazyArray
 
 
-def check_image(image: Any, name: str = "the image") -> Image:
+def check_image(image: LazyArray | ArrayLike, name: str = "the image") -> Image:
     """Return `image` as an array that is safe to compute with.
 
     Booleans become uint8; NaN and infinities of a float image become its finite minimum and maximum,

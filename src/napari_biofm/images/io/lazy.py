@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.io.checks import read_image
 from napari_biofm.images.io.tiff import lazy_tiff, tiff_axes
-from napari_biofm.types import ImageError
+from napari_biofm.types import ImageError, LazyArray
 
 LARGE = 4096 * 4096  # pixels; a larger plane goes block by block, its labels to the disk
 LARGE_STACK = (
@@ -39,7 +39,7 @@ class LazyImage:
     """
 
     def __init__(
-        self, array: Any, axes: str, name: str = "the image", at: Mapping[str, int] | None = None
+        self, array: LazyArray, axes: str, name: str = "the image", at: Mapping[str, int] | None = None
     ) -> None:
         axes = axes.upper().replace("S", "C")
         if len(axes) != len(array.shape) or "Y" not in axes or "X" not in axes or set(axes) - set("TZCYX"):
@@ -71,7 +71,7 @@ class LazyImage:
         return np.transpose(part, [left.index(a) for a in order])
 
     @property
-    def source(self) -> Any:
+    def source(self) -> LazyArray:
         """The array behind this view, with the axes of the file."""
         return self._array
 
@@ -110,7 +110,7 @@ def open_lazily(path: Path) -> LazyImage | None:
     return None
 
 
-def open_saved_image(path: Path) -> Any:
+def open_saved_image(path: Path) -> LazyArray:
     """Open the pixels of an image that a session names, with a reader of ours and no other.
 
     A session comes from elsewhere, so its paths are never handed to a viewer or to a plugin, which may

@@ -14,6 +14,7 @@ from napari_biofm.images.io.lazy import open_lazily
 from napari_biofm.images.io.tiff import lazy_tiff, tiff_axes
 from napari_biofm.types import (
     ImageError,
+    LazyArray,
 )
 
 MAX_CHANNELS = 16
@@ -43,7 +44,7 @@ def read_stack(path: Path) -> tuple[NDArray[Any], bool]:
     return _guess(array, path.name)
 
 
-def open_movie(path: Path) -> tuple[Any, float | None]:
+def open_movie(path: Path) -> tuple[LazyArray, float | None]:
     """Open a movie without reading it.
 
     Returns
@@ -77,7 +78,7 @@ def open_movie(path: Path) -> tuple[Any, float | None]:
     return _as_movie(movie, path), rate
 
 
-def _as_movie(movie: Any, path: Path) -> Any:
+def _as_movie(movie: LazyArray, path: Path) -> LazyArray:
     if movie.ndim != 3:
         raise ImageError(f"{path.name} has shape {tuple(movie.shape)}; a movie is (T, Y, X).")
     return movie

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.types import LazyArray
+
 
 class LazyTiff:
     """Pages of a compressed TIFF, read when sliced; the file is closed with the last reference.
@@ -40,7 +42,7 @@ class LazyTiff:
             store.close()
 
 
-def lazy_tiff(path: Path) -> Any:
+def lazy_tiff(path: Path) -> LazyArray:
     """Return the first series of a TIFF as a memory map, or as pages that are read when sliced."""
     import tifffile
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_biofm.images.prompt import sam_api
 from napari_biofm.images.prompt.sam import SAM
@@ -20,6 +20,9 @@ from napari_biofm.images.segment.adapter import torch_dtype
 from napari_biofm.models import device as devices
 from napari_biofm.models.checkpoints import Checkpoint
 from napari_biofm.types import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SIDE = 1024
 WIDTHS, DEPTHS, HEADS, WINDOWS = (64, 128, 160, 320), (2, 2, 6, 2), (2, 4, 5, 10), (7, 7, 14, 7)
@@ -47,7 +50,7 @@ class MobileSAM(SAM):
             return devices.timed(lambda: model(x), device, 1)
 
 
-def encoder() -> Any:
+def encoder() -> nn.Module:
     """Return the encoder without weights: (B, 3, Y, X) to (B, 256, Y / 16, X / 16).
 
     Raises

@@ -198,7 +198,7 @@ class SAM(WeightsAdapter):
         from napari_biofm.images.prompt.sam_decoder import quicken
         from napari_biofm.images.segment.attention import install
 
-        net = sam_api.build(checkpoint).requires_grad_(False)
+        net: Any = sam_api.build(checkpoint).requires_grad_(False)
         install(net.image_encoder.blocks)
         quicken(net.mask_decoder, net.prompt_encoder)
         return net.eval()

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.models.checkpoints import Checkpoint
 from napari_biofm.types import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _PATCH = 16  # pixels per position of the features
 
@@ -25,7 +28,7 @@ def resize_longest(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(ResizeLongestSide(side).apply_image(pixels), np.uint8)
 
 
-def build(checkpoint: Checkpoint) -> Any:
+def build(checkpoint: Checkpoint) -> nn.Module:
     """Build the network that a checkpoint's shapes describe, around its tensors.
 
     Raises
@@ -47,11 +50,11 @@ def build(checkpoint: Checkpoint) -> Any:
 
 def assemble(
     checkpoint: Checkpoint,
-    encoder: Any,
+    encoder: nn.Module,
     side: int,
     channels: int,
     rename: Callable[[str], str | None] = lambda key: key,
-) -> Any:
+) -> nn.Module:
     """Put an encoder together with prompt encoder and mask decoder, around a checkpoint's tensors.
 
     Parameters

@@ -19,11 +19,11 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 
-def quicken(decoder: Any, prompt_encoder: Any) -> None:
+def quicken(decoder: nn.Module, prompt_encoder: nn.Module) -> None:
     """Make a mask decoder answer quicker; its weights and answers stay the same.
 
     Parameters
@@ -31,18 +31,19 @@ def quicken(decoder: Any, prompt_encoder: Any) -> None:
     decoder, prompt_encoder : modules of segment-anything; changed in place. The positions of the image, equal
         for all clicks, are computed once.
     """
-    decoder.predict_masks = FoldedDecoder(decoder)
+    stock: Any = prompt_encoder  # attributes of modules are tensors or modules to the type checker
+    object.__setattr__(decoder, "predict_masks", FoldedDecoder(decoder))
     kept: dict[torch.device, Tensor] = {}
-    compute = prompt_encoder.get_dense_pe
+    compute = stock.get_dense_pe
 
     def dense_pe() -> Tensor:
-        device = prompt_encoder.point_embeddings[0].weight.device
+        device = stock.point_embeddings[0].weight.device
         if device not in kept:
             kept.clear()
             kept[device] = compute()
         return kept[device]
 
-    prompt_encoder.get_dense_pe = dense_pe
+    stock.get_dense_pe = dense_pe
 
 
 class FoldedDecoder:

@@ -8,13 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_biofm.models import device as devices
 from napari_biofm.models.checkpoints import Checkpoint, open_checkpoint
 from napari_biofm.models.device import DevicePlan, Estimate
 from napari_biofm.models.store import digest
 from napari_biofm.types import Capabilities, SegmentationParameters
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 @dataclass
@@ -159,22 +163,23 @@ class WeightsAdapter(ABC):
         """Return the tiles of one (Y, X) image and the bytes it needs beside the weights."""
 
 
-def time_block(block: Any, side: int, device: str, dtype: str, repeats: int) -> float:
+def time_block(block: nn.Module, side: int, device: str, dtype: str, repeats: int) -> float:
     """Return the seconds a copy of a transformer block takes for (1, side, side, C) in a precision."""
     import torch
 
     from napari_biofm.images.segment.attention import FoldedAttention
 
     kind = torch_dtype(dtype)
-    block = copy.deepcopy(block).to(device, kind)
-    block.attn.forward = FoldedAttention(block.attn)
-    x = torch.zeros(1, side, side, block.norm1.weight.shape[0], device=device, dtype=kind)
+    copied: Any = copy.deepcopy(block).to(device, kind)
+    copied.attn.forward = FoldedAttention(copied.attn)
+    x = torch.zeros(1, side, side, copied.norm1.weight.shape[0], device=device, dtype=kind)
     with torch.inference_mode():
-        return devices.timed(lambda: block(x), device, repeats)
+        return devices.timed(lambda: copied(x), device, repeats)
 
 
-def torch_dtype(name: str) -> Any:
+def torch_dtype(name: str) -> torch.dtype:
     """Return torch's own object for "float32" and the like."""
     import torch
 
-    return getattr(torch, name)
+    found: torch.dtype = getattr(torch, name)
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from napari_biofm.models.checkpoints import Checkpoint
 from napari_biofm.types import Labels, ModelError, SegmentationParameters
 
+if TYPE_CHECKING:
+    from torch import nn
+
 TRAINED_DIAMETER = 30.0
 
 # ---------------------------------------------------------------------- the network
 
 
-def network_class() -> Any:
+def network_class() -> Callable[[], nn.Module]:
     """Return the class of the network in the installed cellpose."""
     try:
         return importlib.import_module("cellpose.vit").CPSAM  # 4.2
@@ -29,7 +32,7 @@ def network_class() -> Any:
         return importlib.import_module("cellpose.vit_sam").Transformer  # 4.1
 
 
-def build(checkpoint: Checkpoint) -> Any:
+def build(checkpoint: Checkpoint) -> nn.Module:
     """Build the network around a checkpoint's tensors, without filling it with random ones first.
 
     Raises
@@ -40,7 +43,7 @@ def build(checkpoint: Checkpoint) -> Any:
     import torch
 
     with torch.device("meta"):
-        net = network_class()()
+        net: Any = network_class()()
     state = {key: value.float() for key, value in checkpoint.state.items()}
     depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("encoder.blocks."))
     net.encoder.blocks = net.encoder.blocks[:depth]
@@ -54,12 +57,14 @@ def build(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.path} does not fit the Cellpose-SAM network ({detail[:200]}); "
             f"it was made by another version or is damaged"
         ) from error
-    return net
+    built: nn.Module = net
+    return built
 
 
-def feature_channels(net: Any) -> int:
+def feature_channels(net: nn.Module) -> int:
     """Return the channels of the encoder's neck."""
-    return int(net.encoder.neck[-2].weight.shape[0])
+    encoder: Any = net.encoder
+    return int(encoder.neck[-2].weight.shape[0])
 
 
 # ---------------------------------------------------------------------- pixels
@@ -141,7 +146,7 @@ def average_precision(truth: Labels, found: Labels, thresholds: Sequence[float])
 
 
 def train(
-    net: Any,
+    net: nn.Module,
     images: Sequence[NDArray[np.float32]],
     masks: Sequence[Labels],
     epochs: int,
@@ -149,7 +154,7 @@ def train(
     weight_decay: float,
     batch: int,
     folder: Path,
-    save: Callable[[Any], None],
+    save: Callable[[nn.Module], None],
     save_every: int,
 ) -> NDArray[np.float64]:
     """Train `net` where it is, with Cellpose's own `train_seg`; return the loss of every epoch.
@@ -168,11 +173,12 @@ def train(
 
     for module in (cellpose_train, dynamics):
         module.trange = range  # its progress bars would write over ours
+    trained: Any = net
     if not hasattr(net, "backbone"):
-        net.backbone = "sam_vitl"  # 4.1 knows no other
-    net.save_model = lambda *_: save(net)
+        trained.backbone = "sam_vitl"  # 4.1 knows no other
+    trained.save_model = lambda *_: save(net)
     _, losses, _ = cellpose_train.train_seg(
-        net,
+        trained,
         train_data=list(images),
         train_labels=list(masks),
         channel_axis=0,

@@ -345,7 +345,7 @@ class CellposeSAM(WeightsAdapter):
     def _build(self, checkpoint: Checkpoint) -> Any:
         from napari_biofm.images.segment.attention import install
 
-        net = cellpose.build(checkpoint).requires_grad_(False)
+        net: Any = cellpose.build(checkpoint).requires_grad_(False)
         install(net.encoder.blocks)
         return net.eval()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_biofm.signals.display.source import NOTHING, Line, extremes
 from napari_biofm.signals.recording import Recording
@@ -54,7 +54,7 @@ def commanded_channel(recording: Recording, sweep: int, channels: Sequence[int])
     return channel, command.unit
 
 
-def corners(values: Any, sampling_rate: float) -> Line:
+def corners(values: NDArray[np.float32], sampling_rate: float) -> Line:
     """Return a command with its runs of equal values shortened to their ends: it draws the same."""
     if values.strides == (0,) and len(values) > 2:  # one level, held in a single number
         ends = np.array([values[0], values[-1]], np.float32)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from napari_biofm.signals.readers.pyabf_compat import (
 )
 from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError, Trace
+
+if TYPE_CHECKING:
+    from pyabf import ABF
 
 _log = logging.getLogger(__name__)
 _HOLDS, _EPOCHS, _FILE = 0, 1, 2
@@ -156,7 +159,7 @@ class AbfCommand:
 
 def abf_command(
     path: Path,
-    header: Any,
+    header: ABF,
     rate: float,
     bounds: NDArray[np.int64],
     first_sweep: Callable[[Path], NDArray[np.float32]],

@@ -111,9 +111,10 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
             f"{path.name} holds neither estimates/F_dff nor estimates/C: run CaImAn's CNMF first"
         )
     stored = file["params/data/fr"][()] if "params/data/fr" in file else None
-    if stored is None and sampling_rate is None:
+    told = sampling_rate if stored is None else float(stored)
+    if told is None:
         raise RecordingError(f"{path.name} does not state its frame rate: give sampling_rate (Hz)")
-    rate = checked_rate(stored if stored is not None else sampling_rate)
+    rate = checked_rate(told)
     if not 0 <= part < len(there):
         raise RecordingError(f"part {part} of {len(there)} asked for in {path.name}; they count from 0")
     key = there[part]

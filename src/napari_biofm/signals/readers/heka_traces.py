@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_biofm.signals.recording import Channel
 from napari_biofm.signals.samples import packed, unpacked
 from napari_biofm.signals.units import clean_unit
-from napari_biofm.types import RecordingError
+from napari_biofm.types import LazyArray, RecordingError
 
 _LEAST_BYTES, _INTERLEAVED_BYTES = (
     152,
@@ -41,7 +41,7 @@ class HekaTrace:
     data: Any
     gain: float
 
-    def scaled_to(self, gain: float) -> Any:
+    def scaled_to(self, gain: float) -> LazyArray | Regained:
         """Return the samples as if they had been stored with another gain."""
         return self.data if self.gain == gain else Regained(self.data, self.gain / gain)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from napari_biofm.signals.recording import Channel, Recording
 from napari_biofm.signals.samples import Raw
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError
+
+if TYPE_CHECKING:
+    from neo.rawio.baserawio import BaseRawIO
 
 
 @dataclass
@@ -25,7 +28,7 @@ class NeoSamples:
     _reader: Any = field(default=None, repr=False)
 
     @property
-    def reader(self) -> Any:
+    def reader(self) -> BaseRawIO:
         if self._reader is None:
             self._reader = _open(self.path)
         return self._reader

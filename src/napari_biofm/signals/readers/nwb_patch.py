@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from napari_biofm.signals.readers.nwb_series import SeriesOnDisk, has_clock, sca
 from napari_biofm.signals.recording import Channel
 from napari_biofm.signals.samples import ArraySamples, scaled
 from napari_biofm.types import Trace
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 Scale = tuple[float, float]
 Made = dict[str, Any]
@@ -52,7 +55,7 @@ class Stimuli:
         return Trace(scaled(trace[0 : trace.shape[0]], scale), rate, unit, sweep, channel)
 
 
-def patch_parts(path: Path, nwb: Any, series: Sequence[Any]) -> list[tuple[str, Callable[[], Made]]]:
+def patch_parts(path: Path, nwb: NWBFile, series: Sequence[Any]) -> list[tuple[str, Callable[[], Made]]]:
     """Return what was recorded together: name, and how to make channels and sweeps of it.
 
     A channel is an electrode, a quantity and a rate; channels whose sweeps start together are one part.

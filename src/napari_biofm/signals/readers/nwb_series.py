@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from napari_biofm.signals.readers.optional import H5Trace
 from napari_biofm.signals.readers.stamps import Clock, Retimed, Stretch, Window, clock_of, stamps_of
 from napari_biofm.signals.units import clean_unit
+
+if TYPE_CHECKING:
+    from pynwb import TimeSeries
 
 _DISPLAY = {"volts": ("mV", 1e3), "V": ("mV", 1e3), "amperes": ("pA", 1e12), "A": ("pA", 1e12)}
 
@@ -45,14 +48,14 @@ class SeriesOnDisk:
         stamps = stamps_of(str(self.path), self.series.timestamps.name)
         return clock_of(stamps[:n], f"{self.series.name} in {self.path.name}")
 
-    def trace(self, column: int = 0) -> Any:
+    def trace(self, column: int = 0) -> H5Trace | Retimed:
         """Return one column as one array-like: as it is where steady, else on a steady clock."""
         raw = self._column(column)
         if len(self.clock.stretches) == 1:
             return raw
         return Retimed(raw, str(self.path), self.series.timestamps.name, self.clock.rate)
 
-    def stretch(self, column: int, number: int) -> Any:
+    def stretch(self, column: int, number: int) -> H5Trace | Window:
         """Return one steady stretch of a column."""
         only = self.clock.stretches[number]
         raw = self._column(column)
@@ -71,39 +74,39 @@ def sweeps_of(
     """Return arrays (sweeps of channels), their starts (s), the rate (Hz) and what was done, of series with one clock."""
     clock = disks[0].clock
     if not clock.stretches:
-        arrays = [[disk.trace(i) for disk in disks for i in range(disk.width)]]
+        whole: list[Any] = [disk.trace(i) for disk in disks for i in range(disk.width)]
         first = stamps_of(str(disks[0].path), disks[0].series.timestamps.name)[0]
-        return arrays, np.array([float(first)]), clock.rate, clock.said
-    arrays = [
+        return [whole], np.array([float(first)]), clock.rate, clock.said
+    arrays: list[list[Any]] = [
         [disk.stretch(i, number) for disk in disks for i in range(disk.width)]
         for number in range(len(clock.stretches))
     ]
     return arrays, np.array([one.at for one in clock.stretches]), clock.rate, clock.said
 
 
-def has_clock(series: Any) -> bool:
+def has_clock(series: TimeSeries) -> bool:
     """Say whether a series states when its samples were taken."""
     return bool(series.rate) or (series.timestamps is not None and len(series.timestamps) > 1)
 
 
-def rate_of(series: Any) -> float:
+def rate_of(series: TimeSeries) -> float:
     """Return Hz, 0 for a series that has time stamps instead."""
     return float(series.rate or 0.0)
 
 
-def start_of(series: Any) -> float:
+def start_of(series: TimeSeries) -> float:
     """Return s from the start of the session."""
     if series.timestamps is not None:
         return float(series.timestamps[0])
     return float(series.starting_time or 0.0)
 
 
-def unit_of(series: Any) -> tuple[str, float]:
+def unit_of(series: TimeSeries) -> tuple[str, float]:
     """Return the unit that is shown, and what takes the series' own unit to it."""
     return _DISPLAY.get(series.unit, (clean_unit(str(series.unit)), 1.0))
 
 
-def scale_of(series: Any) -> tuple[float, float]:
+def scale_of(series: TimeSeries) -> tuple[float, float]:
     """Return gain and offset that take stored numbers to the unit that is shown."""
     factor = unit_of(series)[1]
     conversion = float(series.conversion if series.conversion is not None else 1.0)

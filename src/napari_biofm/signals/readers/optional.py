@@ -6,17 +6,21 @@ import importlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.types import RecordingError
 
+if TYPE_CHECKING:
+    import h5py
+
 PIP = "pip install 'napari-biofm[formats]'"
 
 
-def need(module: str, path: Path) -> Any:
+def need(module: str, path: Path) -> ModuleType:
     """Return an optional module, or say how to get it.
 
     Raises
@@ -31,7 +35,7 @@ def need(module: str, path: Path) -> Any:
         raise RecordingError(f"{path.name} needs {package}, which is not installed: {PIP}") from error
 
 
-def open_hdf5(path: Path) -> Any:
+def open_hdf5(path: Path) -> h5py.File:
     """Return an open HDF5 file, the same for every trace in it until the file is replaced."""
     return _open_hdf5(str(path), changed(path))
 

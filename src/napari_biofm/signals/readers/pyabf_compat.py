@@ -15,6 +15,8 @@ from napari_biofm.types import RecordingError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyabf import ABF
+
 PRIVATE = {  # what is read, by the major version of the file
     1: ("_dtype", "_headerV1", "_fileGUID"),
     2: (
@@ -29,62 +31,62 @@ PRIVATE = {  # what is read, by the major version of the file
 }
 
 
-def is_first(header: Any) -> bool:
+def is_first(header: ABF) -> bool:
     """Return whether the file is of version 1."""
     return bool(header.abfVersion["major"] == 1)
 
 
-def sample_dtype(header: Any) -> np.dtype[Any]:
+def sample_dtype(header: ABF) -> np.dtype[Any]:
     """Return the dtype of the stored samples: int16 or float32."""
     return np.dtype(_part(header, "_dtype"))
 
 
-def gains(header: Any) -> Sequence[float]:
+def gains(header: ABF) -> Sequence[float]:
     """Return what a stored integer is multiplied by, per channel."""
     return list(_part(header, "_dataGain"))
 
 
-def offsets(header: Any) -> Sequence[float]:
+def offsets(header: ABF) -> Sequence[float]:
     """Return what is added after the gain, per channel."""
     return list(_part(header, "_dataOffset"))
 
 
-def guid(header: Any) -> str:
+def guid(header: ABF) -> str:
     """Return the unique id of the file."""
     return str(_part(header, "_fileGUID"))
 
 
-def first_header(header: Any) -> Any:
+def first_header(header: ABF) -> Any:
     """Return the whole header of a file of version 1."""
     return _part(header, "_headerV1")
 
 
-def protocol_section(header: Any) -> Any:
+def protocol_section(header: ABF) -> Any:
     """Return the protocol of a file of version 2: sample interval, unit of the synch array."""
     return _part(header, "_protocolSection")
 
 
-def synch_section(header: Any) -> Any:
+def synch_section(header: ABF) -> Any:
     """Return start and length of every sweep of a file of version 2."""
     return _part(header, "_synchArraySection")
 
 
-def output_section(header: Any) -> Any:
+def output_section(header: ABF) -> Any:
     """Return the settings of the outputs, of either version."""
     return first_header(header) if is_first(header) else _part(header, "_dacSection")
 
 
-def epoch_section(header: Any) -> Any:
+def epoch_section(header: ABF) -> Any:
     """Return the epochs of all outputs of a file of version 2."""
     return _part(header, "_epochPerDacSection")
 
 
-def indexed_strings(header: Any) -> Sequence[str]:
+def indexed_strings(header: ABF) -> Sequence[str]:
     """Return the strings that a file of version 2 refers to by number."""
     return list(_part(_part(header, "_stringsSection"), "_indexedStrings"))
 
 
-def _part(header: Any, name: str) -> Any:
+def _part(header: object, name: str) -> Any:
     try:
         return getattr(header, name)
     except AttributeError as error:

@@ -9,11 +9,14 @@ import math
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError
+
+if TYPE_CHECKING:
+    from wfdb import MultiRecord, Record
 
 _BYTES = {"8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0,
           "212": 1.5, "310": 4 / 3, "311": 4 / 3}  # fmt: skip
@@ -79,7 +82,7 @@ class WfdbHeader:
     in_pieces: bool = True
 
 
-def parse_header(record: Path) -> Any:
+def parse_header(record: Path) -> Record | MultiRecord:
     """Return the library's record object of a header file.
 
     Parameters
@@ -100,7 +103,7 @@ def parse_header(record: Path) -> Any:
         ) from error
 
 
-def checked_header(record: Path, header: Any, *, layout: bool = False) -> WfdbHeader:
+def checked_header(record: Path, header: Record, *, layout: bool = False) -> WfdbHeader:
     """Return a parsed header of one segment, its counts compared with the files of samples.
 
     Parameters

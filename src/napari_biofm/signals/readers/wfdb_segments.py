@@ -11,7 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from napari_biofm.signals.readers.wfdb_samples import read_span
 from napari_biofm.signals.samples import Raw
 from napari_biofm.signals.units import same_quantity, si_unit
 from napari_biofm.types import RecordingError
+
+if TYPE_CHECKING:
+    from wfdb import MultiRecord
 
 EMPTY = "~"
 _MOST_GAPS = 1000  # times the samples there are: longer ones are a damaged header
@@ -84,7 +87,7 @@ class SegmentedSamples:
         return None
 
 
-def read_segments(record: Path, header: Any) -> SegmentedSamples:
+def read_segments(record: Path, header: MultiRecord) -> SegmentedSamples:
     """Return the samples of a parsed header that lists segments.
 
     Raises
