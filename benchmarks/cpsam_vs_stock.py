@@ -35,7 +35,7 @@ BLOCKS = 24
 def random_weights(folder: Path, depth: int) -> Path:
     """Save a checkpoint of the true architecture with random weights; `depth` blocks of the 24."""
     torch.manual_seed(0)
-    network = network_class()()
+    network: Any = network_class()()
     network.encoder.blocks = network.encoder.blocks[:depth]
     with torch.no_grad():
         for name, parameter in network.named_parameters():

@@ -134,7 +134,7 @@ def repair(automatic: np.ndarray, truth: np.ndarray, tool: Answer | None, limit:
     """
     target = ArrayTarget(automatic.astype(np.int32).copy())
     editor, view, done = LabelsEditor(target), View.last(2), Repair()
-    labels = target.data
+    labels = np.asarray(target.data)
 
     def do(kind: str, edit: LabelsEdit, n: int = 1) -> None:
         edit.write(target)
@@ -171,7 +171,7 @@ def repair(automatic: np.ndarray, truth: np.ndarray, tool: Answer | None, limit:
 
 def _structure(editor: LabelsEditor, view: View, truth: np.ndarray, do: Callable[..., None]) -> None:
     """Delete what is nothing, split what is several, merge what is one."""
-    labels = editor.target.data  # type: ignore[attr-defined]
+    labels = np.asarray(editor.target.data)  # type: ignore[attr-defined]
     ids, inside = _overlaps(labels, truth)
     for k in ids:
         if sum(inside[k].values()) < 0.1 * (labels == k).sum():
