@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, UNITS, encode_input
+from napari_biofm.events.physio_fm.input_encoding import PATCH, TOKEN_KINDS, UNITS, encode_input
 from napari_biofm.events.physio_fm.network import FAULTS
 
 from .real import Real
@@ -51,7 +51,7 @@ def draw(
 def tell(rng: np.random.Generator, crop: Crop) -> tuple[str, int | None, tuple[str, ...] | None]:
     """Decide what the network is told: unit (sometimes wrong or missing), kind (sometimes not)."""
     unit, found = crop.unit, crop.faults
-    kind: int | None = KINDS.index(crop.kind)
+    kind: int | None = TOKEN_KINDS.index(crop.kind)
     if rng.random() < 0.3:
         kind = None
     if unit != "other" and rng.random() < 0.08:
@@ -129,7 +129,7 @@ def targets(crop: Crop, scale: float, untold: bool, found: tuple[str, ...] | Non
         "clean": clean,
         "spikes": np.full(LENGTH, np.nan, np.float32) if crop.spikes is None else crop.spikes,
         "faults": faults,
-        "kind": np.int64(KINDS.index(crop.kind) if untold else -1),
-        "truth": np.int64(KINDS.index(crop.kind)),
+        "kind": np.int64(TOKEN_KINDS.index(crop.kind) if untold else -1),
+        "truth": np.int64(TOKEN_KINDS.index(crop.kind)),
         "rhythm": np.int64(crop.rhythm),
     }

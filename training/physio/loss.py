@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from napari_biofm.events.physio_fm.input_encoding import CLASSES, KINDS, PATCH
+from napari_biofm.events.physio_fm.input_encoding import CLASSES, PATCH, TOKEN_KINDS
 from napari_biofm.events.physio_fm.network import FAULTS
 
 WEIGHTS = {
@@ -30,7 +30,7 @@ def losses(out: dict[str, Tensor], batch: dict[str, Tensor], hidden: Tensor | No
     Poisson likelihood, so that the rate is calibrated; the denoised trace is compared in asinh units.
     """
     sample, found = out["sample"], {}
-    eventful = batch["truth"] != KINDS.index("channel")
+    eventful = batch["truth"] != TOKEN_KINDS.index("channel")
     weight = batch["weight"] * eventful[:, None]
     bce = F.binary_cross_entropy_with_logits(sample[..., :2], batch["heat"], reduction="none")
     # the entropy of the soft label is no fault of the network
@@ -63,7 +63,7 @@ def losses(out: dict[str, Tensor], batch: dict[str, Tensor], hidden: Tensor | No
     if (klass >= 0).any():
         found["klass"] = F.cross_entropy(token[..., 4 : 4 + len(CLASSES)][klass >= 0], klass[klass >= 0])
     kinds, faults, rhythm = out["window"].split(
-        [len(KINDS), len(FAULTS), out["window"].shape[1] - len(KINDS) - len(FAULTS)], 1
+        [len(TOKEN_KINDS), len(FAULTS), out["window"].shape[1] - len(TOKEN_KINDS) - len(FAULTS)], 1
     )
     if (batch["kind"] >= 0).any():
         found["kind"] = F.cross_entropy(kinds[batch["kind"] >= 0], batch["kind"][batch["kind"] >= 0])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.types import Trace
 
 from .real import Real
@@ -20,7 +21,7 @@ from .simulators.noise import coloured
 from .simulators.psc import waveform
 from .simulators.spike import shape
 
-TOLERANCE = {"ap": 1.5e-3, "psc": 5e-3, "spike": 0.5e-3, "ecg": 0.1, "calcium": 0.15}
+TOLERANCE = {kind: KINDS[kind].tolerance_s for kind in ("ap", "psc", "spike", "ecg", "calcium")}
 
 
 @dataclass(frozen=True)

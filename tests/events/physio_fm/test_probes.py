@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm import PhysioFM
-from napari_biofm.events.physio_fm.forgetting import TOLERANCE
 from napari_biofm.events.physio_fm.probes import built_in_probes
 from napari_biofm.types import DetectionSettings, run_task
 
@@ -23,7 +23,7 @@ def test_the_stock_model_finds_the_events_of_its_probes(stock: PhysioFM, kind: s
     for signal, truth in built_in_probes(kind):
         table = run_task(stock.detect_stock(signal, DetectionSettings(kind=kind)))
         gap = np.abs(truth[:, None] - table["time_s"][None]).min(1)
-        events, found = events + len(truth), found + int((gap <= TOLERANCE[kind]).sum())
+        events, found = events + len(truth), found + int((gap <= KINDS[kind].probe_tolerance_s).sum())
         told += len(table)
     assert events >= 10 and found >= 0.9 * events and told <= 1.1 * events
 

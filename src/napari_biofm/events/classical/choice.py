@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 
+from napari_biofm.events import make_detector
 from napari_biofm.events.classical.half_amplitude import levels_of
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import DetectionSettings, Detector, Events, Kind, Option, Progress, Task, Trace
-
-_HERE = "napari_biofm.events.classical"
-BEST: Mapping[Kind, tuple[str, str]] = MappingProxyType(
-    {
-        "ap": (f"{_HERE}.prominence", "ProminenceDetector"),
-        "psc": (f"{_HERE}.deconvolution", "DeconvolutionDetector"),
-        "calcium": (f"{_HERE}.oasis", "OasisDetector"),
-        "channel": (f"{_HERE}.half_amplitude", "HalfAmplitudeDetector"),
-        "spike": (f"{_HERE}.extracellular", "SpikeDetector"),
-        "ecg": (f"{_HERE}.ecg", "PanTompkinsDetector"),
-    }
-)
-
+from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace
 
 LARGEST_CHANNEL_A = 100e-12  # larger steps of current are no single channels
 
@@ -79,12 +66,12 @@ class ClassicalDetector:
     """
 
     name = "classical"
-    kinds: Sequence[Kind] = ("auto", *BEST)
+    kinds: Sequence[Kind] = ("auto", *(spec.name for spec in KINDS.values()))
 
     def detect(self, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Return the events of the method for `settings.kind`, or for what `guess_kind` says."""
         kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
-        method = _method(kind)
+        method = make_detector(KINDS[kind].default_detector)
         yield Progress(0, 1, f"{kind}: {method.name}")
         return (yield from method.detect(signal, settings))
 
@@ -92,8 +79,8 @@ class ClassicalDetector:
     def options(self) -> Sequence[Option]:
         """The options of all methods, one of each name."""
         declared: dict[str, list[Option]] = {}
-        for kind in BEST:
-            for option in _method(kind).options:
+        for spec in KINDS.values():
+            for option in make_detector(spec.default_detector).options:
                 declared.setdefault(option.name, []).append(option)
         return tuple(_common(options) for options in declared.values())
 
@@ -107,9 +94,3 @@ def _common(options: Sequence[Option]) -> Option:
     return Option(
         first.name, first.unit, low, high, None, "As the method of the kind declares it, default too."
     )
-
-
-def _method(kind: Kind) -> Detector:
-    module, attribute = BEST[kind]
-    method: Detector = getattr(importlib.import_module(module), attribute)()
-    return method

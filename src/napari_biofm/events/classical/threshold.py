@@ -23,20 +23,11 @@ from napari_biofm.events.classical.common import (
 from napari_biofm.events.classical.filters import boxcar, find_peaks
 from napari_biofm.events.classical.kinetics import measure
 from napari_biofm.events.classical.psc import class_words
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.options import option_values
 from napari_biofm.signals.units import si_unit
 from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
-# time scale of one event (s) and the directions to look in (0: whichever is stronger), by kind
-_KINDS: dict[str, tuple[float, float]] = {
-    "ap": (0.002, 1.0),
-    "psc": (0.010, 0.0),
-    "calcium": (0.5, 1.0),
-    "spike": (0.001, -1.0),
-    "ecg": (0.03, 0.0),
-    "channel": (0.005, 0.0),
-}
-_WORDS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R", "channel": "open"}
 SMALLEST_AP_V = 0.015  # V; smaller deflections are spikelets or synaptic potentials
 CUSTOMARY_SIGMA = 5.0
 
@@ -62,12 +53,12 @@ class ThresholdDetector:
         """Return the events of one sweep; `time_s` is the peak (calcium: the foot) of each."""
         chosen = option_values(self, settings)
         kind = guess_kind(signal) if settings.kind == "auto" else settings.kind
-        length_s, direction = _KINDS[kind]
+        spec = KINDS[kind]
         cleaned, words = clean(signal)
         yield Progress(0, 2, words)
         if cleaned is None:
             return no_events()
-        length = length_s * signal.sampling_rate
+        length = spec.event_s * signal.sampling_rate
         rest = _flattened(cleaned.values, length)
         sigma = noise_sd(rest)
         yield Progress(1, 2, f"{kind}: noise of {sigma:.3g} {signal.unit}")
@@ -76,7 +67,7 @@ class ThresholdDetector:
         if kind == "ap":  # synaptic potentials are no spikes, however quiet the baseline
             k = max(k, SMALLEST_AP_V / _volts(signal.unit) / sigma)
         floor = criterion_at(lowest_score(settings), k)
-        direction = float(np.sign(chosen.given("sign", direction)))
+        direction = float(np.sign(chosen.given("sign", spec.direction)))
         found = []
         for sign in _signs(rest, sigma, direction, kind):
             found.append((yield from _peaks(rest, sign, sigma, floor, length)))
@@ -131,7 +122,8 @@ def _rows(
     onset = np.maximum(peaks - max(1, round(0.3 * length)), 0)
     before, after = max(2, round(0.2 * length)), max(8, round(4 * length))
     shape = measure(rest, onset, peaks, sign, fs, before=before, after=after)
-    words = np.where(sign > 0, *class_words(signal.unit)) if kind == "psc" else _WORDS[kind]
+    sole = KINDS[kind].sole_class
+    words = np.where(sign > 0, *class_words(signal.unit)) if sole is None else sole
     amplitude = np.asarray(rest[peaks], np.float64)
     at = onset if kind == "calcium" else peaks
     return table(signal, at / fs, words, scores(criterion, k), amplitude, shape.rise_s, shape.decay_s)

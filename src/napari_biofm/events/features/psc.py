@@ -11,8 +11,6 @@ from napari_biofm.events.classical.kinetics import windows
 from napari_biofm.events.features.definitions import Columns, Values, mean_sd
 from napari_biofm.types import Events, Trace
 
-PSC_CLASSES = ("EPSC", "IPSC", "PSC", "EPSP", "IPSP")
-
 PSC_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
         "amplitude": "peak minus the mean just before the onset, with its sign, in the unit of the trace",

@@ -17,20 +17,13 @@ from napari_biofm.events.classical.half_amplitude import idealise
 from napari_biofm.events.detect import signal_channels
 from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc, train
 from napari_biofm.events.features.definitions import Columns, Values
+from napari_biofm.events.kinds import kind_of_class
 from napari_biofm.signals import Recording
 from napari_biofm.signals.units import same_quantity, si_unit
 from napari_biofm.types import DetectionSettings, Events, Progress, Task, Trace
 
 Row = dict[str, Any]
 FIRST = ("row", "sweep", "channel", "class", "time_s", "score")
-_KIND_OF_CLASS = {
-    "AP": "ap",
-    **dict.fromkeys(psc.PSC_CLASSES, "psc"),
-    "calcium": "calcium",
-    "open": "channel",
-    "R": "ecg",
-    "spike": "spike",
-}
 _IN_UNIT_OF_TRACE = ("amplitude", "mean_amplitude", "median_amplitude", "noise", "step")
 _TYPES: Mapping[str, Any] = {"row": str, "class": str, "sweep": np.int64, "channel": np.int64}
 
@@ -85,7 +78,7 @@ def features(
 
 def _kinds(events: Events, unit: str) -> list[str]:
     """Return the kinds of features a channel gets: those of its events, else that of its unit."""
-    found = {_KIND_OF_CLASS[word] for word in np.unique(events["class"]) if word in _KIND_OF_CLASS}
+    found = {kind for word in np.unique(events["class"]) if (kind := kind_of_class(str(word)))}
     return sorted(found) if found else [str(kind_of_unit(unit))]
 
 
@@ -101,7 +94,7 @@ def _sweep_rows(recording: Recording, signal: Trace, events: Events, kinds: list
     summary |= step
     rows: list[Row] = []
     for kind in kinds:
-        mine = events[np.array([_KIND_OF_CLASS.get(word) == kind for word in events["class"]], bool)]
+        mine = events[np.array([kind_of_class(str(word)) == kind for word in events["class"]], bool)]
         values, columns, used = _described(kind, signal, mine, stretch)
         summary |= {_named(kind, k, signal.unit): v for k, v in values.items()}
         for i, event in enumerate(used):

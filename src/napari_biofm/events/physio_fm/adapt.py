@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.decode import sigmoid
 from napari_biofm.events.physio_fm.forgetting import forgetting_probe
 from napari_biofm.events.physio_fm.head import AdaptedHead
@@ -114,10 +115,7 @@ def adapt(
         raise RecordingError(f"{n_marks} marked events: mark at least 3, better 10 to 50.")
     if kind == "auto":
         kind = model.recognise(marks[0].signal)[0]
-    default = {"psc": "PSC", "ap": "AP", "spike": "spike", "ecg": "R", "calcium": "calcium"}.get(
-        kind, "event"
-    )
-    classes = sorted({n for m in marks for n in m.names}) or [default]
+    classes = sorted({n for m in marks for n in m.names}) or [KINDS[kind].taught_class]
     yield Progress(0, 4, "averaging the marked events")
     parts = [around(one) for one in marks if len(one.time_s) or len(one.rejected_s)]
     template = make_template([one for one in parts if len(one.time_s)], kind)

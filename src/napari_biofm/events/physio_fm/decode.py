@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOOR = 0.02  # heat below this is never a candidate
-REACH = {"psc": 9, "ap": 16, "calcium": 9, "channel": 4, "spike": 8, "ecg": 30}  # samples a peak rules over
 
 
 @dataclass

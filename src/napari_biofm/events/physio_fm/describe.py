@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.events.physio_fm.input_encoding import KINDS, UNITS, known_unit, network_unit
+from napari_biofm.events.kinds import KINDS
+from napari_biofm.events.physio_fm.input_encoding import TOKEN_KINDS, UNITS, known_unit, network_unit
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, choose_resampling, windows
 from napari_biofm.types import Trace
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
-
-USUAL_UNIT = {"psc": "pA", "channel": "pA", "ap": "mV", "calcium": "dF/F", "spike": "uV", "ecg": "mV"}
 
 
 def describe(model: PhysioFM, signal: Trace) -> dict[str, Any]:
@@ -42,27 +41,29 @@ def describe(model: PhysioFM, signal: Trace) -> dict[str, Any]:
     todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
     x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
     told = model.run(x, trace.resampling.sampling_rate, unit, None)["window"]
-    blind = model.run(x, trace.resampling.sampling_rate, "other", None)["window"][:, : len(KINDS)].mean(0)
+    blind = model.run(x, trace.resampling.sampling_rate, "other", None)["window"][:, : len(TOKEN_KINDS)].mean(
+        0
+    )
     blind = np.exp(blind - np.logaddexp.reduce(blind))
-    faults = 1 / (1 + np.exp(-told[:, len(KINDS) : len(KINDS) + len(FAULTS)].mean(0)))
+    faults = 1 / (1 + np.exp(-told[:, len(TOKEN_KINDS) : len(TOKEN_KINDS) + len(FAULTS)].mean(0)))
     proposed = signal.unit
     if unit == "dF/F" and factor == 0.01 and known_unit(signal.unit)[1] == 1.0:
         proposed = "%dF/F"
         messages.append(f"noise of more than 1 {signal.unit}: the values are taken for percent ({proposed}).")
     elif unit == "mV" and known_unit(signal.unit)[0] == "uV":
         messages.append(f"{signal.unit} spanning more than 20 mV: taken for a membrane potential.")
-    guess = KINDS[int(np.argmax(blind))]
+    guess = TOKEN_KINDS[int(np.argmax(blind))]
     if unit == "other":
-        proposed = USUAL_UNIT[guess]
+        proposed = KINDS[guess].unit
         messages.append(
             f"unit {signal.unit!r} is not understood; the trace looks like {guess}, usually in {proposed}."
         )
     elif (
         blind.max() > 0.8
-        and unit not in (USUAL_UNIT[guess], "uV")
-        and {unit, USUAL_UNIT[guess]} <= set(UNITS[:3])
+        and unit not in (KINDS[guess].unit, "uV")
+        and {unit, KINDS[guess].unit} <= set(UNITS[:3])
     ):
-        proposed = USUAL_UNIT[guess]
+        proposed = KINDS[guess].unit
         messages.append(f"the unit says {signal.unit}, the shape says {guess}: is it {proposed}?")
     elif unit == "mV" and guess == "ap" and np.quantile(np.abs(x), 0.9) > 200:
         messages.append(f"membrane potentials of {np.quantile(np.abs(x), 0.9):.0f} mV: check unit and gain.")

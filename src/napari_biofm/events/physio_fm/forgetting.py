@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.types import DetectionSettings, Trace, run_task
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
-
-TOLERANCE = {"psc": 5e-3, "ap": 5e-3, "spike": 1e-3, "calcium": 0.15, "ecg": 0.1}  # s
 
 
 def forgetting_probe(
@@ -30,7 +29,7 @@ def forgetting_probe(
     -------
     `events`, `stock` and `adapted` recall at the balanced preset, `forgotten` their difference (0 or more).
     """
-    hits, n, near = {"stock": 0, "adapted": 0}, 0, TOLERANCE.get(head.kind, 5e-3)
+    hits, n, near = {"stock": 0, "adapted": 0}, 0, KINDS[head.kind].probe_tolerance_s
     for signal, truth in probes:
         n += len(truth)
         settings = DetectionSettings(kind=cast("Any", head.kind))

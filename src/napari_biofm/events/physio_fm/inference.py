@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.physio_fm.input_encoding import KINDS, PATCH, encode_input, known_unit, network_unit
+from napari_biofm.events.kinds import kinds_in_unit
+from napari_biofm.events.physio_fm.input_encoding import (
+    PATCH,
+    TOKEN_KINDS,
+    encode_input,
+    known_unit,
+    network_unit,
+)
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, choose_resampling, windows
 from napari_biofm.events.physio_fm.streaming import pieces
 from napari_biofm.types import Trace
@@ -28,24 +35,18 @@ def recognise(model: PhysioFM, signal: Trace) -> tuple[str, dict[str, float]]:
     rate = signal.sampling_rate
     if unit == "dF/F":
         return "calcium", {"calcium": 1.0}
-    likely = {"pA": ("psc", "channel"), "mV": ("ap", "spike", "ecg"), "uV": ("spike", "ecg")}
-    options = likely.get(unit, KINDS)
-    options = tuple(
-        k for k in options
-        if (k != "ecg" or rate <= 5000) and (k != "calcium" or rate <= 200) and (k != "spike" or rate >=
-        8000) and (k not in ("psc", "ap", "channel") or rate >= 900)
-    ) or options  # fmt: skip
-    if len(options) == 1:
-        return options[0], {options[0]: 1.0}
+    possible = kinds_in_unit(unit, rate)
+    if len(possible) == 1:
+        return possible[0], {possible[0]: 1.0}
     votes: dict[str, float] = {}
-    for option in options:
-        trace = ResampledTrace(signal.values, choose_resampling(rate, option), factor)
+    for kind in possible:
+        trace = ResampledTrace(signal.values, choose_resampling(rate, kind), factor)
         todo = list(windows(trace.length))
         todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
         x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
-        logits = model.run(x, trace.resampling.sampling_rate, unit, None)["window"][:, : len(KINDS)]
+        logits = model.run(x, trace.resampling.sampling_rate, unit, None)["window"][:, : len(TOKEN_KINDS)]
         log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        votes[option] = float(np.mean(log_p[:, KINDS.index(option)]))
+        votes[kind] = float(np.mean(log_p[:, TOKEN_KINDS.index(kind)]))
     top = np.array(list(votes.values()))
     p = np.exp(top - np.logaddexp.reduce(top))
     table = dict(zip(votes, p.round(4).tolist(), strict=True))
@@ -120,7 +121,7 @@ def surprise(model: PhysioFM, signal: Trace, kind: str | None = None) -> tuple[N
     net = model.network()
     for w in windows(trace.length):
         x = trace.read(w.start, w.stop)[0][None]
-        inputs, tokens, _, _ = encode_input(x, trace.resampling.sampling_rate, unit, KINDS.index(kind))
+        inputs, tokens, _, _ = encode_input(x, trace.resampling.sampling_rate, unit, TOKEN_KINDS.index(kind))
         count = x.shape[1] // PATCH
         filled = np.zeros(x.shape[1], np.float32)
         for phase in range(4):

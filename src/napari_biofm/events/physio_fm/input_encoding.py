@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.types import Trace
 
-KINDS = ("psc", "ap", "calcium", "channel", "spike", "ecg")  # a token of its own stands for "unknown"
+TOKEN_KINDS = tuple(KINDS)  # kinds in the order of their tokens; one more stands for "unknown"
 UNITS = ("pA", "mV", "dF/F", "uV", "other")
 CLASSES = ("AP", "EPSC", "IPSC", "PSP", "calcium", "spike", "R", "open")
 RHYTHMS = ("N", "A", "O", "~")
 PATCH = 8  # samples per token
 LONGEST_STRIDE = 128  # samples per token at the bottom of the U; windows are multiples of it
 N_INPUTS = 3  # robust trace, trace on the unit's own scale, normalised difference
-N_TOKENS = 5 + len(UNITS) + len(KINDS) + 1
+N_TOKENS = 5 + len(UNITS) + len(TOKEN_KINDS) + 1
 
 # What one step of asinh means on the absolute input, per unit.
 REFERENCE = {"pA": 20.0, "mV": 20.0, "dF/F": 0.3, "uV": 50.0, "other": np.inf}
@@ -104,7 +105,7 @@ def encode_input(
     x : (B, T) float32 in `unit`, finite.
     sampling_rate : Hz of `x`.
     unit : one of `UNITS`.
-    kind : index into `KINDS`, or None for unknown.
+    kind : index into `TOKEN_KINDS`, or None for unknown.
 
     Returns
     -------
@@ -131,5 +132,5 @@ def encode_input(
         tokens[:, 3] = np.clip(np.log10(step_scale / min(reference, 1e9)), -5, 4)
         tokens[:, 4] = np.clip(middle / (3.0 * reference), -4, 4) if unit == "mV" else 0.0
     tokens[:, 5 + UNITS.index(unit)] = 1.0
-    tokens[:, 5 + len(UNITS) + (len(KINDS) if kind is None else kind)] = 1.0
+    tokens[:, 5 + len(UNITS) + (len(TOKEN_KINDS) if kind is None else kind)] = 1.0
     return inputs.astype(np.float32), tokens, middle, scale

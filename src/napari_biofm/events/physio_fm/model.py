@@ -10,11 +10,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.options import option_values
 from napari_biofm.events.physio_fm import decode, weights
 from napari_biofm.events.physio_fm.beats import in_sequence
 from napari_biofm.events.physio_fm.inference import embed, recognise, surprise
-from napari_biofm.events.physio_fm.input_encoding import KINDS, encode_input, network_unit
+from napari_biofm.events.physio_fm.input_encoding import TOKEN_KINDS, encode_input, network_unit
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling, choose_resampling
 from napari_biofm.events.physio_fm.streaming import decode_trace
 from napari_biofm.events.physio_fm.table import as_events, likely_best, scores, threshold
@@ -50,7 +51,7 @@ class PhysioFM:
     """
 
     name = "physio-fm"
-    kinds: Sequence[Kind] = ("auto", "psc", "ap", "calcium", "channel", "spike", "ecg")
+    kinds: Sequence[Kind] = ("auto", *(spec.name for spec in KINDS.values()))
     options: Sequence[Option] = (
         Option("threshold", "", 0, 1, None, "Score from which an event counts, in place of the preset's."),
     )
@@ -87,7 +88,7 @@ class PhysioFM:
         """Run the network on windows (B, T) of a resampled trace; outputs as arrays plus `scale` (B,)."""
         import torch
 
-        net, known = self.network(), None if kind is None else KINDS.index(kind)
+        net, known = self.network(), None if kind is None else TOKEN_KINDS.index(kind)
 
         def say(windows: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
             inputs, tokens, _, scale = encode_input(windows, rate, unit, known)

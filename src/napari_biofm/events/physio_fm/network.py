@@ -12,7 +12,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from napari_biofm.events.physio_fm.input_encoding import CLASSES, KINDS, N_INPUTS, N_TOKENS, PATCH, RHYTHMS
+from napari_biofm.events.physio_fm.input_encoding import (
+    CLASSES,
+    N_INPUTS,
+    N_TOKENS,
+    PATCH,
+    RHYTHMS,
+    TOKEN_KINDS,
+)
 
 # Per-sample outputs: event heat, artefact heat, denoised trace (asinh units), log expected spikes, and the
 # hidden trace (masked reconstruction).
@@ -21,7 +28,7 @@ N_SAMPLE_OUTPUTS = 5
 N_TOKEN_OUTPUTS = 4 + len(CLASSES)
 # Per-window outputs: kind logits, fault logits (hum, clipping, wrong unit, inverted), rhythm logits.
 FAULTS = ("hum", "clipping", "wrong unit", "inverted")
-N_WINDOW_OUTPUTS = len(KINDS) + len(FAULTS) + len(RHYTHMS)
+N_WINDOW_OUTPUTS = len(TOKEN_KINDS) + len(FAULTS) + len(RHYTHMS)
 
 
 def reflect(x: Tensor, n: int) -> Tensor:

@@ -14,13 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.input_encoding import LONGEST_STRIDE
 
-# Rate an event of the kind is best seen at (Hz), and the lowest rate the network was trained on for it.
-TARGET = {"psc": 10e3, "ap": 20e3, "calcium": 80.0, "channel": 10e3, "spike": 24e3, "ecg": 250.0}
-LOWEST = {"psc": 3.5e3, "ap": 4e3, "calcium": 56.6, "channel": 10.0, "spike": 14e3, "ecg": 176.8}
 TILE = 4096  # resampled samples per window
-LONG_TILE = {"psc": 8192, "ap": 8192, "spike": 8192}  # where recordings are long: less is seen twice
 MARGIN = 384  # of them at each inner end, seen but not used
 BATCH = 8  # windows per pass; fixed, so that a result never depends on the chunk
 DENSEST = 16  # interpolated samples per native one at most
@@ -38,12 +35,13 @@ class Resampling:
 
 def choose_resampling(sampling_rate: float, kind: str, coarser: int = 0) -> Resampling:
     """Return the rate to resample to for events of a kind; `coarser` halves the rate that many times more."""
-    target = TARGET[kind] / 2**coarser
+    spec = KINDS[kind]
+    target = spec.target_rate / 2**coarser
     steps = round(np.log2(sampling_rate / target))
     if steps >= 1:
         return Resampling(sampling_rate / 2**steps, thin=2**steps)
-    if sampling_rate < LOWEST[kind]:
-        dense = min(DENSEST, 2 ** int(np.ceil(np.log2(LOWEST[kind] / sampling_rate) - 1e-9)))
+    if sampling_rate < spec.lowest_rate:
+        dense = min(DENSEST, 2 ** int(np.ceil(np.log2(spec.lowest_rate / sampling_rate) - 1e-9)))
         return Resampling(sampling_rate * dense, dense=dense)
     return Resampling(sampling_rate)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm import decode
 from napari_biofm.events.physio_fm.input_encoding import CLASSES, PATCH
-from napari_biofm.events.physio_fm.resampling import BATCH, LONG_TILE, TILE, ResampledTrace, Window, windows
+from napari_biofm.events.physio_fm.resampling import BATCH, TILE, ResampledTrace, Window, windows
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
@@ -40,7 +41,7 @@ class Piece:
 def pieces(model: PhysioFM, trace: ResampledTrace, unit: str, kind: str | None) -> Iterator[list[Piece]]:
     """Yield what the network says, a fixed number of windows at a time, in order."""
     group: list[tuple[Window, NDArray[np.float32], NDArray[np.bool_]]] = []
-    todo = list(windows(trace.length, LONG_TILE.get(kind or "", TILE)))
+    todo = list(windows(trace.length, TILE if kind is None else KINDS[kind].window))
     for i, window in enumerate(todo):
         group.append((window, *trace.read(window.start, window.stop)))
         if len(group) < BATCH and i + 1 < len(todo):
@@ -68,7 +69,7 @@ def decode_trace(
 
     A peak needs its neighbourhood: what lies within `reach` of the end of a group waits for the next one.
     """
-    reach, rate = decode.REACH[kind], trace.resampling.sampling_rate
+    reach, rate = KINDS[kind].reach, trace.resampling.sampling_rate
     coarse = [_Follower(model, other, unit, kind, other.resampling.sampling_rate / rate) for other in others]
     tail: dict[str, NDArray[Any]] | None = None
     tokens: NDArray[np.float32] | None = None  # token outputs of this group and the one before
@@ -143,7 +144,7 @@ def _candidates(
     kind: str,
 ) -> decode.Candidates:
     """Return the candidates with peaks in [start, stop) of the resampled trace."""
-    at = decode.peaks(now["logit"], decode.REACH[kind])
+    at = decode.peaks(now["logit"], KINDS[kind].reach)
     at = at[(at + offset >= start) & (at + offset < stop) & ~now["gap"][at]]
     place = decode.between(now["logit"], at)
     both = tokens[np.maximum(now["row"][at], 0)]

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.decode import Candidates, sigmoid
 from napari_biofm.events.physio_fm.input_encoding import CLASSES, network_unit
 from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, Trace, no_events
-
-SOLE_CLASS = {"ap": "AP", "calcium": "calcium", "spike": "spike", "ecg": "R"}
 
 
 def scores(kind: str, logit: NDArray[np.float32], card: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -82,7 +81,8 @@ def as_events(
 
 def _classes(kind: str, found: Candidates) -> NDArray[np.str_]:
     """Return a class per candidate."""
-    if kind in SOLE_CLASS:
-        return np.full(len(found.logit), SOLE_CLASS[kind], "U12")
+    sole = KINDS[kind].sole_class
+    if sole is not None:
+        return np.full(len(found.logit), sole, "U12")
     likely = found.token[:, 4 + CLASSES.index("IPSC")] > found.token[:, 4 + CLASSES.index("EPSC")]
     return np.where(likely, "IPSC", "EPSC").astype("U12")

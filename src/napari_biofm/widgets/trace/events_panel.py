@@ -7,21 +7,13 @@ from typing import Any
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
+from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS, kinds
 from napari_biofm.events.listing import NO_EVENTS, describe_events
 from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.trace.event_table import EventTable
 
-KINDS = {
-    "Auto": "auto",
-    "Synaptic currents": "psc",
-    "Action potentials": "ap",
-    "Calcium transients": "calcium",
-    "Single channels": "channel",
-    "Extracellular spikes": "spike",
-    "Heart beats": "ecg",
-}
+KINDS = {"Auto": "auto", **{spec.title: spec.name for spec in kinds.KINDS.values()}}
 PRESETS = {"Balanced": "balanced", "Precise (95 %)": "precise"}
 NONSTOP_MS = 900
 
