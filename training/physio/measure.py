@@ -193,7 +193,7 @@ def model_of(checkpoint: Path, card: dict[str, Any] | None = None) -> PhysioFM:
     model = PhysioFM()
     net = PhysioNetwork(**config)
     net.load_state_dict(state)
-    model._net, model._card = net.eval(), card or DEFAULT_CARD
+    model.use(net.eval(), card or DEFAULT_CARD)
     return model
 
 
@@ -212,8 +212,7 @@ def main() -> None:
     real = Real(arguments.data, arguments.cache, "val")
     model = model_of(arguments.checkpoint) if arguments.checkpoint else PhysioFM()
     if arguments.rungs is not None:
-        model.network()  # reads its card, once
-        model._card = {**model.card, "rungs": dict.fromkeys(TOLERANCE, arguments.rungs)}
+        model.use(model.network(), {**model.card, "rungs": dict.fromkeys(TOLERANCE, arguments.rungs)})
     suites: dict[str, Callable[[], dict[str, Any]]] = {
         kind: partial(measure_events, model, real, kind) for kind in TOLERANCE
     }

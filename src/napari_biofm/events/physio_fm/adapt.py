@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.decode import sigmoid
 from napari_biofm.events.physio_fm.forgetting import forgetting_probe
 from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.physio_fm.inference import recognise
 from napari_biofm.events.physio_fm.marks import MOST, Marks, around, labels, shortened
 from napari_biofm.events.physio_fm.matching import (
     FEATURES,
@@ -33,10 +34,9 @@ from napari_biofm.events.physio_fm.matching import (
 )
 from napari_biofm.events.physio_fm.probes import built_in_probes
 from napari_biofm.events.physio_fm.resampling import choose_resampling
+from napari_biofm.events.physio_fm.runner import NetworkRunner
+from napari_biofm.events.physio_fm.stock import all_candidates
 from napari_biofm.types import Progress, RecordingError, Task
-
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
 
 __all__ = ["AdaptedHead", "Marks", "adapt"]
 
@@ -89,7 +89,7 @@ def best_f1(score: NDArray[Any], true: NDArray[np.bool_], n_true: int) -> float:
 
 
 def adapt(
-    model: PhysioFM, marks: Sequence[Marks], kind: str = "psc", *, beside: bool = False
+    runner: NetworkRunner, marks: Sequence[Marks], kind: str = "psc", *, beside: bool = False
 ) -> Task[AdaptedHead]:
     """Teach a head from 5 to 50 marked events.
 
@@ -114,7 +114,7 @@ def adapt(
     if n_marks < 3:
         raise RecordingError(f"{n_marks} marked events: mark at least 3, better 10 to 50.")
     if kind == "auto":
-        kind = model.recognise(marks[0].signal)[0]
+        kind = recognise(runner, marks[0].signal)[0]
     classes = sorted({n for m in marks for n in m.names}) or [KINDS[kind].taught_class]
     yield Progress(0, 4, "averaging the marked events")
     parts = [around(one) for one in marks if len(one.time_s) or len(one.rejected_s)]
@@ -122,11 +122,11 @@ def adapt(
     rate = choose_resampling(parts[0].signal.sampling_rate, kind, template.coarser).sampling_rate
     tolerance = max(2, len(template.wave) // 4) / rate
     few = [shortened(one, rate, MOST // len(parts)) for one in parts]
-    (x, y, _), *folds = yield from _look(model, few, kind, classes, template, tolerance)
+    (x, y, _), *folds = yield from _look(runner, few, kind, classes, template, tolerance)
     if not (y == -1).any():
         raise RecordingError("nothing but marked events was seen: show a longer stretch of the recording.")
     yield Progress(2, 4, "scoring on what was left out")
-    before = sum(_stock_f1(model, one, kind, tolerance) * len(one.time_s) for one in parts) / n_marks
+    before = sum(_stock_f1(runner, one, kind, tolerance) * len(one.time_s) for one in parts) / n_marks
     held, true = left_out(folds, len(classes))
     n_seen = sum(len(one.time_s) for one in few)
     # The best threshold for F1 on probabilities is half of the best F1 (Lipton et al. 2014).
@@ -138,10 +138,10 @@ def adapt(
     good = np.flatnonzero(precision >= 0.95)
     head = AdaptedHead(
         kind, classes, template.wave, template.mark, template.coarser, template.ridge,
-        *fit_head(x, y, len(classes)), threshold, model.card.get("sha256", ""), beside=beside,
+        *fit_head(x, y, len(classes)), threshold, runner.card.get("sha256", ""), beside=beside,
     )  # fmt: skip
     yield Progress(3, 4, "asking what was forgotten")
-    probe = forgetting_probe(model, head, built_in_probes(kind))
+    probe = forgetting_probe(runner, head, built_in_probes(kind))
     head.report = {
         "marks": n_marks, "candidates": int((y > -2).sum()), "f1_stock": round(before, 4), "f1_adapted": round(after, 4),
         "precise_threshold": float(held[order][good[-1]]) if len(good) else 1.0,
@@ -177,10 +177,10 @@ def left_out(folds: Sequence[Seen], n_classes: int) -> tuple[NDArray[np.float64]
     return np.concatenate(scores), np.concatenate(true)
 
 
-def _stock_f1(model: PhysioFM, one: Marks, kind: str, tolerance: float) -> float:
+def _stock_f1(runner: NetworkRunner, one: Marks, kind: str, tolerance: float) -> float:
     """Return the best F1 that the stock model's own scores reach on a marked stretch."""
     one = shortened(one, choose_resampling(one.signal.sampling_rate, kind).sampling_rate)
-    found = model.found(one.signal, kind)
+    found = all_candidates(runner, one.signal, kind)
     if found is None or not len(one.time_s):
         return 0.0
     y = labels(found.time, replace(one, names=()), [], tolerance)
@@ -210,7 +210,7 @@ def _edges(one: Marks) -> NDArray[np.float64]:
 
 
 def _look(
-    model: PhysioFM,
+    runner: NetworkRunner,
     marks: Sequence[Marks],
     kind: str,
     classes: list[str],
@@ -238,7 +238,9 @@ def _look(
     seen: list[list[Seen]] = [[] for _ in templates]
     for i, one in enumerate(marks):
         yield Progress(1, 4, f"recording {i + 1} of {len(marks)}")
-        for rows, (time_s, features, _) in zip(seen, gather(model, one.signal, kind, templates), strict=True):
+        for rows, (time_s, features, _) in zip(
+            seen, gather(runner, one.signal, kind, templates), strict=True
+        ):
             if len(time_s):
                 rows.append((features, labels(time_s, one, classes, tolerance), group(i, time_s)))
     if not any((y >= 0).any() for _, y, _ in seen[0]):

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm.resampling import BATCH, ResampledTrace, choose_resampling, windows
+from napari_biofm.events.physio_fm.runner import NetworkRunner
 from napari_biofm.types import Events, Trace
-
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
 
 LONGEST = 5_000_000  # frames; whatever is longer is no fluorescence, and is not held in memory
 BAND_SMOOTHING = 0.05  # s, standard deviation of the Gaussian under which the band holds
 
 
 def spike_rate(
-    model: PhysioFM, dff: NDArray[Any], sampling_rate: float
+    runner: NetworkRunner, dff: NDArray[Any], sampling_rate: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the expected spike rate of every cell and its 90 % band; see `PhysioFM.rate`."""
     traces = np.atleast_2d(np.asarray(dff, np.float32))
@@ -37,7 +35,7 @@ def spike_rate(
         jobs.append((i, w, readers[i].read(w.start, w.stop)[0]))
         if len(jobs) < BATCH and k + 1 < len(pending):
             continue
-        sample = model.run(np.stack([j[2] for j in jobs]), resampling.sampling_rate, "dF/F", "calcium")[
+        sample = runner.run(np.stack([j[2] for j in jobs]), resampling.sampling_rate, "dF/F", "calcium")[
             "sample"
         ]
         for (cell, w_, x), one in zip(jobs, sample, strict=True):
@@ -54,7 +52,7 @@ def spike_rate(
         out = np.repeat(per_cell, resampling.thin, axis=1)[:, :length] * resampling.sampling_rate
     out = out.astype(np.float32)
     out[~np.isfinite(traces)] = np.nan
-    low, high = band(out, sampling_rate, model.card.get("rate_band"))
+    low, high = band(out, sampling_rate, runner.card.get("rate_band"))
     return out, low, high
 
 

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TypedDict
 
 import numpy as np
 
 from napari_biofm.events.kinds import KINDS
+from napari_biofm.events.physio_fm.inference import recognise
 from napari_biofm.events.physio_fm.input_encoding import TOKEN_KINDS, UNITS, known_unit, network_unit
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, choose_resampling, windows
+from napari_biofm.events.physio_fm.runner import NetworkRunner
 from napari_biofm.types import Trace
 
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
+
+class Description(TypedDict, total=False):
+    """What is said of a signal; JSON-able.
+
+    Attributes
+    ----------
+    kind : kind of signal, None where it is too short to judge.
+    probabilities : of each kind that is possible.
+    faults : probability of each of `network.FAULTS`.
+    unit : unit in which the network sees it.
+    proposed_unit : what its unit probably is; not there where it is too short to judge.
+    messages : sentences for the user.
+    """
+
+    kind: str | None
+    probabilities: dict[str, float]
+    faults: dict[str, float]
+    unit: str
+    proposed_unit: str
+    messages: list[str]
 
 
-def describe(model: PhysioFM, signal: Trace) -> dict[str, Any]:
-    """Return `kind`, `probabilities`, `faults` (probability each), `unit`, `proposed_unit` and `messages`.
+def describe(runner: NetworkRunner, signal: Trace) -> Description:
+    """Return what a recording is and what is wrong with it.
 
     The kind is also judged without being told the unit; where that verdict is sure and contradicts the unit,
     the usual unit of the kind is proposed. A membrane potential outside -200 to 200 mV, or a unit that is
@@ -34,16 +54,16 @@ def describe(model: PhysioFM, signal: Trace) -> dict[str, Any]:
             "unit": unit,
             "messages": ["too short to judge"],
         }
-    kind, table = model.recognise(signal)
+    kind, table = recognise(runner, signal)
     unit, factor = network_unit(signal, kind)
     trace = ResampledTrace(signal.values, choose_resampling(signal.sampling_rate, kind), factor)
     todo = list(windows(trace.length))
     todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
     x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
-    told = model.run(x, trace.resampling.sampling_rate, unit, None)["window"]
-    blind = model.run(x, trace.resampling.sampling_rate, "other", None)["window"][:, : len(TOKEN_KINDS)].mean(
-        0
-    )
+    told = runner.run(x, trace.resampling.sampling_rate, unit, None)["window"]
+    blind = runner.run(x, trace.resampling.sampling_rate, "other", None)["window"][
+        :, : len(TOKEN_KINDS)
+    ].mean(0)
     blind = np.exp(blind - np.logaddexp.reduce(blind))
     faults = 1 / (1 + np.exp(-told[:, len(TOKEN_KINDS) : len(TOKEN_KINDS) + len(FAULTS)].mean(0)))
     proposed = signal.unit

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.physio_fm.runner import NetworkRunner
+from napari_biofm.events.physio_fm.stock import detect_stock
 from napari_biofm.types import DetectionSettings, Trace, run_task
-
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
 
 
 def forgetting_probe(
-    model: PhysioFM, head: AdaptedHead, probes: Sequence[tuple[Trace, NDArray[np.float64]]]
+    runner: NetworkRunner, head: AdaptedHead, probes: Sequence[tuple[Trace, NDArray[np.float64]]]
 ) -> dict[str, float]:
     """Return how the head does on probes with known events of its kind, beside the stock model.
 
@@ -34,8 +33,8 @@ def forgetting_probe(
         n += len(truth)
         settings = DetectionSettings(kind=cast("Any", head.kind))
         tables = {
-            "stock": run_task(model.detect_stock(signal, settings)),
-            "adapted": run_task(head.detect(model, signal, settings)),
+            "stock": run_task(detect_stock(runner, signal, settings)),
+            "adapted": run_task(head.detect(runner, signal, settings)),
         }
         for name, table in tables.items():
             if len(table) and len(truth):

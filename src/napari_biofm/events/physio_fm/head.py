@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from napari_biofm.events.physio_fm.decode import sigmoid
 from napari_biofm.events.physio_fm.input_encoding import network_unit
 from napari_biofm.events.physio_fm.matching import Template, gather
 from napari_biofm.events.physio_fm.resampling import choose_resampling
+from napari_biofm.events.physio_fm.runner import NetworkRunner
+from napari_biofm.events.physio_fm.stock import detect_stock
 from napari_biofm.files import atomic_write, write_text
 from napari_biofm.packing import pack, unpack
 from napari_biofm.types import (
@@ -27,9 +29,6 @@ from napari_biofm.types import (
     Trace,
     no_events,
 )
-
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
 
 # kept in the JSON
 WORDS = (
@@ -89,7 +88,7 @@ class AdaptedHead:
         write_text(path.with_suffix(".json"), json.dumps(card | {"sha256": sha256_of(path)}, indent=1) + "\n")
 
     @classmethod
-    def load(cls, path: Path, stock: PhysioFM | None = None) -> AdaptedHead:
+    def load(cls, path: Path, stock: NetworkRunner | None = None) -> AdaptedHead:
         """Read a head.
 
         Raises
@@ -142,7 +141,7 @@ class AdaptedHead:
                 f"what was taught cannot be read from the session ({error!r}); teach it again."
             ) from error
 
-    def check(self, stock: PhysioFM) -> None:
+    def check(self, stock: NetworkRunner) -> None:
         """Raise ModelError where this head was taught on other weights than those of `stock`."""
         if self.stock_sha256 != stock.card.get("sha256"):
             raise ModelError(
@@ -150,15 +149,15 @@ class AdaptedHead:
                 "these."
             )
 
-    def detect(self, model: PhysioFM, signal: Trace, settings: DetectionSettings) -> Task[Events]:
+    def detect(self, runner: NetworkRunner, signal: Trace, settings: DetectionSettings) -> Task[Events]:
         """Find the taught events, and the stock model's beside them where that is wanted."""
         yield Progress(0, 2, "taught events")
-        taught = self._taught(model, signal, settings)
+        taught = self._taught(runner, signal, settings)
         if not self.beside:
             yield Progress(2, 2, f"{len(taught)} taught events", taught)
             return taught
         yield Progress(1, 2, f"{len(taught)} taught events; now those of the stock model")
-        stock = yield from model.detect_stock(signal, replace(settings, kind=cast("Any", self.kind)))
+        stock = yield from detect_stock(runner, signal, replace(settings, kind=cast("Any", self.kind)))
         rate = choose_resampling(signal.sampling_rate, self.kind, self.coarser).sampling_rate
         apart = max(2, len(self.template) // 5) / rate
         if len(taught):
@@ -167,8 +166,8 @@ class AdaptedHead:
         both = np.concatenate([stock, taught])
         return cast("Events", both[np.argsort(both["time_s"], kind="stable")])
 
-    def _taught(self, model: PhysioFM, signal: Trace, settings: DetectionSettings) -> Events:
-        ((time_s, x, amplitude),) = gather(model, signal, self.kind, [self.laid])
+    def _taught(self, runner: NetworkRunner, signal: Trace, settings: DetectionSettings) -> Events:
+        ((time_s, x, amplitude),) = gather(runner, signal, self.kind, [self.laid])
         if not len(time_s):
             return no_events()
         p = self.probabilities(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,12 @@ from napari_biofm.events.physio_fm.input_encoding import (
     network_unit,
 )
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, choose_resampling, windows
+from napari_biofm.events.physio_fm.runner import NetworkRunner
 from napari_biofm.events.physio_fm.streaming import pieces
 from napari_biofm.types import Trace
 
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
 
-
-def recognise(model: PhysioFM, signal: Trace) -> tuple[str, dict[str, float]]:
+def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, float]]:
     """Return the kind of a signal and the probability of each, from up to 16 windows over its length.
 
     The unit narrows the choice: pA is a current, dF/F is calcium; mV may be a membrane potential, an
@@ -44,7 +42,7 @@ def recognise(model: PhysioFM, signal: Trace) -> tuple[str, dict[str, float]]:
         todo = list(windows(trace.length))
         todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
         x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
-        logits = model.run(x, trace.resampling.sampling_rate, unit, None)["window"][:, : len(TOKEN_KINDS)]
+        logits = runner.run(x, trace.resampling.sampling_rate, unit, None)["window"][:, : len(TOKEN_KINDS)]
         log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         votes[kind] = float(np.mean(log_p[:, TOKEN_KINDS.index(kind)]))
     top = np.array(list(votes.values()))
@@ -63,7 +61,7 @@ def _span(signal: Trace) -> float:
 
 
 def embed(
-    model: PhysioFM, signal: Trace, times: NDArray[np.float64] | None = None, kind: str | None = None
+    runner: NetworkRunner, signal: Trace, times: NDArray[np.float64] | None = None, kind: str | None = None
 ) -> NDArray[Any]:
     """Return vectors of moments, or of the whole trace.
 
@@ -76,7 +74,7 @@ def embed(
     (n, width) float32 features at the moments, or (1, 2 * width): their mean and standard deviation over
     the trace.
     """
-    kind = kind or model.recognise(signal)[0]
+    kind = kind or recognise(runner, signal)[0]
     unit, factor = network_unit(signal, kind)
     trace = ResampledTrace(signal.values, choose_resampling(signal.sampling_rate, kind), factor)
     place = (
@@ -84,7 +82,7 @@ def embed(
     )
     vectors: NDArray[np.float32] | None = None
     total, squares, count = 0.0, 0.0, 0
-    for group in pieces(model, trace, unit, kind):
+    for group in pieces(runner, trace, unit, kind):
         for piece in group:
             w = piece.window
             if vectors is None and place is not None:
@@ -102,7 +100,9 @@ def embed(
     return np.concatenate([mean, spread])[None].astype(np.float32)
 
 
-def surprise(model: PhysioFM, signal: Trace, kind: str | None = None) -> tuple[NDArray[np.float32], float]:
+def surprise(
+    runner: NetworkRunner, signal: Trace, kind: str | None = None
+) -> tuple[NDArray[np.float32], float]:
     """Return how unexpected each moment is from its surroundings.
 
     Every patch of eight samples is hidden in turn and filled in by the network; the surprise is the
@@ -114,11 +114,11 @@ def surprise(model: PhysioFM, signal: Trace, kind: str | None = None) -> tuple[N
     """
     import torch
 
-    kind = kind or model.recognise(signal)[0]
+    kind = kind or recognise(runner, signal)[0]
     unit, factor = network_unit(signal, kind)
     trace = ResampledTrace(signal.values, choose_resampling(signal.sampling_rate, kind), factor)
     out = np.zeros(trace.length, np.float32)
-    net = model.network()
+    net = runner.network()
     for w in windows(trace.length):
         x = trace.read(w.start, w.stop)[0][None]
         inputs, tokens, _, _ = encode_input(x, trace.resampling.sampling_rate, unit, TOKEN_KINDS.index(kind))

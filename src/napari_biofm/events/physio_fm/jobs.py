@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.events.physio_fm.adapt import Marks, adapt
 from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.physio_fm.model import PhysioFM
 from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.events.table import NOT_EVENTS
 from napari_biofm.signals import Recording
@@ -89,8 +90,6 @@ def marked_sweeps(recording: Recording, events: Events, name: str = "") -> list[
 
 def teach(marked: Sequence[MarkedSweep], kind: str = "auto", beside: bool = False) -> Task[AdaptedHead]:
     """Teach a head from marks; see `adapt.adapt`."""
-    from napari_biofm.events.physio_fm.model import PhysioFM
-
     marks = [
         Marks(
             m.recording.sweep(m.sweep, m.channel), m.time_s, m.names, rejected_s=m.rejected_s, open_s=m.open_s
@@ -107,8 +106,6 @@ def look_ahead(recording: Recording, sweep: int, channel: int, at_s: float, hori
     ------
     RecordingError : nothing lies before the moment.
     """
-    from napari_biofm.events.physio_fm.model import PhysioFM
-
     yield Progress(0, 1, "forecast")
     quantiles, q, time_s = PhysioFM().forecast(recording.sweep(sweep, channel), at_s, horizon)
     first = round(at_s * recording.channels[channel].sampling_rate)
@@ -127,8 +124,6 @@ def surprise_recording(recording: Recording, channel: int) -> Task[Recording]:
     ------
     RecordingError : a sweep is longer than ten minutes.
     """
-    from napari_biofm.events.physio_fm.model import PhysioFM
-
     model, rows, rate = PhysioFM(), [], 1.0
     longest = max(recording.duration(sweep) for sweep in range(recording.n_sweeps))
     if longest > MAX_SURPRISE_S:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from napari_biofm.events.physio_fm.input_encoding import PATCH, network_unit
 from napari_biofm.events.physio_fm.marks import MOST, Marks, shortened
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling, choose_resampling
+from napari_biofm.events.physio_fm.runner import NetworkRunner
 from napari_biofm.events.physio_fm.streaming import pieces
 from napari_biofm.types import RecordingError, Trace
-
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
 
 SHORTEST = 16  # resampled samples; below that there is nothing to see
 BLOCK = 1 << 18  # resampled samples read at a time
@@ -115,13 +113,13 @@ def summits(z: NDArray[np.float64], reach: int, least: float) -> NDArray[np.int6
 
 
 def network_says(
-    model: PhysioFM, signal: Trace, trace: ResampledTrace, kind: str, at: NDArray[np.int64], reach: int
+    runner: NetworkRunner, signal: Trace, trace: ResampledTrace, kind: str, at: NDArray[np.int64], reach: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the highest heat and artefact heat within `reach` of resampled samples (n, 2), and features (n, F)."""
     unit, _ = network_unit(signal, kind)
     heat = np.full((trace.length, 2), -20.0, np.float32)
     vectors: NDArray[np.float32] | None = None
-    for group in pieces(model, trace, unit, kind):
+    for group in pieces(runner, trace, unit, kind):
         for piece in group:
             w = piece.window
             heat[w.first : w.last] = piece.sample[w.first - w.start : w.last - w.start, :2]
@@ -135,7 +133,7 @@ def network_says(
 
 
 def gather(
-    model: PhysioFM, signal: Trace, kind: str, templates: Sequence[Template]
+    runner: NetworkRunner, signal: Trace, kind: str, templates: Sequence[Template]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
     """Return candidates of a signal: times (s), features (n, F), sizes (network's unit), for each template.
 
@@ -158,7 +156,7 @@ def gather(
     places = np.unique(np.concatenate([place for place, _, _ in found]))
     if not len(places):
         return [nothing] * len(templates)
-    heat, vectors = network_says(model, signal, trace, kind, places, max(2, n // 8))
+    heat, vectors = network_says(runner, signal, trace, kind, places, max(2, n // 8))
     out = []
     for place, plain, size in found:
         row = np.searchsorted(places, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +13,20 @@ from napari_biofm.events.classical.ecg import PanTompkinsDetector
 from napari_biofm.events.physio_fm.decode import Candidates, sigmoid
 from napari_biofm.events.physio_fm.input_encoding import RHYTHMS
 from napari_biofm.events.physio_fm.rhythm_features import rhythm_features
+from napari_biofm.events.physio_fm.runner import NetworkRunner
+from napari_biofm.events.physio_fm.stock import candidates
 from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Trace, run_task
-
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
 
 TOGETHER = 256  # clips brought through the trees at a time
 
 
-def features(model: PhysioFM, clip: NDArray[Any], fs: float) -> dict[str, float]:
+def features(runner: NetworkRunner, clip: NDArray[Any], fs: float) -> dict[str, float]:
     """Return the named features of one clip: beats by the network and by Pan & Tompkins, see
     `rhythm_features`.
     """
     x = np.nan_to_num(np.asarray(clip, np.float32))
     signal = Trace(x, fs, "other")
-    found = [part for _, _, part in model.candidates(signal, "ecg")]
+    found = [part for _, _, part in candidates(runner, signal, "ecg")]
     joined = Candidates.join(found) if found else None
     time_s = joined.time if joined is not None else np.zeros(0)
     sure = sigmoid(joined.logit) if joined is not None else np.zeros(0)
@@ -35,11 +34,11 @@ def features(model: PhysioFM, clip: NDArray[Any], fs: float) -> dict[str, float]
     return rhythm_features(x, fs, time_s, sure, np.asarray(second["time_s"]))
 
 
-def trees_path(model: PhysioFM) -> Path:
+def trees_path(runner: NetworkRunner) -> Path:
     """Return where the trees of a model lie."""
     from napari_biofm.events.physio_fm import weights
 
-    stock = model.path or weights.STOCK
+    stock = runner.path or weights.STOCK
     return stock.with_name(stock.stem + "-rhythm.safetensors")
 
 
@@ -85,7 +84,7 @@ def probabilities(tensors: Mapping[str, NDArray[Any]], x: NDArray[np.float64]) -
 
 
 def classify(
-    model: PhysioFM, clips: Mapping[str, NDArray[Any]], sampling_rate: float
+    runner: NetworkRunner, clips: Mapping[str, NDArray[Any]], sampling_rate: float
 ) -> list[tuple[str, str, float]]:
     """Return (record, label, probability) of each clip.
 
@@ -101,8 +100,8 @@ def classify(
 
     from napari_biofm.models.checkpoints import sha256_of
 
-    path = trees_path(model)
-    if not path.exists() or sha256_of(path) != model.card.get("rhythm", {}).get("sha256"):
+    path = trees_path(runner)
+    if not path.exists() or sha256_of(path) != runner.card.get("rhythm", {}).get("sha256"):
         raise ModelError(
             f"{path.name} is missing or not what the model's JSON expects; reinstall napari-biofm."
         )
@@ -111,7 +110,7 @@ def classify(
             raise RecordingError(f"clip {name} lasts {len(clip) / sampling_rate:.1f} s; give at least 2 s.")
     if not clips:
         return []
-    x = np.stack([list(features(model, clip, sampling_rate).values()) for clip in clips.values()])
+    x = np.stack([list(features(runner, clip, sampling_rate).values()) for clip in clips.values()])
     p = probabilities(load_file(path), x)
     best = p.argmax(1)
     return [(name, RHYTHMS[k], float(row[k])) for name, k, row in zip(clips, best, p, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm import decode
 from napari_biofm.events.physio_fm.input_encoding import CLASSES, PATCH
 from napari_biofm.events.physio_fm.resampling import BATCH, TILE, ResampledTrace, Window, windows
-
-if TYPE_CHECKING:
-    from napari_biofm.events.physio_fm.model import PhysioFM
+from napari_biofm.events.physio_fm.runner import NetworkRunner
 
 NOTHING = -20.0  # logit of a window without any movement
 
@@ -38,7 +36,9 @@ class Piece:
     summary: NDArray[np.float32]
 
 
-def pieces(model: PhysioFM, trace: ResampledTrace, unit: str, kind: str | None) -> Iterator[list[Piece]]:
+def pieces(
+    runner: NetworkRunner, trace: ResampledTrace, unit: str, kind: str | None
+) -> Iterator[list[Piece]]:
     """Yield what the network says, a fixed number of windows at a time, in order."""
     group: list[tuple[Window, NDArray[np.float32], NDArray[np.bool_]]] = []
     todo = list(windows(trace.length, TILE if kind is None else KINDS[kind].window))
@@ -46,7 +46,7 @@ def pieces(model: PhysioFM, trace: ResampledTrace, unit: str, kind: str | None) 
         group.append((window, *trace.read(window.start, window.stop)))
         if len(group) < BATCH and i + 1 < len(todo):
             continue
-        out = model.run(np.stack([g[1] for g in group]), trace.resampling.sampling_rate, unit, kind)
+        out = runner.run(np.stack([g[1] for g in group]), trace.resampling.sampling_rate, unit, kind)
         flat = np.array([np.ptp(g[1]) == 0 for g in group])
         out["sample"][flat, :, :2] = NOTHING
         yield [
@@ -63,19 +63,19 @@ def pieces(model: PhysioFM, trace: ResampledTrace, unit: str, kind: str | None) 
 
 
 def decode_trace(
-    model: PhysioFM, trace: ResampledTrace, others: list[ResampledTrace], unit: str, kind: str
+    runner: NetworkRunner, trace: ResampledTrace, others: list[ResampledTrace], unit: str, kind: str
 ) -> Iterator[tuple[int, int, decode.Candidates]]:
     """Decode the heat of one resampling rate, mixed with that of coarser rates, group by group with exact seams.
 
     A peak needs its neighbourhood: what lies within `reach` of the end of a group waits for the next one.
     """
     reach, rate = KINDS[kind].reach, trace.resampling.sampling_rate
-    coarse = [_Follower(model, other, unit, kind, other.resampling.sampling_rate / rate) for other in others]
+    coarse = [_Follower(runner, other, unit, kind, other.resampling.sampling_rate / rate) for other in others]
     tail: dict[str, NDArray[Any]] | None = None
     tokens: NDArray[np.float32] | None = None  # token outputs of this group and the one before
     # Both in resampled samples: where `now` begins, and from where peaks are still to be reported.
     offset = decided = 0
-    for group in pieces(model, trace, unit, kind):
+    for group in pieces(runner, trace, unit, kind):
         now = _join(group, 0 if tokens is None else len(tokens))
         for follower in coarse:
             now["logit"] = now["logit"] + follower.logits(group[0].window.first, group[-1].window.last)
@@ -98,8 +98,10 @@ def decode_trace(
 class _Follower:
     """Heat of a coarser resampling, read at the samples of the finer one."""
 
-    def __init__(self, model: PhysioFM, trace: ResampledTrace, unit: str, kind: str, ratio: float) -> None:
-        self.groups = pieces(model, trace, unit, kind)
+    def __init__(
+        self, runner: NetworkRunner, trace: ResampledTrace, unit: str, kind: str, ratio: float
+    ) -> None:
+        self.groups = pieces(runner, trace, unit, kind)
         self.ratio, self.length = ratio, trace.length
         self.logit = np.zeros(0, np.float32)
         self.first = 0
