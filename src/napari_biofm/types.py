@@ -108,6 +108,27 @@ def run_task(task: Task[T]) -> T:
             return result
 
 
+def relay(task: Task[T], done: int, total: int, message: str, steps: int = 1) -> Task[T]:
+    """Pass the steps of an inner task on as steps of the outer one, and return the inner result.
+
+    Parameters
+    ----------
+    task : the inner task.
+    done, total : parts of the outer task that are finished, and all of them.
+    message : what is worked on; the inner message is put behind it.
+    steps : steps into which each part is divided; `done` and `total` are counted in them.
+    """
+    while True:
+        try:
+            step = next(task)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        inside = min(steps - 1, steps * step.done // max(1, step.total))
+        told = f"{message}: {step.message}" if step.message else message
+        yield Progress(done * steps + inside, total * steps, told)
+
+
 # --------------------------------------------------------------------------- images
 
 

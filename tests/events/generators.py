@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events import make_detector
+from napari_biofm.events.evaluation import match_events
 from napari_biofm.types import DetectionSettings, Events, Kind, Preset, Trace, run_task
 
 FS = 20_000.0
@@ -37,12 +38,8 @@ def real(events: Events) -> Events:
 
 def f1(truth: Floats, found: Floats, tolerance: float) -> float:
     """Match each found event to the nearest free true event."""
-    free = np.ones(len(truth), bool)
-    for time in found:
-        near = np.flatnonzero((np.abs(truth - time) <= tolerance) & free)
-        if len(near):
-            free[near[np.argmin(np.abs(truth[near] - time))]] = False
-    return 2 * int((~free).sum()) / max(1, len(truth) + len(found))
+    hit = match_events(truth, found, np.zeros(len(found)), tolerance)
+    return 2 * int(hit.sum()) / max(1, len(truth) + len(found))
 
 
 def synaptic(

@@ -24,11 +24,12 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
+from napari_biofm.events.evaluation import match_events  # noqa: E402
 from napari_biofm.events.physio_fm import PhysioFM, weights  # noqa: E402
 from napari_biofm.events.physio_fm.decode import sigmoid  # noqa: E402
 from training.physio.measure import DEFAULT_CARD, model_of, smooth  # noqa: E402
 from training.physio.real import Real  # noqa: E402
-from training.physio.sets import TOLERANCE, labelled_sets, match  # noqa: E402
+from training.physio.sets import TOLERANCE, labelled_sets  # noqa: E402
 
 
 def collect(model: PhysioFM, kind: str, real: Real) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def collect(model: PhysioFM, kind: str, real: Real) -> list[dict[str, Any]]:
             logit = np.where(found.is_artefact, -9.0, found.logit)
             counted = trace.counted(found.time, TOLERANCE[kind])
             logit = logit[counted]
-            hit = match(trace.truth, found.time[counted], logit, TOLERANCE[kind])
+            hit = match_events(trace.truth, found.time[counted], logit, TOLERANCE[kind])
             rows.append({"set": name, "i": i, "logit": logit, "hit": hit, "n": len(trace.truth)})
     return rows
 

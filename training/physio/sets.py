@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.evaluation import f1_curve, match_events
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.types import Trace
 
@@ -57,21 +58,6 @@ class Labelled:
 Sets = dict[str, list[Labelled]]
 
 
-def match(
-    truth: NDArray[Any], found: NDArray[Any], score: NDArray[Any], tolerance: float
-) -> NDArray[np.bool_]:
-    """Return which found events are true: best score first, each truth taken once, the nearest free one."""
-    free = np.ones(len(truth), bool)
-    hit = np.zeros(len(found), bool)
-    for i in np.argsort(-score, kind="stable"):
-        a, b = np.searchsorted(truth, [found[i] - tolerance, found[i] + tolerance])
-        options = [k for k in range(a, b) if free[k]]
-        if options:
-            k = min(options, key=lambda j: abs(truth[j] - found[i]))
-            free[k], hit[i] = False, True
-    return hit
-
-
 class Scores:
     """Found events of many traces against their truth."""
 
@@ -84,20 +70,18 @@ class Scores:
         self.n += len(trace.truth)
         counted = trace.counted(found, tolerance)
         found, score = found[counted], score[counted]
-        self.rows.append((score, match(trace.truth, found, score, tolerance)))
+        self.rows.append((score, match_events(trace.truth, found, score, tolerance)))
 
     def f1(self, threshold: float | None = None) -> tuple[float, float]:
         """Return F1 at a threshold (or the best one) and that threshold."""
         score = np.concatenate([r[0] for r in self.rows]) if self.rows else np.zeros(0)
         hit = np.concatenate([r[1] for r in self.rows]) if self.rows else np.zeros(0, bool)
-        order = np.argsort(-score)
-        tp = np.cumsum(hit[order])
-        f = 2 * tp / (np.arange(1, len(tp) + 1) + self.n)
+        falling, f = f1_curve(score, hit, self.n)
         if not len(f):
             return 0.0, 0.5
         if threshold is None:
             k = int(np.argmax(f))
-            return float(f[k]), float(score[order][k])
+            return float(f[k]), float(falling[k])
         k = int((score >= threshold).sum())
         return (float(f[k - 1]) if k else 0.0), threshold
 

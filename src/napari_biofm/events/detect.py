@@ -12,7 +12,7 @@ from napari_biofm.events.classical.commands import mark_command_steps
 from napari_biofm.events.options import option_values
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
-from napari_biofm.types import DetectionSettings, Events, Progress, RecordingError, Task
+from napari_biofm.types import DetectionSettings, Events, Progress, RecordingError, Task, relay
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
@@ -57,7 +57,7 @@ def detect_events(
     for sweep in which:
         for channel in chosen:
             where = f"sweep {sweep}, {recording.channels[channel].name}"
-            table = yield from _relay(
+            table = yield from relay(
                 machine.detect(recording.sweep(sweep, channel), settings), done, total, where
             )
             table = mark_command_steps(table, recording, sweep, channel)
@@ -65,17 +65,6 @@ def detect_events(
             tables.append(table)
             yield Progress(done, total, f"{where}: {len(table)} events", payload=table)
     return join(tables)
-
-
-def _relay(task: Task[Events], done: int, total: int, where: str) -> Task[Events]:
-    """Pass the steps of one sweep on as steps of the whole recording."""
-    while True:
-        try:
-            step = next(task)
-        except StopIteration as stop:
-            table: Events = stop.value
-            return table
-        yield Progress(done, total, f"{where}: {step.message}" if step.message else where)
 
 
 def signal_channels(recording: Recording) -> list[int]:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from napari_biofm import cli
+from napari_biofm.events.evaluation import best_f1
 from napari_biofm.events.physio_fm import PhysioFM
-from napari_biofm.events.physio_fm.adapt import AdaptedHead, Marks, adapt, best_f1, fit_head
+from napari_biofm.events.physio_fm.adapt import AdaptedHead, Marks, adapt, fit_head
 from napari_biofm.events.physio_fm.forgetting import forgetting_probe
 from napari_biofm.types import DetectionSettings, ModelError, RecordingError, Trace, run_task
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.evaluation import best_f1
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.decode import sigmoid
 from napari_biofm.events.physio_fm.forgetting import forgetting_probe
@@ -80,12 +81,6 @@ def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tu
                 break
         weights[k] = w
     return mean, spread, weights
-
-
-def best_f1(score: NDArray[Any], true: NDArray[np.bool_], n_true: int) -> float:
-    """Return the best F1 at any threshold."""
-    tp = np.cumsum(true[np.argsort(-score)])
-    return float((2 * tp / (np.arange(1, len(tp) + 1) + max(n_true, 1))).max()) if len(tp) else 0.0
 
 
 def adapt(

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.evaluation import match_events
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.events.physio_fm.runner import NetworkRunner
@@ -37,7 +38,6 @@ def forgetting_probe(
             "adapted": run_task(head.detect(runner, signal, settings)),
         }
         for name, table in tables.items():
-            if len(table) and len(truth):
-                hits[name] += int((np.abs(truth[:, None] - table["time_s"][None]).min(1) <= near).sum())
+            hits[name] += int(match_events(truth, table["time_s"], table["score"], near).sum())
     stock, adapted = hits["stock"] / max(n, 1), hits["adapted"] / max(n, 1)
     return {"events": n, "stock": stock, "adapted": adapted, "forgotten": max(0.0, stock - adapted)}

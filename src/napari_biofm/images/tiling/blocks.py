@@ -28,6 +28,7 @@ from napari_biofm.types import (
     Segmenter,
     Task,
     WritableArray,
+    relay,
 )
 
 BLOCK = 2048
@@ -107,17 +108,9 @@ def segment_blocks(
         pixels = np.asarray(image[window])
         chosen = replace(parameters, diameter=parameters.diameter or diameter)
         task = _part(segmenter, pixels, chosen, stack, limits)
-        while True:
-            try:
-                step = next(task)
-            except StopIteration as stop:
-                found: Segmentation = stop.value
-                if found.masks.any():
-                    diameter = diameter or found.diameter
-                break
-            part = min(_STEPS - 1, _STEPS * step.done // max(1, step.total))
-            message = f"block {number + 1} of {len(boxes)}: {step.message}"
-            yield Progress(number * _STEPS + part, len(boxes) * _STEPS, message)
+        found = yield from relay(task, number, len(boxes), f"block {number + 1} of {len(boxes)}", _STEPS)
+        if found.masks.any():
+            diameter = diameter or found.diameter
         before = np.array(out[window])
         before[before > highest] = 0  # written by a run that was killed before it could say so
         after, highest = _add(before, found.masks, core, seen, highest, margin / 4)

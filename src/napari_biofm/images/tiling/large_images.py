@@ -32,6 +32,7 @@ from napari_biofm.types import (
     SegmentationParameters,
     Segmenter,
     Task,
+    relay,
 )
 
 _HASH_ROWS = 1 << 24  # values read at once for the hash
@@ -212,13 +213,7 @@ def _planes(
         if z not in log:
             chosen = replace(parameters, diameter=parameters.diameter or diameter)
             task = _plane(segmenter, np.asarray(image[z]), chosen, limits)
-            while True:
-                try:
-                    step = next(task)
-                except StopIteration as stop:
-                    result = stop.value
-                    break
-                yield Progress(z, len(image), f"plane {z + 1} of {len(image)}: {step.message}")
+            result = yield from relay(task, z, len(image), f"plane {z + 1} of {len(image)}")
             found = result.masks
             diameter = diameter or (result.diameter if found.any() else None)
             names = np.zeros(int(found.max(initial=0)) + 1, np.int32)

@@ -31,7 +31,15 @@ from napari_biofm.images.train.examples import Example, check_examples, cut_sing
 from napari_biofm.models import device as devices
 from napari_biofm.models import store
 from napari_biofm.models.checkpoints import open_checkpoint
-from napari_biofm.types import EngineError, ModelError, Progress, SegmentationParameters, Segmenter, Task
+from napari_biofm.types import (
+    EngineError,
+    ModelError,
+    Progress,
+    SegmentationParameters,
+    Segmenter,
+    Task,
+    relay,
+)
 
 WARM_UP = 10  # epochs in which train_seg raises the learning rate from zero; fewer teach nothing
 SAVE_EVERY = 10  # epochs
@@ -151,14 +159,8 @@ def score(model: Segmenter, examples: Sequence[Example], when: str) -> Task[dict
     rows = []
     for number, example in enumerate(examples, 1):
         task = model.segment(example.image, SegmentationParameters())
-        while True:
-            try:
-                step = next(task)
-            except StopIteration as stop:
-                found = stop.value.masks
-                break
-            message = f"score {when}: image {number} of {len(examples)}, {step.message}"
-            yield Progress(number - 1, len(examples), message)
+        message = f"score {when}: image {number} of {len(examples)}"
+        found = (yield from relay(task, number - 1, len(examples), message)).masks
         counts = cellpose.average_precision(np.pad(example.masks, 1), np.pad(found, 1), THRESHOLDS)
         rows.append(counts[0] / counts.sum(0))
     mean = np.mean(rows, axis=0)
