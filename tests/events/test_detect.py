@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from napari_biofm.events import DETECTORS, make_detector
-from napari_biofm.events.detect import detect_events, signal_channels
+from napari_biofm.events.detect import detect_events
 from napari_biofm.events.table import from_csv, join, to_csv
 from napari_biofm.signals import Recording, read_recording
+from napari_biofm.signals.channels import signal_channels
 from napari_biofm.simulate import current_clamp, voltage_clamp, write_abf
 from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Detector, RecordingError, no_events, run_task
 

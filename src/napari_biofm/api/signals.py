@@ -14,9 +14,9 @@ from napari_biofm.api.images import read_masks
 from napari_biofm.api.running import ProgressListener, drain
 from napari_biofm.engine.warm import keep
 from napari_biofm.events import DEFAULT_DETECTOR
-from napari_biofm.events.detect import signal_channels
 from napari_biofm.signals import Recording, read_part
 from napari_biofm.signals import read_recording as read_file
+from napari_biofm.signals.channels import signal_channels
 from napari_biofm.types import DetectionSettings, Events, Kind, Labels, LazyArray, Preset, RecordingError
 
 if TYPE_CHECKING:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_biofm.events import DEFAULT_DETECTOR, make_detector
 from napari_biofm.events.classical.commands import mark_command_steps
 from napari_biofm.events.options import option_values
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
-from napari_biofm.types import DetectionSettings, Events, Progress, RecordingError, Task, relay
+from napari_biofm.signals.channels import signal_channels
+from napari_biofm.types import DetectionSettings, Detector, Events, Progress, RecordingError, Task, relay
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
@@ -42,15 +41,17 @@ def detect_events(
     -------
     Events
         One table; each step yields Progress whose payload is the events found so far in that step.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such detector, it has no such option, or it cannot be taught.
     """
     settings = settings or DetectionSettings()
-    machine: Any = make_detector(detector)
-    option_values(machine, settings)
+    finder = make_detector(detector)
+    option_values(finder, settings)
     if head is not None:
-        if detector != DEFAULT_DETECTOR:
-            raise RecordingError(f"the detector {detector} cannot be taught; use {DEFAULT_DETECTOR}.")
-        head.check(machine)
-        machine.adapted = head
+        _teach(finder, head)
     chosen = list(signal_channels(recording) if channels is None else channels)
     which = list(range(recording.n_sweeps) if sweeps is None else sweeps)
     total, done, tables = max(1, len(chosen) * len(which)), 0, []
@@ -58,7 +59,7 @@ def detect_events(
         for channel in chosen:
             where = f"sweep {sweep}, {recording.channels[channel].name}"
             table = yield from relay(
-                machine.detect(recording.sweep(sweep, channel), settings), done, total, where
+                finder.detect(recording.sweep(sweep, channel), settings), done, total, where
             )
             table = mark_command_steps(table, recording, sweep, channel)
             done += 1
@@ -67,33 +68,11 @@ def detect_events(
     return join(tables)
 
 
-def signal_channels(recording: Recording) -> list[int]:
-    """Return the channels worth a detector: not commands, not triggers.
+def _teach(detector: Detector, head: AdaptedHead) -> None:
+    """Let a detector look for what was taught."""
+    from napari_biofm.events.physio_fm.model import PhysioFM
 
-    Command channels are those that another channel names as its recorded command; trigger channels are
-    in volts and spend their time on two levels. If nothing is left, the first channel is returned.
-    """
-    if recording.is_cells:
-        return list(range(recording.n_channels))
-    commands = {recording.command_channel(c) for c in range(recording.n_channels)}
-    chosen = [
-        c
-        for c in range(recording.n_channels)
-        if (c not in commands or c == 0) and not _is_two_level(recording, c)
-    ]
-    return chosen or [0]
-
-
-def _is_two_level(recording: Recording, channel: int) -> bool:
-    if recording.n_sweeps == 0:
-        return False
-    n = min(recording.n_samples(0, channel), 200_000)
-    values = recording.values(0, channel, 0, n)
-    if len(values) < 10 or recording.channels[channel].unit != "V":
-        return False
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    step = high - low
-    if not step > 0:
-        return True
-    near = (np.abs(values - low) < 0.1 * step) | (np.abs(values - high) < 0.1 * step)
-    return bool(near.mean() > 0.98)
+    if not isinstance(detector, PhysioFM):
+        raise RecordingError(f"the detector {detector.name} cannot be taught; use {DEFAULT_DETECTOR}.")
+    head.check(detector)
+    detector.adapted = head

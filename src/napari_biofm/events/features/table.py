@@ -14,11 +14,11 @@ from napari_biofm.events.classical.ap import millivolts
 from napari_biofm.events.classical.choice import kind_of_unit
 from napari_biofm.events.classical.common import clean
 from napari_biofm.events.classical.half_amplitude import idealise
-from napari_biofm.events.detect import signal_channels
 from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc, train
 from napari_biofm.events.features.definitions import Columns, Values
 from napari_biofm.events.kinds import kind_of_class
 from napari_biofm.signals import Recording
+from napari_biofm.signals.channels import signal_channels
 from napari_biofm.signals.units import same_quantity, si_unit
 from napari_biofm.types import DetectionSettings, Events, Progress, Task, Trace
 

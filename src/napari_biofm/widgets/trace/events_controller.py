@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_biofm.events import DEFAULT_DETECTOR
-from napari_biofm.events.detect import detect_events, signal_channels
+from napari_biofm.events.detect import detect_events
 from napari_biofm.events.review import match_verdicts
 from napari_biofm.events.reviewed import reviewed
 from napari_biofm.session.event_editor import EventEditor
+from napari_biofm.signals.channels import signal_channels
 from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
 
 if TYPE_CHECKING:
