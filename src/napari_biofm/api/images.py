@@ -155,14 +155,30 @@ def segment_opened(
     device: str = "auto",
     progress: ProgressListener | None = None,
 ) -> Segmentation | LargeResult:
-    """Segment what `open_image` gave; the labels of a large image stay on the disk."""
+    """Segment what `open_image` gave; the labels of a large image stay on the disk.
+
+    Parameters
+    ----------
+    image : (Y, X), (Y, X, C), or with a leading Z or T.
+    is_stack : whether it has a leading Z or T.
+    parameters : diameter (pixels) and thresholds.
+    model : name of the catalogue, or the path of weights.
+    device : "auto", "cpu", "cuda" or "mps".
+    progress : called with each step.
+    """
     return drain(segment_task(make_segmenter(model, device), image, is_stack, parameters), progress)
 
 
 def segment_task(
     segmenter: Segmenter, image: NDArray[Any] | LazyImage, is_stack: bool, parameters: SegmentationParameters
 ) -> Task[Segmentation | LargeResult]:
-    """Return the job for a plane, a stack or a large image; a model with a way of its own for stacks goes that way."""
+    """Return the job for a plane, a stack or a large image; a model with a way of its own for stacks goes that way.
+
+    Parameters
+    ----------
+    segmenter : see `images.segment.catalogue.make_segmenter`.
+    image, is_stack, parameters : as for `segment_opened`.
+    """
     stack = StackOptions() if is_stack else None
     if isinstance(image, LazyImage):
         keep_passes(segmenter)

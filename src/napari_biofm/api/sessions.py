@@ -31,6 +31,10 @@ class OpenedSession:
     def labels(self, name: str) -> Labels:
         """Return the masks of a layer by its name, with all edits of the session.
 
+        Parameters
+        ----------
+        name : of the labels layer.
+
         Raises
         ------
         SessionError

@@ -51,6 +51,11 @@ def read_recording(
 def channels_of(recording: Recording, channel: int | None) -> list[int]:
     """Return the channel asked for, or all that are no commands or triggers.
 
+    Parameters
+    ----------
+    recording : with its channels.
+    channel : number from 0, or None for all.
+
     Raises
     ------
     RecordingError
@@ -364,7 +369,12 @@ def traces(
 
 
 def opened(recording: AnyRecording) -> Recording:
-    """Return the recording of a path; a recording is returned as it is."""
+    """Return the recording of a path; a recording is returned as it is.
+
+    Parameters
+    ----------
+    recording : it, or the path of its file.
+    """
     return recording if isinstance(recording, Recording) else read_recording(recording)
 
 

@@ -59,7 +59,9 @@ class StackSegmenter(Segmenter, Protocol):
         anisotropy: float = 1.0,
         stitch_threshold: float = 0.25,
         limits: Limits | None = None,
-    ) -> Task[Segmentation]: ...
+    ) -> Task[Segmentation]:
+        """Segment a stack; `limits` (C, 2) are the intensities that become 0 and 1."""
+        ...
 
 
 class ViewportSegmenter(Segmenter, Protocol):
@@ -67,7 +69,9 @@ class ViewportSegmenter(Segmenter, Protocol):
 
     def segment(
         self, image: Image, parameters: SegmentationParameters, viewport: Box | None = None
-    ) -> Task[Segmentation]: ...
+    ) -> Task[Segmentation]:
+        """Segment an image, from `viewport` (y0, x0, y1, x1 in pixels) outward."""
+        ...
 
 
 class LimitedSegmenter(Segmenter, Protocol):
@@ -75,13 +79,17 @@ class LimitedSegmenter(Segmenter, Protocol):
 
     def segment(
         self, image: Image, parameters: SegmentationParameters, *, limits: Limits | None = None
-    ) -> Task[Segmentation]: ...
+    ) -> Task[Segmentation]:
+        """Segment a part of an image; `limits` (C, 2) are the intensities that become 0 and 1."""
+        ...
 
 
 class Remasker(Model, Protocol):
     """`remasks`: makes the masks again from flows that were kept; no network runs."""
 
-    def remask(self, segmentation: Segmentation, parameters: SegmentationParameters) -> Segmentation: ...
+    def remask(self, segmentation: Segmentation, parameters: SegmentationParameters) -> Segmentation:
+        """Return the segmentation with masks by other thresholds."""
+        ...
 
 
 class Estimator(Model, Protocol):
@@ -89,19 +97,25 @@ class Estimator(Model, Protocol):
 
     def estimate(
         self, shape: Sequence[int], parameters: SegmentationParameters | None = None, planes: int = 1
-    ) -> Estimate: ...
+    ) -> Estimate:
+        """Return what a job will take."""
+        ...
 
 
 class PassKeeper(Model, Protocol):
     """`keeps_passes`: keeps finished tiles on disk from now on."""
 
-    def keep_passes(self) -> None: ...
+    def keep_passes(self) -> None:
+        """Keep finished tiles from now on."""
+        ...
 
 
 class CellPooler(Model, Protocol):
     """`vectors`: one vector per label of masks (Y, X), in rising order of label, from its own feature map."""
 
-    def vectors(self, features: FeatureMap, masks: Labels) -> Vectors: ...
+    def vectors(self, features: FeatureMap, masks: Labels) -> Vectors:
+        """Return (n_cells, d) float32."""
+        ...
 
 
 class CropEncoder(Protocol):
@@ -113,10 +127,14 @@ class CropEncoder(Protocol):
     name: str
 
     @property
-    def weights_sha256(self) -> str: ...
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights; empty without any."""
+        ...
 
     @property
-    def crop_parts(self) -> tuple[int, ...]: ...
+    def crop_parts(self) -> tuple[int, ...]:
+        """Columns of each part of a vector."""
+        ...
 
     def crop_vectors(self, crops: NDArray[Any]) -> Vectors:
         """Return (N, d) float32 for crops (N, Y, X[, C]); a crop's vector depends on no other crop."""

@@ -44,7 +44,12 @@ class Checkpoint:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hex digits, read in pieces."""
+    """Return the SHA-256 of a file as 64 hex digits, read in pieces.
+
+    Parameters
+    ----------
+    path : of the file.
+    """
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_CHUNK):
@@ -91,7 +96,12 @@ def open_checkpoint(path: Path | str, family: str | None = None, sha256: str | N
 
 
 def identify(state: Mapping[str, Any]) -> tuple[str, str]:
-    """Return (family, architecture) that the names and shapes of `state` speak of."""
+    """Return (family, architecture) that the names and shapes of `state` speak of.
+
+    Parameters
+    ----------
+    state : tensors by name.
+    """
     if "W2" in state and "encoder.cls_token" in state:
         return "cellpose-dino", f"dino_{state['encoder.cls_token'].shape[-1]}"
     if "W2" in state and "encoder.patch_embed.proj.weight" in state and "encoder.neck.0.weight" in state:

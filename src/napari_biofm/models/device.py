@@ -80,6 +80,10 @@ class Estimate:
 def pick_device(name: str = "auto") -> str:
     """Return the device to use: the one asked for, or the best there is.
 
+    Parameters
+    ----------
+    name : "auto", "cpu", "cuda", "cuda:1" or "mps".
+
     Raises
     ------
     EngineError
@@ -99,7 +103,12 @@ def pick_device(name: str = "auto") -> str:
 
 
 def candidates(device: str) -> tuple[str, ...]:
-    """Return the precisions worth trying on `device`, the safest first."""
+    """Return the precisions worth trying on `device`, the safest first.
+
+    Parameters
+    ----------
+    device : "cpu", "cuda", "cuda:1" or "mps".
+    """
     import torch
 
     if device.startswith("cuda"):
@@ -179,7 +188,15 @@ def probe_threads(run: Callable[[], float], seconds: float) -> float:
 
 
 def batch_that_fits(batch: int, free: int | None, weights: int, tile: int) -> int:
-    """Return how many tiles fit at once, at most `batch`, at least 1; all sizes in bytes."""
+    """Return how many tiles fit at once, at most `batch`, at least 1; all sizes in bytes.
+
+    Parameters
+    ----------
+    batch : the most tiles.
+    free : bytes on the device, None where it cannot be asked.
+    weights : bytes of the network.
+    tile : bytes one tile needs beside it.
+    """
     if free is None:
         return batch
     return max(1, min(batch, int(_USABLE * free - weights) // max(1, tile)))
@@ -193,7 +210,12 @@ def thread_count() -> int:
 
 
 def free_memory(device: str) -> int | None:
-    """Return the bytes free on a device, or None where it cannot be asked."""
+    """Return the bytes free on a device, or None where it cannot be asked.
+
+    Parameters
+    ----------
+    device : "cpu", "cuda", "cuda:1" or "mps".
+    """
     if device.startswith("cuda"):
         import torch
 
@@ -206,7 +228,12 @@ def free_memory(device: str) -> int | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory ran out, on any device."""
+    """Say whether an error means that memory ran out, on any device.
+
+    Parameters
+    ----------
+    error : as it was raised.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error).lower()
@@ -214,7 +241,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release(device: str) -> None:
-    """Hand cached memory back to the device."""
+    """Hand cached memory back to the device.
+
+    Parameters
+    ----------
+    device : "cpu", "cuda", "cuda:1" or "mps".
+    """
     import torch
 
     gc.collect()
@@ -231,11 +263,19 @@ class Stopwatch:
         self._start = time.perf_counter()
 
     def read(self) -> float:
+        """Return the seconds (s) since it was made."""
         return time.perf_counter() - self._start
 
 
 def timed(run: Callable[[], Any], device: str, repeats: int = 3) -> float:
-    """Return the shortest of some runs in seconds, after one to warm up."""
+    """Return the shortest of some runs in seconds, after one to warm up.
+
+    Parameters
+    ----------
+    run : what is timed; waited for on devices that go on by themselves.
+    device : "cpu", "cuda", "cuda:1" or "mps".
+    repeats : runs after the first.
+    """
     import torch
 
     def wait() -> None:

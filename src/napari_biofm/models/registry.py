@@ -237,17 +237,31 @@ REGISTRY: tuple[ModelEntry, ...] = (
 
 
 def names(family: Family | None = None) -> list[str]:
-    """Return the names of all models, or of one family, in the order of the menu."""
+    """Return the names of all models, or of one family, in the order of the menu.
+
+    Parameters
+    ----------
+    family : of weights; None for all.
+    """
     return [entry.name for entry in REGISTRY if family in (None, entry.family)]
 
 
 def entries(family: Family | None = None) -> Iterator[ModelEntry]:
-    """Yield all entries, or those of one family."""
+    """Yield all entries, or those of one family.
+
+    Parameters
+    ----------
+    family : of weights; None for all.
+    """
     return (entry for entry in REGISTRY if family in (None, entry.family))
 
 
 def get(name: str) -> ModelEntry:
     """Return the entry called `name`.
+
+    Parameters
+    ----------
+    name : as a user types it.
 
     Raises
     ------
@@ -261,7 +275,12 @@ def get(name: str) -> ModelEntry:
 
 
 def check_needs(entry: ModelEntry) -> None:
-    """Raise ModelError, before anything is downloaded, when `entry` cannot run here."""
+    """Raise ModelError, before anything is downloaded, when `entry` cannot run here.
+
+    Parameters
+    ----------
+    entry : the model that is wanted.
+    """
     if entry.unavailable:
         raise ModelError(f"{entry.name}: {entry.unavailable} Nothing was downloaded.")
     if entry.missing:

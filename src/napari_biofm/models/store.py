@@ -53,7 +53,12 @@ class Weights:
 
 
 def models_folder(folder: Path | str | None = None) -> Path:
-    """Return the folder of models (it need not exist yet)."""
+    """Return the folder of models (it need not exist yet).
+
+    Parameters
+    ----------
+    folder : taken as it is where it is given.
+    """
     if folder is None:
         folder = os.environ.get(FOLDER_VARIABLE) or None
     if folder is None:
@@ -69,7 +74,13 @@ def is_offline() -> bool:
 
 
 def find(name: str, folder: Path | str | None = None) -> Path | None:
-    """Return the file of a registered model if it is on this machine, also where Cellpose keeps its own."""
+    """Return the file of a registered model if it is on this machine, also where Cellpose keeps its own.
+
+    Parameters
+    ----------
+    name : of a registered model.
+    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
+    """
     entry = registry.get(name)
     candidates = [models_folder(folder) / entry.file_name]
     if entry.family.startswith("cellpose"):
@@ -80,6 +91,11 @@ def find(name: str, folder: Path | str | None = None) -> Path | None:
 
 def resolve(name_or_path: str | Path, folder: Path | str | None = None) -> Weights:
     """Return the weights a user means by a name, an imported model, or a file.
+
+    Parameters
+    ----------
+    name_or_path : name of a registered or imported model, or the path of a file.
+    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
 
     Raises
     ------
@@ -109,7 +125,13 @@ def resolve(name_or_path: str | Path, folder: Path | str | None = None) -> Weigh
 
 
 def check(entry: ModelEntry, path: Path) -> str:
-    """Return the SHA-256 of `path` after comparing it with what is published or was recorded."""
+    """Return the SHA-256 of `path` after comparing it with what is published or was recorded.
+
+    Parameters
+    ----------
+    entry : what is published of the weights.
+    path : their file.
+    """
     recorded = _read_record(path).get("sha256")
     actual = digest(path)
     expected = entry.sha256 or recorded
@@ -124,7 +146,12 @@ def check(entry: ModelEntry, path: Path) -> str:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, remembered beside it for as long as size and time stay the same."""
+    """Return the SHA-256 of a file, remembered beside it for as long as size and time stay the same.
+
+    Parameters
+    ----------
+    path : of a file, some GB at most.
+    """
     stat = path.stat()
     stamp = [stat.st_size, stat.st_mtime_ns]
     record = _read_record(path)
@@ -139,6 +166,11 @@ def download(name: str, folder: Path | str | None = None) -> Task[Path]:
     """Fetch a registered model, resuming what an earlier try left, and return its file.
 
     Yields progress in bytes. The file appears under its name only when it is whole and verified.
+
+    Parameters
+    ----------
+    name : of a registered model.
+    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
 
     Raises
     ------
@@ -220,6 +252,11 @@ def _stream(url: str, part: Path, done: int) -> Iterator[tuple[int, int]]:
 def verify(name: str, folder: Path | str | None = None) -> Task[str]:
     """Read a model's whole file again and return its SHA-256.
 
+    Parameters
+    ----------
+    name : of a registered model.
+    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
+
     Raises
     ------
     ModelError
@@ -282,7 +319,13 @@ def import_model(
 
 
 def refuse_taken_name(name: str, folder: Path | str | None = None) -> None:
-    """Raise ModelError when weights of one's own cannot be called `name`."""
+    """Raise ModelError when weights of one's own cannot be called `name`.
+
+    Parameters
+    ----------
+    name : wanted.
+    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
+    """
     if not name or name != Path(name).name or name.startswith("."):
         raise ModelError(f"{name!r} cannot be the name of a model: give a word that can be a file's name")
     taken = {path.name.removesuffix(".json") for path in (models_folder(folder) / "own").glob("*.json")}
@@ -292,6 +335,10 @@ def refuse_taken_name(name: str, folder: Path | str | None = None) -> None:
 
 def imported_models(folder: Path | str | None = None) -> dict[str, Weights]:
     """Return the user's own models by name, without opening them.
+
+    Parameters
+    ----------
+    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
 
     Raises
     ------
@@ -313,7 +360,12 @@ def imported_models(folder: Path | str | None = None) -> dict[str, Weights]:
 
 
 def overview(folder: Path | str | None = None) -> list[dict[str, Any]]:
-    """Return every model as JSON values: registry facts, where the file is, what is missing."""
+    """Return every model as JSON values: registry facts, where the file is, what is missing.
+
+    Parameters
+    ----------
+    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
+    """
     rows = []
     for entry in registry.entries():
         path = find(entry.name, folder)

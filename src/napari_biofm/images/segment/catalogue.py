@@ -132,7 +132,12 @@ def capabilities_of(name: str | Path) -> Capabilities:
 
 
 def capabilities_of_family(family: str | None) -> Capabilities:
-    """Return what models of a family of weights can do; nothing for a family without an adapter."""
+    """Return what models of a family of weights can do; nothing for a family without an adapter.
+
+    Parameters
+    ----------
+    family : key of `ADAPTERS`, as the record of weights names it.
+    """
     adapter = ADAPTERS.get(family or "")
     return Capabilities() if adapter is None else adapter.capabilities
 
@@ -176,6 +181,10 @@ def make_model(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Model:
 def make_segmenter(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Segmenter:
     """Return a model that finds all cells of an image; see `make_model`.
 
+    Parameters
+    ----------
+    name, device : as for `make_model`.
+
     Raises
     ------
     ModelError
@@ -186,6 +195,10 @@ def make_segmenter(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Se
 
 def make_embedder(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Embedder:
     """Return a model that gives feature maps; see `make_model`.
+
+    Parameters
+    ----------
+    name, device : as for `make_model`.
 
     Raises
     ------
@@ -198,6 +211,10 @@ def make_embedder(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Emb
 def make_promptable(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> Promptable[Any]:
     """Return a model that answers clicks; see `make_model`.
 
+    Parameters
+    ----------
+    name, device : as for `make_model`.
+
     Raises
     ------
     ModelError
@@ -208,6 +225,10 @@ def make_promptable(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> P
 
 def make_crop_encoder(name: str | Path = DEFAULT_MODEL, device: str = "auto") -> CropEncoder:
     """Return a model that gives vectors of single cells cut from their image; see `make_model`.
+
+    Parameters
+    ----------
+    name, device : as for `make_model`.
 
     Raises
     ------

@@ -63,7 +63,13 @@ def segment_large_job(
     device: str = "auto",
     stack: StackOptions | None = None,
 ) -> Task[LargeResult]:
-    """Segment an image that is larger than memory; see `large_images.segment_large`."""
+    """Segment an image that is larger than memory; see `large_images.segment_large`.
+
+    Parameters
+    ----------
+    image : (Y, X), (Y, X, C), or with a leading Z or T where `stack` is given.
+    model, parameters, device, stack : as for `segment_job`.
+    """
     yield Progress(0, 0, f"loading {model}")
     segmenter = make_segmenter(model, device)
     keep_passes(segmenter)
@@ -80,12 +86,27 @@ def segment_large_job(
 def estimate_job(
     model: str, shape: tuple[int, int], planes: int, parameters: SegmentationParameters, device: str = "auto"
 ) -> str:
-    """Return what a job will take, in a line for a person; empty where the model cannot say."""
+    """Return what a job will take, in a line for a person; empty where the model cannot say.
+
+    Parameters
+    ----------
+    model : as for `segment_job`.
+    shape : (Y, X) of a plane, pixels.
+    planes : how many.
+    parameters : the diameter counts.
+    device : as for `segment_job`.
+    """
     return estimate_of(make_segmenter(model, device), shape, parameters, planes)
 
 
 def estimate_of(model: Model, shape: tuple[int, ...], parameters: SegmentationParameters, planes: int) -> str:
-    """Return the line of `estimate_job` for a model that is loaded."""
+    """Return the line of `estimate_job` for a model that is loaded.
+
+    Parameters
+    ----------
+    model : of any capabilities.
+    shape, parameters, planes : as for `estimate_job`.
+    """
     if not estimates(model):
         return ""
     estimate = model.estimate(shape, parameters, planes)
@@ -103,6 +124,12 @@ def remask_job(
 
     Cells that are there already (in the masks of `segmentation`) keep their ids.
 
+    Parameters
+    ----------
+    segmentation : with flows.
+    parameters : the new thresholds.
+    model, device : as for `segment_job`; the model that made the flows.
+
     Raises
     ------
     ImageError
@@ -115,7 +142,14 @@ def remask_job(
 
 
 def masks_again(model: Model, segmentation: Segmentation, parameters: SegmentationParameters) -> Labels:
-    """Return masks with other thresholds from flows that were kept, by the model's own recipe where it has one."""
+    """Return masks with other thresholds from flows that were kept, by the model's own recipe where it has one.
+
+    Parameters
+    ----------
+    model : that made the flows.
+    segmentation : with flows (2, Y, X) or (2, Z, Y, X) and cell_prob.
+    parameters : the new thresholds.
+    """
     if remasks(model):
         return model.remask(segmentation, parameters).masks
     from napari_biofm.images.segment.flows import masks_from_flows
@@ -125,7 +159,13 @@ def masks_again(model: Model, segmentation: Segmentation, parameters: Segmentati
 
 
 def import_job(path: Path, name: str | None = None) -> str:
-    """Take a user's weights into the folder of models and return the name they got."""
+    """Take a user's weights into the folder of models and return the name they got.
+
+    Parameters
+    ----------
+    path : of the weights.
+    name : to give them; the stem of the file by default.
+    """
     from napari_biofm.models.store import import_model
 
     own = import_model(path, name)
@@ -135,6 +175,11 @@ def import_job(path: Path, name: str | None = None) -> str:
 
 
 def keep_passes(model: Model) -> None:
-    """Let a model that can, keep its tiles on disk, so that a stopped job goes on where it was."""
+    """Let a model that can, keep its tiles on disk, so that a stopped job goes on where it was.
+
+    Parameters
+    ----------
+    model : of any capabilities.
+    """
     if keeps_passes(model):
         model.keep_passes()

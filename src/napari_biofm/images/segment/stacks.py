@@ -115,7 +115,14 @@ def segment_stack(
 def segment_series(
     segmenter: Segmenter, series: NDArray[Any], parameters: SegmentationParameters
 ) -> Task[Segmentation]:
-    """Segment a time series (T, Y, X) or (T, Y, X, C) frame by frame; no object is joined to another's."""
+    """Segment a time series (T, Y, X) or (T, Y, X, C) frame by frame; no object is joined to another's.
+
+    Parameters
+    ----------
+    segmenter : any 2D segmenter.
+    series : (T, Y, X) or (T, Y, X, C).
+    parameters : as for one plane.
+    """
     masks = np.zeros(series.shape[:3], np.int32)
     kept = PlaneFlows(series.shape[:3])
     for t, frame in enumerate(series):
@@ -168,7 +175,13 @@ class PlaneFlows:
         self._complete = int(np.prod(shape, dtype=np.int64)) <= KEPT_VOXELS
 
     def put(self, index: int, found: Segmentation) -> None:
-        """Keep what was found in one plane; a plane without flows ends the keeping."""
+        """Keep what was found in one plane; a plane without flows ends the keeping.
+
+        Parameters
+        ----------
+        index : of the plane.
+        found : what was found in it.
+        """
         if found.flows is None or found.cell_prob is None:
             self._complete, self._whole = False, None
         if not self._complete or found.flows is None or found.cell_prob is None:

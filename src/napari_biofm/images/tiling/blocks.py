@@ -62,6 +62,8 @@ def segment_blocks(
 ) -> Task[WritableArray]:
     """Segment a plane or a volume of any size into `out`; blocks of a volume go through all of its planes.
 
+    A diameter the segmenter estimates in the first block with cells is used for the blocks after it.
+
     Parameters
     ----------
     segmenter : any segmenter of planes; one that takes `limits` sees all blocks on one scale of intensity.
@@ -73,8 +75,6 @@ def segment_blocks(
     log : of the blocks that are done; `out` has to be what they were written to.
     limits : intensities (C, 2) that become 0 and 1; taken from a sample of the image by default.
     stack : how planes of a volume become objects; the segmenter needs `segment_stack`.
-
-    A diameter the segmenter estimates in the first block with cells is used for the blocks after it.
 
     Returns
     -------

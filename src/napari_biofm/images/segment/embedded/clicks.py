@@ -79,8 +79,8 @@ def prompt_planes(
 
     Parameters
     ----------
-    shape : (h, w) of the window. points : (n, 2) y, x. positive : (n,) bool. box : (4,) y0, x0, y1, x1 or
-    None.
+    shape : (h, w) of the window. points : (n, 2) y, x. positive : (n,) bool. box : (4,) y0, x0, y1, x1
+        or None.
     mask : (h, w) 0..1 of an earlier answer, or None. basins : (h, w) basin labels.
 
     Returns

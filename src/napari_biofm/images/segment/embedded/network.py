@@ -127,7 +127,7 @@ class MaskDecoder(nn.Module):
         Parameters
         ----------
         features : (B, C + 4, h, w) decoder features, flow, cell probability and distance to the window's
-        edge.
+            edge.
         prompts : (B, PROMPT_PLANES, h, w).
 
         Returns

@@ -44,9 +44,8 @@ def read(path: Path | None = None) -> Stored:
 
     Parameters
     ----------
-    path : the `.safetensors` file (its `.json` lies beside it) or a folder with `image.safetensors`; None
-    for the
-        shipped ones.
+    path : the `.safetensors` file (its `.json` lies beside it) or a folder with `image.safetensors`;
+        None for the shipped ones.
 
     Raises
     ------
@@ -143,7 +142,7 @@ def write(path: Path, network: Network, config: Mapping[str, Any]) -> Path:
     path : the `.safetensors` file to write.
     network : trained network (not fused).
     config : name, version, inference settings, report, licence, ...; architecture, format and sha256 are
-    added.
+        added.
     """
     from safetensors.torch import save
 
