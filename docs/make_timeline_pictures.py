@@ -77,7 +77,7 @@ def _rig() -> tuple[Any, Any, Any, Any]:
     )
     dock.link_panel.measure_button.click()
     dock.recording.choose(uid)
-    traces.show_recording(uid)
+    traces.recordings.show(uid)
     session.select([CellKey(layer_id(labels), made.patched)])
     viewer.reset_view()
     return viewer, dock, traces, made

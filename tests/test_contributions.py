@@ -168,12 +168,12 @@ def test_other_parts_of_a_file_are_a_choice_away(tmp_path: Path, viewer: Any) ->
         io.write(nwb)
     dock = TraceDock(viewer)
     viewer.window.add_dock_widget(dock, name="Traces")
-    dock.open_path(tmp_path / "a.nwb")
+    dock.recordings.open(tmp_path / "a.nwb")
     assert dock.toolbar.parts.isVisibleTo(dock) and dock.toolbar.parts.count() == 2
     dock.toolbar.parts.setCurrentIndex(1)
     dock.toolbar.parts.activated.emit(1)
     assert dock.recording is not None and dock.recording.channels[0].name == "slow"
-    assert dock.uid == "a.nwb: slow (mV)"
+    assert dock.recordings.uid == "a.nwb: slow (mV)"
     dock.toolbar.parts.activated.emit(0)
     dock.toolbar.parts.activated.emit(1)
     assert len(dock.session.recordings) == 3

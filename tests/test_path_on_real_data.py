@@ -61,7 +61,7 @@ def test_image_to_masks_to_classes_and_recording_to_events_on_the_image(
 
     traces = TraceDock(viewer)
     viewer.window.add_dock_widget(traces, name="Traces and events")
-    traces.open_path(shared_data / "ephys" / "abf" / "17o05028_ic_steps.abf")
+    traces.recordings.open(shared_data / "ephys" / "abf" / "17o05028_ic_steps.abf")
     (recording,) = session.recordings
     traces.events_panel.detector.setCurrentText("prominence")
     traces.events_panel.detect_button.click()

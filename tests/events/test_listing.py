@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_biofm.events.listing import NO_EVENTS, describe_events, listed_rows
+from napari_biofm.events.listing import NO_EVENTS, describe_events, followed_rows, listed_rows
+from napari_biofm.events.review import delete_events, judge_events, move_event
 from napari_biofm.events.reviewed import reviewed
+from napari_biofm.signals import Recording
 from napari_biofm.types import EVENT_DTYPE, Events, no_events
 
 
@@ -32,3 +34,29 @@ def test_any_column_sorts_and_class_and_verdict_filter() -> None:
 def test_a_table_is_told_in_words() -> None:
     assert describe_events(_events()) == "4 events: 3 EPSC, 1 IPSC. 2 reviewed."
     assert describe_events(no_events()) == NO_EVENTS
+
+
+def test_a_moved_event_is_followed_to_where_it_is_sorted() -> None:
+    recording = Recording.from_arrays(np.zeros((3, 1000)), 1000.0, "pA")
+    before = _events()[[2, 1, 0, 3]]
+    change = move_event(before, recording, 0, 0.9)
+    after = change.applied(before)
+    assert followed_rows(before, after, [0]) == [1], "it was moved behind its neighbour"
+    assert followed_rows(before, after, [1, 3]) == [0, 3]
+    assert followed_rows(after, change.reversed().applied(after), [1]) == [0]
+
+
+def test_judged_events_stay_selected_and_after_a_deletion_the_next_one_is() -> None:
+    before = _events()[[2, 1, 0, 3]]
+    judged = judge_events(before, [1, 2], "reject").applied(before)
+    assert followed_rows(before, judged, [1, 2]) == [1, 2]
+    deleted = delete_events(before, [1]).applied(before)
+    assert followed_rows(before, deleted, [1]) == [1] and followed_rows(before, deleted, [3]) == [2]
+    assert followed_rows(before, before[:0], [1]) == []
+    assert followed_rows(deleted, before, [1]) == [2], "the event itself when the deletion is taken back"
+
+
+def test_nothing_is_selected_where_other_events_were_found() -> None:
+    before, after = _events(), _events()[:3].copy()
+    after["time_s"] += 0.01
+    assert followed_rows(before, after, [0]) == []

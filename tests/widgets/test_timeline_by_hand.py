@@ -54,7 +54,7 @@ def scene(viewer: Any, qtbot: Any) -> Any:
     session.set_events(cells, events_at([(0, 1.0), (0, 4.0), (1, 2.5), (2, 3.0)], "calcium"), {})
     session.link(Link(patch, 0, CellKey(layer_id(labels), 8)))
     session.set_events(patch, events_at([(0, t) for t in SPIKES], "AP"), {})
-    traces.show_recording(patch)
+    traces.recordings.show(patch)
     viewer.reset_view()
     qtbot.wait(150)
     return viewer, dock, traces
@@ -118,7 +118,7 @@ def test_dragging_the_cursor_moves_the_slider(scene):
 
 def test_the_cursor_of_traces_of_the_movie_stands_on_its_frame(scene):
     viewer, dock, traces = scene
-    traces.show_recording("cells")
+    traces.recordings.show("cells")
     viewer.dims.set_current_step(0, 30)
     assert traces.time_line.places[0] == pytest.approx(3.0), "sample 30 of a trace, at 10 Hz"
     assert dock.session.time_s == pytest.approx(OFFSET + 3.0)

@@ -364,9 +364,9 @@ def test_everything_can_be_exported(dock: TraceDock, tmp_path: Path) -> None:
 def test_closing_goes_back_to_the_other_recording(dock: TraceDock) -> None:
     dock.session.add_recording(_steps(), "steps")
     dock.session.add_recording(_cells(), "cells")
-    dock.close_recording()
-    assert dock.uid == "steps" and not dock.heatmap.isVisibleTo(dock)
-    dock.close_recording()
+    dock.recordings.close()
+    assert dock.recordings.uid == "steps" and not dock.heatmap.isVisibleTo(dock)
+    dock.recordings.close()
     assert dock.plots.empty.isVisibleTo(dock)
 
 

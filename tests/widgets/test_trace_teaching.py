@@ -122,11 +122,9 @@ def test_verdicts_are_carried_to_what_is_found_again() -> None:
     assert events["verdict"].tolist() == ["accept", "accept", "reject"]
 
 
-def test_a_head_taught_on_other_weights_is_refused_in_words(
-    dock: TraceDock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[BaseException] = []
-    monkeypatch.setattr(dock, "tell_error", told.append)
+def test_a_head_taught_on_other_weights_is_refused_in_words(dock: TraceDock, tmp_path: Path) -> None:
+    errors: list[BaseException] = []
+    dock.teaching.failed.connect(errors.append)
     one = np.zeros(1)
     AdaptedHead(
         "psc", ["PSC"], np.hanning(20), 9, 0, 0.3, one, one + 1, np.zeros((1, 2)), 0.5, "0" * 64
@@ -134,16 +132,16 @@ def test_a_head_taught_on_other_weights_is_refused_in_words(
     dock.teaching.load(tmp_path / "old.safetensors")
     dock.teaching.load(tmp_path / "absent.safetensors")
     assert dock.teaching.head is None
-    assert "other stock weights" in str(told[0]) and "absent" in str(told[1])
+    assert "other stock weights" in str(errors[0]) and "absent" in str(errors[1])
     assert read_card(STOCK)["sha256"] != "0" * 64
 
 
-def test_teaching_without_marks_says_what_to_do(dock: TraceDock, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(dock, "tell", told.append)
+def test_teaching_without_marks_says_what_to_do(dock: TraceDock) -> None:
+    messages: list[str] = []
+    dock.teaching.message.connect(messages.append)
     dock.session.add_recording(doublets()[0], "doublets")
-    dock.teaching.teach("psc", "", False, False)
-    assert "Accept some events first" in told[0] and dock.teaching.head is None
+    dock.teaching.teach("psc", "", False)
+    assert "Accept some events first" in messages[0] and dock.teaching.head is None
 
 
 def test_the_forecast_is_drawn_from_the_click_and_meets_what_came(dock: TraceDock, qtbot: Any) -> None:
@@ -156,8 +154,8 @@ def test_the_forecast_is_drawn_from_the_click_and_meets_what_came(dock: TraceDoc
     qtbot.mouseClick(panel.on, Qt.MouseButton.LeftButton, pos=QPoint(8, panel.on.height() // 2))
     assert panel.on.isChecked() and "Click a moment" in panel.message.text()
     qtbot.mouseClick(dock.plots.canvas.viewport(), Qt.MouseButton.LeftButton, pos=place(dock, 1.5))
-    qtbot.waitUntil(lambda: dock.forecasting.shown is not None)
-    ahead = dock.forecasting.shown
+    qtbot.waitUntil(lambda: dock.forecasting.ahead is not None)
+    ahead = dock.forecasting.ahead
     assert ahead is not None and ahead.time_s[0] == pytest.approx(1.5, abs=0.02)
     assert ahead.quantiles.shape == (7, 64) and ahead.covered > 0.6
     came = slow[round(ahead.time_s[0] * RATE) :][:64]
@@ -166,9 +164,9 @@ def test_the_forecast_is_drawn_from_the_click_and_meets_what_came(dock: TraceDoc
     start, stop = dock.plots.span()
     assert stop - start < 0.1, "zoomed in to where the band can be seen"
     panel.horizon.setValue(128)
-    assert dock.forecasting.shown is not None and len(dock.forecasting.shown.time_s) == 128
+    assert dock.forecasting.ahead is not None and len(dock.forecasting.ahead.time_s) == 128
     panel.on.toggle()
-    assert dock.forecasting.shown is None
+    assert dock.forecasting.ahead is None
 
 
 def test_surprise_becomes_a_recording(dock: TraceDock) -> None:

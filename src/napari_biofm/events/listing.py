@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,3 +60,42 @@ def describe_event(event: np.void) -> str:
         f"{event['class']}, score {event['score']:.2f}, {verdict or 'not reviewed'}\n"
         f"{event['time_s']:.5f} s, {event['amplitude']:.4g} {event['unit']}"
     )
+
+
+def followed_rows(before: Events, after: Events, rows: Sequence[int]) -> list[int]:
+    """Return where rows of a table stand in the table after an edit, so that a selection follows its events.
+
+    A row that was changed (moved, judged) is followed to what it became. Where a row was deleted, the one that
+    took its place is returned. Rows that are not there in any form are left out.
+
+    Parameters
+    ----------
+    before, after : (n,) and (m,) tables of one dtype.
+    rows : of `before`.
+    """
+    if before is after or not len(rows) or before.dtype != after.dtype:
+        return [row for row in rows if row < len(after)]
+    old, new = (np.ascontiguousarray(t).view(np.uint8).reshape(len(t), t.itemsize) for t in (before, after))
+    n = min(len(old), len(new))
+    differ = np.flatnonzero((old[:n] != new[:n]).any(axis=1))
+    head = int(differ[0]) if len(differ) else n
+    differ = np.flatnonzero((old[len(old) - n :] != new[len(new) - n :]).any(axis=1)[head:])
+    tail = n - head - 1 - int(differ[-1]) if len(differ) else n - head
+    places = {new[i].tobytes(): i for i in range(head, len(new) - tail)}
+    kept = {i: places.pop(old[i].tobytes(), None) for i in range(head, len(old) - tail)}
+    gone, came = [i for i, place in kept.items() if place is None], sorted(places.values())
+    followed = set()
+    for row in rows:
+        if row < head:
+            place: int | None = row
+        elif row >= len(old) - tail:
+            place = row + len(new) - len(old)
+        elif kept[row] is not None:
+            place = kept[row]
+        elif len(came) == len(gone):
+            place = came[gone.index(row)]
+        else:
+            place = min(row, len(new) - 1) if not came and len(new) else None
+        if place is not None:
+            followed.add(place)
+    return sorted(followed)

@@ -110,7 +110,7 @@ class Demo:
 
     def _detect(self) -> None:
         for recording in self.session.recordings:
-            self.trace.show_recording(recording)
+            self.trace.recordings.show(recording)
             self.trace.events_panel.detect_button.click()
             self._wait(lambda name=recording: len(self.session.events(name)) > 0, f"events of {recording}")
             self.counts[f"events in {recording}"] = len(self.session.events(recording))
@@ -139,7 +139,7 @@ class Demo:
 
         dock = self._dock("Timeline")
         dock.show_panel.show_points.setChecked(True)
-        self.trace.show_recording(self.recording)
+        self.trace.recordings.show(self.recording)
         clock = self.session.clock(layer_id(self.movie))
         times = self.session.events(self.recording)["time_s"]
         seen = times[clock.covers(times)]

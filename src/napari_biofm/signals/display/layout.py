@@ -13,6 +13,7 @@ from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
 
 MAX_SWEEPS = 200  # drawn together
+MAX_CHANNELS = 12  # drawn at once
 _POINTS = 60_000  # drawn together, over all sweeps
 
 

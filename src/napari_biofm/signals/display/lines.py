@@ -126,6 +126,15 @@ class TraceLines:
         rows = np.flatnonzero(wanted & (at >= start) & (at <= stop))
         return rows, at[rows]
 
+    def describe_sample(self, channel: int, at: float) -> str:
+        """Return the value of a channel at a place on the time axis in words; "" where nothing is drawn."""
+        if self.source is None:
+            return ""
+        sweep, time_s = self.from_axis(at)
+        drawn = self.source.recording.channels[channel]
+        value = self.source.value_at(sweep, channel, time_s)
+        return f"{drawn.name}: {value:.5g} {drawn.unit} at {time_s:.5f} s of sweep {sweep}"
+
     def drawn_value(self, event: np.void) -> float:
         """Return the sample at an event, NaN outside its sweep."""
         if self.source is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+
+from psygnal import Signal
 
 from napari_biofm.events.average import (
     amplitude_histogram,
@@ -11,93 +13,110 @@ from napari_biofm.events.average import (
     interval_histogram,
 )
 from napari_biofm.events.features.step_curves import EVENT_RATE, step_curve
+from napari_biofm.session import Session
+from napari_biofm.signals.display import TraceLines
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.quality import report
 from napari_biofm.types import BiofmError
-
-if TYPE_CHECKING:
-    from napari_biofm.widgets.trace.dock import TraceDock
+from napari_biofm.widgets.common.ports import RunJob
+from napari_biofm.widgets.trace.ports import Shown
 
 
 class Analyses:
-    """Carries out what the dock's panels ask for.
+    """Measures the shown recording.
 
     Parameters
     ----------
-    dock : whose panels are served.
+    session : that holds it, and to which processed copies are added.
+    shown : which recording is meant.
+    lines : which channels and sweeps are drawn.
+    cursors : returns where the cursors stand on the time axis, None while they are hidden.
+    run : runs what takes longer.
     """
 
-    def __init__(self, dock: TraceDock) -> None:
-        self._dock = dock
-        dock.filters_panel.changed.connect(self._filter)
-        dock.filters_panel.copy_asked.connect(self.make_copy)
-        dock.quality_panel.asked.connect(self.measure)
-        dock.step_panel.asked.connect(self.plot_steps)
-        dock.shapes_panel.asked.connect(self.plot_shapes)
+    quality_measured = Signal(object)  # see `signals.quality.report`
+    steps_measured = Signal(object)  # StepCurve
+    steps_note = Signal(str)  # what is missing for a step curve
+    cursors_asked = Signal()
+    average_made = Signal(object, str)  # AveragedEvent, name of its channel
+    histogram_made = Signal(object)  # Histogram
+    shapes_note = Signal(str)
+    message = Signal(str)
+    failed = Signal(object)
 
-    def _filter(self, settings: FilterSettings) -> None:
-        self._dock.plots.set_filters(settings)
-        self._dock.tell_reading()
+    def __init__(
+        self,
+        session: Session,
+        *,
+        shown: Shown,
+        lines: TraceLines,
+        cursors: Callable[[], tuple[float, float] | None],
+        run: RunJob,
+    ) -> None:
+        self._session, self._shown, self._lines, self._cursors, self._run = (
+            session,
+            shown,
+            lines,
+            cursors,
+            run,
+        )
 
     def make_copy(self, settings: FilterSettings) -> None:
         """Add a filtered copy of the shown recording to the session."""
-        dock = self._dock
-        if dock.recording is None or dock.uid is None:
+        recording, uid = self._shown.recording, self._shown.uid
+        if recording is None or uid is None:
             return
         if not settings:
-            dock.tell("Choose a filter or a baseline first: the copy would be the recording itself.")
+            self.message.emit("Choose a filter or a baseline first: the copy would be the recording itself.")
             return
         try:
-            dock.session.add_recording(filtered(dock.recording, settings), f"{dock.uid} (filtered)")
+            self._session.add_recording(filtered(recording, settings), f"{uid} (filtered)")
         except BiofmError as error:
-            dock.tell_error(error)
+            self.failed.emit(error)
 
     def measure(self, channel: int, pulse: int = 0) -> None:
         """Measure the quality of a channel of the shown sweep; `pulse` is the step for access resistance."""
-        dock = self._dock
-        if dock.recording is not None:
-            dock.run(
-                report, dock.recording, dock.plots.sweep, channel, pulse,
-                name="Measure quality", lane="interactive", on_done=dock.quality_panel.show_report,
+        recording = self._shown.recording
+        if recording is not None:
+            self._run(
+                report, recording, self._lines.sweep, channel, pulse,
+                name="Measure quality", lane="interactive", on_done=self.quality_measured.emit,
             )  # fmt: skip
 
     def plot_steps(self, measure: str) -> None:
-        """Measure all sweeps between the cursors and plot them against the command."""
-        dock = self._dock
-        recording, plots = dock.recording, dock.plots
-        if recording is None or dock.uid is None or not plots.channels:
+        """Measure all sweeps between the cursors against the command."""
+        recording, uid, lines = self._shown.recording, self._shown.uid, self._lines
+        if recording is None or uid is None or not lines.channels:
             return
-        if not dock.cursors.visible:
-            dock.toolbar.cursors.setChecked(True)
-            dock.step_panel.message.setText("Put the cursors around a step, then press Plot.")
+        cursors = self._cursors()
+        if cursors is None:
+            self.cursors_asked.emit()
+            self.steps_note.emit("Put the cursors around a step, then press Plot.")
             return
-        channel = plots.channels[0]
-        shift = plots.to_axis(plots.sweep, 0.0)
-        start, stop = (at - shift for at in dock.cursors.span)
-        events = dock.session.events(dock.uid)
+        events = self._session.events(uid)
         if measure == EVENT_RATE and not len(events):
-            dock.step_panel.message.setText("No events to count. Find events first, then press Plot.")
+            self.steps_note.emit("No events to count. Find events first, then press Plot.")
             return
-        curve = step_curve(recording, channel, start, stop, measure, events, plots.lines.chosen)
-        dock.step_panel.show_curve(curve)
+        shift = lines.to_axis(lines.sweep, 0.0)
+        start, stop = (at - shift for at in cursors)
+        self.steps_measured.emit(
+            step_curve(recording, lines.channels[0], start, stop, measure, events, lines.chosen)
+        )
 
-    def plot_shapes(self, view: str, name: str) -> None:
-        """Plot the averaged event or a histogram of the events of the shown channel."""
-        dock, panel = self._dock, self._dock.shapes_panel
-        recording, uid = dock.recording, dock.uid
+    def plot_shapes(self, view: str, name: str, before_s: float = 0.005, after_s: float = 0.03) -> None:
+        """Average the events of a class in the first shown channel that has any, or count them."""
+        recording, uid = self._shown.recording, self._shown.uid
         if recording is None or uid is None:
             return
-        events = events_of_class(dock.session.events(uid), name, dock.plots.channels)
+        events = events_of_class(self._session.events(uid), name, self._lines.channels)
         if not len(events):
-            panel.message.setText("No such events in the shown channels. Find events first.")
-            return
-        if view == "Averaged event":
-            before, after = (box.value() * 1e-3 for box in (panel.before, panel.after))
+            self.shapes_note.emit("No such events in the shown channels. Find events first.")
+        elif view == "Averaged event":
             channel = recording.channels[int(events["channel"][0])].name
-            dock.run(
-                average_event, recording, events, before, after,
-                name="Average events", lane="interactive", on_done=lambda average: panel.show_average(average, channel),
+            self._run(
+                average_event, recording, events, before_s, after_s, name="Average events", lane="interactive",
+                on_done=lambda average: self.average_made.emit(average, channel),
             )  # fmt: skip
         else:
-            histogram = amplitude_histogram(events) if view == "Amplitudes" else interval_histogram(events)
-            panel.show_histogram(histogram)
+            histogram = amplitude_histogram if view == "Amplitudes" else interval_histogram
+            self.histogram_made.emit(histogram(events))

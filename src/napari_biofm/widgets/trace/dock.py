@@ -1,7 +1,8 @@
-"""The trace dock: puts plots and panels together and ties them to the session."""
+"""The trace dock: puts plots, panels and controllers together."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +17,36 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.actions import SetUnit
-from napari_biofm.session import Pointed, Session
+from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display import SweepMode
-from napari_biofm.signals.display.layout import parse_sweeps
-from napari_biofm.timeline import Clock, is_of_movie, recording_time, session_time
-from napari_biofm.types import BiofmError
+from napari_biofm.signals.display.layout import MAX_CHANNELS, parse_sweeps
+from napari_biofm.signals.quality import unit_hints
+from napari_biofm.types import BiofmError, Events
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.trace.analyses import Analyses
-from napari_biofm.widgets.trace.cells_link import CellsLink
+from napari_biofm.widgets.trace.cells_controller import CellsController
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
 from napari_biofm.widgets.trace.cursors import CursorPair
 from napari_biofm.widgets.trace.events_controller import EventsController
 from napari_biofm.widgets.trace.events_panel import EventsPanel
-from napari_biofm.widgets.trace.export_panel import ExportPanel
+from napari_biofm.widgets.trace.export_panel import ExportPanel, save_figure
 from napari_biofm.widgets.trace.exporting import Exports
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
+from napari_biofm.widgets.trace.forecast_band import ForecastBand
 from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
 from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
+from napari_biofm.widgets.trace.layers import ViewerMovies, put_recording
 from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
 from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
-from napari_biofm.widgets.trace.placing import other_part, put_recording
-from napari_biofm.widgets.trace.plots import MAX_ROWS, TracePlots
+from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
+from napari_biofm.widgets.trace.recordings_controller import RecordingsController
 from napari_biofm.widgets.trace.scrolled import Scrolled
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
@@ -61,17 +63,35 @@ class TraceDock(Dock):
 
     Attributes
     ----------
-    uid : of the recording that is shown, or None.
     plots, heatmap, marks, cursors : what is drawn.
-    events, teaching, forecasting, analyses, movies, exports : what the panels ask for, each with its verbs.
+    recordings : which recording is shown.
+    events, teaching, forecasting, analyses, movies, exports, cells : what the panels ask for; no Qt in them.
     """
 
     area = "bottom"
 
     def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
         super().__init__(napari_viewer, session=session)
-        self.uid: str | None = None
-        colours = colours_of(napari_viewer)
+        self._build_widgets()
+        self._arrange()
+        self._build_controllers()
+        self._connect_recordings()
+        self._connect_plots()
+        self._connect_events()
+        self._connect_panels()
+        self._bind_keys()
+        self.recordings.update()
+        self.teaching.show_head()
+        self.movies.update()
+
+    # ------------------------------------------------------------------ building
+
+    def minimumSizeHint(self) -> QSize:
+        """Let napari, which opens every plugin on the right first, not widen the window for it."""
+        return QSize(300, super().minimumSizeHint().height())
+
+    def _build_widgets(self) -> None:
+        colours = colours_of(self.viewer)
         self.toolbar = TraceToolbar()
         self.unit_hint = UnitHintBar()
         self.plots = TracePlots(colours=colours)
@@ -80,6 +100,7 @@ class TraceDock(Dock):
         self.cursors = CursorPair(self.plots)
         self.time_line = TimeLine(self.plots)
         self.tag_lines = TagLines(self.plots)
+        self.forecast_band = ForecastBand(self.plots)
         self.events_panel = EventsPanel()
         self.teach_panel = TeachPanel()
         self.forecast_panel = ForecastPanel()
@@ -88,28 +109,43 @@ class TraceDock(Dock):
         self.quality_panel = QualityPanel(colours)
         self.step_panel = StepPanel(colours)
         self.shapes_panel = ShapesPanel(colours)
-        self.movie_panel = MoviePanel(self.viewer)
+        self.movie_panel = MoviePanel()
         self.export_panel = ExportPanel()
         self.readout = QLabel("")
         self.readout.setWordWrap(True)
         self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._arrange()
-        self.events = EventsController(self)
-        self.teaching = Teaching(self)
-        self.forecasting = Forecasting(self)
-        self.analyses = Analyses(self)
-        self.movies = MovieTraces(self)
-        self.exports = Exports(self)
-        self._cells = CellsLink(self)
-        self._connect()
-        self._bind_keys()
-        self._recordings_changed()
 
-    # ------------------------------------------------------------------ building
-
-    def minimumSizeHint(self) -> QSize:
-        """Let napari, which opens every plugin on the right first, not widen the window for it."""
-        return QSize(300, super().minimumSizeHint().height())
+    def _build_controllers(self) -> None:
+        session, lines, run, listen = self.session, self.plots.lines, self.run, self.listen
+        self.recordings = shown = RecordingsController(
+            session,
+            listen=listen,
+            add=partial(put_recording, self.viewer, session),
+            read=lambda path: open_asking(path, self),
+        )
+        self.events = EventsController(
+            session, shown=shown, channels=lambda: lines.channels, run=run, listen=listen
+        )
+        self.teaching = Teaching(session, shown=shown, run=run, listen=listen)
+        self.forecasting = Forecasting(session, shown=shown, lines=lines, run=run, listen=listen)
+        self.analyses = Analyses(
+            session,
+            shown=shown,
+            lines=lines,
+            cursors=lambda: self.cursors.span if self.cursors.visible else None,
+            run=run,
+        )
+        self.movies = MovieTraces(session, layers=ViewerMovies(self.viewer), run=run, listen=listen)
+        self.exports = Exports(
+            session,
+            shown=shown,
+            lines=lines,
+            span=self.plots.span,
+            filters=lambda: self.filters_panel.shown,
+            save_figure=partial(save_figure, self.plots),
+            run=run,
+        )
+        self.cells = CellsController(session, shown=shown, lines=lines, listen=listen)
 
     def _arrange(self) -> None:
         self._stack = QSplitter(Qt.Orientation.Vertical)
@@ -156,12 +192,34 @@ class TraceDock(Dock):
         layout.addWidget(splitter)
         self.setMinimumHeight(280)
 
-    def _connect(self) -> None:
-        tools, plots = self.toolbar, self.plots
-        tools.recording_chosen.connect(self.show_recording)
-        tools.part_chosen.connect(self.open_part)
-        tools.open_asked.connect(self.open)
-        tools.close_asked.connect(self.close_recording)
+    # ------------------------------------------------------------------ connecting
+
+    def _connect_recordings(self) -> None:
+        tools, recordings = self.toolbar, self.recordings
+        tools.recording_chosen.connect(recordings.show)
+        tools.part_chosen.connect(recordings.open_part)
+        tools.open_asked.connect(self._ask_for_file)
+        tools.close_asked.connect(recordings.close)
+        recordings.listed.connect(lambda names: tools.set_recordings(names, recordings.uid))
+        recordings.shown.connect(self._show_recording)
+        recordings.time_moved.connect(self.heatmap.set_time)
+        recordings.time_moved.connect(self.time_line.place)
+        self.time_line.dragged.connect(recordings.set_time)
+        self.marks.pointed.connect(recordings.point_at)
+        self.channels_panel.unit_changed.connect(recordings.set_unit)
+        self.unit_hint.taken.connect(recordings.set_unit)
+        for signal in (
+            recordings.failed, self.events.failed, self.teaching.failed, self.analyses.failed, self.exports.failed,
+        ):  # fmt: skip
+            signal.connect(self.tell_error)
+        for signal in (
+            self.events.message, self.teaching.message, self.forecasting.message, self.analyses.message,
+            self.exports.message,
+        ):  # fmt: skip
+            signal.connect(self.tell)
+
+    def _connect_plots(self) -> None:
+        tools, plots, heatmap = self.toolbar, self.plots, self.heatmap
         tools.sweep_asked.connect(plots.set_sweep)
         tools.mode_asked.connect(self.set_mode)
         tools.sweeps_asked.connect(self.choose_sweeps)
@@ -174,23 +232,85 @@ class TraceDock(Dock):
         tools.whole_asked.connect(plots.zoom_out)
         plots.sweep_changed.connect(self._sweep_changed)
         plots.clicked.connect(self._clicked)
-        plots.rebuilt.connect(self._place_time)
-        self.time_line.dragged.connect(self._time_chosen)
-        self.marks.pointed.connect(self._pointed)
+        plots.rebuilt.connect(self.recordings.place_time)
         plots.message.connect(self.readout.setText)
-        plots.drawn.connect(self.tell_reading)
-        plots.view_changed.connect(lambda *_: self.tell_reading())
-        self.cursors.changed.connect(self.tell_reading)
+        plots.drawn.connect(self.show_readings)
+        plots.view_changed.connect(lambda *_: self.show_readings())
+        plots.view_changed.connect(heatmap.follow)
+        heatmap.view_changed.connect(plots.follow)
+        heatmap.picked.connect(self.cells.pick)
+        self.cells.channels_chosen.connect(self.show_channels)
+        self.cursors.changed.connect(self.show_readings)
         self.channels_panel.shown.connect(self.show_channels)
-        self.channels_panel.unit_changed.connect(self.set_unit)
         self.channels_panel.gain.connect(plots.scale_gain)
-        self.unit_hint.taken.connect(self.set_unit)
-        self.listen(self.session.recordings_changed, self._recordings_changed)
-        self.listen(self.session.time_changed, lambda _: self._place_time())
-        self.listen(self.session.clocks_changed, self._place_time)
+
+    def _connect_events(self) -> None:
+        panel, events = self.events_panel, self.events
+        panel.detect.connect(events.detect)
+        panel.judge.connect(events.judge)
+        panel.delete.connect(events.delete)
+        panel.reclass.connect(events.reclass)
+        panel.undo.connect(events.undo)
+        panel.redo.connect(events.redo)
+        panel.picked.connect(self._event_picked)
+        self.marks.picked.connect(lambda row: panel.table.select_rows([row]))
+        self.marks.moved.connect(events.move)
+        self.plots.double_clicked.connect(
+            lambda channel, at, *_: events.add(
+                self.plots.from_axis(at)[0],
+                channel,
+                self.plots.from_axis(at)[1],
+                panel.new_class.currentText(),
+            )
+        )
+        events.busy.connect(panel.set_busy)
+        events.changed.connect(self._show_events)
+        events.edited_row.connect(lambda row: panel.table.select_rows([row]))
+        events.history_changed.connect(panel.set_history)
+
+    def _connect_panels(self) -> None:
+        teach, forecast, movie = self.teach_panel, self.forecast_panel, self.movie_panel
+        teach.teach.connect(self.teaching.teach)
+        teach.find.connect(
+            lambda: self.events.detect("physio-fm", self.teaching.kind, self.events_panel.chosen_preset)
+        )
+        teach.stock.connect(self.teaching.use_stock)
+        teach.save.connect(self.teaching.save)
+        teach.load.connect(self.teaching.load)
+        teach.scope_changed.connect(self.teaching.set_everywhere)
+        self.teaching.marks_counted.connect(teach.show_marks)
+        self.teaching.started.connect(lambda: teach.teach_button.setEnabled(False))
+        self.teaching.head_changed.connect(teach.show_head)
+        self.teaching.head_changed.connect(self.events_panel.show_head)
+        forecast.changed.connect(self.forecasting.set_options)
+        forecast.surprise.connect(self.forecasting.surprise)
+        self.forecasting.ahead_changed.connect(self.forecast_band.show)
+        self.forecasting.note.connect(forecast.show_message)
+        self.forecasting.busy.connect(forecast.set_busy)
+        self.filters_panel.changed.connect(self._filter)
+        self.filters_panel.copy_asked.connect(self.analyses.make_copy)
+        self.quality_panel.asked.connect(self.analyses.measure)
+        self.analyses.quality_measured.connect(self.quality_panel.show_report)
+        self.step_panel.asked.connect(self.analyses.plot_steps)
+        self.analyses.cursors_asked.connect(lambda: self.toolbar.cursors.setChecked(True))
+        self.analyses.steps_measured.connect(self.step_panel.show_curve)
+        self.analyses.steps_note.connect(self.step_panel.show_message)
+        self.shapes_panel.asked.connect(self.analyses.plot_shapes)
+        self.analyses.average_made.connect(self.shapes_panel.show_average)
+        self.analyses.histogram_made.connect(self.shapes_panel.show_histogram)
+        self.analyses.shapes_note.connect(self.shapes_panel.show_message)
+        self.export_panel.asked.connect(self.exports.write)
+        self.export_panel.refresh.connect(self.exports.write_methods)
+        self.exports.methods_written.connect(self.export_panel.show_methods)
+        movie.asked.connect(self.movies.make)
+        self.movies.offered.connect(movie.offer)
+        self.movies.busy.connect(movie.set_busy)
+        self.movies.note.connect(movie.show_message)
+        for emitter in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            self.listen(emitter, self.movies.update)
 
     def _bind_keys(self) -> None:
-        panel, plots, history = self.events_panel, self.plots, self.session.history
+        panel, plots = self.events_panel, self.plots
         for keys, call in (
             ("Left", lambda: plots.step_sweep(-1)),
             ("Right", lambda: plots.step_sweep(1)),
@@ -207,115 +327,80 @@ class TraceDock(Dock):
             ("Space", lambda: panel.table.step(1)),
             ("P", lambda: panel.table.step(-1)),
             ("Del", lambda: panel.delete.emit(panel.table.selected())),
-            ("Ctrl+Z", history.undo),
-            ("Ctrl+Shift+Z", history.redo),
+            ("Ctrl+Z", self.events.undo),
+            ("Ctrl+Shift+Z", self.events.redo),
         ):
             shortcut(self, keys, call)
 
-    # ------------------------------------------------------------------ recordings
+    # ------------------------------------------------------------------ showing
 
     @property
     def recording(self) -> Recording | None:
         """The recording that is shown."""
-        entry = self.session.recordings.get(self.uid) if self.uid is not None else None
-        return None if entry is None else entry.recording
+        return self.recordings.recording
 
-    def open(self) -> None:
-        """Ask for a file and open it."""
-        path = ask_for_file(self)
+    def _ask_for_file(self) -> None:
+        path: Path | None = ask_for_file(self)
         if path is not None:
-            self.open_path(path)
+            self.recordings.open(path)
 
-    def open_path(self, path: Path) -> None:
-        """Open a file; what it does not say is asked for."""
-        try:
-            recording = open_asking(path, self)
-        except BiofmError as error:
-            self.tell_error(error)
-            return
-        if recording is not None:
-            self.show_recording(put_recording(self.viewer, self.session, recording))
-
-    def open_part(self, number: int) -> None:
-        """Show another part of the shown recording's file; it becomes a recording of its own."""
-        recording = self.recording
-        if recording is None or number == recording.metadata.get("part"):
-            return
-        try:
-            part, name = other_part(recording, number)
-        except BiofmError as error:
-            self.tell_error(error)
-            return
-        known = self.session.recordings
-        self.show_recording(name if name in known else put_recording(self.viewer, self.session, part, name))
-
-    def close_recording(self) -> None:
-        """Take the shown recording out of the session."""
-        if self.uid is not None:
-            self.session.remove_recording(self.uid)
-
-    def show_recording(self, uid: str) -> None:
-        """Show a recording of the session."""
-        self.uid = uid
-        self.toolbar.show_mode(SweepMode.ONE)
-        self.toolbar.chosen.clear()
-        self.filters_panel.show_filters.setChecked(False)  # a filter is never carried over unseen
-        self._install(self.recording, mode=SweepMode.ONE)
-
-    def _install(
-        self, recording: Recording | None, *, keep_view: bool = False, mode: SweepMode | None = None
-    ) -> None:
-        self.toolbar.set_recordings(list(self.session.recordings), self.uid)
-        about = recording.metadata if recording else {}
-        self.toolbar.set_parts([str(part) for part in about.get("parts", ())], int(about.get("part", 0)))
+    def _show_recording(self, keep_view: bool) -> None:
+        """Show another recording from its start, or the same one with other units or names."""
+        recording = self.recordings.recording
+        if not keep_view:  # a layout or a filter is never carried over unseen
+            self.toolbar.show_mode(SweepMode.ONE)
+            self.toolbar.chosen.clear()
+            self.filters_panel.show_filters.setChecked(False)
+        metadata = recording.metadata if recording else {}
+        self.toolbar.set_parts(
+            [str(part) for part in metadata.get("parts", ())], int(metadata.get("part", 0))
+        )
         self.heatmap.set_recording(recording)
-        self.plots.set_recording(recording, keep_view=keep_view, mode=mode)
+        self.plots.set_recording(recording, keep_view=keep_view, mode=None if keep_view else SweepMode.ONE)
         self.plots.set_filters(self.filters_panel.shown)
         height = max(self._stack.height(), 200)
         self._stack.setSizes([int(0.4 * height), int(0.6 * height)])
         self.toolbar.set_sweeps(recording.n_sweeps if recording else 0, self.plots.sweep)
         self.quality_panel.set_recording(recording)
-        if recording is not None:
-            self.filters_panel.set_limit(min(c.sampling_rate for c in recording.channels))
-        hints = self.unit_hint.look_at(recording, self.plots.channels)
+        self.filters_panel.set_recording(recording)
+        self.export_panel.set_recording(recording)
+        hints = {} if recording is None else unit_hints(recording, self.plots.channels)
+        self.unit_hint.show_hints(recording, hints)
         self.channels_panel.set_recording(recording, self.plots.channels, hints)
         self.heatmap.select(self.plots.channels)
         self.events.show()
         self.teaching.count()
-        self.tell_reading()
-        self._place_time()
+        self.show_readings()
+        self.recordings.place_time()
+        if keep_view:
+            self.plots.fit_y()
 
-    def _recordings_changed(self) -> None:
-        known = self.session.recordings
-        if self.uid not in known:
-            self.uid = next(reversed(known), None)
-            self._install(self.recording)
-        elif list(known) and list(known)[-1] not in self._listed():
-            self.show_recording(list(known)[-1])
-        else:
-            self.toolbar.set_recordings(list(known), self.uid)
-            if self.plots.recording is not self.recording:
-                self._install(self.recording, keep_view=True)
-                self.plots.fit_y()
+    def _show_events(self, events: Events) -> None:
+        self.events_panel.set_events(events)
+        self.shapes_panel.set_events(events)
+        rows = self.events_panel.table.selected()
+        self.marks.set_events(events, rows[0] if rows else None)
 
-    def _listed(self) -> list[str]:
-        box = self.toolbar.recordings
-        return [box.itemText(i) for i in range(box.count())]
-
-    # ------------------------------------------------------------------ units, sweeps, channels, time
-
-    def set_unit(self, channel: int, unit: str, factor: float = 1.0) -> None:
-        """Put a channel's unit (and scale) right, as an edit that can be undone."""
-        recording, uid = self.recording, self.uid
-        if recording is None or uid is None or (recording.channels[channel].unit == unit and factor == 1.0):
+    def _event_picked(self, rows: list[int]) -> None:
+        """Bring the first of the selected events into view."""
+        if not rows:
+            self.marks.select(None)
             return
-        self.session.do(SetUnit(uid, channel, unit, factor=factor))
+        event = self.events.events[rows[0]]
+        if int(event["channel"]) not in self.plots.channels:
+            self.show_channels([int(event["channel"])])
+        self.plots.go_to(int(event["sweep"]), float(event["time_s"]))
+        self.marks.select(rows[0])
+
+    def _filter(self, settings: Any) -> None:
+        self.plots.set_filters(settings)
+        self.show_readings()
 
     def set_mode(self, mode: SweepMode) -> None:
         """Lay the sweeps out another way."""
         self.plots.set_mode(mode)
         self.marks.update()
-        self.tell_reading()
+        self.show_readings()
 
     def choose_sweeps(self, text: str) -> None:
         """Draw, average and measure the sweeps that a text such as "0-5, 8" names; all for ""."""
@@ -327,15 +412,15 @@ class TraceDock(Dock):
         except BiofmError as error:
             self.tell_error(error)
         self.marks.update()
-        self.tell_reading()
+        self.show_readings()
 
     def show_channels(self, channels: list[int]) -> None:
         """Show these channels; the present ones if there are none."""
         self.plots.set_channels(channels or self.plots.channels)
         self.channels_panel.set_shown(self.plots.channels)
         self.heatmap.select(self.plots.channels)
-        if len(channels) > MAX_ROWS:
-            self.readout.setText(f"The first {MAX_ROWS} of {len(channels)} ticked channels are drawn.")
+        if len(channels) > MAX_CHANNELS:
+            self.readout.setText(f"The first {MAX_CHANNELS} of {len(channels)} ticked channels are drawn.")
 
     def show_panel(self, panel: QWidget) -> None:
         """Bring the tab that holds a panel to the front."""
@@ -343,45 +428,18 @@ class TraceDock(Dock):
             if self.tabs.widget(i).isAncestorOf(panel):
                 self.tabs.setCurrentIndex(i)
 
-    def tell_reading(self) -> None:
+    def show_readings(self) -> None:
         """Say what the cursors read and what the picture leaves out."""
-        said = [reading.text for reading in self.cursors.readings()]
-        note = self.plots.note()
-        self.readout.setText("\n".join([*said, note] if note else said))
+        texts = [*(reading.text for reading in self.cursors.readings()), self.plots.note()]
+        self.readout.setText("\n".join(text for text in texts if text))
 
     def _sweep_changed(self, sweep: int) -> None:
         if self.recording is not None:
             self.toolbar.set_sweeps(self.recording.n_sweeps, sweep)
-        self.tell_reading()
-        self._place_time()
+        self.show_readings()
+        self.recordings.place_time()
 
-    def _clicked(self, channel: int, time_s: float, value: float, event: Any) -> None:
-        recording = self.recording
-        if recording is None:
-            return
-        sweep, at = self.plots.from_axis(time_s)
-        self._time_chosen(float(recording.sweep_starts[sweep]) + at)
-        if self.plots.source is not None:
-            about = recording.channels[channel]
-            seen = self.plots.source.value_at(sweep, channel, at)
-            self.readout.setText(f"{about.name}: {seen:.5g} {about.unit} at {at:.5f} s of sweep {sweep}")
-
-    def _place_time(self) -> None:
-        """Show where the session's time stands."""
-        recording, seconds = self.recording, self.session.time_s
-        if recording is not None:
-            seconds = recording_time(recording, seconds, self._clock(recording))
-        self.heatmap.set_time(seconds)
-        self.time_line.place(seconds)
-
-    def _time_chosen(self, seconds: float) -> None:
-        """Move the session's time to a time of the shown recording."""
-        if self.recording is not None:
-            self.session.set_time(session_time(self.recording, seconds, self._clock(self.recording)))
-
-    def _clock(self, recording: Recording) -> Clock | None:
-        """Return the clock of the movie the shown traces were measured from, None for other recordings."""
-        return next((c for c in self.session.clocks.values() if is_of_movie(recording, c)), None)
-
-    def _pointed(self, row: int) -> None:
-        self.session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)
+    def _clicked(self, channel: int, at: float, value: float, event: Any) -> None:
+        self.recordings.set_time(self.plots.lines.seconds_at(at))
+        self.readout.setText(self.plots.lines.describe_sample(channel, at))
+        self.forecasting.choose(at)

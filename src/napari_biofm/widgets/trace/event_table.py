@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_biofm.events.colours import class_colour
-from napari_biofm.events.listing import listed_rows
+from napari_biofm.events.listing import followed_rows, listed_rows
 from napari_biofm.events.reviewed import reviewed
 from napari_biofm.types import Events, no_events
 
@@ -121,12 +121,12 @@ class EventTable(QTableView):
         self.selectionModel().selectionChanged.connect(self._changed)
 
     def set_events(self, events: Events) -> None:
-        """Show another table; rows selected before stay selected."""
-        rows = self.selected()
+        """Show another table; the selection follows its events."""
+        rows = followed_rows(self.events_model.events, events, self.selected())
         self._quiet = True
         self.events_model.set_events(events)
         self._quiet = False
-        self.select_rows([row for row in rows if row < len(events)], emit=False)
+        self.select_rows(rows, emit=False)
 
     def selected(self) -> list[int]:
         """Return the selected rows of the event table, in the order on screen."""

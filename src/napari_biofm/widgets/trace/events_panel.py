@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS, kinds
 from napari_biofm.events.listing import NO_EVENTS, describe_events
+from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.trace.event_table import EventTable
@@ -19,7 +20,7 @@ NONSTOP_MS = 900
 
 
 class EventsPanel(QWidget):
-    """Form and table of events; tells what is asked for and changes nothing itself."""
+    """Form and table of events; changes nothing itself."""
 
     detect = Signal(str, str, str)  # detector, kind, preset
     judge = Signal(list, str)
@@ -45,7 +46,7 @@ class EventsPanel(QWidget):
             "Detect", "Look for events in all sweeps of the shown channels.", self._ask
         )
         self.table = EventTable()
-        self.table.picked.connect(self._on_picked)
+        self.table.picked.connect(self.picked)
         self.which_class, self.which_verdict = QComboBox(), QComboBox()
         self.which_class.addItem("All classes")
         self.which_verdict.addItems(["All verdicts", "not reviewed", "accept", "unclear", "reject"])
@@ -135,16 +136,21 @@ class EventsPanel(QWidget):
         """How sure to be."""
         return PRESETS[self.preset.currentText()]
 
-    def set_taught(self, classes: list[str]) -> None:
-        """Say that physio-FM looks for what was taught; no classes: it is the stock model."""
-        self.taught.setText(f"physio-fm looks for what you taught it: {', '.join(classes)}.")
-        self.taught.setVisible(bool(classes))
+    def show_head(self, head: AdaptedHead | None) -> None:
+        """Say that physio-FM looks for what was taught; None is the stock model."""
+        self.taught.setVisible(head is not None)
+        if head is not None:
+            self.taught.setText(f"physio-fm looks for what you taught it: {', '.join(head.classes)}.")
 
     def set_history(self, undo: str, can_redo: bool) -> None:
         """Say what undo would take back."""
         self.undo_button.setEnabled(bool(undo))
         self.undo_button.setToolTip(f"Take back: {undo} (Ctrl+Z)." if undo else "Nothing to take back.")
         self.redo_button.setEnabled(can_redo)
+
+    def set_busy(self, busy: bool) -> None:
+        """Look for events once at a time."""
+        self.detect_button.setEnabled(not busy)
 
     def judge_selected(self, verdict: str) -> None:
         """Judge the selected events and go on to the next."""
@@ -172,6 +178,3 @@ class EventsPanel(QWidget):
             self._timer.start()
         else:
             self._timer.stop()
-
-    def _on_picked(self, rows: list[int]) -> None:
-        self.picked.emit(rows)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyqtgraph.exporters as exporters
 from qtpy.QtCore import QRect, Signal
 from qtpy.QtGui import QPainter
-from qtpy.QtWidgets import QApplication, QGridLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_biofm.files import atomic_write
+from napari_biofm.signals import Recording
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.trace.plots import TracePlots
 
@@ -44,14 +45,14 @@ _BUTTONS = (
 class ExportPanel(QWidget):
     """Buttons that ask for an export, and the methods paragraph."""
 
-    asked = Signal(str)  # key of ENDINGS
+    asked = Signal(str, object)  # key of ENDINGS, Path
     refresh = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         grid = QGridLayout()
         for i, (text, key, tip) in enumerate(_BUTTONS):
-            grid.addWidget(button(text, tip, lambda *_, k=key: self.asked.emit(k)), i // 2, i % 2)
+            grid.addWidget(button(text, tip, lambda *_, k=key: self._ask(k)), i // 2, i % 2)
         self.methods = QPlainTextEdit()
         self.methods.setReadOnly(True)
         self.methods.setPlaceholderText("Press Write methods for a paragraph that states every setting.")
@@ -63,6 +64,23 @@ class ExportPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(grid)
         layout.addWidget(self.methods, 1)
+
+    def set_recording(self, recording: Recording | None) -> None:
+        """Ask for exports only while there is something to export."""
+        self.setEnabled(recording is not None)
+
+    def _ask(self, key: str) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Export", "", ENDINGS[key])
+        if name:
+            ending = f".{ENDINGS[key].rpartition('*.')[2].rstrip(')')}"
+            path = Path(name)
+            self.asked.emit(
+                key, path if path.suffix.lower() == ending else path.with_name(path.name + ending)
+            )
+
+    def show_methods(self, text: str) -> None:
+        """Show the paragraph."""
+        self.methods.setPlainText(text)
 
     def copy(self) -> None:
         """Put the paragraph on the clipboard."""

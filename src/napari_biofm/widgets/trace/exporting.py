@@ -4,88 +4,97 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qtpy.QtWidgets import QFileDialog
+from psygnal import Signal
 
 from napari_biofm.events.recipe import Recipe
-from napari_biofm.session.event_editor import EventEditor
+from napari_biofm.events.reviewed import verdicts_of
+from napari_biofm.session import Session
+from napari_biofm.signals.display import TraceLines
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
+from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.trace.export_panel import ENDINGS, save_figure
-
-if TYPE_CHECKING:
-    from napari_biofm.widgets.trace.dock import TraceDock
+from napari_biofm.widgets.common.ports import RunJob
+from napari_biofm.widgets.trace.ports import Shown
 
 
 class Exports:
-    """Writes what the dock's export panel asks for.
+    """Writes events, samples, figures and settings of the shown recording.
 
     Parameters
     ----------
-    dock : whose panel is served.
+    session : that holds it.
+    shown : which recording is meant.
+    lines : which channels and sweeps are drawn.
+    span : returns the seconds in view.
+    filters : returns the filter that is shown.
+    save_figure : writes a picture of the plots.
+    run : writes what may be long without holding the window.
     """
 
-    def __init__(self, dock: TraceDock) -> None:
-        self._dock = dock
-        dock.export_panel.asked.connect(self._ask)
-        dock.export_panel.refresh.connect(self._write_methods)
+    methods_written = Signal(str)
+    message = Signal(str)
+    failed = Signal(object)
 
-    def _ask(self, key: str) -> None:
-        dock = self._dock
-        if dock.recording is None:
-            dock.tell("Open a recording first: there is nothing to export.")
-            return
-        name, _ = QFileDialog.getSaveFileName(dock, "Export", "", ENDINGS[key])
-        if name:
-            ending = f".{ENDINGS[key].rpartition('*.')[2].rstrip(')')}"
-            path = Path(name)
-            self.write(key, path if path.suffix.lower() == ending else path.with_name(path.name + ending))
+    def __init__(
+        self,
+        session: Session,
+        *,
+        shown: Shown,
+        lines: TraceLines,
+        span: Callable[[], tuple[float, float]],
+        filters: Callable[[], FilterSettings],
+        save_figure: Callable[[Path], None],
+        run: RunJob,
+    ) -> None:
+        self._session, self._shown, self._lines, self._run = session, shown, lines, run
+        self._span, self._filters, self._save_figure = span, filters, save_figure
 
     def write(self, key: str, path: Path) -> None:
-        """Write one of `ENDINGS` to a file."""
-        dock, plots = self._dock, self._dock.plots
-        recording = dock.recording
-        if recording is None or dock.uid is None:
+        """Write one of `export_panel.ENDINGS` to a file."""
+        recording, uid = self._shown.recording, self._shown.uid
+        if recording is None or uid is None:
+            self.message.emit("Open a recording first: there is nothing to export.")
             return
-        editor = EventEditor(dock.session, dock.uid)
+        table, lines = self._session.event_table(uid), self._lines
         try:
             if key.startswith("events"):
-                write_events(path, editor.events, editor.review, {"methods": self.methods_text()})
+                verdicts = verdicts_of(table.events).tolist()
+                write_events(path, table.events, verdicts, {"methods": self.methods_text()})
             elif key == "samples":
-                start, stop = plots.span()
-                shift = plots.to_axis(plots.sweep, 0.0)
-                span = (plots.sweep, list(plots.channels), start - shift, stop - shift)
-                self._in_background(path, write_samples, recording, *span)
+                start, stop = (at - lines.to_axis(lines.sweep, 0.0) for at in self._span())
+                self._in_background(
+                    path, write_samples, recording, lines.sweep, list(lines.channels), start, stop
+                )
                 return
             elif key == "nwb":
-                self._in_background(path, write_nwb, recording, editor.events)
+                self._in_background(path, write_nwb, recording, table.events)
                 return
             elif key == "settings":
-                Recipe.from_provenance(recording, editor.table.provenance).write(path)
+                Recipe.from_provenance(recording, table.provenance).write(path)
             else:
-                save_figure(plots, path)
+                self._save_figure(path)
         except (BiofmError, OSError) as error:
-            dock.tell_error(error)
+            self.failed.emit(error)
             return
-        dock.tell(f"Written: {path.name}")
+        self.message.emit(f"Written: {path.name}")
 
     def _in_background(self, path: Path, write: Callable[..., Any], *args: Any) -> None:
-        """Write what may be long without holding the window."""
-        self._dock.run(
+        self._run(
             write, path, *args, name=f"Write {path.name}",
-            on_done=lambda _: self._dock.tell(f"Written: {path.name}"),
+            on_done=lambda _: self.message.emit(f"Written: {path.name}"),
         )  # fmt: skip
 
     def methods_text(self) -> str:
         """Return a paragraph that states every setting that was used."""
-        dock = self._dock
-        if dock.recording is None or dock.uid is None:
+        recording, uid = self._shown.recording, self._shown.uid
+        if recording is None or uid is None:
             return ""
-        editor = EventEditor(dock.session, dock.uid)
-        return methods(
-            dock.recording, dock.filters_panel.shown, editor.events, editor.table.provenance, editor.review
-        )
+        table = self._session.event_table(uid)
+        verdicts = verdicts_of(table.events).tolist()
+        return methods(recording, self._filters(), table.events, table.provenance, verdicts)
 
-    def _write_methods(self) -> None:
-        self._dock.export_panel.methods.setPlainText(self.methods_text())
+    def write_methods(self) -> None:
+        """Say what a methods section may say."""
+        self.methods_written.emit(self.methods_text())

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.widgets.common.buttons import button
 
@@ -88,7 +89,7 @@ class FiltersPanel(QWidget):
             self.window.valueChanged,
             self.show_filters.toggled,
         ):
-            signal.connect(self._tell)
+            signal.connect(self._changed)
 
     @property
     def settings(self) -> FilterSettings:
@@ -107,10 +108,11 @@ class FiltersPanel(QWidget):
         """What is applied to the display: nothing unless asked for."""
         return self.settings if self.show_filters.isChecked() else FilterSettings()
 
-    def set_limit(self, sampling_rate: float) -> None:
-        """Allow frequencies below half the sampling rate only."""
-        for box in (self.lowpass, self.highpass):
-            box.setMaximum(0.499 * sampling_rate)
+    def set_recording(self, recording: Recording | None) -> None:
+        """Allow frequencies below half the sampling rate of a recording only."""
+        if recording is not None:
+            for box in (self.lowpass, self.highpass):
+                box.setMaximum(0.499 * min(c.sampling_rate for c in recording.channels))
 
     def _frequency(self, name: str) -> QDoubleSpinBox:
         box = QDoubleSpinBox()
@@ -122,7 +124,7 @@ class FiltersPanel(QWidget):
         box.setToolTip(f"{name} cutoff (-3 dB), Butterworth of order 4, zero phase; 0 is off.")
         return box
 
-    def _tell(self, *_: object) -> None:
+    def _changed(self, *_: object) -> None:
         shown = self.shown
         self.message.setText(
             f"On display only. {shown.sentences()}" if shown else "Traces are shown as recorded."

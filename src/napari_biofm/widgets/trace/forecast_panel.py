@@ -16,7 +16,7 @@ HOW = (
 class ForecastPanel(QWidget):
     """Toggle and horizon of the forecast, and a button for surprise."""
 
-    changed = Signal()
+    changed = Signal(bool, int)  # on, horizon in samples
     surprise = Signal()
 
     def __init__(self) -> None:
@@ -25,14 +25,16 @@ class ForecastPanel(QWidget):
         how.setWordWrap(True)
         self.on = QCheckBox("Draw ahead of the cursor (key F)")
         self.on.setToolTip("Show the forecast of the topmost channel from the clicked moment on.")
-        self.on.toggled.connect(lambda _: self.changed.emit())
+        self.on.toggled.connect(lambda _: self.changed.emit(self.on.isChecked(), self.horizon.value()))
         self.horizon = QSpinBox()
         self.horizon.setRange(8, 512)
         self.horizon.setValue(64)
         self.horizon.setSuffix(" samples")
         self.horizon.setKeyboardTracking(False)
         self.horizon.setToolTip("How far ahead; most signals fall back to their mean within a few samples.")
-        self.horizon.valueChanged.connect(lambda _: self.changed.emit())
+        self.horizon.valueChanged.connect(
+            lambda _: self.changed.emit(self.on.isChecked(), self.horizon.value())
+        )
         self.message = QLabel("")
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -52,3 +54,11 @@ class ForecastPanel(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.surprise_button)
         layout.addStretch(1)
+
+    def show_message(self, text: str) -> None:
+        """Say what was measured, or what is missing."""
+        self.message.setText(text)
+
+    def set_busy(self, busy: bool) -> None:
+        """Ask for surprise once at a time."""
+        self.surprise_button.setEnabled(not busy)

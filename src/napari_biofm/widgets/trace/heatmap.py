@@ -33,6 +33,7 @@ class CellHeatmap(QWidget):
 
     picked = Signal(int, bool)  # channel, whether it is added to the selection
     ready = Signal()
+    view_changed = Signal(float, float)  # seconds in view
 
     def __init__(self, recording: Recording | None = None, *, colours: Colours | None = None) -> None:
         super().__init__()
@@ -71,6 +72,7 @@ class CellHeatmap(QWidget):
         self._selected: list[int] = []
         self.view.clicked.connect(self._clicked)
         self.view.sigRangeChanged.connect(lambda *_: self._place_marks())
+        self.view.sigXRangeChanged.connect(self._view_changed)
         self.order_by = QComboBox(self)
         self.order_by.addItems(list(ORDERS))
         self.order_by.setToolTip("How rows are ordered.")
@@ -130,6 +132,15 @@ class CellHeatmap(QWidget):
         """Put the time line."""
         self._line.setValue(seconds)
         self._line.setVisible(self.recording is not None)
+
+    def follow(self, start: float, stop: float) -> None:
+        """Show these seconds because the plots below do."""
+        if self.recording is not None:
+            self.view.setXRange(start, stop, padding=0)
+
+    def _view_changed(self, _: Any, span: Any) -> None:
+        if self.recording is not None:
+            self.view_changed.emit(float(span[0]), float(span[1]))
 
     def row_of(self, channel: int) -> int:
         """Return the row in which a channel is shown."""

@@ -41,6 +41,10 @@ class StepPanel(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.canvas, 1)
 
+    def show_message(self, text: str) -> None:
+        """Say what was measured, or what is missing."""
+        self.message.setText(text)
+
     def show_curve(self, curve: StepCurve) -> None:
         """Plot what was measured, with the slope of a straight line through it."""
         self.canvas.clear()

@@ -1,27 +1,25 @@
-"""Movie and masks of the viewer -> traces of cells."""
+"""Movie and masks of the viewer -> traces of cells: the form."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.signals.calcium import TraceSettings
 from napari_biofm.widgets.common.buttons import button
-from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 EMPTY = "Open a movie (T, Y, X) and segment its cells: then their traces can be made here."
 
 
 class MoviePanel(QWidget):
-    """A form for `TraceSettings` over the layers of a viewer."""
+    """A form for `TraceSettings` and the layers they apply to."""
 
-    asked = Signal(object, object, float, object)  # image layer, labels layer, frame rate, settings
+    asked = Signal(
+        str, str, str, float, object
+    )  # ids of movie and masks, name of the movie, frame rate, settings
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._viewer = viewer
         self.movie, self.masks = QComboBox(), QComboBox()
         self.movie.setToolTip("Image layer with a time axis: (T, Y, X).")
         self.masks.setToolTip("Labels layer with one value per cell, on one frame: (Y, X).")
@@ -53,9 +51,8 @@ class MoviePanel(QWidget):
             form.addRow(text, box)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(self.bleaching)
-        layout.addWidget(self.go)
-        layout.addWidget(self.message)
+        for widget in (self.bleaching, self.go, self.message):
+            layout.addWidget(widget)
         layout.addStretch(1)
 
     @property
@@ -68,40 +65,52 @@ class MoviePanel(QWidget):
             correct_bleaching=self.bleaching.isChecked(),
         )
 
-    def update_layers(
-        self, image: str | None = None, labels: str | None = None, rate: float | None = None
+    def offer(
+        self,
+        movies: list[tuple[str, str]],
+        masks: list[tuple[str, str]],
+        movie: str | None,
+        mask: str | None,
+        rate: float | None,
     ) -> None:
-        """Offer the viewer's movies and masks; those in play are chosen."""
-        kinds = ((self.movie, "image", 3, image), (self.masks, "labels", 2, labels))
-        for box, kind, ndim, wanted in kinds:
+        """Offer movies and masks, names and ids.
+
+        Parameters
+        ----------
+        movie, mask : ids of those in play, which are chosen; None keeps the choice.
+        rate : Hz, None where the session does not know it.
+        """
+        for box, layers, wanted in ((self.movie, movies, movie), (self.masks, masks, mask)):
             now = wanted or box.currentData()
             box.clear()
-            for layer in self._viewer.layers:
-                if (
-                    getattr(layer, "_type_string", "") == kind
-                    and layer.ndim == ndim
-                    and not getattr(layer, "rgb", False)
-                ):
-                    box.addItem(layer.name, layer_id(layer))
+            for name, uid in layers:
+                box.addItem(name, uid)
             if now is not None and box.findData(now) >= 0:
                 box.setCurrentIndex(box.findData(now))
-        if rate is not None and rate > 0:
+        if rate is not None:
             self.rate.setValue(rate)
-        ready = self.movie.count() > 0 and self.masks.count() > 0
+        ready = bool(movies and masks)
         self.go.setEnabled(ready)
-        if ready and self.message.text() == EMPTY:
-            self.message.setText("")
-        elif not ready:
-            self.message.setText(EMPTY)
+        if not ready or self.message.text() == EMPTY:
+            self.message.setText("" if ready else EMPTY)
+
+    def show_message(self, text: str) -> None:
+        """Say what was measured, or what is missing."""
+        self.message.setText(text)
+
+    def set_busy(self, busy: bool) -> None:
+        """Ask for one at a time."""
+        self.go.setEnabled(not busy)
 
     def _ask(self) -> None:
         if self.rate.value() <= 0:
             self.message.setText("Type the frame rate of the movie first: it is never guessed.")
             self.rate.setFocus()
             return
-        movie, masks = (layer_by_id(self._viewer, box.currentData()) for box in (self.movie, self.masks))
-        if movie is not None and masks is not None:
-            self.asked.emit(movie, masks, self.rate.value(), self.settings)
+        self.asked.emit(
+            self.movie.currentData(), self.masks.currentData(), self.movie.currentText(),
+            self.rate.value(), self.settings,
+        )  # fmt: skip
 
     def _number(self, value: float, low: float, high: float, suffix: str, tip: str) -> QDoubleSpinBox:
         box = QDoubleSpinBox()

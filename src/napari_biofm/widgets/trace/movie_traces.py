@@ -2,55 +2,79 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
+from psygnal import Signal
 
+from napari_biofm.session import Session
 from napari_biofm.signals.calcium import CellTraces, TraceSettings, extract_traces
 from napari_biofm.signals.samples import packed
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.common.ports import Listen, RunJob
 
-if TYPE_CHECKING:
-    from napari_biofm.widgets.trace.dock import TraceDock
+
+class MovieLayers(Protocol):
+    """Layers that cells can be measured in and with."""
+
+    def movies(self) -> list[tuple[str, str]]:
+        """Return names and ids of images (T, Y, X)."""
+
+    def masks(self) -> list[tuple[str, str]]:
+        """Return names and ids of labels (Y, X)."""
+
+    def data(self, uid: str) -> Any:
+        """Return the array of a layer, None where it is gone."""
 
 
 class MovieTraces:
-    """Keeps the dock's movie panel up to date and carries out what it asks for.
+    """Measures the cells of movies.
 
     Parameters
     ----------
-    dock : whose panel is served.
+    session : which layers are in play, what their clocks are, and where the traces go.
+    layers : of the viewer.
+    run : reads the movie.
+    listen : hears the session until the dock is gone.
     """
 
-    def __init__(self, dock: TraceDock) -> None:
-        self._dock = dock
-        session, layers = dock.session, dock.viewer.layers.events
-        dock.movie_panel.asked.connect(self.make)
-        for signal in (session.layers_changed, session.clocks_changed, layers.inserted, layers.removed):
-            dock.listen(signal, self.layers_changed)
-        self.layers_changed()
+    offered = Signal(list, list, object, object, object)  # movies, masks; ids in play and frame rate, or None
+    busy = Signal(bool)
+    note = Signal(str)  # what was measured
 
-    def layers_changed(self, *_: Any) -> None:
+    def __init__(self, session: Session, *, layers: MovieLayers, run: RunJob, listen: Listen) -> None:
+        self._session, self._layers, self._run = session, layers, run
+        for signal in (session.layers_changed, session.clocks_changed):
+            listen(signal, self.update)
+
+    def update(self, *_: Any) -> None:
         """Offer the layers there are, and the frame rate that the session knows."""
-        session = self._dock.session
+        session = self._session
         clock = session.clock(session.image) if session.image else None
         rate = clock.frame_rate if clock is not None and clock.n_frames > 1 else None
-        self._dock.movie_panel.update_layers(session.image, session.labels, rate)
+        movies, masks = self._layers.movies(), self._layers.masks()
+        self.offered.emit(movies, masks, session.image, session.labels, rate)
 
-    def make(self, movie: Any, masks: Any, frame_rate: float, settings: TraceSettings) -> None:
-        """Measure the cells of a labels layer in a movie; the traces become a recording."""
-        panel, name = self._dock.movie_panel, movie.name
-        labels = np.asarray(masks.data)
-        panel.go.setEnabled(False)
-        self._dock.run(
-            extract_traces, packed(movie.data), labels, frame_rate, settings,
-            name=f"Traces of {name}", bound_to=layer_id(masks),
-            on_done=lambda traces: self._show(traces, labels, name),
-            on_end=lambda: panel.go.setEnabled(True),
+    def make(self, movie: str, masks: str, name: str, frame_rate: float, settings: TraceSettings) -> None:
+        """Measure the cells of a labels layer in a movie; the traces become a recording.
+
+        Parameters
+        ----------
+        movie, masks : ids of the layers.
+        name : of the movie.
+        """
+        frames, data = self._layers.data(movie), self._layers.data(masks)
+        if frames is None or data is None:
+            self.note.emit("This layer was closed: choose another one.")
+            return
+        labels = np.asarray(data)
+
+        def show(traces: CellTraces) -> None:
+            counts = f"{len(traces.labels)} cells, {traces.dff.shape[1]} frames. "
+            self.note.emit(counts + " ".join(traces.warnings))
+            self._session.add_recording(traces.recording(labels), f"{name} dF/F")
+
+        self.busy.emit(True)
+        self._run(
+            extract_traces, packed(frames), labels, frame_rate, settings, name=f"Traces of {name}",
+            bound_to=masks, on_done=show, on_end=lambda: self.busy.emit(False),
         )  # fmt: skip
-
-    def _show(self, traces: CellTraces, labels: Any, name: str) -> None:
-        self._dock.movie_panel.message.setText(
-            f"{len(traces.labels)} cells, {traces.dff.shape[1]} frames. " + " ".join(traces.warnings)
-        )
-        self._dock.session.add_recording(traces.recording(labels), f"{name} dF/F")

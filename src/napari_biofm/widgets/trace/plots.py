@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display import ScaleMode, SweepMode, TraceLines, TraceSource
-from napari_biofm.signals.display.layout import first_channels
+from napari_biofm.signals.display.layout import MAX_CHANNELS, first_channels
 from napari_biofm.signals.display.lines import AT_ONCE
 from napari_biofm.signals.display.scales import Range, ViewHistory, stretched
 from napari_biofm.signals.filters import FilterSettings
@@ -23,7 +23,6 @@ from napari_biofm.widgets.trace.curves import TraceViewBox
 from napari_biofm.widgets.trace.rows import Row, Scales
 from napari_biofm.widgets.trace.style import Colours
 
-MAX_ROWS = 12  # channels drawn at once
 COMMAND = "Command"
 EMPTY = (
     "No recording is open.\n\nDrag a recording onto napari (ABF, NWB, HEKA, WFDB, HDF5, NumPy, CSV, suite2p, "
@@ -130,7 +129,7 @@ class TracePlots(QWidget):
 
     def set_channels(self, channels: Sequence[int]) -> None:
         """Show these channels, twelve at most."""
-        chosen = list(dict.fromkeys(channels))[:MAX_ROWS]
+        chosen = list(dict.fromkeys(channels))[:MAX_CHANNELS]
         if self.source is None or chosen == self.lines.channels:
             return
         x = self.rows[0].view.viewRange()[0] if self.rows else None
@@ -233,6 +232,12 @@ class TracePlots(QWidget):
         """Show these seconds; the former view can be gone back to."""
         if self.rows and stop > start:
             self._remember()
+            self.rows[0].view.setXRange(start, stop, padding=0)
+
+    def follow(self, start: float, stop: float) -> None:
+        """Show these seconds because another view does; there is no way back to the former ones."""
+        now = self.span()
+        if self.rows and abs(now[0] - start) + abs(now[1] - stop) > 1e-6 * (now[1] - now[0]):
             self.rows[0].view.setXRange(start, stop, padding=0)
 
     def go_to(self, sweep: int, time_s: float) -> None:

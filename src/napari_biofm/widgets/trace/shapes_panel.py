@@ -8,6 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.events.average import AveragedEvent, Histogram
+from napari_biofm.events.table import NOT_EVENTS
+from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.trace.style import Colours, small_plot
 
@@ -17,7 +19,7 @@ VIEWS = ("Averaged event", "Amplitudes", "Intervals")
 class ShapesPanel(QWidget):
     """One plot of three kinds over the events of one class in one channel; rejected ones are left out."""
 
-    asked = Signal(str, str)  # view, class ("" for all)
+    asked = Signal(str, str, float, float)  # view, class ("" for all), seconds before and after
 
     def __init__(self, colours: Colours | None = None) -> None:
         super().__init__()
@@ -45,8 +47,13 @@ class ShapesPanel(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.canvas, 1)
 
-    def set_classes(self, names: list[str]) -> None:
+    def show_message(self, text: str) -> None:
+        """Say what was measured, or what is missing."""
+        self.message.setText(text)
+
+    def set_events(self, events: Events) -> None:
         """Offer the classes there are."""
+        names = np.setdiff1d(events["class"], NOT_EVENTS).tolist()
         now = self.which.currentText()
         self.which.clear()
         self.which.addItems(["All classes", *names])
@@ -94,7 +101,8 @@ class ShapesPanel(QWidget):
 
     def _ask(self) -> None:
         name = self.which.currentText()
-        self.asked.emit(self.view.currentText(), "" if name == "All classes" else name)
+        before, after = (box.value() * 1e-3 for box in (self.before, self.after))
+        self.asked.emit(self.view.currentText(), "" if name == "All classes" else name, before, after)
 
     def _window(self, value: float, which: str) -> QDoubleSpinBox:
         box = QDoubleSpinBox()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -25,18 +28,19 @@ HOW = (
     "as no event."
 )
 STOCK = "In use: the stock model."
+ENDING = "Taught events (*.safetensors)"
 LONGEST_NAME = 12  # characters of a class in the table
 
 
 class TeachPanel(QWidget):
-    """Form of the teaching; tells what is asked for."""
+    """Form of the teaching."""
 
-    teach = Signal(str, str, bool, bool)  # kind, new class or "", all recordings, beside the stock model
+    teach = Signal(str, str, bool)  # kind, new class or "", beside the stock model
     find = Signal()
     stock = Signal()
-    save = Signal()
-    load = Signal()
-    scope_changed = Signal()
+    save = Signal(object)  # Path
+    load = Signal(object)  # Path
+    scope_changed = Signal(bool)  # all recordings
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +53,7 @@ class TeachPanel(QWidget):
         self.scope.setToolTip(
             "Where the marks come from. With several recordings or sweeps, each is left out in turn for the score."
         )
-        self.scope.currentTextChanged.connect(lambda _: self.scope_changed.emit())
+        self.scope.currentIndexChanged.connect(lambda index: self.scope_changed.emit(index == 1))
         self.kind.addItems(list(KINDS))
         self.kind.removeItem(self.kind.findText("Single channels"))
         self.kind.setToolTip("The kind whose time scale fits the events.")
@@ -70,10 +74,8 @@ class TeachPanel(QWidget):
         self.stock_button = button(
             "Back to stock", "Use the stock model again. Can be undone.", lambda: self.stock.emit()
         )
-        self.save_button = button(
-            "Save...", "Write what was taught as safetensors and JSON.", lambda: self.save.emit()
-        )
-        self.load_button = button("Load...", "Use what was taught before.", lambda: self.load.emit())
+        self.save_button = button("Save...", "Write what was taught as safetensors and JSON.", self._ask_save)
+        self.load_button = button("Load...", "Use what was taught before.", self._ask_load)
         self.used = QLabel(STOCK)
         self.report = QLabel("")
         for label in (self.used, self.report):
@@ -106,11 +108,6 @@ class TeachPanel(QWidget):
         layout.addLayout(second)
         layout.addStretch(1)
 
-    @property
-    def everywhere(self) -> bool:
-        """Whether the marks of all open recordings are asked for."""
-        return self.scope.currentIndex() == 1
-
     def show_marks(self, accepted: int, rejected: int, sweeps: int) -> None:
         """Say how many marks there are to learn from."""
         self.marks.setText(describe_marks(accepted, rejected, sweeps))
@@ -129,6 +126,14 @@ class TeachPanel(QWidget):
         self.report.setText("\n".join(describe_teaching(head.report, head.beside)))
 
     def _ask(self) -> None:
-        self.teach.emit(
-            KINDS[self.kind.currentText()], self.name.text().strip(), self.everywhere, self.beside.isChecked()
-        )
+        self.teach.emit(KINDS[self.kind.currentText()], self.name.text().strip(), self.beside.isChecked())
+
+    def _ask_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save what was taught", "taught.safetensors", ENDING)
+        if path:
+            self.save.emit(Path(path))
+
+    def _ask_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load what was taught", "", ENDING)
+        if path:
+            self.load.emit(Path(path))

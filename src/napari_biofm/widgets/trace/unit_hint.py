@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_biofm.signals import Recording
-from napari_biofm.signals.quality import UnitHint, unit_hints
+from napari_biofm.signals.quality import UnitHint
 
 
 class UnitHintBar(QWidget):
@@ -30,9 +28,8 @@ class UnitHintBar(QWidget):
         row.addWidget(self.fix)
         self.hide()
 
-    def look_at(self, recording: Recording | None, channels: Sequence[int]) -> dict[int, UnitHint]:
-        """Say what looks wrong in these channels first; return all that does, by channel."""
-        hints = {} if recording is None else unit_hints(recording, channels)
+    def show_hints(self, recording: Recording | None, hints: dict[int, UnitHint]) -> None:
+        """Say what looks wrong in the first of the channels with a hint."""
         self._shown = next(iter(hints.items()), None)
         self.setVisible(self._shown is not None)
         if self._shown is not None and recording is not None:
@@ -41,7 +38,6 @@ class UnitHintBar(QWidget):
             self.message.setText(f"The unit of {now.name} ({now.unit}) looks wrong: {hint.reason}.")
             times = f", values times {hint.factor:g}" if hint.factor != 1 else ""
             self.fix.setText(f"Set to {hint.proposal}{times}")
-        return hints
 
     def _take(self) -> None:
         if self._shown is not None:
