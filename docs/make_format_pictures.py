@@ -226,7 +226,7 @@ def hdf5(ephys: Path, folder: Path) -> Path:
 def csv(ephys: Path, folder: Path) -> Path:
     """One sweep of current steps as a table; its rate is asked for and filled in here."""
     from napari_biofm.signals import read_recording
-    from napari_biofm.widgets.trace.opening import RateDialog
+    from napari_biofm.widgets.common.recording_dialog import RateDialog
 
     steps = read_recording(ephys / "abf" / "17o05028_ic_steps.abf")
     sweep = min(12, steps.n_sweeps - 1)

@@ -136,7 +136,7 @@ def test_what_a_dropped_file_does_not_say_is_asked_for(
     tmp_path: Path, viewer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     h5py = pytest.importorskip("h5py")
-    from napari_biofm.widgets.trace.opening import RateDialog
+    from napari_biofm.widgets.common.recording_dialog import RateDialog
 
     with h5py.File(tmp_path / "two.h5", "w") as file:
         file["a"], file["b"] = np.zeros(9), np.ones((2, 9))

@@ -92,9 +92,9 @@ def read(path: str | Sequence[str]) -> LayerData:
     """
     import napari
 
+    from napari_biofm.widgets.common.recording_dialog import open_asking
     from napari_biofm.widgets.common.viewers import viewer_session
     from napari_biofm.widgets.trace.layers import put_recording
-    from napari_biofm.widgets.trace.opening import open_asking
 
     viewer = napari.current_viewer()
     if viewer is None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QShortcut
 
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording, Tag
@@ -45,6 +47,12 @@ def dock(viewer: Any, qtbot: Any) -> TraceDock:
     viewer.window.add_dock_widget(dock, area="bottom", name="Traces and events")
     qtbot.wait(20)
     return dock
+
+
+def _press_key(dock: TraceDock, keys: str) -> None:
+    """Do what a key does, whichever window the test has in front."""
+    shortcuts = dock.findChildren(QShortcut)
+    next(one for one in shortcuts if one.key() == QKeySequence(keys)).activated.emit()
 
 
 def _with_events(dock: TraceDock) -> str:
@@ -422,3 +430,53 @@ def test_tabs_scroll_and_a_pulse_can_be_chosen_in_the_quality_tab(dock: TraceDoc
     dock.quality_panel.pulse.activated.emit(number)
     assert "Test pulse of 10 mV" in dock.quality_panel.numbers.text()
     assert dock.quality_panel.pulse.currentIndex() == number
+
+
+def test_dragging_an_event_behind_its_neighbour_sorts_the_table_and_keeps_it_selected(
+    dock: TraceDock, qtbot: Any
+) -> None:
+    uid = dock.session.add_recording(_steps(), "steps")
+    events = np.zeros(3, EVENT_DTYPE)
+    events["time_s"], events["class"], events["unit"] = [0.1, 0.2, 0.3], ["EPSC", "IPSC", "AP"], "pA"
+    dock.session.set_events(uid, events, {})
+    qtbot.wait(50)
+    table, view, canvas = dock.events_panel.table, dock.plots.rows[0].view, dock.plots.canvas
+    table.select_rows([0])
+    qtbot.wait(20)
+    middle = sum(view.viewRange()[1]) / 2
+    start, stop = (canvas.mapFromScene(view.mapViewToScene(QPointF(t, middle))) for t in (0.1, 0.25))
+    port = canvas.viewport()
+    qtbot.mouseMove(port, start)
+    qtbot.mousePress(port, Qt.MouseButton.LeftButton, pos=start)
+    for k in range(1, 6):
+        qtbot.mouseMove(port, _between([start, stop], k / 5))
+        qtbot.wait(15)
+    qtbot.mouseRelease(port, Qt.MouseButton.LeftButton, pos=stop)
+    qtbot.waitUntil(lambda: dock.session.events(uid)["class"].tolist() == ["IPSC", "EPSC", "AP"])
+    assert dock.session.events(uid)["time_s"][1] == pytest.approx(0.25, abs=0.005)
+    assert table.selected() == [1]
+    _press_key(dock, "R")
+    assert dock.session.events(uid)["class"].tolist() == ["IPSC", "rejected", "AP"]
+    table.select_rows([1])
+    dock.session.undo()
+    dock.session.undo()
+    assert dock.session.events(uid)["class"].tolist() == ["EPSC", "IPSC", "AP"]
+    assert table.selected() == [0], "the selection follows the event back"
+
+
+def test_an_undo_that_no_longer_fits_is_told_and_the_ones_before_it_are_undone(dock: TraceDock) -> None:
+    from napari.utils.notifications import notification_manager
+
+    uid = _with_events(dock)
+    other = dock.session.add_recording(_cells(), "cells")
+    dock.recordings.show(uid)
+    dock.events.judge([0], "reject")
+    dock.session.set_events(other, np.zeros(1, EVENT_DTYPE), {}, "mark")
+    dock.session.remove_recording(other)
+    before = len(notification_manager.records)
+    dock.events_panel.undo_button.click()
+    shown = [str(record.message) for record in list(notification_manager.records)[before:]]
+    assert len(shown) == 1 and "'mark' could not be undone and was left out" in shown[0]
+    dock.events_panel.undo_button.click()
+    assert dock.session.events(uid)["class"].tolist() == ["EPSC"] * 3
+    assert len(notification_manager.records) == before + 1

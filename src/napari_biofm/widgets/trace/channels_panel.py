@@ -6,12 +6,13 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.describe import describe_recording
 from napari_biofm.signals.quality import UnitHint
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import note
 
 MOST = 500  # rows in the table; cells beyond are reached through the heatmap
 
@@ -32,14 +33,12 @@ class ChannelsPanel(QWidget):
         for column, width in ((1, 56), (2, 74), (3, 34), (4, 34)):
             self.table.setColumnWidth(column, width)
         self.table.itemChanged.connect(self._changed)
-        self.description = QLabel("")
-        self.description.setWordWrap(True)
-        self.description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.description = note(selectable=True)
         self._quiet = False
         layout = QVBoxLayout(self)
-        help_text = QLabel("Tick to show. Double-click a unit to put it right; the numbers stay as they are.")
-        help_text.setWordWrap(True)
-        layout.addWidget(help_text)
+        layout.addWidget(
+            note("Tick to show. Double-click a unit to put it right; the numbers stay as they are.")
+        )
         layout.addWidget(self.table, 1)
         layout.addWidget(self.description)
 

@@ -9,7 +9,6 @@ from typing import Any
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QSizePolicy,
     QSplitter,
     QTabWidget,
@@ -19,43 +18,33 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
-from napari_biofm.signals.display import SweepMode
-from napari_biofm.signals.display.layout import MAX_CHANNELS, parse_sweeps
 from napari_biofm.signals.quality import unit_hints
-from napari_biofm.types import BiofmError, Events
+from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.recording_dialog import ask_for_file, open_asking
+from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.trace.analyses import Analyses
 from napari_biofm.widgets.trace.cells_controller import CellsController
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
-from napari_biofm.widgets.trace.cursors import CursorPair
 from napari_biofm.widgets.trace.events_controller import EventsController
 from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel, save_figure
 from napari_biofm.widgets.trace.exporting import Exports
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
-from napari_biofm.widgets.trace.forecast_band import ForecastBand
 from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
 from napari_biofm.widgets.trace.forecasting import Forecasting
-from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.iv_panel import StepPanel
 from napari_biofm.widgets.trace.layers import ViewerMovies, put_recording
-from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
-from napari_biofm.widgets.trace.opening import ask_for_file, open_asking
-from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.recordings_controller import RecordingsController
-from napari_biofm.widgets.trace.scrolled import Scrolled
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.style import colours_of
-from napari_biofm.widgets.trace.tag_lines import TagLines
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
 from napari_biofm.widgets.trace.teaching import Teaching
-from napari_biofm.widgets.trace.time_line import TimeLine
-from napari_biofm.widgets.trace.toolbar import TraceToolbar
-from napari_biofm.widgets.trace.unit_hint import UnitHintBar
+from napari_biofm.widgets.trace.trace_view import TraceView
 
 
 class TraceDock(Dock):
@@ -63,7 +52,7 @@ class TraceDock(Dock):
 
     Attributes
     ----------
-    plots, heatmap, marks, cursors : what is drawn.
+    view : what is drawn; its toolbar, plots, heatmap, marks, cursors and readout are attributes here too.
     recordings : which recording is shown.
     events, teaching, forecasting, analyses, movies, exports, cells : what the panels ask for; no Qt in them.
     """
@@ -76,7 +65,7 @@ class TraceDock(Dock):
         self._arrange()
         self._build_controllers()
         self._connect_recordings()
-        self._connect_plots()
+        self._connect_view()
         self._connect_events()
         self._connect_panels()
         self._bind_keys()
@@ -92,15 +81,15 @@ class TraceDock(Dock):
 
     def _build_widgets(self) -> None:
         colours = colours_of(self.viewer)
-        self.toolbar = TraceToolbar()
-        self.unit_hint = UnitHintBar()
-        self.plots = TracePlots(colours=colours)
-        self.heatmap = CellHeatmap(colours=colours)
-        self.marks = EventMarks(self.plots)
-        self.cursors = CursorPair(self.plots)
-        self.time_line = TimeLine(self.plots)
-        self.tag_lines = TagLines(self.plots)
-        self.forecast_band = ForecastBand(self.plots)
+        self.view = view = TraceView(colours)
+        self.toolbar, self.unit_hint, self.readout = view.toolbar, view.unit_hint, view.readout
+        self.plots, self.heatmap, self.marks, self.cursors = (
+            view.plots,
+            view.heatmap,
+            view.marks,
+            view.cursors,
+        )
+        self.time_line, self.tag_lines = view.time_line, view.tag_lines
         self.events_panel = EventsPanel()
         self.teach_panel = TeachPanel()
         self.forecast_panel = ForecastPanel()
@@ -111,9 +100,6 @@ class TraceDock(Dock):
         self.shapes_panel = ShapesPanel(colours)
         self.movie_panel = MoviePanel()
         self.export_panel = ExportPanel()
-        self.readout = QLabel("")
-        self.readout.setWordWrap(True)
-        self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def _build_controllers(self) -> None:
         session, lines, run, listen = self.session, self.plots.lines, self.run, self.listen
@@ -148,18 +134,6 @@ class TraceDock(Dock):
         self.cells = CellsController(session, shown=shown, lines=lines, listen=listen)
 
     def _arrange(self) -> None:
-        self._stack = QSplitter(Qt.Orientation.Vertical)
-        self._stack.addWidget(self.heatmap)
-        self._stack.addWidget(self.plots)
-        self._stack.setStretchFactor(0, 2)
-        self._stack.setStretchFactor(1, 3)
-        left = QWidget()
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        for widget in (self.toolbar, self.unit_hint, self._stack, self.readout):
-            column.addWidget(widget)
-        column.setStretch(2, 1)
         self.tabs = QTabWidget()
         for name, panel, tip in (
             ("Events", self.events_panel, "Find, judge and correct events"),
@@ -183,7 +157,7 @@ class TraceDock(Dock):
         side.addWidget(self.tabs, 1)
         side.addWidget(self.job_bar)
         splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.addWidget(left)
+        splitter.addWidget(self.view)
         splitter.addWidget(right)
         splitter.setStretchFactor(0, 1)
         splitter.setSizes([900, 400])
@@ -218,31 +192,17 @@ class TraceDock(Dock):
         ):  # fmt: skip
             signal.connect(self.tell)
 
-    def _connect_plots(self) -> None:
-        tools, plots, heatmap = self.toolbar, self.plots, self.heatmap
-        tools.sweep_asked.connect(plots.set_sweep)
-        tools.mode_asked.connect(self.set_mode)
-        tools.sweeps_asked.connect(self.choose_sweeps)
-        tools.scale_asked.connect(plots.set_scale_mode)
-        tools.average.toggled.connect(plots.set_average)
-        tools.command.toggled.connect(plots.set_stimulus)
-        tools.bars.toggled.connect(plots.set_bars)
-        tools.cursors.toggled.connect(self.cursors.set_visible)
-        tools.back_asked.connect(plots.zoom_back)
-        tools.whole_asked.connect(plots.zoom_out)
-        plots.sweep_changed.connect(self._sweep_changed)
-        plots.clicked.connect(self._clicked)
-        plots.rebuilt.connect(self.recordings.place_time)
-        plots.message.connect(self.readout.setText)
-        plots.drawn.connect(self.show_readings)
-        plots.view_changed.connect(lambda *_: self.show_readings())
-        plots.view_changed.connect(heatmap.follow)
-        heatmap.view_changed.connect(plots.follow)
-        heatmap.picked.connect(self.cells.pick)
-        self.cells.channels_chosen.connect(self.show_channels)
-        self.cursors.changed.connect(self.show_readings)
-        self.channels_panel.shown.connect(self.show_channels)
-        self.channels_panel.gain.connect(plots.scale_gain)
+    def _connect_view(self) -> None:
+        view, cells = self.view, self.cells
+        view.time_unplaced.connect(self.recordings.place_time)
+        view.clicked.connect(lambda at: self.recordings.set_time(self.plots.lines.seconds_at(at)))
+        view.clicked.connect(self.forecasting.choose)
+        view.channels_changed.connect(self.channels_panel.set_shown)
+        view.failed.connect(self.tell_error)
+        self.heatmap.picked.connect(cells.pick)
+        cells.channels_chosen.connect(view.show_channels)
+        self.channels_panel.shown.connect(view.show_channels)
+        self.channels_panel.gain.connect(self.plots.scale_gain)
 
     def _connect_events(self) -> None:
         panel, events = self.events_panel, self.events
@@ -255,14 +215,7 @@ class TraceDock(Dock):
         panel.picked.connect(self._event_picked)
         self.marks.picked.connect(lambda row: panel.table.select_rows([row]))
         self.marks.moved.connect(events.move)
-        self.plots.double_clicked.connect(
-            lambda channel, at, *_: events.add(
-                self.plots.from_axis(at)[0],
-                channel,
-                self.plots.from_axis(at)[1],
-                panel.new_class.currentText(),
-            )
-        )
+        self.plots.double_clicked.connect(self._double_clicked)
         events.busy.connect(panel.set_busy)
         events.changed.connect(self._show_events)
         events.edited_row.connect(lambda row: panel.table.select_rows([row]))
@@ -284,10 +237,10 @@ class TraceDock(Dock):
         self.teaching.head_changed.connect(self.events_panel.show_head)
         forecast.changed.connect(self.forecasting.set_options)
         forecast.surprise.connect(self.forecasting.surprise)
-        self.forecasting.ahead_changed.connect(self.forecast_band.show)
+        self.forecasting.ahead_changed.connect(self.view.forecast_band.show)
         self.forecasting.note.connect(forecast.show_message)
         self.forecasting.busy.connect(forecast.set_busy)
-        self.filters_panel.changed.connect(self._filter)
+        self.filters_panel.changed.connect(self.view.set_filters)
         self.filters_panel.copy_asked.connect(self.analyses.make_copy)
         self.quality_panel.asked.connect(self.analyses.measure)
         self.analyses.quality_measured.connect(self.quality_panel.show_report)
@@ -326,7 +279,7 @@ class TraceDock(Dock):
             ("N", lambda: panel.table.step(1)),
             ("Space", lambda: panel.table.step(1)),
             ("P", lambda: panel.table.step(-1)),
-            ("Del", lambda: panel.delete.emit(panel.table.selected())),
+            ("Del", panel.delete_selected),
             ("Ctrl+Z", self.events.undo),
             ("Ctrl+Shift+Z", self.events.redo),
         ):
@@ -347,33 +300,18 @@ class TraceDock(Dock):
     def _show_recording(self, keep_view: bool) -> None:
         """Show another recording from its start, or the same one with other units or names."""
         recording = self.recordings.recording
-        if not keep_view:  # a layout or a filter is never carried over unseen
-            self.toolbar.show_mode(SweepMode.ONE)
-            self.toolbar.chosen.clear()
+        if not keep_view:  # a filter is never carried over unseen
             self.filters_panel.show_filters.setChecked(False)
-        metadata = recording.metadata if recording else {}
-        self.toolbar.set_parts(
-            [str(part) for part in metadata.get("parts", ())], int(metadata.get("part", 0))
-        )
-        self.heatmap.set_recording(recording)
-        self.plots.set_recording(recording, keep_view=keep_view, mode=None if keep_view else SweepMode.ONE)
-        self.plots.set_filters(self.filters_panel.shown)
-        height = max(self._stack.height(), 200)
-        self._stack.setSizes([int(0.4 * height), int(0.6 * height)])
-        self.toolbar.set_sweeps(recording.n_sweeps if recording else 0, self.plots.sweep)
-        self.quality_panel.set_recording(recording)
-        self.filters_panel.set_recording(recording)
-        self.export_panel.set_recording(recording)
+        self.view.show_recording(recording, keep_view=keep_view)
         hints = {} if recording is None else unit_hints(recording, self.plots.channels)
         self.unit_hint.show_hints(recording, hints)
+        self.view.set_filters(self.filters_panel.shown)
+        for panel in (self.quality_panel, self.filters_panel, self.export_panel):
+            panel.set_recording(recording)
         self.channels_panel.set_recording(recording, self.plots.channels, hints)
-        self.heatmap.select(self.plots.channels)
         self.events.show()
         self.teaching.count()
-        self.show_readings()
         self.recordings.place_time()
-        if keep_view:
-            self.plots.fit_y()
 
     def _show_events(self, events: Events) -> None:
         self.events_panel.set_events(events)
@@ -383,63 +321,16 @@ class TraceDock(Dock):
 
     def _event_picked(self, rows: list[int]) -> None:
         """Bring the first of the selected events into view."""
-        if not rows:
-            self.marks.select(None)
-            return
-        event = self.events.events[rows[0]]
-        if int(event["channel"]) not in self.plots.channels:
-            self.show_channels([int(event["channel"])])
-        self.plots.go_to(int(event["sweep"]), float(event["time_s"]))
-        self.marks.select(rows[0])
+        if rows:
+            self.view.show_event(self.events.events[rows[0]])
+        self.marks.select(rows[0] if rows else None)
 
-    def _filter(self, settings: Any) -> None:
-        self.plots.set_filters(settings)
-        self.show_readings()
-
-    def set_mode(self, mode: SweepMode) -> None:
-        """Lay the sweeps out another way."""
-        self.plots.set_mode(mode)
-        self.marks.update()
-        self.show_readings()
-
-    def choose_sweeps(self, text: str) -> None:
-        """Draw, average and measure the sweeps that a text such as "0-5, 8" names; all for ""."""
-        recording = self.recording
-        if recording is None:
-            return
-        try:
-            self.plots.choose_sweeps(parse_sweeps(text, recording.n_sweeps))
-        except BiofmError as error:
-            self.tell_error(error)
-        self.marks.update()
-        self.show_readings()
-
-    def show_channels(self, channels: list[int]) -> None:
-        """Show these channels; the present ones if there are none."""
-        self.plots.set_channels(channels or self.plots.channels)
-        self.channels_panel.set_shown(self.plots.channels)
-        self.heatmap.select(self.plots.channels)
-        if len(channels) > MAX_CHANNELS:
-            self.readout.setText(f"The first {MAX_CHANNELS} of {len(channels)} ticked channels are drawn.")
+    def _double_clicked(self, channel: int, at: float, value: float, event: Any) -> None:
+        sweep, time_s = self.plots.lines.from_axis(at)
+        self.events.add(sweep, channel, time_s, self.events_panel.new_class.currentText())
 
     def show_panel(self, panel: QWidget) -> None:
         """Bring the tab that holds a panel to the front."""
         for i in range(self.tabs.count()):
             if self.tabs.widget(i).isAncestorOf(panel):
                 self.tabs.setCurrentIndex(i)
-
-    def show_readings(self) -> None:
-        """Say what the cursors read and what the picture leaves out."""
-        texts = [*(reading.text for reading in self.cursors.readings()), self.plots.note()]
-        self.readout.setText("\n".join(text for text in texts if text))
-
-    def _sweep_changed(self, sweep: int) -> None:
-        if self.recording is not None:
-            self.toolbar.set_sweeps(self.recording.n_sweeps, sweep)
-        self.show_readings()
-        self.recordings.place_time()
-
-    def _clicked(self, channel: int, at: float, value: float, event: Any) -> None:
-        self.recordings.set_time(self.plots.lines.seconds_at(at))
-        self.readout.setText(self.plots.lines.describe_sample(channel, at))
-        self.forecasting.choose(at)

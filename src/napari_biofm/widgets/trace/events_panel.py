@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS, kinds
 from napari_biofm.events.listing import NO_EVENTS, describe_events
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, note, row
 from napari_biofm.widgets.trace.event_table import EventTable
 
 KINDS = {"Auto": "auto", **{spec.title: spec.name for spec in kinds.KINDS.values()}}
@@ -32,40 +34,32 @@ class EventsPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.detector, self.kind, self.preset = QComboBox(), QComboBox(), QComboBox()
-        self.detector.addItems(list(DETECTORS))
+        self.detector = choice(DETECTORS, "The method that looks for events.")
         self.detector.setCurrentText(DEFAULT_DETECTOR)
-        self.kind.addItems(list(KINDS))
-        self.preset.addItems(list(PRESETS))
-        self.detector.setToolTip("The method that looks for events.")
-        self.kind.setToolTip("What kind of events the recording holds.")
-        self.preset.setToolTip(
-            "Balanced finds the most at few errors; precise keeps those that are 95 % sure."
+        self.kind = choice(KINDS, "What kind of events the recording holds.")
+        self.preset = choice(
+            PRESETS, "Balanced finds the most at few errors; precise keeps those that are 95 % sure."
         )
         self.detect_button = button(
             "Detect", "Look for events in all sweeps of the shown channels.", self._ask
         )
         self.table = EventTable()
         self.table.picked.connect(self.picked)
-        self.which_class, self.which_verdict = QComboBox(), QComboBox()
-        self.which_class.addItem("All classes")
-        self.which_verdict.addItems(["All verdicts", "not reviewed", "accept", "unclear", "reject"])
+        self.which_class = choice(["All classes"], "Show these events only.")
+        self.which_verdict = choice(
+            ["All verdicts", "not reviewed", "accept", "unclear", "reject"], "Show these events only."
+        )
         for box in (self.which_class, self.which_verdict):
-            box.setToolTip("Show these events only.")
             box.currentTextChanged.connect(self._filter)
-        self.counts = QLabel(NO_EVENTS)
-        self.counts.setWordWrap(True)
-        self.new_class = QComboBox()
-        self.new_class.addItems(list(EVENT_CLASSES))
-        self.new_class.setToolTip(
-            "Class of events added by double-click, and what Set class gives the selected."
+        self.counts = note(NO_EVENTS)
+        self.new_class = choice(
+            EVENT_CLASSES, "Class of events added by double-click, and what Set class gives the selected."
         )
         self.nonstop = button(
             "Nonstop", "Step through the events by itself; press a verdict key to judge the shown one.",
             self._nonstop, checkable=True,
         )  # fmt: skip
-        self.taught = QLabel("")
-        self.taught.setWordWrap(True)
+        self.taught = note()
         self.taught.hide()
         self._timer = QTimer(self)
         self._timer.setInterval(NONSTOP_MS)
@@ -79,44 +73,31 @@ class EventsPanel(QWidget):
         form.addWidget(self.kind, 1, 0)
         form.addWidget(self.preset, 1, 1)
         form.setColumnStretch(0, 1)
-        verdicts, edits, filters = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
-        for text, tip, word in (
-            ("Accept", "The event is real (key A).", "accept"),
-            ("Unclear", "Nobody can tell (key U).", "unclear"),
-            ("Reject", "The event is none (key R).", "reject"),
-        ):
-            verdicts.addWidget(button(text, tip, lambda *_, w=word: self.judge_selected(w)))
-        verdicts.addWidget(button("<", "The event before (key P).", lambda: self.table.step(-1)))
-        verdicts.addWidget(button(">", "The next event (key N or space).", lambda: self.table.step(1)))
-        verdicts.addWidget(self.nonstop)
-        edits.addWidget(self.new_class)
-        edits.addWidget(
-            button("Set class", "Give the selected events this class.",
-                   lambda: self.reclass.emit(self.table.selected(), self.new_class.currentText()))
-        )  # fmt: skip
-        edits.addWidget(
-            button(
-                "Delete",
-                "Delete the selected events (key Del).",
-                lambda: self.delete.emit(self.table.selected()),
+        table = self.table
+        verdicts = [
+            button(text, tip, partial(self._judge, word))
+            for text, tip, word in (
+                ("Accept", "The event is real (key A).", "accept"),
+                ("Unclear", "Nobody can tell (key U).", "unclear"),
+                ("Reject", "The event is none (key R).", "reject"),
             )
-        )
+        ]
+        before = button("<", "The event before (key P).", lambda: table.step(-1))
+        after = button(">", "The next event (key N or space).", lambda: table.step(1))
+        set_class = button("Set class", "Give the selected events this class.", self._set_class)
+        delete = button("Delete", "Delete the selected events (key Del).", self.delete_selected)
         self.undo_button = button("Undo", "Take the last edit back (Ctrl+Z).", lambda: self.undo.emit())
         self.redo_button = button(
             "Redo", "Do again what was undone (Ctrl+Shift+Z).", lambda: self.redo.emit()
         )
-        edits.addWidget(self.undo_button)
-        edits.addWidget(self.redo_button)
-        filters.addWidget(self.which_class)
-        filters.addWidget(self.which_verdict)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.taught)
         layout.addWidget(self.counts)
-        layout.addLayout(filters)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(verdicts)
-        layout.addLayout(edits)
+        layout.addLayout(row(self.which_class, self.which_verdict))
+        layout.addWidget(table, 1)
+        layout.addLayout(row(*verdicts, before, after, self.nonstop))
+        layout.addLayout(row(self.new_class, set_class, delete, self.undo_button, self.redo_button))
 
     def set_events(self, events: Events) -> None:
         """Show another table."""
@@ -160,6 +141,16 @@ class EventsPanel(QWidget):
         self.judge.emit(rows, verdict)
         if len(rows) == 1 and not self._timer.isActive():
             self.table.step(1)
+
+    def delete_selected(self) -> None:
+        """Ask for the selected events to be deleted."""
+        self.delete.emit(self.table.selected())
+
+    def _judge(self, verdict: str, *_: Any) -> None:
+        self.judge_selected(verdict)
+
+    def _set_class(self) -> None:
+        self.reclass.emit(self.table.selected(), self.new_class.currentText())
 
     def _filter(self, *_: Any) -> None:
         name, verdict = self.which_class.currentText(), self.which_verdict.currentText()

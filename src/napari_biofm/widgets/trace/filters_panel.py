@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QLabel,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, form, note, number
 
 MAINS = {"Off": None, "50 Hz": 50.0, "60 Hz": 60.0}
 BASELINES = {
@@ -36,40 +28,23 @@ class FiltersPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.lowpass, self.highpass = self._frequency("Low-pass"), self._frequency("High-pass")
-        self.notch = QComboBox()
-        self.notch.addItems(list(MAINS))
-        self.notch.setToolTip("Take out mains hum and its harmonics.")
-        self.harmonics = QSpinBox()
-        self.harmonics.setRange(1, 20)
-        self.harmonics.setValue(3)
-        self.harmonics.setToolTip("How many multiples of the mains frequency are taken out, itself included.")
-        self.baseline = QComboBox()
-        self.baseline.addItems(list(BASELINES))
-        self.baseline.setToolTip("What is subtracted from each sweep before filtering.")
-        self.window = QDoubleSpinBox()
-        self.window.setRange(0.001, 1000)
-        self.window.setDecimals(3)
-        self.window.setValue(1.0)
-        self.window.setSuffix(" s")
-        self.window.setToolTip("Length of the running median.")
+        self.notch = choice(MAINS, "Take out mains hum and its harmonics.")
+        self.harmonics = number(
+            3, 1, 20, "How many multiples of the mains frequency are taken out, itself included.", decimals=0
+        )
+        self.baseline = choice(BASELINES, "What is subtracted from each sweep before filtering.")
+        self.window = number(1, 0.001, 1000, "Length of the running median.", suffix=" s")
         self.show_filters = QCheckBox("Show the traces filtered")
         self.show_filters.setToolTip(
             "Draw filtered traces. The data, and what detection sees, stay as they are."
         )
-        self.message = QLabel("Traces are shown as recorded.")
-        self.message.setWordWrap(True)
-        form = QFormLayout()
-        for text, box in (
-            ("Low-pass", self.lowpass),
-            ("High-pass", self.highpass),
-            ("Notch", self.notch),
-            ("Harmonics", self.harmonics),
-            ("Baseline", self.baseline),
-            ("Window", self.window),
-        ):
-            form.addRow(text, box)
+        self.message = note("Traces are shown as recorded.")
+        boxes = (
+            ("Low-pass", self.lowpass), ("High-pass", self.highpass), ("Notch", self.notch),
+            ("Harmonics", self.harmonics), ("Baseline", self.baseline), ("Window", self.window),
+        )  # fmt: skip
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
+        layout.addLayout(form(boxes))
         layout.addWidget(self.show_filters)
         layout.addWidget(
             button(
@@ -98,7 +73,7 @@ class FiltersPanel(QWidget):
             lowpass=self.lowpass.value() or None,
             highpass=self.highpass.value() or None,
             notch=MAINS[self.notch.currentText()],
-            harmonics=self.harmonics.value(),
+            harmonics=int(self.harmonics.value()),
             baseline=BASELINES[self.baseline.currentText()],  # type: ignore[arg-type]
             window=self.window.value(),
         )
@@ -115,13 +90,9 @@ class FiltersPanel(QWidget):
                 box.setMaximum(0.499 * min(c.sampling_rate for c in recording.channels))
 
     def _frequency(self, name: str) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
-        box.setRange(0, 1e6)
-        box.setDecimals(2)
-        box.setSuffix(" Hz")
-        box.setSpecialValueText("Off")
+        tip = f"{name} cutoff (-3 dB), Butterworth of order 4, zero phase; 0 is off."
+        box = number(0, 0, 1e6, tip, suffix=" Hz", decimals=2, lowest="Off")
         box.setKeyboardTracking(False)
-        box.setToolTip(f"{name} cutoff (-3 dB), Butterworth of order 4, zero phase; 0 is off.")
         return box
 
     def _changed(self, *_: object) -> None:

@@ -37,7 +37,9 @@ class ForecastBand:
             return
         plots = self._plots
         start, stop = plots.span()
-        first, last = (plots.to_axis(ahead.sweep, float(t)) for t in (ahead.time_s[0], ahead.time_s[-1]))
+        first, last = (
+            plots.lines.to_axis(ahead.sweep, float(t)) for t in (ahead.time_s[0], ahead.time_s[-1])
+        )
         width = last - first
         if stop - start > 20 * width or not start <= first < last <= stop:
             plots.show_span(first - SEEN_BEFORE * width, last + width)
@@ -51,7 +53,7 @@ class ForecastBand:
         row = next((r for r in plots.rows if ahead is not None and r.channel == ahead.channel), None)
         if ahead is None or row is None or plots.sweep != ahead.sweep:
             return
-        x = ahead.time_s + plots.to_axis(ahead.sweep, 0.0)
+        x = ahead.time_s + plots.lines.to_axis(ahead.sweep, 0.0)
         items: list[Any] = []
         for low, high, opacity in BANDS:
             edges = [pg.PlotCurveItem(x, ahead.quantiles[k].astype(float), pen=None) for k in (low, high)]

@@ -8,14 +8,15 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display.cell_heatmap import heat_image, row_order
 from napari_biofm.types import Task, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
+from napari_biofm.widgets.common.forms import choice, row
 from napari_biofm.widgets.trace.curves import TraceViewBox
-from napari_biofm.widgets.trace.style import Colours
+from napari_biofm.widgets.trace.style import Colours, colour_axes
 
 ORDERS = {
     "By id": "id", "By time of their peak": "time", "By activity": "activity", "Accepted first": "accepted",
@@ -50,10 +51,7 @@ class CellHeatmap(QWidget):
         )  # left and right as the plots below, so that times line up
         self.plot = self.canvas.addPlot(viewBox=self.view)
         self.plot.hideButtons()
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(self._colours.faint)
-            axis.setTextPen(self._colours.foreground)
+        colour_axes(self.plot, self._colours)
         self.plot.getAxis("left").setWidth(58)
         self.plot.setLabel("left", "Cell (row)", color=self._colours.foreground)
         self.plot.getAxis("bottom").setStyle(showValues=False)
@@ -73,18 +71,12 @@ class CellHeatmap(QWidget):
         self.view.clicked.connect(self._clicked)
         self.view.sigRangeChanged.connect(lambda *_: self._place_marks())
         self.view.sigXRangeChanged.connect(self._view_changed)
-        self.order_by = QComboBox(self)
-        self.order_by.addItems(list(ORDERS))
-        self.order_by.setToolTip("How rows are ordered.")
+        self.order_by = choice(ORDERS, "How rows are ordered.")
         self.order_by.currentTextChanged.connect(lambda text: self.sort(ORDERS[text]))
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Rows"))
-        row.addWidget(self.order_by)
-        row.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 0, 0, 0)
         layout.setSpacing(1)
-        layout.addLayout(row)
+        layout.addLayout(row("Rows", self.order_by, None))
         layout.addWidget(self.canvas)
         self.setMinimumHeight(90)
         self.setToolTip(

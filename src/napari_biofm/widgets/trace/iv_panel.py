@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_biofm.events.features.step_curves import EVENT_RATE, MEASURES, StepCurve
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, note, row
 from napari_biofm.widgets.trace.style import Colours, small_plot
 
 
@@ -20,24 +21,19 @@ class StepPanel(QWidget):
     def __init__(self, colours: Colours | None = None) -> None:
         super().__init__()
         colours = colours or Colours()
-        self.measure = QComboBox()
-        self.measure.addItems([*MEASURES, EVENT_RATE])
-        self.measure.setToolTip("What is measured between the cursors in every sweep.")
-        self.message = QLabel("Switch the cursors on, put them around a step, and press Plot.")
-        self.message.setWordWrap(True)
+        self.measure = choice([*MEASURES, EVENT_RATE], "What is measured between the cursors in every sweep.")
+        self.message = note("Switch the cursors on, put them around a step, and press Plot.")
         self.canvas = small_plot(colours)
         self.canvas.setMinimumHeight(160)
         self._colours = colours
         self.table = ""  # the numbers, tab-separated, with a header
-        row = QHBoxLayout()
-        row.addWidget(self.measure, 1)
-        row.addWidget(
-            button("Plot", "Measure every sweep between the cursors against its command.",
-                   lambda: self.asked.emit(self.measure.currentText()))
+        plot = button(
+            "Plot", "Measure every sweep between the cursors against its command.",
+            lambda: self.asked.emit(self.measure.currentText()),
         )  # fmt: skip
-        row.addWidget(button("Copy table", "Copy the numbers for a spreadsheet.", self.copy))
+        copy = button("Copy table", "Copy the numbers for a spreadsheet.", self.copy)
         layout = QVBoxLayout(self)
-        layout.addLayout(row)
+        layout.addLayout(row(self.measure, plot, copy, stretched=self.measure))
         layout.addWidget(self.message)
         layout.addWidget(self.canvas, 1)
 

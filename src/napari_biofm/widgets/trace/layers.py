@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
-from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
+from napari_biofm.widgets.common.layers import layer_by_id, layer_id
 
 
 def put_recording(viewer: Any, session: Session, recording: Recording, name: str | None = None) -> str:

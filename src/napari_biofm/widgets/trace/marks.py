@@ -102,7 +102,7 @@ class EventMarks(QObject):
             ticks.setData(*tick_line(places, pixel, y0 + 0.02 * (y1 - y0), y0 + 0.08 * (y1 - y0)))
             return
         ticks.clear()
-        if self._plots.source is not None:
+        if self._plots.lines.source is not None:
             spots = [
                 self._spot(row.channel, i, x) for i, x in zip(rows.tolist(), places.tolist(), strict=True)
             ]
@@ -150,7 +150,7 @@ class EventMarks(QObject):
 
     def _dragged(self, line: pg.InfiniteLine) -> None:
         if self._row is not None:
-            sweep, time_s = self._plots.from_axis(float(line.value()))
+            sweep, time_s = self._plots.lines.from_axis(float(line.value()))
             if sweep == int(self._events[self._row]["sweep"]) or len(self._plots.lines.sweeps()) == 1:
                 self.moved.emit(self._row, time_s)
             else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_biofm.signals.calcium import TraceSettings
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, form, note, number
 
 EMPTY = "Open a movie (T, Y, X) and segment its cells: then their traces can be made here."
 
@@ -20,37 +21,26 @@ class MoviePanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.movie, self.masks = QComboBox(), QComboBox()
-        self.movie.setToolTip("Image layer with a time axis: (T, Y, X).")
-        self.masks.setToolTip("Labels layer with one value per cell, on one frame: (Y, X).")
-        self.rate = self._number(0, 0, 1e5, " Hz", "Frames per second of the movie.")
-        self.rate.setSpecialValueText("?")
-        self.factor = self._number(
-            0.7, 0, 1, "", "Share of the neuropil around a cell that is subtracted from it."
+        self.movie = choice((), "Image layer with a time axis: (T, Y, X).")
+        self.masks = choice((), "Labels layer with one value per cell, on one frame: (Y, X).")
+        self.rate = number(0, 0, 1e5, "Frames per second of the movie.", suffix=" Hz", lowest="?")
+        self.factor = number(0.7, 0, 1, "Share of the neuropil around a cell that is subtracted from it.")
+        self.percentile = number(
+            8, 0, 50, "Percentile of the running window that is taken for F0.", suffix=" %"
         )
-        self.percentile = self._number(
-            8, 0, 50, " %", "Percentile of the running window that is taken for F0."
-        )
-        self.window = self._number(30, 0.1, 1e4, " s", "Length of the running window for F0.")
+        self.window = number(30, 0.1, 1e4, "Length of the running window for F0.", suffix=" s")
         self.bleaching = QCheckBox("Correct bleaching")
         self.bleaching.setToolTip("Divide by the fitted exponential decay of the whole field.")
-        self.message = QLabel(EMPTY)
-        self.message.setWordWrap(True)
+        self.message = note(EMPTY)
         self.go = button(
             "Make traces", "Measure every cell in every frame; the movie is read in pieces.", self._ask
         )
-        form = QFormLayout()
-        for text, box in (
-            ("Movie", self.movie),
-            ("Cells", self.masks),
-            ("Frame rate", self.rate),
-            ("Neuropil", self.factor),
-            ("Percentile", self.percentile),
-            ("Window", self.window),
-        ):
-            form.addRow(text, box)
+        boxes = (
+            ("Movie", self.movie), ("Cells", self.masks), ("Frame rate", self.rate),
+            ("Neuropil", self.factor), ("Percentile", self.percentile), ("Window", self.window),
+        )  # fmt: skip
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
+        layout.addLayout(form(boxes))
         for widget in (self.bleaching, self.go, self.message):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -111,12 +101,3 @@ class MoviePanel(QWidget):
             self.movie.currentData(), self.masks.currentData(), self.movie.currentText(),
             self.rate.value(), self.settings,
         )  # fmt: skip
-
-    def _number(self, value: float, low: float, high: float, suffix: str, tip: str) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
-        box.setRange(low, high)
-        box.setDecimals(3)
-        box.setValue(value)
-        box.setSuffix(suffix)
-        box.setToolTip(tip)
-        return box

@@ -12,7 +12,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QWidget
 
 from napari_biofm.signals import Recording
-from napari_biofm.signals.display import ScaleMode, SweepMode, TraceLines, TraceSource
+from napari_biofm.signals.display import ScaleMode, SweepMode, TraceLines
 from napari_biofm.signals.display.layout import MAX_CHANNELS, first_channels
 from napari_biofm.signals.display.lines import AT_ONCE
 from napari_biofm.signals.display.scales import Range, ViewHistory, stretched
@@ -85,10 +85,6 @@ class TracePlots(QWidget):
         return self.lines.recording
 
     @property
-    def source(self) -> TraceSource | None:
-        return self.lines.source
-
-    @property
     def sweep(self) -> int:
         """The current sweep."""
         return self.lines.sweep
@@ -109,7 +105,9 @@ class TracePlots(QWidget):
         """Show another recording, from its start; `keep_view` where only units or names changed."""
         ranges = [row.view.viewRange() for row in self.rows] if keep_view else []
         self.event_loop_task.stop()
-        filters = self.source.filters if self.source is not None and keep_view else FilterSettings()
+        filters = (
+            self.lines.source.filters if self.lines.source is not None and keep_view else FilterSettings()
+        )
         self.lines.set_recording(recording, filters)
         if mode is not None:
             self.lines.mode = mode
@@ -130,7 +128,7 @@ class TracePlots(QWidget):
     def set_channels(self, channels: Sequence[int]) -> None:
         """Show these channels, twelve at most."""
         chosen = list(dict.fromkeys(channels))[:MAX_CHANNELS]
-        if self.source is None or chosen == self.lines.channels:
+        if self.lines.source is None or chosen == self.lines.channels:
             return
         x = self.rows[0].view.viewRange()[0] if self.rows else None
         self.lines.channels = chosen
@@ -161,7 +159,7 @@ class TracePlots(QWidget):
 
     def choose_sweeps(self, sweeps: list[int] | None) -> None:
         """Draw these sweeps only, wherever several are drawn; None for all."""
-        if self.source is None or sweeps == self.lines.chosen:
+        if self.lines.source is None or sweeps == self.lines.chosen:
             return
         self.lines.chosen = sweeps
         if sweeps and self.sweep not in sweeps:
@@ -174,7 +172,7 @@ class TracePlots(QWidget):
             return
         self.lines.mode = mode
         self.history.clear()
-        if self.source is not None:
+        if self.lines.source is not None:
             self._build()
 
     def set_scale_mode(self, mode: ScaleMode) -> None:
@@ -202,8 +200,8 @@ class TracePlots(QWidget):
 
     def set_filters(self, filters: FilterSettings) -> None:
         """Filter what is drawn; the recording stays as it is."""
-        if self.source is not None:
-            self.source.filters = filters
+        if self.lines.source is not None:
+            self.lines.source.filters = filters
             self._redraw()
 
     def scale_gain(self, channel: int, factor: float) -> None:
@@ -243,7 +241,7 @@ class TracePlots(QWidget):
     def go_to(self, sweep: int, time_s: float) -> None:
         """Bring a moment of a sweep into the middle of the view, zooming in if all is in view."""
         self.set_sweep(sweep)
-        at = self.to_axis(sweep, time_s)
+        at = self.lines.to_axis(sweep, time_s)
         start, stop = self.span()
         width = stop - start
         if self.recording is not None and width > 0.5 * self.whole()[1]:
@@ -268,14 +266,6 @@ class TracePlots(QWidget):
         """Return the seconds there are on the time axis."""
         return self.lines.whole()
 
-    def to_axis(self, sweep: int, time_s: float) -> float:
-        """Return where a time of a sweep lies on the time axis."""
-        return self.lines.to_axis(sweep, time_s)
-
-    def from_axis(self, at: float) -> tuple[int, float]:
-        """Return sweep and time for a place on the time axis."""
-        return self.lines.from_axis(at)
-
     def fit_y(self, *, whole: bool = False) -> None:
         """Fit the y axes to what is in view, by the scale mode."""
         ranges = self.lines.y_ranges(*(self.whole() if whole else self.span()), self.scale_mode)
@@ -298,7 +288,7 @@ class TracePlots(QWidget):
 
     def _rebuild(self) -> None:
         """Make the plots anew and look where one looked."""
-        if self.source is None:
+        if self.lines.source is None:
             return
         ranges = {row.channel: row.view.viewRange() for row in self.rows}
         self._build()
@@ -373,7 +363,7 @@ class TracePlots(QWidget):
 
     def _prepare(self, then: Any) -> None:
         """Read what is missing, at once if it is little, else in slices, then go on."""
-        source = self.source
+        source = self.lines.source
         if source is None:
             return
         sweeps, channels = self.lines.sweeps(), self.lines.channels

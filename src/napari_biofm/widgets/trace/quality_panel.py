@@ -6,13 +6,14 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.access import MEAN_OF_ALL
 from napari_biofm.signals.describe import describe_pulses, describe_quality
 from napari_biofm.signals.quality import Quality
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, note
 from napari_biofm.widgets.trace.style import Colours, small_plot
 
 
@@ -24,17 +25,14 @@ class QualityPanel(QWidget):
     def __init__(self, colours: Colours | None = None) -> None:
         super().__init__()
         colours = colours or Colours()
-        self.channel = QComboBox()
-        self.channel.setToolTip("The channel that is measured.")
-        self.pulse = QComboBox()
-        self.pulse.setToolTip(
-            "The step of the command that access resistance is measured with, or the mean of all like the first."
+        self.channel = choice((), "The channel that is measured.")
+        self.pulse = choice(
+            (),
+            "The step of the command that access resistance is measured with, or the mean of all like the first.",
         )
         self.pulse.activated.connect(lambda _: self.ask())
         self.pulse.hide()
-        self.numbers = QLabel("Press Measure to look at the shown sweep.")
-        self.numbers.setWordWrap(True)
-        self.numbers.setTextInteractionFlags(pg.QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.numbers = note("Press Measure to look at the shown sweep.", selectable=True)
         self.canvas = small_plot(colours)
         self.canvas.setLogMode(True, True)
         self.canvas.setLabel("bottom", "Frequency (Hz)", color=colours.foreground)

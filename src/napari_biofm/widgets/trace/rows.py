@@ -10,7 +10,7 @@ import pyqtgraph as pg
 
 from napari_biofm.widgets.trace.curves import LazyCurve, TraceViewBox
 from napari_biofm.widgets.trace.scalebars import ScaleBar
-from napari_biofm.widgets.trace.style import Colours
+from napari_biofm.widgets.trace.style import Colours, colour_axes
 
 
 class Scales(enum.Enum):
@@ -69,11 +69,7 @@ class Row:
 
     def _dress(self, colours: Colours) -> None:
         self.plot.hideButtons()
-        for side in ("left", "bottom", "top", "right"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(colours.faint)
-            axis.setTextPen(colours.foreground)
-            axis.enableAutoSIPrefix(False)  # a new label at every pan costs as much as the traces
+        colour_axes(self.plot, colours)
         self.plot.getAxis("left").setWidth(58)
         self.plot.getAxis("left").setStyle(hideOverlappingLabels=True)  # low rows: no numbers across rows
         self.plot.hideAxis("bottom")

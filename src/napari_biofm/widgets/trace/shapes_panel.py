@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.events.average import AveragedEvent, Histogram
 from napari_biofm.events.table import NOT_EVENTS
 from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, note, number, row
 from napari_biofm.widgets.trace.style import Colours, small_plot
 
 VIEWS = ("Averaged event", "Amplitudes", "Intervals")
@@ -24,26 +25,19 @@ class ShapesPanel(QWidget):
     def __init__(self, colours: Colours | None = None) -> None:
         super().__init__()
         self._colours = colours or Colours()
-        self.view, self.which = QComboBox(), QComboBox()
-        self.view.addItems(list(VIEWS))
-        self.view.setToolTip("What is plotted of the events.")
-        self.which.addItem("All classes")
-        self.which.setToolTip("Events of this class only.")
-        self.before, self.after = self._window(5.0, "before"), self._window(30.0, "after")
-        self.message = QLabel("Find events first, then press Plot.")
-        self.message.setWordWrap(True)
+        self.view = choice(VIEWS, "What is plotted of the events.")
+        self.which = choice(["All classes"], "Events of this class only.")
+        self.before, self.after = (
+            number(ms, 0.1, 60_000, f"How much {side} each event is shown.", suffix=" ms", decimals=1)
+            for ms, side in ((5.0, "before"), (30.0, "after"))
+        )
+        self.message = note("Find events first, then press Plot.")
         self.canvas = small_plot(self._colours)
         self.canvas.setMinimumHeight(160)
-        first, second = QHBoxLayout(), QHBoxLayout()
-        first.addWidget(self.view, 1)
-        first.addWidget(self.which, 1)
-        first.addWidget(button("Plot", "Plot the events of the first shown channel that has any.", self._ask))
-        for widget in (QLabel("Window"), self.before, QLabel("to"), self.after):
-            second.addWidget(widget)
-        second.addStretch(1)
+        plot = button("Plot", "Plot the events of the first shown channel that has any.", self._ask)
         layout = QVBoxLayout(self)
-        layout.addLayout(first)
-        layout.addLayout(second)
+        layout.addLayout(row(self.view, self.which, plot))
+        layout.addLayout(row("Window", self.before, "to", self.after, None))
         layout.addWidget(self.message)
         layout.addWidget(self.canvas, 1)
 
@@ -103,12 +97,3 @@ class ShapesPanel(QWidget):
         name = self.which.currentText()
         before, after = (box.value() * 1e-3 for box in (self.before, self.after))
         self.asked.emit(self.view.currentText(), "" if name == "All classes" else name, before, after)
-
-    def _window(self, value: float, which: str) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
-        box.setRange(0.1, 60_000)
-        box.setDecimals(1)
-        box.setValue(value)
-        box.setSuffix(" ms")
-        box.setToolTip(f"How much {which} each event is shown.")
-        return box

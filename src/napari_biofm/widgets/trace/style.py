@@ -44,15 +44,20 @@ def colours_of(viewer: Any) -> Colours:
     return Colours(background, text, _between(background, text, 0.42), accent)
 
 
+def colour_axes(plot: pg.PlotItem | pg.PlotWidget, colours: Colours) -> None:
+    """Draw the axes of a plot in these colours, with numbers in the unit of the label."""
+    for side in ("left", "bottom", "top", "right"):
+        axis = plot.getAxis(side)
+        axis.setPen(colours.faint)
+        axis.setTextPen(colours.foreground)
+        axis.enableAutoSIPrefix(False)  # a new label at every pan costs as much as the traces
+
+
 def small_plot(colours: Colours) -> pg.PlotWidget:
     """Return an empty plot for a panel, in these colours, whose axes say what they show in whole words."""
     canvas = pg.PlotWidget()
     canvas.setBackground(colours.background)
-    for side in ("left", "bottom"):
-        axis = canvas.getAxis(side)
-        axis.setPen(colours.faint)
-        axis.setTextPen(colours.foreground)
-        axis.enableAutoSIPrefix(False)
+    colour_axes(canvas, colours)
     canvas.getPlotItem().layout.setContentsMargins(1, 1, 1, 6)  # else the label of the lower axis is cut off
     return canvas
 

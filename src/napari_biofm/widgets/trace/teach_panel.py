@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFileDialog,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QVBoxLayout, QWidget
 
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.events.physio_fm.teaching_report import describe_marks, describe_teaching
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, form, note, row
 from napari_biofm.widgets.trace.events_panel import KINDS
 
 HOW = (
@@ -44,19 +35,16 @@ class TeachPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        how = QLabel(HOW)
-        how.setWordWrap(True)
-        self.marks = QLabel("No marks yet.")
-        self.marks.setWordWrap(True)
-        self.scope, self.kind = QComboBox(), QComboBox()
-        self.scope.addItems(["This recording", "All open recordings"])
-        self.scope.setToolTip(
-            "Where the marks come from. With several recordings or sweeps, each is left out in turn for the score."
+        self.marks = note("No marks yet.")
+        self.scope = choice(
+            ["This recording", "All open recordings"],
+            "Where the marks come from. With several recordings or sweeps, each is left out in turn for the score.",
         )
         self.scope.currentIndexChanged.connect(lambda index: self.scope_changed.emit(index == 1))
-        self.kind.addItems(list(KINDS))
-        self.kind.removeItem(self.kind.findText("Single channels"))
-        self.kind.setToolTip("The kind whose time scale fits the events.")
+        self.kind = choice(
+            [name for name in KINDS if name != "Single channels"],
+            "The kind whose time scale fits the events.",
+        )
         self.name = QLineEdit()
         self.name.setMaxLength(LONGEST_NAME)
         self.name.setPlaceholderText("as marked")
@@ -76,37 +64,18 @@ class TeachPanel(QWidget):
         )
         self.save_button = button("Save...", "Write what was taught as safetensors and JSON.", self._ask_save)
         self.load_button = button("Load...", "Use what was taught before.", self._ask_load)
-        self.used = QLabel(STOCK)
-        self.report = QLabel("")
-        for label in (self.used, self.report):
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._arrange(how)
-        self.show_head(None)
-
-    def _arrange(self, how: QLabel) -> None:
-        form = QGridLayout()
-        for row, (text, widget) in enumerate(
-            (("Marks of", self.scope), ("Kind", self.kind), ("New class", self.name))
-        ):
-            form.addWidget(QLabel(text), row, 0)
-            form.addWidget(widget, row, 1)
-        form.setColumnStretch(1, 1)
-        first, second = QHBoxLayout(), QHBoxLayout()
-        for one in (self.teach_button, self.find_button):
-            first.addWidget(one)
-        for one in (self.stock_button, self.save_button, self.load_button):
-            second.addWidget(one)
+        self.used, self.report = note(STOCK, selectable=True), note(selectable=True)
         layout = QVBoxLayout(self)
-        layout.addWidget(how)
+        layout.addWidget(note(HOW))
         layout.addWidget(self.marks)
-        layout.addLayout(form)
+        layout.addLayout(form((("Marks of", self.scope), ("Kind", self.kind), ("New class", self.name))))
         layout.addWidget(self.beside)
-        layout.addLayout(first)
+        layout.addLayout(row(self.teach_button, self.find_button))
         layout.addWidget(self.used)
         layout.addWidget(self.report)
-        layout.addLayout(second)
+        layout.addLayout(row(self.stock_button, self.save_button, self.load_button))
         layout.addStretch(1)
+        self.show_head(None)
 
     def show_marks(self, accepted: int, rejected: int, sweeps: int) -> None:
         """Say how many marks there are to learn from."""

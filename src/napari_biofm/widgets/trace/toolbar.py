@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
+from napari_biofm.signals import Recording
 from napari_biofm.signals.display import ScaleMode, SweepMode
 from napari_biofm.widgets.common.buttons import button
+from napari_biofm.widgets.common.forms import choice, row
 
 
 class TraceToolbar(QWidget):
@@ -25,35 +27,33 @@ class TraceToolbar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.recordings = QComboBox()
-        self.recordings.setMinimumContentsLength(14)
-        self.recordings.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.recordings.setToolTip("The recording that is shown.")
+        self.recordings = choice((), "The recording that is shown.")
         self.recordings.activated.connect(lambda _: self.recording_chosen.emit(self.recordings.currentText()))
-        self.parts = QComboBox()
-        self.parts.setToolTip("Which part of the file is shown: a series, a stream, or another kind of data.")
-        self.parts.setMinimumContentsLength(8)
-        self.parts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.parts = choice(
+            (), "Which part of the file is shown: a series, a stream, or another kind of data."
+        )
         self.parts.activated.connect(self.part_chosen)
         self.parts.hide()
+        for box, width in ((self.recordings, 14), (self.parts, 8)):
+            box.setMinimumContentsLength(width)
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.sweep = QSpinBox()
         self.sweep.setToolTip("The current sweep, counted from 0 (left and right arrow keys).")
         self.sweep.setKeyboardTracking(False)
         self.sweep.setMaximumWidth(104)
         self.sweep.valueChanged.connect(self.sweep_asked)
         self.count = QLabel("of 0")
-        self.mode, self.scale = QComboBox(), QComboBox()
-        for mode in SweepMode:
-            self.mode.addItem(mode.value)
-        for scale in ScaleMode:
-            self.scale.addItem(scale.value)
-        self.scale.setCurrentText(ScaleMode.BY_CHANNEL.value)
-        self.mode.setToolTip("Sweeps one by one, overlaid, stacked below each other, or one after the other.")
-        self.scale.setToolTip(
-            "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its "
-            "own middle. By channel: each fits its own."
+        self.mode = choice(
+            [mode.value for mode in SweepMode],
+            "Sweeps one by one, overlaid, stacked below each other, or one after the other.",
         )
         self.mode.currentTextChanged.connect(lambda text: self.mode_asked.emit(SweepMode(text)))
+        self.scale = choice(
+            [scale.value for scale in ScaleMode],
+            "Real: channels of one unit share their axis. Same: one span for all of a unit, each about its "
+            "own middle. By channel: each fits its own.",
+        )
+        self.scale.setCurrentText(ScaleMode.BY_CHANNEL.value)
         self.scale.currentTextChanged.connect(lambda text: self.scale_asked.emit(ScaleMode(text)))
         self.chosen = QLineEdit()
         self.chosen.setPlaceholderText("all sweeps")
@@ -63,15 +63,16 @@ class TraceToolbar(QWidget):
             "found in all sweeps."
         )
         self.chosen.editingFinished.connect(lambda: self.sweeps_asked.emit(self.chosen.text()))
-        self.average = button("Average", "Draw the mean of all sweeps.", lambda _: None, checkable=True)
-        self.command = button(
-            "Command", "Show what the amplifier was told to do.", lambda _: None, checkable=True
+        self.average, self.command, self.bars, self.cursors = (
+            button(text, tip, lambda _: None, checkable=True)
+            for text, tip in (
+                ("Average", "Draw the mean of all sweeps."),
+                ("Command", "Show what the amplifier was commanded to do."),
+                ("Scale bars", "Scale bars instead of axes."),
+                ("Cursors", "Two cursors to measure between (key C)."),
+            )
         )
         self.command.setChecked(True)
-        self.bars = button("Scale bars", "Scale bars instead of axes.", lambda _: None, checkable=True)
-        self.cursors = button(
-            "Cursors", "Two cursors to measure between (key C).", lambda _: None, checkable=True
-        )
         back = button(
             "Back", "Go back to the view before the last zoom (Backspace).", lambda: self.back_asked.emit()
         )
@@ -81,42 +82,11 @@ class TraceToolbar(QWidget):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(2, 2, 2, 2)
         rows.setSpacing(2)
-        for stretched, widgets in (
-            (
-                True,
-                (
-                    self.recordings,
-                    opening,
-                    closing,
-                    QLabel("Sweep"),
-                    self.sweep,
-                    self.count,
-                    self.mode,
-                ),
-            ),
-            (
-                False,
-                (
-                    QLabel("Scale"),
-                    self.scale,
-                    self.chosen,
-                    self.average,
-                    self.command,
-                    self.bars,
-                    self.cursors,
-                    back,
-                    whole,
-                ),
-            ),
-        ):
-            row = QHBoxLayout()
-            row.setSpacing(4)
-            for widget in widgets:
-                row.addWidget(widget, 1 if stretched and widget is self.recordings else 0)
-            if not stretched:
-                row.addStretch(1)
-            rows.addLayout(row)
-        rows.insertWidget(1, self.parts)
+        first = (self.recordings, opening, closing, "Sweep", self.sweep, self.count, self.mode)
+        rows.addLayout(row(*first, stretched=self.recordings, spacing=4))
+        rows.addWidget(self.parts)
+        second = (self.chosen, self.average, self.command, self.bars, self.cursors, back, whole)
+        rows.addLayout(row("Scale", self.scale, *second, None, spacing=4))
 
     def set_recordings(self, names: list[str], current: str | None) -> None:
         """Offer these recordings."""
@@ -130,14 +100,15 @@ class TraceToolbar(QWidget):
         self.recordings.setEnabled(bool(names))
         _widen_list(self.recordings)
 
-    def set_parts(self, names: list[str], current: int) -> None:
+    def set_parts_of(self, recording: Recording | None) -> None:
         """Offer the parts of the shown recording's file; hidden where there is only one."""
+        metadata = recording.metadata if recording is not None else {}
         self.parts.blockSignals(True)
         self.parts.clear()
-        self.parts.addItems(names)
-        self.parts.setCurrentIndex(current)
+        self.parts.addItems([str(part) for part in metadata.get("parts", ())])
+        self.parts.setCurrentIndex(int(metadata.get("part", 0)))
         self.parts.blockSignals(False)
-        self.parts.setVisible(len(names) > 1)
+        self.parts.setVisible(self.parts.count() > 1)
         _widen_list(self.parts)
 
     def set_sweeps(self, n_sweeps: int, current: int) -> None:

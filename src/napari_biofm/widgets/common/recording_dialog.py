@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtWidgets import (
-    QComboBox,
     QDialog,
     QDialogButtonBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
-    QLabel,
     QWidget,
 )
 
@@ -21,6 +18,7 @@ from napari_biofm.signals.readers import find_format
 from napari_biofm.signals.readers.arrays import ROWS
 from napari_biofm.signals.readers.hdf5 import datasets_of
 from napari_biofm.types import RecordingError
+from napari_biofm.widgets.common.forms import choice, note, number
 
 FILTER = (
     "Recordings (*.abf *.nwb *.hea *.dat *.h5 *.hdf5 *.npz *.npy *.csv *.tsv *.txt *.mat *.edf *.smr "
@@ -42,32 +40,19 @@ class RateDialog(QDialog):
         rows: Sequence[str] = (),
     ) -> None:
         super().__init__(parent)
-        self.dataset = QComboBox()
-        self.dataset.addItems(list(datasets))
-        self.dataset.setToolTip("Which dataset of the file holds the signal.")
         self.setWindowTitle(f"What is in {name}?")
-        self.rate = QDoubleSpinBox()
-        self.rate.setRange(0, 1e8)
-        self.rate.setDecimals(4)
-        self.rate.setSuffix(" Hz")
-        self.rate.setSpecialValueText("?")
-        self.rate.setToolTip("Samples (or frames) per second.")
-        self.unit = QComboBox()
+        self.dataset = choice(datasets, "Which dataset of the file holds the signal.")
+        self.rate = number(0, 0, 1e8, "Samples (or frames) per second.", suffix=" Hz", decimals=4, lowest="?")
+        self.unit = choice(["", *UNITS], "Unit of the numbers in the file.")
         self.unit.setEditable(True)
-        self.unit.addItems(["", *UNITS])
-        self.unit.setToolTip("Unit of the numbers in the file.")
-        self.rows = QComboBox()
-        self.rows.addItems(list(rows))
-        self.rows.setToolTip("What the rows of a two-dimensional signal are.")
-        said = QLabel(reason)
-        said.setWordWrap(True)
+        self.rows = choice(rows, "What the rows of a two-dimensional signal are.")
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
         )
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         form = QFormLayout(self)
-        form.addRow(said)
+        form.addRow(note(reason))
         if len(datasets) > 1:
             form.addRow("Dataset", self.dataset)
         form.addRow("Sampling rate", self.rate)
@@ -108,11 +93,11 @@ def open_asking(path: Path, parent: QWidget | None) -> Recording | None:
     try:
         return read_recording(path)
     except RecordingError as error:
-        form = find_format(path)
-        if form is None or not form.explicit or "give" not in str(error):
+        file_format = find_format(path)
+        if file_format is None or not file_format.explicit or "give" not in str(error):
             raise
-        datasets = datasets_of(path) if form.name == "HDF5" else []
-        rows = ROWS if form.name == "NumPy" else ()
+        datasets = datasets_of(path) if file_format.name == "HDF5" else []
+        rows = ROWS if file_format.name == "NumPy" else ()
         dialog = RateDialog(path.name, str(error), parent, datasets, rows)
         if dialog.exec() != QDialog.DialogCode.Accepted:
             return None
