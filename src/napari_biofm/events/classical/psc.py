@@ -26,6 +26,7 @@ from napari_biofm.events.classical.filters import find_peaks
 from napari_biofm.events.classical.kinetics import highest, measure, windows
 from napari_biofm.events.classical.shape import Shape, choose_shapes, low_passed
 from napari_biofm.events.options import option_values
+from napari_biofm.signals.units import quantity
 from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 _MIN_GAP_S = 1.5e-3  # events closer than this are one
@@ -170,8 +171,9 @@ def class_words(unit: str) -> tuple[str, str]:
     reversal potential of chloride's neighbours (near rest) and for outward IPSCs near 0 mV; potentials
     the other way round; "PSC" where the unit is not known.
     """
-    if unit.endswith("A"):
+    base = quantity(unit)
+    if base == "A":
         return "IPSC", "EPSC"
-    if unit.endswith("V"):
+    if base == "V":
         return "EPSP", "IPSP"
     return "PSC", "PSC"
