@@ -15,6 +15,7 @@ _WHOLE = {
     "%": ("", 0.01),
     "%dF/F": ("dF/F", 0.01),
     "min": ("s", 60.0),
+    "h": ("s", 3600.0),
 }
 _SHOWN = {"A": "pA", "V": "mV"}  # electrophysiologists do not read amperes and volts
 _SPELLINGS = {
@@ -26,6 +27,10 @@ _SPELLINGS = {
     "df/f0": "dF/F",
     "%df/f": "%dF/F",
     "% df/f": "%dF/F",
+    "minute": "min",
+    "minutes": "min",
+    "hour": "h",
+    "hours": "h",
 }
 _CASES = {  # the letters of a unit in the wrong case, where they can mean nothing else
     "a": "A", "v": "V", "pa": "pA", "PA": "pA", "na": "nA", "ua": "uA", "UA": "uA", "mv": "mV", "uv": "uV", "UV": "uV",

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.signals.units import conversion
 from napari_biofm.timeline.metadata import frame_rate_of_file
-
-SECONDS = {"second": 1.0, "s": 1.0, "millisecond": 1e-3, "ms": 1e-3, "minute": 60.0, "min": 60.0}
 
 
 def is_movie(layer: Any) -> bool:
@@ -29,7 +28,7 @@ def frame_rate(layer: Any) -> float | None:
     stated = layer.metadata.get("frame_rate_hz")
     if stated:
         return float(stated)
-    unit = SECONDS.get(str(layer.units[0]))
+    unit = conversion(str(layer.units[0]), "s")
     if unit is not None and layer.scale[0] > 0:
         return float(1 / (layer.scale[0] * unit))
     path = layer.metadata.get("path") or layer.source.path
