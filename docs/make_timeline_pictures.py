@@ -123,9 +123,9 @@ def _capture(viewer: Any, dock: Any, path: Path) -> None:
     from napari_biofm.widgets.timeline.movies import show_frame
 
     pictures = []
-    first = int(dock.state.clock.frame_at(dock.session.time_s)) - 8
+    first = int(dock.controller.clock.frame_at(dock.session.time_s)) - 8
     for frame in range(first, first + 24):
-        show_frame(viewer, dock.state.movie, frame)
+        show_frame(viewer, dock.controller.movie, frame)
         _settle(4)
         shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
         small = shot.resize((900, round(900 * shot.height / shot.width)), Image.Resampling.LANCZOS)
@@ -164,7 +164,7 @@ def calcium(options: argparse.Namespace) -> None:
     dock.raster_panel.order.setCurrentText("event rate")
     dock.show_panel.show_flashes.setChecked(True)
     viewer.layers["cells"].contour = 1
-    events = dock.state.events()
+    events = dock.controller.events()
     if len(events):
         dock.session.set_time(float(np.median(events.seconds)))
     _settle()  # the canvas takes its size

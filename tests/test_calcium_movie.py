@@ -59,7 +59,7 @@ def test_a_calcium_movie_goes_from_file_to_raster(viewer: Any, shared_data: Path
     dock.link_panel.measure_button.click()
     panel = dock.raster_panel
     assert sorted(panel.ids.tolist()) == ids.tolist()
-    events = dock.state.events()
+    events = dock.controller.events()
     assert len(events) > 0 and set(events.labels.tolist()) <= set(ids.tolist())
     assert events.seconds.min() >= 0 and events.seconds.max() <= 8.0
     assert (panel.image.image[..., 3] > 0).sum() > 0

@@ -38,14 +38,6 @@ def running(engine: Engine, lane: Lane, **listeners: Any) -> Job:
     return job
 
 
-def wait_until_packed(engine: Engine) -> None:
-    """Wait until the bulk jobs submitted so far have their arrays in shared memory."""
-    packed = threading.Event()
-    # a function that cannot be sent is refused when it is packed, which comes after the jobs ahead of it
-    engine.submit(lambda: 1, name="a lambda", on_error=lambda _: packed.set())
-    assert packed.wait(WAIT)
-
-
 def other(lane: Lane) -> Lane:
     return "bulk" if lane == "interactive" else "interactive"
 
@@ -200,7 +192,6 @@ def test_jobs_that_never_ran_leave_no_shared_memory(
 ) -> None:
     first = running(worker, "bulk")
     waiting = [worker.submit(probe.echo, np.zeros(100_000)) for _ in range(3)]
-    wait_until_packed(worker)
     if end == "cancel":
         for job in waiting:
             job.cancel()
@@ -217,8 +208,11 @@ def test_jobs_that_never_ran_leave_no_shared_memory(
 def test_what_happens_to_an_array_while_its_job_waits_does_not_reach_the_job(worker: ProcessEngine) -> None:
     first = running(worker, "bulk")
     array = np.zeros(100_000)
+    packed = threading.Event()
     job = worker.submit(probe.echo, array)
-    wait_until_packed(worker)
+    # refused when it is packed, which comes after the job ahead of it was packed
+    worker.submit(lambda: 1, name="a lambda", on_error=lambda _: packed.set())
+    assert packed.wait(WAIT)
     array += 5
     first.cancel()
     assert job.result(WAIT).max() == 1

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_biofm.events.physio_fm.input_encoding import known_unit
-from napari_biofm.signals.units import clean_unit, conversion, quantity, same_quantity, shown_unit, si_unit
+from napari_biofm.signals.units import clean_unit, same_quantity, si_unit
 
 PREFIXES = {"": 0, "f": -15, "p": -12, "n": -9, "u": -6, "\N{MICRO SIGN}": -6, "\N{GREEK SMALL LETTER MU}": -6,
             "m": -3, "k": 3, "M": 6, "G": 9}  # fmt: skip
@@ -103,47 +102,3 @@ def test_every_spelling_of_relative_fluorescence_is_one(text: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "\0\0", "\t"])
 def test_no_unit_is_said_to_be_unknown(text: str) -> None:
     assert clean_unit(text) == "?" and si_unit(text) == ("?", 1.0)
-
-
-@given(spelled, spelled)
-def test_a_conversion_and_its_way_back_are_one_and_other_quantities_have_none(
-    first: tuple[str, str, float], second: tuple[str, str, float]
-) -> None:
-    there, back = conversion(first[0], second[0]), conversion(second[0], first[0])
-    if first[1] != second[1]:
-        assert there is None and back is None
-        return
-    assert there is not None and back is not None
-    assert there * back == pytest.approx(1, rel=1e-12) and there == pytest.approx(first[2] / second[2])
-
-
-@pytest.mark.parametrize(
-    ("unit", "to", "factor"),
-    [
-        ("nA", "pA", 1e3), ("A", "pA", 1e12), ("uV", "mV", 1e-3), ("V", "mV", 1e3), ("%dF/F", "dF/F", 0.01),
-        ("pa", "A", 1e-12), ("\N{MICRO SIGN}V", "uV", 1.0), ("min", "ms", 6e4), ("dF/F", "pA", None),
-    ],
-)  # fmt: skip
-def test_powers_of_ten_are_exact(unit: str, to: str, factor: float | None) -> None:
-    assert conversion(unit, to) == factor
-
-
-def test_what_files_keep_in_si_is_shown_as_electrophysiologists_read_it() -> None:
-    assert shown_unit("volts") == ("mV", 1e3) and shown_unit("A") == ("pA", 1e12)
-    assert (
-        shown_unit("nA") == ("nA", 1.0) and shown_unit("Pa") == ("Pa", 1.0) and shown_unit("") == ("?", 1.0)
-    )
-    assert quantity("Millivolts") == "V" and quantity("furlong") == "furlong"
-
-
-@pytest.mark.parametrize(
-    ("unit", "network"),
-    [
-        ("nA", ("pA", 1e3)), ("A", ("pA", 1e12)), ("\N{MICRO SIGN}A", ("pA", 1e6)), ("V", ("mV", 1e3)),
-        ("mv", ("mV", 1.0)), ("\N{GREEK SMALL LETTER MU}V", ("uV", 1.0)), ("%dF/F", ("dF/F", 0.01)),
-        ("\N{GREEK CAPITAL LETTER DELTA}F/F", ("dF/F", 1.0)), ("furlong", ("other", 1.0)), ("", ("other", 1.0)),
-        ("Pa", ("other", 1.0)),
-    ],
-)  # fmt: skip
-def test_the_network_is_shown_its_own_units(unit: str, network: tuple[str, float]) -> None:
-    assert known_unit(unit) == network

@@ -162,7 +162,8 @@ def test_a_random_walk_of_500_edits_with_undo_and_redo_is_replayed_bit_by_bit(tm
     walk(target, 250, seed, session)
     monkeypatch.setattr(journal, "AT_ONCE", 1)
     monkeypatch.setattr("napari_biofm.session.journal_parts.SLAB", 96 * 96)
-    written.masks_replaced("cells")  # a fresh snapshot half way, while somebody draws
+    session.labels_changed_outside("cells")
+    written.step_at_once()  # a fresh snapshot half way, while somebody draws
     while written.is_busy:
         written.step()
         walk(target, 10, seed + 10, session)
@@ -230,8 +231,9 @@ def test_masks_that_something_else_changed_are_written_again_and_edits_go_on_ove
     paint(session, target, np.s_[55:65, 55:65], 9)
     written.finish()
     target.data[70:80] = 2
-    written.masks_replaced("cells")
+    session.labels_changed_outside("cells")
     session.undo()
+    written.finish()
     np.testing.assert_array_equal(labels_of(recover(written.folder)), target.data)
     session.close()
 
@@ -246,9 +248,7 @@ def test_a_stroke_of_a_brush_is_logged_and_needs_no_fresh_snapshot(tmp_path):
         target, "brush", [((20, 20), target.read(region), np.full((10, 10), 5, np.int32))]
     )
     target.data[region] = 5
-    written.masks_changed("cells")  # napari tells of the pixels first
     session.do(EditLabels(edit), applied=True)
-    session.labels_edited.emit("cells", edit.labels)
     written.finish()
     assert sorted(written.folder.glob("masks-*")) == before
     np.testing.assert_array_equal(labels_of(recover(written.folder)), target.data)
@@ -304,8 +304,9 @@ def painted(root, n=3):
             EditEvents("patch", verdict, review.judge_events(session.events("patch"), [0], verdict), 0)
         )
     session.link(Link("patch", 0, CellKey("cells", 1)))
+    log = written.folder / "log-1.jsonl"
     session.close()
-    return written, next(root.glob("*/log-1.jsonl"))
+    return written, log
 
 
 def test_a_line_cut_short_is_lost_and_a_damaged_one_in_the_middle_is_named(tmp_path):

@@ -13,7 +13,6 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_biofm.events.physio_fm.head import AdaptedHead
-from napari_biofm.images.edit.labels_edit import ArrayTarget
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
 from napari_biofm.session.recovery import find_journals, unsaved
 from napari_biofm.widgets.common.layers import layer_id
@@ -133,12 +132,11 @@ def test_masks_that_any_plugin_changes_are_kept(viewer, tmp_path, monkeypatch):
     layer = viewer.add_labels(np.zeros((30, 30), np.int32), name="cells")
     session.set_classes(layer_id(layer), [("alive", "#ff0000")])
     layer.data = np.pad(np.full((5, 5), 3, np.int32), ((2, 23), (2, 23)))
-    session.attach_labels(ArrayTarget(layer.data, layer_id(layer)))
     journal = autosave_of(session).journal
+    journal.finish()
     (kept,) = recover(journal.folder).saved.layers
     np.testing.assert_array_equal(kept.data, layer.data)
     layer.data_setitem((np.array([20]), np.array([20])), 9)
-    journal.finish()
     (kept,) = recover(journal.folder).saved.layers
     np.testing.assert_array_equal(kept.data, layer.data)
 

@@ -218,7 +218,7 @@ def test_the_offset_is_dragged_in_the_plot(scene, qtbot):
     mouse(panel.plot.viewport(), places)
     assert panel.offset.value() == pytest.approx(0.5, abs=0.1)
     panel.button.click()
-    assert dock.state.clock.times[0] == pytest.approx(panel.offset.value())
+    assert dock.controller.clock.times[0] == pytest.approx(panel.offset.value())
 
 
 def test_play_runs_the_slider_and_the_cursor_in_the_recordings_time(scene, qtbot):
@@ -230,7 +230,7 @@ def test_play_runs_the_slider_and_the_cursor_in_the_recordings_time(scene, qtbot
     QTest.mouseClick(dock.player.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.player.is_playing, timeout=15_000)
     assert seen[-1] == N_FRAMES - 1 and seen == sorted(seen)
-    assert traces.time_line.places == [pytest.approx(dock.state.clock.times[-1])]
+    assert traces.time_line.places == [pytest.approx(dock.controller.clock.times[-1])]
     assert not dock.player.button.isChecked()
 
 

@@ -91,7 +91,7 @@ def test_a_recording_shorter_than_the_movie_is_told(scene):
     dock.align_panel.button.click()
     assert "short runs from 0 to 3 s: 29 frames lie outside it" in dock.align_panel.report.text()
     dock.undo_button.click()
-    assert dock.state.clock is None
+    assert dock.controller.clock is None
 
 
 def test_frame_times_come_from_the_movies_own_file(make_napari_viewer, tmp_path):
@@ -107,11 +107,11 @@ def test_frame_times_come_from_the_movies_own_file(make_napari_viewer, tmp_path)
     viewer.window.add_dock_widget(dock)
     dock.align_panel.source.setCurrentText("times stated in a file")
     dock.align_panel.button.click()
-    np.testing.assert_allclose(dock.state.clock.times, times)
+    np.testing.assert_allclose(dock.controller.clock.times, times)
     dock.align_panel.file.setText(str(tmp_path / "gone.nwb"))
     dock.align_panel.button.click()
     assert "gone.nwb" in dock.words.text()
-    assert dock.state.clock.times.tolist() == times, "what was there stays"
+    assert dock.controller.clock.times.tolist() == times, "what was there stays"
 
 
 def test_a_flat_channel_is_refused_in_words_and_the_clock_stays(scene):
@@ -206,7 +206,7 @@ def test_a_cell_that_was_erased_stays_linked_and_is_named(scene):
 def test_strokes_of_the_brush_are_followed_together(scene, qtbot):
     viewer, dock = scene
     layer, heard = viewer.layers["cells"], []
-    dock.state.cells_moved.connect(lambda: heard.append(1))
+    dock.controller.cells_moved.connect(lambda: heard.append(1))
     for x in range(20, 25):
         layer.data_setitem((np.array([30]), np.array([x])), 8)
     assert not heard

@@ -180,9 +180,9 @@ def test_two_recordings_of_one_cell_are_both_shown(scene):
         uid = dock.session.add_recording(recording, name)
         dock.session.link(Link(uid, 0, cell(viewer, 20)))
         dock.session.set_events(uid, table([(0, 7.0)]), {})
-    events = dock.state.events()
+    events = dock.controller.events()
     assert (events.labels == 20).sum() == 3
-    assert (dock.state.population().labels == 20).sum() == 1, "spikes do not make a cell's calcium busier"
+    assert (dock.controller.population().labels == 20).sum() == 1, "spikes do not make a cell's calcium busier"
     assert {events.recordings[i] for i in events.source[events.labels == 20]} == {"traces", "one", "two"}
 
 

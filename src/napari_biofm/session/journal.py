@@ -114,13 +114,11 @@ class Journal:
         """Write an edit that was just made."""
         self._seq += 1
         named = layers_named(record)
-        for uid in masks_edited(record):
-            if (
-                uid not in self._carried
-            ):  # made by a brush: the change of the layer that was heard is this edit
-                self._changed.pop(("masks", uid), None)
-                self._told_ids[uid] = tuple(record.get("labels", ()))
-            self._carried.discard(uid)
+        for uid in masks_edited(record) - self._carried:
+            self._told_ids[uid] = tuple(
+                record.get("labels", ())
+            )  # made by a brush, and told once more after this
+        self._carried -= masks_edited(record)
         self._guard(self._write, record, named)
 
     def _write(self, record: dict[str, Any], named: set[str]) -> None:
@@ -149,16 +147,6 @@ class Journal:
                 self._begin_masks(uid)
             self._base_is_due = True
 
-    def masks_changed(self, uid: str) -> None:
-        """Write the masks of a layer again soon: something else than an edit changed them."""
-        if not self._session.history.is_busy:
-            self._changed[("masks", uid)] = time.monotonic()
-
-    def masks_replaced(self, uid: str) -> None:
-        """Write the masks of a layer again before the next edit: other data were put into the layer."""
-        if self._files is not None and not self._session.history.is_busy and self._has_masks(uid):
-            self._guard(self._begin_masks, uid)
-
     def things_changed(self, *_: Any) -> None:
         """Write soon what is small: a layer came, went or was renamed."""
         self._base_is_due = True
@@ -169,7 +157,7 @@ class Journal:
         elif ids is not None and self._told_ids.pop(uid, None) == tuple(ids):
             return  # what a brush did, which is in the log
         else:
-            self.masks_changed(uid)
+            self._changed[("masks", uid)] = time.monotonic()
 
     def _segmented(self, uid: str) -> None:
         if not self._session.history.is_busy:
@@ -212,11 +200,15 @@ class Journal:
         elif self._is_ill and self._files is not None:
             self._guard(self._write_all)
 
-    def finish(self) -> None:
-        """Write all that is to be written, here and now."""
+    def step_at_once(self) -> None:
+        """Write what was changed without waiting until it is left alone."""
         for key in self._changed:
             self._changed[key] = -np.inf
         self.step()
+
+    def finish(self) -> None:
+        """Write all that is to be written, here and now."""
+        self.step_at_once()
         while self._tasks:
             self.step()
         if self._files is not None:

@@ -16,10 +16,11 @@ from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.files import atomic_write
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
-from napari_biofm.signals.units import quantity, si_unit
 from napari_biofm.types import EVENT_DTYPE, SessionError
 
 # unit -> (factor to the unit NWB wants, class of the series, that unit)
+CURRENT = {"pA": 1e-12, "nA": 1e-9, "uA": 1e-6, "µA": 1e-6, "A": 1.0}
+VOLTAGE = {"uV": 1e-6, "µV": 1e-6, "mV": 1e-3, "V": 1.0}
 
 
 def write_nwb(
@@ -196,7 +197,7 @@ def _electrodes(nwb: Any, saved: Saved, uid: str, recording: Recording) -> dict[
     clamped = [
         c
         for c, channel in enumerate(recording.channels)
-        if quantity(channel.unit) in ("A", "V") and not _is_helper(recording, c)
+        if channel.unit in {**CURRENT, **VOLTAGE} and not _is_helper(recording, c)
     ]
     if clamped and "Amplifier" not in nwb.devices:
         nwb.create_device(name="Amplifier", description="patch-clamp amplifier")
@@ -224,10 +225,10 @@ def _series(recording: Recording, uid: str, sweep: int, c: int, electrode: Any) 
         "description": f"{uid}, channel {channel.name}, sweep {sweep}",
     }
     values = recording.values(sweep, c)
-    base, scale = si_unit(channel.unit)
-    if base not in ("A", "V") or electrode is None:
+    scale = {**CURRENT, **VOLTAGE}.get(channel.unit)
+    if scale is None or electrode is None:
         return pynwb.TimeSeries(data=values, unit=channel.unit, **common)
-    clamp = pynwb.icephys.VoltageClampSeries if base == "A" else pynwb.icephys.CurrentClampSeries
+    clamp = pynwb.icephys.VoltageClampSeries if channel.unit in CURRENT else pynwb.icephys.CurrentClampSeries
     return clamp(
         data=np.asarray(values, np.float64) * scale,
         electrode=electrode,

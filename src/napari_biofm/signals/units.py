@@ -1,40 +1,31 @@
-"""Units as recordings spell them, their quantities, and the factors between them.
-
-The only place that knows spellings, prefixes and quantities.
-"""
+"""Units as recordings spell them, and their SI counterparts."""
 
 from __future__ import annotations
 
 import re
 
-_BASES = ("A", "V", "s", "Hz", "m", "Pa", "F", "S", "Ohm", "W", "N")
-_POWERS = {"": 0, "f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9}  # of ten, per prefix
-_WHOLE = {
-    "mmHg": ("Pa", 133.322387415),
-    "cmH2O": ("Pa", 98.0665),
-    "%": ("", 0.01),
-    "%dF/F": ("dF/F", 0.01),
-    "min": ("s", 60.0),
-    "h": ("s", 3600.0),
+_BASES = {
+    "A": ("A", 1.0),
+    "V": ("V", 1.0),
+    "s": ("s", 1.0),
+    "Hz": ("Hz", 1.0),
+    "m": ("m", 1.0),
+    "Pa": ("Pa", 1.0),
+    "F": ("F", 1.0),
+    "S": ("S", 1.0),
+    "Ohm": ("Ohm", 1.0),
+    "W": ("W", 1.0),
+    "N": ("N", 1.0),
 }
-_SHOWN = {"A": "pA", "V": "mV"}  # electrophysiologists do not read amperes and volts
+_PREFIXES = {"": 1.0, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
+_WHOLE = {"mmHg": ("Pa", 133.322387415), "cmH2O": ("Pa", 98.0665), "%": ("", 0.01), "min": ("s", 60.0)}
 _SPELLINGS = {
     "df/f": "dF/F",
     "dff": "dF/F",
     "d(f)/f": "dF/F",
     "\N{GREEK SMALL LETTER DELTA}f/f": "dF/F",
     "\N{INCREMENT}f/f": "dF/F",
-    "df/f0": "dF/F",
-    "%df/f": "%dF/F",
-    "% df/f": "%dF/F",
-    "minute": "min",
-    "minutes": "min",
-    "hour": "h",
-    "hours": "h",
 }
-_CASES = {  # the letters of a unit in the wrong case, where they can mean nothing else
-    "a": "A", "v": "V", "pa": "pA", "PA": "pA", "na": "nA", "ua": "uA", "UA": "uA", "mv": "mV", "uv": "uV", "UV": "uV",
-}  # fmt: skip
 _SYMBOLS = {
     "amp": "A",
     "ampere": "A",
@@ -60,7 +51,7 @@ _PREFIX_WORDS = {
 _WORD = re.compile(
     rf"^([fpnumkMG]?|(?i:{'|'.join(_PREFIX_WORDS)}))(?i:({'|'.join(_SYMBOLS)})s?)$"
 )  # a prefix of one letter counts its case, words do not
-_SPLIT = re.compile(rf"^([fpnumkMG]?)({'|'.join(_BASES)})$")
+_SPLIT = re.compile(r"^([fpnumkMG]?)(A|V|s|Hz|m|Pa|F|S|Ohm|W|N)$")
 
 
 def clean_unit(text: str) -> str:
@@ -76,7 +67,7 @@ def clean_unit(text: str) -> str:
     if word is not None:
         prefix = _PREFIX_WORDS.get(word.group(1).lower(), word.group(1))
         return prefix + _SYMBOLS[word.group(2).lower()]
-    return _CASES.get(unit) or _SPELLINGS.get(unit.lower(), unit) or "?"
+    return _SPELLINGS.get(unit.lower(), unit) or "?"
 
 
 def si_unit(unit: str) -> tuple[str, float]:
@@ -89,60 +80,16 @@ def si_unit(unit: str) -> tuple[str, float]:
 
     A unit that is not known, such as "dF/F", "?" or "deg C", comes back with factor 1.
     """
-    base, power, scale = _parsed(unit)
-    return base, _ten_to(power) * scale
-
-
-def conversion(unit: str, to: str) -> float | None:
-    """Return the factor that takes values in `unit` to the unit `to`; None where they are different quantities.
-
-    Exact for powers of ten, where a way through SI is not.
-
-    Examples
-    --------
-    >>> conversion("nA", "pA"), conversion("uV", "mV"), conversion("mV", "pA")
-    (1000.0, 0.001, None)
-    """
-    (base, power, scale), (other, other_power, other_scale) = _parsed(unit), _parsed(to)
-    if base != other:
-        return None
-    return _ten_to(power - other_power) * (scale / other_scale)
-
-
-def shown_unit(unit: str) -> tuple[str, float]:
-    """Return the unit in which values of a file are shown, and the factor that takes them there.
-
-    Amperes are shown in pA, volts in mV, everything else as it is.
-
-    Examples
-    --------
-    >>> shown_unit("volts"), shown_unit("nA"), shown_unit("dF/F")
-    (('mV', 1000.0), ('nA', 1.0), ('dF/F', 1.0))
-    """
-    cleaned = clean_unit(unit)
-    shown = _SHOWN.get(cleaned, cleaned)
-    return shown, conversion(cleaned, shown) or 1.0
-
-
-def quantity(unit: str) -> str:
-    """Return the SI unit of what is measured: "A" for all currents, "V" for all voltages."""
-    return _parsed(unit)[0]
-
-
-def _parsed(unit: str) -> tuple[str, int, float]:
-    """Return SI unit, power of ten and any other factor of a unit; itself where it is not known."""
     unit = clean_unit(unit)
     if unit in _WHOLE:
-        base, scale = _WHOLE[unit]
-        return base, 0, scale
+        return _WHOLE[unit]
     match = _SPLIT.match(unit)
-    return (unit, 0, 1.0) if match is None else (match.group(2), _POWERS[match.group(1)], 1.0)
-
-
-def _ten_to(power: int) -> float:
-    return float(f"1e{power}")  # the nearest number to it, which 10.0 ** power is not always
+    if match is None:
+        return unit, 1.0
+    base, scale = _BASES[match.group(2)]
+    return base, _PREFIXES[match.group(1)] * scale
 
 
 def same_quantity(first: str, second: str) -> bool:
     """Say whether two units measure the same thing, e.g. "mV" and "V"."""
-    return quantity(first) == quantity(second)
+    return si_unit(first)[0] == si_unit(second)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +126,42 @@ class CellEvents:
             self.recordings,
             self.elsewhere,
         )
+
+    def of_recordings(self, uids: Collection[str]) -> CellEvents:
+        """Return the events of some recordings."""
+        return self.take(np.isin(self.source, [i for i, uid in enumerate(self.recordings) if uid in uids]))
+
+    def find(self, recording: str, row: int) -> int | None:
+        """Return the place of a row of a recording's event table, None where it is of no cell."""
+        if recording not in self.recordings:
+            return None
+        mine = (self.source == self.recordings.index(recording)) & (self.rows == row)
+        found = np.flatnonzero(mine)
+        return int(found[0]) if len(found) else None
+
+    def nearest(self, label: int, seconds: float, reach: float) -> int | None:
+        """Return the place of the event of a cell next to a time, None where none is within `reach` seconds."""
+        first, last = np.searchsorted(self.seconds, [seconds - reach, seconds + reach])
+        mine = first + np.flatnonzero(self.labels[first:last] == label)
+        if len(mine) == 0:
+            return None
+        return int(mine[np.argmin(np.abs(self.seconds[mine] - seconds))])
+
+
+def cells_inside(centres: Mapping[int, tuple[float, float]], corners: NDArray[np.float64]) -> list[int]:
+    """Return the labels of the cells whose centre lies inside a closed path.
+
+    Parameters
+    ----------
+    centres : (y, x) of each cell by its label.
+    corners : (n, 2) y, x.
+    """
+    from skimage.measure import points_in_poly
+
+    if not centres or len(corners) < 3:
+        return []
+    inside = points_in_poly(np.array(list(centres.values())), corners)
+    return [label for label, there in zip(centres, inside, strict=True) if there]
 
 
 def cell_events(

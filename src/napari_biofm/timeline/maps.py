@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.colours import class_colours
 from napari_biofm.timeline.activity import dense_index
 from napari_biofm.timeline.cell_positions import CellEvents
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+BY_LABEL, BY_RATE, BY_DEPTH, BY_CLASS = "label", "event rate", "depth (y)", "class"
+ROW_ORDERS = (BY_LABEL, BY_RATE, BY_DEPTH, BY_CLASS)
+SMOOTHED_BINS = 9
 
 
 def cell_map(
@@ -59,6 +68,23 @@ class Raster:
     edges: NDArray[np.float64]
     rate: NDArray[np.float64]
 
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The raster as a picture (n_cells, n_bins, 4): the colour of the latest event in each bin."""
+        pixels = np.zeros((*self.counts.shape, 4), np.uint8)
+        lit = self.counts > 0
+        if lit.any():
+            pixels[lit] = (255 * class_colours(self.classes)).astype(np.uint8)[self.kinds[lit]]
+        return pixels
+
+    @property
+    def smooth_rate(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Middle of each bin (s) and the rate as a running mean over 9 bins (events per second and cell)."""
+        middle = 0.5 * (self.edges[1:] + self.edges[:-1])
+        if len(self.rate) <= SMOOTHED_BINS:
+            return middle, self.rate
+        return middle, np.convolve(self.rate, np.ones(SMOOTHED_BINS) / SMOOTHED_BINS, mode="same")
+
 
 def raster(
     events: CellEvents, ids: NDArray[np.int64], start: float, stop: float, n_bins: int = 1000
@@ -89,3 +115,50 @@ def raster(
         kinds[rows[known], bins[known]] = np.minimum(kind[first:last][known], 255)
     per_cell = counts.sum(axis=0) / max(len(ids), 1) / (edges[1] - edges[0])
     return Raster(counts, kinds, classes, edges, per_cell)
+
+
+def row_order(
+    order: str,
+    centres: Mapping[int, tuple[float, float]],
+    events: CellEvents,
+    span: tuple[float, float],
+    classes: Mapping[int, str],
+) -> NDArray[np.int64]:
+    """Return the labels of cells in the order of the rows of a raster, from the top.
+
+    Parameters
+    ----------
+    order : one of ROW_ORDERS.
+    centres : (y, x) of each cell by its label.
+    events : of the cells.
+    span : first and last second of what is shown, for rates.
+    classes : class of each cell that has one; the others come last.
+    """
+    ids = np.array(sorted(centres), np.int64)
+    if order == BY_RATE and len(ids):
+        return ids[np.argsort(-event_rates(events, ids, *span), kind="stable")]
+    if order == BY_DEPTH:
+        return np.array(sorted(centres, key=lambda label: centres[label]), np.int64)
+    if order == BY_CLASS:
+        by_class = sorted(ids.tolist(), key=lambda n: (n not in classes, classes.get(n, ""), n))
+        return np.array(by_class, np.int64)
+    return ids
+
+
+def classes_of_cells(table: AnnData | None) -> dict[int, str]:
+    """Return the class of each cell of a table that has one: by hand before what was learnt."""
+    found: dict[int, str] = {}
+    for column in ("predicted", "class_by_hand"):
+        if table is not None and column in table.obs:
+            named = zip(table.obs["label"], table.obs[column].astype(str), strict=True)
+            found.update({int(label): name for label, name in named if name not in ("", "nan")})
+    return found
+
+
+def numbers_of_cells(table: AnnData | None) -> list[str]:
+    """Return the columns of a table of cells that hold a number per cell."""
+    return (
+        []
+        if table is None
+        else [str(c) for c in table.obs if table.obs[c].dtype.kind in "fiu" and c != "label"]
+    )

@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.units import conversion
 from napari_biofm.types import TimelineError
+
+PER_SECOND = {"s": 1.0, "ms": 1e3, "µs": 1e6, "us": 1e6, "min": 1 / 60, "h": 1 / 3600, "ns": 1e9}
 
 
 def frame_rate_of_file(path: Path) -> float | None:
@@ -129,8 +130,8 @@ def ome_frame_times(ome: str) -> NDArray[np.float64]:
     times: dict[int, float] = {}
     for plane in root.iterfind(".//{*}Plane"):
         if plane.get("TheZ", "0") == "0" and plane.get("TheC", "0") == "0" and plane.get("DeltaT"):
-            unit = conversion(plane.get("DeltaTUnit", "s"), "s") or 1.0
-            times[int(plane.get("TheT", "0"))] = float(plane.get("DeltaT", "0")) * unit
+            unit = PER_SECOND.get(plane.get("DeltaTUnit", "s"), 1.0)
+            times[int(plane.get("TheT", "0"))] = float(plane.get("DeltaT", "0")) / unit
     return np.array([times[t] for t in sorted(times)])
 
 
@@ -144,8 +145,8 @@ def _of_ome(ome: str) -> float | None:
         return None
     if pixels is None or not pixels.get("TimeIncrement"):
         return None
-    unit = conversion(pixels.get("TimeIncrementUnit", "s"), "s") or 1.0
-    seconds = float(pixels.get("TimeIncrement", "0")) * unit
+    unit = PER_SECOND.get(pixels.get("TimeIncrementUnit", "s"), 1.0)
+    seconds = float(pixels.get("TimeIncrement", "0")) / unit
     return 1 / seconds if seconds > 0 else None
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import atomic_write
+from napari_biofm.timeline.cell_positions import CellEvents
+from napari_biofm.timeline.clock import Clock
 from napari_biofm.types import TimelineError
+
+if TYPE_CHECKING:
+    from napari_biofm.signals import Recording
 
 PAPER, INK, LINE = (38, 41, 48), (214, 214, 214), (246, 201, 69)
 
@@ -110,3 +115,22 @@ class TraceStrip:
     def _across(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         span = max(float(self._times[-1] - self._times[0]), 1e-12)
         return np.asarray((times - self._times[0]) / span * (self._width - 1))
+
+
+def strip_of_cells(
+    recordings: Iterable[Recording],
+    events: CellEvents,
+    clock: Clock,
+    labels: Collection[int],
+    width: int,
+    height: int,
+) -> TraceStrip:
+    """Return the strip of the first of `labels` that has a trace on the movie's frames, else of events per frame."""
+    for recording in recordings:
+        for channel, one in enumerate(recording.channels):
+            if one.label in labels and recording.n_samples(0, channel) == clock.n_frames:
+                title = f"cell {one.label} ({one.unit})"
+                return TraceStrip(clock.times, recording.values(0, channel), width, height, title)
+    edges = np.append(clock.times, clock.at_frames([clock.n_frames]))
+    counts = np.histogram(events.seconds, edges)[0]
+    return TraceStrip(clock.times, counts.astype(float), width, height, "events per frame")

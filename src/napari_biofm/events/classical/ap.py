@@ -10,7 +10,7 @@ import numpy as np
 from napari_biofm.events.classical.common import Cleaned, Floats, Indices, Samples, clean, scores, table
 from napari_biofm.events.classical.kinetics import measure, windows
 from napari_biofm.events.options import option_values
-from napari_biofm.signals.units import conversion
+from napari_biofm.signals.units import si_unit
 from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 
@@ -62,7 +62,8 @@ def millivolts(unit: str) -> float:
 
     A trace in current clamp whose file says pA, or nothing, is in mV more often than not.
     """
-    return conversion(unit, "mV") or 1.0
+    base, factor = si_unit(unit)
+    return 1e3 * factor if base == "V" else 1.0
 
 
 def onsets(smooth: Samples, peak: Indices, sampling_rate: float, fraction: float = 0.1) -> Indices:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals import Recording
-from napari_biofm.signals.units import quantity, si_unit
+from napari_biofm.signals.units import si_unit
 from napari_biofm.types import Events, Trace
 
 _BEFORE_S = 0.5e-3
@@ -20,10 +20,10 @@ def mark_command_steps(events: Events, recording: Recording, sweep: int, channel
     Events whose peak lies from 0.5 ms before to 5 ms after a step are meant. Nothing changes in current
     clamp, without a command, or for other classes.
     """
-    if not np.isin(events["class"], _SYNAPTIC).any() or quantity(recording.channels[channel].unit) != "A":
+    if not np.isin(events["class"], _SYNAPTIC).any() or si_unit(recording.channels[channel].unit)[0] != "A":
         return events
     command = recording.stimulus(sweep, channel)
-    if command is None or quantity(command.unit) != "V":
+    if command is None or si_unit(command.unit)[0] != "V":
         return events
     steps = step_times(command)
     if not len(steps):

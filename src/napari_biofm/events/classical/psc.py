@@ -26,7 +26,6 @@ from napari_biofm.events.classical.filters import find_peaks
 from napari_biofm.events.classical.kinetics import highest, measure, windows
 from napari_biofm.events.classical.shape import Shape, choose_shapes, low_passed
 from napari_biofm.events.options import option_values
-from napari_biofm.signals.units import quantity
 from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 _MIN_GAP_S = 1.5e-3  # events closer than this are one
@@ -171,9 +170,8 @@ def class_words(unit: str) -> tuple[str, str]:
     reversal potential of chloride's neighbours (near rest) and for outward IPSCs near 0 mV; potentials
     the other way round; "PSC" where the unit is not known.
     """
-    base = quantity(unit)
-    if base == "A":
+    if unit.endswith("A"):
         return "IPSC", "EPSC"
-    if base == "V":
+    if unit.endswith("V"):
         return "EPSP", "IPSP"
     return "PSC", "PSC"

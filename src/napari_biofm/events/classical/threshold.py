@@ -25,7 +25,7 @@ from napari_biofm.events.classical.kinetics import measure
 from napari_biofm.events.classical.psc import class_words
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.options import option_values
-from napari_biofm.signals.units import conversion
+from napari_biofm.signals.units import si_unit
 from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace, no_events
 
 SMALLEST_AP_V = 0.015  # V; smaller deflections are spikelets or synaptic potentials
@@ -75,7 +75,8 @@ class ThresholdDetector:
 
 
 def _volts(unit: str) -> float:
-    return conversion(unit, "V") or 1e-3
+    base, factor = si_unit(unit)
+    return factor if base == "V" else 1e-3
 
 
 def _flattened(values: Samples, length: float) -> Samples:

@@ -19,7 +19,7 @@ from napari_biofm.events.features.definitions import Columns, Values
 from napari_biofm.events.kinds import kind_of_class
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
-from napari_biofm.signals.units import conversion, quantity, same_quantity
+from napari_biofm.signals.units import same_quantity, si_unit
 from napari_biofm.types import DetectionSettings, Events, Progress, Task, Trace
 
 Row = dict[str, Any]
@@ -152,18 +152,17 @@ def _stimulus(recording: Recording, signal: Trace) -> tuple[tuple[float, float],
     steps = passive.find_steps(np.asarray(command.values, np.float64))
     if not steps:
         return whole, {}
-    command_pa, signal_pa = conversion(command.unit, "pA"), conversion(signal.unit, "pA")
-    if command_pa is not None and quantity(signal.unit) == "V":
+    base, factor = si_unit(command.unit)
+    if base == "A" and si_unit(signal.unit)[0] == "V":
         start, stop, size = max(steps, key=lambda one: one[1] - one[0])
         volts = np.asarray(signal.values, np.float64) * millivolts(signal.unit)
         values = passive.step_features(volts, fs, start, stop)
-        values |= passive.current_step(volts, fs, start, stop, size * command_pa)
+        values |= passive.current_step(volts, fs, start, stop, size * factor * 1e12)
         return (start / fs, stop / fs), {f"step_{k}": v for k, v in values.items()}
-    command_mv = conversion(command.unit, "mV")
-    if command_mv is not None and signal_pa is not None:
+    if base == "V" and si_unit(signal.unit)[0] == "A":
         start, stop, size = steps[0]
-        current = np.asarray(signal.values, np.float64) * signal_pa
-        values = passive.voltage_step(current, fs, start, stop, size * command_mv)
+        current = np.asarray(signal.values, np.float64) * si_unit(signal.unit)[1] * 1e12
+        values = passive.voltage_step(current, fs, start, stop, size * factor * 1e3)
         return whole, {f"test_{k}": v for k, v in values.items()}
     return whole, {}
 

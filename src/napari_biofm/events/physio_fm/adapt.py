@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,6 @@ from napari_biofm.types import Progress, RecordingError, Task
 
 __all__ = ["AdaptedHead", "Marks", "adapt"]
 
-Floats = NDArray[np.float64]
 PLAIN = len(FEATURES)  # features of the template and the network's heat; behind them its vector
 HOLD = (0.03, 0.1)  # how strongly the weights of the former and of the latter are held at zero
 LARGE = FEATURES.index("size")
@@ -50,7 +50,7 @@ STEPS = 20  # of Newton's method at most
 FARTHEST = 5.0  # logits that one of them may move
 
 
-def fit_head(x: Floats, y: NDArray[np.int64], n_classes: int) -> tuple[Floats, Floats, Floats]:
+def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tuple[Any, Any, Any]:
     """Return mean, spread and weights (classes, F + 1) of one-against-all logistic heads.
 
     All candidates say what is usual, those with y > -2 what is an event (its class) and what is none (-1). The

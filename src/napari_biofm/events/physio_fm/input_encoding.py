@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.kinds import KINDS
-from napari_biofm.signals.units import clean_unit, conversion
 from napari_biofm.types import Trace
 
 TOKEN_KINDS = tuple(KINDS)  # kinds in the order of their tokens; one more stands for "unknown"
@@ -26,6 +25,26 @@ N_TOKENS = 5 + len(UNITS) + len(TOKEN_KINDS) + 1
 # What one step of asinh means on the absolute input, per unit.
 REFERENCE = {"pA": 20.0, "mV": 20.0, "dF/F": 0.3, "uV": 50.0, "other": np.inf}
 
+# Factor that brings a spelled unit to one of UNITS.
+_UNIT_SPELLINGS = {
+    "pa": ("pA", 1.0),
+    "na": ("pA", 1e3),
+    "ua": ("pA", 1e6),
+    "µa": ("pA", 1e6),
+    "a": ("pA", 1e12),
+    "mv": ("mV", 1.0),
+    "v": ("mV", 1e3),
+    "uv": ("uV", 1.0),
+    "µv": ("uV", 1.0),
+    "μv": ("uV", 1.0),
+    "df/f": ("dF/F", 1.0),
+    "dff": ("dF/F", 1.0),
+    "df/f0": ("dF/F", 1.0),
+    "δf/f": ("dF/F", 1.0),
+    "%df/f": ("dF/F", 0.01),
+    "% df/f": ("dF/F", 0.01),
+}
+
 
 def known_unit(unit: str) -> tuple[str, float]:
     """Return the unit the network knows and the factor that converts to it.
@@ -38,11 +57,7 @@ def known_unit(unit: str) -> tuple[str, float]:
     -------
     name, factor : one of `UNITS` ("other" where it is not understood), and value * factor is in it.
     """
-    for name in ("uV", "mV") if (conversion(unit, "uV") or np.inf) <= 1 else ("pA", "mV", "dF/F"):
-        factor = conversion(unit, name)
-        if factor is not None:
-            return name, factor
-    return "other", 1.0
+    return _UNIT_SPELLINGS.get(unit.strip().lower(), ("other", 1.0))
 
 
 def network_unit(signal: Trace, kind: str) -> tuple[str, float]:
@@ -54,7 +69,7 @@ def network_unit(signal: Trace, kind: str) -> tuple[str, float]:
     unit, factor = known_unit(signal.unit)
     if unit == "uV" and kind == "ap":
         return "mV", factor * 1e-3
-    percent = clean_unit(signal.unit) == "%" and kind == "calcium"
+    percent = signal.unit.strip() == "%" and kind == "calcium"
     if percent or (unit == "dF/F" and factor == 1.0 and in_percent(signal)):
         return "dF/F", 0.01
     return unit, factor

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.recording import Channel
 from napari_biofm.signals.samples import packed, unpacked
-from napari_biofm.signals.units import clean_unit, shown_unit
+from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import LazyArray, RecordingError
 
 _LEAST_BYTES, _INTERLEAVED_BYTES = (
@@ -24,6 +24,7 @@ _LEAST_BYTES, _INTERLEAVED_BYTES = (
     300,
 )  # of a trace record; versions from 2011 on say if blocks are mixed
 _FORMATS = ("i2", "i4", "f4", "f8")
+_DISPLAY = {"V": ("mV", 1e3), "A": ("pA", 1e12)}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def trace_of(path: Path, pages: NDArray[np.uint8], order: str, record: bytes) ->
     if kind >= len(_FORMATS) or n < 1 or start < 0 or not (np.isfinite(interval) and interval > 0):
         raise RecordingError(f"{path.name}: a trace of {n} samples, format {kind}, every {interval} s")
     unit = clean_unit(text_of(record[96:104]))
-    shown, factor = shown_unit(unit)
+    shown, factor = _DISPLAY.get(unit, (unit, 1.0))
     if not np.isfinite(gain * factor) or gain == 0:
         raise RecordingError(f"{path.name}: a trace with the gain {gain} {unit}")
     rate = 1.0 / interval

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.optional import H5Trace
 from napari_biofm.signals.readers.stamps import Clock, Retimed, Stretch, Window, clock_of, stamps_of
-from napari_biofm.signals.units import shown_unit
+from napari_biofm.signals.units import clean_unit
 
 if TYPE_CHECKING:
     from pynwb import TimeSeries
+
+_DISPLAY = {"volts": ("mV", 1e3), "V": ("mV", 1e3), "amperes": ("pA", 1e12), "A": ("pA", 1e12)}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def start_of(series: TimeSeries) -> float:
 
 def unit_of(series: TimeSeries) -> tuple[str, float]:
     """Return the unit that is shown, and what takes the series' own unit to it."""
-    return shown_unit(str(series.unit))
+    return _DISPLAY.get(series.unit, (clean_unit(str(series.unit)), 1.0))
 
 
 def scale_of(series: TimeSeries) -> tuple[float, float]:

@@ -13,14 +13,13 @@ from napari_biofm.session import Session
 from napari_biofm.session.journal import Journal
 from napari_biofm.session.journal_files import autosave_folder
 from napari_biofm.session.recovery import prune_journals
-from napari_biofm.widgets.common.layers import layer_id
-from napari_biofm.widgets.common.session_layers import ViewerLayers, is_kept
+from napari_biofm.widgets.common.session_layers import ViewerLayers
 
 STEP_MS = 500  # between looks at what is to be written
 
 
 class Autosave(QObject):
-    """Writes everything that is done in one viewer to disk, and hears of masks that something else changed.
+    """Writes everything that is done in one viewer to disk.
 
     Parameters
     ----------
@@ -37,13 +36,11 @@ class Autosave(QObject):
         self._timer.setInterval(STEP_MS)
         self._timer.timeout.connect(self.step)
         self._timer.start()
-        self._followed: weakref.WeakSet[Any] = weakref.WeakSet()
         events = self.layers.viewer.layers.events
         events.inserted.connect(self._layers_changed)
         events.removed.connect(self._layers_changed)
         events.renamed.connect(self._layers_changed)
         session.closed.connect(self.stop)
-        self._layers_changed()
         prune_journals(root)
 
     def step(self) -> None:
@@ -57,17 +54,7 @@ class Autosave(QObject):
             self._timer.stop()
 
     def _layers_changed(self, event: Any = None) -> None:
-        for layer in self.layers.viewer.layers:
-            if type(layer).__name__ == "Labels" and is_kept(layer) and layer not in self._followed:
-                self._followed.add(layer)
-                self._follow(layer)
         self.journal.things_changed()
-
-    def _follow(self, layer: Any) -> None:
-        """Hear when the masks of a layer are painted on, or replaced, by anything."""
-        journal, uid = self.journal, layer_id(layer)
-        layer.events.labels_update.connect(lambda event=None: journal.masks_changed(uid))
-        layer.events.data.connect(lambda event=None: journal.masks_replaced(uid))
 
     def _tell(self, message: str) -> None:
         from napari.utils.notifications import show_warning

@@ -17,7 +17,7 @@ from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.io.lazy import open_saved_image
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.types import BiofmError, SessionError
-from napari_biofm.widgets.common.layers import layer_by_id, layer_id
+from napari_biofm.widgets.common.layers import full_data, layer_by_id, layer_id
 
 OVERLAYS = {
     "biofm_overlay",
@@ -88,7 +88,7 @@ class LayerMasks:
         layer = self._layer()
         if layer is None:
             raise SessionError("The labels layer was removed from the viewer.")
-        return layer.data[0] if layer.multiscale else layer.data
+        return full_data(layer)
 
 
 def is_kept(layer: Any) -> bool:

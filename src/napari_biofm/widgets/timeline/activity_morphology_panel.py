@@ -22,9 +22,8 @@ from napari_biofm.timeline.patched import (
     patch_features,
     trace_vectors,
 )
-from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.timeline.panel import Panel
-from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.timeline.controller import TimelineController
+from napari_biofm.widgets.timeline.panel import Host, Panel
 
 COLUMNS = ("looks", "activity", "rho", "q", "information", "q")
 
@@ -34,13 +33,13 @@ class ActivityMorphologyPanel(Panel):
 
     Parameters
     ----------
-    dock : that holds the panel.
-    state : of the dock.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the dock.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState) -> None:
+    def __init__(self, host: Host, controller: TimelineController) -> None:
         super().__init__(
-            dock, state, "Activity of each cell: rate, amplitude, intervals, bursts, synchrony, trace."
+            host, controller, "Activity of each cell: rate, amplitude, intervals, bursts, synchrony, trace."
         )
         self.add_button = QPushButton("Add activity to the table of cells")
         self.add_button.setToolTip("Rate, amplitude, synchrony ... as columns and an embedding of vectors.")
@@ -68,16 +67,16 @@ class ActivityMorphologyPanel(Panel):
 
     def add(self) -> Any | None:
         """Put trace features into the session's table of cells, made from the masks where there is none."""
-        labels, clock = self.state.labels, self.state.clock
+        labels, clock = self.controller.labels, self.controller.clock
         if labels is None or clock is None:
-            self.dock.tell("Choose cells and align the movie first.")
+            self.host.tell("Choose cells and align the movie first.")
             return None
-        session, uid = self.state.session, str(self.state.labels_uid)
-        table = self._table()
+        session, uid = self.controller.session, str(self.controller.labels_uid)
+        table = self.controller.table()
         ids = table.obs["label"].to_numpy(np.int64)
         tables = {name: entry.events for name, entry in session.recordings.items()}
         traces = [e.recording for e in session.recordings.values() if e.recording.is_cells]
-        events = self.state.population()
+        events = self.controller.population()
         span = float(clock.times[0]), float(clock.at_frames([clock.n_frames])[0])
         features = trace_features(events, tables, ids, *span, traces[-1] if traces else None)
         session.set_cells(uid, add_trace_features(table, features, {"start_s": span[0], "stop_s": span[1]}))
@@ -87,21 +86,21 @@ class ActivityMorphologyPanel(Panel):
 
     def add_patch(self) -> None:
         """Describe the recorded cells in a job, and put what was found into the table of cells."""
-        if self.state.labels is None:
-            self.dock.tell("Choose the labels layer with the cells first.")
+        if self.controller.labels is None:
+            self.host.tell("Choose the labels layer with the cells first.")
             return
-        session, uid = self.state.session, str(self.state.labels_uid)
+        session, uid = self.controller.session, str(self.controller.labels_uid)
         recordings = session.recordings
-        linked: dict[int, list[tuple[str, int]]] = {}
-        for link in sorted(session.links):
-            if link.cell.layer == uid and link.recording in recordings:
-                linked.setdefault(link.cell.label, []).append((link.recording, link.channel))
-        wanted = {name for places in linked.values() for name, _ in places}
+        linked = self.controller.linked_cells()
+        places: dict[int, list[tuple[str, int]]] = {}
+        for name in linked.keys() & recordings.keys():
+            for channel, label in linked[name].items():
+                places.setdefault(label, []).append((name, channel))
         self.patch_button.setEnabled(False)
-        self.dock.run(
+        self.host.run(
             patch_features,
-            {name: (recordings[name].recording, recordings[name].events) for name in wanted},
-            linked,
+            {name: (e.recording, e.events) for name, e in recordings.items() if name in linked},
+            places,
             name="Features of patched cells",
             bound_to=uid,
             on_done=lambda found: self._patched(uid, found),
@@ -110,14 +109,14 @@ class ActivityMorphologyPanel(Panel):
 
     def add_vectors(self) -> None:
         """Describe the traces by the physio model in a job, as an embedding of vectors in the table of cells."""
-        labels = self.state.labels
-        traces = [e.recording for e in self.state.session.recordings.values() if e.recording.is_cells]
+        labels = self.controller.labels
+        traces = [e.recording for e in self.controller.session.recordings.values() if e.recording.is_cells]
         if labels is None or not traces:
-            self.dock.tell("Choose cells and measure their traces under 'Cells' first.")
+            self.host.tell("Choose cells and measure their traces under 'Cells' first.")
             return
-        uid, table = str(self.state.labels_uid), self._table()
+        uid, table = str(self.controller.labels_uid), self.controller.table()
         self.vector_button.setEnabled(False)
-        self.dock.run(
+        self.host.run(
             trace_vectors,
             traces[-1],
             table.obs["label"].to_numpy(np.int64),
@@ -127,31 +126,21 @@ class ActivityMorphologyPanel(Panel):
             on_end=lambda: self.vector_button.setEnabled(True),
         )
 
-    def _table(self) -> Any:
-        """Return a copy of the session's table of cells, made from the masks where there is none."""
-        uid = str(self.state.labels_uid)
-        table = self.state.session.cells(uid)
-        if table is not None:
-            return table.copy()
-        from napari_biofm.cells.table.cell_table import make_table
-
-        return make_table(self.state.label_plane(), layer=uid)
-
     def _patched(self, uid: str, found: PatchFeatures) -> None:
-        if uid != self.state.labels_uid:
+        if uid != self.controller.labels_uid:
             return
-        self.state.session.set_cells(uid, add_patch_features(self._table(), found))
+        self.controller.session.set_cells(uid, add_patch_features(self.controller.table(), found))
         n, several = len(found.labels), int((found.recordings > 1).sum())
         more = f", {several} of them from several recordings" if several else ""
         self.words.setText(f"{n} patched cells{more}: {len(found.names)} columns 'patch_...' added.")
 
     def _embedded(self, uid: str, vectors: np.ndarray, source: str) -> None:
-        table = self._table() if uid == self.state.labels_uid else None
+        table = self.controller.table() if uid == self.controller.labels_uid else None
         if table is None or table.n_obs != len(vectors):
-            self.dock.tell("The cells changed meanwhile: add the vectors again.")
+            self.host.tell("The cells changed meanwhile: add the vectors again.")
             return
         lacking = add_trace_vectors(table, vectors, {"traces": source})
-        self.state.session.set_cells(uid, table)
+        self.controller.session.set_cells(uid, table)
         without = f" {lacking} cells without a trace took the median." if lacking else ""
         self.words.setText(
             f"Vectors of {len(vectors) - lacking} traces, {vectors.shape[1]} numbers each.{without}"
@@ -166,14 +155,14 @@ class ActivityMorphologyPanel(Panel):
         looks = np.asarray(table.obsm["regionprops"], float)
         few = [i for i, name in enumerate(names) if "intensity" not in name][:12]
         self.test_button.setEnabled(False)
-        self.dock.run(
+        self.host.run(
             associate,
             looks[:, few],
             np.asarray(table.obsm[BLOCK], float),
             [names[i] for i in few],
             list(TRACE_FEATURES),
             name="Test what goes together",
-            bound_to=self.state.labels_uid,
+            bound_to=self.controller.labels_uid,
             on_done=self._show,
             on_end=lambda: self.test_button.setEnabled(True),
         )

@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
-from napari_biofm.timeline import Clock, event_seconds
+from napari_biofm.timeline import Clock
 from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trigger
 from napari_biofm.timeline.correlate import OffsetProposal, propose_offset
 from napari_biofm.timeline.metadata import frame_times_of_file
+from napari_biofm.timeline.offset_hints import (
+    CellWithSpikes,
+    activity_of_movie,
+    cell_with_spikes,
+    spike_seconds,
+    uncovered,
+)
 from napari_biofm.types import TimelineError
-from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.common.viewers import layer_by_id
 from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.movies import frame_rate, n_frames
-from napari_biofm.widgets.timeline.offset_plot import OffsetPlot, activity_of, spikes_of
-from napari_biofm.widgets.timeline.panel import Panel, number_box
-from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.timeline.offset_plot import OffsetPlot
+from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 
 TRIGGERS, RATE, FILE = "pulses in a recorded channel", "rate and offset", "times stated in a file"
 
@@ -29,12 +34,12 @@ class AlignPanel(Panel):
 
     Parameters
     ----------
-    dock : that holds the panel; runs its jobs and shows its errors.
-    state : of the dock.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the dock.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__(dock, state)
+    def __init__(self, host: Host, controller: TimelineController) -> None:
+        super().__init__(host, controller)
         self.source = QComboBox()
         self.source.addItems([TRIGGERS, RATE, FILE])
         self.source.setToolTip("Where the frame times come from.")
@@ -87,18 +92,18 @@ class AlignPanel(Panel):
         self.plot.dragged.connect(self.offset.setValue)
         for box in (self.rate, self.offset, self.drift):
             box.valueChanged.connect(lambda _: self.show_offset())
-        dock.listen(state.events_moved, self.show_activity)
-        dock.listen(state.chosen, self.things_chosen)
-        dock.listen(state.session.clocks_changed, self._tell_clock)
+        host.listen(controller.events_moved, self.show_activity)
+        host.listen(controller.chosen, self.things_chosen)
+        host.listen(controller.session.clocks_changed, self._tell_clock)
         self._show_rows()
         self.things_chosen()
         self.show_activity()
 
     def align(self) -> None:
         """Set the movie's clock from what the form says."""
-        movie = self.state.movie
+        movie = self.controller.movie
         if movie is None:
-            self.dock.tell("Open a movie first: an image with a time axis.")
+            self.host.tell("Open a movie first: an image with a time axis.")
             return
         try:
             if self.source.currentText() == RATE:
@@ -108,23 +113,23 @@ class AlignPanel(Panel):
             else:
                 self._use_pulses(movie)
         except TimelineError as error:
-            self.dock.tell_error(error)
+            self.host.tell_error(error)
 
     def propose(self) -> None:
         """Look for the offset in the activity of a linked cell, and put it into the form."""
         try:
-            trace, spikes, label = self._cell_with_spikes()
+            found = self._cell_with_spikes()
         except TimelineError as error:
-            self.dock.tell_error(error)
+            self.host.tell_error(error)
             return
         self.propose_button.setEnabled(False)
-        self.dock.run(
+        self.host.run(
             propose_offset,
-            trace,
+            found.trace,
             self.rate.value(),
-            spikes,
-            name=f"Match the calcium of cell {label} with its spikes",
-            bound_to=self.state.movie_uid,
+            found.spikes,
+            name=f"Match the calcium of cell {found.label} with its spikes",
+            bound_to=self.controller.movie_uid,
             on_done=self._proposed,
             on_end=lambda: self.propose_button.setEnabled(True),
         )
@@ -134,67 +139,50 @@ class AlignPanel(Panel):
         self.offset.setValue(proposal.offset)
         self.report.setText(proposal.in_words() + " Press Align to use it.")
 
-    def _cell_with_spikes(self) -> tuple[Any, Any, int]:
-        """Return trace, spike times and label of the linked cell with most spikes."""
+    def _cell_with_spikes(self) -> CellWithSpikes:
+        """Return the linked cell with most spikes, its trace and its spike times."""
         if self.rate.value() <= 0:
             raise TimelineError("Type the frame rate of the movie first.")
-        movie, session = self.state.movie, self.state.session
-        entry = session.recordings.get(self.state.recording_uid or "")
-        if movie is None or entry is None:
+        controller, uid = self.controller, str(self.controller.recording_uid)
+        if controller.movie is None or controller.recording is None:
             raise TimelineError("Open a movie and a recording first.")
-        cells = {
-            link.channel: link.cell.label
-            for link in session.links
-            if link.recording == self.state.recording_uid and link.cell.layer == self.state.labels_uid
-        }
-        if not cells:
-            raise TimelineError("Link a channel of the recording to its cell first, under 'Cells'.")
-        fired = np.isin(entry.events["class"], ("AP", "spike"))
-        counts = {c: int((fired & (entry.events["channel"] == c)).sum()) for c in cells}
-        channel = max(counts, key=lambda c: counts[c])
-        if not counts[channel]:
-            raise TimelineError("No spikes yet: find them in the dock 'Traces and events' first.")
-        label = cells[channel]
-        for other in reversed(list(session.recordings.values())):
-            known = {a.label: c for c, a in enumerate(other.recording.channels) if a.label is not None}
-            if label in known and other.recording.n_samples(0, known[label]) == n_frames(movie):
-                rows = entry.events[fired & (entry.events["channel"] == channel)]
-                return other.recording.values(0, known[label]), event_seconds(rows, entry.recording), label
-        raise TimelineError(f"There is no trace of cell {label}: measure the traces under 'Cells' first.")
+        cells = controller.linked_cells().get(uid, {})
+        events, frames = controller.session.events(uid), n_frames(controller.movie)
+        return cell_with_spikes(controller.recordings, events, uid, cells, frames)
 
     def things_chosen(self) -> None:
         """Offer the channels of the recording and the rate of the movie in play."""
-        entry = self.state.session.recordings.get(self.state.recording_uid or "")
-        movie = self.state.movie
-        if entry is None:
+        recording = self.controller.recording
+        movie = self.controller.movie
+        if recording is None:
             self.channel.set_choices([])
         else:
-            channels = entry.recording.channels
+            channels = recording.channels
             self.channel.set_choices(
                 [(f"{i}: {c.name} ({c.unit})", i) for i, c in enumerate(channels)],
-                prefer=likely_trigger(entry.recording),
+                prefer=likely_trigger(recording),
             )
         rate = None if movie is None else frame_rate(movie)
         if rate:
             self.rate.setValue(rate)
-        if entry is None or likely_trigger(entry.recording) is None:
-            if self.state.clock is None:
+        if recording is None or likely_trigger(recording) is None:
+            if self.controller.clock is None:
                 self.source.setCurrentText(RATE)
         else:
             self.source.setCurrentText(TRIGGERS)
-            self.channel.choose(likely_trigger(entry.recording))
+            self.channel.choose(likely_trigger(recording))
         self._tell_clock()
 
     def _use_rate(self, movie: Any) -> None:
-        uid = self.state.movie_uid
+        uid = self.controller.movie_uid
         clock = Clock.from_rate(
             n_frames(movie),
             self.rate.value(),
             self.offset.value(),
             self.drift.value() * 1e-6,
-            self.state.recording_uid or "",
+            self.controller.recording_uid or "",
         )
-        self.state.session.set_clock(str(uid), clock)
+        self.controller.session.set_clock(str(uid), clock)
         self._tell_clock()
 
     def _use_file(self, movie: Any) -> None:
@@ -204,8 +192,8 @@ class AlignPanel(Panel):
                 "The movie came from no file; choose the OME-TIFF or NWB that states its times."
             )
         times, where = frame_times_of_file(Path(stated), n_frames(movie))
-        clock = Clock(times + self.offset.value(), where, self.state.recording_uid or "")
-        self.state.session.set_clock(str(self.state.movie_uid), clock)
+        clock = Clock(times + self.offset.value(), where, self.controller.recording_uid or "")
+        self.controller.session.set_clock(str(self.controller.movie_uid), clock)
         self._tell_clock()
 
     def _ask_file(self) -> None:
@@ -216,19 +204,19 @@ class AlignPanel(Panel):
             self.file.setText(name)
 
     def _use_pulses(self, movie: Any) -> None:
-        entry = self.state.session.recordings.get(self.state.recording_uid or "")
+        recording = self.controller.recording
         channel = self.channel.key
-        if entry is None or not isinstance(channel, int):
+        if recording is None or not isinstance(channel, int):
             raise TimelineError("Open a recording with a frame-trigger channel, or choose 'rate and offset'.")
-        uid = str(self.state.movie_uid)
+        uid = str(self.controller.movie_uid)
         self.button.setEnabled(False)
-        self.dock.run(
+        self.host.run(
             align_to_channel,
-            entry.recording,
+            recording,
             channel,
             n_frames(movie),
             self.rate.value() or None,
-            str(self.state.recording_uid),
+            str(self.controller.recording_uid),
             name="Find frame pulses",
             bound_to=uid,
             on_done=lambda alignment: self._pulses_found(uid, alignment),
@@ -236,45 +224,28 @@ class AlignPanel(Panel):
         )
 
     def _pulses_found(self, uid: str, alignment: Alignment) -> None:
-        if layer_by_id(self.state.viewer, uid) is None:
+        if self.controller.layers.layer(uid) is None:
             self.report.setText("The movie was removed while its frame times were looked for.")
             return
-        self.state.session.set_clock(uid, alignment.clock)
+        self.controller.session.set_clock(uid, alignment.clock)
         self.report.setText("\n".join(alignment.notes))
 
     def _tell_clock(self) -> None:
-        clock = self.state.clock
-        if self.state.movie is None:
+        clock = self.controller.clock
+        if self.controller.movie is None:
             self.report.setText("Open a movie: an image with a time axis.")
         elif clock is None:
             self.report.setText(
                 "This movie has no clock yet. Choose where its frame times come from, then Align."
             )
         else:
+            aligned = self.controller.recordings.get(clock.recording)
+            gaps = "" if aligned is None else uncovered(clock, aligned)
             to = f", on the clock of {clock.recording}" if clock.recording else ""
             self.report.setText(
                 f"{clock.n_frames} frames from {clock.times[0]:.4f} to {clock.times[-1]:.4f} s"
-                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}.{self._uncovered(clock)}"
+                f" ({clock.frame_rate:.5g} Hz), from {clock.source}{to}.{gaps}"
             )
-
-    def _uncovered(self, clock: Clock) -> str:
-        """Return in words which frames the recording has nothing for, "" where it covers the movie."""
-        entry = self.state.session.recordings.get(clock.recording)
-        if entry is None or entry.recording.n_sweeps == 0:
-            return ""
-        recording = entry.recording
-        last = recording.n_sweeps - 1
-        start, stop = (
-            float(recording.sweep_starts[0]),
-            float(recording.sweep_starts[last]) + recording.duration(last),
-        )
-        outside = int(((clock.times < start - 1e-9) | (clock.times > stop)).sum())
-        if not outside:
-            return ""
-        return (
-            f" {clock.recording} runs from {start:.4g} to {stop:.4g} s: {outside} frames lie outside it and show no "
-            "events of it."
-        )
 
     def _show_rows(self, *_: Any) -> None:
         source = self.source.currentText()
@@ -289,7 +260,7 @@ class AlignPanel(Panel):
 
     def show_offset(self, *_: Any) -> None:
         """Draw the movie's activity where the form puts it, over the spikes of the recording."""
-        movie = self.state.movie
+        movie = self.controller.movie
         if self.source.currentText() != RATE or movie is None or self.rate.value() <= 0:
             self.plot.clear_all()
             return
@@ -300,7 +271,12 @@ class AlignPanel(Panel):
 
     def show_activity(self) -> None:
         """Take up what cells and recording do now."""
-        movie = self.state.movie
-        self._activity = None if movie is None else activity_of(self.state, n_frames(movie))
-        self.plot.show_spikes(spikes_of(self.state))
+        movie = self.controller.movie
+        controller, uid = self.controller, self.controller.recording_uid or ""
+        linked = controller.linked_cells().get(uid, {}).values()
+        frames = 0 if movie is None else n_frames(movie)
+        self._activity = activity_of_movie(controller.recordings, frames, linked) if frames else None
+        recording = controller.recording
+        events = None if recording is None else controller.session.events(uid)
+        self.plot.show_spikes(np.zeros(0) if events is None else spike_seconds(recording, events))
         self.show_offset()

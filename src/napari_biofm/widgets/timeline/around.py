@@ -10,10 +10,9 @@ from qtpy.QtWidgets import QFormLayout, QPushButton
 
 from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
-from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.timeline.panel import Panel, number_box
+from napari_biofm.widgets.timeline.controller import TimelineController
+from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
-from napari_biofm.widgets.timeline.state import TimelineState
 
 
 class AroundPanel(Panel):
@@ -21,12 +20,14 @@ class AroundPanel(Panel):
 
     Parameters
     ----------
-    dock : that holds the panel.
-    state : of the dock.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the timeline.
+    viewer : napari viewer, gets the averaged movie.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__(dock, state, "Select a cell to average around its events.")
+    def __init__(self, host: Host, controller: TimelineController, viewer: Any) -> None:
+        super().__init__(host, controller, "Select a cell to average around its events.")
+        self.viewer = viewer
         self.before = number_box(0.01, 600, 2, " s", "Seconds shown before the event.", 0.5)
         self.after = number_box(0.01, 600, 2, " s", "Seconds shown from the event on.", 2.0)
         self.button = QPushButton("Average movie and traces")
@@ -47,17 +48,17 @@ class AroundPanel(Panel):
 
     def seconds(self) -> tuple[np.ndarray, str]:
         """Return the times of the events meant, and whose they are."""
-        labels = self.selected_labels()
+        labels = self.controller.selected_labels()
         if not labels:
-            return self.state.population().seconds, "all cells"
+            return self.controller.population().seconds, "all cells"
         whose = f"cell {labels[0]}" if len(labels) == 1 else f"{len(labels)} cells"
-        return self.state.events_of(labels).seconds, whose
+        return self.controller.events_of(labels).seconds, whose
 
     def average(self) -> None:
         """Average the traces now and the movie in a job."""
-        movie, clock = self.state.movie, self.state.clock
+        movie, clock = self.controller.movie, self.controller.clock
         if movie is None or clock is None:
-            self.dock.tell("Open a movie and align it first.")
+            self.host.tell("Open a movie and align it first.")
             return
         seconds, whose = self.seconds()
         if len(seconds) == 0:
@@ -66,7 +67,7 @@ class AroundPanel(Panel):
         self._traces(seconds, whose)
         frames = [max(1, round(box.value() * clock.frame_rate)) for box in (self.before, self.after)]
         self.button.setEnabled(False)
-        self.dock.run(
+        self.host.run(
             peri_event_movie,
             movie.data[0] if movie.multiscale else movie.data,
             clock,
@@ -74,19 +75,19 @@ class AroundPanel(Panel):
             frames[0],
             frames[1],
             name=f"Movie around events of {whose}",
-            bound_to=self.state.movie_uid,
+            bound_to=self.controller.movie_uid,
             on_done=lambda found: self._show(found, whose),
             on_end=lambda: self.button.setEnabled(True),
         )
 
     def _show(self, found: tuple[np.ndarray, int], whose: str) -> None:
         mean, n = found
-        movie: Any = self.state.movie
+        movie: Any = self.controller.movie
         if movie is None:
             return
         placed = {"scale": movie.scale, "translate": movie.translate, "units": movie.units}
         top = float(np.percentile(np.abs(mean), 99.8)) or 1.0
-        self.state.viewer.add_image(
+        self.viewer.add_image(
             mean,
             name=f"around {n} events of {whose}",
             colormap="inferno",
@@ -99,9 +100,9 @@ class AroundPanel(Panel):
     def _traces(self, seconds: np.ndarray, whose: str) -> None:
         """Draw the mean trace of the cells meant, with its standard error."""
         self.plot.clear()
-        clock = self.state.clock
-        labels = self.selected_labels()
-        for entry in self.state.session.recordings.values():
+        clock = self.controller.clock
+        labels = self.controller.selected_labels()
+        for entry in self.controller.session.recordings.values():
             recording = entry.recording
             if clock is None or not recording.is_cells or not is_of_movie(recording, clock):
                 continue

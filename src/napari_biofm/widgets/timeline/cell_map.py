@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.timeline.maps import cell_map, event_rates
+from napari_biofm.timeline.maps import cell_map, event_rates, numbers_of_cells
 from napari_biofm.widgets.common.layer_pixels import spatial_placing
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.overlays import Overlay
-from napari_biofm.widgets.timeline.state import TimelineState
 
 NOTHING, RATE = "", "event rate (Hz)"
 
@@ -19,24 +19,23 @@ class MapOverlay(Overlay):
 
     Parameters
     ----------
-    state : of the dock.
+    viewer, controller : see `Overlay`.
     """
 
     kind = "map"
 
-    def __init__(self, state: TimelineState) -> None:
-        super().__init__(state)
+    def __init__(self, viewer: Any, controller: TimelineController) -> None:
+        super().__init__(viewer, controller)
         self.what = NOTHING
 
     def choices(self) -> list[tuple[str, str]]:
         """Return what can be shown: texts and keys."""
-        table = self.state.session.cells(self.state.labels_uid) if self.state.labels_uid else None
-        columns = [] if table is None else [str(c) for c in table.obs if _is_number(table.obs[c])]
-        return [("nothing", NOTHING), (RATE, RATE), *((c, c) for c in columns if c != "label")]
+        columns = numbers_of_cells(self.controller.cells())
+        return [("nothing", NOTHING), (RATE, RATE), *((c, c) for c in columns)]
 
     def refresh(self) -> str:
         """Show what is chosen; return what is to be said about it."""
-        if self.what == NOTHING or self.state.labels is None:
+        if self.what == NOTHING or self.controller.labels is None:
             self.remove()
             return ""
         ids, values = self._values()
@@ -44,7 +43,7 @@ class MapOverlay(Overlay):
         if len(known) == 0:
             self.remove()
             return f"No cell has a value for '{self.what}'."
-        image = cell_map(self.state.label_plane(), ids, values)
+        image = cell_map(self.controller.label_plane(), ids, values)
         limits = (float(known.min()), float(max(known.max(), known.min() + 1e-9)))
         if self.is_shown and self.layer is not None and self.layer.data.shape == image.shape:
             self.layer.data = image
@@ -59,7 +58,7 @@ class MapOverlay(Overlay):
                 blending="translucent",
                 opacity=0.8,
                 contrast_limits=limits,
-                **spatial_placing(self.state.labels),
+                **spatial_placing(self.controller.labels),
             )
             self._show_bar()
         if self.layer is not None:
@@ -68,14 +67,12 @@ class MapOverlay(Overlay):
 
     def _values(self) -> tuple[np.ndarray, np.ndarray]:
         if self.what == RATE:
-            ids = np.array(sorted(self.state.centres()), np.int64)
-            clock = self.state.clock
-            events = self.state.population()
-            start, stop = (clock.times[0], clock.times[-1]) if clock is not None else (0.0, 0.0)
-            if clock is None and len(events):
-                start, stop = events.seconds[0], events.seconds[-1]
-            return ids, event_rates(events, ids, float(start), float(stop))
-        table: Any = self.state.session.cells(str(self.state.labels_uid))
+            ids = np.array(sorted(self.controller.centres()), np.int64)
+            clock, events = self.controller.clock, self.controller.population()
+            times = events.seconds if clock is None else clock.times
+            start, stop = (float(times[0]), float(times[-1])) if len(times) else (0.0, 0.0)
+            return ids, event_rates(events, ids, start, stop)
+        table = self.controller.cells()
         if table is None or self.what not in table.obs:
             return np.zeros(0, np.int64), np.zeros(0)
         return table.obs["label"].to_numpy(np.int64), table.obs[self.what].to_numpy(float)
@@ -84,7 +81,3 @@ class MapOverlay(Overlay):
         bar = getattr(self.layer, "colorbar", None)
         if bar is not None:
             bar.visible = True
-
-
-def _is_number(column: Any) -> bool:
-    return column.dtype.kind in "fiu"

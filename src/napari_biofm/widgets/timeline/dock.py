@@ -14,15 +14,15 @@ from napari_biofm.widgets.timeline.activity_morphology_panel import ActivityMorp
 from napari_biofm.widgets.timeline.align import AlignPanel
 from napari_biofm.widgets.timeline.around import AroundPanel
 from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.link import LinkPanel
-from napari_biofm.widgets.timeline.movies import is_movie
+from napari_biofm.widgets.timeline.movies import ViewerLayersInPlay, is_movie
 from napari_biofm.widgets.timeline.picking import click_picker
 from napari_biofm.widgets.timeline.player import Player
 from napari_biofm.widgets.timeline.pointing import PointedEvent, event_pointer
 from napari_biofm.widgets.timeline.raster import RasterPanel
 from napari_biofm.widgets.timeline.session_panel import SessionPanel
 from napari_biofm.widgets.timeline.show import ShowPanel
-from napari_biofm.widgets.timeline.state import TimelineState
 from napari_biofm.widgets.timeline.sync import SliderSync
 
 PAINTED_MS = 100
@@ -39,21 +39,21 @@ class TimelineDock(Dock):
 
     def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
         super().__init__(napari_viewer, session=session)
-        self.state = TimelineState(self.viewer, self.session)
-        self.sync = SliderSync(self.viewer, self.session, lambda: self.state.movie)
+        self.controller = TimelineController(self.session, ViewerLayersInPlay(self.viewer))
+        self.sync = SliderSync(self.viewer, self.session, lambda: self.controller.movie)
         self.movie = Chooser("no movie open", "The image layer whose frames are placed in time.")
         self.labels = Chooser("no cells yet", "The labels layer with the cells.")
         self.recording = Chooser("no recording open", "The recording made at the same time.")
-        self.align_panel = AlignPanel(self, self.state)
-        self.link_panel = LinkPanel(self, self.state)
-        self.show_panel = ShowPanel(self, self.state)
-        self.raster_panel = RasterPanel(self, self.state)
-        self.around_panel = AroundPanel(self, self.state)
-        self.activity_morphology_panel = ActivityMorphologyPanel(self, self.state)
-        self.session_panel = SessionPanel(self, self.state)
+        self.align_panel = AlignPanel(self, self.controller)
+        self.link_panel = LinkPanel(self, self.controller)
+        self.show_panel = ShowPanel(self, self.controller, self.viewer)
+        self.raster_panel = RasterPanel(self, self.controller)
+        self.around_panel = AroundPanel(self, self.controller, self.viewer)
+        self.activity_morphology_panel = ActivityMorphologyPanel(self, self.controller)
+        self.session_panel = SessionPanel(self, self.controller, self.viewer)
         self._said: str | None = None  # before the mouse came to an event
-        self.player = Player(self.state)
-        self.pointed = PointedEvent(self.state, self._tell_pointed)
+        self.player = Player(self.viewer, self.controller)
+        self.pointed = PointedEvent(self.viewer, self.controller, self._tell_pointed)
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.undo_button = QPushButton("Undo")
@@ -107,27 +107,28 @@ class TimelineDock(Dock):
         layout.addLayout(buttons)
 
     def _connect(self) -> None:
-        session, state, layers = self.session, self.state, self.viewer.layers
+        session, controller, layers = self.session, self.controller, self.viewer.layers
         for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
             self.listen(event, self._layers_changed)
         self.listen(session.layers_changed, self._layers_changed)
         self.listen(session.recordings_changed, self._recordings_changed)
         for signal in (session.events_changed, session.links_changed, session.clocks_changed):
-            self.listen(signal, state.things_changed)
+            self.listen(signal, controller.things_changed)
         self.listen(session.clocks_changed, self.sync.slider_moved)
         self.listen(session.time_changed, self.sync.time_moved)
         self.listen(session.pointed_changed, self.pointed.show)
         self.listen(self.viewer.dims.events.current_step, self.sync.slider_moved)
         self.listen(session.history.changed, self._history_changed)
-        self.listen(state.chosen, self._show_chosen)
+        self.listen(controller.chosen, self._show_chosen)
         self.movie.chosen.connect(lambda uid: self._chose("movie", uid))
         self.labels.chosen.connect(lambda uid: self._chose("labels", uid))
         self.recording.chosen.connect(lambda uid: self._chose("recording", uid))
-        self.undo_button.clicked.connect(lambda: session.history.undo())
-        self.redo_button.clicked.connect(lambda: session.history.redo())
+        self.listen(session.history.skipped, self.tell)
+        self.undo_button.clicked.connect(lambda: session.undo())
+        self.redo_button.clicked.connect(lambda: session.redo())
         points = self.show_panel.points
-        picker = click_picker(state, points, lambda: not self._gone and self.link_panel.pick.isChecked())
-        pointer = event_pointer(state, points, lambda: not self._gone)
+        picker = click_picker(controller, points, lambda: not self._gone and self.link_panel.pick.isChecked())
+        pointer = event_pointer(controller, points, lambda: not self._gone)
         for callbacks, callback in (
             (self.viewer.mouse_drag_callbacks, picker),
             (self.viewer.mouse_move_callbacks, pointer),
@@ -138,15 +139,15 @@ class TimelineDock(Dock):
         self._strokes = QTimer(self)  # while somebody paints, what follows is worked out once a moment
         self._strokes.setSingleShot(True)
         self._strokes.setInterval(PAINTED_MS)
-        self._strokes.timeout.connect(state.pixels_changed)
+        self._strokes.timeout.connect(controller.pixels_changed)
         self._history_changed()
 
     def _chose(self, which: str, uid: str | None) -> None:
-        self.state.choose(which, uid)
+        self.controller.choose(which, uid)
         if which == "labels" and uid is not None and uid not in self._painted:
             layer: Any = layer_by_id(self.viewer, uid)
             self._painted[uid] = None
-            self.listen(layer.events.data, self.state.pixels_changed)
+            self.listen(layer.events.data, self.controller.pixels_changed)
             self.listen(layer.events.labels_update, lambda event=None: self._strokes.start())
             self.listen(layer.events.selected_label, lambda event=None: self.link_panel.show_cell())
         if which == "movie":
@@ -155,9 +156,9 @@ class TimelineDock(Dock):
     def _show_chosen(self) -> None:
         """Have the boxes at the top say what is in play, whoever chose it."""
         for box, uid in (
-            (self.movie, self.state.movie_uid),
-            (self.labels, self.state.labels_uid),
-            (self.recording, self.state.recording_uid),
+            (self.movie, self.controller.movie_uid),
+            (self.labels, self.controller.labels_uid),
+            (self.recording, self.controller.recording_uid),
         ):
             box.choose(uid)
 
@@ -173,7 +174,7 @@ class TimelineDock(Dock):
 
     def _recordings_changed(self) -> None:
         self.recording.set_choices([(uid, uid) for uid in self.session.recordings])
-        self.state.things_changed()
+        self.controller.things_changed()
 
     def _history_changed(self) -> None:
         history = self.session.history

@@ -18,12 +18,11 @@ from qtpy.QtWidgets import (
 from napari_biofm.session import CellKey, Link
 from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
+from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.movies import frame_rate
-from napari_biofm.widgets.timeline.panel import Panel
-from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.timeline.panel import Host, Panel
 
 
 class LinkPanel(Panel):
@@ -31,12 +30,12 @@ class LinkPanel(Panel):
 
     Parameters
     ----------
-    dock : that holds the panel.
-    state : of the dock.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the dock.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__(dock, state)
+    def __init__(self, host: Host, controller: TimelineController) -> None:
+        super().__init__(host, controller)
         self.channel = Chooser("no recording", "The recorded channel that belongs to a cell.")
         self.pick = QCheckBox("Click a cell on the image to choose it")
         self.pick.setToolTip("A click chooses the cell under the mouse, Shift adds; Alt and drag is a lasso.")
@@ -68,21 +67,21 @@ class LinkPanel(Panel):
         self.measure_button.clicked.connect(lambda: self.measure())
         self.links.itemClicked.connect(self._choose_cell_of)
         self.links.itemSelectionChanged.connect(self._enable)
-        session = state.session
-        dock.listen(state.chosen, self.things_chosen)
-        dock.listen(session.links_changed, self.show_links)
-        dock.listen(session.recordings_changed, self.show_links)
-        dock.listen(state.cells_moved, self.show_links)
-        dock.listen(session.selection_changed, lambda _: self.show_cell())
+        session = controller.session
+        host.listen(controller.chosen, self.things_chosen)
+        host.listen(session.links_changed, self.show_links)
+        host.listen(session.recordings_changed, self.show_links)
+        host.listen(controller.cells_moved, self.show_links)
+        host.listen(session.selection_changed, lambda _: self.show_cell())
         self.things_chosen()
 
     def candidate(self) -> CellKey | None:
         """Return the cell that Link would take: the one selected cell, else the layer's selected label."""
-        chosen = self.selected_labels()
+        chosen = self.controller.selected_labels()
         if len(chosen) == 1:
-            return CellKey(str(self.state.labels_uid), chosen[0])
-        layer = self.state.labels
-        if not chosen and layer is not None and int(layer.selected_label) in self.state.centres():
+            return CellKey(str(self.controller.labels_uid), chosen[0])
+        layer = self.controller.labels
+        if not chosen and layer is not None and int(layer.selected_label) in self.controller.centres():
             return CellKey(layer_id(layer), int(layer.selected_label))
         return None
 
@@ -90,38 +89,38 @@ class LinkPanel(Panel):
         """Tie the chosen channel to the chosen cell."""
         channel, cell = self.channel.key, self.candidate()
         if not isinstance(channel, int):
-            self.dock.tell("Open a recording first.")
+            self.host.tell("Open a recording first.")
             return
         if cell is None:
-            self.dock.tell("Choose one cell: click it on the image.")
+            self.host.tell("Choose one cell: click it on the image.")
             return
         try:
-            self.state.session.link(Link(str(self.state.recording_uid), channel, cell))
+            self.controller.session.link(Link(str(self.controller.recording_uid), channel, cell))
         except BiofmError as error:
-            self.dock.tell_error(error)
+            self.host.tell_error(error)
 
     def unlink(self) -> None:
         """Take away the links chosen in the list."""
         for item in self.links.selectedItems():
-            self.state.session.unlink(item.data(Qt.ItemDataRole.UserRole))
+            self.controller.session.unlink(item.data(Qt.ItemDataRole.UserRole))
 
     def measure(self) -> None:
         """Measure dF/F and calcium events of all cells of the labels layer from the movie."""
-        movie = self.state.movie
-        if movie is None or self.state.labels is None:
-            self.dock.tell("Open a movie and its cells first.")
+        movie = self.controller.movie
+        if movie is None or self.controller.labels is None:
+            self.host.tell("Open a movie and its cells first.")
             return
-        clock = self.state.clock
+        clock = self.controller.clock
         rate = frame_rate(movie) or (clock.frame_rate if clock is not None else None)
         if rate is None:
-            self.dock.tell("The frame rate is not known: type it under 'Align' and press Align.")
+            self.host.tell("The frame rate is not known: type it under 'Align' and press Align.")
             return
-        uid, name = self.state.movie_uid, f"{movie.name} traces"
+        uid, name = self.controller.movie_uid, f"{movie.name} traces"
         self.measure_button.setEnabled(False)
-        self.dock.run(
+        self.host.run(
             measure_cells,
             movie.data[0] if movie.multiscale else movie.data,
-            self.state.label_plane(),
+            self.controller.label_plane(),
             rate,
             name,
             name=f"Measure cells of '{movie.name}'",
@@ -132,23 +131,23 @@ class LinkPanel(Panel):
 
     def _measured(self, name: str, found: Any) -> None:
         recording, events, warnings = found
-        uid = self.state.session.add_recording(recording, name)
-        self.state.session.set_events(
+        uid = self.controller.session.add_recording(recording, name)
+        self.controller.session.set_events(
             uid, events, {"detector": "default", "kind": "calcium"}, "measure cells"
         )
-        self.dock.tell(" ".join([f"{recording.n_channels} cells, {len(events)} events.", *warnings]))
+        self.host.tell(" ".join([f"{recording.n_channels} cells, {len(events)} events.", *warnings]))
 
     def things_chosen(self) -> None:
         """Offer the channels of the recording in play."""
-        entry = self.state.session.recordings.get(self.state.recording_uid or "")
-        channels = () if entry is None else entry.recording.channels
+        recording = self.controller.recording
+        channels = () if recording is None else recording.channels
         self.channel.set_choices([(f"{i}: {c.name} ({c.unit})", i) for i, c in enumerate(channels)])
         self.show_cell()
         self.show_links()
 
     def show_cell(self) -> None:
         """Say which cell Link would take."""
-        cell, layer = self.candidate(), self.state.labels
+        cell, layer = self.candidate(), self.controller.labels
         if layer is None:
             self.cell.setText("No labels layer: segment the image first.")
         elif cell is None:
@@ -160,17 +159,20 @@ class LinkPanel(Panel):
     def show_links(self) -> None:
         """List all links, those whose cell or recording is gone included: nothing is lost silently."""
         self.links.clear()
-        recordings = self.state.session.recordings
-        for link in sorted(self.state.session.links):
-            layer = layer_by_id(self.state.viewer, link.cell.layer)
-            entry = recordings.get(link.recording)
-            channel = entry.recording.channels[link.channel].name if entry else f"channel {link.channel}"
+        recordings = self.controller.recordings
+        for link in sorted(self.controller.session.links):
+            layer = self.controller.layers.layer(link.cell.layer)
+            recording = recordings.get(link.recording)
+            channel = recording.channels[link.channel].name if recording else f"channel {link.channel}"
             words = f"{link.recording}, {channel}  -  cell {link.cell.label}"
             if layer is None:
                 words += " (its labels layer was removed)"
-            elif link.cell.layer == self.state.labels_uid and link.cell.label not in self.state.centres():
+            elif (
+                link.cell.layer == self.controller.labels_uid
+                and link.cell.label not in self.controller.centres()
+            ):
                 words += f" (no longer in '{layer.name}')"
-            if entry is None:
+            if recording is None:
                 words += " (the recording was closed)"
             item = QListWidgetItem(words)
             item.setData(Qt.ItemDataRole.UserRole, link)
@@ -178,7 +180,7 @@ class LinkPanel(Panel):
         self._enable()
 
     def _choose_cell_of(self, item: QListWidgetItem) -> None:
-        self.state.session.select([item.data(Qt.ItemDataRole.UserRole).cell])
+        self.controller.session.select([item.data(Qt.ItemDataRole.UserRole).cell])
 
     def _enable(self, *_: Any) -> None:
         self.button.setEnabled(isinstance(self.channel.key, int) and self.candidate() is not None)

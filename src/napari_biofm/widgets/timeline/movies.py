@@ -8,8 +8,40 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.signals.units import conversion
 from napari_biofm.timeline.metadata import frame_rate_of_file
+from napari_biofm.widgets.common.layer_pixels import shown_step
+from napari_biofm.widgets.common.viewers import layer_by_id
+
+SECONDS = {"second": 1.0, "s": 1.0, "millisecond": 1e-3, "ms": 1e-3, "minute": 60.0, "min": 60.0}
+
+
+class ViewerLayersInPlay:
+    """The layers of a napari viewer for the controller of the timeline.
+
+    Parameters
+    ----------
+    viewer : whose sliders say which plane is shown.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+
+    def layer(self, uid: str | None) -> Any | None:
+        """Return a layer by its id, None where it is gone."""
+        return layer_by_id(self._viewer, uid)
+
+    def label_plane(self, uid: str) -> np.ndarray:
+        """Return the (Y, X) labels that are shown."""
+        layer: Any = self.layer(uid)
+        data = layer.data[0] if layer.multiscale else layer.data
+        return np.asarray(data if data.ndim == 2 else data[shown_step(self._viewer, layer)])
+
+    def label_at(self, uid: str, position: Any, view_direction: Any, displayed: Any) -> int:
+        """Return the label under a position of the canvas (world coordinates), 0 on background."""
+        layer: Any = self.layer(uid)
+        value = layer.get_value(position, view_direction=view_direction, dims_displayed=displayed, world=True)
+        value = value[-1] if isinstance(value, tuple) else value
+        return int(value or 0)
 
 
 def is_movie(layer: Any) -> bool:
@@ -28,7 +60,7 @@ def frame_rate(layer: Any) -> float | None:
     stated = layer.metadata.get("frame_rate_hz")
     if stated:
         return float(stated)
-    unit = conversion(str(layer.units[0]), "s")
+    unit = SECONDS.get(str(layer.units[0]))
     if unit is not None and layer.scale[0] > 0:
         return float(1 / (layer.scale[0] * unit))
     path = layer.metadata.get("path") or layer.source.path

@@ -7,9 +7,8 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
-from napari_biofm.timeline import event_seconds
+from napari_biofm.timeline.offset_hints import scaled_activity
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
-from napari_biofm.widgets.timeline.state import TimelineState
 
 CURVE = "#9aa7e0"
 MOST_SPIKES = 20_000
@@ -64,9 +63,7 @@ class OffsetPlot(pg.PlotWidget):
         if values is None:
             self.trace.setData([], [])
             return
-        low, high = np.nanpercentile(values, (1, 99.5))
-        scaled = np.clip((values - low) / max(float(high - low), 1e-12), -0.05, 1.05)
-        self.trace.setData(times, np.nan_to_num(scaled))
+        self.trace.setData(times, scaled_activity(values))
 
     def show_spikes(self, seconds: NDArray[np.float64]) -> None:
         """Show spikes of the recording, (n,) seconds."""
@@ -97,29 +94,3 @@ class OffsetPlot(pg.PlotWidget):
             self.dragged.emit(float(self.band.getRegion()[0]) + self._lead)
         finally:
             self._held = False
-
-
-def activity_of(state: TimelineState, n_frames: int) -> NDArray[np.float32] | None:
-    """Return what the movie's cells do, frame by frame: of the linked cell, else the mean of all; None without traces."""
-    linked = {
-        a.cell.label
-        for a in state.session.links
-        if a.recording == state.recording_uid and a.cell.layer == state.labels_uid
-    }
-    for entry in reversed(list(state.session.recordings.values())):
-        recording = entry.recording
-        if not recording.is_cells or recording.n_sweeps != 1 or recording.n_samples(0, 0) != n_frames:
-            continue
-        channels = [c for c, about in enumerate(recording.channels) if about.label in linked]
-        channels = channels or list(range(min(recording.n_channels, 64)))
-        return np.asarray(np.mean([recording.values(0, c) for c in channels], axis=0), np.float32)
-    return None
-
-
-def spikes_of(state: TimelineState) -> NDArray[np.float64]:
-    """Return the seconds of the events found in the recording in play."""
-    entry = state.session.recordings.get(state.recording_uid or "")
-    if entry is None or entry.recording.is_cells:
-        return np.zeros(0)
-    events = entry.events[~np.isin(entry.events["class"], ("artefact", "rejected"))]
-    return event_seconds(events, entry.recording)

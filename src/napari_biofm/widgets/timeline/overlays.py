@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_biofm.widgets.common.fast_drawing import redraw
 from napari_biofm.widgets.common.layer_pixels import spatial_placing
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.movies import shown_frame
-from napari_biofm.widgets.timeline.state import TimelineState
 
 if TYPE_CHECKING:
     from napari_biofm.timeline.activity import CellLevels
@@ -28,26 +28,28 @@ class Overlay:
 
     Parameters
     ----------
-    state : of the dock.
+    viewer : napari viewer, gets the layer.
+    controller : of the timeline.
     """
 
     kind = ""
 
-    def __init__(self, state: TimelineState) -> None:
-        self.state = state
+    def __init__(self, viewer: Any, controller: TimelineController) -> None:
+        self.viewer = viewer
+        self.controller = controller
         self.layer: Any | None = None
 
     @property
     def is_shown(self) -> bool:
-        return self.layer is not None and self.layer in self.state.viewer.layers
+        return self.layer is not None and self.layer in self.viewer.layers
 
     def add(self, data: Any, name: str, **options: Any) -> Any:
         """Put an image on top."""
-        return self.put(self.state.viewer.add_image, data, name=name, **options)
+        return self.put(self.viewer.add_image, data, name=name, **options)
 
     def put(self, make: Callable[..., Any], data: Any, **options: Any) -> Any:
         """Put a layer on top without taking the selection away from the one the user works on."""
-        layers = self.state.viewer.layers
+        layers = self.viewer.layers
         active = layers.selection.active
         self.layer = make(data, metadata={"biofm_overlay": self.kind}, **options)
         layers.selection.active = active
@@ -56,7 +58,7 @@ class Overlay:
     def remove(self) -> None:
         """Take the layer away."""
         if self.is_shown:
-            self.state.viewer.layers.remove(self.layer)
+            self.viewer.layers.remove(self.layer)
         self.layer = None
 
 
@@ -75,8 +77,8 @@ class ActivityLayer(Overlay):
 
     kind = "lights"
 
-    def __init__(self, state: TimelineState) -> None:
-        super().__init__(state)
+    def __init__(self, viewer: Any, controller: TimelineController) -> None:
+        super().__init__(viewer, controller)
         self.decay_s = 0.3
         self.levels: CellLevels | None = None
         self.flashing = False
@@ -88,20 +90,20 @@ class ActivityLayer(Overlay):
         if self.levels is None and not self.flashing:
             self.remove()
             return ""
-        lacking, clock = self.state.lacks(), self.state.clock
+        lacking, clock = self.controller.lacks(), self.controller.clock
         if lacking or clock is None:
             self.remove()
             return lacking
         overlay = self._activity_overlay()
         overlay.clock, overlay.decay_s = clock, self.decay_s
         overlay.set_levels(self.levels)
-        events = self.state.events() if self.flashing else None
+        events = self.controller.events() if self.flashing else None
         overlay.set_events(events)
-        overlay.show(shown_frame(self.state.viewer, self.state.movie))
+        overlay.show(shown_frame(self.viewer, self.controller.movie))
         self._put(overlay)
         said = []
         if self.levels is not None:
-            here = int(np.isin(list(self.state.centres()), self.levels.labels).sum())
+            here = int(np.isin(list(self.controller.centres()), self.levels.labels).sum())
             said.append(f"Activity of {here} of {overlay.n_cells} cells.")
         if events is not None:
             said.append(f"{len(events)} events flash." if len(events) else "No events of these cells yet.")
@@ -109,19 +111,22 @@ class ActivityLayer(Overlay):
 
     def frame_moved(self, event: Any = None) -> None:
         """Paint the frame that is shown."""
-        layer, movie = self.layer, self.state.movie
+        layer, movie = self.layer, self.controller.movie
         if self.overlay is None or layer is None or movie is None or not layer.visible or not self.is_shown:
             return
-        if self.overlay.show(shown_frame(self.state.viewer, movie)):
+        if self.overlay.show(shown_frame(self.viewer, movie)):
             redraw(layer)
 
     def _activity_overlay(self) -> ActivityOverlay:
         """Return the painter of the cells in play; made anew only when their pixels changed."""
         from napari_biofm.timeline.activity_overlay import ActivityOverlay
 
-        of = (self.state.labels_uid, self.state.version)
+        of = (self.controller.labels_uid, self.controller.version)
         if self.overlay is None or self._made_of != of:
-            self.overlay, self._made_of = ActivityOverlay(self.state.label_plane(), self.state.clock), of  # type: ignore[arg-type]
+            self.overlay, self._made_of = (
+                ActivityOverlay(self.controller.label_plane(), self.controller.clock),
+                of,
+            )  # type: ignore[arg-type]
         return self.overlay
 
     def _put(self, overlay: ActivityOverlay) -> None:
@@ -139,6 +144,6 @@ class ActivityLayer(Overlay):
             colormap={"colors": overlay.colours, "name": "activity and events", "interpolation": "zero"},
             blending="additive",
             contrast_limits=(0, 255),
-            **spatial_placing(self.state.labels),
+            **spatial_placing(self.controller.labels),
         )
         layer.events.visible.connect(self.frame_moved)

@@ -1,40 +1,52 @@
-"""What the panels of the timeline are built from: their dock, their state, words and number boxes."""
+"""What the panels of the timeline are built from: what they may ask of their dock, words and number boxes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QVBoxLayout, QWidget
 
-from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.timeline.controller import TimelineController
+
+
+class Host(Protocol):
+    """What a panel may ask of the dock that holds it."""
+
+    def listen(self, signal: Any, callback: Callable[..., Any]) -> None:
+        """Connect a signal until the dock is destroyed."""
+        ...
+
+    def run(self, function: Callable[..., Any], *args: Any, name: str, **options: Any) -> Any:
+        """Run a job; see `Dock.run`."""
+        ...
+
+    def tell(self, message: str) -> None:
+        """Show a short message."""
+        ...
+
+    def tell_error(self, error: BaseException) -> None:
+        """Show an error."""
+        ...
 
 
 class Panel(QWidget):
-    """One tab of the timeline.
+    """One tab of the timeline dock.
 
     Parameters
     ----------
-    dock : that holds the panel; runs its jobs and shows its errors.
-    state : of the dock.
-    words : what the panel says before anything was done.
-
-    Attributes
-    ----------
-    words : label for what the user should know.
-    column : the panel's layout, from top to bottom.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the timeline.
+    words : shown at first.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState, words: str = "") -> None:
+    def __init__(self, host: Host, controller: TimelineController, words: str = "") -> None:
         super().__init__()
-        self.dock = dock
-        self.state = state
+        self.host = host
+        self.controller = controller
         self.words = QLabel(words)
         self.words.setWordWrap(True)
         self.column = QVBoxLayout(self)
-
-    def selected_labels(self) -> list[int]:
-        """Return the labels of the selected cells of the labels layer in play, ascending."""
-        uid = self.state.labels_uid
-        return self.state.session.selection.labels_of(uid).tolist()
 
 
 def number_box(

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.session import CellKey
+from napari_biofm.timeline.cell_positions import cells_inside
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.points import EventPoints
-from napari_biofm.widgets.timeline.state import TimelineState
 
 MOVED = 4.0  # screen pixels: a press that travels further is a drag
 
 
 def click_picker(
-    state: TimelineState, points: EventPoints, active: Callable[[], bool]
+    controller: TimelineController, points: EventPoints, active: Callable[[], bool]
 ) -> Callable[..., Generator[None]]:
     """Return a viewer mouse callback: a click chooses the cell under it, with Shift it adds or takes away.
 
@@ -26,7 +27,7 @@ def click_picker(
 
     Parameters
     ----------
-    state : of the dock.
+    controller : of the dock.
     points : the layer of events.
     active : whether picking is switched on.
     """
@@ -36,7 +37,7 @@ def click_picker(
         if not active() or event.button != 1 or str(getattr(layer, "mode", "pan_zoom")) != "pan_zoom":
             return
         if "Alt" in event.modifiers:
-            yield from _lasso(state, viewer, event)
+            yield from _lasso(controller, viewer, event)
             return
         start = event.pos
         yield
@@ -44,11 +45,11 @@ def click_picker(
             if abs(event.pos[0] - start[0]) + abs(event.pos[1] - start[1]) > MOVED:
                 return
             yield
-        cell = state.cell_at(event.position, event.view_direction, event.dims_displayed)
-        session = state.session
+        cell = controller.cell_at(event.position, event.view_direction, event.dims_displayed)
+        session = controller.session
         found = points.event_at(event.position)
         if found is not None:
-            cell = CellKey(str(state.labels_uid), int(found["label"]))
+            cell = CellKey(str(controller.labels_uid), int(found["label"]))
             session.point_at(None)
             session.set_time(float(found["time_s"]))
         if "Shift" in event.modifiers:
@@ -60,7 +61,7 @@ def click_picker(
     return pick
 
 
-def _lasso(state: TimelineState, viewer: Any, event: Any) -> Generator[None]:
+def _lasso(controller: TimelineController, viewer: Any, event: Any) -> Generator[None]:
     """Follow the mouse while the camera is held, then choose the cells inside the path."""
     camera = getattr(viewer, "scene", viewer).camera
     panned, camera.mouse_pan = camera.mouse_pan, False
@@ -72,22 +73,19 @@ def _lasso(state: TimelineState, viewer: Any, event: Any) -> Generator[None]:
             yield
     finally:
         camera.mouse_pan = panned
-    state.session.select(cells_inside(state, np.asarray(path)))
+    controller.session.select(cells_in(controller, np.asarray(path)))
 
 
-def cells_inside(state: TimelineState, path: np.ndarray) -> set[CellKey]:
+def cells_in(controller: TimelineController, path: np.ndarray) -> set[CellKey]:
     """Return the cells whose centre lies inside a closed path.
 
     Parameters
     ----------
-    state : of the dock.
+    controller : of the timeline.
     path : (n, ndim) world coordinates; the last two are y and x.
     """
-    from skimage.measure import points_in_poly
-
-    layer, centres = state.labels, state.centres()
-    if layer is None or not centres or len(path) < 3:
+    layer = controller.labels
+    if layer is None:
         return set()
     corners = np.array([layer.world_to_data(point)[-2:] for point in path])
-    inside = points_in_poly(np.array(list(centres.values())), corners)
-    return {CellKey(str(state.labels_uid), n) for n, there in zip(centres, inside, strict=True) if there}
+    return {CellKey(str(controller.labels_uid), n) for n in cells_inside(controller.centres(), corners)}

@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_biofm.session import CellKey, Link
 from napari_biofm.widgets.common.layer_pixels import spatial_placing
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.overlays import Overlay
-from napari_biofm.widgets.timeline.state import TimelineState
 
 SIZE = 7.0  # pixels of the image
 NAME = "pipettes"
@@ -20,13 +20,13 @@ class PipetteMarkers(Overlay):
 
     Parameters
     ----------
-    state : of the dock.
+    viewer, controller : see `Overlay`.
     """
 
     kind = "pipettes"
 
-    def __init__(self, state: TimelineState) -> None:
-        super().__init__(state)
+    def __init__(self, viewer: Any, controller: TimelineController) -> None:
+        super().__init__(viewer, controller)
         self.on = False
         self._links: list[Link] = []
         self._placed = np.zeros((0, 2))
@@ -44,10 +44,12 @@ class PipetteMarkers(Overlay):
         """Put a cross on every linked cell; return what is to be said about it."""
         if not self.on:
             return ""
-        if self.state.labels is None:
+        if self.controller.labels is None:
             return "Choose the labels layer with the cells."
-        centres = self.state.centres()
-        links = [a for a in sorted(self.state.session.links) if a.cell.layer == self.state.labels_uid]
+        centres = self.controller.centres()
+        links = [
+            a for a in sorted(self.controller.session.links) if a.cell.layer == self.controller.labels_uid
+        ]
         self._links = [a for a in links if a.cell.label in centres]
         counts: dict[int, int] = {}
         places = []
@@ -56,7 +58,7 @@ class PipetteMarkers(Overlay):
             y, x = centres[link.cell.label]
             places.append((y, x + (again - 1) * SIZE))
         self._placed = data = np.array(places, float).reshape(-1, 2)
-        names = np.array([_name(self.state, link) for link in self._links], str)
+        names = np.array([_name(self.controller, link) for link in self._links], str)
         self._busy = True
         try:
             self._put(data.copy(), names)  # napari moves points in place
@@ -79,7 +81,7 @@ class PipetteMarkers(Overlay):
             layer.size, layer.symbol = SIZE, "cross"
             return
         layer = self.put(
-            self.state.viewer.add_points,
+            self.viewer.add_points,
             data,
             ndim=2,
             features={"recording": names},
@@ -89,7 +91,7 @@ class PipetteMarkers(Overlay):
             border_color="black",
             size=SIZE,
             name=NAME,
-            **spatial_placing(self.state.labels),
+            **spatial_placing(self.controller.labels),
         )
         layer.events.data.connect(self._edited)
 
@@ -101,23 +103,27 @@ class PipetteMarkers(Overlay):
             return
         data = np.asarray(layer.data)
         if len(data) == len(self._links):
-            plane = self.state.label_plane()
+            plane = self.controller.label_plane()
             for link, place, former in zip(self._links, data, self._placed, strict=True):
                 if np.hypot(*(place - former)) < 1:
                     continue
                 y, x = (round(float(v)) for v in place)
                 inside = 0 <= y < plane.shape[0] and 0 <= x < plane.shape[1]
                 label = int(plane[y, x]) if inside else 0
-                if label and label != link.cell.label and link.recording in self.state.session.recordings:
+                if (
+                    label
+                    and label != link.cell.label
+                    and link.recording in self.controller.session.recordings
+                ):
                     cell = CellKey(link.cell.layer, label)
-                    self.state.session.link(Link(link.recording, link.channel, cell))
+                    self.controller.session.link(Link(link.recording, link.channel, cell))
                     return  # the link that changed brings the markers up to date
         self.refresh()
 
 
-def _name(state: TimelineState, link: Link) -> str:
+def _name(controller: TimelineController, link: Link) -> str:
     """Return recording and channel, short enough to stand beside a cross."""
-    entry = state.session.recordings.get(link.recording)
+    entry = controller.session.recordings.get(link.recording)
     if entry is None or entry.recording.n_channels == 1:
         return link.recording
     return f"{link.recording}, {entry.recording.channels[link.channel].name}"

@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.movies import frame_rate, n_frames, show_frame, shown_frame, time_axis
-from napari_biofm.widgets.timeline.state import TimelineState
 
 TICK_MS = 33  # 30 pictures a second are asked for; a slower machine shows fewer and stays in time
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0)
@@ -24,12 +24,14 @@ class Player(QWidget):
 
     Parameters
     ----------
-    state : of the dock.
+    viewer : napari viewer.
+    controller : of the timeline.
     """
 
-    def __init__(self, state: TimelineState) -> None:
+    def __init__(self, viewer: Any, controller: TimelineController) -> None:
         super().__init__()
-        self.state = state
+        self.viewer = viewer
+        self.controller = controller
         self.button = QPushButton()
         self.button.setCheckable(True)
         self.button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -63,11 +65,11 @@ class Player(QWidget):
         if self.button.isChecked() != on:
             self.button.setChecked(on)  # comes back here
             return
-        movie = self.state.movie
-        on = on and movie is not None and time_axis(self.state.viewer, movie) not in self._displayed()
+        movie = self.controller.movie
+        on = on and movie is not None and time_axis(self.viewer, movie) not in self._displayed()
         if on:
-            if shown_frame(self.state.viewer, movie) >= n_frames(movie) - 1:
-                show_frame(self.state.viewer, movie, 0)
+            if shown_frame(self.viewer, movie) >= n_frames(movie) - 1:
+                show_frame(self.viewer, movie, 0)
             self._anchor()
             self._timer.start()
         else:
@@ -78,37 +80,37 @@ class Player(QWidget):
 
     def tick(self) -> None:
         """Show the frame that is due now."""
-        movie = self.state.movie
+        movie = self.controller.movie
         if movie is None:
             self.play(False)
             return
         now = time.perf_counter()
-        if shown_frame(self.state.viewer, movie) != self._last:
+        if shown_frame(self.viewer, movie) != self._last:
             self._anchor()  # somebody else moved the slider: go on from there
             return
         began, seconds = self._start
         due = self._frame_at(movie, seconds + (now - began) * float(self.speed.currentData()))
         if due != self._last:
             self._last = due
-            show_frame(self.state.viewer, movie, due)
+            show_frame(self.viewer, movie, due)
             self._count(now)
         if due >= n_frames(movie) - 1:
             self.play(False)
 
     def _anchor(self) -> None:
         """Count the time from now and from the frame that is shown."""
-        movie = self.state.movie
+        movie = self.controller.movie
         if movie is not None:
-            self._last = shown_frame(self.state.viewer, movie)
+            self._last = shown_frame(self.viewer, movie)
             self._start = (time.perf_counter(), self._time_of(movie, self._last))
             self._counted = []
 
     def _time_of(self, movie: Any, frame: int) -> float:
-        clock = self.state.clock
+        clock = self.controller.clock
         return clock.time_of(frame) if clock is not None else frame / (frame_rate(movie) or DEFAULT_RATE)
 
     def _frame_at(self, movie: Any, seconds: float) -> int:
-        clock = self.state.clock
+        clock = self.controller.clock
         if clock is not None:
             return clock.frame_at(seconds)
         due = int(seconds * (frame_rate(movie) or DEFAULT_RATE) + 1e-6)
@@ -122,7 +124,7 @@ class Player(QWidget):
             self._counted = [now]
 
     def _displayed(self) -> tuple[int, ...]:
-        return tuple(self.state.viewer.dims.displayed)
+        return tuple(self.viewer.dims.displayed)
 
     def _dress(self, playing: bool) -> None:
         self.button.setText("Stop" if playing else "Play")

@@ -9,10 +9,10 @@ import numpy as np
 
 from napari_biofm.session import Pointed
 from napari_biofm.widgets.common.layer_pixels import spatial_placing
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.movies import shown_frame
 from napari_biofm.widgets.timeline.overlays import Overlay
 from napari_biofm.widgets.timeline.points import EventPoints
-from napari_biofm.widgets.timeline.state import TimelineState
 
 NAME = "event under the mouse"
 RING = 1.6  # diameter of the ring, of that of a disc of the cell's area
@@ -24,14 +24,14 @@ class PointedEvent(Overlay):
 
     Parameters
     ----------
-    state : of the dock.
+    viewer, controller : see `Overlay`.
     tell : is told which event it is, "" when the mouse left.
     """
 
     kind = "pointed"
 
-    def __init__(self, state: TimelineState, tell: Callable[[str], None]) -> None:
-        super().__init__(state)
+    def __init__(self, viewer: Any, controller: TimelineController, tell: Callable[[str], None]) -> None:
+        super().__init__(viewer, controller)
         self._tell = tell
         self._before: float | None = None  # the session's time before the mouse came
 
@@ -42,12 +42,12 @@ class PointedEvent(Overlay):
             self._leave()
             return
         label, seconds, kind = found
-        session, clock, movie = self.state.session, self.state.clock, self.state.movie
+        session, clock, movie = self.controller.session, self.controller.clock, self.controller.movie
         frame = None if clock is None else clock.frame_at(seconds)
         self._ring(label)
         at = "" if frame is None else f", frame {frame}"
         self._tell(f"{kind} of cell {label} at {seconds:.3f} s{at}")
-        if movie is None or frame == shown_frame(self.state.viewer, movie):
+        if movie is None or frame == shown_frame(self.viewer, movie):
             return
         if self._before is None:
             self._before = session.time_s
@@ -63,24 +63,20 @@ class PointedEvent(Overlay):
         self._tell("")
         if self._before is not None:
             before, self._before = self._before, None
-            self.state.session.set_time(before)
+            self.controller.session.set_time(before)
 
     def _place(self, event: Pointed) -> tuple[int, float, str] | None:
         """Return cell, second and class of an event, None where it is of no cell in play."""
-        events = self.state.events()
-        if event.recording not in events.recordings:
+        events = self.controller.events()
+        i = events.find(event.recording, event.row)
+        if i is None or int(events.labels[i]) not in self.controller.centres():
             return None
-        mine = events.source == events.recordings.index(event.recording)
-        found = np.flatnonzero(mine & (events.rows == event.row))
-        if len(found) == 0 or int(events.labels[found[0]]) not in self.state.centres():
-            return None
-        i = int(found[0])
         return int(events.labels[i]), float(events.seconds[i]), str(events.classes[i])
 
     def _ring(self, label: int) -> None:
         """Put the ring around a cell."""
-        place = np.array([self.state.centres()[label]])
-        area = float(np.count_nonzero(self.state.label_plane() == label))
+        place = np.array([self.controller.centres()[label]])
+        area = float(np.count_nonzero(self.controller.label_plane() == label))
         size = RING * 2 * np.sqrt(max(area, 1.0) / np.pi)
         if self.is_shown:
             layer: Any = self.layer
@@ -89,7 +85,7 @@ class PointedEvent(Overlay):
             layer.visible = True
             return
         layer = self.put(
-            self.state.viewer.add_points,
+            self.viewer.add_points,
             place,
             ndim=2,
             symbol="ring",
@@ -98,19 +94,19 @@ class PointedEvent(Overlay):
             border_width=0,
             opacity=0.8,
             name=NAME,
-            **spatial_placing(self.state.labels),
+            **spatial_placing(self.controller.labels),
         )
         layer.editable = False
 
 
 def event_pointer(
-    state: TimelineState, points: EventPoints, active: Callable[[], bool]
+    controller: TimelineController, points: EventPoints, active: Callable[[], bool]
 ) -> Callable[..., None]:
     """Return a viewer mouse-move callback: the event whose point is under the mouse is pointed at.
 
     Parameters
     ----------
-    state : of the dock.
+    controller : of the dock.
     points : the layer of events.
     active : whether the dock is still there.
     """
@@ -123,9 +119,9 @@ def event_pointer(
         found = points.event_at(event.position)
         if found is not None:
             ours = True
-            state.session.point_at(Pointed(str(found["recording"]), int(found["row"])))
+            controller.session.point_at(Pointed(str(found["recording"]), int(found["row"])))
         elif ours:
             ours = False
-            state.session.point_at(None)
+            controller.session.point_at(None)
 
     return move

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_biofm.timeline import CellEvents, class_colours, visible_frames
+from napari_biofm.timeline.event_places import EventPlaces, PlacedPoints
 from napari_biofm.widgets.common.layer_pixels import spatial_placing
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.movies import n_frames, shown_frame
 from napari_biofm.widgets.timeline.overlays import Overlay
-from napari_biofm.widgets.timeline.state import TimelineState
 
 SIZE = 9.0
-MOST_POINTS = 20_000  # that napari slices in no time; of more, those around the shown frame are kept
-
-
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """Where events show: (n,) frame, sorted, and the row of `events` and of the points each belongs to."""
-
-    frames: NDArray[np.intp]
-    which: NDArray[np.intp]
-    events: CellEvents
-    centres: NDArray[np.float64]  # (n_events, 2) y, x
 
 
 class EventPoints(Overlay):
@@ -36,16 +23,16 @@ class EventPoints(Overlay):
 
     Parameters
     ----------
-    state : of the dock.
+    viewer, controller : see `Overlay`.
     """
 
     kind = "events"
 
-    def __init__(self, state: TimelineState) -> None:
-        super().__init__(state)
+    def __init__(self, viewer: Any, controller: TimelineController) -> None:
+        super().__init__(viewer, controller)
         self.hold_s = 0.25
         self.on = False
-        self._places: _Places | None = None
+        self._places: EventPlaces | None = None
         self._window = (0, 0)  # frames whose events the layer holds, the last not counted
 
     def show(self, on: bool) -> str:
@@ -61,22 +48,16 @@ class EventPoints(Overlay):
         """Bring the layer up to date; return what is to be said about it."""
         if not self.on:
             return ""
-        movie, clock, lacking = self.state.movie, self.state.clock, self.state.lacks()
+        movie, clock, lacking = self.controller.movie, self.controller.clock, self.controller.lacks()
         if lacking or movie is None or clock is None:
             return self._nothing(lacking)
-        events = self.state.events()
-        centres = self.state.centres()
-        seen = np.isin(events.labels, list(centres)) & clock.covers(events.seconds)
-        shown = events.take(seen)
+        events = self.controller.events()
+        centres = self.controller.centres()
+        places = EventPlaces.of(events, centres, clock, self.hold_s, n_frames(movie))
+        shown = places.events
         if len(shown) == 0:
             return self._nothing(self._why_none(len(events), events.elsewhere))
-        frames, which = visible_frames(shown.seconds, clock, self.hold_s)
-        order = np.argsort(frames, kind="stable")
-        order = order[: np.searchsorted(frames[order], n_frames(movie))]
-        lookup = np.zeros((max(centres) + 1, 2))
-        lookup[list(centres)] = list(centres.values())
-        self._places = _Places(frames[order], which[order], shown, lookup[shown.labels])
-        self._window = (0, 0)
+        self._places, self._window = places, (0, 0)
         self.frame_moved()
         cells = np.unique(shown.labels)
         whose = f"cell {cells[0]}" if len(cells) == 1 else f"{len(cells)} cells"
@@ -90,35 +71,14 @@ class EventPoints(Overlay):
 
     def frame_moved(self, event: Any = None) -> None:
         """Have the events of the shown frame in the layer; nothing is done where they are there."""
-        movie, places = self.state.movie, self._places
+        movie, places = self.controller.movie, self._places
         if not self.on or movie is None or places is None:
             return
-        frame, (first, last) = shown_frame(self.state.viewer, movie), self._window
+        frame, (first, last) = shown_frame(self.viewer, movie), self._window
         if first <= frame < last:
             return
-        if len(places.frames) <= MOST_POINTS:
-            self._window = (0, n_frames(movie))
-        else:
-            per_frame = max(len(places.frames) / max(n_frames(movie), 1), 1e-9)
-            reach = max(
-                int(MOST_POINTS / 20 / per_frame), 1
-            )  # few points: a jump reads a new window each time
-            self._window = (max(frame - reach // 4, 0), frame + reach)
-        rows = slice(*np.searchsorted(places.frames, self._window))
-        frames, which = places.frames[rows], places.which[rows]
-        clock: Any = self.state.clock
-        events = places.events
-        age = np.maximum(clock.times[frames] - events.seconds[which], 0)
-        colours = class_colours(events.classes[which])
-        colours[:, 3] = 0.25 + 0.75 * np.exp(-2 * age / max(self.hold_s, 1e-9))
-        features = {
-            "class": events.classes[which],
-            "label": events.labels[which],
-            "time_s": events.seconds[which],
-            "recording": np.array(events.recordings)[events.source[which]],
-            "row": events.rows[which],
-        }
-        self._put(np.column_stack([frames, places.centres[which]]), features, colours)
+        self._window = places.window(frame)
+        self._put(places.points(self._window))
 
     def event_at(self, position: Any) -> dict[str, Any] | None:
         """Return the event whose point lies at a position of the canvas (world), None where none does."""
@@ -130,12 +90,13 @@ class EventPoints(Overlay):
             return None
         return dict(layer.features.iloc[int(index)])
 
-    def _put(self, data: np.ndarray, features: dict[str, np.ndarray], colours: np.ndarray) -> None:
+    def _put(self, points: PlacedPoints) -> None:
+        data, features, colours = points.data, points.features, points.colours
         if not self.is_shown:
-            movie: Any = self.state.movie
-            labels = self.state.labels
+            movie: Any = self.controller.movie
+            labels = self.controller.labels
             added = self.put(
-                self.state.viewer.add_points,
+                self.viewer.add_points,
                 data,
                 features=features,
                 face_color=colours,
@@ -173,7 +134,7 @@ class EventPoints(Overlay):
             )
         if n_events:
             return f"{n_events} events, but none falls inside the movie or on a cell of this labels layer."
-        if any(len(entry.events) for entry in self.state.session.recordings.values()):
+        if any(len(entry.events) for entry in self.controller.session.recordings.values()):
             return "Events were found, but their channels are linked to no cell: link them under 'Cells'."
         return "No events yet: find some in the dock 'Traces and events'."
 

@@ -10,13 +10,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 
 from napari_biofm.session import CellKey, Pointed
-from napari_biofm.timeline import class_colours
-from napari_biofm.timeline.maps import event_rates, raster
-from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.timeline.panel import Panel
-from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.timeline.maps import BY_CLASS, ROW_ORDERS, classes_of_cells, raster, row_order
+from napari_biofm.widgets.timeline.controller import TimelineController
+from napari_biofm.widgets.timeline.panel import Host, Panel
 
-BY_LABEL, BY_RATE, BY_DEPTH, BY_CLASS = "label", "event rate", "depth (y)", "class"
 BINS = 1200
 NEAR = 4.0  # screen pixels between the mouse and an event that it points at
 HOVER_MS = 30  # the mouse rests that long before the image follows
@@ -31,15 +28,15 @@ class RasterPanel(Panel):
 
     Parameters
     ----------
-    dock : that holds the panel.
-    state : of the dock.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the dock.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__(dock, state, "No events yet.")
+    def __init__(self, host: Host, controller: TimelineController) -> None:
+        super().__init__(host, controller, "No events yet.")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.order = QComboBox()
-        self.order.addItems([BY_LABEL, BY_RATE, BY_DEPTH, BY_CLASS])
+        self.order.addItems(ROW_ORDERS)
         self.order.setToolTip("Order of the rows, from the top.")
         self.plots = pg.GraphicsLayoutWidget()
         self.plots.setBackground(BACKGROUND)
@@ -67,53 +64,28 @@ class RasterPanel(Panel):
         self.raster_plot.sigXRangeChanged.connect(lambda *_: self._refill.start())
         self.plots.scene().sigMouseClicked.connect(self._clicked)
         self.plots.scene().sigMouseMoved.connect(self._hovered)
-        dock.listen(state.events_moved, self.refresh)
-        dock.listen(state.session.time_changed, self.show_time)
-        dock.listen(state.session.selection_changed, lambda _: self.show_selection())
-        dock.listen(state.session.cells_changed, self._cells_changed)
+        host.listen(controller.events_moved, self.refresh)
+        host.listen(controller.session.time_changed, self.show_time)
+        host.listen(controller.session.selection_changed, lambda _: self.show_selection())
+        host.listen(controller.session.cells_changed, self._cells_changed)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the events as they are now, the whole of the movie."""
-        events = self.state.events()
-        start, stop = self._span()
-        self.ids = self._in_order(start, stop)
+        controller, events = self.controller, self.controller.events()
+        start, stop = span = controller.span
+        order, classes = self.order.currentText(), classes_of_cells(controller.cells())
+        self.ids = row_order(order, controller.centres(), events, span, classes)
         self.raster_plot.setLimits(xMin=start, xMax=stop, yMin=-0.5, yMax=max(len(self.ids), 1) + 0.5)
         self.raster_plot.setRange(xRange=(start, stop), yRange=(0, max(len(self.ids), 1)), padding=0)
         n = int(np.isin(events.labels, self.ids).sum())
         self.words.setText(f"{n} events of {len(self.ids)} cells" if n else self._why_empty())
         self.fill()
         self.show_selection()
-        self.show_time(self.state.session.time_s)
-
-    def _in_order(self, start: float, stop: float) -> np.ndarray:
-        """Return the labels of the cells in the order of the rows, from the top."""
-        centres = self.state.centres()
-        ids = np.array(sorted(centres), np.int64)
-        order = self.order.currentText()
-        if order == BY_RATE and len(ids):
-            return ids[np.argsort(-event_rates(self.state.events(), ids, start, stop), kind="stable")]
-        if order == BY_DEPTH:
-            return np.array(sorted(centres, key=lambda label: centres[label]), np.int64)
-        if order == BY_CLASS:
-            classes = self._classes()
-            return np.array(
-                sorted(ids.tolist(), key=lambda n: (n not in classes, classes.get(n, ""), n)), np.int64
-            )
-        return ids
-
-    def _classes(self) -> dict[int, str]:
-        """Return the class of each cell that has one: by hand before what was learnt."""
-        table = self.state.session.cells(self.state.labels_uid) if self.state.labels_uid else None
-        found: dict[int, str] = {}
-        for column in ("predicted", "class_by_hand"):
-            if table is not None and column in table.obs:
-                named = zip(table.obs["label"], table.obs[column].astype(str), strict=True)
-                found.update({int(label): name for label, name in named if name not in ("", "nan")})
-        return found
+        self.show_time(controller.session.time_s)
 
     def _cells_changed(self, uid: str) -> None:
-        if uid == self.state.labels_uid and self.order.currentText() == BY_CLASS:
+        if uid == self.controller.labels_uid and self.order.currentText() == BY_CLASS:
             self.refresh()
 
     def fill(self) -> None:
@@ -124,16 +96,10 @@ class RasterPanel(Panel):
             self.curve.setData([], [])
             return
         bins = int(np.clip(self.raster_plot.vb.width(), 200, BINS))
-        made = raster(self.state.events(), self.ids, low, high, bins)
-        pixels = np.zeros((*made.counts.shape, 4), np.uint8)
-        lit = made.counts > 0
-        if lit.any():
-            colours = (255 * class_colours(made.classes)).astype(np.uint8)
-            pixels[lit] = colours[made.kinds[lit]]
-        self.image.setImage(pixels, autoLevels=False, levels=(0, 255))
+        made = raster(self.controller.events(), self.ids, low, high, bins)
+        self.image.setImage(made.pixels, autoLevels=False, levels=(0, 255))
         self.image.setRect(low, 0, high - low, len(self.ids))
-        middle = 0.5 * (made.edges[1:] + made.edges[:-1])
-        smooth = np.convolve(made.rate, np.ones(9) / 9, mode="same") if len(made.rate) > 9 else made.rate
+        middle, smooth = made.smooth_rate
         self.curve.setData(middle, smooth)
         self.rate_plot.setYRange(0, max(float(smooth.max()), 1e-9), padding=0.05)
 
@@ -144,13 +110,13 @@ class RasterPanel(Panel):
 
     def show_selection(self) -> None:
         """Light the rows of the selected cells."""
-        rows = np.isin(self.ids, self.selected_labels())
+        rows = np.isin(self.ids, self.controller.selected_labels())
         if not rows.any():
             self.chosen.clear()
             return
         pixels = np.zeros((len(rows), 1, 4), np.uint8)
         pixels[rows] = (255, 255, 255, 60)
-        start, stop = self._span()
+        start, stop = self.controller.span
         self.chosen.setImage(pixels, autoLevels=False, levels=(0, 255))
         self.chosen.setRect(start, 0, stop - start, len(rows))
 
@@ -158,8 +124,8 @@ class RasterPanel(Panel):
         """Select the cells of the rows between two heights of the plot."""
         low, high = sorted((int(np.floor(first)), int(np.floor(last))))
         rows = self.ids[max(low, 0) : max(high + 1, 0)]
-        cells = {CellKey(str(self.state.labels_uid), int(label)) for label in rows}
-        session = self.state.session
+        cells = {CellKey(str(self.controller.labels_uid), int(label)) for label in rows}
+        session = self.controller.session
         session.select(session.selection ^ cells if add else cells)
 
     def _lay_out(self) -> None:
@@ -190,17 +156,8 @@ class RasterPanel(Panel):
         self.column.addLayout(row)
         self.column.addWidget(self.plots, 1)
 
-    def _span(self) -> tuple[float, float]:
-        clock, events = self.state.clock, self.state.events()
-        if clock is not None:
-            stop = float(clock.at_frames([clock.n_frames])[0])
-            return float(clock.times[0]), max(stop, float(clock.times[0]) + 1e-3)
-        if len(events):
-            return float(events.seconds[0]), float(events.seconds[-1]) + 1e-3
-        return 0.0, 1.0
-
     def _why_empty(self) -> str:
-        if self.state.labels is None:
+        if self.controller.labels is None:
             return "No cells yet: segment the image."
         return "No events of these cells yet: measure them under 'Cells'."
 
@@ -220,21 +177,21 @@ class RasterPanel(Panel):
             add = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             self.choose_rows(at[1], at[1], add)
             found = self._event_at(*at)
-            seconds = at[0] if found is None else float(self.state.events().seconds[found])
+            seconds = at[0] if found is None else float(self.controller.events().seconds[found])
         self._resting.stop()
         self._under = None
-        self.state.session.point_at(None)  # what the mouse had shown is over: the click stays
-        self.state.session.set_time(seconds)
+        self.controller.session.point_at(None)  # what the mouse had shown is over: the click stays
+        self.controller.session.set_time(seconds)
 
     def _hovered(self, position: Any) -> None:
         at = self._at(position)
         found = None
         if at is not None and 0 <= at[1] < len(self.ids):
-            label, clock = int(self.ids[int(at[1])]), self.state.clock
+            label, clock = int(self.ids[int(at[1])]), self.controller.clock
             frame = f", frame {clock.frame_at(at[0])}" if clock is not None else ""
             self.words.setText(f"cell {label}, {at[0]:.3f} s{frame}")
             found = self._event_at(*at)
-        events = self.state.events()
+        events = self.controller.events()
         here = None
         if found is not None:
             here = Pointed(events.recordings[int(events.source[found])], int(events.rows[found]))
@@ -250,15 +207,10 @@ class RasterPanel(Panel):
             self._resting.start()
 
     def _point(self) -> None:
-        self.state.session.point_at(self._under)
+        self.controller.session.point_at(self._under)
 
     def _event_at(self, seconds: float, height: float) -> int | None:
         """Return the event of a row next to a time, None where none is within a few pixels."""
-        events = self.state.events()
         low, high = self.raster_plot.viewRange()[0]
         reach = NEAR * (high - low) / max(self.raster_plot.vb.width(), 1.0)
-        first, last = np.searchsorted(events.seconds, [seconds - reach, seconds + reach])
-        mine = first + np.flatnonzero(events.labels[first:last] == self.ids[int(height)])
-        if len(mine) == 0:
-            return None
-        return int(mine[np.argmin(np.abs(events.seconds[mine] - seconds))])
+        return self.controller.events().nearest(int(self.ids[int(height)]), seconds, reach)

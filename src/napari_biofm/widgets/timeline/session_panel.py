@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -19,13 +20,12 @@ from qtpy.QtWidgets import (
 from napari_biofm.timeline.movie_file import write_movie
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.background import Background
-from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.session_files import Opened, SessionFiles
 from napari_biofm.widgets.common.session_layers import ViewerLayers
 from napari_biofm.widgets.timeline.canvas_movie import canvas_pictures
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.movies import n_frames, show_frame, shown_frame
-from napari_biofm.widgets.timeline.panel import Panel
-from napari_biofm.widgets.timeline.state import TimelineState
+from napari_biofm.widgets.timeline.panel import Host, Panel
 
 
 class SessionPanel(Panel):
@@ -33,14 +33,16 @@ class SessionPanel(Panel):
 
     Parameters
     ----------
-    dock : that holds the panel.
-    state : of the dock.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the timeline.
+    viewer : napari viewer.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__(dock, state, "Nothing was saved yet in this window.")
+    def __init__(self, host: Host, controller: TimelineController, viewer: Any) -> None:
+        super().__init__(host, controller, "Nothing was saved yet in this window.")
+        self.viewer = viewer
         self.background = Background(self)
-        self.files = SessionFiles(state.session, ViewerLayers(state.viewer), self.background)
+        self.files = SessionFiles(controller.session, ViewerLayers(viewer), self.background)
         self.save_button = _button(
             "Save session ...", "Cells, tables, events, links and clocks into one folder."
         )
@@ -57,50 +59,50 @@ class SessionPanel(Panel):
         self._exporting = False
         self._lay_out()
         self.files.told.connect(lambda message: self.words.setText(message))
-        self.files.failed.connect(dock.tell_error)
+        self.files.failed.connect(host.tell_error)
         self.files.opened.connect(self._opened)
         self.save_button.clicked.connect(lambda: self._ask_save())
         self.open_button.clicked.connect(lambda: self._ask_open())
         self.nwb_button.clicked.connect(lambda: self._ask_nwb())
         self.movie_button.clicked.connect(lambda: self._ask_movie())
-        dock.listen(state.chosen, self._movie_chosen)
+        host.listen(controller.chosen, self._movie_chosen)
         self._movie_chosen()
 
     def _opened(self, opened: Opened) -> None:
         """Take up the movie and the cells of a session that was opened."""
         for which, uid in (("movie", opened.saved.image), ("labels", opened.saved.labels)):
             if uid in opened.layers:
-                self.state.choose(which, opened.layers[uid])
+                self.controller.choose(which, opened.layers[uid])
         if opened.warnings:
-            self.dock.tell(" ".join(opened.warnings))
+            self.host.tell(" ".join(opened.warnings))
 
     # ------------------------------------------------------------------ NWB and movie
 
     def export_movie(self, path: Path) -> int:
         """Write the frames chosen as a movie; return their number, 0 where that failed."""
-        movie = self.state.movie
+        movie = self.controller.movie
         if movie is None:
-            self.dock.tell("Open a movie first.")
+            self.host.tell("Open a movie first.")
             return 0
-        before = shown_frame(self.state.viewer, movie)
+        before = shown_frame(self.viewer, movie)
         self._exporting = True
         self.movie_button.setText("Stop")
         try:
             pictures = canvas_pictures(
-                self.state,
-                self.selected_labels(),
+                self.viewer,
+                self.controller,
                 self.first.value(),
                 self.last.value(),
                 lambda: not self._exporting,
             )
             n = write_movie(path, pictures, self.fps.value() or 20)
         except BiofmError as error:
-            self.dock.tell_error(error)
+            self.host.tell_error(error)
             return 0
         finally:
             self._exporting = False
             self.movie_button.setText("Export movie ...")
-            show_frame(self.state.viewer, movie, before)
+            show_frame(self.viewer, movie, before)
         self.words.setText(f"{n} frames written to {path}.")
         return n
 
@@ -130,7 +132,7 @@ class SessionPanel(Panel):
             self.export_movie(Path(name))
 
     def _movie_chosen(self) -> None:
-        movie = self.state.movie
+        movie = self.controller.movie
         if movie is not None:
             for box in (self.first, self.last):
                 box.setMaximum(n_frames(movie) - 1)

@@ -6,17 +6,14 @@ from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QFormLayout
 
-from napari_biofm.signals import Recording
 from napari_biofm.timeline.activity import CellLevels, cell_levels
-from napari_biofm.timeline.cell_positions import is_of_movie
-from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.timeline.cell_map import MapOverlay
 from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.overlays import ActivityLayer
-from napari_biofm.widgets.timeline.panel import Panel, number_box
+from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 from napari_biofm.widgets.timeline.pipette import PipetteMarkers
 from napari_biofm.widgets.timeline.points import EventPoints
-from napari_biofm.widgets.timeline.state import TimelineState
 
 
 class ShowPanel(Panel):
@@ -24,16 +21,17 @@ class ShowPanel(Panel):
 
     Parameters
     ----------
-    dock : that holds the panel.
-    state : of the dock.
+    host : runs the panel's jobs and shows its messages.
+    controller : of the timeline.
+    viewer : napari viewer, gets the layers.
     """
 
-    def __init__(self, dock: Dock, state: TimelineState) -> None:
-        super().__init__(dock, state)
-        self.points = EventPoints(state)
-        self.activity = ActivityLayer(state)
-        self.map = MapOverlay(state)
-        self.pipettes = PipetteMarkers(state)
+    def __init__(self, host: Host, controller: TimelineController, viewer: Any) -> None:
+        super().__init__(host, controller)
+        self.points = EventPoints(viewer, controller)
+        self.activity = ActivityLayer(viewer, controller)
+        self.map = MapOverlay(viewer, controller)
+        self.pipettes = PipetteMarkers(viewer, controller)
         self._levels_of: tuple[Any, ...] = ()
         self.show_activity = _switch(
             "Show activity of cells", "Each cell as bright as its trace, frame by frame."
@@ -69,10 +67,10 @@ class ShowPanel(Panel):
         self.show_activity.toggled.connect(self._activity)
         self.map_of.set_choices(self.map.choices())
         self.map_of.chosen.connect(self._map)
-        dock.listen(state.events_moved, self.refresh)
-        dock.listen(state.session.cells_changed, self._cells_changed)
-        dock.listen(state.viewer.dims.events.current_step, self.activity.frame_moved)
-        dock.listen(state.viewer.dims.events.current_step, self.points.frame_moved)
+        host.listen(controller.events_moved, self.refresh)
+        host.listen(controller.session.cells_changed, self._cells_changed)
+        host.listen(viewer.dims.events.current_step, self.activity.frame_moved)
+        host.listen(viewer.dims.events.current_step, self.points.frame_moved)
 
     def refresh(self) -> None:
         """Bring the overlays up to date."""
@@ -103,8 +101,8 @@ class ShowPanel(Panel):
 
     def _activity(self, on: bool) -> None:
         if on:
-            lacking = self.state.lacks()
-            if lacking or self._traces() is None:
+            lacking = self.controller.lacks()
+            if lacking or self.controller.traces() is None:
                 self.words.setText(lacking or "No traces of these cells: measure them under 'Cells' first.")
                 self.show_activity.setChecked(False)
                 return
@@ -115,18 +113,18 @@ class ShowPanel(Panel):
 
     def _measure_levels(self) -> None:
         """Scale the traces in a job, unless that was done for these traces and this clock."""
-        recording, clock = self._traces(), self.state.clock
+        recording, clock = self.controller.traces(), self.controller.clock
         of = (id(recording), id(clock))
         if recording is None or clock is None or of == self._levels_of:
             return
         self._levels_of = of
-        self.dock.run(
+        self.host.run(
             cell_levels,
             recording,
             clock,
             name="Brightness of cells",
             lane="interactive",
-            bound_to=self.state.movie_uid,
+            bound_to=self.controller.movie_uid,
             on_done=lambda levels: self._show_activity(levels, of),
         )
 
@@ -134,13 +132,6 @@ class ShowPanel(Panel):
         if self.show_activity.isChecked() and of == self._levels_of:
             self.activity.levels = levels
             self.words.setText(self.activity.refresh())
-
-    def _traces(self) -> Recording | None:
-        """Return the traces of cells to show: those of the movie before others, the latest first."""
-        clock = self.state.clock
-        entries = [e.recording for e in self.state.session.recordings.values() if e.recording.is_cells]
-        own = [r for r in entries if clock is not None and is_of_movie(r, clock)]
-        return next(reversed(own or entries), None)
 
 
 def _switch(text: str, tooltip: str) -> QCheckBox:
