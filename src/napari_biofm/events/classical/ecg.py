@@ -55,11 +55,11 @@ class _EcgDetector:
         yield Progress(0, 2, words)
         if cleaned is None:
             return no_events()
-        beats, criterion = yield from self.beats(cleaned, signal, lowest_score(settings))
+        beats, criterion = yield from self.beats(cleaned, signal)
         yield Progress(1, 2, f"{len(beats)} beats")
         return _rows(signal, cleaned, beats, criterion, lowest_score(settings))
 
-    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace) -> Task[tuple[Indices, Floats]]:
         """Return the place of each beat and its criterion, 1 at the customary threshold."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class PanTompkinsDetector(_EcgDetector):
 
     name = "pan-tompkins"
 
-    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace) -> Task[tuple[Indices, Floats]]:
         fs = signal.sampling_rate
         band = yield from band_passed(cleaned.values, fs, 5.0, 15.0)
         slope = np.gradient(np.asarray(band, np.float64)) * fs
@@ -91,7 +91,7 @@ class XqrsDetector(_EcgDetector):
 
     name = "xqrs"
 
-    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace) -> Task[tuple[Indices, Floats]]:
         try:
             from wfdb.processing import XQRS
         except ImportError as error:
@@ -108,7 +108,7 @@ class NeuroKitDetector(_EcgDetector):
 
     name = "neurokit"
 
-    def beats(self, cleaned: Cleaned, signal: Trace, lowest: float) -> Task[tuple[Indices, Floats]]:
+    def beats(self, cleaned: Cleaned, signal: Trace) -> Task[tuple[Indices, Floats]]:
         try:
             import neurokit2
         except ImportError as error:
