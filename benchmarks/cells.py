@@ -6,6 +6,9 @@
 weights and all cells are predicted. `click_to_colour_ms`: 100,000 cells x 256 in a viewer, 300 labelled, one
 more label until napari has drawn the plane again. Medians of several clicks; needs a screen (or Xvfb).
 
+`edit_512_px_ms`, `edit_1024_px_ms`, `edit_4096_px_ms`: the same two cells painted over, in the same 400 cells, in images
+of these sides, until the table says what the masks are.
+
 `stall_ms`: 100,000 cells x 256 in a viewer, jobs in the worker process and refits on their thread as for a
 user; dock opened (with its imports), cells opened, every tab, PCA, three classes by three clicks, 300 labels,
 lists, another confidence, a lasso around some and around all, UMAP (where umap-learn is installed; stopped after
@@ -109,6 +112,50 @@ def time_clicks(n: int, repeats: int) -> dict[str, float]:
     }
 
 
+def time_edits(sides: tuple[int, ...], repeats: int) -> dict[str, float]:
+    """Return the time of one cell painted over until the table has it (ms), in images of different sizes.
+
+    The cells and the edit are the same, only the empty image around them grows; the job is done in this process.
+    """
+    from napari_biofm.actions import EditLabels
+    from napari_biofm.cells.table.cell_table import make_table
+    from napari_biofm.engine import InlineEngine
+    from napari_biofm.images.edit.labels_edit import ArrayTarget, LabelsEdit, Patch
+    from napari_biofm.session import Session
+    from napari_biofm.teaching.cell_tables import CellTables
+    from napari_biofm.teaching.pixels import Region
+
+    found = {}
+    few = masks_of(400)
+    for side in sides:
+        labels = np.zeros((side, side), np.int32)
+        labels[: few.shape[0], : few.shape[1]] = few
+        image = np.random.default_rng(0).normal(100, 10, labels.shape).astype(np.float32)
+        pixels = SimpleNamespace(
+            labels=lambda _, labels=labels: labels,
+            name=lambda _: "field",
+            plane_in_view=lambda _: (),
+            images=lambda *_, image=image: {"image": Region(image)},
+        )
+        session = Session(InlineEngine())
+        tables = CellTables(session, pixels, lambda: None, list)
+        session.attach_labels(ArrayTarget(labels, "cells"))
+        session.set_cells("cells", make_table(labels, image=image, layer="cells"))
+        session.label_index("cells").ensure()
+        times = []
+        for i in range(repeats + 1):
+            region = (slice(20, 26), slice(20, 30))
+            before = labels[region].copy()
+            patch = Patch.between((20, 20), before, np.full_like(before, 43 + i % 2))
+            start = time.perf_counter()
+            if patch is not None:
+                session.do(EditLabels(LabelsEdit("cells", "paint", (patch,))))
+            tables.flush()
+            times.append(1e3 * (time.perf_counter() - start))
+        found[f"edit_{side}_px_ms"] = statistics.median(times[1:])
+    return found
+
+
 def masks_of(n: int) -> np.ndarray:
     """Return masks of n square cells."""
     side = int(np.ceil(np.sqrt(n)))
@@ -178,8 +225,8 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
     beside["dock_open_ms"] = 1e3 * (time.perf_counter() - start)
     dock = opened[0].content
     from napari_biofm.cells.classify.projection import has_umap
-    from napari_biofm.widgets.cells.learning import FILES, PLOT, SCORES, TIME, VALUES
-    from napari_biofm.widgets.cells.teaching import EVERY, NEXT, RARE, SIMILAR
+    from napari_biofm.teaching.cell_lists import EVERY, NEXT, RARE, SIMILAR
+    from napari_biofm.widgets.cells.dock import FILES, PLOT, SCORES, TIME, VALUES
     from napari_biofm.widgets.common.viewers import layer_id
 
     table, codes = table_of(layer, n)
@@ -203,20 +250,19 @@ def watch_steps(n: int, umap_s: float) -> tuple[dict[str, dict[str, float]], dic
     step("pca 1, 2", lambda: plot.kind.setCurrentText("PCA 1, 2"))
     for i in range(3):
         step(f"class {i + 1}", lambda i=i: states.add_class(f"class {i}"))
-    dock.click_button.setChecked(True)
+    dock.form.click_button.setChecked(True)
     for code in range(3):
         row = int(np.flatnonzero(codes == code)[0])
-        event = SimpleNamespace(modifiers=())
 
-        def click(code: int = code, row: int = row, event: Any = event) -> None:
-            dock.class_list.choose(code)
-            dock._canvas_clicked(int(states.values[row]), event)
+        def click(code: int = code, row: int = row) -> None:
+            dock.form.class_list.choose(code)
+            dock.controller.click(int(states.values[row]))
 
         step(f"click {code + 1}", click, 2.5, learning)
     some = np.random.default_rng(1).choice(np.flatnonzero(codes < 3), 300, replace=False)
     names = {table.obs["cell_id"].iloc[r]: f"class {codes[r]}" for r in some}
     step("300 labels", lambda: states.assign_names(names), 2.5, learning)
-    step("confidence", lambda: dock.confidence.setValue(0.8))
+    step("confidence", lambda: dock.form.confidence.setValue(0.8))
     low, high = np.quantile(plot.scatter.points, (0.3, 0.7), axis=0)
     box = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
     step("lasso", lambda: plot.scatter.box.drawn.emit(box))
@@ -296,7 +342,8 @@ def measure(quick: bool, umap: bool) -> tuple[dict[str, dict[str, float]], dict[
     """Return the gaps of each step, and all other numbers."""
     repeats = 5 if quick else 20
     steps, beside = watch_steps(100_000, 3600 if umap else 5 if quick else 30)
-    return steps, {**time_refit(10_000, 2 * repeats), **time_clicks(100_000, repeats), **beside}
+    edits = time_edits((512, 1024, 4096) if not quick else (512, 2048), repeats)
+    return steps, {**time_refit(10_000, 2 * repeats), **time_clicks(100_000, repeats), **edits, **beside}
 
 
 def smallest(rounds: list[tuple[dict[str, dict[str, float]], dict[str, float]]]) -> Any:

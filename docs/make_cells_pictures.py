@@ -83,7 +83,7 @@ def main() -> None:
         dock.states.add_class(name)
         for row in np.flatnonzero(states == code)[:12]:
             dock.states.assign([row], code)
-    dock.click_button.setChecked(True)
+    dock.form.click_button.setChecked(True)
     wait(2)
     folder = Path(__file__).parent / "images"
     viewer.screenshot(str(folder / "cells_dock.png"), canvas_only=False, flash=False)
@@ -121,7 +121,7 @@ def real_nuclei(data: Path, folder: Path, wait: Any) -> None:
     dock = frame.content
     viewer.reset_view()
     dock.measure()
-    dock.add_vectors("biofm-image", alone=True)
+    dock.controller.learning.add_vectors("biofm-image", alone=True)
     rng = np.random.default_rng(0)
     for name in PHENOTYPES:
         code = dock.states.add_class(name)
@@ -171,10 +171,11 @@ def values(dock: Any, states: np.ndarray, folder: Path, wait: Any, viewer: Any) 
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "expression.csv"
         path.write_text("\n".join(lines) + "\n")
-        dock.values_panel.read(path)
+        panel = dock.values_panel
+        panel.source.read(path)
     dock.tabs.setCurrentWidget(dock.values_panel)
-    dock.values_panel.learn()
-    dock.values_panel.add_layer()
+    dock.controller.values.learn()
+    dock.add_value_layer(dock.values_panel.target_box.currentText())
     wait(1)
     viewer.screenshot(str(folder / "cells_values.png"), canvas_only=False, flash=False)
     viewer.layers.remove(viewer.layers[-1])
@@ -192,7 +193,7 @@ def movie(dock: Any, image: np.ndarray, labels: np.ndarray, folder: Path, wait: 
     viewer.add_image(images, name="movie")
     viewer.add_labels(masks, name="moving", opacity=0.0)
     viewer.dims.set_current_step(0, 0)
-    dock.layer_box.setCurrentText("moving")
+    dock.form.layer_box.setCurrentText("moving")
     dock.measure()
     for name in STATES:
         code = dock.states.add_class(name)

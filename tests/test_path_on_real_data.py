@@ -42,7 +42,7 @@ def test_image_to_masks_to_classes_and_recording_to_events_on_the_image(
     frame = CellsDock(viewer)
     viewer.window.add_dock_widget(frame, name="Cell states")
     states = frame.content
-    states.measure_button.click()
+    states.form.measure_button.click()
     qtbot.waitUntil(
         lambda: session.cells(uid) is not None and states.states.table is not None, timeout=60_000
     )

@@ -161,12 +161,43 @@ class FeatureMap:
     stride : image pixels per feature position.
     shape : (Y, X) of the image the map belongs to.
     model : name of the encoder.
+    origin : where in the image the map begins, pixels; not (0, 0) for a part that was cut out.
     """
 
     data: NDArray[np.floating[Any]]
     stride: float
     shape: tuple[int, int]
     model: str
+    origin: tuple[int, int] = (0, 0)
+
+    def cut(self, start: Sequence[int], stop: Sequence[int]) -> FeatureMap:
+        """Return the part over the pixels from `start` to `stop` (y, x) of this map's image.
+
+        Pooling masks cut out in the same way gives what pooling the whole map gives.
+        """
+        begin = tuple(a + o for a, o in zip(start, self.origin, strict=True))
+        end = tuple(b + o for b, o in zip(stop, self.origin, strict=True))
+        parts = []
+        for a, b, o, n in zip(begin, end, self.origin, self.data.shape[1:], strict=True):
+            first = int(o / self.stride)
+            parts.append(
+                slice(min(int(a / self.stride) - first, n - 1), int((b - 0.5) / self.stride) + 1 - first)
+            )
+        data = np.ascontiguousarray(self.data[:, parts[0], parts[1]])
+        shape = (end[0] - begin[0], end[1] - begin[1])
+        return FeatureMap(data, self.stride, shape, self.model, (begin[0], begin[1]))
+
+    def positions(self, pixels: NDArray[Any], axis: int, offset: float = 0.0) -> NDArray[np.intp]:
+        """Return the row (`axis` 0) or column (1) of `data` that each pixel row or column lies in.
+
+        Parameters
+        ----------
+        pixels : counted from the origin of the map.
+        offset : of the point of a pixel that counts, 0.5 for its middle.
+        """
+        first = int(self.origin[axis] / self.stride)
+        at = ((pixels + (self.origin[axis] + offset)) / self.stride).astype(np.intp) - first
+        return np.minimum(at, self.data.shape[1 + axis] - 1)
 
 
 @dataclass(frozen=True)

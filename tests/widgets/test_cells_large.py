@@ -12,11 +12,11 @@ from qtpy.QtTest import QTest
 
 from napari_biofm.cells.table.cell_table import make_table
 from napari_biofm.session import Session
+from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.mirror import mirror_features
 from napari_biofm.widgets.cells.overlay import BLOCK, CodedLabels
 from napari_biofm.widgets.cells.scatter import stamp
-from napari_biofm.widgets.cells.states import CellStates
 
 
 def one_by_one(

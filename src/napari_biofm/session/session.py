@@ -27,12 +27,13 @@ from napari_biofm.actions import (
     edit_classes,
     label_cells,
 )
+from napari_biofm.cells.table.cell_table import add_embedding
 from napari_biofm.cells.table.classes import CellClasses, read_classes
 from napari_biofm.events.reviewed import REVIEWED_DTYPE, EventTable, reviewed
 from napari_biofm.links import Link
 from napari_biofm.selection import CellKey, CellSet
 from napari_biofm.session.state import State
-from napari_biofm.types import Events, Segmentation, SessionError
+from napari_biofm.types import Events, Segmentation, SessionError, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -303,6 +304,13 @@ class Session:
             )
         for name, values in columns.items():
             table.obs[name] = values
+
+    def add_cell_vectors(self, labels: str, name: str, vectors: Vectors, source: Mapping[str, Any]) -> None:
+        """Put an embedding into the table of a layer, one row per cell; one of the same name is replaced."""
+        table = self._state.cells.get(labels)
+        if table is None:
+            raise SessionError("The cells of this layer were not measured yet; there is no table to add to.")
+        add_embedding(table, name, vectors, source)
 
     def classes(self, labels: str) -> CellClasses:
         """Return the classes of the cells of a layer and the labels given by hand; empty where there are none."""

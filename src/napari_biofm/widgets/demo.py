@@ -74,7 +74,7 @@ class Demo:
     def _classify(self) -> None:
         """Name a few cells of each class, as the truth of the simulation would name them."""
         dock = self._dock("Cell states")
-        dock.measure_button.click()
+        dock.form.measure_button.click()
         self._wait(lambda: self.session.cells(self.uid) is not None, "the table of cells")
         named = self._classes_by_truth()
         for name in sorted(set(named.values())):

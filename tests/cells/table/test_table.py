@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 
-from napari_biofm.cells.table import cell_table as table_module
+from napari_biofm.cells.table import update as update_module
 from napari_biofm.cells.table.cell_table import (
     add_embedding,
-    changed_labels,
     make_table,
     part_widths,
     text,
-    update_table,
     vectors_of,
 )
 from napari_biofm.cells.table.measure import regionprops_names, regionprops_vectors
+from napari_biofm.cells.table.update import changed_labels, update_table
 from napari_biofm.types import CellsError
 
 
@@ -81,9 +80,9 @@ def test_an_edit_measures_only_the_cells_it_touched(field, monkeypatch):
     edited[2:5, 25:30] = 2
     edited[26:34, 87:95] = 40
     measured = []
-    real = table_module.measure
+    real = update_module.measure
     monkeypatch.setattr(
-        table_module, "measure", lambda i, m: measured.append(set(np.unique(m)) - {0}) or real(i, m)
+        update_module, "measure", lambda i, m: measured.append(set(np.unique(m)) - {0}) or real(i, m)
     )
     after = update_table(before, edited, [1, 2, 40], image=image)
     assert measured == [{2, 40}]

@@ -62,7 +62,11 @@ def check_crops(crops: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def cut_crops(
-    image: Image, labels: Labels, size: int = CROP_SIZE, only: ArrayLike | None = None
+    image: Image,
+    labels: Labels,
+    size: int = CROP_SIZE,
+    only: ArrayLike | None = None,
+    side: int | None = None,
 ) -> NDArray[np.float32]:
     """Cut a square crop around each cell and bring it to `size` pixels, rows in ascending order of label.
 
@@ -73,6 +77,7 @@ def cut_crops(
     ----------
     image : (Y, X) or (Y, X, C). labels : (Y, X).
     only : label values to cut; all of them when not given. The field of view is that of all cells.
+    side : of the field of view, pixels, where the cells are not all in `labels`; see `crop_side`.
 
     Returns
     -------
@@ -84,8 +89,8 @@ def cut_crops(
     values = values[values > 0]
     if not len(values):
         return np.zeros((0, size, size, *image.shape[2:]), np.float32)
-    areas = np.bincount(labels.ravel())[values]
-    side = max(8, int(np.ceil(ROOM * 2 * np.sqrt(np.percentile(areas, 90) / np.pi))))
+    if side is None:
+        side = crop_side(np.bincount(labels.ravel())[values])
     half = side // 2 + 1
     width = [(half, half)] * 2 + [(0, 0)] * (image.ndim - 2)
     padded = np.pad(np.asarray(image, np.float32), width, mode="symmetric")
@@ -104,6 +109,17 @@ def cut_crops(
                 padded[(..., *c)], at, output=crops[(i, ..., *c)], order=1, mode="nearest"
             )
     return crops
+
+
+def crop_side(areas: ArrayLike) -> int:
+    """Return the side of the field of view of the crops of cells with these areas, pixels."""
+    return max(8, int(np.ceil(ROOM * 2 * np.sqrt(np.percentile(np.asarray(areas, float), 90) / np.pi))))
+
+
+def crop_margin(side: int, size: int = CROP_SIZE) -> int:
+    """Return how many pixels around a cell its crop depends on, for a field of view of `side` pixels."""
+    blur = 4 * 0.5 * max(1.0, side / size / 1.5)
+    return side // 2 + 3 + int(np.ceil(blur))
 
 
 # ------------------------------------------------------------------ parts

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_biofm.cells.embed.crops import cut_crops
 from napari_biofm.cells.embed.encoders import (
@@ -58,18 +55,18 @@ def crop_embedding(
     masks: Labels,
     encoder: CropEncoder,
     views: int = VIEWS,
-    only: Sequence[int] | NDArray[np.integer] | None = None,
+    side: int | None = None,
 ) -> Task[Vectors]:
     """Compute the vectors of each cell seen on its own, (n, d), as the command line does.
 
     Parameters
     ----------
     image : (Y, X) or (Y, X, C). masks : (Y, X).
-    only : label values to compute; all of them when not given.
+    side : of the field of view, pixels, where `masks` are cut out; see `crops.crop_side`.
     """
     if masks.ndim != 2:
         raise CellsError(f"Cells are cut out of planes; these masks have shape {masks.shape}.")
-    found: Vectors = yield from encode_crops(encoder, cut_crops(image, masks, only=only), views)
+    found: Vectors = yield from encode_crops(encoder, cut_crops(image, masks, side=side), views)
     return found
 
 

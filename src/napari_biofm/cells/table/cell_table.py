@@ -2,12 +2,12 @@
 
 Rows are keyed by `cell_id` ("layer:label") and stand in ascending order of label. `X` is the embedding in use;
 every embedding lies in `obsm` under its name ("regionprops" always), and `uns["blocks"]` says where it
-came from. A changed mask re-computes only the rows of the cells it touched.
+came from. After an edit of masks only the rows of the cells it touched are made again, see `update`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from napari_biofm.types import CellsError, Image, Labels, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
 BASELINE = "regionprops"
 UNKNOWN = "unknown"
@@ -60,14 +61,14 @@ def make_table(
         If vectors and labels disagree in number, or image and labels in shape.
     """
     values, measures, names = measure(image, labels)
-    embeddings = _named(vectors, vector_source)
+    embeddings = named(vectors, vector_source)
     for name, embedding in embeddings.items():
-        _check_rows(name, embedding, len(values))
-    obs = _observations(labels, values, measures, names, layer)
+        check_rows(name, embedding, len(values))
+    obs = observations(labels, values, measures, names, layer)
     obs["group"] = _groups(groups, values)
     embeddings = {BASELINE: measures.astype(np.float32), **embeddings}
     source = {name: _plain(provenance) for name in embeddings if name != BASELINE}
-    return _assemble(
+    return assemble(
         obs,
         embeddings,
         vector_source,
@@ -75,79 +76,11 @@ def make_table(
     )
 
 
-def update_table(
-    table: AnnData,
-    labels: Labels,
-    changed: Iterable[int],
-    *,
-    image: Image | None = None,
-    vectors: Embeddings | None = None,
-) -> AnnData:
-    """Return the table after an edit of the masks; only the cells in `changed` are measured again.
-
-    Parameters
-    ----------
-    table : the table before the edit; it is left as it is.
-    labels, image : as in `make_table`, after the edit.
-    changed : label values that were added, removed or reshaped.
-    vectors : rows of the cells in `changed` that exist now, ascending; embeddings not given are NaN for
-        these cells until they are computed, so that no head uses a stale vector.
-
-    Returns
-    -------
-    AnnData. Classes by hand and groups of cells that live on are kept, also those of reshaped cells.
-    """
-    touched = np.unique(np.asarray(list(changed), np.int64))
-    touched = touched[touched > 0]
-    sub_labels, sub_image, origin = _around(labels, image, touched)
-    values, measures, names = measure(sub_image, sub_labels)
-    layer = str(table.obs["layer"].iloc[0]) if table.n_obs else str(table.uns.get("layer", ""))
-    fresh = _observations(sub_labels, values, measures, names, layer, origin)
-    before = table.obs["label"].to_numpy(np.int64)
-    keep = ~np.isin(before, touched)
-    old = table.obs.iloc[np.flatnonzero(keep)]
-    _inherit(fresh, table.obs, before)
-
-    import pandas as pd
-
-    obs = pd.concat([old, fresh]) if len(old) and len(fresh) else (old if len(old) else fresh)
-    order = np.argsort(obs["label"].to_numpy(np.int64), kind="stable")
-    given = {BASELINE: measures.astype(np.float32), **_named(vectors, str(table.uns["vectors"]))}
-    embeddings = {}
-    for name in table.obsm:
-        former = np.asarray(table.obsm[name])
-        new = given.get(name, np.full((len(values), former.shape[1]), np.nan, np.float32))
-        _check_rows(name, new, len(values), former.shape[1])
-        embeddings[name] = np.concatenate([former[keep], new]).astype(np.float32)[order]
-    made = _assemble(obs.iloc[order].copy(), embeddings, str(table.uns["vectors"]), dict(table.uns["blocks"]))
-    made.uns.update({k: v for k, v in table.uns.items() if k not in made.uns})
-    return made
-
-
-def changed_labels(table: AnnData, labels: Labels) -> NDArray[np.int64]:
-    """Return label values that are new, gone, or differ in area or place from what the table says.
-
-    For masks that were replaced as a whole, where nobody kept account of the strokes.
-    """
-    from scipy import ndimage
-
-    counts = np.bincount(np.asarray(labels).ravel())
-    values = np.flatnonzero(counts)
-    values = values[values > 0]
-    centres = np.asarray(ndimage.center_of_mass(labels > 0, labels, values)).reshape(-1, labels.ndim)
-    now = {int(v): (int(counts[v]), *np.round(c, 3)) for v, c in zip(values, centres, strict=True)}
-    axes = [f"centroid-{i}" for i in range(labels.ndim)]
-    rows = table.obs[["label", "area", *axes]].to_numpy(float)
-    before = {int(row[0]): (int(row[1]), *np.round(row[2:], 3)) for row in rows}
-    differ = {v for v in before.keys() | now.keys() if before.get(v) != now.get(v)}
-    return np.asarray(sorted(differ), np.int64)
-
-
 def add_embedding(
     table: AnnData, name: str, vectors: Vectors, provenance: Mapping[str, Any] | None = None
 ) -> AnnData:
     """Add (or replace) an embedding of vectors, e.g. of the traces of the same cells, and return the table."""
-    _check_rows(name, vectors, table.n_obs)
+    check_rows(name, vectors, table.n_obs)
     table.obsm[name] = np.ascontiguousarray(vectors, np.float32)
     table.uns["blocks"] = {**table.uns["blocks"], name: _plain(provenance)}
     return table
@@ -210,10 +143,11 @@ def text(table: AnnData, column: str) -> NDArray[np.object_]:
     return values
 
 
-# ------------------------------------------------------------------ parts
+# ------------------------------------------------------------------ parts, also of `update`
 
 
-def _named(vectors: Embeddings | None, source: str) -> dict[str, Vectors]:
+def named(vectors: Embeddings | None, source: str) -> dict[str, Vectors]:
+    """Return embeddings by name; a single array has the name `source`."""
     if vectors is None:
         return {}
     if isinstance(vectors, Mapping):
@@ -221,7 +155,8 @@ def _named(vectors: Embeddings | None, source: str) -> dict[str, Vectors]:
     return {source: np.ascontiguousarray(vectors, np.float32)}
 
 
-def _check_rows(name: str, embedding: Vectors, n: int, width: int | None = None) -> None:
+def check_rows(name: str, embedding: Vectors, n: int, width: int | None = None) -> None:
+    """Raise CellsError where an embedding has other than `n` rows, or other than `width` columns."""
     if embedding.ndim != 2 or len(embedding) != n:
         raise CellsError(
             f"The vectors '{name}' have shape {embedding.shape} for {n} cells; one row per cell is needed. "
@@ -231,14 +166,15 @@ def _check_rows(name: str, embedding: Vectors, n: int, width: int | None = None)
         raise CellsError(f"The vectors '{name}' have {embedding.shape[1]} columns, the table has {width}.")
 
 
-def _observations(
+def observations(
     labels: Labels,
     values: NDArray[np.int64],
     measures: NDArray[np.float64],
     names: list[str],
     layer: str,
     origin: tuple[int, ...] | None = None,
-) -> Any:
+) -> DataFrame:
+    """Return obs of cells that were measured (see `make_table`); `origin` is where `labels` were cut out."""
     import pandas as pd
     from scipy import ndimage
 
@@ -274,42 +210,10 @@ def _groups(groups: Groups | None, values: NDArray[np.int64]) -> NDArray[np.obje
     return np.asarray([str(group) for group in groups], object)
 
 
-def _inherit(fresh: Any, before: Any, labels_before: NDArray[np.int64]) -> None:
-    """Give reshaped cells the class by hand and the group they had; a new cell gets the common group."""
-    rows = {int(label): i for i, label in enumerate(labels_before)}
-    at = [rows.get(int(label), -1) for label in fresh["label"]]
-    groups = set(before["group"].astype(str))
-    common = groups.pop() if len(groups) == 1 else ""
-    for column, otherwise in (("class_by_hand", ""), ("group", common)):
-        known = before[column].astype(object).to_numpy()
-        fresh[column] = np.asarray([known[i] if i >= 0 else otherwise for i in at], object)
-
-
-def _around(
-    labels: Labels, image: Image | None, touched: NDArray[np.int64]
-) -> tuple[Labels, Image | None, tuple[int, ...]]:
-    """Cut out the region of the touched cells, with a margin for filters, and blank the other cells."""
-    from napari_biofm.cells.table.measure import SCALES
-
-    mine = np.isin(labels, touched)
-    if not mine.any():
-        origin = (0,) * labels.ndim
-        corner = tuple(slice(0, 1) for _ in labels.shape)
-        return np.zeros((1,) * labels.ndim, np.int32), None if image is None else image[corner], origin
-    margin = int(4 * max(SCALES)) + 1
-    region = []
-    for axis in range(labels.ndim):
-        others = tuple(i for i in range(labels.ndim) if i != axis)
-        along = np.flatnonzero(mine.any(axis=others))
-        region.append(slice(max(0, int(along[0]) - margin), int(along[-1]) + margin + 1))
-    cut = tuple(region)
-    blanked = np.where(mine[cut], labels[cut], 0).astype(np.int32)
-    return blanked, None if image is None else image[cut], tuple(part.start for part in region)
-
-
-def _assemble(
-    obs: Any, embeddings: Mapping[str, Vectors], source: str, provenance: dict[str, Any]
+def assemble(
+    obs: DataFrame, embeddings: Mapping[str, Vectors], source: str, provenance: dict[str, Any]
 ) -> AnnData:
+    """Return a table of these rows; `source` names the embedding that becomes `X`."""
     from anndata import AnnData
 
     if source not in embeddings:

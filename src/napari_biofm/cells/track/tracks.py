@@ -12,50 +12,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.cells.table.cell_table import BASELINE, Embeddings, make_table, text
-from napari_biofm.images.tiling.overlap import match_objects
+from napari_biofm.images.edit.linking import link_array
 from napari_biofm.types import CellsError, Image, Labels, Progress, Task
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-MIN_OVERLAP = 0.2  # intersection over union below which two masks are not the same cell
 
-
-def link_by_overlap(labels: Labels, min_overlap: float = MIN_OVERLAP) -> Task[NDArray[np.int64]]:
-    """Link the masks of a movie to the mask of the former frame they overlap most.
+def link_by_overlap(labels: Labels) -> Task[NDArray[np.int64]]:
+    """Follow the masks of a movie by overlap and distance, as *Link over time* does (see `images.edit.linking`).
 
     Parameters
     ----------
     labels : (T, Y, X) or (T, Z, Y, X); label values need not agree between frames.
-    min_overlap : intersection over union a link needs. A cell that divides starts two new tracks unless one
-        daughter covers the place of the mother.
 
     Returns
     -------
-    (n_cells, 3) int64 rows of track (from 1), frame, label.
+    (n_cells, 3) int64 rows of track, frame, label. When a cell divides, the daughter that covers most of it goes on
+    with its track, so that its classes over time are one row.
     """
     if labels.ndim < 3:
         raise CellsError(f"Linking needs a movie (T, Y, X); these labels have shape {labels.shape}.")
-    rows: list[tuple[int, int, int]] = []
-    tracks_before: dict[int, int] = {}
-    n_tracks = 0
-    for frame in range(len(labels)):
-        now = np.asarray(labels[frame])
-        values, sizes = np.unique(now[now > 0], return_counts=True)
-        links = match_objects(np.asarray(labels[frame - 1]), now, at_least=min_overlap) if frame else {}
-        tracks = {}
-        for value in values.tolist():
-            track = tracks_before.get(links.get(value, -1))
-            if track is None:
-                n_tracks += 1
-                track = n_tracks
-            tracks[value] = track
-            rows.append((track, frame, value))
-        tracks_before = tracks
-        yield Progress(
-            frame + 1, len(labels), f"linked frame {frame + 1} of {len(labels)} ({len(sizes)} cells)"
-        )
-    return np.asarray(rows, np.int64).reshape(-1, 3)
+    tracking = yield from link_array(labels, divisions=False)
+    return tracking.cells
 
 
 LABELS_ARE_TRACKS = "labels"

@@ -1,13 +1,17 @@
 """Link cells over time: track ids, divisions, and labels that carry the track's id.
 
-Cells of neighbouring frames are matched by overlap and distance (assignment: Kuhn, Naval Research Logistics
-2:83, 1955); a cell that overlaps two unmatched successors has divided. The result is data for a napari
-Tracks layer and one edit that gives each cell its track's id.
+The one tracker of this package: *Link over time*, the classes over time of the Cells dock, and the API follow cells
+with it. Cells of neighbouring frames are matched by overlap and distance (assignment: Kuhn, Naval Research Logistics
+2:83, 1955); a cell that overlaps two unmatched successors has divided. The result is data for a napari Tracks layer
+and one edit that gives each cell its track's id.
+
+Trackers for points (laptrack, trackpy, btrack) match centres and know nothing of the masks' overlap, which decides
+where cells touch; their result can be read as a Tracks layer or a CSV (`cells.track.tracks`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,11 +31,13 @@ class Tracking:
     data : (n, 2 + d) float: track id, frame, centre; sorted by id, then frame: the data of a Tracks layer.
     graph : parents of every track that begins by a division: {daughter: [mother]}.
     renamed : per frame, {old label: track id}; only labels that change.
+    cells : (n, 3) int64: track id, frame, label of every cell; rows as in `data`.
     """
 
     data: NDArray[np.float64]
     graph: dict[int, list[int]]
-    renamed: list[dict[int, int]] = field(default_factory=list)
+    renamed: list[dict[int, int]]
+    cells: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,15 @@ def link(target: LabelsTarget, reach: float | None = None, divisions: bool = Tru
     return tracks.result()
 
 
-def link_array(labels: NDArray[Any], reach: float | None = None) -> Task[Tracking]:
+def link_array(labels: NDArray[Any], reach: float | None = None, divisions: bool = True) -> Task[Tracking]:
     """Follow the cells of an array of labels; see `link`. The job that docks submit."""
-    return (yield from link(ArrayTarget(labels), reach))
+    return (yield from link(ArrayTarget(labels), reach, divisions))
 
 
 class _Tracks:
     def __init__(self, ndim: int) -> None:
         self._width = 1 + ndim  # track id, frame and the centre
-        self._rows: list[tuple[float, ...]] = []
+        self._rows: list[tuple[float, ...]] = []  # with the cell's label at the end
         self._graph: dict[int, list[int]] = {}
         self._renamed: list[dict[int, int]] = []
         self._now: NDArray[np.int64] = np.zeros(0, np.int64)  # track id of each cell of the last frame
@@ -152,15 +158,16 @@ class _Tracks:
 
     def _close(self, frame: _Frame, ids: NDArray[np.int64], t: int) -> None:
         self._used.update(int(i) for i in ids)
-        for track, centre in zip(ids, frame.centres, strict=True):
-            self._rows.append((float(track), float(t), *(float(c) for c in centre)))
+        for track, centre, label in zip(ids, frame.centres, frame.labels, strict=True):
+            self._rows.append((float(track), float(t), *(float(c) for c in centre), float(label)))
         changed = zip(frame.labels, ids, strict=True)
         self._renamed.append({int(a): int(b) for a, b in changed if a != b})
         self._now = ids
 
     def result(self) -> Tracking:
-        data = np.array(sorted(self._rows), np.float64)
-        return Tracking(data.reshape(-1, self._width), dict(self._graph), self._renamed)
+        rows = np.array(sorted(self._rows), np.float64).reshape(-1, self._width + 1)
+        cells = rows[:, [0, 1, self._width]].astype(np.int64)
+        return Tracking(rows[:, : self._width], dict(self._graph), self._renamed, cells)
 
 
 def _frame(labels: NDArray[Any]) -> _Frame:

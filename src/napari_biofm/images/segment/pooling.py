@@ -148,10 +148,8 @@ def _pixels(labels: Labels, only: Iterable[int] | None) -> tuple[Labels, Coordin
 
 def _positions(features: FeatureMap, y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the flat index of the feature position every pixel lies in."""
-    height, width = features.data.shape[1:]
-    rows = np.minimum(((y + 0.5) / features.stride).astype(np.intp), height - 1)
-    columns = np.minimum(((x + 0.5) / features.stride).astype(np.intp), width - 1)
-    return np.asarray(rows * width + columns)
+    width = features.data.shape[2]
+    return np.asarray(features.positions(y, 0, 0.5) * width + features.positions(x, 1, 0.5))
 
 
 def _core(

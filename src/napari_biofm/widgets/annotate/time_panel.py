@@ -21,6 +21,7 @@ from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.images.edit.linking import Tracking, link_array, n_tracks, relabel_edit
 from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS
 from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_basins, propagate_stack
+from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.geometry import layer_shape
@@ -246,7 +247,7 @@ class TimePanel(QWidget):
             return
         edit = relabel_edit(self._annotator.editor.target, tracking)
         if edit:
-            self._annotator.do(edit)
+            self._dock.session.do(link_over_time(self._dock.session, edit, tracking))
         viewer = self._dock.viewer
         name = f"{labels.name} tracks"
         for old in [x for x in viewer.layers if x.name == name and isinstance(x, Tracks)]:

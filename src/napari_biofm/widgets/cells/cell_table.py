@@ -10,7 +10,7 @@ from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
-from napari_biofm.widgets.cells.states import CellStates
+from napari_biofm.teaching.cell_states import CellStates
 
 MOST_RUNS = 100  # of selected rows that Qt keeps; it compares each with each
 MOST_ROWS = 500  # selected rows that Qt keeps; at each repaint its header asks each of them, in every column

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
-from qtpy.QtCore import Qt
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -21,18 +23,36 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.types import CellsError
-from napari_biofm.widgets.cells.states import CellStates
 
 N_KEYS = 9
 COLOUR, NAME, KEY, COUNT = range(4)
+TellError = Callable[[BaseException], None]
+
+
+class ClassesSource(Protocol):
+    """The classes that are shown and changed."""
+
+    @property
+    def classes(self) -> list[tuple[str, str]]: ...
+
+    @property
+    def by_hand(self) -> NDArray[np.int16]: ...
+
+    def add_class(self, name: str, colour: str | None = None) -> int: ...
+
+    def rename(self, code: int, name: str) -> None: ...
+
+    def set_colour(self, code: int, colour: str) -> None: ...
 
 
 class ClassList(QWidget):
     """Define classes and choose the one that clicks and hot keys give."""
 
-    def __init__(self, states: CellStates, tell_error: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.states = states
+    current_changed = Signal(int)  # code of the chosen class, -1 for none
+
+    def __init__(self, classes: ClassesSource, tell_error: TellError) -> None:
+        super().__init__()
+        self.states = classes
         self._tell_error = tell_error
         self.name = QLineEdit()
         self.name.setPlaceholderText("New class, e.g. metaphase")
@@ -61,6 +81,7 @@ class ClassList(QWidget):
         self.add_button.clicked.connect(self.add)
         self.name.returnPressed.connect(self.add)
         self.table.itemChanged.connect(self._edited)
+        self.table.currentCellChanged.connect(lambda row, *_: self.current_changed.emit(row))
         self.table.cellDoubleClicked.connect(self._choose_colour)
         self._filling = False
         self.refill()

@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QSplitter, QVBoxLayout, QWidget
 
-from napari_biofm.cells.classify.more_heads import HEADS
-from napari_biofm.types import BiofmError
-from napari_biofm.widgets.cells.canvas import CanvasClicks
+from napari_biofm.cells.classify.movies import ClassifiedMovie
+from napari_biofm.cells.track.tracks import tracks_from_csv
+from napari_biofm.teaching.cell_lists import LISTS, NEXT
+from napari_biofm.teaching.cell_states import ALL
+from napari_biofm.types import CellsError
+from napari_biofm.widgets.cells import layers
+from napari_biofm.widgets.cells.canvas import CanvasClicks, go_to
 from napari_biofm.widgets.cells.cell_table import CellTable
-from napari_biofm.widgets.cells.classes import N_KEYS, ClassList
-from napari_biofm.widgets.cells.edits import MaskEdits
+from napari_biofm.widgets.cells.classes import N_KEYS
+from napari_biofm.widgets.cells.controller import CellsController
 from napari_biofm.widgets.cells.files_panel import FilesPanel
-from napari_biofm.widgets.cells.jobs import ClassifiedMovie
 from napari_biofm.widgets.cells.latest import Latest
-from napari_biofm.widgets.cells.learning import CELLS, FILES, PLOT, SCORES, TIME, VALUES, LearningDock
 from napari_biofm.widgets.cells.mirror import mirror_steps
-from napari_biofm.widgets.cells.overlay import SUFFIX, Overlay
+from napari_biofm.widgets.cells.overlay import Overlay
 from napari_biofm.widgets.cells.plot_panel import PlotPanel
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
-from napari_biofm.widgets.cells.states import ALL, CellStates
-from napari_biofm.widgets.cells.teaching import EVERY, LABELLED, NEXT, RARE, SIMILAR
+from napari_biofm.widgets.cells.teaching_form import TeachingForm, row_of
 from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
 from napari_biofm.widgets.cells.values_panel import ValuesPanel
+from napari_biofm.widgets.common.cell_tables import cell_tables
+from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.event_loop import EventLoopTask
 from napari_biofm.widgets.common.later_tabs import LaterTabs
+from napari_biofm.widgets.common.layers import layer_by_id, layer_id
 
+CELLS, PLOT, SCORES, TIME, VALUES, FILES = "Cells", "Plot", "Scores", "Time", "Values", "Files"  # tabs
 WIDTH = 360  # pixels
-Panel = TypeVar("Panel", bound=QWidget)
 QUIET = 700  # ms without a click before slow mirrors (features, table) are written
+Panel = TypeVar("Panel", bound=QWidget)
 
 
-class CellsDockContent(LearningDock):
+class CellsDockContent(Dock):
     """Teach cell states by clicking.
 
     Parameters
@@ -55,70 +52,46 @@ class CellsDockContent(LearningDock):
 
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
-        self.latest = Latest(inline=self.session.engine.name == "inline")
-        self.lists = Latest(inline=self.session.engine.name == "inline")
-        self.states = CellStates(self.session, self.latest.submit)
+        inline = self.session.engine.name == "inline"
+        self.latest, self.lists = Latest(inline=inline), Latest(inline=inline)
+        self.tables = cell_tables(self.viewer, self.session)
+        self.controller = CellsController(
+            self.session, self.tables, self._run_job, self.latest.submit, self.lists.submit
+        )
+        self.states = self.controller.states
         self.overlay = Overlay(self.viewer)
-        self._valued: Any = None  # the table whose values are shown
         self._below: list[Any] = []  # what this dock put under the image
+        self._overlay_task, self._mirror = EventLoopTask(self), EventLoopTask(self)
+        self._quiet = QTimer(self, singleShot=True, interval=QUIET)
         self._build()
         self._connect()
         self.clicks = CanvasClicks(
-            self.viewer, lambda: self.layer, self._canvas_clicked, self._canvas_hovered
+            self.viewer,
+            lambda: self.layer,
+            lambda label, event: self.controller.click(label, event.modifiers),
+            self.controller.hover,
         )
-        self.destroyed.connect(_release((self.latest, self.lists), self.clicks, self.edits, self._below))
+        self.destroyed.connect(_release(self.controller, (self.latest, self.lists), self.clicks, self._below))
 
     def begin(self) -> None:
         """Show the layer in play and its cells."""
         self._layers_changed()
 
+    @property
+    def layer(self) -> Any:
+        """The Labels layer in use, None where there is none."""
+        return layer_by_id(self.viewer, self.form.layer_box.currentData())
+
+    def _run_job(self, function: Callable[..., Any], *args: Any, name: str, **more: Any) -> Any:
+        return self.run(function, *args, name=name, **more)
+
     # ------------------------------------------------------------------ building
 
     def _build(self) -> None:
-        self.layer_box = QComboBox()
-        self.layer_box.setToolTip("The Labels layer whose cells are classified.")
-        self.vectors_box = QComboBox()
-        self.vectors_box.setToolTip(
-            "What a cell is described by; several embeddings can be used side by side."
-        )
-        self.measure_button = QPushButton("Measure cells")
-        self.measure_button.setToolTip("Make the table of cells: shape, intensity and texture of each.")
-        self.head_box = QComboBox()
-        self.head_box.addItems(list(HEADS))
-        self.head_box.setToolTip("Logistic regression learns at each click; the others when you press Train.")
-        self.train_button = QPushButton("Train")
-        self.train_button.setToolTip("Train the chosen classifier in the background.")
-        self.confidence = QDoubleSpinBox()
-        self.confidence.setRange(0.0, 0.99)
-        self.confidence.setSingleStep(0.05)
-        self.confidence.setValue(self.states.min_probability)
-        self.confidence.setToolTip(
-            "Cells whose likeliest class is less probable than this are called unknown."
-        )
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Cells", self._row(self.layer_box, self.measure_button))
-        self.add_button = self._add_vectors_button()
-        vectors = self._row(self.vectors_box, self.add_button)
-        vectors.setStretch(0, 2)  # names of embeddings are long
-        form.addRow("Vectors", vectors)
-        form.addRow("Classifier", self._row(self.head_box, self.train_button))
-        form.addRow("Unknown below", self.confidence)
-        self.class_list = ClassList(self.states, self.tell_error)
-        self.click_button = QPushButton("Label by clicking")
-        self.click_button.setCheckable(True)
-        self.click_button.setToolTip(
-            "While down, a click on a cell gives it the chosen class; Shift+click takes the label away. "
-            "Up, a click selects the cell."
-        )
-        self.assign_button = QPushButton("Label selection")
-        self.assign_button.setToolTip("Give the chosen class to the selected cells (or use the class's key).")
-        self.undo_button = QPushButton("Undo")
-        self.undo_button.setToolTip("Take the last label back.")
-        self.status = QLabel("")
-        self.status.setWordWrap(True)
+        control = self.controller
+        self.form = TeachingForm(self.states, control.learning, self.tell_error, self.states.min_probability)
         self.list_box = QComboBox()
-        self.list_box.addItems([EVERY, NEXT, SIMILAR, RARE, LABELLED])
+        self.list_box.addItems(list(LISTS))
         self.list_box.setToolTip("Which cells the table shows, and in what order.")
         self.next_button = QPushButton("Next")
         self.next_button.setToolTip("Go to the cell whose label would teach most.")
@@ -128,24 +101,17 @@ class CellsDockContent(LearningDock):
         cells = QWidget()
         column = QVBoxLayout(cells)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(self._row(self.list_box, self.next_button, self.similar_button))
+        column.addLayout(row_of(self.list_box, self.next_button, self.similar_button))
         column.addWidget(self.cell_table, 1)
         self.tabs = LaterTabs()
         self.tabs.addTab(cells, CELLS)
         self.tabs.add(PLOT, self._make_plot, lambda _: self._refresh_plot())
         self.tabs.add(SCORES, self._make_scores)
         self.tabs.add(TIME, self._make_timeline, TimelinePanel.add_plot)
-        self.tabs.add(VALUES, lambda: ValuesPanel(self))
-        self.tabs.add(FILES, lambda: FilesPanel(self))
-        top = QWidget()
-        upper = QVBoxLayout(top)
-        upper.setContentsMargins(0, 0, 0, 0)
-        upper.addLayout(form)
-        upper.addWidget(self.class_list, 1)
-        upper.addLayout(self._row(self.click_button, self.assign_button, self.undo_button))
-        upper.addWidget(self.status)
+        self.tabs.add(VALUES, lambda: ValuesPanel(control.values, self.add_value_layer, self.tell_error))
+        self.tabs.add(FILES, self._make_files)
         split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(top)
+        split.addWidget(self.form)
         split.addWidget(self.tabs)
         split.setChildrenCollapsible(False)
         split.setStretchFactor(0, 0)
@@ -159,8 +125,8 @@ class CellsDockContent(LearningDock):
     def _make_plot(self) -> PlotPanel:
         plot = PlotPanel(self.states, self.run)
         plot.scatter.lassoed.connect(self.states.select_rows)
-        plot.scatter.clicked.connect(self._point_clicked)
-        plot.scatter.hovered.connect(self._say_row)
+        plot.scatter.clicked.connect(self.controller.click_point)
+        plot.scatter.hovered.connect(self.controller.say_row)
         return _narrow(plot)
 
     def _make_scores(self) -> ScoresPanel:
@@ -174,19 +140,24 @@ class CellsDockContent(LearningDock):
         timeline.button.clicked.connect(self.classify_movie)
         timeline.read_button.clicked.connect(self.ask_tracks)
         timeline.frame_chosen.connect(lambda frame: self.viewer.dims.set_current_step(0, frame))
-        timeline.set_tracks(self._tracks_layers())
+        timeline.set_tracks(layers.tracks_layers(self.viewer))
         return _narrow(timeline)
+
+    def _make_files(self) -> FilesPanel:
+        files = FilesPanel(self.controller.files, self.add_class_layer, self.tell_error)
+        self.listen(self.controller.files.said, files.say)
+        return files
 
     @property
     def plot(self) -> PlotPanel:
         return self.tabs.panel(PLOT)  # type: ignore[return-value]
 
     @property
-    def scores(self) -> ScoresPanel:  # type: ignore[override]
+    def scores(self) -> ScoresPanel:
         return self.tabs.panel(SCORES)  # type: ignore[return-value]
 
     @property
-    def timeline(self) -> TimelinePanel:  # type: ignore[override]
+    def timeline(self) -> TimelinePanel:
         return self.tabs.panel(TIME)  # type: ignore[return-value]
 
     @property
@@ -194,7 +165,7 @@ class CellsDockContent(LearningDock):
         return self.tabs.panel(VALUES)  # type: ignore[return-value]
 
     @property
-    def files(self) -> FilesPanel:  # type: ignore[override]
+    def files_panel(self) -> FilesPanel:
         return self.tabs.panel(FILES)  # type: ignore[return-value]
 
     def sizeHint(self) -> QSize:
@@ -204,74 +175,162 @@ class CellsDockContent(LearningDock):
         self._below.clear()
         self.viewer.window.remove_dock_widget(docked)
 
-    @staticmethod
-    def _row(*widgets: QWidget) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        for widget in widgets:
-            row.addWidget(widget, 1)
-        return row
-
     def _dock_below(self, widget: QWidget) -> Any:
         docked = self.viewer.window.add_dock_widget(widget, name="Cell states over time", area="bottom")
         self._below.append(docked)
         return docked
 
+    # ------------------------------------------------------------------ connecting
+
     def _connect(self) -> None:
-        self.layer_box.currentIndexChanged.connect(self._layer_chosen)
-        self.vectors_box.currentTextChanged.connect(self._vectors_chosen)
-        self.measure_button.clicked.connect(self.measure)
-        self.train_button.clicked.connect(self.train)
-        self.confidence.valueChanged.connect(self._confidence_changed)
-        self.assign_button.clicked.connect(self.label_selection)
-        self.undo_button.clicked.connect(self.undo)
-        self.next_button.clicked.connect(self.go_to_next)
-        self.similar_button.clicked.connect(lambda: self._list(SIMILAR))
-        self.list_box.currentTextChanged.connect(lambda _: self._relist())
-        self.cell_table.doubleClicked.connect(self._table_double_clicked)
-        self.listen(self.viewer.layers.events.inserted, self._offer_tracks)
-        self.listen(self.viewer.layers.events.removed, self._offer_tracks)
-        self.listen(self.viewer.dims.events.current_step, self._frame_changed)
-        states = self.states
+        form, control, states = self.form, self.controller, self.states
+        form.layer_box.currentIndexChanged.connect(self._layer_chosen)
+        form.vectors_box.currentTextChanged.connect(self._vectors_chosen)
+        form.measure_button.clicked.connect(self.measure)
+        form.train_button.clicked.connect(lambda: control.learning.train(form.head_box.currentText()))
+        form.confidence.valueChanged.connect(control.set_min_probability)
+        form.class_list.current_changed.connect(self._class_chosen)
+        form.click_button.toggled.connect(self._clicking)
+        form.assign_button.clicked.connect(control.label_selection)
+        form.undo_button.clicked.connect(self.undo)
+        self.next_button.clicked.connect(control.go_to_next)
+        self.similar_button.clicked.connect(control.find_similar)
+        self.list_box.currentTextChanged.connect(control.lists.choose)
+        self.cell_table.doubleClicked.connect(
+            lambda index: control.go_to_row(int(self.cell_table.cells.order[index.row()]))
+        )
+        self._quiet.timeout.connect(self._write_mirrors)
+        control.said.connect(form.say)
+        control.told.connect(self.tell)
+        control.failed.connect(self.tell_error)
+        control.class_chosen.connect(form.class_list.choose)
+        control.centred.connect(lambda centre, size: go_to(self.viewer, self.layer, centre, size))
+        control.lists.chosen.connect(self._show_list)
+        control.lists.changed.connect(self._show_order)
+        control.learning.scored.connect(lambda report: self.scores.show_report(report))
+        control.learning.movie_classified.connect(self._movie_classified)
         states.table_changed.connect(self._table_changed)
         states.classes_changed.connect(self._classes_changed)
-        states.labels_changed.connect(self.class_list.recount)
+        states.labels_changed.connect(form.class_list.recount)
         states.labels_changed.connect(self._labels_changed)
         states.predictions_changed.connect(self._predicted)
-        states.failed.connect(self._failed)
-        self._overlay_task = EventLoopTask(self)
-        self._quiet = QTimer(self, singleShot=True, interval=QUIET)
-        self._quiet.timeout.connect(self._write_mirrors)
-        self._mirror = EventLoopTask(self)
-        self.listen(self.session.cells_changed, self._cells_changed)
-        self.listen(self.session.segmentation_changed, self._segmented)
-        self.listen(self.session.selection_changed, self._selection_changed)
-        self.listen(self.session.layers_changed, self._follow_session)
-        self.listen(self.session.history.changed, self._history_changed)
-        self.listen(self.viewer.layers.events.inserted, self._layers_changed)
-        self.listen(self.viewer.layers.events.removed, self._layers_changed)
-        self.edits = MaskEdits(self._masks_edited)
+        session, events = self.session, self.viewer.layers.events
+        self.listen(self.tables.failed, self.tell_error)
+        self.listen(session.cells_changed, control.cells_changed)
+        self.listen(session.selection_changed, self._selection_changed)
+        self.listen(session.layers_changed, self._follow_session)
+        self.listen(session.history.changed, lambda: form.show_undo(session.history.undo_name))
+        self.listen(events.inserted, self._layers_changed)
+        self.listen(events.removed, self._layers_changed)
+        self.listen(self.viewer.dims.events.current_step, self._frame_changed)
         for i in range(N_KEYS):
-            self.viewer.bind_key(f"Alt-{i + 1}", _hot_key(self, i), overwrite=True)
+            self.viewer.bind_key(f"Alt-{i + 1}", _hot_key(control, i), overwrite=True)
+
+    # ------------------------------------------------------------------ what the user chooses
+
+    def measure(self) -> None:
+        """Make the table of the chosen layer, in the worker."""
+        button = self.form.measure_button
+        button.setEnabled(False)
+        self.controller.measure(lambda: button.setEnabled(True))
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        self.session.undo()
+
+    def score(self) -> None:
+        """Score the labels given so far, in the worker."""
+        self.controller.learning.score(self.form.head_box.currentText())
+
+    def classify_movie(self) -> None:
+        """Classify every cell in every frame with what was learnt on the frame in the table."""
+        layer = self.layer
+        try:
+            if layer is None:
+                raise CellsError("Choose a Labels layer with time as first axis.")
+            labels = layers.labels_of(layer)
+            tracks = layers.tracks_for(self.viewer, layer, self.timeline.tracks_box.currentData())
+        except CellsError as error:
+            self.tell_error(error)
+            return
+        self.controller.learning.classify_movie(labels, layers.movie_for(self.viewer, labels.shape), tracks)
+
+    def ask_tracks(self) -> None:
+        """Let the user choose a CSV of tracks."""
+        name, _ = QFileDialog.getOpenFileName(self, "Tracks", "", "CSV (*.csv)")
+        if name:
+            try:
+                self.read_tracks(Path(name))
+            except CellsError as error:
+                self.tell_error(error)
+
+    def read_tracks(self, path: Path) -> None:
+        """Add a Tracks layer from a CSV, and choose it."""
+        if self.layer is None:
+            raise CellsError("Open the movie's Labels layer first; tracks are given in its pixels.")
+        uid = layers.add_tracks(self.viewer, self.layer, tracks_from_csv(path), path.stem)
+        self.timeline.set_tracks(layers.tracks_layers(self.viewer))
+        self.timeline.tracks_box.setCurrentIndex(self.timeline.tracks_box.findData(uid))
+
+    def add_class_layer(self) -> None:
+        """Add a Labels layer whose values are classes, a copy that stays as it is."""
+        self.states.measured()
+        picture, legend = self.controller.files.class_picture(layers.labels_of(self.layer))
+        layers.add_class_layer(self.viewer, self.layer, picture, legend)
+
+    def add_value_layer(self, name: str) -> None:
+        """Add an image layer of the predicted values of a target; it stays as it is."""
+        self.states.measured()
+        picture, contrast = self.controller.values.picture(name, layers.labels_of(self.layer))
+        layers.add_value_layer(self.viewer, self.layer, name, picture, contrast)
+
+    def _class_chosen(self, code: int) -> None:
+        self.controller.code = code
+
+    def _clicking(self, on: bool) -> None:
+        self.controller.labels_by_clicking = on
+
+    def _vectors_chosen(self, name: str) -> None:
+        if name and self.states.table is not None:
+            self.states.use_embeddings(name)
+
+    # ------------------------------------------------------------------ layers
+
+    def _layers_changed(self, event: Any = None) -> None:
+        box, found = self.form.layer_box, layers.cell_layers(self.viewer)
+        chosen = box.currentData()
+        box.blockSignals(True)
+        box.clear()
+        for layer in found:
+            box.addItem(layer.name, layer_id(layer))
+        at = box.findData(chosen or self.session.labels)
+        box.setCurrentIndex(at if at >= 0 else len(found) - 1)
+        box.blockSignals(False)
+        if box.currentData() != self.states.uid or event is None:
+            self._layer_chosen()
+        if self.tabs.made(TIME) is not None:
+            self.timeline.set_tracks(layers.tracks_layers(self.viewer))
+
+    def _layer_chosen(self, *_: Any) -> None:
+        uid = None if self.layer is None else layer_id(self.layer)
+        if uid != self.states.uid:
+            self.overlay.hide()
+        self.controller.use_layer(uid)
+
+    def _follow_session(self) -> None:
+        at = self.form.layer_box.findData(self.session.labels)
+        if at >= 0:
+            self.form.layer_box.setCurrentIndex(at)
 
     # ------------------------------------------------------------------ what changed is shown
 
     def _table_changed(self) -> None:
         table = self.states.table
-        if table is not self._valued:  # what was predicted belongs to the cells it was predicted for
-            self._valued = table
-            if self.tabs.made(VALUES) is not None:
-                self.values_panel.forget()
-        self.vectors_box.blockSignals(True)
-        self.vectors_box.clear()
-        if table is not None:
-            names = list(table.obsm)
-            self.vectors_box.addItems([*names, *([ALL] if len(names) > 1 else [])])
-            self.vectors_box.setCurrentText(self.states.embeddings)
-        self.vectors_box.blockSignals(False)
+        names = [] if table is None else list(table.obsm)
+        self.form.show_vectors([*names, *([ALL] if len(names) > 1 else [])], self.states.embeddings)
         self._overlay_task.start(self._show_overlay())
         self._refresh_plot()
-        self._relist()
+        self.controller.lists.refresh()
 
     def _show_overlay(self) -> Iterator[None]:
         """Put the class layer over the cells, in turns of the event loop that have nothing else to do."""
@@ -285,26 +344,30 @@ class CellsDockContent(LearningDock):
         self.overlay.set_colours([c for _, c in states.classes])
         self.overlay.paint(states.values, states.shown_codes, states.selected_rows)
 
-    def _movie_classified(self, found: ClassifiedMovie) -> None:
+    def _movie_classified(self, movie: ClassifiedMovie) -> None:
         self._overlay_task.finish()
-        super()._movie_classified(found)
+        self.overlay.paint_frames(movie.luts)
+        self.timeline.show_timeline(movie.timeline, dict(self.states.classes))
+        self._frame_changed()
+
+    def _frame_changed(self, event: Any = None) -> None:
+        if self.tabs.made(TIME) is not None and self.timeline.timeline is not None:
+            self.timeline.set_frame(int(self.viewer.dims.current_step[0]))
 
     def _classes_changed(self) -> None:
-        self.class_list.refill()
+        self.form.class_list.refill()
         self.overlay.set_colours([c for _, c in self.states.classes])
         self._recolour()
 
     def _recolour(self) -> None:
-        codes = self.states.shown_codes
-        self.overlay.paint(self.states.values, codes, self.states.selected_rows)
+        self.overlay.paint(self.states.values, self.states.shown_codes, self.states.selected_rows)
         self._refresh_plot()
         self.cell_table.cells.refresh()
         self._quiet.start()
 
     def _refresh_plot(self) -> None:
-        plot = self.tabs.made(PLOT)
-        if isinstance(plot, PlotPanel):
-            plot.refresh()
+        if self.tabs.made(PLOT) is not None:
+            self.plot.refresh()
 
     def _labels_changed(self) -> None:
         if self.states.head is None:  # else the refit that follows recolours
@@ -312,30 +375,23 @@ class CellsDockContent(LearningDock):
 
     def _predicted(self) -> None:
         self._recolour()
-        if self.list_box.currentText() == NEXT:
-            self._relist()
-        self._say_state()
-
-    def _say_state(self) -> None:
-        found, table = self.states.prediction, self.states.table
-        if table is None or not table.n_obs:
-            return
-        if found is None:
-            n = len(set(self.states.by_hand[self.states.by_hand >= 0].tolist()))
-            if self.states.classes:
-                self.status.setText(
-                    f"{table.n_obs} cells. "
-                    + ("Label a cell of another class." if n == 1 else "Label cells of two classes.")
-                )
-            return
-        n_labels = int((self.states.by_hand >= 0).sum())
-        unknown = int((self.states.shown_codes == 255).sum())
-        self.status.setText(f"{table.n_obs} cells, {n_labels} labelled by hand, {unknown} unknown.")
+        if self.controller.lists.which == NEXT:
+            self.controller.lists.refresh()
+        self.controller.say_state()
 
     def _write_mirrors(self) -> None:
         self.states.write_predictions()
         if self.layer is not None and self.states.table is not None:
             self._mirror.start(mirror_steps(self.layer, self.states.table))
+
+    def _show_list(self, which: str) -> None:
+        self.list_box.blockSignals(True)
+        self.list_box.setCurrentText(which)
+        self.list_box.blockSignals(False)
+
+    def _show_order(self) -> None:
+        self.cell_table.cells.set_order(self.controller.lists.order)
+        self.cell_table.show_selection(self.states.selected_rows)
 
     def _selection_changed(self, _: Any) -> None:
         rows = self.states.selected_rows
@@ -343,26 +399,7 @@ class CellsDockContent(LearningDock):
         if self.tabs.made(PLOT) is not None:
             self.plot.show_selection(rows)
         self.cell_table.show_selection(rows)
-        if len(rows) == 1:
-            self._say_row(int(rows[0]))
-        elif len(rows):
-            self.status.setText(f"{len(rows)} cells selected.")
-        else:
-            self._say_state()
-
-    def _history_changed(self) -> None:
-        self.undo_button.setEnabled(self.session.history.can_undo)
-        name = self.session.history.undo_name
-        self.undo_button.setToolTip(f"Take back: {name}" if name else "Nothing to take back.")
-
-    def _failed(self, error: Exception) -> None:
-        self.status.setText(str(error))
-        if not isinstance(error, BiofmError):
-            self.tell_error(error)
-
-    def _say_row(self, row: int) -> None:
-        if 0 <= row < len(self.states.values):
-            self.status.setText(self.states.describe(row))
+        self.controller.say_selection()
 
 
 def _narrow(panel: Panel) -> Panel:
@@ -373,30 +410,27 @@ def _narrow(panel: Panel) -> Panel:
     return panel
 
 
-def _hot_key(dock: CellsDockContent, code: int) -> Any:
-    import weakref
-
-    held = weakref.ref(dock)
+def _hot_key(controller: CellsController, code: int) -> Any:
+    held = weakref.ref(controller)
 
     def pressed(viewer: Any) -> None:
         alive = held()
-        if alive is not None and not alive._gone:
+        if alive is not None and not alive.is_closed:
             alive.press_key(code)
 
     return pressed
 
 
-def _release(work: tuple[Latest, ...], clicks: CanvasClicks, edits: MaskEdits, below: list[Any]) -> Any:
+def _release(
+    controller: CellsController, work: tuple[Latest, ...], clicks: CanvasClicks, below: list[Any]
+) -> Any:
     def release(*_: Any) -> None:
+        controller.is_closed = True
         for docked in below:
             with contextlib.suppress(RuntimeError):  # the window went first, and took it along
                 docked.deleteLater()
         for latest in work:
             latest.close()
         clicks.close()
-        edits.close()
 
     return release
-
-
-__all__ = ["SUFFIX", "CellsDockContent"]

@@ -8,14 +8,14 @@ planes are coloured as napari slices them.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.widgets.cells.states import SELECTED_CODE, UNKNOWN_CODE
+from napari_biofm.teaching.cell_states import SELECTED_CODE, UNKNOWN_CODE
+from napari_biofm.widgets.common.layers import full_data
+from napari_biofm.widgets.common.napari_compat import selection_kept, without_painting
 
 SUFFIX = " · classes"
 # Opacity of the classes over an image and over the cells' own colours, which must not mix with them.
@@ -96,12 +96,12 @@ class Overlay:
     def show(self, labels_layer: Any, n_max: int) -> None:
         """Lay a class layer over a Labels layer, in its place and scale."""
         if self._of is labels_layer and self.is_shown and self.coded is not None:
-            if len(self.coded.lut) <= n_max or self.coded.labels is not _full(labels_layer):
-                self.coded = CodedLabels(_full(labels_layer), n_max)
+            if len(self.coded.lut) <= n_max or self.coded.labels is not full_data(labels_layer):
+                self.coded = CodedLabels(full_data(labels_layer), n_max)
                 self.layer.data = self.coded
             return
         self.hide()
-        self._of, self.coded = labels_layer, CodedLabels(_full(labels_layer), n_max)
+        self._of, self.coded = labels_layer, CodedLabels(full_data(labels_layer), n_max)
         from napari.layers import Labels
 
         layer = Labels(
@@ -118,10 +118,8 @@ class Overlay:
             metadata={"biofm_overlay_of": str(labels_layer.unique_id)},
         )
         layer.editable = False
-        for part in ("polygon", "brush_stroke"):  # for painting, which this layer is not for: half its price
-            if part in layer._overlays:
-                layer._overlays[part].visible = False
-        with _selection_kept(self.viewer.layers):
+        without_painting(layer)  # which this layer is not for: half its price
+        with selection_kept(self.viewer.layers):
             self.layer = self.viewer.add_layer(layer)
 
     @property
@@ -170,23 +168,3 @@ class Overlay:
         if self.is_shown and self.coded is not None:
             self.coded.luts = luts
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)
-
-
-@contextlib.contextmanager
-def _selection_kept(layers: Any) -> Iterator[None]:
-    """Let the selected layers be, where napari would select the one that is added."""
-    selected = list(layers.selection)
-    can_tell = hasattr(layers, "_activate_on_insert")  # two changes of selection less, ten ms each
-    if can_tell:
-        layers._activate_on_insert = False
-    try:
-        yield
-    finally:
-        if can_tell:
-            layers._activate_on_insert = True
-        if list(layers.selection) != selected:
-            layers.selection = selected
-
-
-def _full(layer: Any) -> Any:
-    return layer.data[0] if layer.multiscale else layer.data

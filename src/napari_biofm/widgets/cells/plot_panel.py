@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_biofm.cells.classify.projection import AXES as UMAP_AXES
 from napari_biofm.cells.classify.projection import UMAP_MISSING, has_umap, pca, umap
+from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.widgets.cells.scatter import Scatter
-from napari_biofm.widgets.cells.states import CellStates
 from napari_biofm.widgets.common.event_loop import EventLoopTask
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import SignalInstance
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -19,13 +21,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.cells.classify.persist import SavedHead, load_head, save_head
-from napari_biofm.cells.table.cell_table import BASELINE, text, vectors_of
 from napari_biofm.cells.values.regression import RegressionHead, RegressionScore
-from napari_biofm.cells.values.targets import Targets, read_targets
-from napari_biofm.types import BiofmError, CellsError
-from napari_biofm.widgets.cells import jobs
-from napari_biofm.widgets.cells.files_panel import FilesPanel, identity
+from napari_biofm.cells.values.targets import Targets
+from napari_biofm.widgets.cells.classes import TellError
+from napari_biofm.widgets.cells.files_panel import guarded
 
 EMPTY = (
     "Read a CSV or AnnData of numbers measured for some of these cells (object_id or cell_id and one column "
@@ -35,21 +34,42 @@ EMPTY = (
 HEADER = ("R²", "permuted", "p", "regionprops", "cells")
 
 
+class ValuesSource(Protocol):
+    """Measured and predicted values of the cells in view; see `teaching.cell_values.CellValues`."""
+
+    targets: Targets | None
+    head: RegressionHead | None
+    embeddings: tuple[str, ...]
+    values: NDArray[np.float32] | None
+    scores: tuple[RegressionScore, RegressionScore | None] | None
+
+    @property
+    def changed(self) -> SignalInstance: ...
+
+    @property
+    def said(self) -> SignalInstance: ...
+
+    def read(self, path: Path) -> None: ...
+
+    def learn(self) -> None: ...
+
+    def save(self, folder: Path) -> None: ...
+
+    def load(self, folder: Path) -> None: ...
+
+
 class ValuesPanel(QWidget):
-    """Buttons and scores for heads of values.
+    """Buttons and scores for regressions.
 
     Parameters
     ----------
-    dock : the Cells dock.
+    source : the values. add_layer : makes a layer of the predicted values of a target. tell_error : shows an error.
     """
 
-    def __init__(self, dock: Any) -> None:
+    def __init__(self, source: ValuesSource, add_layer: Callable[[str], None], tell_error: TellError) -> None:
         super().__init__()
-        self.dock = dock
-        self.targets: Targets | None = None
-        self.head: RegressionHead | None = None
-        self.embeddings: tuple[str, ...] = ()
-        self.values: NDArray[np.float32] | None = None
+        self.source = source
+        self._tell_error = tell_error
         self.read_button = self._button("Read targets ...", "Read measured values from CSV or AnnData.")
         self.train_button = self._button(
             "Learn", "Score on groups left out and against permuted targets, train, and predict every cell."
@@ -87,12 +107,16 @@ class ValuesPanel(QWidget):
             layout.addLayout(row)
         layout.addWidget(self.words)
         layout.addWidget(self.table, 1)
-        self.read_button.clicked.connect(lambda: self._ask_file(self.read))
-        self.train_button.clicked.connect(lambda: self._guarded(self.learn))
+        self.read_button.clicked.connect(self._ask_targets)
+        self.train_button.clicked.connect(self._learn)
         self.save_button.clicked.connect(self._ask_save)
         self.load_button.clicked.connect(self._ask_load)
-        self.show_button.clicked.connect(lambda: self._guarded(self.add_layer))
-        self._enable()
+        self.show_button.clicked.connect(
+            lambda: self.guarded(lambda: add_layer(self.target_box.currentText()))
+        )
+        source.changed.connect(self.refresh)
+        source.said.connect(self.say)
+        self.refresh()
 
     @staticmethod
     def _button(words: str, tip: str) -> QPushButton:
@@ -100,118 +124,26 @@ class ValuesPanel(QWidget):
         button.setToolTip(tip)
         return button
 
-    def _enable(self) -> None:
-        self.train_button.setEnabled(self.targets is not None)
-        self.save_button.setEnabled(self.head is not None and bool(self.embeddings))
-        self.target_box.setEnabled(self.values is not None)
-        self.show_button.setEnabled(self.values is not None)
+    def refresh(self) -> None:
+        """Show what was read and learnt."""
+        source = self.source
+        targets = [] if source.head is None or source.values is None else list(source.head.targets)
+        if targets != [self.target_box.itemText(i) for i in range(self.target_box.count())]:
+            self.target_box.clear()
+            self.target_box.addItems(targets)
+        self.train_button.setEnabled(source.targets is not None)
+        self.save_button.setEnabled(source.head is not None and bool(source.embeddings))
+        self.target_box.setEnabled(bool(targets))
+        self.show_button.setEnabled(bool(targets))
+        self._show_scores()
+        if source.targets is None and source.head is None:
+            self.words.setText(EMPTY)
 
-    # ------------------------------------------------------------------ what the buttons do
-
-    def read(self, path: Path) -> None:
-        """Read measured values; nothing changes where ids are not of these cells."""
-        found = read_targets(path)
-        measured = self._measured(found)
-        self.targets = found
-        n = int(np.isfinite(measured).any(1).sum())
-        self.words.setText(
-            f"{path.name}: {len(found.names)} targets, measured in {n} of {len(measured)} cells. Press 'Learn'."
-        )
-        self._enable()
-
-    def learn(self) -> None:
-        """Score, train and predict in the worker."""
-        if self.targets is None:
-            raise CellsError("Read targets first: a CSV or AnnData of numbers measured for these cells.")
-        table, states = self._table(), self.dock.states
-        measured, embeddings = self._measured(self.targets), tuple(states.embedding_names)
-        groups = [str(g) for g in text(table, "group")]
-        baseline = None if embeddings == (BASELINE,) else vectors_of(table, BASELINE)
-        self.train_button.setEnabled(False)
-        self.dock.run(
-            jobs.regress,
-            vectors_of(table, embeddings),
-            measured,
-            self.targets.names,
-            groups,
-            baseline,
-            name=f"Learn {len(self.targets.names)} targets",
-            bound_to=states.uid,
-            on_done=lambda found: self._learnt(table, embeddings, found),
-            on_end=self._enable,
-        )
-
-    def save(self, folder: Path) -> None:
-        """Save the head of values into a folder of its own."""
-        if self.head is None or not self.embeddings:
-            raise CellsError("Nothing was learnt yet; read targets and press 'Learn' first.")
-        encoders = {b: identity(self._table().uns["blocks"][b]) for b in self.embeddings}
-        save_head(folder, SavedHead(self.head, self.embeddings, encoders))
-        self.words.setText(f"Saved a regression of {len(self.head.targets)} targets in {folder}.")
-
-    def load(self, folder: Path) -> None:
-        """Predict with a saved head of values; vectors that lack are computed first."""
-        saved, table = load_head(folder), self._table()
-        head = saved.regression
-        if not FilesPanel.can_compute(saved, table):
-            saved.match(table.uns["blocks"])  # says what is wrong
-        missing = saved.missing(table.uns["blocks"])
-        wanted = {name: saved.encoders[name] for name in missing}
-
-        def predict() -> None:
-            names = saved.match(self._table().uns["blocks"])
-            self._use(head, tuple(names), head.predict(vectors_of(self._table(), names)))
-            self.table.setRowCount(0)
-            self.words.setText(f"Predicted {len(head.targets)} targets with the regression in {folder}.")
-
-        if wanted:
-            self.dock.vectors_for(wanted, then=predict)
-        else:
-            predict()
-
-    def add_layer(self) -> None:
-        """Add an image layer of the predicted values; it stays as it is."""
-        if self.head is None or self.values is None:
-            raise CellsError("Nothing is predicted yet; press 'Learn' or load a regression first.")
-        layer, states = self.dock.layer, self.dock.states
-        name = self.target_box.currentText()
-        column = self.values[:, list(self.head.targets).index(name)]
-        labels = np.asarray(layer.data[0] if layer.multiscale else layer.data)
-        lut = np.full(int(labels.max(initial=0)) + 1, np.nan, np.float32)
-        there = states.values < len(lut)
-        lut[states.values[there]] = column[there]
-        lut[0] = np.nan
-        finite = column[np.isfinite(column)]
-        low, high = np.percentile(finite, (2, 98)) if len(finite) else (0.0, 1.0)
-        self.dock.viewer.add_image(
-            lut[labels],
-            name=f"{layer.name}: {name}",
-            colormap="viridis",
-            contrast_limits=(float(low), float(max(high, low + 1e-9))),
-            scale=layer.scale,
-            translate=layer.translate,
-            affine=layer.affine,
-            metadata={"predicted": name},
-        )
-
-    # ------------------------------------------------------------------ parts
-
-    def _learnt(self, table: Any, embeddings: tuple[str, ...], found: jobs.Regressed) -> None:
-        if table is not self.dock.states.table:
-            self.dock.tell("The cells changed while their values were learnt; press 'Learn' again.")
+    def _show_scores(self) -> None:
+        self.table.setRowCount(0)
+        if self.source.scores is None:
             return
-        self._use(RegressionHead.restore(found.arrays, found.settings), embeddings, found.values)
-        self._show_score(found.score, found.baseline)
-
-    def _use(self, head: RegressionHead, embeddings: tuple[str, ...], values: NDArray[np.float32]) -> None:
-        self.head, self.embeddings, self.values = head, embeddings, values
-        for i, name in enumerate(head.targets):
-            self._table().obs[f"predicted_{name}"] = values[:, i].astype(np.float64)
-        self.target_box.clear()
-        self.target_box.addItems(head.targets)
-        self._enable()
-
-    def _show_score(self, score: RegressionScore, baseline: RegressionScore | None) -> None:
+        score, baseline = self.source.scores
         self.table.setRowCount(len(score.targets))
         self.table.setVerticalHeaderLabels(score.targets)
         beside = score.r2 if baseline is None else baseline.r2
@@ -220,49 +152,30 @@ class ValuesPanel(QWidget):
             for j, words in enumerate((f"{r2:.2f}", f"{chance:.2f}", f"{p:.2f}", f"{other:.2f}", str(n))):
                 self.table.setItem(i, j, QTableWidgetItem(words))
         self.table.resizeColumnsToContents()
-        told = len(score.targets) - len(score.warnings)
-        how = "whole groups" if score.left_out == "groups" else "random cells (optimistic)"
-        said = [
-            f"{told} of {len(score.targets)} targets are predicted better than by chance; {how} left out."
-        ]
-        self.words.setText("\n".join(said + [f"⚠ {words}" for words in score.warnings[:4]]))
 
-    def _measured(self, targets: Targets) -> NDArray[np.float64]:
-        table = self._table()
-        cells = [str(c) for c in table.obs["cell_id"]]
-        groups = [str(g) for g in text(table, "group")]
-        return targets.for_cells(cells, groups, [str(v) for v in table.obs["label"]])
+    def say(self, words: str) -> None:
+        """Show a line of text."""
+        self.words.setText(words)
 
-    def _table(self) -> Any:
-        if self.dock.states.table is None:
-            raise CellsError("Measure the cells first; there is no table yet.")
-        return self.dock.states.table
+    def guarded(self, work: Callable[[], None]) -> None:
+        """Do something with files; what goes wrong is shown."""
+        guarded(work, self._tell_error)
 
-    def forget(self) -> None:
-        """Other cells are in view: what was predicted belongs to the former ones."""
-        self.targets, self.head, self.values, self.embeddings = None, None, None, ()
-        self.target_box.clear()
-        self.table.setRowCount(0)
-        self.words.setText(EMPTY)
-        self._enable()
+    def _learn(self) -> None:
+        self.train_button.setEnabled(False)
+        self.guarded(self.source.learn)
 
-    def _guarded(self, work: Any) -> None:
-        try:
-            work()
-        except (BiofmError, OSError) as error:
-            self.dock.tell_error(error if isinstance(error, BiofmError) else CellsError(str(error)))
-
-    def _ask_file(self, use: Any) -> None:
+    def _ask_targets(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Targets", "", "Values (*.csv *.h5ad)")
         if name:
-            self._guarded(lambda: use(Path(name)))
+            self.guarded(lambda: self.source.read(Path(name)))
 
     def _ask_save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save regression: name of a new folder", "values")
         if name:
-            self._guarded(lambda: self.save(Path(name)))
+            self.guarded(lambda: self.source.save(Path(name)))
 
     def _ask_load(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Folder of the regression")
         if name:
-            self._guarded(lambda: self.load(Path(name)))
+            self.guarded(lambda: self.source.load(Path(name)))

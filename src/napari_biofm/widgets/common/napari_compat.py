@@ -6,7 +6,8 @@ known. `tests/widgets/test_napari_compat.py` fails when a private part changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,3 +35,27 @@ def _from_record(part: Any) -> Painted:
     mask = part.mask if part.mask is not None else np.ones(np.shape(part.old_values), bool)
     at = tuple(w + s.start for w, s in zip(np.nonzero(mask), part.slice_key, strict=True))
     return Painted(at, np.asarray(part.old_values).reshape(-1), np.asarray(part.new_value))
+
+
+def without_painting(layer: Any) -> None:
+    """Hide what napari (0.5 to 0.9) draws over a Labels layer while it is painted; left as it is where that is unknown."""
+    for part in ("polygon", "brush_stroke"):
+        overlay = getattr(layer, "_overlays", {}).get(part)
+        if overlay is not None:
+            overlay.visible = False
+
+
+@contextlib.contextmanager
+def selection_kept(layers: Any) -> Iterator[None]:
+    """Let the selected layers be, where napari (0.5 to 0.9) would select the one that is added."""
+    selected = list(layers.selection)
+    can_tell = hasattr(layers, "_activate_on_insert")  # two changes of selection less, ten ms each
+    if can_tell:
+        layers._activate_on_insert = False
+    try:
+        yield
+    finally:
+        if can_tell:
+            layers._activate_on_insert = True
+        if list(layers.selection) != selected:
+            layers.selection = selected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import weakref
 from collections.abc import Callable
@@ -63,6 +64,17 @@ def _stopper(watch: weakref.ref[LabelsWatch]) -> Callable[[], None]:
     return stop
 
 
+def _table_keeper(viewer: weakref.ref[Any], session: Session) -> Callable[[str], None]:
+    """Return what keeps tables of cells in step with the masks, from the first table on, whichever docks are open."""
+
+    def keep(_uid: str) -> None:
+        alive = viewer()
+        if alive is not None and not session.is_closed:
+            importlib.import_module("napari_biofm.widgets.common.cell_tables").cell_tables(alive, session)
+
+    return keep
+
+
 def viewer_session(viewer: Any) -> Session:
     """Return the session of a napari viewer; the first call ties it to the viewer's layers and life."""
     session = session_of(viewer, engine_factory=_make_engine)
@@ -74,6 +86,7 @@ def viewer_session(viewer: Any) -> Session:
         real.layers.events.removed.connect(lambda event: watch.remove(event.value))
         session.closed.connect(_stopper(weakref.ref(watch)))
         session.history.skipped.connect(_tell_skipped)
+        session.cells_changed.connect(_table_keeper(weakref.ref(real), session))
         weakref.finalize(real, session.close).atexit = True
         start_autosave(session, real)
     return session

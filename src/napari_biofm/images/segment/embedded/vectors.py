@@ -57,10 +57,7 @@ def pool_masks(features: FeatureMap, masks: Labels) -> Vectors:
     if not len(present):
         return np.zeros((0, 2 * channels + 1), np.float32)
     index = np.searchsorted(present, masks)
-    rows, columns = (
-        np.minimum((np.arange(n) / features.stride).astype(int), m - 1)
-        for n, m in zip(masks.shape, (height, width), strict=True)
-    )
+    rows, columns = (features.positions(np.arange(n), axis) for axis, n in enumerate(masks.shape))
     inside = np.flatnonzero(masks.ravel())
     where = (rows[:, None] * width + columns).ravel()[inside]
     area = np.bincount(index.ravel()[inside], minlength=len(present)).astype(np.float64)

@@ -106,7 +106,10 @@ class CellStates:
         """Put an embedding into the table; one of the same name is replaced."""
         if self.table is None:
             raise CellsError("Measure the cells first; there is no table to put vectors into.")
-        add_embedding(self.table, name, vectors, source)
+        if self.uid is not None and self.session.cells(self.uid) is self.table:
+            self.session.add_cell_vectors(self.uid, name, vectors, source)
+        else:
+            add_embedding(self.table, name, vectors, source)
         if name in self.embedding_names:
             self.prepared = self.head = self.prediction = None
             self._prepare()
@@ -114,7 +117,7 @@ class CellStates:
 
     @property
     def head_embeddings(self) -> list[str]:
-        """Names of the embeddings the head takes that gave the predictions."""
+        """Names of the embeddings that the classifier takes that gave the predictions."""
         return self.embedding_names if self.other_head is None else self._other_embeddings
 
     @property
@@ -133,11 +136,11 @@ class CellStates:
             prepared = prepare(vectors_of(table, embeddings))
             return prepared, outlier_scores(prepared.features, prepared.finite)
 
-        def done(found: tuple[Prepared, NDArray[np.float64]]) -> None:
+        def done(result: tuple[Prepared, NDArray[np.float64]]) -> None:
             if self.table is not table or self.uid != uid:
                 return
-            self.prepared, self.outlier = found
-            table.obs["outlier"] = self.outlier
+            self.prepared, self.outlier = result
+            self._write(table, {"outlier": self.outlier})
             self.head = LiveHead(self.prepared)
             self._tuned_at = 0
             self.table_changed.emit()
@@ -277,12 +280,12 @@ class CellStates:
                 head.tune(codes, groups)
             return head.refit(codes)
 
-        def done(found: Prediction | None) -> None:
+        def done(result: Prediction | None) -> None:
             if self.head is not head:
                 return
             self._tuned_at = n_labels if tune else self._tuned_at
-            if found is not None or self.other_head is None:
-                self.prediction, self.other_head = found, None
+            if result is not None or self.other_head is None:
+                self.prediction, self.other_head = result, None
             self.predictions_changed.emit()
 
         self._submit(work, done, self.failed.emit)
@@ -290,7 +293,7 @@ class CellStates:
     def show_other(
         self, head: Head, probabilities: NDArray[np.float32], embeddings: Sequence[str] | None = None
     ) -> None:
-        """Show what another head says, (n, n_classes); the next label brings the live head back.
+        """Show what another classifier says, (n, n_classes); the next label brings the live one back.
 
         Parameters
         ----------
@@ -300,9 +303,9 @@ class CellStates:
         codes = tuple(self.add_class(name) for name in head.classes)
         finite = np.isfinite(probabilities).all(1)
         best = np.where(finite, np.nan_to_num(probabilities).argmax(1), -1)
-        found = np.asarray([*codes, -1], np.int16)[best]
+        shown = np.asarray([*codes, -1], np.int16)[best]
         self.other_head = head
-        self.prediction = Prediction(found, probabilities.max(1), probabilities, codes)
+        self.prediction = Prediction(shown, probabilities.max(1), probabilities, codes)
         self.predictions_changed.emit()
 
     @property
@@ -329,8 +332,30 @@ class CellStates:
             predicted[valid] = np.where(sure[valid], self.prediction.code[valid], -1)
             probability = self.prediction.probability.astype(np.float64)
         names = np.asarray([*(n for n, _ in self.classes), "", UNKNOWN], object)
-        self.table.obs["predicted"] = names[predicted]
-        self.table.obs["probability"] = probability
+        self._write(self.table, {"predicted": names[predicted], "probability": probability})
+
+    def write_columns(self, columns: Mapping[str, Any]) -> None:
+        """Write computed columns into the table, one value per row."""
+        self._write(self.measured(), columns)
+
+    def measured(self) -> AnnData:
+        """Return the table; CellsError where the cells were not measured."""
+        if self.table is None:
+            raise CellsError("Measure the cells first; there is no table yet.")
+        return self.table
+
+    def classifier(self) -> Head:
+        """Return the classifier that gave the predictions; CellsError where nothing was learnt."""
+        if self.other_head is not None:
+            return self.other_head
+        if self.head is None:
+            raise CellsError("Nothing was learnt yet; label cells of two classes first.")
+        return self.head.as_head([name for name, _ in self.classes])
+
+    def _write(self, table: AnnData, columns: Mapping[str, Any]) -> None:
+        """Have the session write columns into its table, unless it has another one by now."""
+        if self.uid is not None and self.session.cells(self.uid) is table:
+            self.session.set_cell_columns(self.uid, columns)
 
     def describe(self, row: int) -> str:
         """Say in words what is known of a cell."""

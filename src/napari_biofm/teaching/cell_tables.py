@@ -1,0 +1,330 @@
+"""Keeps the tables of cells of a session in step with their masks, whoever edits them.
+
+The session tells of every change of masks (`labels_edited`). Changes are collected until a pause; then the touched
+cells are measured again, on the pixels around them, and their rows replaced. Changes that arrive while a job runs
+wait for its end, so that none is lost; a job brings rows only, and they are put into the table as it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_biofm.cells.embed.cell_vectors import (
+    NewTable,
+    Wanted,
+    measure_again,
+    measure_cutouts,
+    measure_layer,
+)
+from napari_biofm.cells.table.update import CellRows, Measured, cut_out, moved_away, replace_cells
+from napari_biofm.images.edit.index import SLAB, Box
+from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
+from napari_biofm.session import Session
+from napari_biofm.teaching.pixels import CellPixels, Plane, Region, plane_of_table, write_plane
+from napari_biofm.types import CellsError, FeatureMap
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+QUICK = 1 << 22  # pixels of cut-outs up to which a person may wait for their cells
+LARGEST_MAP = 1 << 28  # bytes of a feature map that is kept beside the one the session has
+
+
+class Run(Protocol):
+    """Runs a job and shows it, as a dock does."""
+
+    def __call__(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        name: str,
+        bound_to: str | None,
+        on_done: Callable[[Any], None],
+        on_end: Callable[[], None],
+    ) -> Any: ...
+
+
+@dataclass
+class Touched:
+    """Changes of masks that were not measured yet.
+
+    Attributes
+    ----------
+    ids : label values of the cells that changed.
+    everywhere : whether any cell may have changed.
+    """
+
+    ids: set[int] = field(default_factory=set)
+    everywhere: bool = False
+
+    def add(self, ids: Iterable[int] | None, everywhere: bool = False) -> None:
+        """Take note of one more change."""
+        self.everywhere |= everywhere or ids is None
+        self.ids.update(int(i) for i in ids or () if i)
+
+    def __bool__(self) -> bool:
+        return self.everywhere or bool(self.ids)
+
+
+class CellTables:
+    """The tables of cells of one session, kept in step with their masks.
+
+    Parameters
+    ----------
+    session : whose tables and edits these are.
+    pixels : the layers.
+    later : asks for `flush` after a pause; asked again, the pause begins anew.
+    in_turns : runs steps of some milliseconds one after the other, while the window lives on.
+    """
+
+    updated = Signal(str)  # labels layer id: some of its cells were measured again
+    failed = Signal(object)  # exception
+
+    def __init__(
+        self,
+        session: Session,
+        pixels: CellPixels,
+        later: Callable[[], Any],
+        in_turns: Callable[[Iterator[Any]], Any],
+    ) -> None:
+        self.session = session
+        self.pixels = pixels
+        self._later, self._in_turns = later, in_turns
+        self._touched: dict[str, Touched] = {}
+        self._running: dict[str, int] = {}  # jobs by layer
+        self._maps: dict[str, tuple[Plane, FeatureMap]] = {}
+        self._images: dict[str, str] = {}  # image layer each table was measured on
+        session.labels_edited.connect(self._edited)
+        session.cells_changed.connect(self._cells_changed)
+
+    # ------------------------------------------------------------------ making a table
+
+    def measure(self, uid: str, run: Run, on_end: Callable[[], None]) -> None:
+        """Make the table of the cells of a layer, of a movie those of the plane in view."""
+        data = self.pixels.labels(uid)
+        if data is None:
+            raise CellsError("The labels were removed; choose another layer of cells.")
+        plane = self.pixels.plane_in_view(uid)
+        labels = Region(data, plane)
+        chosen = self._choose_image(uid, plane, self.session.image)
+        image = None if chosen is None else chosen.whole()
+        model, features = self.encoder_of(uid)
+        name = self.pixels.name(uid)
+        self._running[uid] = self._running.get(uid, 0) + 1
+
+        def ended() -> None:
+            self._ended(uid)
+            on_end()
+
+        run(
+            measure_layer,
+            labels.whole(),
+            image,
+            uid,
+            name,
+            model,
+            features,
+            name=f"Measure '{name}'",
+            bound_to=uid,
+            on_done=lambda made: self._measured(uid, plane, made),
+            on_end=ended,
+        )
+
+    def _measured(self, uid: str, plane: Plane, made: NewTable) -> None:
+        if self.pixels.labels(uid) is None:
+            self.failed.emit(
+                CellsError("The labels were removed while their cells were measured; the table was dropped.")
+            )
+            return
+        write_plane(made.table, plane)
+        self.session.set_cells(uid, made.table)
+        self._keep_map(uid, plane, made.features)
+        self.session.set_layers(labels=uid)
+
+    def encoder_of(self, uid: str) -> tuple[str, FeatureMap | None]:
+        """Return model and feature map of the pass that made the masks, so that nothing is encoded twice."""
+        segmentation = self.session.segmentation(uid)
+        if segmentation is None:
+            return DEFAULT_MODEL, None
+        return str(segmentation.provenance.get("model", DEFAULT_MODEL)), segmentation.features
+
+    def plane_of(self, uid: str) -> Plane:
+        """Return which plane of a layer its table is of; the one in view where there is no table yet."""
+        table = self.session.cells(uid)
+        plane = None if table is None else plane_of_table(table)
+        return self.pixels.plane_in_view(uid) if plane is None else plane
+
+    def pixels_of(self, uid: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Return the labels that a table is of, and the image they are measured on, None where there is none."""
+        data = self.pixels.labels(uid)
+        if data is None:
+            raise CellsError("The labels were removed; choose another layer of cells.")
+        plane = self.plane_of(uid)
+        image = self._choose_image(uid, plane, self._images.get(uid, self.session.image))
+        return Region(data, plane).whole(), None if image is None else image.whole()
+
+    # ------------------------------------------------------------------ following edits
+
+    def flush(self) -> None:
+        """Measure now what was touched."""
+        for uid in [uid for uid in self._touched if not self._running.get(uid)]:
+            touched = self._touched.pop(uid)
+            table, data = self.session.cells(uid), self.pixels.labels(uid)
+            if touched and table is not None and data is not None:
+                self._update(uid, touched, table, data)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every table says what its masks are."""
+        return not self._touched and not any(self._running.values())
+
+    def close(self) -> None:
+        """Follow the session no longer."""
+        self.session.labels_edited.disconnect(self._edited)
+        self.session.cells_changed.disconnect(self._cells_changed)
+
+    def _edited(self, uid: str, ids: tuple[int, ...] | None) -> None:
+        if self.session.cells(uid) is not None or self._running.get(uid):
+            self._touched.setdefault(uid, Touched()).add(ids)
+            self._later()
+
+    def _cells_changed(self, uid: str) -> None:
+        if self.session.cells(uid) is None:  # the layer was removed
+            for kept in (self._touched, self._maps, self._images):
+                kept.pop(uid, None)
+
+    def _update(self, uid: str, touched: Touched, table: AnnData, data: Any) -> None:
+        plane = self.plane_of(uid)
+        labels = Region(data, plane)
+        image = self._choose_image(uid, plane, self._images.get(uid)) if _has_intensity(table) else None
+        features = self._map(uid, plane, labels.shape)
+        wanted = self._wanted(uid, table, touched, labels.ndim)
+        encodes = wanted.has_map and labels.ndim == 2 and image is not None and features is None
+        ids = None if touched.everywhere else sorted(touched.ids)
+        boxes = None if ids is None else self._boxes_of(uid, plane, ids)
+        if boxes is None or encodes:
+            arguments = (
+                labels.whole(),
+                None if image is None else image.whole(),
+                ids,
+                wanted,
+                Measured.of(table),
+                features,
+            )
+            self._submit(uid, touched, plane, measure_again, arguments, quick=False)
+            return
+        cutouts = cut_out(labels, image, boxes, wanted.margin)
+        quick = sum(cutout.labels.size for cutout in cutouts) <= QUICK
+        maps = None
+        if features is not None and image is not None and wanted.has_map:
+            maps = [features.cut(cutout.origin, cutout.stop) for cutout in cutouts]
+        self._submit(uid, touched, plane, measure_cutouts, (cutouts, ids, wanted, maps), quick)
+
+    def _submit(
+        self, uid: str, touched: Touched, plane: Plane, job: Any, arguments: Any, quick: bool
+    ) -> None:
+        self._running[uid] = self._running.get(uid, 0) + 1
+
+        def done(result: Any) -> None:
+            rows, features = result if isinstance(result, tuple) else (result, None)
+            self._keep_map(uid, plane, features)
+            self._replace(uid, plane, rows, touched.everywhere)
+            self._ended(uid)
+
+        def not_done(error: BaseException | None = None) -> None:
+            self._touched.setdefault(uid, Touched()).add(touched.ids, touched.everywhere)
+            self._running[uid] -= 1  # the next edit tries again
+            if self.session.cells(uid) is None:
+                self._touched.pop(uid)
+            elif error is not None:
+                self.failed.emit(error)
+
+        self.session.engine.submit(
+            job,
+            *arguments,
+            name="Measure changed cells",
+            lane="interactive" if quick else "bulk",
+            bound_to=uid,
+            on_done=done,
+            on_error=not_done,
+            on_cancel=not_done,
+        )
+
+    def _replace(self, uid: str, plane: Plane, rows: CellRows, replaced: bool) -> None:
+        table = self.session.cells(uid)
+        if table is None:
+            return
+        made = replace_cells(table, rows)
+        write_plane(made, plane)
+        self.session.set_cells(uid, made)
+        if replaced:  # masks that are no edit of these masks: a label value may be another cell's now
+            given = self.session.classes(uid).labels
+            others = moved_away(table, made, given)
+            self.session.label_cells(
+                uid, others, np.full(len(others), -1, np.int16), "take labels from cells that were replaced"
+            )
+        self.updated.emit(uid)
+
+    def _ended(self, uid: str) -> None:
+        self._running[uid] -= 1
+        if uid in self._touched:
+            self._later()
+
+    # ------------------------------------------------------------------ what a measurement needs
+
+    def _wanted(self, uid: str, table: AnnData, touched: Touched, ndim: int) -> Wanted:
+        labels = table.obs["label"].to_numpy(np.int64)
+        others = ~np.isin(labels, list(touched.ids))
+        areas = table.obs["area"].to_numpy(float)[others]
+        return Wanted(uid, ndim, dict(table.uns["blocks"]), self.encoder_of(uid)[0], areas)
+
+    def _boxes_of(self, uid: str, plane: Plane, ids: list[int]) -> dict[int, Box | None] | None:
+        """Return a box that holds each cell as it is now (None: it is gone); None where that takes long to find."""
+        if not self.session.has_labels(uid):
+            return None
+        index, data = self.session.label_index(uid), self.pixels.labels(uid)
+        if not index.ready and data is not None and int(np.prod(data.shape, dtype=np.int64)) > SLAB:
+            self._in_turns(index.build())  # for the edits that follow
+            return None
+        return {label: _in_plane(index.box(label), plane) if label in index else None for label in ids}
+
+    def _choose_image(self, uid: str, plane: Plane, preferred: str | None) -> Region | None:
+        images = self.pixels.images(uid, plane)
+        chosen = preferred if preferred in images else next(iter(images), None)
+        if chosen is None:
+            return None
+        self._images[uid] = chosen
+        return images[chosen]
+
+    def _keep_map(self, uid: str, plane: Plane, features: FeatureMap | None) -> None:
+        if features is not None and features.data.nbytes <= LARGEST_MAP:
+            self._maps[uid] = plane, features
+
+    def _map(self, uid: str, plane: Plane, shape: tuple[int, ...]) -> FeatureMap | None:
+        """Return the map of the pass over a plane, if it is at hand."""
+        segmentation = self.session.segmentation(uid)
+        candidates = [] if segmentation is None or plane else [segmentation.features]
+        candidates += (
+            [features for at, features in [self._maps[uid]] if at == plane] if uid in self._maps else []
+        )
+        return next((f for f in candidates if f is not None and tuple(f.shape) == shape), None)
+
+
+def _in_plane(box: Box, plane: Plane) -> Box | None:
+    """Return the part of a box of all axes that lies in a plane, None where there is none."""
+    n = len(plane)
+    if any(not a <= i < b for i, a, b in zip(plane, box[0], box[1], strict=False)):
+        return None
+    return box[0][n:], box[1][n:]
+
+
+def _has_intensity(table: AnnData) -> bool:
+    """Tell whether a table was measured on an image, or on shapes alone."""
+    columns = [str(name) for name in table.uns["blocks"]["regionprops"].get("columns", [])]
+    return not columns or any(name.endswith("intensity_mean") for name in columns)

@@ -1,0 +1,111 @@
+"""The upper part of the Cells dock: which cells, which vectors, which classifier, and the classes."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_biofm.cells.classify.more_heads import HEADS
+from napari_biofm.widgets.cells.classes import ClassesSource, ClassList, TellError
+from napari_biofm.widgets.cells.vectors_menu import VectorsButton, VectorsSource
+
+
+class TeachingForm(QWidget):
+    """Boxes and buttons; what they do is connected by the dock.
+
+    Parameters
+    ----------
+    classes, vectors : what is shown. tell_error : shows an error. min_probability : shown at the start.
+    """
+
+    def __init__(
+        self, classes: ClassesSource, vectors: VectorsSource, tell_error: TellError, min_probability: float
+    ) -> None:
+        super().__init__()
+        self.layer_box = QComboBox()
+        self.layer_box.setToolTip("The Labels layer whose cells are classified.")
+        self.vectors_box = QComboBox()
+        self.vectors_box.setToolTip(
+            "What a cell is described by; several embeddings can be used side by side."
+        )
+        self.measure_button = _button(
+            "Measure cells", "Make the table of cells: shape, intensity and texture of each."
+        )
+        self.head_box = QComboBox()
+        self.head_box.addItems(list(HEADS))
+        self.head_box.setToolTip("Logistic regression learns at each click; the others when you press Train.")
+        self.train_button = _button("Train", "Train the chosen classifier in the background.")
+        self.confidence = QDoubleSpinBox()
+        self.confidence.setRange(0.0, 0.99)
+        self.confidence.setSingleStep(0.05)
+        self.confidence.setValue(min_probability)
+        self.confidence.setToolTip(
+            "Cells whose likeliest class is less probable than this are called unknown."
+        )
+        self.class_list = ClassList(classes, tell_error)
+        self.click_button = _button(
+            "Label by clicking",
+            "While down, a click on a cell gives it the chosen class; Shift+click takes the label away. "
+            "Up, a click selects the cell.",
+        )
+        self.click_button.setCheckable(True)
+        self.assign_button = _button(
+            "Label selection", "Give the chosen class to the selected cells (or use the class's key)."
+        )
+        self.undo_button = _button("Undo", "Take the last label back.")
+        self.status = QLabel("")
+        self.status.setWordWrap(True)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Cells", row_of(self.layer_box, self.measure_button))
+        vectors_row = row_of(self.vectors_box, VectorsButton(vectors))
+        vectors_row.setStretch(0, 2)  # names of embeddings are long
+        form.addRow("Vectors", vectors_row)
+        form.addRow("Classifier", row_of(self.head_box, self.train_button))
+        form.addRow("Unknown below", self.confidence)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self.class_list, 1)
+        layout.addLayout(row_of(self.click_button, self.assign_button, self.undo_button))
+        layout.addWidget(self.status)
+
+    def show_vectors(self, names: list[str], chosen: str) -> None:
+        """Offer the embeddings of a table."""
+        self.vectors_box.blockSignals(True)
+        self.vectors_box.clear()
+        self.vectors_box.addItems(names)
+        self.vectors_box.setCurrentText(chosen)
+        self.vectors_box.blockSignals(False)
+
+    def say(self, words: str) -> None:
+        """Show a line of text."""
+        self.status.setText(words)
+
+    def show_undo(self, name: str) -> None:
+        """Say what the undo button would take back."""
+        self.undo_button.setEnabled(bool(name))
+        self.undo_button.setToolTip(f"Take back: {name}" if name else "Nothing to take back.")
+
+
+def row_of(*widgets: QWidget) -> QHBoxLayout:
+    """Return widgets side by side."""
+    row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return row
+
+
+def _button(words: str, tip: str) -> QPushButton:
+    button = QPushButton(words)
+    button.setToolTip(tip)
+    return button
