@@ -145,6 +145,18 @@ def test_detection_notes_its_settings_and_tells_when_it_is_busy(scene: Scene) ->
     }  # fmt: skip
 
 
+def test_options_are_noted_and_an_unknown_one_is_told_before_anything_runs(scene: Scene) -> None:
+    events = scene.events()
+    busy, failed = heard(events.busy), heard(events.failed)
+    events.detect("threshold", "psc", "balanced", "sgima=6")
+    events.detect("threshold", "psc", "balanced", "sigma=high")
+    assert busy == [] and len(events.events) == 3
+    assert "did you mean 'sigma'" in str(failed[0]) and "NAME=NUMBER" in str(failed[1])
+    events.detect("threshold", "psc", "balanced", "sigma=6, sign=-1")
+    provenance = scene.session.event_table(scene.uid).provenance
+    assert busy == [True, False] and provenance["options"] == {"sigma": 6.0, "sign": -1.0}
+
+
 def test_nothing_is_looked_for_without_a_recording() -> None:
     session = Session(InlineEngine())
     shown = RecordingsController(session, listen=listen, add=session.add_recording, read=lambda path: None)

@@ -236,6 +236,18 @@ def test_detect_fills_the_table(dock: TraceDock) -> None:
     assert "threshold" in dock.exports.methods_text()
 
 
+def test_options_of_the_detector_are_typed_into_the_dock(dock: TraceDock, qtbot: Any) -> None:
+    uid, panel = dock.session.add_recording(_steps(), "steps"), dock.events_panel
+    panel.detector.setCurrentText("pan-tompkins")
+    assert not panel.options.isEnabled()
+    panel.detector.setCurrentText("threshold")
+    assert "sigma (0.1 to 1000; default 5)" in panel.options.toolTip()
+    panel.kind.setCurrentText("Synaptic currents")
+    qtbot.keyClicks(panel.options, "sigma=7")
+    qtbot.keyClick(panel.options, Qt.Key.Key_Return)
+    assert dock.session.event_table(uid).provenance["options"] == {"sigma": 7.0}
+
+
 def test_the_table_filters_and_sorts(dock: TraceDock) -> None:
     uid = _with_events(dock)
     dock.events_panel.table.select_rows([1])

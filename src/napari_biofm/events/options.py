@@ -87,6 +87,17 @@ def option_from_text(text: str) -> tuple[str, float]:
         raise RecordingError(f"option {text!r}: write NAME=NUMBER, for example sigma=4") from error
 
 
+def options_from_text(text: str) -> dict[str, float]:
+    """Return the options in "name=value, name=value", as a person types them; none in an empty text.
+
+    Raises
+    ------
+    RecordingError
+        If a part has no name or no number.
+    """
+    return dict(option_from_text(part) for part in text.split(",") if part.strip())
+
+
 def option_lines(options: Sequence[Option]) -> list[str]:
     """Return one line per option for a person: name, unit, range, default and what it does."""
     return [

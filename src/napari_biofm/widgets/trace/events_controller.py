@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from psygnal import Signal
 
-from napari_biofm.events import DEFAULT_DETECTOR
+from napari_biofm.events import DEFAULT_DETECTOR, make_detector
 from napari_biofm.events.detect import detect_events
+from napari_biofm.events.options import option_values, options_from_text
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.events.physio_fm.weights import stock_hash
 from napari_biofm.events.review import match_verdicts
@@ -67,16 +68,35 @@ class EventsController:
         self.changed.emit(self.events)
         self._history_changed()
 
-    def detect(self, detector: str, kind: str, preset: str) -> None:
-        """Look for events in all sweeps of the shown channels (of all cells)."""
+    def detect(self, detector: str, kind: str, preset: str, options: str = "") -> None:
+        """Look for events in all sweeps of the shown channels (of all cells).
+
+        Parameters
+        ----------
+        detector, kind, preset : as in `napari-biofm events`.
+        options : of the detector as a person types them, "name=value, name=value".
+        """
         recording, uid, session = self._shown.recording, self._shown.uid, self._session
         if recording is None or uid is None:
             self.message.emit("Open a recording first: drag a file onto napari, or press Open.")
             return
+        try:
+            settings = DetectionSettings(kind=kind, preset=preset, options=options_from_text(options))  # type: ignore[arg-type]
+            option_values(make_detector(detector), settings)
+        except BiofmError as error:
+            self.failed.emit(error)
+            return
         channels = signal_channels(recording)
         if not recording.is_cells:
             channels = [c for c in channels if c in self._channels()] or channels
-        provenance = {"detector": detector, "kind": kind, "preset": preset, "channels": channels[:64]}
+        provenance: dict[str, object] = {
+            "detector": detector,
+            "kind": kind,
+            "preset": preset,
+            "channels": channels[:64],
+        }
+        if settings.options:
+            provenance["options"] = dict(settings.options)
         head = None
         if detector == DEFAULT_DETECTOR:
             provenance["weights_sha256"] = stock_hash()
@@ -93,7 +113,6 @@ class EventsController:
             session.set_events(uid, events, provenance)
 
         self.busy.emit(True)
-        settings = DetectionSettings(kind=kind, preset=preset)  # type: ignore[arg-type]
         self._run(
             detect_events, recording, detector, settings, channels, head=head,
             name=f"Find events in {uid}", on_done=put, on_end=lambda: self.busy.emit(False),

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
-from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS, kinds
+from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS, kinds, make_detector
 from napari_biofm.events.listing import NO_EVENTS, describe_events
+from napari_biofm.events.options import option_lines
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.common.buttons import button
@@ -24,7 +25,7 @@ NONSTOP_MS = 900
 class EventsPanel(QWidget):
     """Form and table of events; changes nothing itself."""
 
-    detect = Signal(str, str, str)  # detector, kind, preset
+    detect = Signal(str, str, str, str)  # detector, kind, preset, options as they were typed
     judge = Signal(list, str)
     delete = Signal(list)
     reclass = Signal(list, str)
@@ -40,6 +41,11 @@ class EventsPanel(QWidget):
         self.preset = choice(
             PRESETS, "Balanced finds the most at few errors; precise keeps those that are 95 % sure."
         )
+        self.options = QLineEdit()
+        self.options.setPlaceholderText("Options, for example sigma=4")
+        self.options.setToolTip("Numbers of the detector, NAME=NUMBER with commas between them.")
+        self.options.returnPressed.connect(self._ask)
+        self.detector.currentTextChanged.connect(self._list_options)
         self.detect_button = button(
             "Detect", "Look for events in all sweeps of the shown channels.", self._ask
         )
@@ -72,6 +78,7 @@ class EventsPanel(QWidget):
         form.addWidget(self.detect_button, 0, 1)
         form.addWidget(self.kind, 1, 0)
         form.addWidget(self.preset, 1, 1)
+        form.addWidget(self.options, 2, 0, 1, 2)
         form.setColumnStretch(0, 1)
         table = self.table
         verdicts = [
@@ -162,7 +169,19 @@ class EventsPanel(QWidget):
         self.table.select_rows(rows, emit=False)
 
     def _ask(self) -> None:
-        self.detect.emit(self.detector.currentText(), KINDS[self.kind.currentText()], self.chosen_preset)
+        self.detect.emit(
+            self.detector.currentText(),
+            KINDS[self.kind.currentText()],
+            self.chosen_preset,
+            self.options.text(),
+        )
+
+    def _list_options(self, detector: str) -> None:
+        """Say under the pointer which options a detector has; those of another detector are not kept."""
+        lines = option_lines(make_detector(detector).options)
+        self.options.clear()
+        self.options.setEnabled(bool(lines))
+        self.options.setToolTip("\n".join(lines) or f"The detector {detector} has no options.")
 
     def _nonstop(self, on: bool) -> None:
         if on:
