@@ -141,6 +141,15 @@ def test_two_docks_offer_a_recovery_once(make_napari_viewer, tmp_path, monkeypat
     assert bars[0].isHidden() and unsaved(tmp_path / "auto") == []
 
 
+def test_an_undo_that_no_longer_fits_is_told_in_the_dock(make_napari_viewer):
+    dock = scene(make_napari_viewer())
+    dock.session.remove_recording("patch")
+    dock.undo_button.click()
+    assert "could not be undone and was left out" in dock.words.text()
+    dock.undo_button.click()
+    assert dock.session.links == frozenset(), "what was done before can still be undone"
+
+
 def test_the_canvas_is_written_as_a_movie_with_a_running_trace(make_napari_viewer, tmp_path):
     import imageio.v2 as imageio
 

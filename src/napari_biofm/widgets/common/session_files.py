@@ -119,7 +119,7 @@ class SessionFiles:
             if layer.kind == "labels" and layer.uid in opened.layers:
                 self._session.labels_changed_outside(opened.layers[layer.uid])  # so that they are kept again
         journals.settle(folder)
-        self.told.emit(" ".join([f"Recovered {recovered.n_edits} edits.", *opened.warnings]))
+        self.told.emit(" ".join([f"Recovered {len(recovered.saved.log)} edits.", *opened.warnings]))
         self.opened.emit(opened)
         return opened
 

@@ -34,7 +34,7 @@ class ActivityMorphologyPanel(Panel):
     Parameters
     ----------
     host : runs the panel's jobs and shows its messages.
-    controller : of the dock.
+    controller : of the timeline.
     """
 
     def __init__(self, host: Host, controller: TimelineController) -> None:

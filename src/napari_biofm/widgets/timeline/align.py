@@ -35,7 +35,7 @@ class AlignPanel(Panel):
     Parameters
     ----------
     host : runs the panel's jobs and shows its messages.
-    controller : of the dock.
+    controller : of the timeline.
     """
 
     def __init__(self, host: Host, controller: TimelineController) -> None:

@@ -73,6 +73,9 @@ class TimelineDock(Dock):
         self.words.setText(str(error))
         super().tell_error(error)
 
+    def _say(self, message: str) -> None:
+        self.words.setText(message)
+
     def _tell_pointed(self, words: str) -> None:
         """Say which event the mouse is on; what was said before comes back when it left."""
         if words:
@@ -123,7 +126,7 @@ class TimelineDock(Dock):
         self.movie.chosen.connect(lambda uid: self._chose("movie", uid))
         self.labels.chosen.connect(lambda uid: self._chose("labels", uid))
         self.recording.chosen.connect(lambda uid: self._chose("recording", uid))
-        self.listen(session.history.skipped, self.tell)
+        self.listen(session.history.skipped, self._say)  # napari's notification is shown once for all docks
         self.undo_button.clicked.connect(lambda: session.undo())
         self.redo_button.clicked.connect(lambda: session.redo())
         points = self.show_panel.points

@@ -27,7 +27,7 @@ def click_picker(
 
     Parameters
     ----------
-    controller : of the dock.
+    controller : of the timeline.
     points : the layer of events.
     active : whether picking is switched on.
     """

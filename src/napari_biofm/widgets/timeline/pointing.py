@@ -106,7 +106,7 @@ def event_pointer(
 
     Parameters
     ----------
-    controller : of the dock.
+    controller : of the timeline.
     points : the layer of events.
     active : whether the dock is still there.
     """
