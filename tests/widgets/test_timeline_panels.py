@@ -182,7 +182,9 @@ def test_two_recordings_of_one_cell_are_both_shown(scene):
         dock.session.set_events(uid, table([(0, 7.0)]), {})
     events = dock.controller.events()
     assert (events.labels == 20).sum() == 3
-    assert (dock.controller.population().labels == 20).sum() == 1, "spikes do not make a cell's calcium busier"
+    assert (dock.controller.population().labels == 20).sum() == 1, (
+        "spikes do not make a cell's calcium busier"
+    )
     assert {events.recordings[i] for i in events.source[events.labels == 20]} == {"traces", "one", "two"}
 
 
