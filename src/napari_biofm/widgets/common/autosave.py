@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from napari_biofm.session.recovery import prune_journals
 from napari_biofm.widgets.common.session_layers import ViewerLayers
 
 STEP_MS = 500  # between looks at what is to be written
+READY_MS = 3000  # after the start, when the docks are there
 
 
 class Autosave(QObject):
@@ -42,6 +45,7 @@ class Autosave(QObject):
         events.renamed.connect(self._layers_changed)
         session.closed.connect(self.stop)
         prune_journals(root)
+        QTimer.singleShot(READY_MS, _get_ready)
 
     def step(self) -> None:
         """Write a part of what is to be written."""
@@ -60,6 +64,13 @@ class Autosave(QObject):
         from napari.utils.notifications import show_warning
 
         show_warning(message)
+
+
+def _get_ready() -> None:
+    """Import what the first snapshot needs on a thread: it takes a second, which the first edit would wait for."""
+    threading.Thread(
+        target=importlib.import_module, args=("zarr",), name="biofm-autosave", daemon=True
+    ).start()
 
 
 _AUTOSAVES: weakref.WeakKeyDictionary[Session, Autosave] = weakref.WeakKeyDictionary()
