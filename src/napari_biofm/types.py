@@ -6,7 +6,7 @@ Axes are named in comments; units are SI unless a field says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -98,14 +98,29 @@ class Progress:
 Task = Generator[Progress, None, T]
 
 
-def run_task(task: Task[T]) -> T:
-    """Drain `task` here and now, without showing its progress, and return its result."""
+ProgressListener = Callable[[Progress], None]
+
+
+def run_task(task: Task[T], progress: ProgressListener | None = None) -> T:
+    """Drain `task` here and now and return its result.
+
+    Parameters
+    ----------
+    task : generator of Progress.
+    progress : called with each step; an exception raised in it stops the task.
+    """
     while True:
         try:
-            next(task)
+            step = next(task)
         except StopIteration as stop:
             result: T = stop.value
             return result
+        if progress is not None:
+            try:
+                progress(step)
+            except BaseException:
+                task.close()
+                raise
 
 
 def relay(task: Task[T], done: int, total: int, message: str, steps: int = 1) -> Task[T]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.api.images import read_masks
-from napari_biofm.api.running import ProgressListener, drain
 from napari_biofm.cells.classify.heads import Head, decide
 from napari_biofm.cells.classify.more_heads import make_head
 from napari_biofm.cells.classify.scores import Report, cross_validate, warnings_of
@@ -19,7 +18,7 @@ from napari_biofm.cells.embed.cell_vectors import cell_table
 from napari_biofm.cells.table.cell_table import BASELINE, make_table, text, vectors_of
 from napari_biofm.images.io.stacks import read_stack
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
-from napari_biofm.types import CellsError, ImageError, Labels, Vectors
+from napari_biofm.types import CellsError, ImageError, Labels, ProgressListener, Vectors, run_task
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -93,7 +92,7 @@ def embed(
         raise ImageError(f"{name} is a stack; embed one plane at a time.")
     if labels.shape != shape:
         raise ImageError(f"The masks have shape {labels.shape}, the image {shape}; they must be equal.")
-    return drain(cell_table(pixels, labels, model, device, layer=layer), progress)
+    return run_task(cell_table(pixels, labels, model, device, layer=layer), progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +160,7 @@ def fit_classifier(
     report = None
     if score:
         task = cross_validate(vectors[known], classes[known], chosen_groups, lambda: make_head(kind))
-        report = Report(drain(task, progress)[0])
+        report = Report(run_task(task, progress)[0])
         report.warnings = warnings_of(report, ", ".join(names) or "these vectors")
     return Classifier(head, tuple(head.classes), report, names)
 

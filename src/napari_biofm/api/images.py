@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.api.running import ProgressListener, drain
 from napari_biofm.images.io.checks import check_image
 from napari_biofm.images.io.lazy import LazyImage, open_lazily
 from napari_biofm.images.io.stacks import read_stack
@@ -18,7 +17,16 @@ from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.segment.jobs import keep_passes
 from napari_biofm.images.segment.stacks import segment_pixels
 from napari_biofm.images.tiling.large_images import LargeResult, segment_large
-from napari_biofm.types import ImageError, Labels, Segmentation, SegmentationParameters, Segmenter, Task
+from napari_biofm.types import (
+    ImageError,
+    Labels,
+    ProgressListener,
+    Segmentation,
+    SegmentationParameters,
+    Segmenter,
+    Task,
+    run_task,
+)
 
 if TYPE_CHECKING:
     from napari_biofm.images.prompt.click import Clicked, ClickObject
@@ -62,7 +70,7 @@ def read_masks(path: str | Path, shape: Sequence[int] | None = None) -> Labels:
     ImageError
         If the values are no integers, or the shape is another one.
     """
-    from napari_biofm.images.io.checks import read_image as read_array
+    from napari_biofm.images.io.files import read_image as read_array
 
     path = Path(path)
     masks = np.squeeze(read_array(path))
@@ -166,7 +174,7 @@ def segment_opened(
     device : "auto", "cpu", "cuda" or "mps".
     progress : called with each step.
     """
-    return drain(segment_task(make_segmenter(model, device), image, is_stack, parameters), progress)
+    return run_task(segment_task(make_segmenter(model, device), image, is_stack, parameters), progress)
 
 
 def segment_task(
@@ -239,4 +247,4 @@ def click(
     else:
         ready = [o for o in objects if isinstance(o, ClickObject)]
         wanted = ready if len(ready) == len(objects) else click_objects(list(objects), "objects")
-    return drain(click_task(array, wanted, model, device), progress)
+    return run_task(click_task(array, wanted, model, device), progress)

@@ -11,13 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.api.images import read_masks
-from napari_biofm.api.running import ProgressListener, drain
 from napari_biofm.engine.warm import keep
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.signals import Recording, read_part
 from napari_biofm.signals import read_recording as read_file
 from napari_biofm.signals.channels import signal_channels
-from napari_biofm.types import DetectionSettings, Events, Kind, Labels, LazyArray, Preset, RecordingError
+from napari_biofm.types import (
+    DetectionSettings,
+    Events,
+    Kind,
+    Labels,
+    LazyArray,
+    Preset,
+    ProgressListener,
+    RecordingError,
+    run_task,
+)
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
@@ -118,7 +127,7 @@ def detect_events(
         head = AdaptedHead.load(Path(taught))
     settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
     task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=head)  # type: ignore[arg-type]
-    return drain(task, progress)
+    return run_task(task, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +309,7 @@ def features(
     table = events
     if table is None:
         table = detect_events(trace, detector=detector, channel=channel, progress=progress)
-    return drain(features_task(trace, table, channels_of(trace, channel)), progress)
+    return run_task(features_task(trace, table, channels_of(trace, channel)), progress)
 
 
 def classify_rhythm(clips: Mapping[str, NDArray[Any]], sampling_rate: float) -> list[tuple[str, str, float]]:
@@ -365,7 +374,7 @@ def traces(
     shape = tuple(int(n) for n in pixels.shape[1:])
     labels = read_masks(masks, shape) if isinstance(masks, str | Path) else np.asarray(masks)
     settings = TraceSettings(neuropil_factor=neuropil_factor, correct_bleaching=correct_bleaching)
-    return drain(extract_traces(pixels, labels, frame_rate, settings), progress)
+    return run_task(extract_traces(pixels, labels, frame_rate, settings), progress)
 
 
 def opened(recording: AnyRecording) -> Recording:

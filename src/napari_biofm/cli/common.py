@@ -10,10 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.api.running import ProgressListener
-from napari_biofm.api.running import drain as run_to_end
 from napari_biofm.files import atomic_write, plain_json
-from napari_biofm.types import BiofmError, Progress, Task
+from napari_biofm.types import BiofmError, Progress, ProgressListener, Task, run_task
 
 T = TypeVar("T")
 CLEAR = "\r\x1b[K"  # to the start of the line, and the rest of it away
@@ -33,7 +31,7 @@ def shown(title: str = "") -> ProgressListener:
 
 def drain(task: Task[T], title: str = "") -> T:
     """Run a task, its progress on stderr."""
-    return run_to_end(task, shown(title))
+    return run_task(task, shown(title))
 
 
 def clear_line() -> None:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import Any, Literal
 
-from napari_biofm.types import EngineError, Progress
+from napari_biofm.types import EngineError, Progress, ProgressListener
 
 Call = Callable[[], None]
 Post = Callable[[Call], None]
-ProgressListener = Callable[[Progress], None]
 # "interactive": a person waits for it (a click, a preview, a refit). "bulk": everything that may take long.
 Lane = Literal["interactive", "bulk"]
 LANES: tuple[Lane, ...] = ("interactive", "bulk")

@@ -96,7 +96,7 @@ class Demo:
 
     def _classes_by_truth(self) -> dict[int, str]:
         """Return label -> class of the simulated cell that lies under most of the mask."""
-        from napari_biofm.images.io.checks import read_image
+        from napari_biofm.images.io.files import read_image
         from napari_biofm.simulate.sample_files import corecording_files
 
         truth = read_image(corecording_files()["masks"])
@@ -116,7 +116,7 @@ class Demo:
             self.counts[f"events in {recording}"] = len(self.session.events(recording))
 
     def _align(self) -> None:
-        from napari_biofm.images.io.checks import read_image
+        from napari_biofm.images.io.files import read_image
         from napari_biofm.simulate.sample_files import corecording_files
 
         dock = self._dock("Timeline")

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.io.checks import read_image
-from napari_biofm.images.io.tiff import lazy_tiff, tiff_axes
+from napari_biofm.images.io.files import lazy_tiff, read_image, tiff_axes
 from napari_biofm.types import ImageError, LazyArray
 
 LARGE = 4096 * 4096  # pixels; a larger plane goes block by block, its labels to the disk

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import atomic_write, write_text
-from napari_biofm.images.io.checks import read_image as _read
+from napari_biofm.images.io.files import read_image as _read
 from napari_biofm.types import ImageError
 
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.io.checks import read_image
+from napari_biofm.images.io.files import read_image
 from napari_biofm.images.io.normalization import as_channels
 from napari_biofm.images.io.series import ENDINGS
 from napari_biofm.types import Image, ImageError, Labels
