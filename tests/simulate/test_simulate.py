@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_biofm.images.io.stacks import read_stack
+from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.signals import read_recording
 from napari_biofm.simulate import (
     CalciumKinetics,

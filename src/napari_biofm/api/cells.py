@@ -16,7 +16,7 @@ from napari_biofm.cells.classify.more_heads import make_head
 from napari_biofm.cells.classify.scores import Report, cross_validate, warnings_of
 from napari_biofm.cells.embed.cell_vectors import cell_table
 from napari_biofm.cells.table.cell_table import BASELINE, make_table, text, vectors_of
-from napari_biofm.images.io.stacks import read_stack
+from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.types import CellsError, ImageError, Labels, ProgressListener, Vectors, run_task
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.io.checks import check_image
-from napari_biofm.images.io.lazy import LazyImage, open_lazily
-from napari_biofm.images.io.stacks import read_stack
+from napari_biofm.images.io.lazy import LazyImage, open_lazily, read_stack
 from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.segment.jobs import keep_passes

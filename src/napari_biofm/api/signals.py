@@ -360,7 +360,7 @@ def traces(
     RecordingError
         If shapes do not fit, there are no cells, or nobody says the frame rate.
     """
-    from napari_biofm.images.io.stacks import open_movie
+    from napari_biofm.images.io.movies import open_movie
     from napari_biofm.signals.calcium import TraceSettings, extract_traces
 
     if isinstance(movie, str | Path):

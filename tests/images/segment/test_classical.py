@@ -10,7 +10,7 @@ import tifffile
 
 from napari_biofm.images.io.checks import check_image
 from napari_biofm.images.io.files import read_image
-from napari_biofm.images.io.stacks import read_stack
+from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.segment.catalogue import FAMILIES, make_model
 from napari_biofm.images.segment.classical import ClassicalSegmenter
 from napari_biofm.images.segment.jobs import segment_job

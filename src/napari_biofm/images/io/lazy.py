@@ -1,4 +1,4 @@
-"""Images that are read where they are needed: opened, not loaded, and seen with channels last."""
+"""Images and stacks, read or opened without reading, with their axes in one order: Z or T, Y, X, channels."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _open_zarr(path: Path) -> LazyImage:
 
 
 def guess_axes(shape: tuple[int, ...], name: str) -> str:
-    """Return the axes of an array that does not name them; the rules of `stacks.read_stack`."""
+    """Return the axes of an array that does not name them; the rules of `read_stack`."""
     if len(shape) == 2:
         return "YX"
     if len(shape) == 3:
@@ -176,3 +176,59 @@ def guess_axes(shape: tuple[int, ...], name: str) -> str:
     if len(shape) == 5:
         return "TCZYX"  # the order of OME-Zarr
     raise ImageError(f"{name} has {len(shape)} axes (shape {tuple(shape)}); give Z, Y, X and channels.")
+
+
+def read_stack(path: Path) -> tuple[NDArray[Any], bool]:
+    """Read an image and tell whether it is a stack.
+
+    Returns
+    -------
+    image : (Y, X), (Y, X, C), or (Z, Y, X) / (Z, Y, X, C) for a stack; a leading time axis counts as Z.
+    is_stack : whether the first axis is Z or time.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read or has more axes than these.
+    """
+    if path.suffix.lower() == ".zarr":
+        image = open_lazily(path)
+        if image is not None:
+            return image[:], image.is_stack
+    axes = tiff_axes(path)
+    array = read_image(path)
+    if axes is not None and len(axes) == array.ndim:
+        return _order(array, axes, path.name)
+    return _guess(array, path.name)
+
+
+def _order(array: NDArray[Any], axes: str, name: str) -> tuple[NDArray[Any], bool]:
+    """Bring named axes to (Z, Y, X, C)."""
+    if "S" in axes and "C" in axes:
+        raise ImageError(f"{name} has both samples and channels (axes {axes}); save one of them.")
+    axes = axes.replace("S", "C")
+    leading = [a for a in "TZ" if a in axes and array.shape[axes.index(a)] > 1]
+    if len(leading) > 1:
+        raise ImageError(f"{name} has time and z (axes {axes}); give one time point or one plane at a time.")
+    for a in "TZC":
+        if a in axes and a not in leading and (a != "C" or array.shape[axes.index(a)] == 1):
+            array, axes = np.take(array, 0, axis=axes.index(a)), axes.replace(a, "")
+    wanted = "".join(leading) + "YX" + ("C" if "C" in axes else "")
+    return np.transpose(array, [axes.index(a) for a in wanted]), bool(leading)
+
+
+def _guess(array: NDArray[Any], name: str) -> tuple[NDArray[Any], bool]:
+    """Decide by size where a file does not name its axes: few entries are channels."""
+    if array.ndim == 2:
+        return array, False
+    if array.ndim == 3:
+        if array.shape[2] <= _FEW and array.shape[2] < min(array.shape[:2]):
+            return array, False
+        if array.shape[0] <= 4 and array.shape[0] < min(array.shape[1:]):
+            return np.moveaxis(array, 0, 2), False
+        return array, True
+    if array.ndim == 4:
+        return (array, True) if array.shape[3] <= _FEW else (np.moveaxis(array, 1, 3), True)
+    raise ImageError(
+        f"{name} has {array.ndim} axes (shape {array.shape}); give at most Z, Y, X and channels."
+    )
