@@ -93,8 +93,8 @@ def average_event(
             f"events of channels {', '.join(map(str, channels))}: average one channel at a time"
         )
     number = int(channels[0]) if len(channels) else 0
-    about = recording.channels[number]
-    fs = about.sampling_rate
+    details = recording.channels[number]
+    fs = details.sampling_rate
     before, after = round(before_s * fs), round(after_s * fs)
     if before < 0 or before + after < 2:
         raise RecordingError(
@@ -108,10 +108,10 @@ def average_event(
         stack = stack - stack[:, : max(1, before // 2)].mean(axis=1, keepdims=True)
     if not len(stack):
         empty = np.full(len(time), np.nan)
-        return AveragedEvent(time, empty, empty, np.zeros((0, len(time)), np.float32), 0, about.unit)
+        return AveragedEvent(time, empty, empty, np.zeros((0, len(time)), np.float32), 0, details.unit)
     sd = stack.std(axis=0, ddof=1) if len(stack) > 1 else np.zeros(len(time))
     shown = stack[:: max(1, -(-len(stack) // 200))].astype(np.float32)
-    return AveragedEvent(time, stack.mean(axis=0), sd, shown, len(stack), about.unit)
+    return AveragedEvent(time, stack.mean(axis=0), sd, shown, len(stack), details.unit)
 
 
 def _cut(

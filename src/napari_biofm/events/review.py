@@ -96,8 +96,8 @@ def add_event(
     RecordingError
         If the time is not in the sweep, or the class is none.
     """
-    about = recording.channels[channel]
-    index = round(time_s * about.sampling_rate)
+    details = recording.channels[channel]
+    index = round(time_s * details.sampling_rate)
     if not 0 <= index < recording.n_samples(sweep, channel):
         raise RecordingError(
             f"an event at {time_s:.4f} s: sweep {sweep} of {recording.name} ends at "
@@ -106,7 +106,7 @@ def add_event(
     row = np.zeros(1, REVIEWED_DTYPE)
     value = float(recording.values(sweep, channel, index, index + 1)[0])
     row[0] = (
-        sweep, channel, time_s, checked_class(name), 1.0, value, about.unit, np.nan, np.nan, "accept", "",
+        sweep, channel, time_s, checked_class(name), 1.0, value, details.unit, np.nan, np.nan, "accept", "",
     )  # fmt: skip
     return replaced(events, [], row)
 

@@ -81,8 +81,8 @@ def same_rows(a: Events, b: Events) -> bool:
 def upgrade(events: Events, provenance: Mapping[str, Any]) -> EventTable:
     """Return the table of a session written by 0.1, which kept verdicts in lists of the provenance."""
     n = len(events)
-    told = {key: provenance.get(key) for key in ("review", "was")}
-    lists = {key: [str(v) for v in value] for key, value in told.items() if isinstance(value, list | tuple)}
+    stored = {key: provenance.get(key) for key in ("review", "was")}
+    lists = {key: [str(v) for v in value] for key, value in stored.items() if isinstance(value, list | tuple)}
     fitting = {key: value for key, value in lists.items() if len(value) == n}
-    rest = {key: value for key, value in provenance.items() if key not in told}
+    rest = {key: value for key, value in provenance.items() if key not in stored}
     return EventTable(reviewed(events, fitting.get("review", ()), fitting.get("was", ())), rest)

@@ -90,8 +90,8 @@ def clean(signal: Trace, min_samples: int = 8) -> tuple[Cleaned | None, str]:
     words += _saturation(values, low, high, signal.unit)
     if signal.unit in ("", "?"):
         words.append("the unit is missing: amplitudes are the file's own numbers")
-    told = "; ".join(words)
-    return Cleaned(values, bad if n_bad else None, told), told
+    message = "; ".join(words)
+    return Cleaned(values, bad if n_bad else None, message), message
 
 
 def _extremes(values: Samples, bad: NDArray[np.bool_], n_bad: int) -> tuple[Any, Any]:

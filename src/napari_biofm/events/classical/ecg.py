@@ -97,9 +97,9 @@ class XqrsDetector(_EcgDetector):
         except ImportError as error:
             raise ModelError("the detector xqrs needs the package wfdb: pip install wfdb") from error
         yield Progress(0, 2, "XQRS of wfdb")
-        machine = XQRS(sig=np.asarray(cleaned.values, np.float64), fs=signal.sampling_rate)
-        machine.detect(verbose=False)
-        beats = np.asarray(machine.qrs_inds, np.intp)
+        detector = XQRS(sig=np.asarray(cleaned.values, np.float64), fs=signal.sampling_rate)
+        detector.detect(verbose=False)
+        beats = np.asarray(detector.qrs_inds, np.intp)
         return beats, _by_height(cleaned.values, beats, signal.sampling_rate)
 
 

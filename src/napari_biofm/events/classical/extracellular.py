@@ -56,8 +56,8 @@ class SpikeDetector:
         customary = chosen["sigma"]
         floor = criterion_at(lowest_score(settings), customary)
         refractory = max(1, round(chosen["refractory_s"] * fs))
-        peak, about = sps.find_peaks(sign * band, height=floor * noise, distance=refractory)
-        height = about["peak_heights"]
+        peak, found = sps.find_peaks(sign * band, height=floor * noise, distance=refractory)
+        height = found["peak_heights"]
         keep = cleaned.usable(peak, max(2, round(2e-3 * fs)))
         peak, height = peak[keep], height[keep]
         onset = np.maximum(peak - max(1, round(0.3e-3 * fs)), 0)

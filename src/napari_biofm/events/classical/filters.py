@@ -60,13 +60,13 @@ def find_peaks(
     for start in range(0, max(len(values), 1), block):
         first, stop = max(0, start - overlap), min(start + block, len(values))
         piece = values[first : min(stop + overlap, len(values))]
-        peaks, about = sps.find_peaks(
+        peaks, found = sps.find_peaks(
             piece, height=least, prominence=least, distance=max(1, distance), wlen=max(3, reach | 1)
         )
         inside = (peaks + first >= start) & (peaks + first < stop)
         index.append(peaks[inside] + first)
-        height.append(about["peak_heights"][inside])
-        prominence.append(about["prominences"][inside])
+        height.append(found["peak_heights"][inside])
+        prominence.append(found["prominences"][inside])
         yield Progress(stop, len(values), message)
     return np.concatenate(index), np.concatenate(height), np.concatenate(prominence)
 

@@ -96,11 +96,11 @@ def typical(prominence: Floats) -> float:
 
 def _sharp_peaks(smooth: Samples, fs: float, least: float) -> _Peaks:
     reach = max(3, round(_REACH_S * fs)) | 1
-    peaks, about = sps.find_peaks(
+    peaks, found = sps.find_peaks(
         smooth, prominence=least, wlen=reach, distance=max(1, round(0.8e-3 * fs)), width=0, rel_height=0.5
     )
-    narrow = about["widths"] <= max(_WIDEST_S * fs, 2.0)
-    return _Peaks(peaks[narrow], np.asarray(about["prominences"][narrow], np.float64))
+    narrow = found["widths"] <= max(_WIDEST_S * fs, 2.0)
+    return _Peaks(peaks[narrow], np.asarray(found["prominences"][narrow], np.float64))
 
 
 def _refined(volts: Samples, smooth: Samples, peak: Indices, prominence: Floats, fs: float) -> Indices:

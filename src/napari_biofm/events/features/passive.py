@@ -136,13 +136,13 @@ def current_step(volts: Floats, fs: float, start: int, stop: int, step_pa: float
     step_pa : injected minus holding current, pA.
     """
     values: Values = dict.fromkeys(CURRENT_CLAMP_DEFINITIONS, _NAN) | {"step_pA": step_pa}
-    about = step_features(volts, fs, start, stop)
-    rise = about["deflection_mV"]
-    if step_pa == 0 or not np.isfinite(rise) or about["maximum_mV"] > about["baseline_mV"] + 40:
+    features = step_features(volts, fs, start, stop)
+    rise = features["deflection_mV"]
+    if step_pa == 0 or not np.isfinite(rise) or features["maximum_mV"] > features["baseline_mV"] + 40:
         return values
     values["input_resistance_MOhm"] = 1e3 * rise / step_pa
     sign = np.sign(step_pa)
-    piece = sign * (volts[start:stop] - about["baseline_mV"])
+    piece = sign * (volts[start:stop] - features["baseline_mV"])
     smooth = np.convolve(piece, np.ones(width := max(1, round(1e-3 * fs))) / width, "same")
     top = int(np.argmax(smooth[: max(2, len(smooth) // 2 + 1)]))
     height = smooth[top]

@@ -98,9 +98,9 @@ def _sweep_rows(recording: Recording, signal: Trace, events: Events, kinds: list
         values, columns, used = _described(kind, signal, mine, stretch)
         summary |= {_named(kind, k, signal.unit): v for k, v in values.items()}
         for i, event in enumerate(used):
-            about = {"class": str(event["class"]), "time_s": event["time_s"], "score": event["score"]}
+            event_columns = {"class": str(event["class"]), "time_s": event["time_s"], "score": event["score"]}
             measured = {_named(kind, k, signal.unit): column[i] for k, column in columns.items()}
-            rows.append({"row": "event", **place, **about, **measured})
+            rows.append({"row": "event", **place, **event_columns, **measured})
     rows.sort(key=lambda row: row["time_s"])
     return [summary, *rows]
 
@@ -122,9 +122,9 @@ def _described(
         ideal = idealise(signal.values, fs, DetectionSettings("channel"))
         return channel.channel_sweep(ideal.n_open, ideal.step, fs), channel.channel_features(events), events
     times = np.asarray(events["time_s"], np.float64)
-    about = train.train_features(times, np.asarray(events["amplitude"], np.float64), *stretch)
+    summary = train.train_features(times, np.asarray(events["amplitude"], np.float64), *stretch)
     columns: Columns = {"amplitude": events["amplitude"], "interval_ms": np.diff(times, prepend=np.nan) * 1e3}
-    return about, columns, events
+    return summary, columns, events
 
 
 def _action_potentials(
@@ -138,8 +138,8 @@ def _action_potentials(
         order = np.argsort(-events["score"], kind="stable")
         nearest = np.argmin(np.abs(at[order][:, None] - marks.peak), axis=0)
         events = events[order][nearest]
-    about = train.train_features(marks.peak / fs, volts[marks.peak], *stretch)
-    return about, ap.ap_features(volts, fs, marks), events
+    summary = train.train_features(marks.peak / fs, volts[marks.peak], *stretch)
+    return summary, ap.ap_features(volts, fs, marks), events
 
 
 def _stimulus(recording: Recording, signal: Trace) -> tuple[tuple[float, float], Row]:

@@ -75,9 +75,9 @@ def fit_head(x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int) -> tu
             slope = z.T @ (balance * (p - target)) + hold * w
             bend = (z * (balance * p * (1 - p))[:, None]).T @ z + np.diag(hold)
             step = np.linalg.solve(bend, slope)
-            way = float(np.abs(z @ step).max())
-            w = w - step * min(1.0, FARTHEST / max(way, 1e-9))
-            if way < 1e-4:
+            largest = float(np.abs(z @ step).max())
+            w = w - step * min(1.0, FARTHEST / max(largest, 1e-9))
+            if largest < 1e-4:
                 break
         weights[k] = w
     return mean, spread, weights

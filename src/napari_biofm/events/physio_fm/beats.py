@@ -83,8 +83,8 @@ def chained(time_s: Floats, log_odds: Floats, typical: Floats, prior: Mapping[st
     for i in range(n):
         a = starts[i]
         rest = _log_sum(forward[:a]) if a else -np.inf
-        ways = np.concatenate([[least if a else 0.0, rest + least], forward[a:i] + step(i)])
-        forward[i] = log_odds[i] + _log_sum(ways)
+        paths = np.concatenate([[least if a else 0.0, rest + least], forward[a:i] + step(i)])
+        forward[i] = log_odds[i] + _log_sum(paths)
     gathered: list[list[float]] = [[0.0] for _ in range(n)]  # to stop at i is always possible
     late = -np.inf
     far = n  # candidates from here on are more than LONGEST_S after i

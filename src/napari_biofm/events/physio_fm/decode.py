@@ -89,8 +89,8 @@ def heights(
         if kind == "psc":
             first = max(0, k - reach)
             segment = clean[first : k + 1]
-            way = np.sign(clean[k] - segment.mean()) or 1.0
-            out[i] = clean[k] - (segment.min() if way > 0 else segment.max())
+            sign = np.sign(clean[k] - segment.mean()) or 1.0
+            out[i] = clean[k] - (segment.min() if sign > 0 else segment.max())
         else:
             b = x[max(0, k - 1) : min(n, k + 2)]
             out[i] = b[np.argmax(np.abs(b - foot_x))] - foot_x

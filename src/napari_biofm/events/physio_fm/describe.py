@@ -60,12 +60,12 @@ def describe(runner: NetworkRunner, signal: Trace) -> Description:
     todo = list(windows(trace.length))
     todo = [todo[round(k)] for k in np.linspace(0, len(todo) - 1, min(8, len(todo)))]
     x = np.stack([trace.read(w.start, w.stop)[0] for w in todo])
-    told = runner.run(x, trace.resampling.sampling_rate, unit, None)["window"]
+    outputs = runner.run(x, trace.resampling.sampling_rate, unit, None)["window"]
     blind = runner.run(x, trace.resampling.sampling_rate, "other", None)["window"][
         :, : len(TOKEN_KINDS)
     ].mean(0)
     blind = np.exp(blind - np.logaddexp.reduce(blind))
-    faults = 1 / (1 + np.exp(-told[:, len(TOKEN_KINDS) : len(TOKEN_KINDS) + len(FAULTS)].mean(0)))
+    faults = 1 / (1 + np.exp(-outputs[:, len(TOKEN_KINDS) : len(TOKEN_KINDS) + len(FAULTS)].mean(0)))
     proposed = signal.unit
     if unit == "dF/F" and factor == 0.01 and known_unit(signal.unit)[1] == 1.0:
         proposed = "%dF/F"

@@ -127,9 +127,9 @@ def surprise(
         for phase in range(4):
             hidden = (np.arange(count) % 4 == phase)[None]
             with torch.inference_mode():
-                said = net(torch.from_numpy(inputs), torch.from_numpy(tokens), torch.from_numpy(hidden))
+                outputs = net(torch.from_numpy(inputs), torch.from_numpy(tokens), torch.from_numpy(hidden))
             where = np.repeat(hidden[0], PATCH)
-            filled[where] = said["sample"][0, :, 4].numpy()[where]
+            filled[where] = outputs["sample"][0, :, 4].numpy()[where]
         apart = np.abs(inputs[0, 0] - filled)
         out[w.first : w.last] = apart[w.first - w.start : w.last - w.start]
     return out, trace.resampling.sampling_rate

@@ -138,5 +138,5 @@ def surprise_recording(recording: Recording, channel: int) -> Task[Recording]:
         kind = kind or model.recognise(signal)[0]
         values, rate = model.surprise(signal, kind)
         rows.append([values])
-    about = recording.channels[channel]
-    return Recording.from_arrays(rows, rate, ["sd"], names=[f"surprise of {about.name}"])
+    details = recording.channels[channel]
+    return Recording.from_arrays(rows, rate, ["sd"], names=[f"surprise of {details.name}"])

@@ -69,8 +69,8 @@ def labels(
 def around(one: Marks) -> Marks:
     """Return the part of a recording that its marks can teach something about; times from its beginning."""
     fs, n = one.signal.sampling_rate, len(one.signal.values)
-    said = np.concatenate([one.time_s, one.rejected_s, np.ravel(one.spans)])
-    a, b = int(said.min() * fs), int(said.max() * fs)
+    marked = np.concatenate([one.time_s, one.rejected_s, np.ravel(one.spans)])
+    a, b = int(marked.min() * fs), int(marked.max() * fs)
     more = max(AROUND - (b - a), (b - a) // 5, 0) // 2
     a, b = max(0, a - more), min(n, b + more)
     if a == 0:

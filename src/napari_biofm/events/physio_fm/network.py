@@ -139,17 +139,17 @@ class PhysioNetwork(nn.Module):
         if hidden is not None:
             x = torch.where(hidden.unsqueeze(-1), self.masked, x)
             seen = torch.where(hidden.unsqueeze(-1), torch.zeros_like(seen), seen)
-        told = self.tokens(tokens)
+        condition = self.tokens(tokens)
         skips = []
         for i in range(2):
-            x = self.stages[i](self.films[i](x, told))
+            x = self.stages[i](self.films[i](x, condition))
             skips.append(x)
             x = self.down[i](x.reshape(batch, x.shape[1] // 4, -1))
-        bottom = x = self.stages[2](self.films[2](x, told))
+        bottom = x = self.stages[2](self.films[2](x, condition))
         for i in range(2):
             x = self.up[i](x).reshape(batch, x.shape[1] * 4, -1)
             x = self.merge[i](torch.cat([x, skips.pop()], -1))
-            x = self.stages[3 + i](self.films[3 + i](x, told))
+            x = self.stages[3 + i](self.films[3 + i](x, condition))
         return self.norm(x), seen, bottom
 
     def forward(self, inputs: Tensor, tokens: Tensor, hidden: Tensor | None = None) -> dict[str, Tensor]:

@@ -36,15 +36,15 @@ class ParallelWindows:
         shares = [windows[first : first + SHARE] for first in range(0, len(windows), SHARE)]
         threads = torch.get_num_threads()
         if len(shares) == 1 or threads == 1:
-            said = [work(share) for share in shares]
+            outputs = [work(share) for share in shares]
         else:
             pool = self._workers(threads)
             torch.set_num_threads(1)  # inside a share; the setting is the process's, so it is given back
             try:
-                said = list(pool.map(work, shares))
+                outputs = list(pool.map(work, shares))
             finally:
                 torch.set_num_threads(threads)
-        return {name: np.concatenate([part[name] for part in said]) for name in said[0]}
+        return {name: np.concatenate([part[name] for part in outputs]) for name in outputs[0]}
 
     def _workers(self, threads: int) -> ThreadPoolExecutor:
         if self._pool is None or self._size != threads:
