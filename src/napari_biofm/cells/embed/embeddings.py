@@ -31,10 +31,8 @@ def crop_encoder(name: str, device: str = "auto") -> CropEncoder:
 
     Raises
     ------
-    CellsError
-        If the model looks at whole images only; names those that do not.
     ModelError
-        If there is no such model.
+        If there is no such model, or it looks at whole images only; names those that do not.
     """
     if name == BASELINE:
         return HandcraftedEncoder()
