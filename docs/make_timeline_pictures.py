@@ -175,7 +175,7 @@ def calcium(options: argparse.Namespace) -> None:
 
 def cells_of_movie(viewer: Any, segmenting: Any, movie: Any) -> Any:
     """Segment what varies over time, as a person would with the dock; return the labels layer."""
-    from napari_biofm.widgets.common.layer_pixels import SPREAD
+    from napari_biofm.images.io.projections import SPREAD
 
     segmenting.image.value = movie
     segmenting.pixels.value = SPREAD

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_biofm.widgets.common.layer_pixels import SPREAD, mean_over_first, spread_over_first, without_floor
+from napari_biofm.images.io.projections import SPREAD, mean_over_first, spread_over_first, without_floor
 from napari_biofm.widgets.segment.dock import SegmentDock
 from napari_biofm.widgets.timeline import TimelineDock
 

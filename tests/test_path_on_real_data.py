@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_biofm.images.io.projections import MEAN
 from napari_biofm.session import CellKey, Link, session_of
 from napari_biofm.timeline import Clock
 from napari_biofm.widgets.cells import CellsDock
-from napari_biofm.widgets.common.layer_pixels import MEAN
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
 from napari_biofm.widgets.timeline import TimelineDock

@@ -10,9 +10,9 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_biofm.images.io.projections import MEAN
 from napari_biofm.session import session_of
 from napari_biofm.simulate import simulate_corecording, simulate_field
-from napari_biofm.widgets.common.layer_pixels import MEAN
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
 

@@ -59,7 +59,7 @@ class Demo:
         self.trace = self._dock("Traces and events")
 
     def _segment(self) -> None:
-        from napari_biofm.widgets.common.layer_pixels import MEAN
+        from napari_biofm.images.io.projections import MEAN
 
         dock = self._dock("Segment cells")
         dock.image.value = self.movie

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.images.edit.labels_edit import box_region
+from napari_biofm.types import WritableArray
 
 
 def write_block(
-    data: Any, start: tuple[int, ...], shape: tuple[int, ...], index: NDArray[np.intp], values: Any
+    data: WritableArray,
+    start: tuple[int, ...],
+    shape: tuple[int, ...],
+    index: NDArray[np.intp],
+    values: ArrayLike,
 ) -> None:
     """Write `values` at flat `index` (C order) of the box of `shape` at `start`; the box is read and written once."""
     region = box_region(start, shape)
@@ -22,11 +26,11 @@ def write_block(
 
 
 def write_levels(
-    levels: Sequence[Any],
+    levels: Sequence[WritableArray],
     start: tuple[int, ...],
     shape: tuple[int, ...],
     index: NDArray[np.intp],
-    values: Any,
+    values: ArrayLike,
 ) -> None:
     """Write into the full resolution, the first level, and make what lies over the box in the others anew."""
     write_block(levels[0], start, shape, index, values)
@@ -34,7 +38,9 @@ def write_levels(
         _thin_out(levels[0], level, start, shape)
 
 
-def _thin_out(full: Any, level: Any, start: tuple[int, ...], shape: tuple[int, ...]) -> None:
+def _thin_out(
+    full: WritableArray, level: WritableArray, start: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
     """Take the pixels of a coarser level that lie over a box of the full resolution from there."""
     steps = [max(1, round(n / m)) for n, m in zip(full.shape, level.shape, strict=True)]
     goal, source = [], []

@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+from napari_biofm.images.edit.view import Piece
 from napari_biofm.types import ImageError
+
+LARGEST = 1 << 24  # pixels looked through; of larger planes a part
+RING = 12  # pixels, radius of the ring where a cell is missing
 
 
 @dataclass(frozen=True)
@@ -174,3 +178,41 @@ def _centre(dense: NDArray[np.int32], box: Any, k: int, start: NDArray[np.float6
         ((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin()
     ]  # on the cell, however bent it is
     return tuple(float(c + s.start + o) for c, s, o in zip(near, box, start, strict=True))
+
+
+def part_around(
+    shape: tuple[int, ...], centre: tuple[float, ...], largest: int = LARGEST
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return origin and size of what is looked through of a plane: all of it, of a large one a part.
+
+    Parameters
+    ----------
+    shape : of the plane or volume.
+    centre : of the part, e.g. the middle of the screen.
+    largest : pixels up to which all of it is looked through.
+    """
+    if np.prod(shape, dtype=np.int64) <= largest:
+        return (0,) * len(shape), shape
+    side = int(largest ** (1 / len(shape)))
+    origin = tuple(
+        int(np.clip(c - side // 2, 0, max(0, n - side))) for c, n in zip(centre, shape, strict=True)
+    )
+    return origin, tuple(min(side, n) for n in shape)
+
+
+def outline(centre: tuple[float, ...], piece: Piece | None, shape: tuple[int, ...]) -> Piece:
+    """Return a line around a cell, or a ring around a point where a cell is missing.
+
+    Parameters
+    ----------
+    centre : (y, x) of the point.
+    piece : the cell, None where one is missing.
+    shape : (Y, X) of the plane.
+    """
+    if piece is not None:
+        piece = piece.padded(2, shape)
+    else:
+        far = np.hypot(*np.mgrid[-RING : RING + 1, -RING : RING + 1])
+        corner = tuple(round(c) - RING for c in centre)
+        piece = Piece((corner[0], corner[1]), far <= RING - 1)
+    return Piece.of(ndi.binary_dilation(piece.mask) & ~piece.mask, piece.origin)

@@ -193,6 +193,20 @@ def basin_at(table: Basins, point: NDArray[np.float64]) -> int:
     return int(near[rows[best], columns[best]])
 
 
+def basin_under(table: Basins, points: NDArray[np.float64]) -> int:
+    """Return the basin that most of some points lie in, or else one near their middle; 0 where there is none.
+
+    Parameters
+    ----------
+    points : (n, 2) pixels of the plane, e.g. of a cell; those outside count as at its edge.
+    """
+    points = np.clip(points, 0, np.array(table.shape) - 1)
+    at = np.rint(points).astype(int)
+    under = np.bincount(table.basins[at[:, 0], at[:, 1]])
+    under[0] = 0
+    return int(under.argmax()) if under.any() else basin_at(table, points[len(points) // 2])
+
+
 def region(table: Basins, basin: int, threshold: float, point: NDArray[np.float64] | None = None) -> Piece:
     """Return a basin above a threshold, without holes; a click below the threshold lowers it to the click's
     own level.

@@ -14,17 +14,18 @@ from psygnal import Signal
 from napari_biofm.actions import EditLabels
 from napari_biofm.images.edit import LabelsEditor, View
 from napari_biofm.images.edit.labels_edit import LabelsEdit
-from napari_biofm.session import CellKey
+from napari_biofm.images.edit.plane_map import PlaneMap
+from napari_biofm.session import CellKey, Session
 from napari_biofm.types import SessionError
-from napari_biofm.widgets.annotate.geometry import PlaneMap, view_of
 from napari_biofm.widgets.annotate.gestures import Gestures
 from napari_biofm.widgets.annotate.mask_predictor import MaskPredictor
 from napari_biofm.widgets.annotate.preview import Preview
 from napari_biofm.widgets.annotate.prompt_controller import PromptController
 from napari_biofm.widgets.annotate.sizes import CellSizes
 from napari_biofm.widgets.annotate.tools import PROMPTING, Tool
+from napari_biofm.widgets.common.jobs import RunJob
 from napari_biofm.widgets.common.labels_target import LayerTarget
-from napari_biofm.widgets.common.layers import layer_id
+from napari_biofm.widgets.common.layers import layer_id, plane_map, view_of
 
 
 class Annotator:
@@ -32,24 +33,25 @@ class Annotator:
 
     Parameters
     ----------
-    dock : gives viewer, session, jobs and messages.
+    viewer, session : whose layers are edited.
+    run : carries jobs.
     """
 
     changed = Signal()
 
-    def __init__(self, dock: Any) -> None:
-        self.viewer = dock.viewer
-        self.session = dock.session
-        self.predictor = MaskPredictor(dock)
-        self.preview = Preview(dock.viewer)
+    def __init__(self, viewer: Any, session: Session, run: RunJob) -> None:
+        self.viewer = viewer
+        self.session = session
+        self.predictor = MaskPredictor(viewer, session, run)
+        self.preview = Preview(viewer)
         self.tool = Tool.OFF
         self.overwrite = False
         self.labels: Any = None
         self.image: Any = None
         self.status = ""
         self.prompt = PromptController(self)
-        self.gestures = Gestures(self)
-        self.sizes = CellSizes(self)
+        self.gestures = Gestures(self, self.prompt)
+        self.sizes = CellSizes(self, self.prompt)
         self.session.labels_edited.connect(self._labels_edited)
         self.session.history.recorded.connect(self._recorded)
         self.session.history.skipped.connect(self.say)
@@ -103,7 +105,7 @@ class Annotator:
         if self.image is None:
             raise SessionError("Choose an image layer to click on.")
         image_view = view_of(self.viewer, self.image)
-        return PlaneMap.between(self.labels, view, self.image, image_view), image_view
+        return plane_map(self.labels, view, self.image, image_view), image_view
 
     # ------------------------------------------------------------------ edits
 

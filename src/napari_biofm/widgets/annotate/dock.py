@@ -30,7 +30,7 @@ class AnnotateDock(Dock):
 
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
-        self.annotator = Annotator(self)
+        self.annotator = Annotator(self.viewer, self.session, self.run)
         self._refused: str | None = None  # labels layer that cannot be edited
         self._keys_path = settings_folder() / "annotate-keys.json"
         self.keys = self._read_keys()
@@ -60,9 +60,9 @@ class AnnotateDock(Dock):
         self.status = QLabel(wordWrap=True)
 
     def _make_panels(self) -> None:
-        self.review = ReviewPanel(self, self.annotator)
-        self.time = TimePanel(self, self.annotator)
-        self.series = SeriesPanel(self, self.annotator)
+        self.review = ReviewPanel(self.annotator, run=self.run, tell_error=self.tell_error)
+        self.time = TimePanel(self.annotator, run=self.run, tell_error=self.tell_error)
+        self.series = SeriesPanel(self.annotator, choose=self.layers.choose, tell_error=self.tell_error)
         self.key_table = KeyTable(self.keys)
         self.panels = QTabWidget()
         for panel, title in (

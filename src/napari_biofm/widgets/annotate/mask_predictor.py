@@ -23,8 +23,10 @@ from napari_biofm.images.prompt.backends import (
     prepare_image,
 )
 from napari_biofm.images.prompt.correction import Answer
+from napari_biofm.session import Session
 from napari_biofm.types import ImageError, Prompt, Segmentation, run_task
-from napari_biofm.widgets.annotate.geometry import layer_shape
+from napari_biofm.widgets.common.jobs import RunJob
+from napari_biofm.widgets.common.layers import layer_shape
 from napari_biofm.widgets.common.viewers import layer_id
 
 if TYPE_CHECKING:
@@ -78,13 +80,16 @@ class MaskPredictor:
 
     Parameters
     ----------
-    dock : whose `run` and session carry the jobs.
+    viewer, session : whose layers are clicked on.
+    run : carries the jobs.
     """
 
     asked = Signal()  # the user waits for a network
 
-    def __init__(self, dock: Any) -> None:
-        self._dock = dock
+    def __init__(self, viewer: Any, session: Session, run: RunJob) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._run = run
         self.backend = LEVEL_SETS
         self.threshold = 0.0
         self.device = "auto"
@@ -115,7 +120,7 @@ class MaskPredictor:
 
     def get_ready(self) -> None:
         """Have the network loaded beside the window, before the first click needs it."""
-        engine = self._dock.session.engine
+        engine = self._session.engine
         if self.is_local or engine.name == "inline" or self._loaded == self.backend:
             return
         self._loaded = self.backend
@@ -176,7 +181,7 @@ class MaskPredictor:
             elif number == self._number:
                 listener(shifted(answer, origin))
 
-        self._dock.run(
+        self._run(
             answer_prompt,
             key,
             self.backend,
@@ -203,7 +208,7 @@ class MaskPredictor:
         def ended() -> None:
             self._preparing = None
 
-        self._dock.run(
+        self._run(
             prepare_image,
             key,
             self.backend,
@@ -222,8 +227,8 @@ class MaskPredictor:
         """Return the segmentation of the labels layer in play that has flows, else that of any other
         layer.
         """
-        session = self._dock.session
-        uids = [session.labels, *(layer_id(layer) for layer in self._dock.viewer.layers)]
+        session = self._session
+        uids = [session.labels, *(layer_id(layer) for layer in self._viewer.layers)]
         for uid in uids:
             found = session.segmentation(uid) if uid else None
             if found is not None and found.flows is not None and found.cell_prob is not None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_biofm.images.prompt.backends import FLOW_BASINS
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.annotate.geometry import point_in
 from napari_biofm.widgets.annotate.tools import DRAGGED, Tool
+from napari_biofm.widgets.common.layers import point_in
 
 CLICK = 4.0  # screen pixels a press may move and still be a click
 CELL_TOOLS = frozenset({Tool.DELETE, Tool.MERGE, Tool.FILL, Tool.SMOOTH})  # work in a 3D view as well

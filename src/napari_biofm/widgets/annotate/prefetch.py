@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_biofm.images.prompt.backends import precompute_file
+from napari_biofm.session import Session
+from napari_biofm.widgets.annotate.mask_predictor import MaskPredictor
+from napari_biofm.widgets.common.jobs import TellError
 
 QUIET_MS = 2500  # without a question before the preparing goes on
 
@@ -19,16 +23,23 @@ class Prefetch(QObject):
 
     Parameters
     ----------
-    dock : whose session has the engine.
+    session : has the engine.
     predictor : whose questions go first.
+    tell_error : shows what cannot be prepared.
+    parent : with which it ends.
     """
 
     changed = Signal()
 
-    def __init__(self, dock: Any, predictor: Any) -> None:
-        super().__init__(dock)
-        self._dock = dock
+    def __init__(
+        self, session: Session, predictor: MaskPredictor, tell_error: TellError, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
         self._predictor = predictor
+        self._tell_error = tell_error
+        self._gone = False
+        parent.destroyed.connect(partial(setattr, self, "_gone", True))
         self._line: list[str] = []
         self._job: Any = None
         self.prepared: set[str] = set()
@@ -82,7 +93,7 @@ class Prefetch(QObject):
         if not self._line or self._predictor.is_local:
             return
         path = self._line[0]
-        self._job = self._dock.session.engine.submit(
+        self._job = self._session.engine.submit(
             precompute_file,
             path,
             self._predictor.backend,
@@ -93,7 +104,7 @@ class Prefetch(QObject):
         )
 
     def _done(self, path: str) -> None:
-        if self._dock._gone:
+        if self._gone:
             return
         self._job = None
         self.prepared.add(path)
@@ -102,10 +113,10 @@ class Prefetch(QObject):
         self.changed.emit()
 
     def _failed(self, path: str, error: BaseException) -> None:
-        if self._dock._gone:
+        if self._gone:
             return
         self._job = None
         self._line = [p for p in self._line if p != path]
-        self._dock.tell_error(error)
+        self._tell_error(error)
         self._timer.start(0)
         self.changed.emit()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.edit import Piece, View
+from napari_biofm.images.edit.plane_map import PlaneMap
 from napari_biofm.images.edit.shapes import enclosed
 from napari_biofm.images.prompt.correction import Answer
 from napari_biofm.types import Prompt
-from napari_biofm.widgets.annotate.geometry import PlaneMap
-
-if TYPE_CHECKING:
-    from napari_biofm.widgets.annotate.annotator import Annotator
+from napari_biofm.widgets.annotate.context import AnnotationContext
 
 Point = NDArray[np.float64]
 
@@ -45,11 +42,11 @@ class PromptController:
 
     Parameters
     ----------
-    annotator : gives layers, backend, preview and history.
+    context : gives layers, backend, preview and history.
     """
 
-    def __init__(self, annotator: Annotator) -> None:
-        self._annotator = annotator
+    def __init__(self, context: AnnotationContext) -> None:
+        self._context = context
         self.pending = Pending()
         self.answer: Answer | None = None
         self.chosen = 0
@@ -63,10 +60,10 @@ class PromptController:
 
     def clear(self) -> None:
         """Drop the prompt and its preview."""
-        self._annotator.predictor.cancel()
+        self._context.predictor.cancel()
         self.pending, self.answer, self.chosen = Pending(), None, 0
-        self._annotator.preview.clear()
-        self._annotator.changed.emit()
+        self._context.preview.clear()
+        self._context.changed.emit()
 
     def take_back(self) -> bool:
         """Take back the last click of the prompt, or the prompt; False where there is none."""
@@ -76,7 +73,7 @@ class PromptController:
             self.ask()
             return True
         if self.pending:
-            self._annotator.clear()
+            self._context.clear()
             return True
         return False
 
@@ -107,28 +104,28 @@ class PromptController:
         low = np.floor(outline.min(axis=0)).astype(int)
         size = tuple(int(n) for n in np.ceil(outline.max(axis=0)).astype(int) - low + 1)
         drawn = Piece.of(enclosed((size[0], size[1]), outline - low), (int(low[0]), int(low[1])))
-        full = view.shape(self._annotator.editor.target.shape)
+        full = view.shape(self._context.editor.target.shape)
         drawn = Piece.of(drawn.within((0, 0), full).mask) if max(full) <= 4096 else drawn
         if not drawn:
-            self._annotator.say("The outline encloses no pixel.")
+            self._context.say("The outline encloses no pixel.")
             return
         self.pending.start, self.pending.box, self.pending.points, self.pending.positive = drawn, None, [], []
         self._arrived(Answer((drawn,), (1.0,)))
 
     def refine(self, label: int, view: View) -> None:
         """Take a cell of the labels as the mask to correct."""
-        self._annotator.clear()
-        piece = self._annotator.editor.piece(view, label)
+        self._context.clear()
+        piece = self._context.editor.piece(view, label)
         self.pending = Pending(view, start=piece, label=label)
-        self._annotator.select(label)
+        self._context.select(label)
         self._arrived(Answer((piece,), (1.0,)))
-        self._annotator.say(
+        self._context.say(
             f"Refining cell {label}: add and take away with points, or draw its outline; then commit."
         )
 
     def _begin(self, view: View) -> None:
         if self.pending.view is not None and self.pending.view != view:
-            self._annotator.clear()
+            self._context.clear()
         self.pending.view = view
 
     def ask(self) -> None:
@@ -139,7 +136,7 @@ class PromptController:
         if not pending or not (any(pending.positive) or pending.box is not None or pending.start is not None):
             self._arrived(None)
             return
-        way, image_view = self._annotator.plane_map(pending.view)
+        way, image_view = self._context.plane_map(pending.view)
         points = way.to_image(np.array(pending.points, float).reshape(-1, 2))
         prompt = Prompt(points, np.array(pending.positive, bool), self._box_in(way))
         start = None if pending.start is None else way.piece_to_image(pending.start)
@@ -148,8 +145,8 @@ class PromptController:
             pieces = tuple(way.piece_to_labels(p) for p in answer.pieces)
             self._arrived(Answer(pieces, answer.scores))
 
-        self._annotator.say("...")
-        self._annotator.predictor.ask((self._annotator.image, image_view, prompt, start), arrived)
+        self._context.say("...")
+        self._context.predictor.ask((self._context.image, image_view, prompt, start), arrived)
 
     def _box_in(self, way: PlaneMap) -> tuple[float, float, float, float] | None:
         if self.pending.box is None:
@@ -165,48 +162,48 @@ class PromptController:
 
     def _show(self) -> None:
         view = self.pending.view
-        if view is None or self._annotator.labels is None:
+        if view is None or self._context.labels is None:
             return
-        self._annotator.preview.show(self._annotator.labels, view, self.shown)
+        self._context.preview.show(self._context.labels, view, self.shown)
         points = np.array(self.pending.points, float).reshape(-1, 2)
-        self._annotator.preview.show_clicks(
-            self._annotator.labels, view, points, np.array(self.pending.positive, bool)
+        self._context.preview.show_clicks(
+            self._context.labels, view, points, np.array(self.pending.positive, bool)
         )
         if self.answer is None or not self.answer.pieces:
-            self._annotator.say("No mask here; click again, or try another tool." if self.pending else "")
+            self._context.say("No mask here; click again, or try another tool." if self.pending else "")
             return
         score, n = self.answer.scores[self.chosen], len(self.answer.pieces)
         area = self.shown.area if self.shown else 0
-        self._annotator.say(f"score {score:.2f}, {area} px, alternative {self.chosen + 1} of {n}")
+        self._context.say(f"score {score:.2f}, {area} px, alternative {self.chosen + 1} of {n}")
 
     def commit(self) -> int | None:
         """Write the preview into the labels and return the id of the cell."""
         piece = self.shown
         if piece is None or self.pending.view is None:
-            self._annotator.say("Nothing to commit: click a cell first.")
+            self._context.say("Nothing to commit: click a cell first.")
             return None
         pending = self.pending
         details = {
             "tool": "prompt",
-            "backend": self._annotator.predictor.backend,
+            "backend": self._context.predictor.backend,
             "points": [
                 [*map(float, p), int(s)] for p, s in zip(pending.points, pending.positive, strict=True)
             ],
             "box": pending.box,
             "alternative": self.chosen,
         }
-        edit = self._annotator.editor.commit(
+        edit = self._context.editor.commit(
             pending.view,
             piece,
             pending.label,
             replace=pending.label is not None,
-            overwrite=self._annotator.overwrite,
+            overwrite=self._context.overwrite,
             name="add cell" if pending.label is None else "refine cell",
             details=details,
         )
-        self._annotator.clear()
-        if not self._annotator.do(edit):
+        self._context.clear()
+        if not self._context.do(edit):
             return None
         label = int(edit.details["cell"])
-        self._annotator.select(label)
+        self._context.select(label)
         return label

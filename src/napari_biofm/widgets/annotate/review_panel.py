@@ -17,28 +17,33 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from scipy import ndimage as ndi
 
-from napari_biofm.images.edit import Piece
-from napari_biofm.images.edit.review_queue import ReviewItem, review_items
+from napari_biofm.images.edit.review_queue import ReviewItem, outline, part_around, review_items
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
+from napari_biofm.widgets.common.jobs import RunJob, TellError
 from napari_biofm.widgets.common.layers import is_helper, layer_id
 
-RING = 12  # pixels, radius of the ring where a cell is missing
-LARGEST = 1 << 24  # pixels looked at; of larger planes the part on the screen
 NOTHING = "no second segmentation"
 HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."
 
 
 class ReviewPanel(QWidget):
-    """List of doubtful cells of the plane shown, worst first."""
+    """List of doubtful cells of the plane shown, worst first.
 
-    def __init__(self, dock: Any, annotator: Annotator) -> None:
+    Parameters
+    ----------
+    annotator : whose labels are looked through.
+    run : carries the job.
+    tell_error : shows what cannot be done.
+    """
+
+    def __init__(self, annotator: Annotator, *, run: RunJob, tell_error: TellError) -> None:
         super().__init__()
-        self._dock = dock
         self._annotator = annotator
+        self._run = run
+        self._tell_error = tell_error
         self._view: Any = None
         self.find_button = QPushButton("Find cells that need a look")
         self.find_button.setToolTip(
@@ -67,7 +72,7 @@ class ReviewPanel(QWidget):
         chosen = self.other.currentData()
         self.other.clear()
         self.other.addItem(NOTHING, None)
-        for layer in self._dock.viewer.layers:
+        for layer in self._annotator.viewer.layers:
             if isinstance(layer, Labels) and not is_helper(layer) and layer is not self._annotator.labels:
                 self.other.addItem(layer.name, layer_id(layer))
         self.other.setCurrentIndex(max(0, self.other.findData(chosen)))
@@ -78,18 +83,18 @@ class ReviewPanel(QWidget):
         try:
             target, view = annotator.editor.target, annotator.view
         except BiofmError as error:
-            self._dock.tell_error(error)
+            self._tell_error(error)
             return
         shape = view.shape(target.shape)
         origin, size = self._part(shape)
         labels = view.take(target.read(view.region(origin, size)))
         box = tuple(slice(o, o + n) for o, n in zip(origin, size, strict=True))
-        segmentation = self._dock.session.segmentation(layer_id(annotator.labels))
+        segmentation = self._annotator.session.segmentation(layer_id(annotator.labels))
         prob = segmentation.cell_prob if segmentation is not None else None
         prob = prob[box] if prob is not None and prob.shape == shape else None
         self._view = view
         self.find_button.setEnabled(False)
-        self._dock.run(
+        self._run(
             review_items,
             np.ascontiguousarray(labels),
             prob,
@@ -102,16 +107,9 @@ class ReviewPanel(QWidget):
         )
 
     def _part(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        if np.prod(shape, dtype=np.int64) <= LARGEST:
-            return (0,) * len(shape), shape
-        side = int(LARGEST ** (1 / len(shape)))
         labels = self._annotator.labels
-        middle = labels.world_to_data(self._dock.viewer.scene.camera.center[-labels.ndim :])
-        centre = self._view_point(middle)
-        origin = tuple(
-            int(np.clip(c - side // 2, 0, max(0, n - side))) for c, n in zip(centre, shape, strict=True)
-        )
-        return origin, tuple(min(side, n) for n in shape)
+        middle = labels.world_to_data(self._annotator.viewer.scene.camera.center[-labels.ndim :])
+        return part_around(shape, self._view_point(middle))
 
     def _view_point(self, point: Any) -> tuple[float, ...]:
         full = [0.0] * (self._annotator.labels.ndim - len(point)) + [float(c) for c in point]
@@ -119,7 +117,7 @@ class ReviewPanel(QWidget):
 
     def _second(self, view: Any, box: Any, shape: tuple[int, ...]) -> Any:
         uid = self.other.currentData()
-        layer = next((x for x in self._dock.viewer.layers if layer_id(x) == uid), None)
+        layer = next((x for x in self._annotator.viewer.layers if layer_id(x) == uid), None)
         if layer is None or layer.multiscale or layer.data.shape != self._annotator.editor.target.shape:
             return None
         origin = tuple(s.start for s in box)
@@ -157,7 +155,7 @@ class ReviewPanel(QWidget):
         at = [float(p) for p in self._view.position]
         for axis, c in zip(self._view.axes, doubt.centre, strict=True):
             at[axis] = c
-        viewer = self._dock.viewer
+        viewer = self._annotator.viewer
         world = np.asarray(labels.data_to_world(at), float)
         ahead = viewer.dims.ndim - len(world)
         for axis in range(len(world)):
@@ -169,7 +167,7 @@ class ReviewPanel(QWidget):
         viewer.scene.camera.center = tuple(centre)
         if doubt.label:
             labels.selected_label = doubt.label
-            self._dock.session.select([CellKey(layer_id(labels), doubt.label)])
+            self._annotator.session.select([CellKey(layer_id(labels), doubt.label)])
         self._outline(doubt)
         self._annotator.say(item.text())
 
@@ -178,12 +176,6 @@ class ReviewPanel(QWidget):
         annotator, view = self._annotator, self._annotator.view
         if len(view.axes) != 2:
             return
-        if doubt.label:
-            piece = annotator.editor.piece(view, doubt.label)
-            piece = piece.padded(2, view.shape(annotator.editor.target.shape))
-        else:
-            far = np.hypot(*np.mgrid[-RING : RING + 1, -RING : RING + 1])
-            corner = tuple(round(c) - RING for c in doubt.centre)
-            piece = Piece((corner[0], corner[1]), far <= RING - 1)
-        line = ndi.binary_dilation(piece.mask) & ~piece.mask
-        annotator.preview.show_line(annotator.labels, view, Piece.of(line, piece.origin))
+        piece = annotator.editor.piece(view, doubt.label) if doubt.label else None
+        line = outline(doubt.centre, piece, view.shape(annotator.editor.target.shape))
+        annotator.preview.show_line(annotator.labels, view, line)

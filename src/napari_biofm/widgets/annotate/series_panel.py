@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,29 @@ from napari_biofm.images.io.series import Series, read_image
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.prefetch import Prefetch
+from napari_biofm.widgets.common.jobs import TellError
 from napari_biofm.widgets.common.viewers import layer_id
 
 HOW = "Choose a folder of images. Labels are kept in the folder 'labels' beside them, with the progress."
 
 
 class SeriesPanel(QWidget):
-    """Which image of the series is open, how many are done, and what is prepared."""
+    """Which image of the series is open, how many are done, and what is prepared.
 
-    def __init__(self, dock: Any, annotator: Annotator) -> None:
+    Parameters
+    ----------
+    annotator : whose viewer shows the images.
+    choose : puts an image layer and a labels layer in play.
+    tell_error : shows what cannot be read or written.
+    """
+
+    def __init__(
+        self, annotator: Annotator, *, choose: Callable[[Any, Any], None], tell_error: TellError
+    ) -> None:
         super().__init__()
-        self._dock = dock
         self._annotator = annotator
+        self._choose_layers = choose
+        self._tell_error = tell_error
         self.series: Series | None = None
         self.number = -1
         self._layers: list[Any] = []
@@ -54,7 +66,7 @@ class SeriesPanel(QWidget):
         self.ahead.setChecked(True)
         self.ahead.toggled.connect(self.prepare_ahead)
         self.prepared = QLabel("")
-        self.prefetch = Prefetch(dock, annotator.predictor)
+        self.prefetch = Prefetch(annotator.session, annotator.predictor, tell_error, self)
         self.prefetch.changed.connect(self._show_prepared)
         row = QHBoxLayout()
         for button in (self.open_button, self.previous_button, self.next_button):
@@ -77,7 +89,7 @@ class SeriesPanel(QWidget):
         try:
             self.series = Series(folder)
         except BiofmError as error:
-            self._dock.tell_error(error)
+            self._tell_error(error)
             return
         self.prefetch.forget()
         first = self.series.next_open()
@@ -91,9 +103,9 @@ class SeriesPanel(QWidget):
             entry = self.series.entry(number)
             image, labels = read_image(entry.path), self.series.load_labels(number)
         except BiofmError as error:
-            self._dock.tell_error(error)
+            self._tell_error(error)
             return
-        viewer = self._dock.viewer
+        viewer = self._annotator.viewer
         self._annotator.clear()
         former = [layer for layer in self._layers if layer in viewer.layers]
         is_rgb = image.ndim == 3 and image.shape[-1] in (3, 4)
@@ -104,7 +116,7 @@ class SeriesPanel(QWidget):
         self._layers, self.number = [shown, made], number
         if image.ndim == 2 or is_rgb:
             self._annotator.predictor.known_as = {layer_id(shown): str(entry.path)}
-        self._dock.layers.choose(shown, made)
+        self._choose_layers(shown, made)
         for layer in former:
             viewer.layers.remove(layer)
         self.prepare_ahead()
@@ -112,13 +124,13 @@ class SeriesPanel(QWidget):
 
     def save_and_next(self) -> None:
         """Write the labels, mark the image as done, and open the next one that is not."""
-        if self.series is None or self.number < 0 or self._layers[1] not in self._dock.viewer.layers:
+        if self.series is None or self.number < 0 or self._layers[1] not in self._annotator.viewer.layers:
             self._annotator.say("Open a folder of images first.")
             return
         try:
             self.series.save_labels(self.number, self._layers[1].data)
         except OSError as error:
-            self._dock.tell_error(error)
+            self._tell_error(error)
             return
         following = self.series.next_open(self.number)
         self._update()

@@ -24,20 +24,28 @@ from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_bas
 from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
 from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.annotate.geometry import layer_shape
 from napari_biofm.widgets.annotate.mask_predictor import LazyPlane
-from napari_biofm.widgets.common.layers import full_data, layer_id
+from napari_biofm.widgets.common.jobs import RunJob, TellError
+from napari_biofm.widgets.common.layers import full_data, layer_id, layer_shape
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 
 
 class TimePanel(QWidget):
-    """Range and direction of a propagation, its outcome, and linking."""
+    """Range and direction of a propagation, its outcome, and linking.
 
-    def __init__(self, dock: Any, annotator: Annotator) -> None:
+    Parameters
+    ----------
+    annotator : whose layers are gone through.
+    run : carries the jobs.
+    tell_error : shows what cannot be done.
+    """
+
+    def __init__(self, annotator: Annotator, *, run: RunJob, tell_error: TellError) -> None:
         super().__init__()
-        self._dock = dock
         self._annotator = annotator
+        self._run = run
+        self._tell_error = tell_error
         self._steps: list[Step] = []
         self._label = 0
         self._plan: tuple[Any, int, list[int]] | None = None
@@ -106,7 +114,7 @@ class TimePanel(QWidget):
                 annotator.prompt.commit()
             self._start()
         except BiofmError as error:
-            self._dock.tell_error(error)
+            self._tell_error(error)
 
     def _start(self) -> None:
         annotator = self._annotator
@@ -137,7 +145,7 @@ class TimePanel(QWidget):
         self._offer(False)
         self.go_button.setEnabled(False)
         self._map = plane_map
-        self._dock.run(
+        self._run(
             job[0],
             stack,
             *job[1:],
@@ -216,7 +224,7 @@ class TimePanel(QWidget):
         self.drop_button.setEnabled(on)
 
     def _show_plane(self, view: Any, axis: int, index: int) -> None:
-        labels, viewer = self._annotator.labels, self._dock.viewer
+        labels, viewer = self._annotator.labels, self._annotator.viewer
         at = [float(p) for p in view.position]
         at[axis] = index
         world = np.asarray(labels.data_to_world(at), float)
@@ -229,11 +237,11 @@ class TimePanel(QWidget):
         """Follow all cells over time, give them their tracks' ids, and show the tracks."""
         labels = self._annotator.labels
         if labels is None or labels.ndim < 3:
-            self._dock.tell_error(SessionError("Linking needs labels over time (T, Y, X)."))
+            self._tell_error(SessionError("Linking needs labels over time (T, Y, X)."))
             return
         uid = layer_id(labels)
         self.link_button.setEnabled(False)
-        self._dock.run(
+        self._run(
             link_array,
             np.asarray(full_data(labels)),
             name="Linking cells over time",
@@ -247,8 +255,9 @@ class TimePanel(QWidget):
             return
         edit = relabel_edit(self._annotator.editor.target, tracking)
         if edit:
-            self._dock.session.do(link_over_time(self._dock.session, edit, tracking))
-        viewer = self._dock.viewer
+            session = self._annotator.session
+            session.do(link_over_time(session, edit, tracking))
+        viewer = self._annotator.viewer
         name = f"{labels.name} tracks"
         for old in [x for x in viewer.layers if x.name == name and isinstance(x, Tracks)]:
             viewer.layers.remove(old)

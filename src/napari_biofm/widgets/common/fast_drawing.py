@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.widgets.common.napari_compat import drawn_shape
+
 
 def redraw(layer: Any) -> None:
     """Draw what was written into the data of a plain two-dimensional Image layer.
@@ -32,5 +34,4 @@ def redraw(layer: Any) -> None:
 
 def _shows(node: Any, data: Any) -> bool:
     """Tell whether a node draws exactly these pixels."""
-    shown = getattr(node, "_data", None)
-    return isinstance(data, np.ndarray) and getattr(shown, "shape", None) == data.shape == data.shape[:2]
+    return isinstance(data, np.ndarray) and drawn_shape(node) == data.shape == data.shape[:2]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.widgets.common.napari_compat import displayed_axes, texture_of
+
 Span = tuple[NDArray[Any], tuple[int, ...]]
 
 
@@ -51,7 +53,7 @@ class LargeLabels:
         self._drawers: list[tuple[Any, str]] = []  # weak reference to what draws, name of its method
         emitter = layer.events.labels_update
         for callback in tuple(emitter.callbacks):
-            if isinstance(callback, tuple) and _texture_of(callback[0]()) is not None:
+            if isinstance(callback, tuple) and texture_of(callback[0]()) is not None:
                 emitter.disconnect(callback)
                 self._drawers.append(callback)
         if self._drawers:
@@ -74,7 +76,7 @@ class LargeLabels:
                 getattr(owner, name)(event)
 
     def _drawn(self, owner: Any, event: Any) -> bool:
-        texture = _texture_of(owner)
+        texture = texture_of(owner)
         plane = _plane_shape(event.source)
         if texture is None or len(plane) != 2 or len(event.offset) != 2:
             return False
@@ -89,11 +91,4 @@ class LargeLabels:
 
 
 def _plane_shape(layer: Any) -> tuple[int, ...]:
-    displayed = layer._slice_input.displayed
-    return tuple(int(layer.data.shape[axis]) for axis in displayed)
-
-
-def _texture_of(owner: Any) -> Any | None:
-    """Return the texture of what draws a layer, None where it has none."""
-    texture = getattr(getattr(owner, "node", None), "_texture", None)
-    return texture if hasattr(texture, "scale_and_set_data") else None
+    return tuple(int(layer.data.shape[axis]) for axis in displayed_axes(layer))

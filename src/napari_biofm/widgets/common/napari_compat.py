@@ -37,6 +37,23 @@ def _from_record(part: Any) -> Painted:
     return Painted(at, np.asarray(part.old_values).reshape(-1), np.asarray(part.new_value))
 
 
+def displayed_axes(layer: Any) -> tuple[int, ...]:
+    """Return the axes of its data that a layer shows (napari 0.5 to 0.9); none where that is not known."""
+    return tuple(getattr(getattr(layer, "_slice_input", None), "displayed", ()))
+
+
+def texture_of(drawer: Any) -> Any | None:
+    """Return the texture of what draws a labels layer (vispy 0.14 to 0.16), None where it has none."""
+    texture = getattr(getattr(drawer, "node", None), "_texture", None)
+    return texture if hasattr(texture, "scale_and_set_data") else None
+
+
+def drawn_shape(node: Any) -> tuple[int, ...] | None:
+    """Return the shape of the pixels that a vispy image node draws, None where that is not known."""
+    shape = getattr(getattr(node, "_data", None), "shape", None)
+    return None if shape is None else tuple(shape)
+
+
 def without_painting(layer: Any) -> None:
     """Hide what napari (0.5 to 0.9) draws over a Labels layer while it is painted; left as it is where that is unknown."""
     for part in ("polygon", "brush_stroke"):

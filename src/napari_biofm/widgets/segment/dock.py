@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, PushButton, create_widget
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_biofm.actions import ReplaceMasks
-from napari_biofm.images.edit.labels_edit import LabelsEdit
-from napari_biofm.images.io.lazy import LazyImage
-from napari_biofm.images.segment.jobs import (
-    estimate_job,
-    import_job,
-    remask_job,
-    segment_job,
-    segment_large_job,
-)
-from napari_biofm.images.tiling.large_images import LargeResult
+from napari_biofm.images.io.projections import MEAN, SPREAD
+from napari_biofm.images.segment.jobs import import_job
 from napari_biofm.models import store
-from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters, SessionError
+from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.common.layer_pixels import MEAN, SHOWN, SPREAD, spatial_placing
-from napari_biofm.widgets.common.layers import full_data, layer_by_id, layer_id
-from napari_biofm.widgets.segment.flows import describe_loaded, recipe_of
+from napari_biofm.widgets.common.layer_pixels import SHOWN
+from napari_biofm.widgets.common.layers import full_data, layer_by_id
+from napari_biofm.widgets.segment.controller import Request, SegmentController
+from napari_biofm.widgets.segment.flows import recipe_of
 from napari_biofm.widgets.segment.form import ThresholdForm
 from napari_biofm.widgets.segment.model_choice import ModelChooser
-from napari_biofm.widgets.segment.pixels import (
-    STACKS,
-    data_of,
-    describe_large,
-    pixels_of,
-    plane_shape,
-    whole_placing,
-)
-from napari_biofm.widgets.segment.preview import ThresholdPreview, TilePainter, visible_box
+from napari_biofm.widgets.segment.painter import Box
+from napari_biofm.widgets.segment.pixels import STACKS, describe_large
+from napari_biofm.widgets.segment.preview import ThresholdPreview
 from napari_biofm.widgets.segment.teach_panel import TeachPanel
 
 DEVICES = ["auto", "cpu", "cuda", "mps"]
@@ -50,12 +34,20 @@ class SegmentDock(Dock):
 
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
+        self.controller = SegmentController(self.viewer, self.session, self.run, self.tell_error)
         self.chooser = ModelChooser()
         self.model = self.chooser.choice
         self._make_form()
         self.estimate = QLabel(wordWrap=True)
         self.result = QLabel("Open an image, then press Segment.", wordWrap=True)
-        self.teach_panel = TeachPanel(self)
+        self.teach_panel = TeachPanel(
+            self.viewer,
+            self.session,
+            run=self.run,
+            tell=self.tell,
+            image=lambda: self.image.value,
+            device=lambda: self.device.value,
+        )
         self.teaching = QCollapsible("Teach Cellpose-SAM with corrected masks")
         self.teaching.addWidget(self.teach_panel)
         inside = QWidget()
@@ -78,7 +70,6 @@ class SegmentDock(Dock):
         scroll.setWidget(inside)
         QVBoxLayout(self).addWidget(scroll)
         self.preview = ThresholdPreview(self.viewer, self._ask_preview, self)
-        self._painter: TilePainter | None = None
         self._connect()
         self._layers_changed()
         self._watch_labels()
@@ -138,7 +129,10 @@ class SegmentDock(Dock):
             self.listen(event, self._layers_changed)
         self.listen(self.session.layers_changed, self._watch_labels)
         self.listen(self.session.segmentation_changed, self._watch_labels)
-        self.listen(self.session.segmentation_changed, self._segmentation_changed)
+        self.listen(self.session.segmentation_changed, self.controller.write_provenance)
+        self.listen(self.controller.result_changed, self._show_result)
+        self.listen(self.controller.estimate_changed, self._show_estimate)
+        self.listen(self.controller.running_changed, self._running_changed)
 
     @property
     def parameters(self) -> SegmentationParameters:
@@ -152,10 +146,16 @@ class SegmentDock(Dock):
 
     # ------------------------------------------------------------------ jobs
 
+    @property
+    def request(self) -> Request:
+        """All that the form says."""
+        return Request(
+            self.image.value, self.pixels.value, self.chooser.value, self.parameters, self.device.value
+        )
+
     def segment(self) -> None:
         """Start the job for the chosen layer; the result comes back to it, whatever is chosen then."""
-        layer = self.image.value
-        if layer is None:
+        if self.image.value is None:
             self.tell("Open an image first: drag a file onto the canvas, or File > Open Sample.")
             return
         missing = self.chooser.what_is_missing()
@@ -163,68 +163,19 @@ class SegmentDock(Dock):
             self.result.setText(f"{missing} Press Download, or choose another model.")
             self.tell(self.result.text())
             return
-        try:
-            pixels, stack = pixels_of(self.viewer, layer, self.pixels.value)
-        except Exception as error:  # lazy arrays read here, with whatever their files do
-            self.tell_error(error)
-            return
-        uid, model = layer_id(layer), self.chooser.value
         self.preview.close()
-        self.run_button.enabled = False
-        self.result.setText(f"Segmenting '{layer.name}' ...")
-        if isinstance(pixels, LazyImage):
-            self.run(
-                segment_large_job,
-                pixels,
-                model,
-                self.parameters,
-                self.device.value,
-                stack,
-                name=f"Segment '{layer.name}'",
-                bound_to=uid,
-                on_step=self._step,
-                on_done=lambda result: self._show(uid, model, result),
-                on_end=self._job_ended,
-            )
-            return
-        self.estimate.clear()
-        self._painter = TilePainter(self.viewer, layer, plane_shape(layer), spatial_placing(layer))
-        self.run(
-            segment_job,
-            pixels,
-            model,
-            self.parameters,
-            self.device.value,
-            stack,
-            visible_box(self.viewer, layer),
-            name=f"Segment '{layer.name}'",
-            bound_to=uid,
-            on_step=self._step,
-            on_done=lambda result: self._show(uid, model, result),
-            on_end=self._job_ended,
-        )
+        try:
+            self.controller.segment(self.request)
+        except Exception as error:  # lazy arrays are read here, with whatever their files do
+            self.tell_error(error)
 
     def tell_estimate(self) -> None:
         """Ask what the job would take, without running it."""
-        layer = self.image.value
         missing = self.chooser.what_is_missing()
-        if layer is None or missing:
+        if self.image.value is None or missing:
             self.estimate.setText(missing or "Open an image first.")
-            return
-        planes = data_of(layer).shape[0] if self.pixels.value in STACKS else 1
-        self.estimate.setText("Measuring one block of the network ...")
-        self.run(
-            estimate_job,
-            self.chooser.value,
-            plane_shape(layer),
-            planes,
-            self.parameters,
-            self.device.value,
-            name="Estimate",
-            on_done=lambda text: self.estimate.setText(
-                text or "This model takes moments; no estimate needed."
-            ),
-        )
+        else:
+            self.controller.estimate(self.request)
 
     def download(self, name: str) -> None:
         """Fetch the weights of a registered model."""
@@ -246,139 +197,19 @@ class SegmentDock(Dock):
 
     def apply_thresholds(self) -> None:
         """Make all masks of the layer in play again with the thresholds of the form."""
-        uid = self.session.labels
-        found = self.session.segmentation(uid) if uid else None
-        layer = layer_by_id(self.viewer, uid)
-        if uid is None or found is None or layer is None:
-            return
-        parameters = self.parameters
-        self.run(
-            remask_job,
-            replace(found, masks=np.asarray(layer.data, np.int32), features=None),
-            parameters,
-            self._model_of(found),
-            self.device.value,
-            name=f"New masks for '{layer.name}'",
-            lane="interactive",
-            bound_to=uid,
-            on_done=lambda masks: self._replace_masks(uid, found, masks, parameters),
-        )
+        self.preview.close()
+        self.controller.apply_thresholds(self.parameters, self.device.value)
 
     def load_flows(self) -> None:
         """Get the flows of the labels in play again; their masks stay as they are."""
-        uid, recipe = self.session.labels, recipe_of(self.viewer, self.session)
-        layer = layer_by_id(self.viewer, uid)
-        if layer is None or recipe is None:
-            return
+        self.controller.load_flows(self.device.value)
 
-        def done(found: Segmentation) -> None:
-            if found.flows is None or found.masks.shape != np.shape(layer.data):
-                self.result.setText(f"'{recipe.model}' gives no flows for the masks of '{layer.name}'.")
-                return
-            made = {**found.provenance, "choice": recipe.model}
-            masks = np.asarray(layer.data, np.int32)
-            self.session.set_segmentation(uid, replace(found, masks=masks, provenance=made))
-            self.result.setText(describe_loaded(found))
-
-        self.run(
-            segment_job,
-            recipe.pixels(self.viewer),
-            recipe.model,
-            recipe.parameters,
-            self.device.value,
-            recipe.stack,
-            name=f"Load flows of '{layer.name}'",
-            bound_to=uid,
-            on_done=done,
+    def _ask_preview(self, part: Segmentation, box: Box) -> None:
+        self.controller.preview(
+            part, self.parameters, self.device.value, lambda masks: self.preview.show(masks, box)
         )
-
-    def _ask_preview(self, part: Segmentation, box: tuple[int, int, int, int]) -> None:
-        self.run(
-            remask_job,
-            part,
-            self.parameters,
-            self._model_of(part),
-            self.device.value,
-            name="Preview",
-            lane="interactive",
-            on_done=lambda masks: self.preview.show(masks, box),
-        )
-
-    # ------------------------------------------------------------------ what comes back
-
-    def _step(self, progress: Progress) -> None:
-        if " tiles, " in progress.message:
-            self.estimate.setText(progress.message)
-        if self._painter is not None and hasattr(progress.payload, "cell_prob"):
-            self._painter.paint(progress.payload)
-
-    def _show(self, image_uid: str, model: str, found: Segmentation | LargeResult) -> None:
-        layer = layer_by_id(self.viewer, image_uid)
-        if layer is None:
-            self.result.setText("The image was removed while it was being segmented; its masks were dropped.")
-            return
-        count = None
-        if isinstance(found, LargeResult):
-            count = found.objects
-            found = Segmentation(found.labels(), diameter=found.diameter, provenance=found.provenance)
-        result = replace(found, provenance={**found.provenance, "choice": model})
-        flat = result.masks.ndim == 2
-        labels = self.viewer.add_labels(
-            result.masks,
-            name=f"{layer.name} cells",
-            metadata={"biofm": dict(result.provenance)},
-            **(spatial_placing(layer) if flat else whole_placing(layer)),
-        )
-        uid = layer_id(labels)
-        self.session.set_segmentation(uid, result)
-        self.session.set_layers(image=image_uid, labels=uid)
-        self._tell_count(layer.name, result, count)
-
-    def _tell_count(self, name: str, result: Segmentation, count: int | None = None) -> None:
-        if count is None:
-            count = len(np.unique(result.masks[result.masks > 0]))
-        size = f", median diameter {result.diameter:.0f} px" if result.diameter else ""
-        self.result.setText(
-            f"{count} cells in '{name}'{size}."
-            if count
-            else f"No cells found in '{name}'. Try another model, a diameter, or a lower cell probability."
-        )
-
-    def _replace_masks(
-        self, uid: str, found: Segmentation, masks: Labels, parameters: SegmentationParameters
-    ) -> None:
-        layer = layer_by_id(self.viewer, uid)
-        if layer is None:
-            return
-        used = {**found.provenance, "parameters": vars(parameters), "remasked": True}
-        self.preview.close()
-        try:
-            now = np.asarray(full_data(layer))
-            edit = LabelsEdit.whole(uid, "New thresholds", now, masks, {"parameters": vars(parameters)})
-            self.session.do(ReplaceMasks(edit, dict(found.provenance), used))
-        except SessionError as error:
-            self.tell_error(error)
-            return
-        self._tell_count(layer.name, replace(found, masks=masks, provenance=used))
-
-    def _segmentation_changed(self, uid: str) -> None:
-        """Write into the layer how its masks were made, also after an undo."""
-        layer, found = layer_by_id(self.viewer, uid), self.session.segmentation(uid)
-        if layer is not None and found is not None:
-            layer.metadata = {**layer.metadata, "biofm": dict(found.provenance)}
-
-    def _job_ended(self) -> None:
-        self.run_button.enabled = True
-        if self._painter is not None:
-            self._painter.close()
-            self._painter = None
-        if self.result.text().endswith("..."):
-            self.result.setText("Nothing was changed.")
 
     # ------------------------------------------------------------------ layers
-
-    def _model_of(self, segmentation: Segmentation) -> str:
-        return str(segmentation.provenance.get("choice") or segmentation.provenance.get("model", ""))
 
     def _watch_labels(self, *_: Any) -> None:
         """Offer new thresholds for the labels in play, where their flows were kept."""
@@ -391,6 +222,15 @@ class SegmentDock(Dock):
         if kept and found is not None:
             self.preview.watch(layer, found)
 
+    def _show_result(self, text: str) -> None:
+        self.result.setText(text)
+
+    def _show_estimate(self, text: str) -> None:
+        self.estimate.setText(text)
+
+    def _running_changed(self, is_running: bool) -> None:
+        self.run_button.enabled = not is_running
+
     def _layers_changed(self, event: Any = None) -> None:
         self.image.reset_choices()
         self._image_changed()
@@ -398,7 +238,7 @@ class SegmentDock(Dock):
     def _image_changed(self, *_: Any) -> None:
         """Offer the whole stack only where there is one."""
         layer = self.image.value
-        leading = 0 if layer is None else data_of(layer).ndim - (3 if layer.rgb else 2)
+        leading = 0 if layer is None else full_data(layer).ndim - (3 if layer.rgb else 2)
         self._pixel_choices = [SHOWN, MEAN, SPREAD, *(STACKS if leading == 1 else ())]
         self.pixels.reset_choices()
         self._tell_size()

@@ -10,8 +10,7 @@ import numpy as np
 from napari_biofm.images.protocols import StackOptions
 from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.layer_pixels import SHOWN, plane_of
-from napari_biofm.widgets.common.viewers import layer_by_id
-from napari_biofm.widgets.segment.pixels import data_of
+from napari_biofm.widgets.common.layers import full_data, layer_by_id
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,9 @@ class Recipe:
 
     def pixels(self, viewer: Any) -> Any:
         """Return the pixels they were made from, a single plane as it is shown now."""
-        return plane_of(viewer, self.image, SHOWN) if self.stack is None else np.asarray(data_of(self.image))
+        return (
+            plane_of(viewer, self.image, SHOWN) if self.stack is None else np.asarray(full_data(self.image))
+        )
 
 
 def recipe_of(viewer: Any, session: Any) -> Recipe | None:

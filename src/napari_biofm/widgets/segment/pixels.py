@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.images.io.lazy import LazyImage
+from napari_biofm.images.io.projections import MEAN, SPREAD
 from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.tiling.large_images import parts_of
-from napari_biofm.widgets.common.layer_pixels import MEAN, SPREAD, plane_of, shown_step
+from napari_biofm.widgets.common.layer_pixels import plane_of, shown_step
+from napari_biofm.widgets.common.layers import full_data
 
 STITCHED = "whole stack: join planes (3D)"
 FLOWS_3D = "whole stack: flows of all directions (3D)"
@@ -18,14 +20,9 @@ SERIES = "whole series: every frame by itself"
 STACKS = {STITCHED: "stitch", FLOWS_3D: "flows", SERIES: "time"}
 
 
-def data_of(layer: Any) -> Any:
-    """Return the array of a layer, the largest of a pyramid."""
-    return layer.data[0] if layer.multiscale else layer.data
-
-
 def plane_shape(layer: Any) -> tuple[int, int]:
     """Return (Y, X) of a layer's planes."""
-    shape = data_of(layer).shape
+    shape = full_data(layer).shape
     height, width = shape[-3:-1] if getattr(layer, "rgb", False) else shape[-2:]
     return int(height), int(width)
 
@@ -39,7 +36,7 @@ def pixels_of(viewer: Any, layer: Any, choice: str) -> tuple[Any, StackOptions |
     lazy = large_image(viewer, layer, choice)
     if lazy is not None:
         return lazy, stack
-    return (plane_of(viewer, layer, choice) if stack is None else np.asarray(data_of(layer))), stack
+    return (plane_of(viewer, layer, choice) if stack is None else np.asarray(full_data(layer))), stack
 
 
 def stack_options(layer: Any, choice: str) -> StackOptions | None:
@@ -54,7 +51,7 @@ def stack_options(layer: Any, choice: str) -> StackOptions | None:
 
 def large_image(viewer: Any, layer: Any, choice: str) -> LazyImage | None:
     """Return what is meant without reading it, where it is large; None where it is not."""
-    data = data_of(layer)
+    data = full_data(layer)
     leading = data.ndim - (3 if layer.rgb else 2)
     if choice in (MEAN, SPREAD) or leading > 2 or 0 in data.shape:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ from qtpy.QtWidgets import (
 from napari_biofm.images.train.examples import Example, check_examples, hold_back, read_examples, share_origin
 from napari_biofm.images.train.finetuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import registry, store
+from napari_biofm.session import Session
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.jobs import RunJob
 from napari_biofm.widgets.common.layer_pixels import SHOWN, plane_of, shown_step
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
-from napari_biofm.widgets.segment.preview import visible_box
+from napari_biofm.widgets.segment.painter import visible_box
 
 HELP = (
     "Correct every cell of a few images, then add them. Ticked examples are learnt from; the others are "
@@ -60,14 +63,28 @@ class TeachPanel(QWidget):
 
     Parameters
     ----------
-    dock : the Segment dock, whose image and session are used, and which runs the job.
+    viewer, session : whose layers are learnt from.
+    run : carries the job.
+    tell : shows a message.
+    image, device : give the image layer that is chosen, and where the network runs.
     """
 
     taught = Signal(str)
 
-    def __init__(self, dock: Any) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        session: Session,
+        *,
+        run: RunJob,
+        tell: Callable[[str], None],
+        image: Callable[[], Any],
+        device: Callable[[], str],
+    ) -> None:
         super().__init__()
-        self._dock, self._viewer = dock, dock.viewer
+        self._viewer, self._session = viewer, session
+        self._run, self._tell = run, tell
+        self._image, self._device = image, device
         self._running = False
         self.examples = ExampleList()
         self.examples.setMaximumHeight(110)
@@ -141,9 +158,9 @@ class TeachPanel(QWidget):
 
     def add_layers(self, part: bool) -> None:
         """Add the chosen image with the labels in play; `part` takes only what is visible."""
-        image, labels = self._dock.image.value, layer_by_id(self._viewer, self._dock.session.labels)
+        image, labels = self._image(), layer_by_id(self._viewer, self._session.labels)
         if image is None or labels is None:
-            self._dock.tell("Open an image and segment or draw its cells first; then add both here.")
+            self._tell("Open an image and segment or draw its cells first; then add both here.")
             return
         try:
             pixels = plane_of(self._viewer, image, SHOWN)
@@ -158,14 +175,14 @@ class TeachPanel(QWidget):
                 name = f"{name} [{y0}:{y1}, {x0}:{x1}]"
             self._add([Example(np.array(pixels), np.array(masks), name, origin=layer_id(image))])
         except BiofmError as error:
-            self._dock.tell(str(error))
+            self._tell(str(error))
 
     def add_folder(self, folder: Path) -> None:
         """Add the images of a folder that have labels."""
         try:
             self._add(read_examples(folder))
         except BiofmError as error:
-            self._dock.tell(str(error))
+            self._tell(str(error))
 
     def ask_for_folder(self) -> None:
         """Let the user choose a folder."""
@@ -224,13 +241,13 @@ class TeachPanel(QWidget):
         self._running = True
         self.result.setText("Teaching; Cancel keeps what was learnt, and the same examples go on from there.")
         self.teach_button.setEnabled(False)
-        self._dock.run(
+        self._run(
             tune_job,
             examples,
             name,
             self.base.currentText(),
             TuningSettings(epochs=self.epochs.value()),
-            self._dock.device.value,
+            self._device(),
             name=f"Teach '{name}'",
             on_done=self._done,
             on_end=self._ended,

@@ -1,50 +1,15 @@
-"""Between the canvas and planes of layers: which plane is shown, and where a point or a mask of it lies."""
+"""Where a point or a mask of one plane lies in another that is placed and scaled differently."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.edit import Piece, View
-
-
-def matrix_of(layer: Any) -> NDArray[np.float64]:
-    """Return the (n + 1, n + 1) matrix from data to world coordinates of a layer."""
-    n = layer.ndim
-    origin = np.asarray(layer.data_to_world(np.zeros(n)), float)[-n:]
-    matrix = np.eye(n + 1)
-    matrix[:n, n] = origin
-    for axis in range(n):
-        unit = np.zeros(n)
-        unit[axis] = 1
-        matrix[:n, axis] = np.asarray(layer.data_to_world(unit), float)[-n:] - origin
-    return matrix
-
-
-def view_of(viewer: Any, layer: Any) -> View:
-    """Return the plane (or volume) of a layer that the viewer shows."""
-    ahead = viewer.dims.ndim - layer.ndim
-    axes = tuple(a - ahead for a in viewer.dims.displayed if a >= ahead)
-    at = layer.world_to_data(viewer.dims.point)
-    shape = layer_shape(layer)
-    position = tuple(
-        0 if a in axes else int(np.clip(round(float(at[a])), 0, shape[a] - 1)) for a in range(layer.ndim)
-    )
-    return View(position, axes)
-
-
-def layer_shape(layer: Any) -> tuple[int, ...]:
-    """Return the shape of a layer's data at full resolution, colours left out."""
-    data = layer.data[0] if layer.multiscale else layer.data
-    return tuple(int(n) for n in data.shape[: layer.ndim])
-
-
-def point_in(layer: Any, view: View, world: Any) -> NDArray[np.float64]:
-    """Return where a world position lies in the view of a layer."""
-    return np.array(view.point(tuple(float(c) for c in layer.world_to_data(world))), np.float64)
+from napari_biofm.images.edit.view import Piece
 
 
 @dataclass(frozen=True)
@@ -64,23 +29,16 @@ class PlaneMap:
     labels_shape: tuple[int, int]
 
     @classmethod
-    def between(cls, labels: Any, labels_view: View, image: Any, image_view: View) -> PlaneMap:
-        """Compare two layers in their views."""
-
-        def there(point: tuple[float, float]) -> NDArray[np.float64]:
-            at = [float(p) for p in labels_view.position]
-            for axis, c in zip(labels_view.axes, point, strict=True):
-                at[axis] = c
-            world = np.asarray(labels.data_to_world(at), float)
-            missing = image.ndim - len(world)
-            if missing > 0:
-                world = np.concatenate([np.zeros(missing), world])
-            return point_in(image, image_view, world)
-
-        offset = there((0.0, 0.0))
-        linear = np.stack([there((1.0, 0.0)) - offset, there((0.0, 1.0)) - offset], axis=1)
-        shapes = (image_view.shape(layer_shape(image)), labels_view.shape(layer_shape(labels)))
-        return cls(linear, offset, (shapes[0][0], shapes[0][1]), (shapes[1][0], shapes[1][1]))
+    def sampled(
+        cls,
+        to_image: Callable[[tuple[float, float]], NDArray[np.float64]],
+        image_shape: tuple[int, int],
+        labels_shape: tuple[int, int],
+    ) -> PlaneMap:
+        """Make the map from where three points of the labels plane lie in the image plane."""
+        offset = to_image((0.0, 0.0))
+        linear = np.stack([to_image((1.0, 0.0)) - offset, to_image((0.0, 1.0)) - offset], axis=1)
+        return cls(linear, offset, image_shape, labels_shape)
 
     @property
     def is_same(self) -> bool:
