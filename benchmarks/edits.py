@@ -74,7 +74,7 @@ class Walk:
         for dock in (self.cells, self.timeline):
             viewer.window.add_dock_widget(dock)
         values = np.random.default_rng(1).normal(0, 1, (2, 2000)).astype(np.float32)
-        self.session.add_recording(Recording.from_arrays(values, 1000.0, "mV"), "patch")
+        self.session.add_recording(Recording.from_arrays(values[None], 1000.0, "mV"), "patch")
         self.session.history.skipped.connect(self.outcome.skipped.append)
         settle()
         self.content = self.cells.content
@@ -308,7 +308,7 @@ class Walk:
         for name, array in arrays.items():
             again.attach_labels(ArrayTarget(array, self.uids[name]))
         values = np.random.default_rng(1).normal(0, 1, (2, 2000)).astype(np.float32)
-        again.add_recording(Recording.from_arrays(values, 1000.0, "mV"), "patch")
+        again.add_recording(Recording.from_arrays(values[None], 1000.0, "mV"), "patch")
         entries = [json.loads(json.dumps(entry)) for entry in self.session.log]
         if replay(entries, again._state) != len(entries):
             return False

@@ -134,6 +134,14 @@ def test_a_channel_belongs_to_one_cell() -> None:
     assert session.links == {first}
 
 
+def test_a_channel_that_is_not_there_cannot_be_linked() -> None:
+    session = Session()
+    uid = session.add_recording(recording())
+    with pytest.raises(SessionError, match="Channel 7 .* cannot be linked; it has 0 to"):
+        session.link(Link(uid, 7, CellKey("labels", 4)))
+    assert session.links == frozenset()
+
+
 def test_a_clock_can_be_set_and_taken_back() -> None:
     session = Session()
     session.set_clock("movie", Clock.from_rate(10, 20.0))

@@ -398,7 +398,11 @@ class Session:
 
     def link(self, link: Link) -> None:
         """Tie a recorded channel to a cell; one channel belongs to one cell. Can be undone."""
-        self._state.check_recording(link.recording)
+        n_channels = self._state.recording(link.recording).n_channels
+        if not 0 <= link.channel < n_channels:
+            raise SessionError(
+                f"Channel {link.channel} of '{link.recording}' cannot be linked; it has 0 to {n_channels - 1}."
+            )
         former = {a for a in self.links if (a.recording, a.channel) == (link.recording, link.channel)}
         if former != {link}:
             self.do(EditLinks("link", (link,), tuple(sorted(former))))

@@ -155,7 +155,9 @@ class Overlay:
         if len(selected):
             shown = codes.copy()
             shown[selected] = SELECTED_CODE
-        lut = np.zeros_like(self.coded.lut)
+        # a mask that was edited may have brought larger labels; the last entry is for labels of no cell
+        size = max(len(self.coded.lut), int(values.max(initial=0)) + 2)
+        lut = np.zeros(size, self.coded.lut.dtype)
         lut[values] = shown
         lut[0] = 0
         if self.coded.luts is None and np.array_equal(lut, self.coded.lut):
