@@ -154,3 +154,15 @@ def test_a_plane_of_a_movie_is_measured_again_where_it_was_measured_whatever_is_
     fresh = make_table(movie[at], image=image, layer=layer_id(layer))
     assert after is not None and list(after.obs_names) == list(fresh.obs_names)
     np.testing.assert_allclose(after.obs["area"], fresh.obs["area"])
+
+
+def test_what_napari_says_of_a_cell_is_its_own_row_also_when_another_cell_is_gone(
+    viewer: Any, qtbot: Any
+) -> None:
+    image, labels = picture()
+    dock, layer, session = opened(viewer, labels, image)
+    session.do(EditLabels(painted(layer, (slice(0, SIDE), slice(0, SIDE)), 0)))  # cell 1 is gone
+    dock.tables.flush()
+    dock.states.predictions_changed.emit()
+    qtbot.waitUntil(lambda: len(layer.features) == 143, timeout=10000)
+    assert "label: 5" in layer.get_status((SIDE // 2, 4 * SIDE + SIDE // 2), world=True)["value"]

@@ -29,7 +29,8 @@ def mirror_steps(layer: Any, table: AnnData) -> Iterator[None]:
     import pandas as pd
 
     obs = table.obs
-    columns: dict[str, Any] = {"label": obs["label"].to_numpy()}
+    values = obs["label"].to_numpy()
+    columns: dict[str, Any] = {"label": values, "index": values}  # napari finds the row of a cell by "index"
     for name, column in (
         ("roi_id", "layer"),
         ("class_by_hand", "class_by_hand"),
