@@ -93,8 +93,8 @@ def read(path: str | Sequence[str]) -> LayerData:
     import napari
 
     from napari_biofm.widgets.common.recording_dialog import open_asking
+    from napari_biofm.widgets.common.recording_layers import put_recording
     from napari_biofm.widgets.common.viewers import viewer_session
-    from napari_biofm.widgets.trace.layers import put_recording
 
     viewer = napari.current_viewer()
     if viewer is None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_biofm.events.listing import NO_EVENTS, describe_events, followed_rows, listed_rows
+from napari_biofm.events.listing import (
+    COLUMNS,
+    NO_EVENTS,
+    cell_text,
+    describe_events,
+    followed_rows,
+    listed_rows,
+)
 from napari_biofm.events.review import delete_events, judge_events, move_event
 from napari_biofm.events.reviewed import reviewed
 from napari_biofm.signals import Recording
@@ -60,3 +67,16 @@ def test_nothing_is_selected_where_other_events_were_found() -> None:
     before, after = _events(), _events()[:3].copy()
     after["time_s"] += 0.01
     assert followed_rows(before, after, [0]) == []
+
+
+def test_values_are_listed_with_the_digits_and_units_people_read() -> None:
+    events = _events()
+    events["amplitude"], events["unit"], events["rise_s"], events["decay_s"] = -12.3456, "pA", 1.5e-3, np.nan
+    row = {column: cell_text(events, 0, column) for _, column in COLUMNS}
+    assert (row["time_s"], row["amplitude"], row["rise_s"], row["decay_s"]) == (
+        "0.10000",
+        "-12.35 pA",
+        "1.5",
+        "-",
+    )
+    assert (row["verdict"], cell_text(events, 1, "verdict"), row["class"]) == ("accept", "-", "EPSC")

@@ -10,6 +10,27 @@ from numpy.typing import NDArray
 from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.types import Events
 
+# title and column of the table
+COLUMNS = (
+    ("Sweep", "sweep"),
+    ("Channel", "channel"),
+    ("Time (s)", "time_s"),
+    ("Class", "class"),
+    ("Score", "score"),
+    ("Amplitude", "amplitude"),
+    ("Rise (ms)", "rise_s"),
+    ("Decay (ms)", "decay_s"),
+    ("Verdict", "verdict"),
+)
+_FORMATS = {
+    "sweep": "{:d}",
+    "channel": "{:d}",
+    "time_s": "{:.5f}",
+    "score": "{:.2f}",
+    "amplitude": "{:.4g}",
+    "rise_s": "{:.3g}",
+    "decay_s": "{:.3g}",
+}
 NO_EVENTS = "No events yet. Choose a detector and press Detect, or double-click a trace."
 
 
@@ -41,6 +62,17 @@ def listed_rows(
     else:
         order = np.argsort(values, kind="stable")
     return rows[order if ascending else order[::-1]]
+
+
+def cell_text(events: Events, row: int, column: str) -> str:
+    """Return one value of a table of REVIEWED_DTYPE as it is listed: times in ms, amplitudes with their unit."""
+    value = events[column][row].item()
+    if column in ("verdict", "class"):
+        return value or "-"
+    if column in ("rise_s", "decay_s"):
+        return _FORMATS[column].format(value * 1e3) if np.isfinite(value) else "-"
+    text = _FORMATS[column].format(value)
+    return f"{text} {events['unit'][row]}" if column == "amplitude" else text
 
 
 def describe_events(events: Events) -> str:

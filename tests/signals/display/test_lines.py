@@ -163,3 +163,21 @@ def test_a_text_names_sweeps() -> None:
     for text in ("6", "2-1", "a", "-1"):
         with pytest.raises(RecordingError, match="give numbers from 0 to 5"):
             parse_sweeps(text, 6)
+
+
+def test_a_moment_is_brought_into_view_only_where_it_is_not_well_in_view() -> None:
+    lines = _lines(Recording.from_arrays(np.zeros((2, 10_000)), 1000.0, "pA"))
+    assert lines.span_around(0, 5.0, (0.0, 10.0)) == pytest.approx((4.75, 5.25)), (
+        "all is in view: it zooms in"
+    )
+    assert lines.span_around(0, 5.0, (4.75, 5.25)) is None
+    assert lines.span_around(0, 8.0, (4.0, 6.0)) == pytest.approx((7.0, 9.0)), "the width is kept"
+
+
+def test_the_next_sweep_is_the_next_chosen_one() -> None:
+    lines = _lines(Recording.from_arrays(np.zeros((6, 100)), 1000.0, "pA"))
+    assert lines.neighbour(1) == 1 and lines.neighbour(-1) == 0
+    lines.chosen = [0, 3, 5]
+    assert lines.neighbour(1) == 3
+    lines.set_sweep(5)
+    assert lines.neighbour(1) == 5 and lines.neighbour(-2) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,6 +91,30 @@ class TraceLines:
         order = np.argsort(starts)
         sweep = int(order[max(int(np.searchsorted(starts[order], at, side="right")) - 1, 0)])
         return sweep, at - float(starts[sweep])
+
+    def span_around(self, sweep: int, time_s: float, now: tuple[float, float]) -> tuple[float, float] | None:
+        """Return what to show so that a moment is well in view; None where it is already.
+
+        Parameters
+        ----------
+        now : what is in view, places on the time axis; narrowed where it is more than half of what there is.
+        """
+        if self.recording is None:
+            return None
+        at, (start, stop), whole = self.to_axis(sweep, time_s), now, self.whole()[1]
+        width = stop - start
+        if width > 0.5 * whole:
+            width = min(width, max(whole / 20, 200 / self.recording.channels[0].sampling_rate))
+        if start + 0.15 * width <= at <= stop - 0.15 * width and width == stop - start:
+            return None
+        return at - width / 2, at + width / 2
+
+    def neighbour(self, by: int) -> int:
+        """Return the sweep so many places after the current one, among those that are chosen."""
+        if self.recording is None:
+            return self.sweep
+        pool = self.chosen or range(self.recording.n_sweeps)
+        return pool[min(max(bisect.bisect_left(pool, self.sweep) + by, 0), len(pool) - 1)]
 
     def seconds_at(self, at: float) -> float:
         """Return the time on the recording's clock of a place on the time axis."""
@@ -260,8 +286,13 @@ class TraceLines:
         if self.mode is not SweepMode.ONE and self.sweeps() != before:
             self._stimuli = None
 
-    def note(self, start: float, stop: float) -> str:
-        """Return what the picture between two times leaves out, in words; "" if nothing."""
+    def note(self, start: float, stop: float, *, command_hidden: bool = False) -> str:
+        """Return what the picture between two times leaves out, in words; "" if nothing.
+
+        Parameters
+        ----------
+        command_hidden : whether the command is wanted and not drawn.
+        """
         recording, source = self.recording, self.source
         if recording is None or source is None:
             return ""
@@ -271,4 +302,6 @@ class TraceLines:
             notes.append(f"{shown} of {recording.n_sweeps} sweeps are drawn")
         if source.filters and not source.shows_filter(start, stop):
             notes.append("zoom in to see the filter: it is drawn for up to 400,000 samples")
+        if command_hidden and recording.command_unknown:
+            notes.append(f"the command is unknown ({recording.command_unknown})")
         return "; ".join(notes)

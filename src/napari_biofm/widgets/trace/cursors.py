@@ -32,6 +32,11 @@ class CursorPair(QObject):
         """Return the cursors' places on the time axis, earlier first."""
         return min(self._at), max(self._at)
 
+    @property
+    def shown_span(self) -> tuple[float, float] | None:
+        """The same, None while the cursors are hidden."""
+        return self.span if self._visible else None
+
     def set_visible(self, on: bool) -> None:
         """Show the cursors, at a third and two thirds of the view if they are out of it."""
         self._visible = on

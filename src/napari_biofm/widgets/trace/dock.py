@@ -23,6 +23,7 @@ from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.recording_dialog import ask_for_file, open_asking
+from napari_biofm.widgets.common.recording_layers import put_recording
 from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.trace.analyses import Analyses
 from napari_biofm.widgets.trace.cells_controller import CellsController
@@ -35,7 +36,7 @@ from napari_biofm.widgets.trace.filters_panel import FiltersPanel
 from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
 from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.iv_panel import StepPanel
-from napari_biofm.widgets.trace.layers import ViewerMovies, put_recording
+from napari_biofm.widgets.trace.movie_layers import ViewerMovies
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.movie_traces import MovieTraces
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
@@ -103,34 +104,21 @@ class TraceDock(Dock):
 
     def _build_controllers(self) -> None:
         session, lines, run, listen = self.session, self.plots.lines, self.run, self.listen
-        self.recordings = shown = RecordingsController(
-            session,
-            listen=listen,
-            add=partial(put_recording, self.viewer, session),
-            read=lambda path: open_asking(path, self),
-        )
+        add, read = partial(put_recording, self.viewer, session), partial(open_asking, parent=self)
+        self.recordings = shown = RecordingsController(session, listen=listen, add=add, read=read)
         self.events = EventsController(
             session, shown=shown, channels=lambda: lines.channels, run=run, listen=listen
         )
         self.teaching = Teaching(session, shown=shown, run=run, listen=listen)
         self.forecasting = Forecasting(session, shown=shown, lines=lines, run=run, listen=listen)
         self.analyses = Analyses(
-            session,
-            shown=shown,
-            lines=lines,
-            cursors=lambda: self.cursors.span if self.cursors.visible else None,
-            run=run,
+            session, shown=shown, lines=lines, cursors=lambda: self.cursors.shown_span, run=run
         )
         self.movies = MovieTraces(session, layers=ViewerMovies(self.viewer), run=run, listen=listen)
         self.exports = Exports(
-            session,
-            shown=shown,
-            lines=lines,
-            span=self.plots.span,
-            filters=lambda: self.filters_panel.shown,
-            save_figure=partial(save_figure, self.plots),
-            run=run,
-        )
+            session, shown=shown, lines=lines, span=self.plots.span, filters=lambda: self.filters_panel.shown,
+            save_figure=partial(save_figure, self.plots), run=run,
+        )  # fmt: skip
         self.cells = CellsController(session, shown=shown, lines=lines, listen=listen)
 
     def _arrange(self) -> None:

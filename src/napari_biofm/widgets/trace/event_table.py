@@ -12,22 +12,9 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_biofm.events.colours import class_colour
-from napari_biofm.events.listing import followed_rows, listed_rows
+from napari_biofm.events.listing import COLUMNS, cell_text, followed_rows, listed_rows
 from napari_biofm.events.reviewed import reviewed
 from napari_biofm.types import Events, no_events
-
-COLUMNS = (
-    ("Sweep", "sweep", "{:d}"),
-    ("Channel", "channel", "{:d}"),
-    ("Time (s)", "time_s", "{:.5f}"),
-    ("Class", "class", "{}"),
-    ("Score", "score", "{:.2f}"),
-    ("Amplitude", "amplitude", "{:.4g}"),
-    ("Rise (ms)", "rise_s", "{:.3g}"),
-    ("Decay (ms)", "decay_s", "{:.3g}"),
-    ("Verdict", "verdict", "{}"),
-)
-_MILLI = ("rise_s", "decay_s")
 
 
 class EventModel(QAbstractTableModel):
@@ -81,16 +68,9 @@ class EventModel(QAbstractTableModel):
         return None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row = int(self.rows[index.row()])
-        _, key, form = COLUMNS[index.column()]
+        row, key = int(self.rows[index.row()]), COLUMNS[index.column()][1]
         if role == Qt.ItemDataRole.DisplayRole:
-            value = self.events[key][row]
-            if key == "verdict":
-                return str(value) or "-"
-            if key in _MILLI:
-                return "-" if not np.isfinite(value) else form.format(value * 1e3)
-            text = form.format(value.item() if hasattr(value, "item") else value)
-            return f"{text} {self.events['unit'][row]}" if key == "amplitude" else text
+            return cell_text(self.events, row, key)
         if role == Qt.ItemDataRole.DecorationRole and key == "class":
             return QColor(class_colour(str(self.events["class"][row])))
         if role == Qt.ItemDataRole.TextAlignmentRole and key not in ("class", "verdict"):

@@ -14,44 +14,35 @@ from napari_biofm.signals import Recording
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.trace.plots import TracePlots
 
-ENDINGS = {
-    "events_csv": "CSV (*.csv)",
-    "events_parquet": "Parquet (*.parquet)",
-    "samples": "CSV (*.csv)",
-    "nwb": "NWB (*.nwb)",
-    "png": "PNG (*.png)",
-    "svg": "SVG (*.svg)",
-    "settings": "JSON (*.json)",
-}
-_BUTTONS = (
-    ("Events as CSV", "events_csv", "All events with their verdicts, units in their own column."),
-    ("Events as Parquet", "events_parquet", "The same for Python and R, with the settings inside."),
-    (
-        "Samples in view as CSV",
-        "samples",
+EXPORTS = {  # key: text of the button, kind and ending of the file, tip
+    "events_csv": ("Events as CSV", "CSV", "csv", "All events with their verdicts, units in their own column."),
+    "events_parquet": (
+        "Events as Parquet", "Parquet", "parquet", "The same for Python and R, with the settings inside.",
+    ),
+    "samples": (
+        "Samples in view as CSV", "CSV", "csv",
         "The recorded samples of the shown channels and seconds, unfiltered.",
     ),
-    ("All as NWB", "nwb", "The whole recording and its events in SI units."),
-    ("Figure as PNG", "png", "What is seen, at twice the screen's resolution."),
-    ("Figure as SVG", "svg", "What is seen, as lines for a paper."),
-    (
-        "Settings as JSON",
-        "settings",
+    "nwb": ("All as NWB", "NWB", "nwb", "The whole recording and its events in SI units."),
+    "png": ("Figure as PNG", "PNG", "png", "What is seen, at twice the screen's resolution."),
+    "svg": ("Figure as SVG", "SVG", "svg", "What is seen, as lines for a paper."),
+    "settings": (
+        "Settings as JSON", "JSON", "json",
         "Detector, kind, preset and filters, for `napari-biofm events FILES --settings JSON`.",
     ),
-)
+}  # fmt: skip
 
 
 class ExportPanel(QWidget):
     """Buttons that ask for an export, and the methods paragraph."""
 
-    asked = Signal(str, object)  # key of ENDINGS, Path
+    asked = Signal(str, object)  # key of EXPORTS, Path
     refresh = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         grid = QGridLayout()
-        for i, (text, key, tip) in enumerate(_BUTTONS):
+        for i, (key, (text, _, _, tip)) in enumerate(EXPORTS.items()):
             grid.addWidget(button(text, tip, lambda *_, k=key: self._ask(k)), i // 2, i % 2)
         self.methods = QPlainTextEdit()
         self.methods.setReadOnly(True)
@@ -70,13 +61,12 @@ class ExportPanel(QWidget):
         self.setEnabled(recording is not None)
 
     def _ask(self, key: str) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Export", "", ENDINGS[key])
+        _, kind, ending, _ = EXPORTS[key]
+        name, _ = QFileDialog.getSaveFileName(self, "Export", "", f"{kind} (*.{ending})")
         if name:
-            ending = f".{ENDINGS[key].rpartition('*.')[2].rstrip(')')}"
             path = Path(name)
-            self.asked.emit(
-                key, path if path.suffix.lower() == ending else path.with_name(path.name + ending)
-            )
+            right = path.suffix.lower() == f".{ending}"
+            self.asked.emit(key, path if right else path.with_name(f"{path.name}.{ending}"))
 
     def show_methods(self, text: str) -> None:
         """Show the paragraph."""

@@ -52,7 +52,7 @@ class Exports:
         self._span, self._filters, self._save_figure = span, filters, save_figure
 
     def write(self, key: str, path: Path) -> None:
-        """Write one of `export_panel.ENDINGS` to a file."""
+        """Write one of `export_panel.EXPORTS` to a file."""
         recording, uid = self._shown.recording, self._shown.uid
         if recording is None or uid is None:
             self.message.emit("Open a recording first: there is nothing to export.")

@@ -12,11 +12,12 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display.cell_heatmap import heat_image, row_order
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.types import Task, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.common.forms import choice, row
 from napari_biofm.widgets.trace.curves import TraceViewBox
-from napari_biofm.widgets.trace.style import Colours, colour_axes
+from napari_biofm.widgets.trace.style import colour_axes
 
 ORDERS = {
     "By id": "id", "By time of their peak": "time", "By activity": "activity", "Accepted first": "accepted",

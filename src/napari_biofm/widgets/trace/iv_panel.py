@@ -8,9 +8,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_biofm.events.features.step_curves import EVENT_RATE, MEASURES, StepCurve
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note, row
-from napari_biofm.widgets.trace.style import Colours, small_plot
+from napari_biofm.widgets.trace.style import small_plot
 
 
 class StepPanel(QWidget):

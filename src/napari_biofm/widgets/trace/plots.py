@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display import ScaleMode, SweepMode, TraceLines
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.signals.display.layout import MAX_CHANNELS, first_channels
 from napari_biofm.signals.display.lines import AT_ONCE
 from napari_biofm.signals.display.scales import Range, ViewHistory, stretched
@@ -21,7 +21,6 @@ from napari_biofm.types import Progress, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.trace.curves import TraceViewBox
 from napari_biofm.widgets.trace.rows import Row, Scales
-from napari_biofm.widgets.trace.style import Colours
 
 COMMAND = "Command"
 EMPTY = (
@@ -150,9 +149,7 @@ class TracePlots(QWidget):
         if self.recording is None:
             return
         if self.recording.n_sweeps > 1 and self.mode is not SweepMode.IN_TIME:
-            pool = self.lines.chosen or range(self.recording.n_sweeps)
-            place = bisect.bisect_left(pool, self.sweep) + by
-            self.set_sweep(pool[min(max(place, 0), len(pool) - 1)])
+            self.set_sweep(self.lines.neighbour(by))
         elif self.rows:
             start, stop = self.rows[0].view.viewRange()[0]
             self.show_span(start + 0.9 * by * (stop - start), stop + 0.9 * by * (stop - start))
@@ -241,13 +238,9 @@ class TracePlots(QWidget):
     def go_to(self, sweep: int, time_s: float) -> None:
         """Bring a moment of a sweep into the middle of the view, zooming in if all is in view."""
         self.set_sweep(sweep)
-        at = self.lines.to_axis(sweep, time_s)
-        start, stop = self.span()
-        width = stop - start
-        if self.recording is not None and width > 0.5 * self.whole()[1]:
-            width = min(width, max(self.whole()[1] / 20, 200 / self.recording.channels[0].sampling_rate))
-        if not start + 0.15 * width <= at <= stop - 0.15 * width or width < stop - start:
-            self.show_span(at - width / 2, at + width / 2)
+        span = self.lines.span_around(sweep, time_s, self.span())
+        if span is not None:
+            self.show_span(*span)
 
     def zoom_out(self) -> None:
         """Show everything; the former view can be gone back to."""
@@ -403,8 +396,5 @@ class TracePlots(QWidget):
 
     def note(self) -> str:
         """Return what the picture leaves out, in words; "" if nothing."""
-        notes = [self.lines.note(*self.span())]
-        unknown = "" if self.recording is None else self.recording.command_unknown
-        if unknown and self.show_stimulus and self.stimulus_row is None:
-            notes.append(f"the command is unknown ({unknown})")
-        return "; ".join(one for one in notes if one)
+        command_hidden = self.show_stimulus and self.stimulus_row is None
+        return self.lines.note(*self.span(), command_hidden=command_hidden)

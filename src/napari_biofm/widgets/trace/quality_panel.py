@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_biofm.signals import Recording
 from napari_biofm.signals.access import MEAN_OF_ALL
 from napari_biofm.signals.describe import describe_pulses, describe_quality
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.signals.quality import Quality
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note
-from napari_biofm.widgets.trace.style import Colours, small_plot
+from napari_biofm.widgets.trace.style import small_plot
 
 
 class QualityPanel(QWidget):

@@ -9,10 +9,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.events.average import AveragedEvent, Histogram
 from napari_biofm.events.table import NOT_EVENTS
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note, number, row
-from napari_biofm.widgets.trace.style import Colours, small_plot
+from napari_biofm.widgets.trace.style import small_plot
 
 VIEWS = ("Averaged event", "Amplitudes", "Intervals")
 

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display import SweepMode
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.signals.display.layout import MAX_CHANNELS, parse_sweeps
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import BiofmError
@@ -19,7 +20,6 @@ from napari_biofm.widgets.trace.forecast_band import ForecastBand
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.marks import EventMarks
 from napari_biofm.widgets.trace.plots import TracePlots
-from napari_biofm.widgets.trace.style import Colours
 from napari_biofm.widgets.trace.tag_lines import TagLines
 from napari_biofm.widgets.trace.time_line import TimeLine
 from napari_biofm.widgets.trace.toolbar import TraceToolbar
