@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_biofm.events import DETECTORS, make_detector
-from napari_biofm.events.detect import detect_events
+from napari_biofm.events.detect import detect_events, provenance_of
 from napari_biofm.events.table import from_csv, join, to_csv
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.channels import signal_channels
@@ -114,3 +114,10 @@ def test_a_file_that_is_no_event_table_is_named(tmp_path: Path) -> None:
     path.write_text("label,area\n1,2\n")
     with pytest.raises(RecordingError, match="cells.csv: not an event table, columns missing: sweep"):
         from_csv(path)
+
+
+def test_what_was_asked_of_a_detector_is_noted_for_the_session() -> None:
+    settings = DetectionSettings(kind="psc", preset="precise")
+    noted = provenance_of("threshold", settings, list(range(100)))
+    assert noted == {"detector": "threshold", "kind": "psc", "preset": "precise", "channels": list(range(64))}
+    assert len(provenance_of("physio-fm", settings, [0])["weights_sha256"]) == 64

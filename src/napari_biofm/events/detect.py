@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_biofm.events import DEFAULT_DETECTOR, make_detector
 from napari_biofm.events.classical.commands import mark_command_steps
@@ -15,6 +15,32 @@ from napari_biofm.types import DetectionSettings, Detector, Events, Progress, Re
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
+
+
+def provenance_of(
+    detector: str, settings: DetectionSettings, channels: Sequence[int], head: AdaptedHead | None = None
+) -> dict[str, Any]:
+    """Return what a session notes of a detection: JSON-able, with the hash of physio-FM's weights.
+
+    Parameters
+    ----------
+    detector : name in `events.DETECTORS`.
+    settings : kind, preset and options that were asked for.
+    channels : that were looked at; the first 64 are noted.
+    head : what physio-FM was taught.
+    """
+    provenance: dict[str, Any] = {
+        "detector": detector, "kind": settings.kind, "preset": settings.preset, "channels": list(channels[:64]),
+    }  # fmt: skip
+    if settings.options:
+        provenance["options"] = dict(settings.options)
+    if detector == DEFAULT_DETECTOR:
+        from napari_biofm.events.physio_fm.weights import stock_hash
+
+        provenance["weights_sha256"] = stock_hash()
+    if head is not None:
+        provenance["taught"] = list(head.classes)
+    return provenance
 
 
 def detect_events(

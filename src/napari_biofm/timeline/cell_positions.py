@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,11 @@ def is_of_movie(recording: Recording, clock: Clock) -> bool:
     return bool(
         recording.is_cells and recording.n_sweeps == 1 and recording.n_samples(0, 0) == clock.n_frames
     )
+
+
+def clock_of(recording: Recording, clocks: Iterable[Clock]) -> Clock | None:
+    """Return the clock of the movie whose frames a recording was measured on, None for other recordings."""
+    return next((clock for clock in clocks if is_of_movie(recording, clock)), None)
 
 
 def event_seconds(events: Events, recording: Recording, clock: Clock | None = None) -> NDArray[np.float64]:

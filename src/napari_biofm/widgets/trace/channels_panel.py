@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
@@ -34,7 +34,6 @@ class ChannelsPanel(QWidget):
             self.table.setColumnWidth(column, width)
         self.table.itemChanged.connect(self._changed)
         self.description = note(selectable=True)
-        self._quiet = False
         layout = QVBoxLayout(self)
         layout.addWidget(
             note("Tick to show. Double-click a unit to put it right; the numbers stay as they are.")
@@ -46,31 +45,25 @@ class ChannelsPanel(QWidget):
         self, recording: Recording | None, shown: list[int], hints: dict[int, UnitHint]
     ) -> None:
         """List the channels of a recording."""
-        self._quiet = True
-        self.table.setRowCount(0)
-        if recording is not None:
-            self.table.setRowCount(min(recording.n_channels, MOST))
-            for row in range(self.table.rowCount()):
-                self._fill(row, recording, row in shown, hints.get(row))
+        with QSignalBlocker(self.table):
+            self.table.setRowCount(0)
+            if recording is not None:
+                self.table.setRowCount(min(recording.n_channels, MOST))
+                for row in range(self.table.rowCount()):
+                    self._fill(row, recording, row in shown, hints.get(row))
         self.description.setText("\n".join(describe_recording(recording)) if recording is not None else "")
-        self._quiet = False
 
     def set_shown(self, shown: list[int]) -> None:
         """Tick what is shown."""
-        self._quiet = True
-        for row in range(self.table.rowCount()):
-            item = self.table.item(row, 0)
-            if item is not None:
-                item.setCheckState(Qt.CheckState.Checked if row in shown else Qt.CheckState.Unchecked)
-        self._quiet = False
+        with QSignalBlocker(self.table):
+            for row in range(self.table.rowCount()):
+                state = Qt.CheckState.Checked if row in shown else Qt.CheckState.Unchecked
+                self.table.item(row, 0).setCheckState(state)
 
     def _fill(self, row: int, recording: Recording, is_shown: bool, hint: UnitHint | None) -> None:
         channel = recording.channels[row]
-        name, unit, rate = (
-            QTableWidgetItem(channel.name),
-            QTableWidgetItem(channel.unit),
-            QTableWidgetItem(f"{channel.sampling_rate:g}"),
-        )
+        texts = (channel.name, channel.unit, f"{channel.sampling_rate:g}")
+        name, unit, rate = (QTableWidgetItem(text) for text in texts)
         name.setFlags((name.flags() | Qt.ItemFlag.ItemIsUserCheckable) & ~Qt.ItemFlag.ItemIsEditable)
         name.setCheckState(Qt.CheckState.Checked if is_shown else Qt.CheckState.Unchecked)
         rate.setFlags(rate.flags() & ~Qt.ItemFlag.ItemIsEditable)
@@ -90,8 +83,6 @@ class ChannelsPanel(QWidget):
         self.gain.emit(row, factor)
 
     def _changed(self, item: QTableWidgetItem) -> None:
-        if self._quiet:
-            return
         if item.column() == 1:
             self.unit_changed.emit(item.row(), item.text().rstrip(" ?"))
         elif item.column() == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QSignalBlocker, Signal
 
 from napari_biofm.signals.readings import Reading
 from napari_biofm.widgets.trace.curves import detach
@@ -82,7 +82,6 @@ class CursorPair(QObject):
             return
         self._at[k] = at
         for pair in self._lines:
-            pair[k].blockSignals(True)
-            pair[k].setValue(at)
-            pair[k].blockSignals(False)
+            with QSignalBlocker(pair[k]):
+                pair[k].setValue(at)
         self.changed.emit()

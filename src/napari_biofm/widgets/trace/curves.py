@@ -157,6 +157,16 @@ class TraceViewBox(pg.ViewBox):
         (self.double_clicked if event.double() else self.clicked).emit(at.x(), at.y(), event)
 
 
+def vertical_line(
+    colour: str, *, at: float = 0.0, hover: str = "", dotted: bool = False, **options: Any
+) -> pg.InfiniteLine:
+    """Return a line at a place on the time axis, one pixel wide; `hover` is its colour under the mouse."""
+    style = Qt.PenStyle.DotLine if dotted else Qt.PenStyle.SolidLine
+    return pg.InfiniteLine(
+        at, pen=pg.mkPen(colour, width=1, style=style), hoverPen=pg.mkPen(hover or colour, width=1), **options
+    )
+
+
 def detach(item: Any) -> None:
     """Take an item out of its view; nothing happens if the view was deleted before."""
     try:

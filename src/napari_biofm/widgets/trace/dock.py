@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt
@@ -22,6 +21,7 @@ from napari_biofm.signals.quality import unit_hints
 from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.recording_dialog import ask_for_file, open_asking
 from napari_biofm.widgets.common.recording_layers import put_recording
 from napari_biofm.widgets.common.scrolled import Scrolled
@@ -42,7 +42,6 @@ from napari_biofm.widgets.trace.movie_traces import MovieTraces
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.recordings_controller import RecordingsController
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
-from napari_biofm.widgets.trace.style import colours_of
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
 from napari_biofm.widgets.trace.teaching import Teaching
 from napari_biofm.widgets.trace.trace_view import TraceView
@@ -281,7 +280,7 @@ class TraceDock(Dock):
         return self.recordings.recording
 
     def _ask_for_file(self) -> None:
-        path: Path | None = ask_for_file(self)
+        path = ask_for_file(self)
         if path is not None:
             self.recordings.open(path)
 

@@ -8,10 +8,9 @@ from typing import TypeVar
 from psygnal import Signal
 
 from napari_biofm.events import DEFAULT_DETECTOR, make_detector
-from napari_biofm.events.detect import detect_events
+from napari_biofm.events.detect import detect_events, provenance_of
 from napari_biofm.events.options import option_values, options_from_text
 from napari_biofm.events.physio_fm.head import AdaptedHead
-from napari_biofm.events.physio_fm.weights import stock_hash
 from napari_biofm.events.review import match_verdicts
 from napari_biofm.events.reviewed import reviewed
 from napari_biofm.session import Session
@@ -89,20 +88,10 @@ class EventsController:
         channels = signal_channels(recording)
         if not recording.is_cells:
             channels = [c for c in channels if c in self._channels()] or channels
-        provenance: dict[str, object] = {
-            "detector": detector,
-            "kind": kind,
-            "preset": preset,
-            "channels": channels[:64],
-        }
-        if settings.options:
-            provenance["options"] = dict(settings.options)
         head = None
-        if detector == DEFAULT_DETECTOR:
-            provenance["weights_sha256"] = stock_hash()
-            if session.detector is not None:
-                head = AdaptedHead.from_plain(session.detector)
-                provenance["taught"] = list(head.classes)
+        if detector == DEFAULT_DETECTOR and session.detector is not None:
+            head = AdaptedHead.from_plain(session.detector)
+        provenance = provenance_of(detector, settings, channels, head)
         former = session.events(uid) if head is not None else None
 
         def put(events: Events) -> None:

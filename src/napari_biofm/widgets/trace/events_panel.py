@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS, kinds, make_detector
@@ -111,11 +111,10 @@ class EventsPanel(QWidget):
         self.table.set_events(events)
         classes = sorted(set(events["class"].tolist()))
         now = self.which_class.currentText()
-        self.which_class.blockSignals(True)
-        self.which_class.clear()
-        self.which_class.addItems(["All classes", *classes])
-        self.which_class.setCurrentText(now if now in classes else "All classes")
-        self.which_class.blockSignals(False)
+        with QSignalBlocker(self.which_class):
+            self.which_class.clear()
+            self.which_class.addItems(["All classes", *classes])
+            self.which_class.setCurrentText(now if now in classes else "All classes")
         self._filter()
         self.counts.setText(describe_events(events))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
@@ -16,8 +16,8 @@ from napari_biofm.signals.display.colours import Colours
 from napari_biofm.types import Task, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.common.forms import choice, row
+from napari_biofm.widgets.common.plot_style import colour_axes
 from napari_biofm.widgets.trace.curves import TraceViewBox
-from napari_biofm.widgets.trace.style import colour_axes
 
 ORDERS = {
     "By id": "id", "By time of their peak": "time", "By activity": "activity", "Accepted first": "accepted",
@@ -47,9 +47,8 @@ class CellHeatmap(QWidget):
         self.view = TraceViewBox(self._colours.accent)
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setBackground(self._colours.background)
-        self.canvas.ci.layout.setContentsMargins(
-            2, 7, 6, 2
-        )  # left and right as the plots below, so that times line up
+        # left and right as the plots below, so that times line up
+        self.canvas.ci.layout.setContentsMargins(2, 7, 6, 2)
         self.plot = self.canvas.addPlot(viewBox=self.view)
         self.plot.hideButtons()
         colour_axes(self.plot, self._colours)
@@ -98,9 +97,8 @@ class CellHeatmap(QWidget):
         if self.recording is None:
             return
         self.order = np.arange(self.recording.n_channels)
-        self.order_by.blockSignals(True)
-        self.order_by.setCurrentIndex(0)
-        self.order_by.blockSignals(False)
+        with QSignalBlocker(self.order_by):
+            self.order_by.setCurrentIndex(0)
         known = list(ORDERS).index("Accepted first"), "accepted" in self.recording.metadata
         self.order_by.model().item(known[0]).setEnabled(known[1])
         task = _keep(self, heat_image(self.recording))

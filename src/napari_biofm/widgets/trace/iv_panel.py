@@ -11,7 +11,7 @@ from napari_biofm.events.features.step_curves import EVENT_RATE, MEASURES, StepC
 from napari_biofm.signals.display.colours import Colours
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note, row
-from napari_biofm.widgets.trace.style import small_plot
+from napari_biofm.widgets.common.plot_style import small_plot
 
 
 class StepPanel(QWidget):

@@ -14,7 +14,7 @@ from napari_biofm.events.listing import describe_event
 from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.signals.display.scales import tick_line
 from napari_biofm.types import Events, no_events
-from napari_biofm.widgets.trace.curves import detach
+from napari_biofm.widgets.trace.curves import detach, vertical_line
 from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.trace.rows import Row
 
@@ -131,18 +131,14 @@ class EventMarks(QObject):
         if self._handle is not None:
             detach(self._handle)
         self._handle = None
-        if self._row is None or self._row >= len(self._events):
+        plots, selected = self._plots, self._row
+        if selected is None or selected >= len(self._events):
             return
-        event = self._events[self._row]
-        for row in self._plots.rows:
-            rows, places = self._in_view(row.channel)
-            if event["channel"] == row.channel and self._row in rows:
-                place = float(places[rows.tolist().index(self._row)])
-                self._handle = pg.InfiniteLine(
-                    place,
-                    movable=True,
-                    pen=pg.mkPen(self._plots.colours.accent, width=1, style=pg.QtCore.Qt.PenStyle.DotLine),
-                )
+        channel = int(self._events[selected]["channel"])
+        for row in (row for row in plots.rows if row.channel == channel):
+            rows, places = self._in_view(channel)
+            for place in places[rows == selected].tolist():
+                self._handle = vertical_line(plots.colours.accent, at=place, dotted=True, movable=True)
                 self._handle.setToolTip("Drag to move the selected event")
                 self._handle.setZValue(5)
                 row.plot.addItem(self._handle, ignoreBounds=True)

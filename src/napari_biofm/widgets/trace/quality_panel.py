@@ -15,7 +15,7 @@ from napari_biofm.signals.display.colours import Colours
 from napari_biofm.signals.quality import Quality
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note
-from napari_biofm.widgets.trace.style import small_plot
+from napari_biofm.widgets.common.plot_style import small_plot
 
 
 class QualityPanel(QWidget):

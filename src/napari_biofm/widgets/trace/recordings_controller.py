@@ -10,7 +10,7 @@ from psygnal import Signal
 from napari_biofm.actions import SetUnit
 from napari_biofm.session import Pointed, Session
 from napari_biofm.signals import Recording, read_part
-from napari_biofm.timeline import Clock, is_of_movie, recording_time, session_time
+from napari_biofm.timeline import clock_of, recording_time, session_time
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.ports import Listen
 
@@ -117,19 +117,17 @@ class RecordingsController:
         """Say where the session's time stands in the shown recording."""
         recording, seconds = self.recording, self._session.time_s
         if recording is not None:
-            seconds = recording_time(recording, seconds, self._clock(recording))
+            seconds = recording_time(recording, seconds, clock_of(recording, self._session.clocks.values()))
         self.time_moved.emit(seconds)
 
     def set_time(self, seconds: float) -> None:
         """Move the session's time to a time of the shown recording."""
         recording = self.recording
         if recording is not None:
-            self._session.set_time(session_time(recording, seconds, self._clock(recording)))
+            self._session.set_time(
+                session_time(recording, seconds, clock_of(recording, self._session.clocks.values()))
+            )
 
     def point_at(self, row: int) -> None:
         """Say which event the mouse is on; -1 where it is on none."""
         self._session.point_at(Pointed(self.uid, row) if self.uid is not None and row >= 0 else None)
-
-    def _clock(self, recording: Recording) -> Clock | None:
-        """Return the clock of the movie the shown traces were measured from, None for other recordings."""
-        return next((c for c in self._session.clocks.values() if is_of_movie(recording, c)), None)

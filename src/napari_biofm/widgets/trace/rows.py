@@ -9,9 +9,9 @@ from typing import Any
 import pyqtgraph as pg
 
 from napari_biofm.signals.display.colours import Colours
+from napari_biofm.widgets.common.plot_style import colour_axes
 from napari_biofm.widgets.trace.curves import LazyCurve, TraceViewBox
 from napari_biofm.widgets.trace.scalebars import ScaleBar
-from napari_biofm.widgets.trace.style import colour_axes
 
 
 class Scales(enum.Enum):

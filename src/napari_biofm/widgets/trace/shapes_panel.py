@@ -13,7 +13,7 @@ from napari_biofm.signals.display.colours import Colours
 from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note, number, row
-from napari_biofm.widgets.trace.style import small_plot
+from napari_biofm.widgets.common.plot_style import small_plot
 
 VIEWS = ("Averaged event", "Amplitudes", "Intervals")
 

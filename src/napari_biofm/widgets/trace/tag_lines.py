@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject
 
-from napari_biofm.widgets.trace.curves import detach
+from napari_biofm.widgets.trace.curves import detach, vertical_line
 from napari_biofm.widgets.trace.plots import TracePlots
 
 
@@ -42,12 +42,8 @@ class TagLines(QObject):
 
     def _line(self, at: float, comment: str) -> pg.InfiniteLine:
         colours = self._plots.colours
-        line = pg.InfiniteLine(
-            at,
-            pen=pg.mkPen(colours.foreground, width=1, style=Qt.PenStyle.DotLine),
-            label=comment[:40],
-            labelOpts={"position": 0.82, "color": colours.foreground, "anchors": [(0, 0), (0, 0)]},
-        )
+        label = {"position": 0.82, "color": colours.foreground, "anchors": [(0, 0), (0, 0)]}
+        line = vertical_line(colours.foreground, at=at, dotted=True, label=comment[:40], labelOpts=label)
         line.setToolTip(comment)
         line.setZValue(15)
         return line

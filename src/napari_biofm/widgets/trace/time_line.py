@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyqtgraph as pg
 from qtpy.QtCore import QObject, Signal
 
-from napari_biofm.widgets.trace.curves import detach
+from napari_biofm.widgets.trace.curves import detach, vertical_line
 from napari_biofm.widgets.trace.plots import TracePlots
 from napari_biofm.widgets.trace.rows import Row
 
@@ -33,10 +33,9 @@ class TimeLine(QObject):
 
     def place(self, seconds: float) -> None:
         """Show a time of the recording, where it lies in what is drawn."""
-        plots = self._plots
-        if self._rows != plots.rows:
+        if self._rows != self._plots.rows:
             self._install()
-        at = plots.lines.place_of(seconds)
+        at = self._plots.lines.place_of(seconds)
         for line in self._lines:
             line.setVisible(at is not None)
             if at is not None and not line.moving:
@@ -50,12 +49,7 @@ class TimeLine(QObject):
         self._lines = []
         colours = self._plots.colours
         for row in self._rows:
-            line = pg.InfiniteLine(
-                0.0,
-                movable=True,
-                pen=pg.mkPen(colours.foreground, width=1),
-                hoverPen=pg.mkPen(colours.accent, width=1),
-            )
+            line = vertical_line(colours.foreground, hover=colours.accent, movable=True)
             line.setOpacity(0.6)
             line.setToolTip("The time of the session: drag it, and the image follows")
             line.sigDragged.connect(self._dragged)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
@@ -90,45 +90,38 @@ class TraceToolbar(QWidget):
 
     def set_recordings(self, names: list[str], current: str | None) -> None:
         """Offer these recordings."""
-        self.recordings.blockSignals(True)
-        self.recordings.clear()
-        self.recordings.addItems(names)
-        if current is not None:
-            self.recordings.setCurrentText(current)
-            self.recordings.setToolTip(f"{current}: the recording that is shown.")
-        self.recordings.blockSignals(False)
+        with QSignalBlocker(self.recordings):
+            self.recordings.clear()
+            self.recordings.addItems(names)
+            if current is not None:
+                self.recordings.setCurrentText(current)
+                self.recordings.setToolTip(f"{current}: the recording that is shown.")
         self.recordings.setEnabled(bool(names))
         _widen_list(self.recordings)
 
     def set_parts_of(self, recording: Recording | None) -> None:
         """Offer the parts of the shown recording's file; hidden where there is only one."""
         metadata = recording.metadata if recording is not None else {}
-        self.parts.blockSignals(True)
-        self.parts.clear()
-        self.parts.addItems([str(part) for part in metadata.get("parts", ())])
-        self.parts.setCurrentIndex(int(metadata.get("part", 0)))
-        self.parts.blockSignals(False)
+        with QSignalBlocker(self.parts):
+            self.parts.clear()
+            self.parts.addItems([str(part) for part in metadata.get("parts", ())])
+            self.parts.setCurrentIndex(int(metadata.get("part", 0)))
         self.parts.setVisible(self.parts.count() > 1)
         _widen_list(self.parts)
 
     def set_sweeps(self, n_sweeps: int, current: int) -> None:
         """Offer these sweeps."""
-        for one in (self.sweep, self.mode):
-            one.blockSignals(True)
-        self.sweep.setRange(0, max(n_sweeps - 1, 0))
-        self.sweep.setValue(current)
+        with QSignalBlocker(self.sweep):
+            self.sweep.setRange(0, max(n_sweeps - 1, 0))
+            self.sweep.setValue(current)
         self.count.setText(f"of {n_sweeps}")
-        several = n_sweeps > 1
         for one in (self.sweep, self.mode, self.average, self.chosen):
-            one.setEnabled(several)
-        for one in (self.sweep, self.mode):
-            one.blockSignals(False)
+            one.setEnabled(n_sweeps > 1)
 
     def show_mode(self, mode: SweepMode) -> None:
         """Say how sweeps are laid out, without asking for it."""
-        self.mode.blockSignals(True)
-        self.mode.setCurrentText(mode.value)
-        self.mode.blockSignals(False)
+        with QSignalBlocker(self.mode):
+            self.mode.setCurrentText(mode.value)
 
 
 def _widen_list(box: QComboBox) -> None:

@@ -1,4 +1,4 @@
-"""The colours of napari's theme on the plots of the trace dock."""
+"""The colours of the theme of napari on plots of pyqtgraph."""
 
 from __future__ import annotations
 
