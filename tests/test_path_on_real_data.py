@@ -22,7 +22,7 @@ pytestmark = pytest.mark.shared_data
 
 
 def test_image_to_masks_to_classes_and_recording_to_events_on_the_image(
-    viewer: Any, qtbot: Any, shared_data: Path
+    shared_data: Path, viewer: Any, qtbot: Any
 ) -> None:
     field = tifffile.imread(shared_data / "imaging" / "bbbc039" / "b39_A02_s1.tif")[:300, :300]
     movie = viewer.add_image(
