@@ -38,7 +38,7 @@ def recordings() -> dict[str, Recording]:
     values = np.random.default_rng(0).normal(0, 1, 400).astype(np.float32)
     return {
         "patch": Recording.from_arrays(values, 1000.0, "mV"),
-        "traces": Recording.from_arrays(np.stack([values, -values]), 10.0, "dF/F"),
+        "traces": Recording.from_arrays(np.stack([values, -values])[None], 10.0, "dF/F"),
     }
 
 
