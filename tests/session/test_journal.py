@@ -55,7 +55,7 @@ def kept(root, *, seed=0, **targets):
         session.attach_labels(target)
     values = np.random.default_rng(seed).normal(0, 1, 400).astype(np.float32)
     session.add_recording(Recording.from_arrays(values, 1000.0, "mV"), "patch")
-    session.add_recording(Recording.from_arrays(np.stack([values, -values]), 10.0, "dF/F"), "traces")
+    session.add_recording(Recording.from_arrays(np.stack([values, -values])[None], 10.0, "dF/F"), "traces")
     return session, Journal(session, root, Layers(**targets), told.append), told
 
 

@@ -116,7 +116,8 @@ def restore(session: Session, saved: Saved, layer_of: Mapping[str, str]) -> None
         if len(events) or saved.provenance.get(uid):
             session.set_events(names[uid], events, dict(saved.provenance.get(uid, {})), name="open session")
     for link in saved.links:
-        if link.recording in names:
+        known = saved.recordings.get(link.recording)
+        if known is not None and link.channel < known.n_channels:  # the file may have fewer channels now
             cell = CellKey(now(link.cell.layer), link.cell.label)
             session.link(Link(names[link.recording], link.channel, cell))
     for uid, clock in saved.clocks.items():
