@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QShortcut
+from qtpy.QtWidgets import QShortcut, QVBoxLayout
 
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording, Tag
@@ -492,3 +492,9 @@ def test_an_undo_that_no_longer_fits_is_told_and_the_ones_before_it_are_undone(d
     dock.events_panel.undo_button.click()
     assert dock.session.events(uid)["class"].tolist() == ["EPSC"] * 3
     assert len(notification_manager.records) == before + 1
+
+
+def test_what_is_offered_for_recovery_stands_above_the_traces_and_takes_no_width(dock: TraceDock) -> None:
+    layout = dock.layout()
+    assert isinstance(layout, QVBoxLayout)
+    assert layout.count() >= 1 and dock.view.width() > dock.width() / 3

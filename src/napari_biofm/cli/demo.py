@@ -32,6 +32,10 @@ def run(args: argparse.Namespace) -> None:
         from napari_biofm.widgets.demo import run_demo
     except ImportError as error:
         raise BiofmError(f"The demo needs Qt ({error}): pip install 'napari-biofm[all]'.") from error
+    if args.headless:
+        os.environ.setdefault(
+            "NAPARI_BIOFM_AUTOSAVE", "off"
+        )  # nobody is there to be offered what was left behind
     with _screen(args.headless):
         run_demo(args.out, args.headless)
     if args.out is not None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
-    QHBoxLayout,
     QSizePolicy,
     QSplitter,
     QTabWidget,
@@ -148,9 +147,9 @@ class TraceDock(Dock):
         splitter.addWidget(right)
         splitter.setStretchFactor(0, 1)
         splitter.setSizes([900, 400])
-        layout = QHBoxLayout(self)
+        layout = QVBoxLayout(self)  # what a killed napari left behind is offered above
         layout.setContentsMargins(2, 2, 2, 2)
-        layout.addWidget(splitter)
+        layout.addWidget(splitter, 1)
         self.setMinimumHeight(280)
 
     # ------------------------------------------------------------------ connecting
