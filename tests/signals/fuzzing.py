@@ -14,7 +14,7 @@ from napari_biofm.types import RecordingError
 ABSURD = (-1, 0, 1, 0x7FFF, -0x8000, 0x7FFFFFFF, -0x80000000, 0x40000000, 999_999)
 SLACK = 2_000_000  # bytes that opening any file may take, on top of
 FACTOR = 16  # times its size: a command is worked out in doubles, four times the size of int16 samples
-MOST_CALLS = 200_000  # of functions, for one file with up to three sweeps; 20,000 are usual
+MOST_CALLS = 2_000_000  # of functions; a summary visits every sweep, and a damaged header may name one for every few samples
 
 
 def open_everything(path: Path, size: int | None = None) -> str:
