@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,19 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 def cache_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what tests prepare away from the user's cache."""
     os.environ.setdefault("NAPARI_BIOFM_CACHE", str(tmp_path_factory.mktemp("passes")))
+
+
+@pytest.fixture(autouse=True)
+def what_viewers_leave_is_not_searched_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep the garbage collector from searching what earlier viewers left for good.
+
+    napari keeps some thousand objects of every viewer (menus, actions), and closing a viewer collects several times:
+    in a long run that came to seconds a test.
+    """
+    yield
+    if "make_napari_viewer" in request.fixturenames:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
