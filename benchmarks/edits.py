@@ -254,17 +254,8 @@ class Walk:
 
     def described(self) -> dict[str, Any]:
         """Everything that edits can change, as text and arrays."""
-        state = self.session._state
-        return {
-            "labels": {n: np.array(self.viewer.layers[n].data) for n in LAYERS if n in self.viewer.layers},
-            "classes": {u: c for u, c in state.classes.items() if c},
-            "events": {
-                u: (t.events.tobytes(), json.dumps(dict(t.provenance))) for u, t in state.events.items()
-            },
-            "links": state.links,
-            "clocks": {u: c.times.tobytes() for u, c in state.clocks.items()},
-            "channels": {u: r.channels for u, r in state.recordings.items()},
-        }
+        labels = {n: np.array(self.viewer.layers[n].data) for n in LAYERS if n in self.viewer.layers}
+        return _described(self.session, labels)
 
     def finish(self) -> Outcome:
         """Compare table, log and first state; undo everything."""
@@ -312,18 +303,20 @@ class Walk:
         entries = [json.loads(json.dumps(entry)) for entry in self.session.log]
         if replay(entries, again._state) != len(entries):
             return False
-        state = again._state
-        mine = {
-            "labels": arrays,
-            "classes": {u: c for u, c in state.classes.items() if c},
-            "events": {
-                u: (t.events.tobytes(), json.dumps(dict(t.provenance))) for u, t in state.events.items()
-            },
-            "links": state.links,
-            "clocks": {u: c.times.tobytes() for u, c in state.clocks.items()},
-            "channels": {u: r.channels for u, r in state.recordings.items()},
-        }
-        return _same(mine, self.described())
+        return _same(_described(again, arrays), self.described())
+
+
+def _described(session: Any, labels: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return the state of a session, with these masks by layer, as text and arrays that can be compared."""
+    state = session._state
+    return {
+        "labels": labels,
+        "classes": {u: c for u, c in state.classes.items() if c},
+        "events": {u: (t.events.tobytes(), json.dumps(dict(t.provenance))) for u, t in state.events.items()},
+        "links": state.links,
+        "clocks": {u: c.times.tobytes() for u, c in state.clocks.items()},
+        "channels": {u: r.channels for u, r in state.recordings.items()},
+    }
 
 
 def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:

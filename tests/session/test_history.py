@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_biofm.actions.base import undone
 from napari_biofm.actions.history import History
+from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.types import SessionError
 
 

@@ -119,8 +119,3 @@ class Action(Protocol):
     def record(self) -> Record:
         """Return the edit for the log: JSON-able, with `kind`."""
         ...
-
-
-def undone(name: str) -> str:
-    """Return the name of the inverse of an action."""
-    return name.removeprefix("undo ") if name.startswith("undo ") else f"undo {name}"

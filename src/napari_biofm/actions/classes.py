@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.actions.base import Record, SessionState, undone
+from napari_biofm.actions.base import Record, SessionState
 from napari_biofm.cells.table.classes import CellClasses
+from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.packing import pack, unpack
 from napari_biofm.types import SessionError
 

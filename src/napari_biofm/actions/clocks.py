@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from napari_biofm.actions.base import Record, SessionState, undone
+from napari_biofm.actions.base import Record, SessionState
+from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.packing import pack, unpack
 from napari_biofm.timeline import Clock
 from napari_biofm.types import SessionError

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from napari_biofm.actions.base import Record, SessionState, undone
+from napari_biofm.actions.base import Record, SessionState
 from napari_biofm.events.review import RowChange
 from napari_biofm.events.reviewed import BY_HAND, REVIEWED_DTYPE, EventTable, same_rows
+from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.packing import pack, unpack
 from napari_biofm.types import Events, SessionError
 

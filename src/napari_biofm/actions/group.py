@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from napari_biofm.actions.base import Action, Record, SessionState, undone
+from napari_biofm.actions.base import Action, Record, SessionState
+from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.types import SessionError
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from napari_biofm.actions.base import Record, SessionState, undone
+from napari_biofm.actions.base import Record, SessionState
+from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.links import Link
 from napari_biofm.selection import CellKey
 from napari_biofm.types import SessionError

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from napari_biofm.actions.base import Record, SessionState, undone
+from napari_biofm.actions.base import Record, SessionState
+from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.types import BiofmError, SessionError
 
 

@@ -25,6 +25,11 @@ _LARGEST = 1 << 34  # pixels of one patch; more is not an edit
 _SLAB = 1 << 22  # pixels of a patch where everything may change
 
 
+def undone(name: str) -> str:
+    """Return the name of the edit that takes back the one of this name."""
+    return name.removeprefix("undo ") if name.startswith("undo ") else f"undo {name}"
+
+
 class LabelsTarget(Protocol):
     """Labels that can be edited in place: an array, or a layer of a viewer."""
 
@@ -275,7 +280,7 @@ class LabelsEdit:
 
     def inverse(self) -> LabelsEdit:
         """Return the edit that takes this one back."""
-        name = self.name.removeprefix("undo ") if self.name.startswith("undo ") else f"undo {self.name}"
+        name = undone(self.name)
         return LabelsEdit(self.layer, name, tuple(p.reversed() for p in reversed(self.patches)), self.details)
 
     @property

@@ -23,9 +23,9 @@ from napari_biofm.widgets.annotate.preview import Preview
 from napari_biofm.widgets.annotate.prompt_controller import PromptController
 from napari_biofm.widgets.annotate.sizes import CellSizes
 from napari_biofm.widgets.annotate.tools import PROMPTING, Tool
-from napari_biofm.widgets.common.jobs import RunJob
 from napari_biofm.widgets.common.labels_target import LayerTarget
 from napari_biofm.widgets.common.layers import layer_id, plane_map, view_of
+from napari_biofm.widgets.common.ports import RunJob
 
 
 class Annotator:

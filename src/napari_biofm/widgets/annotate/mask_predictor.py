@@ -25,8 +25,8 @@ from napari_biofm.images.prompt.backends import (
 from napari_biofm.images.prompt.correction import Answer
 from napari_biofm.session import Session
 from napari_biofm.types import ImageError, Prompt, Segmentation, run_task
-from napari_biofm.widgets.common.jobs import RunJob
 from napari_biofm.widgets.common.layers import layer_shape
+from napari_biofm.widgets.common.ports import RunJob
 from napari_biofm.widgets.common.viewers import layer_id
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_biofm.images.prompt.backends import precompute_file
 from napari_biofm.session import Session
 from napari_biofm.widgets.annotate.mask_predictor import MaskPredictor
-from napari_biofm.widgets.common.jobs import TellError
+from napari_biofm.widgets.common.ports import TellError
 
 QUIET_MS = 2500  # without a question before the preparing goes on
 

@@ -22,8 +22,8 @@ from napari_biofm.images.edit.review_queue import ReviewItem, outline, part_arou
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.common.jobs import RunJob, TellError
 from napari_biofm.widgets.common.layers import is_helper, layer_id
+from napari_biofm.widgets.common.ports import RunJob, TellError
 
 NOTHING = "no second segmentation"
 HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."

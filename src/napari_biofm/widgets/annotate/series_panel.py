@@ -22,7 +22,7 @@ from napari_biofm.images.io.series import Series, read_image
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.prefetch import Prefetch
-from napari_biofm.widgets.common.jobs import TellError
+from napari_biofm.widgets.common.ports import TellError
 from napari_biofm.widgets.common.viewers import layer_id
 
 HOW = "Choose a folder of images. Labels are kept in the folder 'labels' beside them, with the progress."

@@ -25,8 +25,8 @@ from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
 from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.mask_predictor import LazyPlane
-from napari_biofm.widgets.common.jobs import RunJob, TellError
 from napari_biofm.widgets.common.layers import full_data, layer_id, layer_shape
+from napari_biofm.widgets.common.ports import RunJob, TellError
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 

@@ -1,4 +1,4 @@
-"""What controllers ask of the dock that they belong to; none of it is Qt, so that tests can give their own."""
+"""What controllers and panels ask of the dock that they belong to; none of it is Qt, so that tests can give their own."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ class RunJob(Protocol):
         on_end: Callable[[], None] | None = None,
         **kwargs: Any,
     ) -> Job: ...
+
+
+class TellError(Protocol):
+    """Shows an error to the user; see `Dock.tell_error`."""
+
+    def __call__(self, error: BaseException, /) -> None: ...

@@ -17,9 +17,9 @@ from napari_biofm.images.tiling.large_images import LargeResult
 from napari_biofm.images.tiling.passes import TilePiece
 from napari_biofm.session import Session
 from napari_biofm.types import Labels, Progress, Segmentation, SegmentationParameters, SessionError
-from napari_biofm.widgets.common.jobs import RunJob, TellError
 from napari_biofm.widgets.common.layer_pixels import spatial_placing
 from napari_biofm.widgets.common.layers import full_data, layer_by_id, layer_id
+from napari_biofm.widgets.common.ports import RunJob, TellError
 from napari_biofm.widgets.segment.flows import describe_loaded, recipe_of
 from napari_biofm.widgets.segment.painter import TilePainter, visible_box
 from napari_biofm.widgets.segment.pixels import STACKS, pixels_of, plane_shape, whole_placing

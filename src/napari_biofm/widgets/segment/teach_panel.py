@@ -30,8 +30,8 @@ from napari_biofm.images.train.finetuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import registry, store
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.jobs import RunJob
 from napari_biofm.widgets.common.layer_pixels import SHOWN, plane_of, shown_step
+from napari_biofm.widgets.common.ports import RunJob
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 from napari_biofm.widgets.segment.painter import visible_box
 
