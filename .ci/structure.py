@@ -5,7 +5,8 @@
 
 Checks: no import cycle (imports inside functions and under TYPE_CHECKING count), no `hasattr` or `getattr` with a
 default on models, no access to private names of other modules outside the compatibility files, few `Any` in public
-signatures of the core, a test that reaches every module, and no file of the docks that computes on pixels or samples.
+signatures of the core, a test that reaches every module, no file of the docks that computes on pixels or samples, and
+none below the docks that imports Qt or napari.
 Standard library only.
 """
 
@@ -15,6 +16,7 @@ import argparse
 import ast
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +40,8 @@ COMPATIBILITY = {  # files that may touch what is private in a library
     "cells/classify/sklearn_compat.py": ("scikit-learn",),
 }
 MOST_ANY = 15  # in public signatures of the core; lower it when it falls
+WINDOWS = ("qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy", "PyQt6", "PyQt5", "PySide6")
+MAY_OPEN_WINDOWS = ("widgets/", "readers.py", "writers.py", "samples.py")
 COMPUTING = (
     "scipy",
     "skimage",
@@ -186,6 +190,16 @@ def private_accesses(path: Path) -> Iterator[tuple[int, str]]:
         yield node.lineno, ast.unparse(node)
 
 
+def imports_of(libraries: tuple[str, ...], path: Path) -> Iterator[tuple[int, str]]:
+    """Yield imports of these libraries, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        for name in names:
+            if name.partition(".")[0] in libraries:
+                yield node.lineno, f"imports {name}"
+
+
 def any_in_signatures(path: Path) -> Iterator[tuple[int, str]]:
     """Yield public functions whose annotations are `Any` itself (not `NDArray[Any]` or `dict[str, Any]`)."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -290,19 +304,17 @@ def main() -> int:
             out += [f"{where}:{line} {what}" for line, what in check(path)]
         return out
 
-    def computing(path: Path) -> Iterator[tuple[int, str]]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for name in names:
-                if name.partition(".")[0] in COMPUTING:
-                    yield node.lineno, f"imports {name}"
-
     report("import cycles", [" <-> ".join(group) for group in cycles(graph)])
     report("cycles of folders", [" <-> ".join(group) for group in cycles(folder_graph(graph))])
     report("models asked by hasattr or getattr", each(sniffing))
     report("private names of others", each(private_accesses, skip=tuple(COMPATIBILITY)))
-    report("docks that compute", each(computing, ("widgets/",)))
+    report("docks that compute", each(partial(imports_of, COMPUTING), ("widgets/",)))
+    below = tuple(
+        path.relative_to(SOURCE).as_posix()
+        for path in known.values()
+        if not path.relative_to(SOURCE).as_posix().startswith(MAY_OPEN_WINDOWS)
+    )
+    report("Qt or napari below the docks", each(partial(imports_of, WINDOWS), below))
     report(
         "Any in public signatures of the core",
         each(any_in_signatures, tuple(f"{c}/" for c in CORE)),

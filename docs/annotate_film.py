@@ -12,8 +12,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from tests import hand
 
+from napari_biofm.controllers.annotate.tools import ACTIONS, TOOLS, Tool
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.annotate.tools import ACTIONS, TOOLS, Tool
 
 WIDTH = 420  # pixels of a film
 BAR = 44  # of its caption

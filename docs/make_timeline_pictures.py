@@ -120,7 +120,7 @@ def _capture(viewer: Any, dock: Any, path: Path) -> None:
     """Step through a second and a half of the movie and save the whole window, smaller."""
     from PIL import Image
 
-    from napari_biofm.widgets.timeline.movies import show_frame
+    from napari_biofm.controllers.timeline.movies import show_frame
 
     pictures = []
     first = int(dock.controller.clock.frame_at(dock.session.time_s)) - 8

@@ -92,8 +92,8 @@ def read(path: str | Sequence[str]) -> LayerData:
     """
     import napari
 
+    from napari_biofm.controllers.common.recording_layers import put_recording
     from napari_biofm.widgets.common.recording_dialog import open_asking
-    from napari_biofm.widgets.common.recording_layers import put_recording
     from napari_biofm.widgets.common.viewers import viewer_session
 
     viewer = napari.current_viewer()

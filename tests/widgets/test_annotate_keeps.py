@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from qtpy.QtTest import QTest
 
+from napari_biofm.controllers.annotate.tools import Tool
 from napari_biofm.images.edit import ArrayTarget, Piece
 from napari_biofm.images.edit.labels_edit import replay
 from napari_biofm.session.recovery import find_journals, recover
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.annotate.tools import Tool
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from tests.hand import canvas_of, drag, hover, settle
 
+from napari_biofm.controllers.annotate.tools import Tool, load_keys
 from napari_biofm.images.edit import Piece
 from napari_biofm.images.prompt.correction import Answer
 from napari_biofm.session.journal_files import settings_folder
 from napari_biofm.types import Segmentation
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.annotate.tools import Tool, load_keys
 from napari_biofm.widgets.common.viewers import layer_id
 
 
@@ -408,9 +408,9 @@ def test_the_dock_opens_without_layers_and_makes_labels_on_the_image(viewer):
 
 
 def test_a_network_is_prepared_once_and_answers_clicks_on_its_window(viewer, monkeypatch):
+    from napari_biofm.controllers.annotate import mask_predictor
     from napari_biofm.images.edit import Piece
     from napari_biofm.images.prompt.correction import Answer
-    from napari_biofm.widgets.annotate import mask_predictor
 
     prepared, asked = set(), []
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from napari_biofm.controllers.common.layers import layer_id
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
 from napari_biofm.session.recovery import find_journals, unsaved
-from napari_biofm.widgets.common.layers import layer_id
 from napari_biofm.widgets.common.viewers import viewer_session
 
 KILLED = """
@@ -33,7 +33,7 @@ from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.common.autosave import autosave_of
-from napari_biofm.widgets.common.layers import layer_id
+from napari_biofm.controllers.common.layers import layer_id
 
 viewer = napari.Viewer(show=False)
 masks = np.zeros((40, 50), np.int32)

@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QApplication
 
 from napari_biofm.actions import EditLabels, ReplaceMasks
 from napari_biofm.cells.table.cell_table import make_table
+from napari_biofm.controllers.common.layers import full_data, layer_id
 from napari_biofm.images.edit.labels_edit import LabelsEdit, Patch
 from napari_biofm.session import Session, session_of
 from napari_biofm.types import Segmentation
 from napari_biofm.widgets.cells import CellsDock
 from napari_biofm.widgets.cells.dock import CellsDockContent
-from napari_biofm.widgets.common.layers import full_data, layer_id
 
 MODEL = {"model": "classical"}
 SIDE = 30

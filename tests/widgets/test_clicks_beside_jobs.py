@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tests.hand import drag, settle
 
+from napari_biofm.controllers.annotate.tools import Tool
 from napari_biofm.engine import JobState, make_engine, probe
 from napari_biofm.images.prompt.backends import EMBEDDED
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.annotate.tools import Tool
 from napari_biofm.widgets.common.viewers import QtPost
 from napari_biofm.widgets.segment import SegmentDock
 

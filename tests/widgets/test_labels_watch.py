@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from napari_biofm.actions import EditLabels
+from napari_biofm.controllers.common.layers import HELPER
 from napari_biofm.images.edit import LabelsEditor, Piece, View
 from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.widgets.annotate import AnnotateDock
 from napari_biofm.widgets.cells import CellsDock
-from napari_biofm.widgets.common.layers import HELPER
 from napari_biofm.widgets.common.viewers import layer_id, viewer_session
 from napari_biofm.widgets.segment import SegmentDock
 from napari_biofm.widgets.timeline import TimelineDock

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_biofm.controllers.common.layers import layer_id
+from napari_biofm.controllers.segment.controller import Request, SegmentController, describe_count
 from napari_biofm.images.io.projections import MEAN
 from napari_biofm.session import Session
 from napari_biofm.types import SegmentationParameters
-from napari_biofm.widgets.common.layers import layer_id
-from napari_biofm.widgets.segment.controller import Request, SegmentController, describe_count
 
 
 def blobs(shape=(96, 128)):

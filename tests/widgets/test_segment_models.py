@@ -12,6 +12,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from scipy import ndimage
 
+from napari_biofm.controllers.segment.painter import TilePainter, visible_box
+from napari_biofm.controllers.segment.pixels import SERIES, STITCHED
 from napari_biofm.images.tiling.passes import TilePiece
 from napari_biofm.models import store
 from napari_biofm.models.device import Estimate
@@ -19,8 +21,6 @@ from napari_biofm.session import session_of
 from napari_biofm.types import Capabilities, ImageError, Progress, Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
-from napari_biofm.widgets.segment.painter import TilePainter, visible_box
-from napari_biofm.widgets.segment.pixels import SERIES, STITCHED
 
 
 class PretendNetwork:
@@ -151,7 +151,7 @@ def test_thresholds_are_previewed_on_what_is_seen_and_applied_with_undo(
     labels = viewer.layers["cells cells"]
     before = labels.data.copy()
     monkeypatch.setattr(
-        "napari_biofm.widgets.segment.controller.segment_job", None
+        "napari_biofm.controllers.segment.controller.segment_job", None
     )  # no network from here on
     tiny.cell_prob.value = 2
     qtbot.waitUntil(lambda: "cells cells (preview)" in viewer.layers, timeout=20_000)
@@ -233,7 +233,7 @@ def test_a_job_that_fails_leaves_no_half_painted_tiles(
         assert "cells: cells so far" in viewer.layers
         raise ImageError("the disk is full")
 
-    monkeypatch.setattr("napari_biofm.widgets.segment.controller.segment_job", fails)
+    monkeypatch.setattr("napari_biofm.controllers.segment.controller.segment_job", fails)
     viewer.add_image(blobs, name="cells")
     notification_manager.records.clear()
     press(tiny.run_button)

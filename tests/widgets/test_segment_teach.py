@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from scipy import ndimage
 
+from napari_biofm.controllers.segment.pixels import SERIES
 from napari_biofm.images.io import lazy
 from napari_biofm.images.tiling import large_images
 from napari_biofm.images.train.finetuning import Tuned
@@ -18,7 +19,6 @@ from napari_biofm.session import session_of
 from napari_biofm.types import Capabilities, Progress
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
-from napari_biofm.widgets.segment.pixels import SERIES
 
 REPORT = {
     "base": "base",

@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.links import Link
 from napari_biofm.selection import CellKey
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
-from napari_biofm.widgets.timeline.controller import TimelineController
 
 MASKS = np.zeros((20, 30), np.int32)
 MASKS[2:8, 2:8], MASKS[10:16, 20:26] = 3, 7

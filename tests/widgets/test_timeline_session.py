@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from napari_biofm.controllers.common.session_layers import ViewerLayers
 from napari_biofm.session import CellKey, Link, recovery
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
 from napari_biofm.session.recovery import unsaved
@@ -14,7 +15,6 @@ from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.common.session_layers import ViewerLayers
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline import TimelineDock
 

@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_biofm.controllers.trace.analyses import Analyses
+from napari_biofm.controllers.trace.cells_controller import CellsController
+from napari_biofm.controllers.trace.events_controller import EventsController
+from napari_biofm.controllers.trace.exporting import Exports
+from napari_biofm.controllers.trace.forecasting import Forecasting
+from napari_biofm.controllers.trace.movie_traces import MovieTraces
+from napari_biofm.controllers.trace.recordings_controller import RecordingsController
+from napari_biofm.controllers.trace.teaching import Teaching
 from napari_biofm.engine import InlineEngine
 from napari_biofm.selection import CellKey
 from napari_biofm.session import Session
@@ -17,14 +25,6 @@ from napari_biofm.signals.calcium import TraceSettings
 from napari_biofm.signals.display import SweepMode, TraceLines
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import EVENT_DTYPE
-from napari_biofm.widgets.trace.analyses import Analyses
-from napari_biofm.widgets.trace.cells_controller import CellsController
-from napari_biofm.widgets.trace.events_controller import EventsController
-from napari_biofm.widgets.trace.exporting import Exports
-from napari_biofm.widgets.trace.forecasting import Forecasting
-from napari_biofm.widgets.trace.movie_traces import MovieTraces
-from napari_biofm.widgets.trace.recordings_controller import RecordingsController
-from napari_biofm.widgets.trace.teaching import Teaching
 
 RATE = 10_000.0
 

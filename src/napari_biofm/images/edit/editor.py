@@ -37,7 +37,7 @@ class LabelsEditor:
 
     # ------------------------------------------------------------------ looking
 
-    def value(self, view: View, point: Sequence[float]) -> int:
+    def value(self, view: View, point: Sequence[float] | NDArray[np.float64]) -> int:
         """Return the id at a point of the view, 0 outside of the labels."""
         at = tuple(round(float(c)) for c in point)
         if any(c < 0 or c >= n for c, n in zip(at, view.shape(self.target.shape), strict=True)):

@@ -8,20 +8,21 @@ from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QLabel, QTabWidget, QVBoxLayout
 
+from napari_biofm.controllers.annotate.annotator import Annotator
+from napari_biofm.controllers.annotate.mouse import Mouse
+from napari_biofm.controllers.annotate.tools import TOOLS, Tool, load_keys, save_keys, usual_keys
+from napari_biofm.controllers.common.session_files import Opened
 from napari_biofm.images.prompt.backends import backends
 from napari_biofm.session.journal_files import settings_folder
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.keys import KeyBinder, KeyTable
 from napari_biofm.widgets.annotate.layer_choice import LayerChoice, short_box
-from napari_biofm.widgets.annotate.mouse import Mouse
+from napari_biofm.widgets.annotate.preview import Preview
 from napari_biofm.widgets.annotate.review_panel import ReviewPanel
 from napari_biofm.widgets.annotate.series_panel import SeriesPanel
 from napari_biofm.widgets.annotate.time_panel import TimePanel
 from napari_biofm.widgets.annotate.toolbox import ThresholdSlider, Toolbox
-from napari_biofm.widgets.annotate.tools import TOOLS, Tool, load_keys, save_keys, usual_keys
 from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.common.session_files import Opened
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 
@@ -30,7 +31,7 @@ class AnnotateDock(Dock):
 
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
-        self.annotator = Annotator(self.viewer, self.session, self.run)
+        self.annotator = Annotator(self.viewer, self.session, self.run, Preview(self.viewer))
         self._refused: str | None = None  # labels layer that cannot be edited
         self._keys_path = settings_folder() / "annotate-keys.json"
         self.keys = self._read_keys()

@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from napari_biofm.controllers.annotate.tools import check_keys, titles
 from napari_biofm.types import SessionError
-from napari_biofm.widgets.annotate.tools import check_keys, titles
 
 PAN_KEY = "Space"
 

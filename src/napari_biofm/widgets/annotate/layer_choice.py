@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QPushButton, QWidget
 
-from napari_biofm.widgets.common.layers import is_helper, layer_id, layer_shape
+from napari_biofm.controllers.common.layers import is_helper, layer_id, layer_shape
 
 NO_IMAGE = "(none: open an image)"
 NO_LABELS = "(none: press New)"

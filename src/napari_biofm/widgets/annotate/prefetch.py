@@ -8,10 +8,10 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
+from napari_biofm.controllers.annotate.mask_predictor import MaskPredictor
+from napari_biofm.controllers.common.ports import TellError
 from napari_biofm.images.prompt.backends import precompute_file
 from napari_biofm.session import Session
-from napari_biofm.widgets.annotate.mask_predictor import MaskPredictor
-from napari_biofm.widgets.common.ports import TellError
 
 QUIET_MS = 2500  # without a question before the preparing goes on
 

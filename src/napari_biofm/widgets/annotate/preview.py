@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.controllers.common.layers import HELPER, layer_shape, matrix_of
 from napari_biofm.images.edit import Piece, View
-from napari_biofm.widgets.common.layers import HELPER, layer_shape, matrix_of
 
 LARGEST = 4096  # pixels; of larger planes a window is covered
 WINDOW = 2048

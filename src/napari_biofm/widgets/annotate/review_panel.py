@@ -18,12 +18,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.controllers.annotate.annotator import Annotator
+from napari_biofm.controllers.common.layers import is_helper, layer_id
+from napari_biofm.controllers.common.ports import RunJob, TellError
 from napari_biofm.images.edit.review_queue import ReviewItem, outline, part_around, review_items
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.common.layers import is_helper, layer_id
-from napari_biofm.widgets.common.ports import RunJob, TellError
 
 NOTHING = "no second segmentation"
 HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."

@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.controllers.annotate.annotator import Annotator
+from napari_biofm.controllers.common.ports import TellError
 from napari_biofm.images.io.series import Series, read_image
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.annotate.annotator import Annotator
 from napari_biofm.widgets.annotate.prefetch import Prefetch
-from napari_biofm.widgets.common.ports import TellError
 from napari_biofm.widgets.common.viewers import layer_id
 
 HOW = "Choose a folder of images. Labels are kept in the folder 'labels' beside them, with the progress."

@@ -17,16 +17,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.controllers.annotate.annotator import Annotator
+from napari_biofm.controllers.annotate.mask_predictor import LazyPlane
+from napari_biofm.controllers.common.layers import full_data, layer_id, layer_shape
+from napari_biofm.controllers.common.ports import RunJob, TellError
 from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.images.edit.linking import Tracking, link_array, n_tracks, relabel_edit
 from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS
 from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_basins, propagate_stack
 from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
-from napari_biofm.widgets.annotate.annotator import Annotator
-from napari_biofm.widgets.annotate.mask_predictor import LazyPlane
-from napari_biofm.widgets.common.layers import full_data, layer_id, layer_shape
-from napari_biofm.widgets.common.ports import RunJob, TellError
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 

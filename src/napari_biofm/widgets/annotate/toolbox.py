@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.widgets.annotate.tools import ACTIONS, TOOLS, Tool
+from napari_biofm.controllers.annotate.tools import ACTIONS, TOOLS, Tool
 
 SLIDER = 10  # steps of the threshold slider per logit
 COLUMNS = 3

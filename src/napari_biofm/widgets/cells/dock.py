@@ -13,17 +13,18 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QSplitter, QVBox
 
 from napari_biofm.cells.classify.movies import ClassifiedMovie
 from napari_biofm.cells.track.tracks import tracks_from_csv
+from napari_biofm.controllers.cells import layers
+from napari_biofm.controllers.cells.canvas import CanvasClicks, go_to
+from napari_biofm.controllers.cells.controller import CellsController
+from napari_biofm.controllers.cells.latest import Latest
+from napari_biofm.controllers.cells.mirror import mirror_steps
+from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 from napari_biofm.teaching.cell_lists import LISTS, NEXT
 from napari_biofm.teaching.cell_states import ALL
 from napari_biofm.types import CellsError
-from napari_biofm.widgets.cells import layers
-from napari_biofm.widgets.cells.canvas import CanvasClicks, go_to
 from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.classes import N_KEYS
-from napari_biofm.widgets.cells.controller import CellsController
 from napari_biofm.widgets.cells.files_panel import FilesPanel
-from napari_biofm.widgets.cells.latest import Latest
-from napari_biofm.widgets.cells.mirror import mirror_steps
 from napari_biofm.widgets.cells.overlay import Overlay
 from napari_biofm.widgets.cells.plot_panel import PlotPanel
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
@@ -34,7 +35,7 @@ from napari_biofm.widgets.common.cell_tables import cell_tables
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.event_loop import EventLoopTask
 from napari_biofm.widgets.common.later_tabs import LaterTabs
-from napari_biofm.widgets.common.layers import layer_by_id, layer_id
+from napari_biofm.widgets.common.viewers import QtPost
 
 CELLS, PLOT, SCORES, TIME, VALUES, FILES = "Cells", "Plot", "Scores", "Time", "Values", "Files"  # tabs
 WIDTH = 360  # pixels
@@ -52,8 +53,8 @@ class CellsDockContent(Dock):
 
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
-        inline = self.session.engine.name == "inline"
-        self.latest, self.lists = Latest(inline=inline), Latest(inline=inline)
+        post = None if self.session.engine.name == "inline" else QtPost()
+        self.latest, self.lists = Latest(post), Latest(post)
         self.tables = cell_tables(self.viewer, self.session)
         self.controller = CellsController(
             self.session, self.tables, self._run_job, self.latest.submit, self.lists.submit

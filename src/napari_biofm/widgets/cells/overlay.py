@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.controllers.common.layers import full_data
 from napari_biofm.teaching.cell_states import SELECTED_CODE, UNKNOWN_CODE
-from napari_biofm.widgets.common.layers import full_data
 from napari_biofm.widgets.common.napari_compat import selection_kept, without_painting
 
 SUFFIX = " · classes"

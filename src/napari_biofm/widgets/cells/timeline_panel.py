@@ -20,14 +20,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.cells.track.tracks import Timeline, smooth
+from napari_biofm.controllers.cells.layers import BY_LABEL, BY_OVERLAP
 
 WINDOW = 3  # frames
 BELOW_HEIGHT = 170  # pixels
 ABSENT = (0, 0, 0, 0)
 UNKNOWN_RGBA = (107, 107, 107, 255)
-
-
-BY_OVERLAP, BY_LABEL = "link by overlap", "label values"
 
 
 class TimelinePanel(QWidget):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
+from napari_biofm.controllers.common.layers import full_data, layer_by_id, layer_id
 from napari_biofm.session import Session
 from napari_biofm.teaching.cell_tables import CellTables
 from napari_biofm.teaching.pixels import Plane, Region
 from napari_biofm.widgets.common.event_loop import EventLoopTask
-from napari_biofm.widgets.common.layers import full_data, layer_by_id, layer_id
 
 PAUSE = 500  # ms without an edit before the cells it touched are measured again
 # with the Qt object that holds their timers

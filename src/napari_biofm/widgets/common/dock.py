@@ -9,6 +9,8 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QBoxLayout, QDockWidget, QMainWindow, QSizePolicy, QWidget
 
+from napari_biofm.controllers.common.session_files import Opened, SessionFiles
+from napari_biofm.controllers.common.session_layers import ViewerLayers
 from napari_biofm.engine import Job, Lane
 from napari_biofm.session import Session
 from napari_biofm.session.journal_files import autosave_folder
@@ -17,8 +19,6 @@ from napari_biofm.widgets.common.background import Background
 from napari_biofm.widgets.common.job_bar import JobBar
 from napari_biofm.widgets.common.opening import RIGHT_WIDTH
 from napari_biofm.widgets.common.recovery_bar import RecoveryBar, is_first
-from napari_biofm.widgets.common.session_files import Opened, SessionFiles
-from napari_biofm.widgets.common.session_layers import ViewerLayers
 from napari_biofm.widgets.common.viewers import close_with_window, viewer_session
 
 AREAS = {

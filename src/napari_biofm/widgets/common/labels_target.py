@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_biofm.controllers.common.layers import check_writable, full_data, layer_id
 from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.edit.pyramid import write_block, write_levels
 from napari_biofm.types import SessionError
 from napari_biofm.widgets.common.large_labels import LargeLabels
-from napari_biofm.widgets.common.layers import full_data, layer_id
 
 SMALL = 1 << 16  # changed pixels up to which napari redraws only the part that changed
 SMALL_IN_LARGE = 1 << 22  # the same for planes that take long to be drawn whole
@@ -38,12 +38,7 @@ class LayerTarget:
     written = Signal(tuple, tuple)  # start, stop of what was written
 
     def __init__(self, layer: Any) -> None:
-        for level in layer.data if layer.multiscale else (layer.data,):
-            if not hasattr(level, "__setitem__") or type(level).__module__.startswith("dask"):
-                raise SessionError(
-                    f"Layer '{layer.name}' holds {type(level).__name__} data, which cannot be written in place; "
-                    "open its Zarr arrays (zarr.open) or load it into memory to edit it."
-                )
+        check_writable(layer)
         self._layer = weakref.ref(layer)
         self.uid = layer_id(layer)
         self.is_writing = False

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_biofm.controllers.common.session_files import Opened
 from napari_biofm.session import Session
 from napari_biofm.session.journal_files import autosave_folder
 from napari_biofm.session.recovery import forget, unsaved
-from napari_biofm.widgets.common.session_files import Opened
 
 
 class RecoveryBar(QWidget):

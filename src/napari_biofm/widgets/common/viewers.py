@@ -12,11 +12,11 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMainWindow, QWidget
 
+from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 from napari_biofm.engine import Engine, make_engine
 from napari_biofm.session import Session, session_of
 from napari_biofm.widgets.common.autosave import start_autosave
 from napari_biofm.widgets.common.labels_watch import LabelsWatch
-from napari_biofm.widgets.common.layers import layer_by_id, layer_id
 
 __all__ = ["QtPost", "close_with_window", "layer_by_id", "layer_id", "viewer_session"]
 ENGINE_VARIABLE = "NAPARI_BIOFM_ENGINE"  # "worker" (default), "inline", or the address of a Dask scheduler

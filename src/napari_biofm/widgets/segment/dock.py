@@ -10,19 +10,19 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_biofm.controllers.common.layer_pixels import SHOWN
+from napari_biofm.controllers.common.layers import full_data, layer_by_id
+from napari_biofm.controllers.segment.controller import Request, SegmentController
+from napari_biofm.controllers.segment.flows import recipe_of
+from napari_biofm.controllers.segment.painter import Box
+from napari_biofm.controllers.segment.pixels import STACKS, describe_large
 from napari_biofm.images.io.projections import MEAN, SPREAD
 from napari_biofm.images.segment.jobs import import_job
 from napari_biofm.models import store
 from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.common.layer_pixels import SHOWN
-from napari_biofm.widgets.common.layers import full_data, layer_by_id
-from napari_biofm.widgets.segment.controller import Request, SegmentController
-from napari_biofm.widgets.segment.flows import recipe_of
 from napari_biofm.widgets.segment.form import ThresholdForm
 from napari_biofm.widgets.segment.model_choice import ModelChooser
-from napari_biofm.widgets.segment.painter import Box
-from napari_biofm.widgets.segment.pixels import STACKS, describe_large
 from napari_biofm.widgets.segment.preview import ThresholdPreview
 from napari_biofm.widgets.segment.teach_panel import TeachPanel
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
+from napari_biofm.controllers.common.layers import HELPER
+from napari_biofm.controllers.segment.painter import Box, visible_box
 from napari_biofm.types import Labels, Segmentation
-from napari_biofm.widgets.common.layers import HELPER
-from napari_biofm.widgets.segment.painter import Box, visible_box
 
 DEBOUNCE_MS = 120
 

@@ -25,15 +25,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.controllers.common.layer_pixels import SHOWN, plane_of, shown_step
+from napari_biofm.controllers.common.ports import RunJob
+from napari_biofm.controllers.segment.painter import visible_box
 from napari_biofm.images.train.examples import Example, check_examples, hold_back, read_examples, share_origin
 from napari_biofm.images.train.finetuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import registry, store
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.layer_pixels import SHOWN, plane_of, shown_step
-from napari_biofm.widgets.common.ports import RunJob
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
-from napari_biofm.widgets.segment.painter import visible_box
 
 HELP = (
     "Correct every cell of a few images, then add them. Ticked examples are learnt from; the others are "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QPushButton, QTableWidget, QTableWidgetItem
 
+from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.activity_and_morphology import (
     BLOCK,
     TRACE_FEATURES,
@@ -22,7 +23,6 @@ from napari_biofm.timeline.patched import (
     patch_features,
     trace_vectors,
 )
-from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
 COLUMNS = ("looks", "activity", "rho", "q", "information", "q")

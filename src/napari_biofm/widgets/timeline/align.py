@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
+from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.movies import frame_rate, n_frames
 from napari_biofm.timeline import Clock
 from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trigger
 from napari_biofm.timeline.correlate import OffsetProposal, propose_offset
@@ -21,8 +23,6 @@ from napari_biofm.timeline.offset_hints import (
 )
 from napari_biofm.types import TimelineError
 from napari_biofm.widgets.timeline.chooser import Chooser
-from napari_biofm.widgets.timeline.controller import TimelineController
-from napari_biofm.widgets.timeline.movies import frame_rate, n_frames
 from napari_biofm.widgets.timeline.offset_plot import OffsetPlot
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QFormLayout, QPushButton
 
+from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
-from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
+from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.movies import n_frames, show_frame
 from napari_biofm.timeline.movie_file import TraceStrip, strip_of_cells
-from napari_biofm.widgets.timeline.controller import TimelineController
-from napari_biofm.widgets.timeline.movies import n_frames, show_frame
 
 STRIP_HEIGHT = 70  # pixels
 

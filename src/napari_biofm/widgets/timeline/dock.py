@@ -7,6 +7,9 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
 
+from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.movies import ViewerLayersInPlay, is_movie
+from napari_biofm.controllers.timeline.sync import SliderSync
 from napari_biofm.session import Session
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
@@ -14,16 +17,13 @@ from napari_biofm.widgets.timeline.activity_morphology_panel import ActivityMorp
 from napari_biofm.widgets.timeline.align import AlignPanel
 from napari_biofm.widgets.timeline.around import AroundPanel
 from napari_biofm.widgets.timeline.chooser import Chooser
-from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.link import LinkPanel
-from napari_biofm.widgets.timeline.movies import ViewerLayersInPlay, is_movie
 from napari_biofm.widgets.timeline.picking import click_picker
 from napari_biofm.widgets.timeline.player import Player
 from napari_biofm.widgets.timeline.pointing import PointedEvent, event_pointer
 from napari_biofm.widgets.timeline.raster import RasterPanel
 from napari_biofm.widgets.timeline.session_panel import SessionPanel
 from napari_biofm.widgets.timeline.show import ShowPanel
-from napari_biofm.widgets.timeline.sync import SliderSync
 
 PAINTED_MS = 100
 

@@ -15,13 +15,13 @@ from qtpy.QtWidgets import (
     QPushButton,
 )
 
+from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.movies import frame_rate
 from napari_biofm.session import CellKey, Link
 from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline.chooser import Chooser
-from napari_biofm.widgets.timeline.controller import TimelineController
-from napari_biofm.widgets.timeline.movies import frame_rate
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
 

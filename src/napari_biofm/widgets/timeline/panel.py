@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QVBoxLayout, QWidget
 
-from napari_biofm.widgets.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.controller import TimelineController
 
 
 class Host(Protocol):

@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from napari_biofm.widgets.timeline.controller import TimelineController
-from napari_biofm.widgets.timeline.movies import frame_rate, n_frames, show_frame, shown_frame, time_axis
+from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.movies import frame_rate, n_frames, show_frame, shown_frame, time_axis
 
 TICK_MS = 33  # 30 pictures a second are asked for; a slower machine shows fewer and stays in time
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.controllers.common.layer_pixels import spatial_placing
+from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.movies import shown_frame
 from napari_biofm.session import Pointed
-from napari_biofm.widgets.common.layer_pixels import spatial_placing
-from napari_biofm.widgets.timeline.controller import TimelineController
-from napari_biofm.widgets.timeline.movies import shown_frame
 from napari_biofm.widgets.timeline.overlays import Overlay
 from napari_biofm.widgets.timeline.points import EventPoints
 

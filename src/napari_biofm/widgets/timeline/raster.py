@@ -9,9 +9,9 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 
+from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.session import CellKey, Pointed
 from napari_biofm.timeline.maps import BY_CLASS, ROW_ORDERS, classes_of_cells, raster, row_order
-from napari_biofm.widgets.timeline.controller import TimelineController
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
 BINS = 1200

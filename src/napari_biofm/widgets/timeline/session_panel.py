@@ -17,14 +17,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.controllers.common.session_files import Opened, SessionFiles
+from napari_biofm.controllers.common.session_layers import ViewerLayers
+from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.controllers.timeline.movies import n_frames, show_frame, shown_frame
 from napari_biofm.timeline.movie_file import write_movie
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.background import Background
-from napari_biofm.widgets.common.session_files import Opened, SessionFiles
-from napari_biofm.widgets.common.session_layers import ViewerLayers
 from napari_biofm.widgets.timeline.canvas_movie import canvas_pictures
-from napari_biofm.widgets.timeline.controller import TimelineController
-from napari_biofm.widgets.timeline.movies import n_frames, show_frame, shown_frame
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
 

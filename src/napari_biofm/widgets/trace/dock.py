@@ -14,6 +14,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.controllers.common.recording_layers import put_recording
+from napari_biofm.controllers.trace.analyses import Analyses
+from napari_biofm.controllers.trace.cells_controller import CellsController
+from napari_biofm.controllers.trace.events_controller import EventsController
+from napari_biofm.controllers.trace.exporting import Exports
+from napari_biofm.controllers.trace.forecasting import Forecasting
+from napari_biofm.controllers.trace.movie_traces import MovieTraces
+from napari_biofm.controllers.trace.recordings_controller import RecordingsController
+from napari_biofm.controllers.trace.teaching import Teaching
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.signals.quality import unit_hints
@@ -22,27 +31,18 @@ from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.recording_dialog import ask_for_file, open_asking
-from napari_biofm.widgets.common.recording_layers import put_recording
 from napari_biofm.widgets.common.scrolled import Scrolled
-from napari_biofm.widgets.trace.analyses import Analyses
-from napari_biofm.widgets.trace.cells_controller import CellsController
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
-from napari_biofm.widgets.trace.events_controller import EventsController
 from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel, save_figure
-from napari_biofm.widgets.trace.exporting import Exports
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
 from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
-from napari_biofm.widgets.trace.forecasting import Forecasting
 from napari_biofm.widgets.trace.iv_panel import StepPanel
 from napari_biofm.widgets.trace.movie_layers import ViewerMovies
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
-from napari_biofm.widgets.trace.movie_traces import MovieTraces
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
-from napari_biofm.widgets.trace.recordings_controller import RecordingsController
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
-from napari_biofm.widgets.trace.teaching import Teaching
 from napari_biofm.widgets.trace.trace_view import TraceView
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from napari.layers import Image, Labels
 
-from napari_biofm.widgets.common.layers import layer_by_id, layer_id
+from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 
 
 class ViewerMovies:

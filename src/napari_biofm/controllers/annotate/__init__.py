@@ -1,0 +1,1 @@
+"""What the Point-and-click dock decides: tools, gestures, prompts, edits."""

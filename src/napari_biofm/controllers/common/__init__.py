@@ -1,0 +1,1 @@
+"""What controllers share: what is asked of a dock, of a viewer and of its layers."""

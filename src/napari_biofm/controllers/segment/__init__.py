@@ -1,0 +1,1 @@
+"""What the Segment dock decides: which pixels, which model, and where masks go."""

@@ -1,0 +1,1 @@
+"""What the Timeline dock decides: movie, cells and recording in play, and slider and time in step."""

@@ -1,0 +1,1 @@
+"""What the Trace dock decides: recordings, events, analyses, exports, teaching."""

@@ -1,0 +1,159 @@
+"""Events of the shown recording: found by a job, judged and corrected by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from psygnal import Signal
+
+from napari_biofm.controllers.common.ports import Listen, RunJob
+from napari_biofm.controllers.trace.ports import Shown
+from napari_biofm.events import DEFAULT_DETECTOR, make_detector
+from napari_biofm.events.detect import detect_events, provenance_of
+from napari_biofm.events.options import option_values, options_from_text
+from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.review import match_verdicts
+from napari_biofm.events.reviewed import reviewed
+from napari_biofm.session import Session
+from napari_biofm.session.event_editor import EventEditor
+from napari_biofm.signals.channels import signal_channels
+from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
+
+NEAR_S = 5e-3  # a found event this close to a mark is the marked one
+T = TypeVar("T")
+
+
+class EventsController:
+    """Detects, judges and edits events; every edit is an action of the session.
+
+    Parameters
+    ----------
+    session : that holds them.
+    shown : which recording is meant.
+    channels : returns the channels that are drawn.
+    run : runs the detection.
+    listen : hears the session until the dock is gone.
+    """
+
+    changed = Signal(object)  # the events of the shown recording, of REVIEWED_DTYPE
+    edited_row = Signal(int)  # where an added or moved event stands now
+    history_changed = Signal(str, bool)  # what undo would take back, whether there is something to redo
+    busy = Signal(bool)
+    message = Signal(str)
+    failed = Signal(object)
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        shown: Shown,
+        channels: Callable[[], Sequence[int]],
+        run: RunJob,
+        listen: Listen,
+    ) -> None:
+        self._session, self._shown, self._channels, self._run = session, shown, channels, run
+        listen(session.events_changed, self._events_changed)
+        listen(session.history.changed, self._history_changed)
+
+    @property
+    def events(self) -> Events:
+        """The events of the shown recording; none where there is no recording."""
+        uid = self._shown.uid
+        return reviewed(no_events()) if uid is None else self._session.events(uid)
+
+    def show(self) -> None:
+        """Say what the events are and what can be undone, e.g. for another recording."""
+        self.changed.emit(self.events)
+        self._history_changed()
+
+    def detect(self, detector: str, kind: str, preset: str, options: str = "") -> None:
+        """Look for events in all sweeps of the shown channels (of all cells).
+
+        Parameters
+        ----------
+        detector, kind, preset : as in `napari-biofm events`.
+        options : of the detector as a person types them, "name=value, name=value".
+        """
+        recording, uid, session = self._shown.recording, self._shown.uid, self._session
+        if recording is None or uid is None:
+            self.message.emit("Open a recording first: drag a file onto napari, or press Open.")
+            return
+        try:
+            settings = DetectionSettings(kind=kind, preset=preset, options=options_from_text(options))  # type: ignore[arg-type]
+            option_values(make_detector(detector), settings)
+        except BiofmError as error:
+            self.failed.emit(error)
+            return
+        channels = signal_channels(recording)
+        if not recording.is_cells:
+            channels = [c for c in channels if c in self._channels()] or channels
+        head = None
+        if detector == DEFAULT_DETECTOR and session.detector is not None:
+            head = AdaptedHead.from_plain(session.detector)
+        provenance = provenance_of(detector, settings, channels, head)
+        former = session.events(uid) if head is not None else None
+
+        def put(events: Events) -> None:
+            if uid not in session.recordings:
+                return
+            if former is not None:  # marks that taught stay marks
+                events = match_verdicts(former, events, NEAR_S)
+            session.set_events(uid, events, provenance)
+
+        self.busy.emit(True)
+        self._run(
+            detect_events, recording, detector, settings, channels, head=head,
+            name=f"Find events in {uid}", on_done=put, on_end=lambda: self.busy.emit(False),
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ edits by hand
+
+    def add(self, sweep: int, channel: int, time_s: float, name: str) -> None:
+        """Add an event of a class."""
+        row = self._edit(lambda editor: editor.add(sweep, channel, time_s, name))
+        if row is not None:
+            self.edited_row.emit(row)
+
+    def move(self, row: int, time_s: float) -> None:
+        """Move an event in its sweep; the table stays sorted."""
+        now = self._edit(lambda editor: editor.move(row, time_s))
+        if now is not None:
+            self.edited_row.emit(now)
+
+    def judge(self, rows: Sequence[int], verdict: str) -> None:
+        """Accept, leave unclear or reject events."""
+        self._edit(lambda editor: editor.judge(rows, verdict))
+
+    def delete(self, rows: Sequence[int]) -> None:
+        """Delete events."""
+        self._edit(lambda editor: editor.delete(rows))
+
+    def reclass(self, rows: Sequence[int], name: str) -> None:
+        """Give events another class."""
+        self._edit(lambda editor: editor.reclass(rows, name))
+
+    def undo(self) -> None:
+        """Take the last edit of the session back."""
+        self._session.undo()
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._session.redo()
+
+    def _edit(self, edit: Callable[[EventEditor], T]) -> T | None:
+        uid = self._shown.uid
+        if uid is None:
+            return None
+        try:
+            return edit(EventEditor(self._session, uid))
+        except BiofmError as error:
+            self.failed.emit(error)
+            return None
+
+    def _events_changed(self, uid: str) -> None:
+        if uid == self._shown.uid:
+            self.show()
+
+    def _history_changed(self) -> None:
+        self.history_changed.emit(self._session.history.undo_name, self._session.history.can_redo)
