@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from napari_biofm.images.segment.embedded import weights  # noqa: E402
 from napari_biofm.images.segment.embedded.network import Architecture, Network, pool_window  # noqa: E402
-from training.image import augment, losses  # noqa: E402
+from training.image import augment, losses, negatives  # noqa: E402
 from training.image.data import Picture, States, by_kind, load_pictures, load_states  # noqa: E402
 
 log = logging.getLogger("train")
@@ -74,11 +74,33 @@ class Sampler:
         self.names, total = list(odds), sum(odds.values())
         self.odds = [odds[k] / total for k in self.names]
         self.states = states
+        self.empty = config["data_set"].get("empty", {})
+        self.grounds = self._grounds(pictures) if self.empty else []
         self.cells = []
         for s in states:
             train = np.flatnonzero(s.part == "train")
             rarity = 1 / np.sqrt(np.bincount(s.labels[train], minlength=len(s.classes)))[s.labels[train]]
             self.cells.append((train, rarity / rarity.sum()))
+
+    def _grounds(self, pictures: list[Picture]) -> list[augment.Float]:
+        rng = np.random.default_rng(self.config["seed"])
+        found = [
+            negatives.ground_of(p.planes, p.labels, rng)
+            for p in pictures
+            if p.kind in ("fluo_small", "fluo_large", "bbbc039", "phase_contrast")
+        ]
+        return [ground for ground in found if ground is not None]
+
+    def _littered(self, crop: augment.Crop, rng: augment.Rng) -> augment.Crop:
+        """Change a crop with cells as `data_set.empty` asks for: contrast stretched, cells faint, bars and hot pixels."""
+        planes = crop.planes
+        for name, change in (("overstretched", negatives.overstretch), ("faint", negatives.fade)):
+            if rng.random() < self.empty.get(name, 0.0):
+                planes = change(planes, crop.labels, rng)
+                break
+        if rng.random() < self.empty.get("littered", 0.0):
+            planes = negatives.litter(planes, rng)
+        return crop._replace(planes=planes * crop.valid)
 
     def crops(self, n: int, size: int, rng: augment.Rng) -> list[tuple[augment.Crop, bool]]:
         """Draw `n` crops and whether each is one of any scale."""
@@ -86,11 +108,15 @@ class Sampler:
         out: list[tuple[augment.Crop, bool]] = []
         low, high = self.config["data_set"].get("working", (canonical, canonical))
         while len(out) < n:
+            if self.empty and rng.random() < self.empty["share"]:
+                out.append((negatives.empty_crop(self.grounds, size, rng), False))
+                continue
             kind = self.kinds[str(rng.choice(self.names, p=self.odds))]
             wide = bool(rng.random() < self.config["backbone"]["wide"])
             picture = kind[rng.integers(len(kind))]
             usual = canonical if wide else float(np.clip(picture.diameter, low, high))
-            out.append((augment.training_crop(picture, size, usual, wide, rng), wide))
+            crop = augment.training_crop(picture, size, usual, wide, rng)
+            out.append((self._littered(crop, rng) if self.empty else crop, wide))
         return out
 
     def pairs(self, n: int, rng: augment.Rng) -> tuple[list[augment.Float], list[tuple[str, int]]]:
@@ -258,8 +284,20 @@ def save(path: Path, state: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def run(trainer: Any, sampler: Any, settings: dict[str, Any], out: Path, name: str, resume: bool) -> None:
-    """Step until done; append means of the losses to curves and write checkpoints."""
+def run(
+    trainer: Any,
+    sampler: Any,
+    settings: dict[str, Any],
+    out: Path,
+    name: str,
+    resume: bool,
+    until: float = np.inf,
+) -> bool:
+    """Step until done; append means of the losses to curves and write checkpoints.
+
+    Returns whether all steps were taken; at `until` (seconds of the monotonic clock) it stops after a checkpoint, and
+    `resume` goes on there.
+    """
     checkpoint, curve = out / f"{name}.pt", out / f"{name}.csv"
     if resume and checkpoint.exists():
         trainer.restore(torch.load(checkpoint, weights_only=True))
@@ -284,8 +322,13 @@ def run(trainer: Any, sampler: Any, settings: dict[str, Any], out: Path, name: s
                 writer.writerow({k: round(v, 5) for k, v in row.items()})
             log.info("%s %s", name, " ".join(f"{k} {v:.4g}" for k, v in row.items()))
             recent, started = [], time.monotonic()
-        if trainer.step % settings["checkpoint_every"] == 0 or trainer.step == settings["steps"]:
+        late = time.monotonic() >= until
+        if late or trainer.step % settings["checkpoint_every"] == 0 or trainer.step == settings["steps"]:
             save(checkpoint, trainer.state())
+        if late:
+            log.info("%s stopped at step %d of %d, out of time", name, trainer.step, settings["steps"])
+            return trainer.step >= settings["steps"]
+    return True
 
 
 def _mean(values: list[float]) -> float:
@@ -310,19 +353,25 @@ def main() -> int:
     parser.add_argument("--phase", choices=("all", "backbone", "prompt"), default="all")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--minutes", type=float, default=np.inf, help="stop after a checkpoint at this time")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     config = tomllib.loads(arguments.config.read_text())
     torch.set_num_threads(arguments.threads or config["threads"])
     out = Path(config["out"]).expanduser()
+    until = time.monotonic() + 60 * arguments.minutes
     sampler, classes = prepare(config)
     if arguments.phase in ("all", "backbone"):
-        run(Backbone(config, classes), sampler, config["backbone"], out, "backbone", arguments.resume)
+        backbone = Backbone(config, classes)
+        settings = config["backbone"]
+        if not run(backbone, sampler, settings, out, "backbone", arguments.resume, until):
+            return 3
     if arguments.phase in ("all", "prompt"):
         from training.image.clicks import Clicks
 
         trainer = Clicks(config, torch.load(out / "backbone.pt", weights_only=True)["average"])
-        run(trainer, sampler, config["prompt"], out, "prompt", arguments.resume)
+        if not run(trainer, sampler, config["prompt"], out, "prompt", arguments.resume, until):
+            return 3
     return 0
 
 

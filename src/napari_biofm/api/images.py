@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.io.checks import check_image
-from napari_biofm.images.io.lazy import LazyImage, open_lazily, read_stack
+from napari_biofm.images.io.lazy import LazyImage, OpenedImage, open_described, read_stack
+from napari_biofm.images.io.sources import Channel, position_of
 from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.segment.jobs import keep_passes
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 AnyImage = NDArray[Any] | LazyImage | str | Path
 
 
-def read_image(path: str | Path) -> NDArray[Any]:
+def read_image(path: str | Path, axes: str | None = None) -> NDArray[Any]:
     """Read an image or a stack from TIFF, PNG, JPEG, BMP, NumPy or OME-Zarr.
+
+    Of several images in a file the largest is read; palettes become colours, alpha is left out.
 
     Parameters
     ----------
     path : the file, or the folder of a zarr image.
+    axes : letters of TZCYXS, one an axis, where the file does not name them or names them wrongly.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     ImageError
         If the file is missing, damaged, or of another kind.
     """
-    return read_stack(Path(path))[0]
+    return read_stack(Path(path), axes)[0]
 
 
 def read_masks(path: str | Path, shape: Sequence[int] | None = None) -> Labels:
@@ -69,10 +73,10 @@ def read_masks(path: str | Path, shape: Sequence[int] | None = None) -> Labels:
     ImageError
         If the values are no integers, or the shape is another one.
     """
-    from napari_biofm.images.io.files import read_image as read_array
+    from napari_biofm.images.io.files import read_stored
 
     path = Path(path)
-    masks = np.squeeze(read_array(path))
+    masks = np.squeeze(read_stored(path))
     if masks.dtype.kind not in "bui":
         raise ImageError(f"{path.name} holds values of type {masks.dtype}; masks are integer labels.")
     if shape is not None and masks.shape != tuple(shape):
@@ -94,10 +98,32 @@ def open_image(path: str | Path) -> tuple[NDArray[Any] | LazyImage, bool]:
     image : array, or `LazyImage` of what should be worked through in parts.
     is_stack : whether its first axis is Z or time.
     """
-    lazy = open_lazily(Path(path))
-    if lazy is None or not lazy.is_large:
-        return read_stack(Path(path))
-    return lazy, lazy.is_stack
+    opened = open_described(Path(path))
+    return opened.pixels, opened.is_stack
+
+
+def describe_image(
+    path: str | Path, axes: str | None = None, channels: Sequence[Channel] | None = None
+) -> OpenedImage:
+    """Open an image with the names of its channels and what should be known of how it was read.
+
+    Parameters
+    ----------
+    path : the file, or the folder of a zarr image.
+    axes : letters of TZCYXS, one an axis, where the file does not name them or names them wrongly.
+    channels : which channels, by position from 0 or by name; all of them by default.
+
+    Returns
+    -------
+    OpenedImage
+        pixels, is_stack, channels, notes. Large images stay on the disk.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read, or has no such axes or channels.
+    """
+    return open_described(Path(path), axes, channels)
 
 
 def segment(
@@ -109,6 +135,9 @@ def segment(
     cellprob_threshold: float = 0.0,
     min_size: int = 15,
     is_stack: bool | None = None,
+    axes: str | None = None,
+    channel: Channel | None = None,
+    second_channel: Channel | None = None,
     device: str = "auto",
     progress: ProgressListener | None = None,
 ) -> Segmentation:
@@ -124,6 +153,9 @@ def segment(
     min_size : smallest object kept, in pixels.
     is_stack : whether the first axis of an array is Z or time; None decides by the number of axes (3 axes are a
         stack unless the last has at most 16 entries). For a file its own axes decide.
+    axes : of a file: letters of TZCYXS, one an axis, where it does not name them or names them wrongly.
+    channel : the channel to segment, by position from 0 or, in a file that names them, by name; None takes all.
+    second_channel : one more, e.g. nuclei beside the cells.
     device : "auto", "cpu", "cuda" or "mps".
     progress : called with each step.
 
@@ -144,9 +176,13 @@ def segment(
     Flows follow Stringer et al., Nature Methods 18:100 (2021).
     """
     parameters = SegmentationParameters(diameter, flow_threshold, cellprob_threshold, min_size)
-    pixels, stacked = (
-        open_image(image) if isinstance(image, str | Path) else (image, _is_stack(image, is_stack))
-    )
+    channels = chosen_channels(channel, second_channel)
+    if isinstance(image, str | Path):
+        opened = open_described(Path(image), axes, channels)
+        pixels, stacked = opened.pixels, opened.is_stack
+    else:
+        stacked = _is_stack(image, is_stack)
+        pixels = image if channels is None else _channels_of(image, stacked, channels)
     result = segment_opened(pixels, stacked, parameters, model=model, device=device, progress=progress)
     if isinstance(result, LargeResult):
         return Segmentation(result.labels(), diameter=result.diameter, provenance=dict(result.provenance))
@@ -191,6 +227,33 @@ def segment_task(
         keep_passes(segmenter)
         return (yield from segment_large(segmenter, image, parameters, stack))
     return (yield from segment_pixels(segmenter, image, parameters, stack))
+
+
+def chosen_channels(channel: Channel | None, second: Channel | None) -> list[Channel] | None:
+    """Return the channels that were asked for; None for all of them.
+
+    Parameters
+    ----------
+    channel, second : as for `segment`.
+
+    Raises
+    ------
+    ImageError
+        For a second channel without a first.
+    """
+    if channel is None and second is not None:
+        raise ImageError(f"a second channel ({second}) was chosen without a first; choose the channel, too.")
+    return None if channel is None else [c for c in (channel, second) if c is not None]
+
+
+def _channels_of(image: NDArray[Any] | LazyImage, stacked: bool, channels: Sequence[Channel]) -> NDArray[Any]:
+    """Return some channels of an array (..., C)."""
+    array = np.asarray(image[:])
+    if array.ndim == 2 + stacked:
+        array = array[..., None]
+    names = [f"channel {k}" for k in range(array.shape[-1])]
+    wanted = array[..., [position_of(c, names) for c in channels]]
+    return wanted[..., 0] if len(channels) == 1 else wanted
 
 
 def _is_stack(image: NDArray[Any] | LazyImage, told: bool | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.api.cells import embed
-from napari_biofm.api.images import click, open_image, segment_opened
+from napari_biofm.api.images import chosen_channels, click, describe_image, segment_opened
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, shown
 from napari_biofm.files import atomic_write, write_json
 from napari_biofm.images.io.lazy import LazyImage
@@ -32,6 +32,9 @@ def add_verbs(verbs: Any) -> None:
     segment.add_argument("--cellprob-threshold", type=float, default=0.0, metavar="LOGIT")
     segment.add_argument("--flow-threshold", type=float, default=0.4)
     segment.add_argument("--min-size", type=int, default=15, metavar="PX")
+    segment.add_argument("--channel", metavar="NAME|N", help="channel to segment, by name or counted from 0")
+    segment.add_argument("--second-channel", metavar="NAME|N", help="one more, e.g. nuclei beside cells")
+    segment.add_argument("--axes", metavar="TZCYX", help="what the axes are, where the file does not say")
     segment.add_argument("--device", choices=DEVICES, default="auto")
     segment.set_defaults(run=run_segment)
 
@@ -73,7 +76,7 @@ def run_segment(args: argparse.Namespace) -> None:
     provenance: dict[str, Any] = {}
     for path in paths:
         try:
-            image, is_stack = _open(path)
+            image, is_stack = _open(path, args)
             start = time.perf_counter()
             result = segment_opened(
                 image, is_stack, parameters, model=args.model, device=args.device, progress=shown(path.name)
@@ -111,9 +114,12 @@ def run_segment(args: argparse.Namespace) -> None:
         raise ImageError(f"{len(failed)} of {len(paths)} images failed: " + " | ".join(failed))
 
 
-def _open(path: Path) -> tuple[Any, bool]:
-    """Return an image and whether it is a stack; that a large one goes in parts is said."""
-    image, is_stack = open_image(path)
+def _open(path: Path, args: argparse.Namespace) -> tuple[Any, bool]:
+    """Return an image and whether it is a stack; how it was read, and that a large one goes in parts, is said."""
+    opened = describe_image(path, args.axes, chosen_channels(args.channel, args.second_channel))
+    for told in opened.notes:
+        note(f"{path.name} {told}.")
+    image, is_stack = opened.pixels, opened.is_stack
     if isinstance(image, LazyImage):
         note(f"{path.name}: {parts_of(image).describe()}")
     return image, is_stack

@@ -7,6 +7,26 @@ from numpy.typing import ArrayLike
 
 from napari_biofm.types import Image, ImageError, LazyArray
 
+NOT_FINITE = "{} holds no finite value, only NaN or inf; export it again from its source."
+
+
+def check_finite(image: LazyArray | ArrayLike, name: str = "the image") -> None:
+    """Refuse an image without a single finite value.
+
+    Parameters
+    ----------
+    image : array of any shape and dtype.
+    name : used in messages.
+
+    Raises
+    ------
+    ImageError
+        If every value is NaN or infinite.
+    """
+    array = np.asarray(image)
+    if array.dtype.kind == "f" and array.size and not np.isfinite(array).any():
+        raise ImageError(NOT_FINITE.format(name))
+
 
 def check_image(image: LazyArray | ArrayLike, name: str = "the image") -> Image:
     """Return `image` as an array that is safe to compute with.
@@ -39,7 +59,7 @@ def check_image(image: LazyArray | ArrayLike, name: str = "the image") -> Image:
     if finite.all():
         return array
     if not finite.any():
-        raise ImageError(f"{name} holds no finite value, only NaN or inf; export it again from its source.")
+        raise ImageError(NOT_FINITE.format(name))
     values = array[finite]
     filled: Image = np.nan_to_num(array, nan=values.min(), neginf=values.min(), posinf=values.max())
     return filled

@@ -8,23 +8,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.io.tiff import TIFF_ENDINGS, tiff_facts
+from napari_biofm.images.io.zarr_images import zarr_image
 from napari_biofm.types import ImageError, LazyArray
 
 
 def read_image(path: Path) -> NDArray[Any]:
     """Read an image of any format tifffile or imageio knows, or an .npy/.npz array.
 
+    Of several images in a TIFF or zarr the largest is read; palettes become colours, alpha is left out.
+
+    Parameters
+    ----------
+    path : the file, or the folder of a zarr image.
+
     Raises
     ------
     ImageError
         If the file is missing, damaged, empty, or of no known format.
     """
+    return _checked(path, stored=False)
+
+
+def _checked(path: Path, stored: bool) -> NDArray[Any]:
     if not path.exists():
         raise ImageError(f"{path} does not exist.")
     if path.is_file() and path.stat().st_size == 0:
         raise ImageError(f"{path.name} is empty (0 bytes); copy it again from its source.")
     try:
-        array = _read(path)
+        array = _read(path, stored)
     except ImageError:
         raise
     except Exception as error:  # readers raise whatever their C libraries do
@@ -36,7 +48,22 @@ def read_image(path: Path) -> NDArray[Any]:
     return array
 
 
-def _read(path: Path) -> NDArray[Any]:
+def read_stored(path: Path) -> NDArray[Any]:
+    """Read the values a file stores, e.g. of labels: numbers of colours stay numbers, alpha stays a channel.
+
+    Parameters
+    ----------
+    path : as for `read_image`.
+
+    Raises
+    ------
+    ImageError
+        As `read_image`.
+    """
+    return _checked(path, stored=True)
+
+
+def _read(path: Path, stored: bool) -> NDArray[Any]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return np.asarray(np.load(path, allow_pickle=False))
@@ -46,25 +73,39 @@ def _read(path: Path) -> NDArray[Any]:
             if not names:
                 raise ImageError(f"{path.name} holds no array.")
             return np.asarray(archive["image" if "image" in names else names[0]])
-    if suffix in (".tif", ".tiff", ".lsm", ".stk"):
+    if suffix in TIFF_ENDINGS:
         import tifffile
 
+        facts = tiff_facts(path)
         with tifffile.TiffFile(path) as file:
-            if len(file.series) == 0:
-                raise ImageError(f"{path.name} holds no image; it may be truncated.")
-            return np.asarray(file.series[0].asarray())
+            values = np.asarray(file.series[facts.series].asarray())
+        return values if stored else np.asarray(facts.view(values)[:])
     if suffix == ".zarr":
-        return _read_zarr(path)
+        return np.asarray(zarr_image(path).array)
+    return _read_picture(path, stored)
+
+
+def _read_picture(path: Path, stored: bool) -> NDArray[Any]:
+    """Read PNG, JPEG, BMP and whatever else imageio knows; palettes become colours, alpha is left out."""
     from imageio import v3 as iio
+    from PIL import Image, UnidentifiedImageError
 
-    return np.asarray(iio.imread(path))
-
-
-def _read_zarr(path: Path) -> NDArray[Any]:
-    import zarr
-
-    node = zarr.open(str(path), mode="r")
-    return np.asarray(node["0"] if isinstance(node, zarr.Group) else node)
+    try:
+        with Image.open(path) as picture:
+            mode, plain = picture.mode, getattr(picture, "n_frames", 1) == 1
+            if stored and mode == "P" and plain:
+                return np.asarray(picture)
+    except UnidentifiedImageError:
+        mode = ""  # of a format that another part of imageio may know
+    array = np.asarray(iio.imread(path))
+    coloured = mode in ("P", "PA")
+    has_alpha = mode in ("LA", "La", "RGBA", "RGBa") or coloured
+    if not stored and has_alpha and array.ndim > 2 and array.shape[-1] in (2, 4):
+        array = array[..., :-1]
+    if array.ndim > 2 and array.shape[-1] == 1:
+        return array[..., 0]
+    grey = coloured and array.ndim > 2 and array.shape[-1] == 3 and (array == array[..., :1]).all()
+    return array[..., 0] if grey else array
 
 
 class LazyTiff:
@@ -73,13 +114,14 @@ class LazyTiff:
     Parameters
     ----------
     path : the file.
+    series : number of the series.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, series: int = 0) -> None:
         import tifffile
         import zarr
 
-        self._store: Any = tifffile.imread(path, aszarr=True)
+        self._store: Any = tifffile.imread(path, aszarr=True, series=series)
         node = zarr.open(self._store, mode="r")
         self._array: Any = node["0"] if isinstance(node, zarr.Group) else node
         self.shape: tuple[int, ...] = tuple(self._array.shape)
@@ -99,25 +141,27 @@ class LazyTiff:
 
 
 def lazy_tiff(path: Path) -> LazyArray:
-    """Return the first series of a TIFF as a memory map, or as pages that are read when sliced."""
+    """Return the largest series of a TIFF as a memory map, or as pages that are read when sliced.
+
+    Palettes become colours and alpha is left out, as by `read_image`.
+    """
     import tifffile
 
+    facts = tiff_facts(path)
     try:
-        return tifffile.memmap(path, mode="r")
+        stored: LazyArray = tifffile.memmap(path, mode="r", series=facts.series)
     except ValueError:  # compressed, or not in one piece
-        return LazyTiff(path)
+        stored = LazyTiff(path, facts.series)
+    return facts.view(stored)
 
 
 def tiff_axes(path: Path) -> str | None:
-    """Return the axes a TIFF names, letters of TZCYXS; None where it names none that are known."""
-    if path.suffix.lower() not in (".tif", ".tiff", ".lsm", ".stk"):
+    """Return the axes of what is read of a TIFF, letters of TZCYXS; None where it names none that are known."""
+    if path.suffix.lower() not in TIFF_ENDINGS:
         return None
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
-            axes = str(file.series[0].axes) if file.series else None
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError):
+        return tiff_facts(path).axes
+    except (OSError, ValueError, IndexError, tifffile.TiffFileError, ImageError):
         return None  # `read_image` gives the error with its remedy
-    known = axes is not None and not set(axes) - set("TZCYXS") and "Y" in axes and "X" in axes
-    return axes if known else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.files import atomic_write, write_text
 from napari_biofm.images.io.files import read_image as _read
+from napari_biofm.images.io.files import read_stored
 from napari_biofm.types import ImageError
 
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
@@ -78,7 +79,7 @@ class Series:
     def load_labels(self, number: int) -> NDArray[Any] | None:
         """Return the labels saved for an image, or None."""
         path = self.entry(number).labels
-        return read_image(path) if path.exists() else None
+        return read_stored(path) if path.exists() else None
 
     def save_labels(self, number: int, labels: NDArray[Any], done: bool = True) -> Path:
         """Write the labels of an image, whole or not at all, and note whether it is done."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.io.checks import check_finite
 from napari_biofm.images.protocols import Box, StackOptions, begins_anywhere, segments_stacks
 from napari_biofm.images.tiling.stitching import STITCH_IOU, numbered, stitch
 from napari_biofm.types import (
@@ -51,7 +52,10 @@ def segment_pixels(
     ------
     ModelError
         For 3D flows with a segmenter that knows single planes only.
+    ImageError
+        For an image without a finite value.
     """
+    check_finite(pixels)
     if stack is None:
         if begins_anywhere(segmenter):
             return (yield from segmenter.segment(pixels, parameters, viewport=viewport))

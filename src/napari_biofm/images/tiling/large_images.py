@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import write_text
+from napari_biofm.images.io.checks import NOT_FINITE
 from napari_biofm.images.io.lazy import LARGE, LARGE_STACK, LazyImage
 from napari_biofm.images.protocols import Limits, StackOptions, segments_stacks, takes_limits
 from napari_biofm.images.tiling.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
@@ -247,7 +248,12 @@ def _key(image: LazyImage, about: Mapping[str, Any]) -> Task[str]:
     """Return the hash of image and parameters, read in pieces."""
     digest = hashlib.sha256(f"{image.dtype.str} {image.shape} {json.dumps(about, sort_keys=True)}".encode())
     step = max(1, _HASH_ROWS // int(np.prod(image.shape[1:], dtype=np.int64)))
+    finite = image.dtype.kind != "f"
     for start in range(0, len(image), step):
-        digest.update(np.ascontiguousarray(image[start : start + step]).data)
+        part = np.ascontiguousarray(image[start : start + step])
+        finite = finite or bool(np.isfinite(part).any())
+        digest.update(part.data)
         yield Progress(0, 0, f"reading the image, {100 * start // len(image)} %")
+    if not finite:
+        raise ImageError(NOT_FINITE.format("the image"))
     return digest.hexdigest()

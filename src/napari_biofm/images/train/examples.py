@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.io.files import read_image
+from napari_biofm.images.io.files import read_image, read_stored
 from napari_biofm.images.io.normalization import as_channels
 from napari_biofm.images.io.series import ENDINGS
 from napari_biofm.types import Image, ImageError, Labels
@@ -143,7 +143,7 @@ def read_examples(images: Path, masks: Path | None = None) -> list[Example]:
             continue
         label_file = _masks_of(path, masks)
         if label_file is not None:
-            found.append(Example(_plane(read_image(path)), np.squeeze(read_image(label_file)), path.name))
+            found.append(Example(_plane(read_image(path)), np.squeeze(read_stored(label_file)), path.name))
     if not found:
         where = f"{masks}" + (" (give another folder with --masks)" if own else "")
         raise ImageError(f"no image of {images} has masks in {where}; they are called <image>_labels.tif")
