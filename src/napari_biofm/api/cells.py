@@ -17,6 +17,7 @@ from napari_biofm.cells.classify.scores import Report, cross_validate, warnings_
 from napari_biofm.cells.embed.cell_vectors import cell_table
 from napari_biofm.cells.table.cell_table import BASELINE, make_table, text, vectors_of
 from napari_biofm.images.io.lazy import read_stack
+from napari_biofm.images.io.masks import as_labels
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.types import CellsError, ImageError, Labels, ProgressListener, Vectors, run_task
 
@@ -46,7 +47,7 @@ def measure(
     CellsError
         If masks and image differ in shape.
     """
-    labels = read_masks(masks) if isinstance(masks, str | Path) else np.asarray(masks, np.int32)
+    labels = read_masks(masks) if isinstance(masks, str | Path) else as_labels(masks)
     pixels = read_stack(Path(image))[0] if isinstance(image, str | Path) else image
     return make_table(labels, image=pixels, layer=layer)
 
@@ -87,7 +88,7 @@ def embed(
     else:
         pixels, is_stack, name = np.asarray(image), False, "the image"
     shape = pixels.shape[:3] if is_stack else pixels.shape[:2]
-    labels = read_masks(masks, shape) if isinstance(masks, str | Path) else np.asarray(masks, np.int32)
+    labels = read_masks(masks, shape) if isinstance(masks, str | Path) else as_labels(masks)
     if is_stack:
         raise ImageError(f"{name} is a stack; embed one plane at a time.")
     if labels.shape != shape:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.io.checks import check_image
 from napari_biofm.images.io.lazy import LazyImage, OpenedImage, open_described, read_stack
+from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.io.sources import Channel, position_of
 from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
@@ -66,24 +67,14 @@ def read_masks(path: str | Path, shape: Sequence[int] | None = None) -> Labels:
 
     Returns
     -------
-    int32 labels, 0 is background.
+    int32 labels, 0 is background; int64 where an id is 2^31 or above.
 
     Raises
     ------
     ImageError
-        If the values are no integers, or the shape is another one.
+        If the values are no whole numbers, or the shape is another one.
     """
-    from napari_biofm.images.io.files import read_stored
-
-    path = Path(path)
-    masks = np.squeeze(read_stored(path))
-    if masks.dtype.kind not in "bui":
-        raise ImageError(f"{path.name} holds values of type {masks.dtype}; masks are integer labels.")
-    if shape is not None and masks.shape != tuple(shape):
-        raise ImageError(
-            f"{path.name} has shape {masks.shape}, its image {tuple(shape)}; they must be equal."
-        )
-    return masks.astype(np.int32)
+    return read_labels(Path(path), shape)
 
 
 def open_image(path: str | Path) -> tuple[NDArray[Any] | LazyImage, bool]:

@@ -13,8 +13,10 @@ import numpy as np
 from napari_biofm.api.cells import embed
 from napari_biofm.api.images import chosen_channels, click, describe_image, segment_opened
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, shown
+from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.files import atomic_write, write_json
 from napari_biofm.images.io.lazy import LazyImage
+from napari_biofm.images.io.names import stem_of
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of
 from napari_biofm.types import ImageError, Labels, SegmentationParameters, Segmenter
@@ -36,6 +38,7 @@ def add_verbs(verbs: Any) -> None:
     segment.add_argument("--second-channel", metavar="NAME|N", help="one more, e.g. nuclei beside cells")
     segment.add_argument("--axes", metavar="TZCYX", help="what the axes are, where the file does not say")
     segment.add_argument("--device", choices=DEVICES, default="auto")
+    add_replacing(segment)
     segment.set_defaults(run=run_segment)
 
     embed = verbs.add_parser("embed", help="one vector per cell")
@@ -44,6 +47,7 @@ def add_verbs(verbs: Any) -> None:
     embed.add_argument("--out", type=Path, required=True, metavar="H5AD")
     embed.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
     embed.add_argument("--device", choices=DEVICES, default="auto")
+    add_replacing(embed)
     embed.set_defaults(run=run_embed)
 
     click = verbs.add_parser("click", help="masks of objects from points and boxes")
@@ -52,6 +56,7 @@ def add_verbs(verbs: Any) -> None:
     click.add_argument("--out", type=Path, required=True, metavar="DIR")
     click.add_argument("--model", default="auto", metavar="NAME")
     click.add_argument("--device", choices=DEVICES, default="auto")
+    add_replacing(click)
     click.set_defaults(run=run_click)
 
 
@@ -65,7 +70,10 @@ def _positive(text: str) -> float:
 def run_segment(args: argparse.Namespace) -> None:
     """Write one mask per image, and the report; images that fail are named after the others are done."""
     paths = inputs_exist(args.images)
-    _refuse_same_names(paths)
+    results = MaskResults(args.out, paths)
+    todo = results.still_to_do(force=args.force, resume=args.resume)
+    if not todo:
+        return
     model = make_segmenter(args.model, args.device)
     parameters = SegmentationParameters(
         args.diameter, args.flow_threshold, args.cellprob_threshold, args.min_size
@@ -74,7 +82,7 @@ def run_segment(args: argparse.Namespace) -> None:
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     provenance: dict[str, Any] = {}
-    for path in paths:
+    for path in todo:
         try:
             image, is_stack = _open(path, args)
             start = time.perf_counter()
@@ -89,11 +97,12 @@ def run_segment(args: argparse.Namespace) -> None:
             masks, objects = result.labels(), result.objects
         else:
             masks, objects = result.masks, len(np.unique(result.masks[result.masks > 0]))
-        write_mask(args.out / f"{stem_of(path)}_mask.tif", masks)
+        write_mask(results.file_of(path), masks)
         provenance = dict(result.provenance) or provenance
         rows.append(
             {
-                "image": path.name,
+                **results.row(path),
+                "model": result.provenance.get("model", args.model),
                 "seconds": seconds,
                 "objects": objects,
                 "diameter_px": result.diameter,
@@ -106,7 +115,7 @@ def run_segment(args: argparse.Namespace) -> None:
         "weights_sha256": provenance.get("weights_sha256"),
         "device": provenance.get("device", "cpu"),
         "parameters": vars(parameters),
-        "images": rows,
+        "images": results.with_former(rows),
         "failed": failed,
     }
     write_json(args.out / "report.json", report)
@@ -133,31 +142,12 @@ def warm_up(model: Segmenter) -> None:
     drain(model.segment(spot.astype(np.float32), SegmentationParameters()))
 
 
-def stem_of(path: Path) -> str:
-    """Return the file name without its ending, .ome.tif counted as one ending."""
-    name = path.name
-    for ending in (".ome.tiff", ".ome.tif", ".ome.zarr"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return path.stem
-
-
-def _refuse_same_names(paths: list[Path]) -> None:
-    stems: dict[str, Path] = {}
-    for path in paths:
-        other = stems.setdefault(stem_of(path), path)
-        if other != path:
-            raise ImageError(
-                f"{other} and {path} would both be written as {stem_of(path)}_mask.tif; "
-                "run them into different folders."
-            )
-
-
 def write_mask(path: Path, masks: Labels) -> None:
-    """Write labels as TIFF, uint16 where they fit and int32 where not."""
+    """Write labels as TIFF, uint16 where they fit, else int32, and int64 for ids of 2^31 and above."""
     import tifffile
 
-    dtype = np.dtype(np.uint16 if masks.max(initial=0) < 2**16 else np.int32)
+    highest = masks.max(initial=0)
+    dtype = np.dtype(np.uint16 if highest < 2**16 else np.int32 if highest < 2**31 else np.int64)
     options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
     with atomic_write(path) as temporary:
         if not isinstance(masks, np.memmap):
@@ -190,6 +180,8 @@ def run_embed(args: argparse.Namespace) -> None:
     inputs_exist([args.image, args.masks])
     if args.out.suffix != ".h5ad":
         raise ImageError(f"{args.out} should end in .h5ad, the file format of AnnData.")
+    if kept(args.out, force=args.force, resume=args.resume):
+        return
     table = embed(
         args.image,
         args.masks,
@@ -207,8 +199,11 @@ def run_click(args: argparse.Namespace) -> None:
     from napari_biofm.images.prompt.click import save_clicks
 
     inputs_exist([args.image, args.prompts])
+    stem, archive = click_files(args.image, args.out)
+    if kept(args.out / f"{stem}_clicks.tif", force=args.force, resume=args.resume):
+        return
     clicked = click(
         args.image, args.prompts, model=args.model, device=args.device, progress=shown(args.image.name)
     )
-    save_clicks(clicked, args.out, stem_of(args.image))
-    note(f"{len(clicked.masks)} objects by {clicked.model}")
+    _, written = save_clicks(clicked, args.out, stem, archive)
+    note(f"{len(clicked.masks)} objects by {clicked.model}, masks in {written.name}")

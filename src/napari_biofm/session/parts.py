@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.events.reviewed import REVIEWED_DTYPE, reviewed
+from napari_biofm.images.io.masks import as_labels
 from napari_biofm.packing import pack, unpack
 from napari_biofm.signals import Channel, Recording, read_recording
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH
-from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, SessionError
+from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, Labels, SessionError
 
 # ------------------------------------------------------------------ labels: OME-Zarr 0.5
 
@@ -48,7 +49,7 @@ def write_labels(path: Path, data: NDArray[np.integer[Any]], scale: tuple[float,
     }
 
 
-def read_labels(path: Path) -> NDArray[np.int32]:
+def read_labels(path: Path) -> Labels:
     """Read labels written by `write_labels`.
 
     Raises
@@ -64,7 +65,7 @@ def read_labels(path: Path) -> NDArray[np.int32]:
         raise SessionError(f"The labels in {path} cannot be read ({error}).") from error
     if array.dtype.kind not in "iu":
         raise SessionError(f"The labels in {path} are {array.dtype}, not integers.")
-    return array.astype(np.int32)
+    return as_labels(array, path.name)
 
 
 # ------------------------------------------------------------------ classes of cells: JSON

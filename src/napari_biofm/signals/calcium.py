@@ -167,10 +167,9 @@ def neuropil_masks(
     from scipy import ndimage
 
     taken = ndimage.binary_dilation(labels > 0, iterations=inner) if inner > 0 else labels > 0
-    boxes = ndimage.find_objects(labels)
+    numbers = np.searchsorted(ids, labels) * (labels > 0) + (labels > 0)  # 1 .. n, whatever the ids are
     annuli = []
-    for label in ids:
-        box = boxes[int(label) - 1]
+    for label, box in zip(ids, ndimage.find_objects(numbers), strict=True):
         y0, x0 = (max(0, one.start - outer - 1) for one in box)
         y1, x1 = (min(size, one.stop + outer + 1) for one, size in zip(box, labels.shape, strict=True))
         away = ndimage.distance_transform_edt(labels[y0:y1, x0:x1] != label)

@@ -13,6 +13,7 @@ from napari_biofm.cells.table.cell_table import BASELINE, text, vectors_of
 from napari_biofm.cells.values.learning import Regressed, regress
 from napari_biofm.cells.values.regression import RegressionHead, RegressionScore
 from napari_biofm.cells.values.targets import Targets, read_targets
+from napari_biofm.images.io.masks import looked_up
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.teaching.learning import Learning, RunJob, can_compute, identity
 from napari_biofm.types import CellsError, Labels
@@ -116,13 +117,10 @@ class CellValues:
         if self.head is None or self.values is None:
             raise CellsError("Nothing is predicted yet; press 'Learn' or load a regression first.")
         column = self.values[:, list(self.head.targets).index(name)]
-        lut = np.full(int(labels.max(initial=0)) + 1, np.nan, np.float32)
-        there = self.states.values < len(lut)
-        lut[self.states.values[there]] = column[there]
-        lut[0] = np.nan
         finite = column[np.isfinite(column)]
         low, high = np.percentile(finite, (2, 98)) if len(finite) else (0.0, 1.0)
-        return lut[labels], (float(low), float(max(high, low + 1e-9)))
+        picture = looked_up(np.concatenate([[np.nan], column]).astype(np.float32), self.states.values, labels)
+        return picture, (float(low), float(max(high, low + 1e-9)))
 
     def forget(self) -> None:
         """Other cells are in view: what was predicted belongs to the former ones."""

@@ -26,7 +26,13 @@ from napari_biofm.cells.embed.encoders import (
 )
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
 from napari_biofm.cells.table.cell_table import BASELINE
-from napari_biofm.cells.table.files import read_fields, read_labels, rows_of, write_predictions, write_values
+from napari_biofm.cells.table.files import (
+    read_fields,
+    read_label_rows,
+    rows_of,
+    write_predictions,
+    write_values,
+)
 from napari_biofm.cells.table.folds import has_groups
 from napari_biofm.cells.values.regression import RegressionHead, RegressionScore, score_regression
 from napari_biofm.cells.values.targets import read_targets
@@ -80,7 +86,7 @@ def fit(
     CellsError
         If files, ids or labels do not allow it; nothing is written then.
     """
-    labels = read_labels(labels_csv)
+    labels = read_label_rows(labels_csv)
     found = yield from load_crops(crops, images, masks)
     rows = rows_of(labels, found.ids, crops or images)
     names = np.asarray([a.label for a in labels], object)

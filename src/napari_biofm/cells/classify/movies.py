@@ -23,18 +23,23 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+DENSE = 1 << 22  # ids up to which a table with an entry per id is worth its memory
+
+
 @dataclass(frozen=True)
 class ClassifiedMovie:
     """Classes of every cell in every frame.
 
     Attributes
     ----------
-    table : of cells and frames. timeline : track x frame. luts : per frame, class code by label value.
+    table : of cells and frames. timeline : track x frame. luts : per frame, class code by label value; where these
+        are large, by place in `ids` (from 1).
     """
 
     table: AnnData
     timeline: Timeline
     luts: list[NDArray[np.uint8]]
+    ids: NDArray[np.int64] | None = None
 
 
 def classify_movie(
@@ -75,18 +80,21 @@ def classify_movie(
     write_predictions(table, trained, np.concatenate(beside), min_probability)
     codes = class_codes(table, classes)
     frames, values = table.obs["frame"].to_numpy(), table.obs["label"].to_numpy()
+    largest = int(values.max(initial=0))
+    ids = np.unique(values) if largest > DENSE else None
+    places = values if ids is None else np.searchsorted(ids, values) + 1
     luts = []
     for frame in range(len(labels)):
-        lut = np.zeros(int(labels.max(initial=0)) + 1, np.uint8)
-        lut[values[frames == frame]] = codes[frames == frame]
+        lut = np.zeros((largest if ids is None else len(ids)) + 1, np.uint8)
+        lut[places[frames == frame]] = codes[frames == frame]
         luts.append(lut)
-    return ClassifiedMovie(table, class_over_time(table), luts)
+    return ClassifiedMovie(table, class_over_time(table), luts, ids)
 
 
 def _frame_embeddings(
     labels: NDArray[Any], image: NDArray[Any] | None, frame: int, wanted: Mapping[str, Mapping[str, Any]]
 ) -> Task[dict[str, Vectors]]:
-    masks = np.asarray(labels[frame], np.int32)
+    masks = np.asarray(labels[frame])
     if image is None:
         if any(source.get("recipe") != MASKS for source in wanted.values()):
             raise CellsError(

@@ -65,7 +65,7 @@ def cell_table(
     if features is None:
         features = yield from encoder.embed(image)
     yield Progress(1, 2, "vectors")
-    vectors = vectors_of_cells(encoder, features, np.asarray(masks, np.int32))
+    vectors = vectors_of_cells(encoder, features, masks)
     source = {**map_provenance(encoder), "encoder": encoder.name, **(provenance or {})}
     return make_table(
         masks,
@@ -216,7 +216,7 @@ def measure_again(
     if touched is None:
         yield Progress(0, 2, "comparing masks ...")
         values = np.unique(masks)
-        every = [Cutout(masks.astype(np.int32), image, (0,) * masks.ndim)]
+        every = [Cutout(masks, image, (0,) * masks.ndim)]
         touched = said.differing(measure_cells(every, values[values > 0], wanted.layer, masks.ndim)).tolist()
     cutouts = cut_out(masks, image, boxes_of(masks, np.asarray(touched, np.int64)), wanted.margin)
     maps = None
@@ -240,16 +240,16 @@ def head_embeddings(
     features: FeatureMap | None = None,
 ) -> Task[Computed]:
     """Compute the vectors a saved classifier takes, for the cells in view."""
-    return (yield from compute_embeddings(wanted, image, np.asarray(labels, np.int32), features=features))
+    return (yield from compute_embeddings(wanted, image, labels, features=features))
 
 
 def crop_vectors(image: NDArray[Any], labels: NDArray[Any], model: str = DEFAULT_MODEL) -> Task[Computed]:
     """Compute the vectors of every cell seen on its own, as the command line does, and name their embedding."""
     source = {"name": model, "recipe": CROPS}
-    return (yield from compute_embeddings({f"{model} {CROPS}": source}, image, np.asarray(labels, np.int32)))
+    return (yield from compute_embeddings({f"{model} {CROPS}": source}, image, labels))
 
 
 def map_vectors(image: NDArray[Any], labels: NDArray[Any], model: str) -> Task[Computed]:
     """Run an encoder over the whole image, and pool its map under every mask."""
     source = {"name": model, "recipe": MAP}
-    return (yield from compute_embeddings({model: source}, image, np.asarray(labels, np.int32)))
+    return (yield from compute_embeddings({model: source}, image, labels))

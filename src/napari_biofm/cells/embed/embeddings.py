@@ -18,6 +18,7 @@ from napari_biofm.cells.embed.encoders import (
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
 from napari_biofm.cells.table.cell_table import BASELINE
 from napari_biofm.cells.table.measure import regionprops_vectors
+from napari_biofm.images.io.masks import numbered
 from napari_biofm.images.protocols import CropEncoder, pools_cells
 from napari_biofm.images.segment.catalogue import make_crop_encoder, make_embedder
 from napari_biofm.images.segment.pooling import pool
@@ -64,7 +65,7 @@ def crop_embedding(
     """
     if masks.ndim != 2:
         raise CellsError(f"Cells are cut out of planes; these masks have shape {masks.shape}.")
-    found: Vectors = yield from encode_crops(encoder, cut_crops(image, masks, side=side), views)
+    found: Vectors = yield from encode_crops(encoder, cut_crops(image, numbered(masks), side=side), views)
     return found
 
 
@@ -75,11 +76,12 @@ def vectors_of_cells(model: Model, features: FeatureMap, masks: Labels) -> Vecto
     ----------
     model : an embedder; its own recipe is used if it has one, else all pools.
     features : feature map of the image.
-    masks : (Y, X) int32.
+    masks : (Y, X) integers.
     """
+    numbers = numbered(masks)
     if pools_cells(model):
-        return model.vectors(features, masks)
-    return pool(features, masks).vectors
+        return model.vectors(features, numbers)
+    return pool(features, numbers).vectors
 
 
 def map_provenance(encoder: Model) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cells.table.cell_table import UNKNOWN, text
-from napari_biofm.cells.table.files import read_labels
+from napari_biofm.cells.table.files import read_label_rows
 from napari_biofm.files import atomic_write, write_text
+from napari_biofm.images.io.masks import looked_up
 from napari_biofm.types import CellsError, Labels
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def read_classes(table: AnnData, path: Path) -> dict[str, str]:
     of_label = {str(v): str(c) for v, c in zip(table.obs["label"], table.obs["cell_id"], strict=True)}
     ids = set(table.obs["cell_id"].astype(str))
     found, unknown = {}, []
-    for row in read_labels(path):
+    for row in read_label_rows(path):
         cell = row.object_id if row.object_id in ids else of_label.get(row.object_id)
         if cell is None:
             unknown.append(row.object_id)
@@ -98,8 +99,5 @@ def class_image(
     labels: Labels, table: AnnData, classes: Sequence[str], column: str = "predicted"
 ) -> NDArray[np.uint8]:
     """Return an image of class codes, in the shape of `labels`, from the table's column."""
-    lut = np.zeros(int(np.max(labels, initial=0)) + 1, np.uint8)
-    values: NDArray[Any] = table.obs["label"].to_numpy(np.int64)
-    there = values < len(lut)
-    lut[values[there]] = class_codes(table, classes, column)[there]
-    return np.asarray(lut[labels], np.uint8)
+    codes = np.concatenate([np.zeros(1, np.uint8), class_codes(table, classes, column)])
+    return looked_up(codes, table.obs["label"].to_numpy(np.int64), labels)

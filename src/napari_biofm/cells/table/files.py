@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import write_text
-from napari_biofm.types import CellsError
+from napari_biofm.images.io.lazy import read_stack
+from napari_biofm.images.io.masks import read_labels
+from napari_biofm.images.io.names import is_mask_name, masks_of, result_names, stem_of
+from napari_biofm.types import CellsError, Labels
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz")
 
@@ -58,7 +61,7 @@ def read_array(path: Path) -> NDArray[Any]:
         raise CellsError(f"{path} cannot be read as an image ({error}).") from error
 
 
-def read_labels(path: Path) -> list[LabelRow]:
+def read_label_rows(path: Path) -> list[LabelRow]:
     """Read `object_id,label[,group]`; rows without a label are skipped.
 
     Columns `image` and `object` may stand in place of object_id.
@@ -117,11 +120,11 @@ def rows_of(labels: Sequence[LabelRow], ids: Sequence[str], source: object) -> N
 
 @dataclass(frozen=True)
 class Field:
-    """One image of a folder and its masks: `number` of `total`, counted from 1."""
+    """One image of a folder and its masks: `number` of `total`, counted from 1; `stem` is its name in ids."""
 
     stem: str
     image: NDArray[Any]
-    masks: NDArray[np.int32]
+    masks: Labels
     number: int
     total: int
 
@@ -135,13 +138,15 @@ def read_fields(images: Path, masks: Path) -> Iterator[Field]:
         If a mask is missing or does not fit its image.
     """
     pairs = list(_pairs(images, masks))
+    names = result_names(path for path, _ in pairs)
     for i, (image_path, mask_path) in enumerate(pairs):
-        image, mask = read_array(image_path), read_array(mask_path)
-        if mask.shape != image.shape[:2] or mask.ndim != 2:
+        image, is_stack = read_stack(image_path)
+        mask = read_labels(mask_path)
+        if is_stack or mask.shape != image.shape[:2] or mask.ndim != 2:
             raise CellsError(
                 f"{mask_path} has shape {mask.shape} and {image_path} {image.shape}; the mask must be (Y, X)."
             )
-        yield Field(image_path.stem, image, mask.astype(np.int32), i + 1, len(pairs))
+        yield Field(names[image_path], image, mask, i + 1, len(pairs))
 
 
 def write_predictions(
@@ -172,17 +177,15 @@ def _pairs(images: Path, masks: Path) -> Iterator[tuple[Path, Path]]:
     for folder in (images, masks):
         if not folder.is_dir():
             raise CellsError(f"{folder} is not a folder.")
-    found = False
-    for image in sorted(images.iterdir()):
-        if image.suffix.lower() not in IMAGE_SUFFIXES or image.stem.endswith("_mask"):
-            continue
-        names = [f"{image.stem}_mask{s}" for s in IMAGE_SUFFIXES]
-        if masks.resolve() != images.resolve():
-            names += [f"{image.stem}{s}" for s in IMAGE_SUFFIXES]
-        mask = next((masks / name for name in names if (masks / name).is_file()), None)
+    paths = [
+        p for p in sorted(images.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not is_mask_name(p)
+    ]
+    for image in paths:
+        mask = masks_of(image, masks, paths)
         if mask is None:
-            raise CellsError(f"No mask for {image.name} in {masks}; {image.stem}_mask.tif was looked for.")
-        found = True
+            raise CellsError(
+                f"No mask for {image.name} in {masks}; {stem_of(image)}_mask.tif was looked for."
+            )
         yield image, mask
-    if not found:
+    if not paths:
         raise CellsError(f"No images in {images}; looked for {', '.join(IMAGE_SUFFIXES)}.")

@@ -109,7 +109,7 @@ def cut_out(
         stop = np.minimum(high + margin, labels.shape[:ndim])
         region = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
         part = np.asarray(labels[region])
-        mine = np.where(np.isin(part, np.asarray(members, part.dtype)), part, 0).astype(np.int32)
+        mine = np.where(np.isin(part, np.asarray(members, part.dtype)), part, 0)
         picture = None if image is None else np.asarray(image[region])
         cut.append(Cutout(mine, picture, tuple(int(a) for a in start)))
     return cut
@@ -263,7 +263,7 @@ def changed_labels(table: AnnData, labels: Labels, image: Image | None = None) -
     For masks that were replaced as a whole, where nobody kept account of the strokes.
     """
     values = np.unique(labels)
-    whole = [Cutout(np.asarray(labels, np.int32), image, (0,) * labels.ndim)]
+    whole = [Cutout(labels, image, (0,) * labels.ndim)]
     said = Measured.of(table)
     if image is None:
         shapes = {name: i for i, name in enumerate(said.columns) if "intensity_mean" not in name}

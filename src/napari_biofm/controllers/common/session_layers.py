@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_biofm.controllers.common.layers import full_data, layer_by_id, layer_id
 from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.io.lazy import open_saved_image
+from napari_biofm.images.io.masks import as_labels
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.types import BiofmError, SessionError
 
@@ -113,7 +114,7 @@ def _labels_of(layer: Any, data: Any) -> _Kept:
     kept = _KEPT.get(layer)
     if kept is not None and not kept.changed:
         return kept
-    now = np.array(data, np.int32)  # a copy: it is written on another thread
+    now = np.array(as_labels(data))  # a copy: it is written on another thread
     version = zlib.crc32(now.data)
     if kept is None:
         kept = _KEPT[layer] = _Kept(now, version)

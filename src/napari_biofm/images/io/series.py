@@ -12,20 +12,23 @@ from numpy.typing import NDArray
 
 from napari_biofm.files import atomic_write, write_text
 from napari_biofm.images.io.files import read_image as _read
-from napari_biofm.images.io.files import read_stored
+from napari_biofm.images.io.masks import read_labels
+from napari_biofm.images.io.names import SERIES as STATE
+from napari_biofm.images.io.names import is_mask_name, result_names, stem_of
 from napari_biofm.types import ImageError
 
+# labels of two images never share a file, see `names`; which image a file belongs to is kept with the progress
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
-STATE = "series.json"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a series: its file, where its labels go, and whether it is done."""
+    """One image of a series: its file, where its labels go, whether it is done, and what it is called."""
 
     path: Path
     labels: Path
     done: bool
+    name: str
 
 
 class Series:
@@ -33,7 +36,7 @@ class Series:
 
     Parameters
     ----------
-    folder : with images; files that end in `_mask` or `_labels` are labels, not images.
+    folder : with images; files called like masks (`_mask`, `_labels`) are none.
     output : where labels and the progress are kept; `folder/labels` when not given.
 
     Raises
@@ -45,13 +48,12 @@ class Series:
         self.folder = Path(folder)
         self.output = Path(output) if output is not None else self.folder / "labels"
         self.paths = sorted(
-            p
-            for p in self.folder.glob("*")
-            if p.suffix.lower() in ENDINGS and not p.stem.endswith(("_mask", "_labels", "_clicks"))
+            p for p in self.folder.glob("*") if p.suffix.lower() in ENDINGS and not is_mask_name(p)
         )
         if not self.paths:
             raise ImageError(f"{self.folder} holds no images ({', '.join(ENDINGS)}); choose another folder.")
-        self._done = self._load()
+        self._done, self._named = self._load()
+        self._names = result_names(self.paths, self._named)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -59,7 +61,8 @@ class Series:
     def entry(self, number: int) -> Entry:
         """Return the entry at a place in the series."""
         path = self.paths[number]
-        return Entry(path, self.output / f"{path.stem}_labels.tif", path.name in self._done)
+        name = self._names[path]
+        return Entry(path, self.output / f"{name}_labels.tif", path.name in self._done, name)
 
     @property
     def n_done(self) -> int:
@@ -79,7 +82,7 @@ class Series:
     def load_labels(self, number: int) -> NDArray[Any] | None:
         """Return the labels saved for an image, or None."""
         path = self.entry(number).labels
-        return read_stored(path) if path.exists() else None
+        return read_labels(path) if path.exists() else None
 
     def save_labels(self, number: int, labels: NDArray[Any], done: bool = True) -> Path:
         """Write the labels of an image, whole or not at all, and note whether it is done."""
@@ -88,6 +91,7 @@ class Series:
         entry = self.entry(number)
         with atomic_write(entry.labels) as part:
             tifffile.imwrite(part, np.asarray(labels), compression="zlib")
+        self._named[self._names[entry.path]] = entry.path.name
         if done:
             self._done.add(entry.path.name)
         else:
@@ -95,20 +99,27 @@ class Series:
         self._save()
         return entry.labels
 
-    def _load(self) -> set[str]:
+    def _load(self) -> tuple[set[str], dict[str, str]]:
+        """Return the names of images that are done, and of which image the files of labels are."""
         path = self.output / STATE
         if not path.exists():
-            return set()
+            return set(), {}
         try:
-            names = json.loads(path.read_text(encoding="utf-8"))["done"]
-            return {str(n) for n in names}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            done = {str(n) for n in state["done"]}
+            named = {str(name): str(image) for name, image in state.get("names", {}).items()}
+            for image in done - set(named.values()):  # written before names were kept
+                named.setdefault(stem_of(Path(image)), image)
+            return done, named
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ImageError(
                 f"{path}: the progress of the series cannot be read ({error}); remove it."
             ) from error
 
     def _save(self) -> None:
-        write_text(self.output / STATE, json.dumps({"done": sorted(self._done)}, indent=1))
+        write_text(
+            self.output / STATE, json.dumps({"done": sorted(self._done), "names": self._named}, indent=1)
+        )
 
 
 def read_image(path: str | Path) -> NDArray[Any]:

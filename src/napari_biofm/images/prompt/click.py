@@ -171,15 +171,17 @@ def _check_inside(o: ClickObject, shape: tuple[int, int]) -> None:
         raise ImageError(f"Object {o.label}: box {box} lies outside of the image {shape}.")
 
 
-def save_clicks(clicked: Clicked, folder: str | Path, stem: str) -> tuple[Path, Path]:
-    """Write `<stem>_clicks.tif` (labels) and `clicks.npz` (one mask per id), each whole or not at all."""
+def save_clicks(
+    clicked: Clicked, folder: str | Path, stem: str, archive: str = "clicks.npz"
+) -> tuple[Path, Path]:
+    """Write `<stem>_clicks.tif` (labels) and an archive with one mask per id, each whole or not at all."""
     import tifffile
 
     target = Path(folder)
-    image, archive = target / f"{stem}_clicks.tif", target / "clicks.npz"
+    image, packed = target / f"{stem}_clicks.tif", target / archive
     with atomic_write(image) as part:
         tifffile.imwrite(part, clicked.labels, compression="zlib")
     masks: dict[str, Any] = {str(label): mask for label, mask in clicked.masks.items()}
-    with atomic_write(archive) as part:
+    with atomic_write(packed) as part:
         np.savez_compressed(part, **masks)
-    return image, archive
+    return image, packed

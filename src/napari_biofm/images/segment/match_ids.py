@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_biofm.images.io.masks import as_labels, compact
 from napari_biofm.images.tiling.overlap import match_objects
 from napari_biofm.types import Labels
 
@@ -19,10 +20,10 @@ def match_ids(before: Labels, after: Labels) -> Labels:
     before, after : labels of one shape.
     """
     highest = int(before.max(initial=0))
-    new_id = np.zeros(int(after.max(initial=0)) + 1, np.int32)
-    for mine, former in match_objects(before, after, by="pixels").items():
-        new_id[mine] = former
-    there = np.unique(after[after > 0])
-    fresh = there[new_id[there] == 0]
+    ids, numbers = compact(after)
+    new_id = np.zeros(len(ids), np.int64)
+    partners = match_objects(before, after, by="pixels")
+    new_id[1:] = [partners.get(int(mine), 0) for mine in ids[1:]]
+    fresh = np.flatnonzero(new_id[1:] == 0) + 1
     new_id[fresh] = highest + 1 + np.arange(fresh.size)
-    return np.asarray(new_id[after])
+    return as_labels(new_id)[numbers]

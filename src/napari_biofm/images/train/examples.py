@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.io.files import read_image, read_stored
+from napari_biofm.images.io.lazy import read_stack
+from napari_biofm.images.io.masks import as_labels, numbered, read_labels
+from napari_biofm.images.io.names import is_mask_name, masks_of, stem_of
 from napari_biofm.images.io.normalization import as_channels
 from napari_biofm.images.io.series import ENDINGS
 from napari_biofm.types import Image, ImageError, Labels
 
-MASK_ENDINGS = ("_labels", "_mask", "_masks", "_cp_masks", "")
+_FEW, _PIECES = 16, 4  # a label image of so many values has at most so many pieces of each
 _LEAST_SIDE = 32  # pixels; smaller pictures hold no cell with its surroundings
 
 
@@ -57,23 +60,24 @@ def check_examples(examples: Sequence[Example]) -> list[Example]:
         raise ImageError("no example was given; add an image with corrected masks first")
     checked = []
     for example in examples:
-        pixels, masks = as_channels(example.image), np.asarray(example.masks)
+        pixels, masks = as_channels(example.image), as_labels(example.masks, example.name)
         if masks.shape != pixels.shape[:2]:
             raise ImageError(
                 f"{example.name}: the image is {pixels.shape[:2]}, its masks {masks.shape}; they must be equal"
             )
-        if masks.dtype.kind not in "bui":
-            raise ImageError(f"{example.name}: masks are integer labels, these are {masks.dtype}")
         if min(masks.shape) < _LEAST_SIDE:
             raise ImageError(f"{example.name} is {masks.shape}; at least {_LEAST_SIDE} pixels are needed")
         if not masks.any():
             raise ImageError(f"{example.name} has no cell in its masks; correct it or leave it out")
-        checked.append(replace(example, image=pixels, masks=masks.astype(np.int32)))
+        _check_cells(masks, example.name)
+        checked.append(replace(example, image=pixels, masks=numbered(masks)))
     return checked
 
 
 def hold_back(examples: Sequence[Example], fraction: float = 0.25) -> list[Example]:
     """Keep every n-th example back where none is kept back yet; the first is always learnt from.
+
+    Copies and parts of one image stay on one side.
 
     Parameters
     ----------
@@ -82,9 +86,13 @@ def hold_back(examples: Sequence[Example], fraction: float = 0.25) -> list[Examp
     """
     if any(example.held_back for example in examples) or len(examples) < 2:
         return list(examples)
-    wanted = min(len(examples) - 1, max(1, round(fraction * len(examples))))
-    chosen = {len(examples) - 1 - round(k * (len(examples) - 1) / wanted) for k in range(wanted)}
-    return [replace(example, held_back=number in chosen) for number, example in enumerate(examples)]
+    units = [example.origin or f"example {number}" for number, example in enumerate(examples)]
+    if len(set(units)) < 2:  # parts of one image: a weak check, and `share_origin` says so
+        units = [f"example {number}" for number in range(len(examples))]
+    order = list(dict.fromkeys(units))
+    wanted = min(len(order) - 1, max(1, round(fraction * len(order))))
+    chosen = {order[len(order) - 1 - round(k * (len(order) - 1) / wanted)] for k in range(wanted)}
+    return [replace(example, held_back=unit in chosen) for unit, example in zip(units, examples, strict=True)]
 
 
 def cut_single(examples: Sequence[Example]) -> list[Example]:
@@ -135,19 +143,19 @@ def read_examples(images: Path, masks: Path | None = None) -> list[Example]:
         When no image has masks.
     """
     own = masks is None
+    names = [p for p in sorted(images.glob("*")) if p.suffix.lower() in ENDINGS and not is_mask_name(p)]
     if masks is None:
         masks = images / "labels" if (images / "labels").is_dir() else images
     found = []
-    for path in sorted(images.glob("*")):
-        if path.suffix.lower() not in ENDINGS or path.stem.endswith(tuple(e for e in MASK_ENDINGS if e)):
-            continue
-        label_file = _masks_of(path, masks)
+    for path in names:
+        label_file = masks_of(path, masks, names)
         if label_file is not None:
-            found.append(Example(_plane(read_image(path)), np.squeeze(read_stored(label_file)), path.name))
+            pixels = _plane(path)
+            found.append(Example(pixels, read_labels(label_file), path.name))
     if not found:
         where = f"{masks}" + (" (give another folder with --masks)" if own else "")
         raise ImageError(f"no image of {images} has masks in {where}; they are called <image>_labels.tif")
-    return found
+    return _with_origins(found)
 
 
 def read_images(images: Path) -> list[Example]:
@@ -160,26 +168,51 @@ def read_images(images: Path) -> list[Example]:
     """
     found = []
     for path in sorted(images.glob("*")):
-        if path.suffix.lower() in ENDINGS and not path.stem.endswith(tuple(e for e in MASK_ENDINGS if e)):
-            pixels = _plane(read_image(path))
+        if path.suffix.lower() in ENDINGS and not is_mask_name(path):
+            pixels = _plane(path)
             found.append(Example(pixels, np.zeros(pixels.shape[:2], np.int32), path.name))
     if not found:
         raise ImageError(f"{images} holds no images ({', '.join(ENDINGS)}); choose another folder")
-    return found
+    return _with_origins(found)
 
 
-def _masks_of(image: Path, folder: Path) -> Path | None:
-    for ending in MASK_ENDINGS:
-        for suffix in (".tif", ".tiff", ".png", ".npy"):
-            path = folder / f"{image.stem}{ending}{suffix}"
-            if path.is_file() and path != image:
-                return path
-    return None
+def _plane(path: Path) -> NDArray[Any]:
+    """Read an image to learn from, channels last.
 
-
-def _plane(image: NDArray[Any]) -> NDArray[Any]:
-    """Put channels last; a first axis of at most four that is the shortest holds channels."""
-    image = np.squeeze(image)
-    if image.ndim == 3 and image.shape[0] <= 4 < min(image.shape[1:]):
-        image = np.moveaxis(image, 0, -1)
+    Raises
+    ------
+    ImageError
+        If it is a stack: nobody says which plane its masks belong to.
+    """
+    image, is_stack = read_stack(path)
+    if is_stack:
+        raise ImageError(
+            f"{path.name} is a stack of shape {image.shape}; save the planes to learn from one by one."
+        )
     return image
+
+
+def _with_origins(examples: list[Example]) -> list[Example]:
+    """Say which examples show one picture: those called alike but for the ending, and those of equal pixels."""
+    first: dict[str, int] = {}
+    unit = list(range(len(examples)))
+    for number, example in enumerate(examples):
+        digest = hashlib.sha256(str(example.image.shape).encode())
+        digest.update(np.ascontiguousarray(example.image, np.float64).tobytes())
+        for key in (stem_of(Path(example.name)).casefold(), digest.hexdigest()):
+            former = unit[first.setdefault(key, number)]
+            unit = [former if u == unit[number] else u for u in unit]
+    return [replace(e, origin=examples[u].name) for e, u in zip(examples, unit, strict=True)]
+
+
+def _check_cells(masks: Labels, name: str) -> None:
+    """Raise ImageError for a picture that was given in place of masks: its values lie scattered."""
+    from skimage.measure import label
+
+    n_ids = len(np.unique(masks[masks > 0]))
+    n_pieces = int(label(masks, connectivity=2, background=0).max())
+    if n_ids >= _FEW and n_pieces > _PIECES * n_ids:
+        raise ImageError(
+            f"{name}: the masks have {n_ids} values in {n_pieces} separate pieces, as a picture has; give the label "
+            "image, with one value per cell."
+        )

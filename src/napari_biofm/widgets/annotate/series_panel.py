@@ -109,10 +109,10 @@ class SeriesPanel(QWidget):
         self._annotator.clear()
         former = [layer for layer in self._layers if layer in viewer.layers]
         is_rgb = image.ndim == 3 and image.shape[-1] in (3, 4)
-        shown = viewer.add_image(image, name=entry.path.stem, rgb=is_rgb)
+        shown = viewer.add_image(image, name=entry.name, rgb=is_rgb)
         shape = image.shape[:-1] if is_rgb else image.shape
-        data = labels.astype(np.int32) if labels is not None else np.zeros(shape, np.int32)
-        made = viewer.add_labels(data, name=f"{entry.path.stem} labels")
+        data = labels if labels is not None else np.zeros(shape, np.int32)
+        made = viewer.add_labels(data, name=f"{entry.name} labels")
         self._layers, self.number = [shown, made], number
         if image.ndim == 2 or is_rgb:
             self._annotator.predictor.known_as = {layer_id(shown): str(entry.path)}

@@ -340,14 +340,14 @@ class CellsDockContent(Dock):
         if layer is None or states.table is None or not states.table.n_obs:
             self.overlay.hide()
             return
-        self.overlay.show(layer, int(states.values.max()))
+        self.overlay.show(layer, states.values)
         yield
         self.overlay.set_colours([c for _, c in states.classes])
         self.overlay.paint(states.values, states.shown_codes, states.selected_rows)
 
     def _movie_classified(self, movie: ClassifiedMovie) -> None:
         self._overlay_task.finish()
-        self.overlay.paint_frames(movie.luts)
+        self.overlay.paint_frames(movie.luts, movie.ids)
         self.timeline.show_timeline(movie.timeline, dict(self.states.classes))
         self._frame_changed()
 

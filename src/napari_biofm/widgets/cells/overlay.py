@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.controllers.common.layers import full_data
+from napari_biofm.images.io.masks import looked_up
 from napari_biofm.teaching.cell_states import SELECTED_CODE, UNKNOWN_CODE
 from napari_biofm.widgets.common.napari_compat import selection_kept, without_painting
 
@@ -21,6 +22,7 @@ SUFFIX = " · classes"
 # Opacity of the classes over an image and over the cells' own colours, which must not mix with them.
 OVER_IMAGE, OVER_COLOURS = 0.6, 0.85
 FAINT = 0.3  # opacity of the cells below which their colours hardly show
+DENSE = 1 << 22  # ids up to which a table with an entry per id is worth its memory
 BLOCK = 1 << 18  # pixels looked up at a time: their indices, widened by NumPy, then stay in the cache
 
 
@@ -30,13 +32,15 @@ class CodedLabels:
     Parameters
     ----------
     labels : integer array or array-like of cells. n_max : largest label.
+    ids : of cells, ascending, where they are so large that `lut` has an entry per place in them and not per id;
+        its first entry is for background.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, labels: Any, n_max: int) -> None:
-        self.labels = labels
-        self.lut: NDArray[np.uint8] = np.zeros(n_max + 1, np.uint8)
+    def __init__(self, labels: Any, n_max: int, ids: NDArray[np.int64] | None = None) -> None:
+        self.labels, self.ids = labels, ids
+        self.lut: NDArray[np.uint8] = np.zeros((n_max if ids is None else len(ids)) + 1, np.uint8)
         self.luts: list[NDArray[np.uint8]] | None = None  # per frame of a movie, in place of `lut`
 
     @property
@@ -56,6 +60,8 @@ class CodedLabels:
 
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
         part = np.asarray(self.labels[key])
+        if self.ids is not None:
+            part = looked_up(np.arange(len(self.ids) + 1), self.ids, part)
         if self.luts is None:
             return _look_up(self.lut, part)
         first = key[0] if isinstance(key, tuple) and len(key) else key
@@ -93,15 +99,17 @@ class Overlay:
         self._of: Any = None
         self._table: NDArray[np.float32] | None = None
 
-    def show(self, labels_layer: Any, n_max: int) -> None:
-        """Lay a class layer over a Labels layer, in its place and scale."""
+    def show(self, labels_layer: Any, values: NDArray[np.int64]) -> None:
+        """Lay a class layer over a Labels layer, in its place and scale; `values` are the ids of its cells."""
+        n_max = int(values.max(initial=0))
+        ids = values if n_max > DENSE else None
         if self._of is labels_layer and self.is_shown and self.coded is not None:
-            if len(self.coded.lut) <= n_max or self.coded.labels is not full_data(labels_layer):
-                self.coded = CodedLabels(full_data(labels_layer), n_max)
+            if not self._fits(n_max, ids) or self.coded.labels is not full_data(labels_layer):
+                self.coded = CodedLabels(full_data(labels_layer), n_max, ids)
                 self.layer.data = self.coded
             return
         self.hide()
-        self._of, self.coded = labels_layer, CodedLabels(full_data(labels_layer), n_max)
+        self._of, self.coded = labels_layer, CodedLabels(full_data(labels_layer), n_max, ids)
         from napari.layers import Labels
 
         layer = Labels(
@@ -121,6 +129,11 @@ class Overlay:
         without_painting(layer)  # which this layer is not for: half its price
         with selection_kept(self.viewer.layers):
             self.layer = self.viewer.add_layer(layer)
+
+    def _fits(self, n_max: int, ids: NDArray[np.int64] | None) -> bool:
+        if self.coded is None or (self.coded.ids is None) != (ids is None):
+            return False
+        return len(self.coded.lut) > n_max if ids is None else np.array_equal(ids, self.coded.ids)
 
     @property
     def is_shown(self) -> bool:
@@ -156,17 +169,22 @@ class Overlay:
             shown = codes.copy()
             shown[selected] = SELECTED_CODE
         # a mask that was edited may have brought larger labels; the last entry is for labels of no cell
-        size = max(len(self.coded.lut), int(values.max(initial=0)) + 2)
-        lut = np.zeros(size, self.coded.lut.dtype)
-        lut[values] = shown
-        lut[0] = 0
+        if int(values.max(initial=0)) > DENSE:
+            self.coded.ids = values
+            lut = np.concatenate([np.zeros(1, np.uint8), shown.astype(np.uint8)])
+        else:
+            former = len(self.coded.lut) if self.coded.ids is None else 0
+            self.coded.ids = None
+            lut = np.zeros(max(former, int(values.max(initial=0)) + 2), np.uint8)
+            lut[values] = shown
+            lut[0] = 0
         if self.coded.luts is None and np.array_equal(lut, self.coded.lut):
             return
         self.coded.luts, self.coded.lut = None, lut
         self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
-    def paint_frames(self, luts: list[NDArray[np.uint8]]) -> None:
-        """Show classes that differ from frame to frame."""
+    def paint_frames(self, luts: list[NDArray[np.uint8]], ids: NDArray[np.int64] | None) -> None:
+        """Show classes that differ from frame to frame; `ids` as in `CodedLabels`."""
         if self.is_shown and self.coded is not None:
-            self.coded.luts = luts
+            self.coded.luts, self.coded.ids = luts, ids
             self.layer.refresh(extent=False, thumbnail=False, highlight=False)

@@ -113,8 +113,8 @@ def to_canvas(planes: Tensor, zoom: float) -> Tensor:
 
 def typical_diameter(masks: NDArray[Any]) -> float | None:
     """Return the median diameter of labels as `Reading` counts it; None without labels."""
-    areas = np.bincount(masks.ravel())[1:]
-    diameters = np.sort(np.sqrt(areas[areas > 0] * 4 / np.pi))
+    _, areas = np.unique(masks[masks > 0], return_counts=True)
+    diameters = np.sort(np.sqrt(areas * 4 / np.pi))
     return _weighted_median(diameters, diameters) if len(diameters) else None
 
 

@@ -1,0 +1,142 @@
+"""What results of images are called, and where masks of an image are looked for: one rule for verbs and docks.
+
+A result is called like its image without the ending, and what it is: `field_mask.tif`. Where two images of one call
+or folder would get one name (`a.png` and `a.tif`), they keep their endings: `a.png_mask.tif`, `a.tif_mask.tif`.
+Names are compared without regard to case, because many disks do not tell `A` from `a`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_biofm.types import ImageError
+
+DOUBLE_ENDINGS = (".ome.tiff", ".ome.tif", ".ome.btf", ".ome.tf2", ".ome.zarr", ".nii.gz")
+MASK_ENDINGS = ("_labels", "_mask", "_masks", "_cp_masks")  # of files that hold masks, corrected ones first
+SERIES, REPORT = "series.json", "report.json"  # which say whose results the files beside them are
+LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".npy", ".npz")  # formats that masks are stored in
+
+
+def stem_of(path: Path) -> str:
+    """Return the file name without its ending; `.ome.tif` and the like count as one ending."""
+    name = path.name
+    for ending in DOUBLE_ENDINGS:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return path.stem
+
+
+def is_mask_name(path: Path) -> bool:
+    """Tell whether a file is called like masks, so that it is no image of its own."""
+    return stem_of(path).lower().endswith((*MASK_ENDINGS, "_clicks", "_seg"))
+
+
+def result_names(paths: Iterable[Path], taken: Mapping[str, str] | None = None) -> dict[Path, str]:
+    """Return what results of each image are called, before `_mask` and the like; no two alike.
+
+    Parameters
+    ----------
+    paths : the images of one call or folder.
+    taken : names that were given before, and the file name of the image each belongs to.
+
+    Raises
+    ------
+    ImageError
+        If two files of one name would share a result; they have to go into different folders.
+    """
+    images = list(dict.fromkeys(paths))
+    owner = {name.casefold(): image for name, image in (taken or {}).items()}
+    former = {image: name for name, image in (taken or {}).items()}
+    names = {path: former.get(path.name, stem_of(path)) for path in images}
+    for _ in range(2):  # a whole file name may be the stem of a third image
+        often = Counter(name.casefold() for name in names.values())
+        for path, name in names.items():
+            alone = often[name.casefold()] == 1 and owner.get(name.casefold(), path.name) == path.name
+            if path.name not in former and not alone:
+                names[path] = path.name
+    _refuse_equal(names, owner)
+    return names
+
+
+def _refuse_equal(names: Mapping[Path, str], owner: Mapping[str, str]) -> None:
+    seen: dict[str, Path] = {}
+    for path, name in names.items():
+        other = seen.setdefault(name.casefold(), path)
+        if other != path:
+            raise ImageError(
+                f"{other} and {path} would both be written as {name}_...; run them into different folders."
+            )
+        if owner.get(name.casefold(), path.name) != path.name:
+            raise ImageError(
+                f"The results of {path} would be called {name}_..., like those of {owner[name.casefold()]}; "
+                "give another folder."
+            )
+
+
+def kept_names(folder: Path) -> dict[str, str]:
+    """Return the file of masks of each image that a folder of results knows of, by the image's file name.
+
+    `report.json` of `segment` and `series.json` of a series say so; what cannot be read there is left out.
+    """
+    found: dict[str, str] = {}
+    report, series = _json(folder / REPORT), _json(folder / SERIES)
+    rows, names = report.get("images"), series.get("names")
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict) and isinstance(row.get("mask"), str):
+            found[str(row.get("image"))] = Path(row["mask"]).name
+    for name, image in names.items() if isinstance(names, dict) else ():
+        found[str(image)] = f"{Path(str(name)).name}_labels.tif"
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def masks_of(
+    image: Path, folder: Path, images: Sequence[Path], endings: Iterable[str] = MASK_ENDINGS
+) -> Path | None:
+    """Return the file that holds the masks of an image; None where there is none.
+
+    What the folder itself says (`kept_names`) comes first, then files called after the whole file name (`a.png_mask.tif`), then
+    those called after its stem. A file called like the image itself counts in another folder only: beside it, it is
+    another picture.
+
+    Parameters
+    ----------
+    image : the file. folder : where masks lie.
+    images : all images of the folder, to see whether a stem belongs to more than one of them.
+    endings : what masks are called.
+
+    Raises
+    ------
+    ImageError
+        If masks called after the stem might belong to two images.
+    """
+    kept = folder / kept_names(folder).get(image.name, "")
+    if kept.is_file():
+        return kept
+    plain = [] if folder.resolve() == image.parent.resolve() else [""]
+    own = [stem_of(other).casefold() for other in images].count(stem_of(image).casefold()) <= 1
+    for base in dict.fromkeys((image.name, stem_of(image))):
+        for ending in (*endings, *plain):
+            for suffix in LABEL_SUFFIXES:
+                path = folder / f"{base}{ending}{suffix}"
+                if not path.is_file() or path == image:
+                    continue
+                if base != image.name and not own:
+                    twins = [o.name for o in images if stem_of(o).casefold() == stem_of(image).casefold()]
+                    raise ImageError(
+                        f"{path.name} may hold the masks of {' or of '.join(twins)}; call it "
+                        f"{image.name}{ending or '_mask'}{suffix}."
+                    )
+                return path
+    return None

@@ -1,0 +1,137 @@
+"""Results are never replaced unasked and never shared by two images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from napari_biofm.cli import main
+from napari_biofm.images.io.masks import read_labels
+from napari_biofm.images.train.examples import check_examples, hold_back, read_examples
+from napari_biofm.simulate import simulate_field
+from napari_biofm.types import ImageError
+
+
+def run(*args: Any) -> int:
+    return main([str(a) for a in args])
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> Path:
+    field = simulate_field((80, 90), 6, seed=2).image
+    picture = (255 * (field / field.max())).astype(np.uint8)
+    iio.imwrite(tmp_path / "a.png", picture)
+    tifffile.imwrite(tmp_path / "a.tif", np.rot90(picture, 2).copy())
+    return tmp_path
+
+
+def segment(*args: Any) -> int:
+    return run("segment", *args, "--model", "classical")
+
+
+def test_twins_of_one_call_have_masks_of_their_own(twins: Path) -> None:
+    assert segment(twins / "a.png", twins / "a.tif", "--out", twins / "o") == 0
+    one, two = (read_labels(twins / "o" / f"{n}_mask.tif") for n in ("a.png", "a.tif"))
+    assert not np.array_equal(one, two)
+    rows = json.loads((twins / "o" / "report.json").read_text())["images"]
+    assert [row["mask"] for row in rows] == ["a.png_mask.tif", "a.tif_mask.tif"]
+
+
+def test_masks_that_exist_are_kept_unless_told(twins: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = twins / "o"
+    assert segment(twins / "a.png", "--out", out) == 0
+    before = (out / "a_mask.tif").read_bytes()
+    assert segment(twins / "a.png", "--out", out) == 1
+    assert "--force" in capsys.readouterr().err
+    assert segment(twins / "a.png", "--out", out, "--resume") == 0
+    assert "a_mask.tif exists and was kept" in capsys.readouterr().err
+    assert segment(twins / "a.tif", "--out", out) == 0  # the twin of a later call has a name of its own
+    assert (out / "a_mask.tif").read_bytes() == before
+    rows = json.loads((out / "report.json").read_text())["images"]
+    assert [row["mask"] for row in rows] == ["a_mask.tif", "a.tif_mask.tif"]
+    assert segment(twins / "a.png", "--out", out, "--force") == 0
+    rows = json.loads((out / "report.json").read_text())["images"]
+    assert sorted(row["image"] for row in rows) == ["a.png", "a.tif"]
+
+
+def test_masks_of_another_image_of_the_same_name_are_not_taken_for_done(
+    twins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (twins / "x").mkdir()
+    iio.imwrite(twins / "x" / "a.png", np.zeros((40, 40), np.uint8))
+    assert segment(twins / "a.png", "--out", twins / "o") == 0
+    assert segment(twins / "x" / "a.png", "--out", twins / "o", "--resume") == 1
+    assert "another --out" in capsys.readouterr().err
+
+
+def test_clicks_of_two_images_do_not_share_an_archive(twins: Path) -> None:
+    (twins / "p.json").write_text(json.dumps([{"id": 3, "points": [[40, 45, 1]], "box": None}]))
+    iio.imwrite(twins / "b.png", iio.imread(twins / "a.png"))
+    out = twins / "o"
+    click = ("--prompts", twins / "p.json", "--out", out, "--model", "level-sets")
+    assert run("click", twins / "a.png", *click) == 0
+    first = (out / "clicks.npz").read_bytes()
+    assert run("click", twins / "b.png", *click) == 0
+    assert run("click", twins / "a.png", *click) == 1
+    assert run("click", twins / "a.png", *click, "--resume") == 0
+    assert (out / "clicks.npz").read_bytes() == first
+    with np.load(out / "b_clicks.npz") as held:
+        assert held.files == ["3"] and held["3"].dtype == bool
+    assert run("click", twins / "a.png", *click, "--force") == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        "a_clicks.tif", "b_clicks.npz", "b_clicks.tif", "clicks.npz",
+    ]  # fmt: skip
+
+
+def test_a_table_is_not_replaced_and_keeps_ids_of_any_size(twins: Path) -> None:
+    import anndata
+
+    masks = np.zeros((80, 90), np.uint32)
+    masks[10:30, 10:30], masks[40:60, 40:60] = 3_000_000_001, 2_000_000_000
+    tifffile.imwrite(twins / "m.tif", masks)
+    call = (
+        "embed",
+        twins / "a.png",
+        "--masks",
+        twins / "m.tif",
+        "--out",
+        twins / "c.h5ad",
+        "--model",
+        "classical",
+    )
+    assert run(*call) == 0
+    assert anndata.read_h5ad(twins / "c.h5ad").obs["label"].tolist() == [2_000_000_000, 3_000_000_001]
+    assert run(*call) == 1
+    assert run(*call, "--force") == 0
+
+
+def test_examples_take_no_picture_for_masks_and_twins_stay_on_one_side(twins: Path) -> None:
+    with pytest.raises(ImageError, match="has masks in"):
+        read_examples(twins, twins)  # a.tif is no mask of a.png
+    field = simulate_field((80, 90), 6, seed=2)
+    for name in ("a.png", "a.tif", "b"):
+        tifffile.imwrite(twins / f"{name}_labels.tif", field.masks.astype(np.float32))
+    iio.imwrite(twins / "b.png", iio.imread(twins / "a.png"))  # a copy under another name
+    iio.imwrite(twins / "c.png", np.rot90(iio.imread(twins / "a.png"), 2))
+    tifffile.imwrite(twins / "c_labels.tif", field.masks)
+    examples = read_examples(twins)
+    assert [e.name for e in examples] == ["a.png", "a.tif", "b.png", "c.png"]
+    assert len({e.origin for e in examples}) == 1  # c.png shows what a.tif shows
+    iio.imwrite(twins / "c.png", np.flipud(iio.imread(twins / "a.png")))
+    told = hold_back(check_examples(read_examples(twins)), 0.25)
+    assert [e.held_back for e in told] == [False, False, False, True]
+
+
+def test_a_picture_in_the_folder_of_masks_is_seen(twins: Path) -> None:
+    (twins / "m").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (80, 90)).astype(np.uint8)
+    iio.imwrite(twins / "m" / "a.png", noise)
+    (twins / "a.tif").unlink()
+    with pytest.raises(ImageError, match="as a picture has"):
+        check_examples(read_examples(twins, twins / "m"))
