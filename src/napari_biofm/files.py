@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin to calculate at
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -29,6 +31,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def plain_cell(value: Any) -> Any:
+    """Return a value for a table in text: words that a spreadsheet would take for a formula get an apostrophe."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
+
+
+def read_cell(text: str) -> str:
+    """Return what `plain_cell` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
 
 
 def write_text(path: Path, text: str) -> None:

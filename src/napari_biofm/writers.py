@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.files import write_text
+from napari_biofm.cells.table.export import write_rows
 
 
 def write_cells_csv(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -31,5 +31,5 @@ def write_cells_csv(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     if features is not None and "label" in features:
         extra = [c for c in features.columns if c not in table.columns or c == "label"]
         table = table.merge(pd.DataFrame(features)[extra], on="label", how="left")
-    write_text(Path(path), table.to_csv(index=False, lineterminator="\n"))
+    write_rows(table, Path(path))
     return [path]

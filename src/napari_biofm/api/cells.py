@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.api.images import read_masks
+from napari_biofm.api.measuring import Images, channels_of_images, measure_cells, pixel_size_of
 from napari_biofm.cells.classify.heads import Head, decide
 from napari_biofm.cells.classify.more_heads import make_head
 from napari_biofm.cells.classify.scores import Report, cross_validate, warnings_of
 from napari_biofm.cells.embed.cell_vectors import cell_table
 from napari_biofm.cells.table.cell_table import BASELINE, make_table, text, vectors_of
+from napari_biofm.cells.table.quantities import MeasuredOn
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import as_labels
+from napari_biofm.images.io.names import stem_of
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.types import CellsError, ImageError, Labels, ProgressListener, Vectors, run_task
 
@@ -26,21 +29,33 @@ if TYPE_CHECKING:
 
 
 def measure(
-    masks: Labels | str | Path, image: NDArray[Any] | str | Path | None = None, *, layer: str = ""
+    masks: Labels | str | Path,
+    image: Images = None,
+    *,
+    layer: str = "",
+    channels: Sequence[str] | None = None,
+    pixel_size: float | Sequence[float] | None = None,
+    within: Labels | str | Path | None = None,
+    name: str = "",
 ) -> AnnData:
-    """Measure shape, intensity and texture of cells.
+    """Measure shape, intensity, texture and surroundings of cells.
 
     Parameters
     ----------
     masks : (Y, X) or (Z, Y, X) labels, or the path of a label image.
-    image : of the same spatial shape, channels last if any, or its path; None measures shapes only.
+    image : of the same spatial shape, channels last if any, or its path, or several of these; None measures shapes
+        only.
     layer : name of the masks, part of each cell's id.
+    channels : names of the channels, part of the names of columns; those of the file when not given.
+    pixel_size : micrometres, one number or one per axis; what the file says when not given.
+    within : labels of whole cells, where `masks` are their nuclei: adds the columns of nucleus against cytoplasm.
+    name : of the image, for the columns `image` and `object_id`; that of its file when not given.
 
     Returns
     -------
     AnnData
-        One row per label, ascending; columns of `obs` with centroid (pixels), area (pixels), mean intensity; the
-        measurements in `obsm["regionprops"]`, their names in `uns`.
+        One row per label, ascending; columns of `obs` with centroid (pixels), area (pixels), mean intensity, and all
+        of `docs/columns.md`; what classifiers learn from is in `obsm["regionprops"]`, its names in `uns`.
 
     Raises
     ------
@@ -48,8 +63,26 @@ def measure(
         If masks and image differ in shape.
     """
     labels = read_masks(masks) if isinstance(masks, str | Path) else as_labels(masks)
-    pixels = read_stack(Path(image))[0] if isinstance(image, str | Path) else image
-    return make_table(labels, image=pixels, layer=layer)
+    by_name = channels_of_images(image, labels.shape, channels)
+    parts = list(by_name.values())
+    pixels = None if not parts else parts[0] if len(parts) == 1 else np.stack(parts, -1)
+    table = make_table(labels, image=pixels, layer=layer)
+    hosts = (
+        read_masks(within)
+        if isinstance(within, str | Path)
+        else None
+        if within is None
+        else as_labels(within)
+    )
+    first = image[0] if isinstance(image, list | tuple) and len(image) else image
+    named = name or (stem_of(Path(first)) if isinstance(first, str | Path) else "")
+    size = pixel_size_of(image, labels.ndim, pixel_size)
+    found = measure_cells(labels, MeasuredOn(by_name, named, size, "", hosts))
+    for column in found.columns:
+        if column not in table.obs:
+            table.obs[column] = found[column].to_numpy()
+    table.uns["channels"] = list(by_name)
+    return table
 
 
 def embed(

@@ -11,19 +11,29 @@ from numpy.typing import NDArray
 
 from napari_biofm.cells.table.cell_table import UNKNOWN, text
 from napari_biofm.cells.table.files import read_label_rows
-from napari_biofm.files import atomic_write, write_text
+from napari_biofm.files import atomic_write, plain_cell, write_text
 from napari_biofm.images.io.masks import looked_up
 from napari_biofm.types import CellsError, Labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
 UNKNOWN_CODE = 255
 
 
 def write_csv(table: AnnData, path: Path) -> Path:
     """Write obs as CSV, one line per cell, as a whole or not at all."""
-    write_text(path, table.obs.to_csv(index=False, lineterminator="\n"))
+    return write_rows(table.obs, path)
+
+
+def write_rows(rows: DataFrame, path: Path) -> Path:
+    """Write a table as CSV, as a whole or not at all; text that begins like a formula gets an apostrophe."""
+    safe = rows.rename(columns=plain_cell)
+    for name in safe.columns:
+        if safe[name].dtype.kind not in "biufc":
+            safe = safe.assign(**{str(name): safe[name].astype(object).map(plain_cell)})
+    write_text(path, safe.to_csv(index=False, lineterminator="\n"))
     return path
 
 

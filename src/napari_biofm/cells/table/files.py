@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import write_text
+from napari_biofm.files import plain_cell, read_cell, write_text
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.io.names import is_mask_name, masks_of, result_names, stem_of
@@ -86,7 +86,11 @@ def read_label_rows(path: Path) -> list[LabelRow]:
             name = f"{row['image']}:{row['object']}" if by_image else row["object_id"]
             if (row["label"] or "").strip():
                 rows.append(
-                    LabelRow((name or "").strip(), row["label"].strip(), (row.get("group") or "").strip())
+                    LabelRow(
+                        read_cell((name or "").strip()),
+                        read_cell(row["label"].strip()),
+                        read_cell((row.get("group") or "").strip()),
+                    )
                 )
     seen: set[str] = set()
     for a in rows:
@@ -137,7 +141,7 @@ def read_fields(images: Path, masks: Path) -> Iterator[Field]:
     CellsError
         If a mask is missing or does not fit its image.
     """
-    pairs = list(_pairs(images, masks))
+    pairs = list(mask_pairs(images, masks))
     names = result_names(path for path, _ in pairs)
     for i, (image_path, mask_path) in enumerate(pairs):
         image, is_stack = read_stack(image_path)
@@ -157,7 +161,7 @@ def write_predictions(
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["object_id", "label", "probability"])
     for name, label, p in zip(ids, labels, probabilities, strict=True):
-        writer.writerow([name, label, "" if not np.isfinite(p) else f"{p:.6f}"])
+        writer.writerow([plain_cell(name), plain_cell(label), "" if not np.isfinite(p) else f"{p:.6f}"])
     write_text(path, out.getvalue())
 
 
@@ -167,13 +171,14 @@ def write_values(
     """Write `object_id` and a column per target, as a whole or not at all."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["object_id", *targets])
+    writer.writerow(["object_id", *map(plain_cell, targets)])
     for name, row in zip(ids, values, strict=True):
-        writer.writerow([name, *("" if not np.isfinite(v) else f"{v:.6g}" for v in row)])
+        writer.writerow([plain_cell(name), *("" if not np.isfinite(v) else f"{v:.6g}" for v in row)])
     write_text(path, out.getvalue())
 
 
-def _pairs(images: Path, masks: Path) -> Iterator[tuple[Path, Path]]:
+def mask_pairs(images: Path, masks: Path) -> Iterator[tuple[Path, Path]]:
+    """Return the images of a folder, each with its masks."""
     for folder in (images, masks):
         if not folder.is_dir():
             raise CellsError(f"{folder} is not a folder.")
