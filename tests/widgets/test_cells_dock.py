@@ -471,7 +471,7 @@ def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
     assert set(np.unique(overlay[2:3][0][movie[2] == 1])) == {2}
     dock.timeline.frame_chosen.emit(2)
     assert viewer.dims.current_step[0] == 2
-    assert dock.timeline.cursor.value() == 2
+    assert dock.timeline.frame_line.value() == 2
 
 
 def moving_cells(viewer: Any, dock: CellsDockContent) -> np.ndarray:

@@ -350,7 +350,7 @@ def test_a_low_window_is_not_made_larger_and_keeps_room_for_the_traces(viewer: A
     before = window.size()
     made = TraceDock(viewer)
     viewer.window.add_dock_widget(made, area="right", name="Traces and events")
-    qtbot.waitUntil(lambda: made._placed and made.height() > 400, timeout=3000)
+    qtbot.waitUntil(lambda: made.is_placed and made.height() > 400, timeout=3000)
     assert (window.width(), window.height()) == (before.width(), before.height())
 
 

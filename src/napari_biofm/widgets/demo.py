@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from napari_biofm.files import write_text
 from napari_biofm.session import CellKey, Link
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.opening import OpeningDock
+from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.common.viewers import layer_id, viewer_session
 
 WAIT_S = 300.0
@@ -81,7 +83,7 @@ class Demo:
             chosen = [label for label, one in named.items() if one == name][:PER_CLASS]
             dock.states.assign(dock.states.rows_of(chosen), dock.states.add_class(name))
         self._wait(self._predicted, "predictions")
-        table = self.session.cells(self.uid)
+        table = there(self.session.cells(self.uid))
         predicted = dict(zip(table.obs["label"], table.obs["predicted"].astype(str), strict=True))
         by_hand = dict(zip(table.obs["label"], table.obs["class_by_hand"].astype(str), strict=True))
         rest = [label for label in named if not by_hand[label]]
@@ -91,7 +93,7 @@ class Demo:
         self.counts["rest_predicted_right"] = f"{sum(right)} of {len(right)}"
 
     def _predicted(self) -> bool:
-        table = self.session.cells(self.uid)
+        table = there(self.session.cells(self.uid))
         return bool((table.obs["predicted"].astype(str) != "").any())
 
     def _classes_by_truth(self) -> dict[int, str]:
@@ -112,8 +114,11 @@ class Demo:
         for recording in self.session.recordings:
             self.trace.recordings.show(recording)
             self.trace.events_panel.detect_button.click()
-            self._wait(lambda name=recording: len(self.session.events(name)) > 0, f"events of {recording}")
+            self._wait(partial(self._has_events, recording), f"events of {recording}")
             self.counts[f"events in {recording}"] = len(self.session.events(recording))
+
+    def _has_events(self, recording: str) -> bool:
+        return len(self.session.events(recording)) > 0
 
     def _align(self) -> None:
         from napari_biofm.images.io.files import read_image
@@ -126,7 +131,7 @@ class Demo:
         dock.recording.choose(self.recording)
         dock.align_panel.align()
         self._wait(lambda: self.session.clock(layer_id(self.movie)) is not None, "the frame triggers")
-        clock = self.session.clock(layer_id(self.movie))
+        clock = there(self.session.clock(layer_id(self.movie)))
         self.counts["offset_s"] = round(clock.time_of(0), 5)
         self.counts["true_offset_s"] = self.truth["offset_s"]
         truth = read_image(corecording_files()["masks"])
@@ -140,7 +145,7 @@ class Demo:
         dock = self._dock("Timeline")
         dock.show_panel.show_points.setChecked(True)
         self.trace.recordings.show(self.recording)
-        clock = self.session.clock(layer_id(self.movie))
+        clock = there(self.session.clock(layer_id(self.movie)))
         times = self.session.events(self.recording)["time_s"]
         seen = times[clock.covers(times)]
         if len(seen):
@@ -160,7 +165,7 @@ class Demo:
         folder.mkdir(parents=True, exist_ok=True)
         self._pump(0.5)
         self.viewer.screenshot(str(folder / "screenshot.png"), canvas_only=False, flash=False)
-        table = self.session.cells(self.uid)
+        table = there(self.session.cells(self.uid))
         write_text(folder / "cells.csv", table.obs.to_csv(index=False))
         write_text(
             folder / "events.csv", to_csv(join(self.session.events(r) for r in self.session.recordings))

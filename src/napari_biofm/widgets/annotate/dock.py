@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QLabel, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QTabWidget, QVBoxLayout
 
 from napari_biofm.controllers.annotate.annotator import Annotator
 from napari_biofm.controllers.annotate.mouse import Mouse
@@ -23,6 +23,7 @@ from napari_biofm.widgets.annotate.series_panel import SeriesPanel
 from napari_biofm.widgets.annotate.time_panel import TimePanel
 from napari_biofm.widgets.annotate.toolbox import ThresholdSlider, Toolbox
 from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 
@@ -58,7 +59,7 @@ class AnnotateDock(Dock):
         self.toolbox.show_keys(self.keys)
         self.overwrite = QCheckBox("New masks may take pixels of other cells")
         self.overwrite.setToolTip("Off: a new mask covers background only.")
-        self.status = QLabel(wordWrap=True)
+        self.status = note()
 
     def _make_panels(self) -> None:
         self.review = ReviewPanel(self.annotator, run=self.run, tell_error=self.tell_error)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_biofm.controllers.annotate.tools import check_keys, titles
 from napari_biofm.types import SessionError
+from napari_biofm.widgets.common.qt_parts import there
 
 PAN_KEY = "Space"
 
@@ -73,8 +74,8 @@ class KeyTable(QTableWidget):
         super().__init__(len(keys), 2)
         self._keys = dict(keys)
         self.setHorizontalHeaderLabels(["Action", "Key"])
-        self.verticalHeader().hide()
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        there(self.verticalHeader()).hide()
+        there(self.horizontalHeader()).setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         triggers = QAbstractItemView.EditTrigger
         self.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
         self.setToolTip("Double-click a key to change it, e.g. to 'F' or 'Control-F'.")

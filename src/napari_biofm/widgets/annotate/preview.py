@@ -24,7 +24,7 @@ class Preview:
         self._mask: Any = None
         self._clicks: Any = None
         self._placed: Any = None
-        self._origin = (0, 0)
+        self._origin: tuple[int, ...] = (0, 0)
         self._shown: dict[int, tuple[NDArray[Any], ...]] = {}
 
     @property
@@ -113,7 +113,8 @@ class Preview:
         """Make the mask layer lie on the view (a window of it around `piece` where the plane is large)."""
         plane = view.shape(layer_shape(labels))
         if max(plane) <= LARGEST:
-            origin, size = (0, 0), plane
+            origin: tuple[int, ...] = (0, 0)
+            size: tuple[int, ...] = plane
         else:
             size = tuple(min(n, WINDOW) for n in plane)
             fits = self._placed is not None and all(

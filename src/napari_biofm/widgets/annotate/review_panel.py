@@ -10,7 +10,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -24,6 +23,7 @@ from napari_biofm.controllers.common.ports import RunJob, TellError
 from napari_biofm.images.edit.review_queue import ReviewItem, outline, part_around, review_items
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.forms import note
 
 NOTHING = "no second segmentation"
 HOW = "Lists cells that are unsure, odd in size or shape, cut by the border, or seen otherwise by a second model."
@@ -49,14 +49,14 @@ class ReviewPanel(QWidget):
         self.find_button.setToolTip(
             "Low confidence, odd size, ragged, cut by the border, or unlike a second segmentation."
         )
-        self.find_button.clicked.connect(self.find)
+        self.find_button.clicked.connect(self.find_doubtful)
         self.other = QComboBox()
         self.other.setToolTip("Labels of another model or person to compare with.")
         self.list = QListWidget()
         self.list.setWordWrap(True)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.currentRowChanged.connect(self._go)
-        self.about = QLabel(HOW, wordWrap=True)
+        self.about = note(HOW)
         row = QHBoxLayout()
         row.addWidget(self.find_button, 1)
         row.addWidget(self.other, 1)
@@ -77,7 +77,7 @@ class ReviewPanel(QWidget):
                 self.other.addItem(layer.name, layer_id(layer))
         self.other.setCurrentIndex(max(0, self.other.findData(chosen)))
 
-    def find(self) -> None:
+    def find_doubtful(self) -> None:
         """Look for doubtful cells of the plane shown, in the background."""
         annotator = self._annotator
         try:
@@ -142,7 +142,7 @@ class ReviewPanel(QWidget):
         """Go to the next (1) or previous (-1) cell of the list."""
         n = self.list.count()
         if n == 0:
-            self.find()
+            self.find_doubtful()
             return
         self.list.setCurrentRow((self.list.currentRow() + by) % n)
 

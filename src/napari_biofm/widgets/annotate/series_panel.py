@@ -23,6 +23,7 @@ from napari_biofm.controllers.common.ports import TellError
 from napari_biofm.images.io.series import Series, read_image
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.prefetch import Prefetch
+from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_id
 
 HOW = "Choose a folder of images. Labels are kept in the folder 'labels' beside them, with the progress."
@@ -57,7 +58,7 @@ class SeriesPanel(QWidget):
         self.previous_button = QPushButton("Previous")
         self.previous_button.setToolTip("Open the image before, with its labels.")
         self.previous_button.clicked.connect(lambda: self.show_image(max(0, self.number - 1)))
-        self.about = QLabel(HOW, wordWrap=True)
+        self.about = note(HOW)
         self.bar = QProgressBar()
         self.ahead = QCheckBox("Prepare the images ahead in the background")
         self.ahead.setToolTip(

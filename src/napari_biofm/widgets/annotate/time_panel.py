@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -27,6 +26,7 @@ from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS
 from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_basins, propagate_stack
 from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
+from napari_biofm.widgets.common.forms import note
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 
@@ -66,7 +66,7 @@ class TimePanel(QWidget):
         )
         self.keep_button.setToolTip("Write the planes that are done into the labels, as one edit.")
         self.drop_button.setToolTip("Forget the planes that are done; nothing is written.")
-        self.outcome = QLabel(wordWrap=True)
+        self.outcome = note()
         self.go_button.clicked.connect(self.propagate)
         self.keep_button.clicked.connect(self.keep)
         self.drop_button.clicked.connect(self.discard)

@@ -11,6 +11,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from napari_biofm.teaching.cell_states import CellStates
+from napari_biofm.widgets.common.qt_parts import there
 
 MOST_RUNS = 100  # of selected rows that Qt keeps; it compares each with each
 MOST_ROWS = 500  # selected rows that Qt keeps; at each repaint its header asks each of them, in every column
@@ -94,15 +95,15 @@ class CellTable(QTableView):
         self.setModel(self.cells)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
+        there(self.verticalHeader()).hide()
+        there(self.verticalHeader()).setDefaultSectionSize(22)
         for column, width in enumerate(WIDTHS):
             self.setColumnWidth(column, width)
-        self.horizontalHeader().setStretchLastSection(True)
+        there(self.horizontalHeader()).setStretchLastSection(True)
         self.setToolTip(
             "Click to select the cell; double-click to go there; a class's hot key labels the selection."
         )
-        self.selectionModel().selectionChanged.connect(self._chosen)
+        there(self.selectionModel()).selectionChanged.connect(self._chosen)
         self._showing = False
         self.marked: NDArray[np.int64] = np.zeros(0, np.int64)  # places selected beside Qt's own
         self._command = QItemSelectionModel.SelectionFlag.NoUpdate
@@ -115,7 +116,9 @@ class CellTable(QTableView):
 
     def _places(self) -> NDArray[np.int64]:
         """Places that Qt has selected, ascending."""
-        runs = [np.arange(run.top(), run.bottom() + 1) for run in self.selectionModel().selection()]
+        runs = [
+            np.arange(run.top(), run.bottom() + 1) for run in iter(there(self.selectionModel()).selection())
+        ]
         return np.unique(np.concatenate([np.zeros(0, np.int64), *runs]))
 
     def selectAll(self) -> None:
@@ -139,8 +142,8 @@ class CellTable(QTableView):
             starts, ends = np.append(at[:1], at[breaks + 1]), np.append(at[breaks], at[-1:])
             for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
                 chosen.select(self.cells.index(a, 0), self.cells.index(b, len(COLUMNS) - 1))
-        self.selectionModel().select(chosen, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        self.viewport().update()
+        there(self.selectionModel()).select(chosen, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        there(self.viewport()).update()
         if 0 < len(at) <= 50:
             self.scrollTo(self.cells.index(int(at[0]), 0))
         self._showing = False
@@ -179,7 +182,7 @@ class _Marked(QStyledItemDelegate):
         super().__init__(table)
         self._table = table
 
-    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+    def initStyleOption(self, option: QStyleOptionViewItem | None, index: QModelIndex) -> None:
         super().initStyleOption(option, index)
-        if self._table.is_marked(index.row()):
+        if option is not None and self._table.is_marked(index.row()):
             option.state |= QStyle.StateFlag.State_Selected

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.types import CellsError
+from napari_biofm.widgets.common.qt_parts import there
 
 N_KEYS = 9
 COLOUR, NAME, KEY, COUNT = range(4)
@@ -65,8 +66,8 @@ class ClassList(QWidget):
         )
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.verticalHeader().hide()
-        header = self.table.horizontalHeader()
+        there(self.table.verticalHeader()).hide()
+        header = there(self.table.horizontalHeader())
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         for column, width in ((COLOUR, 28), (KEY, 56), (COUNT, 68)):
             self.table.setColumnWidth(column, width)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_biofm.cells.classify.movies import ClassifiedMovie
@@ -35,6 +35,7 @@ from napari_biofm.widgets.common.cell_tables import cell_tables
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.event_loop import EventLoopTask
 from napari_biofm.widgets.common.later_tabs import LaterTabs
+from napari_biofm.widgets.common.qt_parts import timer
 from napari_biofm.widgets.common.viewers import QtPost
 
 CELLS, PLOT, SCORES, TIME, VALUES, FILES = "Cells", "Plot", "Scores", "Time", "Values", "Files"  # tabs
@@ -63,7 +64,7 @@ class CellsDockContent(Dock):
         self.overlay = Overlay(self.viewer)
         self._below: list[Any] = []  # what this dock put under the image
         self._overlay_task, self._mirror = EventLoopTask(self), EventLoopTask(self)
-        self._quiet = QTimer(self, singleShot=True, interval=QUIET)
+        self._quiet = timer(self, QUIET, self._write_mirrors)
         self._build()
         self._connect()
         self.clicks = CanvasClicks(
@@ -200,7 +201,6 @@ class CellsDockContent(Dock):
         self.cell_table.doubleClicked.connect(
             lambda index: control.go_to_row(int(self.cell_table.cells.order[index.row()]))
         )
-        self._quiet.timeout.connect(self._write_mirrors)
         control.said.connect(form.say)
         control.told.connect(self.tell)
         control.failed.connect(self.tell_error)
@@ -414,7 +414,7 @@ def _narrow(panel: Panel) -> Panel:
 def _hot_key(controller: CellsController, code: int) -> Any:
     held = weakref.ref(controller)
 
-    def pressed(viewer: Any) -> None:
+    def pressed(_viewer: Any) -> None:
         alive = held()
         if alive is not None and not alive.is_closed:
             alive.press_key(code)

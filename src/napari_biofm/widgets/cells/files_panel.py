@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.cells.classes import TellError
+from napari_biofm.widgets.common.forms import note
 
 
 class FilesSource(Protocol):
@@ -61,8 +62,7 @@ class FilesPanel(QWidget):
             button.setToolTip(tip)
             button.clicked.connect(lambda _=False, ask=ask: self.guarded(ask))
             layout.addWidget(button)
-        self.words = QLabel("")
-        self.words.setWordWrap(True)
+        self.words = note("")
         layout.addWidget(self.words)
         layout.addStretch(1)
 

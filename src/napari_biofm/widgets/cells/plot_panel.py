@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_biofm.cells.classify.live import Prepared
 from napari_biofm.cells.classify.projection import AXES as UMAP_AXES
 from napari_biofm.cells.classify.projection import UMAP_MISSING, has_umap, pca, umap
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.widgets.cells.scatter import Scatter
 from napari_biofm.widgets.common.event_loop import EventLoopTask
+from napari_biofm.widgets.common.forms import note
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
 RUNNING = "UMAP runs in the background; PCA is shown meanwhile."
@@ -33,8 +35,7 @@ class PlotPanel(QWidget):
         self.kind = QComboBox()
         self.kind.addItems([PCA, PCA_34, UMAP])
         self.kind.setToolTip("How the vectors are laid out in two dimensions.")
-        self.words = QLabel("")
-        self.words.setWordWrap(True)
+        self.words = note("")
         self.scatter = Scatter()
         row = QHBoxLayout()
         row.addWidget(self.kind)
@@ -64,7 +65,7 @@ class PlotPanel(QWidget):
             self.words.setText(RUNNING)
             self._event_loop_task.start(self._start_umap(prepared))
 
-    def _show_pca(self, prepared: Any, first: int) -> None:
+    def _show_pca(self, prepared: Prepared, first: int) -> None:
         if self._pca is not None and self._pca[0] is prepared and self._pca[1] == first:
             return
         points = pca(prepared.features, 4)[:, first : first + 2]
@@ -72,7 +73,7 @@ class PlotPanel(QWidget):
         self._show(points, (f"PCA {first + 1}", f"PCA {first + 2}"))
         self._pca = prepared, first
 
-    def _start_umap(self, prepared: Any) -> Iterator[None]:
+    def _start_umap(self, prepared: Prepared) -> Iterator[None]:
         yield
         if prepared is not self.states.prepared or self.kind.currentText() != UMAP:
             return
@@ -104,7 +105,7 @@ class PlotPanel(QWidget):
         if self.words.text() == RUNNING:
             self.words.setText("")
 
-    def _show_umap(self, prepared: Any, points: Any) -> Iterator[None]:
+    def _show_umap(self, prepared: Prepared, points: Any) -> Iterator[None]:
         yield  # the engine's end of the job has a turn of its own
         if prepared is self.states.prepared and self.kind.currentText() == UMAP:
             self._pca = None

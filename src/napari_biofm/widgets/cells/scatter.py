@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_biofm.widgets.common.qt_parts import timer
 
 NO_CLASS = (150, 150, 150, 140)
 REACH = 10  # pixels a click may miss a point by
@@ -76,8 +78,7 @@ class Scatter(QWidget):
         self.selected: NDArray[np.int64] = np.zeros(0, np.int64)
         self.palette_rgba = np.zeros((256, 4), np.uint8)
         self.palette_rgba[:] = NO_CLASS
-        self._soon = QTimer(self, singleShot=True, interval=0)
-        self._soon.timeout.connect(self._draw_now)
+        self._soon = timer(self, 0, self._draw_now)
         self.box.drawn.connect(self._lasso)
         self.box.sigRangeChanged.connect(self.draw)
         self.box.sigResized.connect(self.draw)

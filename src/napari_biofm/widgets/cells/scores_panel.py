@@ -10,7 +10,6 @@ import pyqtgraph as pg
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QScrollArea,
     QTableWidget,
@@ -20,6 +19,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.cells.classify.scores import Report
+from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.qt_parts import there
 
 MOST_ROWS = 8  # of the confusion matrix seen at once
 
@@ -34,8 +35,7 @@ class ScoresPanel(QWidget):
             "Cross-validate on the cells you labelled: whole images, wells or plates are left out where the "
             "table knows them, and the baselines are scored on the same folds."
         )
-        self.words = QLabel("Label a few cells of each class, then press the button.")
-        self.words.setWordWrap(True)
+        self.words = note("Label a few cells of each class, then press the button.")
         self.confusion = QTableWidget()
         self.confusion.setToolTip("Rows: class by hand. Columns: predicted while left out.")
         self.curve: pg.PlotWidget | None = None  # made when there is something to draw
@@ -79,7 +79,7 @@ class ScoresPanel(QWidget):
         self.confusion.resizeColumnsToContents()
         rows = min(self.confusion.rowCount(), MOST_ROWS)
         self.confusion.setMinimumHeight(
-            self.confusion.horizontalHeader().height() + rows * self.confusion.rowHeight(0) + 4
+            there(self.confusion.horizontalHeader()).height() + rows * self.confusion.rowHeight(0) + 4
         )
         self.confusion.show()
         self._draw(report.learning_curve)

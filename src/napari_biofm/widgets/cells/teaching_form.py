@@ -7,7 +7,6 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -16,6 +15,7 @@ from qtpy.QtWidgets import (
 from napari_biofm.cells.classify.more_heads import HEADS
 from napari_biofm.widgets.cells.classes import ClassesSource, ClassList, TellError
 from napari_biofm.widgets.cells.vectors_menu import VectorsButton, VectorsSource
+from napari_biofm.widgets.common.forms import note
 
 
 class TeachingForm(QWidget):
@@ -61,8 +61,7 @@ class TeachingForm(QWidget):
             "Label selection", "Give the chosen class to the selected cells (or use the class's key)."
         )
         self.undo_button = _button("Undo", "Take the last label back.")
-        self.status = QLabel("")
-        self.status.setWordWrap(True)
+        self.status = note("")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Cells", row_of(self.layer_box, self.measure_button))

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.cells.track.tracks import Timeline, smooth
 from napari_biofm.controllers.cells.layers import BY_LABEL, BY_OVERLAP
+from napari_biofm.widgets.common.forms import note
 
 WINDOW = 3  # frames
 BELOW_HEIGHT = 170  # pixels
@@ -63,8 +63,7 @@ class TimelinePanel(QWidget):
         )
         self.below_box = QCheckBox("Under the image")
         self.below_box.setToolTip("Show the timeline under the image, with the time slider.")
-        self.words = QLabel("For Labels layers with time as first axis.")
-        self.words.setWordWrap(True)
+        self.words = note("For Labels layers with time as first axis.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widgets in (
@@ -94,9 +93,9 @@ class TimelinePanel(QWidget):
         self.plot.setMouseEnabled(y=False)
         self.picture = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.picture)
-        self.cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#ffffff", width=1))
-        self.plot.addItem(self.cursor)
-        self.cursor.hide()
+        self.frame_line = pg.InfiniteLine(angle=90, pen=pg.mkPen("#ffffff", width=1))
+        self.plot.addItem(self.frame_line)
+        self.frame_line.hide()
         self.plot.setXRange(0, 10)  # until there is a timeline
         self.plot.setYRange(0, 10)
         self.inside.addWidget(self.plot)
@@ -138,7 +137,7 @@ class TimelinePanel(QWidget):
         n, frames = timeline.codes.shape
         self.words.setText(f"{n} tracks in {frames} frames.")
         self.draw()
-        self.cursor.show()
+        self.frame_line.show()
         self.plot.setXRange(-0.5, frames - 0.5, padding=0)
         self.plot.setYRange(-0.5, n - 0.5, padding=0)
 
@@ -162,7 +161,7 @@ class TimelinePanel(QWidget):
 
     def set_frame(self, frame: int) -> None:
         """Put the cursor on a frame."""
-        self.cursor.setPos(frame)
+        self.frame_line.setPos(frame)
 
     def _clicked(self, event: Any) -> None:
         if event.button() == Qt.MouseButton.LeftButton and self.timeline is not None:

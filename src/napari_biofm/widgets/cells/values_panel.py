@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -25,6 +24,7 @@ from napari_biofm.cells.values.regression import RegressionHead, RegressionScore
 from napari_biofm.cells.values.targets import Targets
 from napari_biofm.widgets.cells.classes import TellError
 from napari_biofm.widgets.cells.files_panel import guarded
+from napari_biofm.widgets.common.forms import note
 
 EMPTY = (
     "Read a CSV or AnnData of numbers measured for some of these cells (object_id or cell_id and one column "
@@ -85,8 +85,7 @@ class ValuesPanel(QWidget):
         self.show_button = self._button(
             "Show as layer", "Add an image whose pixels are the predicted values."
         )
-        self.words = QLabel(EMPTY)
-        self.words.setWordWrap(True)
+        self.words = note(EMPTY)
         self.table = QTableWidget(0, len(HEADER))
         self.table.setHorizontalHeaderLabels(HEADER)
         self.table.setToolTip(

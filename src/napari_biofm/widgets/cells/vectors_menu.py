@@ -7,6 +7,7 @@ from typing import Protocol
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
+from napari_biofm.widgets.common.qt_parts import there
 
 
 class VectorsSource(Protocol):
@@ -30,8 +31,8 @@ class VectorsButton(QPushButton):
 
     def _fill(self) -> None:
         self._menu.clear()
-        alone = self._menu.addAction(f"{DEFAULT_MODEL}, each cell on its own (slower, tells more)")
+        alone = there(self._menu.addAction(f"{DEFAULT_MODEL}, each cell on its own (slower, tells more)"))
         alone.triggered.connect(lambda: self._source.add_vectors(DEFAULT_MODEL, alone=True))
         for name in self._source.encoders():
-            action = self._menu.addAction(f"{name}, from the whole image")
+            action = there(self._menu.addAction(f"{name}, from the whole image"))
             action.triggered.connect(lambda _=False, name=name: self._source.add_vectors(name))

@@ -49,7 +49,7 @@ class Background(QObject):
             # what comes after is handed over before the work counts as done: who waits finds it waiting
             try:
                 write()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever stops the thread is told in the window
                 caught = error
                 if failed is not None:
                     post(lambda: failed(caught) if alive else None)

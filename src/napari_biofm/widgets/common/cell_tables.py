@@ -14,6 +14,7 @@ from napari_biofm.session import Session
 from napari_biofm.teaching.cell_tables import CellTables
 from napari_biofm.teaching.pixels import Plane, Region
 from napari_biofm.widgets.common.event_loop import EventLoopTask
+from napari_biofm.widgets.common.qt_parts import timer
 
 PAUSE = 500  # ms without an edit before the cells it touched are measured again
 # with the Qt object that holds their timers
@@ -24,7 +25,7 @@ def cell_tables(viewer: Any, session: Session) -> CellTables:
     """Return what keeps the tables of a session in step with the masks of its viewer, making it at the first call."""
     if session not in _TABLES:
         home = QObject()
-        pause = QTimer(home, singleShot=True, interval=PAUSE)
+        pause = timer(home, PAUSE)
         task = EventLoopTask(home)
         pixels = LayerPixels(getattr(viewer, "__wrapped__", viewer))
         tables = CellTables(session, pixels, pause.start, task.start)
@@ -64,15 +65,17 @@ class LayerPixels:
 
     def plane_in_view(self, uid: str) -> Plane:
         """Return nothing for a flat layer or a volume seen in 3D; else the position along its leading axes."""
-        viewer, layer = self._viewer(), layer_by_id(self._viewer(), uid)
-        if layer is None or layer.ndim <= 2 or viewer.dims.ndisplay == 3:
+        viewer = self._viewer()
+        layer = None if viewer is None else layer_by_id(viewer, uid)
+        if viewer is None or layer is None or layer.ndim <= 2 or viewer.dims.ndisplay == 3:
             return ()
         return _index(layer, np.asarray(layer.world_to_data(viewer.dims.point)), 2)
 
     def images(self, uid: str, plane: Plane) -> dict[str, Region]:
         """See `CellPixels`; the plane of an image is the one that lies where the plane of the labels lies."""
-        viewer, labels = self._viewer(), layer_by_id(self._viewer(), uid)
-        if labels is None:
+        viewer = self._viewer()
+        labels = None if viewer is None else layer_by_id(viewer, uid)
+        if viewer is None or labels is None:
             return {}
         shape = Region(full_data(labels), plane).shape
         found = {}

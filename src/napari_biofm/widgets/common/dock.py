@@ -52,7 +52,7 @@ class Dock(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
         self._gone = False
-        self._placed = False
+        self.is_placed = False
         self.destroyed.connect(_let_go(self._connections, self.__dict__))
 
     def listen(self, signal: Any, callback: Callable[..., Any]) -> None:
@@ -146,8 +146,8 @@ class Dock(QWidget):
         """Learn which window this dock lives in and, the first time, take a sensible place there."""
         super().showEvent(event)
         close_with_window(self, self.session)
-        if not self._placed:
-            self._placed = True
+        if not self.is_placed:
+            self.is_placed = True
             self._offer_recovery()
             QTimer.singleShot(0, self._take_place)
 
@@ -191,7 +191,7 @@ class Dock(QWidget):
             place = other.parentWidget()
             while place is not None and not isinstance(place, QDockWidget):
                 place = place.parentWidget()
-            if other is self or place is None or place is frame or place.isFloating() or not other._placed:
+            if other is self or place is None or place is frame or place.isFloating() or not other.is_placed:
                 continue
             if other.area == self.area and window.dockWidgetArea(place) == area:
                 window.tabifyDockWidget(place, frame)

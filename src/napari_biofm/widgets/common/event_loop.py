@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
+
+from napari_biofm.widgets.common.qt_parts import timer
 
 SLICE_S = 0.015  # seconds of steps in a turn that are not felt
 
@@ -31,8 +33,7 @@ class EventLoopTask(QObject):
         self._slice_s = slice_s
         self._steps: Iterator[Any] | None = None
         self._done: Callable[[], None] | None = None
-        self._timer = QTimer(self, interval=0)
-        self._timer.timeout.connect(self._turn)
+        self._timer = timer(self, 0, self._turn, repeats=True)
 
     @property
     def is_busy(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_biofm.engine import Job, JobState, Lane
 from napari_biofm.types import Progress
+from napari_biofm.widgets.common.qt_parts import timer
 
 SHOW_EVERY_MS = 150  # between two looks of the progress bar
 SHOW_AFTER_MS = 200  # most clicks and previews are answered sooner, and are not shown at all
@@ -37,10 +38,8 @@ class JobRow(QWidget):
         self.cancel_button.clicked.connect(self.cancel)
         self._progress: dict[int, Progress] = {}  # the latest of each job
         self._is_fresh = False  # whether there is progress that was not shown yet
-        self._ticker = QTimer(self, interval=SHOW_EVERY_MS)
-        self._ticker.timeout.connect(self._tick)
-        self._delay = QTimer(self, singleShot=True, interval=SHOW_AFTER_MS if small else 0)
-        self._delay.timeout.connect(self._appear)
+        self._ticker = timer(self, SHOW_EVERY_MS, self._tick, repeats=True)
+        self._delay = timer(self, SHOW_AFTER_MS if small else 0, self._appear)
         self._lay_out(small)
         self.hide()
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_biofm.actions import EditLabels
@@ -35,6 +35,7 @@ from napari_biofm.types import SessionError
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.common.labels_target import LayerTarget
 from napari_biofm.widgets.common.napari_compat import painted_parts
+from napari_biofm.widgets.common.qt_parts import timer
 
 PAUSE_MS = 150  # a layer must be quiet before it is looked at: a movie that plays costs nothing
 AT_ONCE = 1 << 22  # pixels of new data that are compared before `layer.data = ...` returns
@@ -191,8 +192,7 @@ class LabelsWatch(QObject):
         self._watched: dict[str, WatchedLayer] = {}
         self._due: dict[str, WatchedLayer] = {}
         self._task = EventLoopTask(self, slice_s=SLICE_S)
-        self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
-        self._pause.timeout.connect(self._quiet)
+        self._pause = timer(self, PAUSE_MS, self._quiet)
         for layer in viewer.layers:
             self.add(layer)
         session.cells_changed.connect(self._measured)

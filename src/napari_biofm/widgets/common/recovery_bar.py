@@ -7,12 +7,13 @@ import weakref
 from collections.abc import Callable
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_biofm.controllers.common.session_files import Opened
 from napari_biofm.session import Session
 from napari_biofm.session.journal_files import autosave_folder
 from napari_biofm.session.recovery import forget, unsaved
+from napari_biofm.widgets.common.forms import note
 
 
 class RecoveryBar(QWidget):
@@ -28,7 +29,7 @@ class RecoveryBar(QWidget):
     def __init__(self, recover: Callable[..., Opened | None]) -> None:
         super().__init__()
         self._recover = recover
-        self.text = QLabel(wordWrap=True)
+        self.text = note()
         self.recover_button = QPushButton("Recover")
         self.recover_button.setToolTip("Bring back what was done there, with every edit.")
         self.forget_button = QPushButton("Forget")

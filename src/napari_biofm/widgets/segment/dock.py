@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, PushButton, create_widget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_biofm.controllers.common.layer_pixels import SHOWN
@@ -21,6 +21,7 @@ from napari_biofm.images.segment.jobs import import_job
 from napari_biofm.models import store
 from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.segment.form import ThresholdForm
 from napari_biofm.widgets.segment.model_choice import ModelChooser
 from napari_biofm.widgets.segment.preview import ThresholdPreview
@@ -38,8 +39,8 @@ class SegmentDock(Dock):
         self.chooser = ModelChooser()
         self.model = self.chooser.choice
         self._make_form()
-        self.estimate = QLabel(wordWrap=True)
-        self.result = QLabel("Open an image, then press Segment.", wordWrap=True)
+        self.estimate = note()
+        self.result = note("Open an image, then press Segment.")
         self.teach_panel = TeachPanel(
             self.viewer,
             self.session,
@@ -65,7 +66,9 @@ class SegmentDock(Dock):
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True, frameShape=QScrollArea.Shape.NoFrame)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
         QVBoxLayout(self).addWidget(scroll)
@@ -75,11 +78,14 @@ class SegmentDock(Dock):
         self._watch_labels()
 
     def _make_form(self) -> None:
-        self.image = create_widget(
-            annotation="napari.layers.Image",
-            name="image",
-            label="Image",
-            options={"tooltip": "The image layer to segment."},
+        self.image = cast(
+            "ComboBox",
+            create_widget(
+                annotation="napari.layers.Image",
+                name="image",
+                label="Image",
+                options={"tooltip": "The image layer to segment."},
+            ),
         )
         self._pixel_choices = [SHOWN, MEAN, SPREAD]
         self.pixels = ComboBox(
@@ -166,7 +172,7 @@ class SegmentDock(Dock):
         self.preview.close()
         try:
             self.controller.segment(self.request)
-        except Exception as error:  # lazy arrays are read here, with whatever their files do
+        except Exception as error:  # noqa: BLE001 - lazy arrays are read here, with whatever their files do
             self.tell_error(error)
 
     def tell_estimate(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from magicgui.widgets import Container, FloatSlider, PushButton, SpinBox
+from magicgui.widgets.bases import Widget
 
 
 class ThresholdForm:
@@ -41,7 +42,11 @@ class ThresholdForm:
             tooltip="Of masks from an earlier session: fetch their flows, from the tiles that were kept on disk.",
         )
         self.load_button.enabled = False
-        self.container = Container(
-            widgets=[self.cell_prob, self.flow_threshold, self.min_size, self.apply_button, self.load_button],
-            labels=True,
-        )
+        parts: list[Widget] = [
+            self.cell_prob,
+            self.flow_threshold,
+            self.min_size,
+            self.apply_button,
+            self.load_button,
+        ]
+        self.container = Container(widgets=parts, labels=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_biofm.images.segment.catalogue import (
     DEFAULT_MODEL,
@@ -18,6 +18,7 @@ from napari_biofm.images.segment.catalogue import (
 )
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.forms import note
 
 
 class ModelChooser(QWidget):
@@ -37,7 +38,7 @@ class ModelChooser(QWidget):
             choices=lambda _: self._choices,  # asked again whenever magicgui resets its widgets
             tooltip="The method that finds the cells. Its licence is shown below.",
         )
-        self.about = QLabel(wordWrap=True)
+        self.about = note()
         self.download_button = QPushButton("Download")
         self.download_button.setToolTip("Fetch the weights; a stopped download goes on where it was.")
         self.import_button = QPushButton("Import weights ...")

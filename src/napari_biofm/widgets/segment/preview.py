@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_biofm.controllers.common.layers import HELPER
 from napari_biofm.controllers.segment.painter import Box, visible_box
 from napari_biofm.types import Labels, Segmentation
+from napari_biofm.widgets.common.qt_parts import timer
 
 DEBOUNCE_MS = 120
 
@@ -27,8 +28,7 @@ class ThresholdPreview(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._ask = ask
-        self._timer = QTimer(self, singleShot=True, interval=DEBOUNCE_MS)
-        self._timer.timeout.connect(self._fire)
+        self._timer = timer(self, DEBOUNCE_MS, self._fire)
         self.layer: Any = None
         self._labels: Any = None
         self._segmentation: Segmentation | None = None

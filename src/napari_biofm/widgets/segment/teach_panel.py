@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QGridLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -33,6 +32,8 @@ from napari_biofm.images.train.finetuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import registry, store
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 HELP = (
@@ -105,10 +106,12 @@ class TeachPanel(QWidget):
         self.name = QLineEdit()
         self.name.setPlaceholderText("e.g. my-cells")
         self.name.setToolTip("What to call the new model; it is offered under 'Model' afterwards.")
-        self.epochs = QSpinBox(minimum=10, maximum=2000, value=100)
+        self.epochs = QSpinBox()
+        self.epochs.setRange(10, 2000)
+        self.epochs.setValue(100)
         self.epochs.setToolTip("Rounds through the examples. A stopped run goes on where it was.")
         self.teach_button = _button("Teach", "Teach a copy of the base model with the ticked examples.")
-        self.result = QLabel(HELP, wordWrap=True)
+        self.result = note(HELP)
         self._lay_out()
         self._connect()
         self.refresh()
@@ -201,7 +204,7 @@ class TeachPanel(QWidget):
         if len(ticked) == self.examples.count():  # nobody chose yet: keep some back
             for number, example in enumerate(hold_back(ticked)):
                 if example.held_back:
-                    self.examples.item(number).setCheckState(Qt.CheckState.Unchecked)
+                    there(self.examples.item(number)).setCheckState(Qt.CheckState.Unchecked)
         self._enable()
 
     def remove(self) -> None:
@@ -213,7 +216,7 @@ class TeachPanel(QWidget):
     def _all(self) -> list[Example]:
         found = []
         for number in range(self.examples.count()):
-            item = self.examples.item(number)
+            item = there(self.examples.item(number))
             held = item.checkState() is Qt.CheckState.Unchecked
             found.append(replace(item.data(Qt.ItemDataRole.UserRole), held_back=held))
         return found

@@ -265,7 +265,7 @@ class AlignPanel(Panel):
             self.plot.clear_all()
             return
         period = (1 + self.drift.value() * 1e-6) / self.rate.value()
-        times = self.offset.value() + period * np.arange(n_frames(movie))
+        times = self.offset.value() + period * np.arange(n_frames(movie), dtype=np.float64)
         self.plot.show_movie(times, self._activity, self.offset.value())
         self.plot.fit()
 
@@ -277,6 +277,8 @@ class AlignPanel(Panel):
         frames = 0 if movie is None else n_frames(movie)
         self._activity = activity_of_movie(controller.recordings, frames, linked) if frames else None
         recording = controller.recording
-        events = None if recording is None else controller.session.events(uid)
-        self.plot.show_spikes(np.zeros(0) if events is None else spike_seconds(recording, events))
+        spikes = (
+            np.zeros(0) if recording is None else spike_seconds(recording, controller.session.events(uid))
+        )
+        self.plot.show_spikes(spikes)
         self.show_offset()

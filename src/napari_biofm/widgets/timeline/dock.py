@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import ViewerLayersInPlay, is_movie
 from napari_biofm.controllers.timeline.sync import SliderSync
 from napari_biofm.session import Session
 from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 from napari_biofm.widgets.timeline.activity_morphology_panel import ActivityMorphologyPanel
 from napari_biofm.widgets.timeline.align import AlignPanel
@@ -54,8 +55,7 @@ class TimelineDock(Dock):
         self._said: str | None = None  # before the mouse came to an event
         self.player = Player(self.viewer, self.controller)
         self.pointed = PointedEvent(self.viewer, self.controller, self._tell_pointed)
-        self.words = QLabel()
-        self.words.setWordWrap(True)
+        self.words = note()
         self.undo_button = QPushButton("Undo")
         self.redo_button = QPushButton("Redo")
         self._lay_out()
@@ -151,8 +151,8 @@ class TimelineDock(Dock):
             layer: Any = layer_by_id(self.viewer, uid)
             self._painted[uid] = None
             self.listen(layer.events.data, self.controller.pixels_changed)
-            self.listen(layer.events.labels_update, lambda event=None: self._strokes.start())
-            self.listen(layer.events.selected_label, lambda event=None: self.link_panel.show_cell())
+            self.listen(layer.events.labels_update, lambda _event=None: self._strokes.start())
+            self.listen(layer.events.selected_label, lambda _event=None: self.link_panel.show_cell())
         if which == "movie":
             self.sync.slider_moved()
 

@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -20,6 +19,7 @@ from napari_biofm.controllers.timeline.movies import frame_rate
 from napari_biofm.session import CellKey, Link
 from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.panel import Host, Panel
@@ -40,8 +40,7 @@ class LinkPanel(Panel):
         self.pick = QCheckBox("Click a cell on the image to choose it")
         self.pick.setToolTip("A click chooses the cell under the mouse, Shift adds; Alt and drag is a lasso.")
         self.pick.setChecked(True)
-        self.cell = QLabel()
-        self.cell.setWordWrap(True)
+        self.cell = note()
         self.button = QPushButton("Link")
         self.button.setToolTip("This channel was recorded from this cell. Can be undone.")
         self.links = QListWidget()

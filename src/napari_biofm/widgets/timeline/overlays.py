@@ -10,6 +10,7 @@ import numpy as np
 from napari_biofm.controllers.common.layer_pixels import spatial_placing
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import shown_frame
+from napari_biofm.timeline import Clock
 from napari_biofm.widgets.common.fast_drawing import redraw
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class ActivityLayer(Overlay):
         if lacking or clock is None:
             self.remove()
             return lacking
-        overlay = self._activity_overlay()
+        overlay = self._activity_overlay(clock)
         overlay.clock, overlay.decay_s = clock, self.decay_s
         overlay.set_levels(self.levels)
         events = self.controller.events() if self.flashing else None
@@ -117,16 +118,13 @@ class ActivityLayer(Overlay):
         if self.overlay.show(shown_frame(self.viewer, movie)):
             redraw(layer)
 
-    def _activity_overlay(self) -> ActivityOverlay:
+    def _activity_overlay(self, clock: Clock) -> ActivityOverlay:
         """Return the painter of the cells in play; made anew only when their pixels changed."""
         from napari_biofm.timeline.activity_overlay import ActivityOverlay
 
         of = (self.controller.labels_uid, self.controller.version)
         if self.overlay is None or self._made_of != of:
-            self.overlay, self._made_of = (
-                ActivityOverlay(self.controller.label_plane(), self.controller.clock),
-                of,
-            )  # type: ignore[arg-type]
+            self.overlay, self._made_of = ActivityOverlay(self.controller.label_plane(), clock), of
         return self.overlay
 
     def _put(self, overlay: ActivityOverlay) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_biofm.controllers.timeline.controller import TimelineController
+from napari_biofm.widgets.common.forms import note
 
 
 class Host(Protocol):
@@ -44,8 +45,7 @@ class Panel(QWidget):
         super().__init__()
         self.host = host
         self.controller = controller
-        self.words = QLabel(words)
-        self.words.setWordWrap(True)
+        self.words = note(words)
         self.column = QVBoxLayout(self)
 
 

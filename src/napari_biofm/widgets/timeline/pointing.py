@@ -112,7 +112,7 @@ def event_pointer(
     """
     ours = False
 
-    def move(viewer: Any, event: Any) -> None:
+    def move(_viewer: Any, event: Any) -> None:
         nonlocal ours
         if not active() or not points.on:
             return

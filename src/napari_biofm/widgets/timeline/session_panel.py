@@ -156,8 +156,8 @@ class SessionPanel(Panel):
         row.addStretch(1)
         form.addRow("Frames", frames)
         form.addRow(self.movie_button)
-        for widget in (keep, give, self.words):
-            self.column.addWidget(widget)
+        for part in (keep, give, self.words):
+            self.column.addWidget(part)
         self.column.addStretch(1)
 
 

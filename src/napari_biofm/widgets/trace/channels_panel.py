@@ -13,6 +13,7 @@ from napari_biofm.signals.describe import describe_recording
 from napari_biofm.signals.quality import UnitHint
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.qt_parts import there
 
 MOST = 500  # rows in the table; cells beyond are reached through the heatmap
 
@@ -28,8 +29,8 @@ class ChannelsPanel(QWidget):
         super().__init__()
         self.table = QTableWidget(0, 5)
         self.table.setHorizontalHeaderLabels(["Channel", "Unit", "Rate (Hz)", "Gain", ""])
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        there(self.table.verticalHeader()).hide()
+        there(self.table.horizontalHeader()).setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column, width in ((1, 56), (2, 74), (3, 34), (4, 34)):
             self.table.setColumnWidth(column, width)
         self.table.itemChanged.connect(self._changed)
@@ -58,7 +59,7 @@ class ChannelsPanel(QWidget):
         with QSignalBlocker(self.table):
             for row in range(self.table.rowCount()):
                 state = Qt.CheckState.Checked if row in shown else Qt.CheckState.Unchecked
-                self.table.item(row, 0).setCheckState(state)
+                there(self.table.item(row, 0)).setCheckState(state)
 
     def _fill(self, row: int, recording: Recording, is_shown: bool, hint: UnitHint | None) -> None:
         channel = recording.channels[row]
@@ -87,5 +88,5 @@ class ChannelsPanel(QWidget):
             self.unit_changed.emit(item.row(), item.text().rstrip(" ?"))
         elif item.column() == 0:
             rows = range(self.table.rowCount())
-            ticked = [r for r in rows if self.table.item(r, 0).checkState() == Qt.CheckState.Checked]
+            ticked = [r for r in rows if there(self.table.item(r, 0)).checkState() == Qt.CheckState.Checked]
             self.shown.emit(ticked)

@@ -30,6 +30,7 @@ from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.plot_style import colours_of
+from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.common.recording_dialog import ask_for_file, open_asking
 from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
@@ -135,7 +136,7 @@ class TraceDock(Dock):
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
         self.tabs.setMinimumWidth(360)
-        self.tabs.tabBar().setExpanding(False)
+        there(self.tabs.tabBar()).setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         right = QWidget()
         side = QVBoxLayout(right)
@@ -318,5 +319,5 @@ class TraceDock(Dock):
     def show_panel(self, panel: QWidget) -> None:
         """Bring the tab that holds a panel to the front."""
         for i in range(self.tabs.count()):
-            if self.tabs.widget(i).isAncestorOf(panel):
+            if there(self.tabs.widget(i)).isAncestorOf(panel):
                 self.tabs.setCurrentIndex(i)

@@ -15,6 +15,7 @@ from napari_biofm.events.colours import class_colour
 from napari_biofm.events.listing import COLUMNS, cell_text, followed_rows, listed_rows
 from napari_biofm.events.reviewed import reviewed
 from napari_biofm.types import Events, no_events
+from napari_biofm.widgets.common.qt_parts import there
 
 
 class EventModel(QAbstractTableModel):
@@ -91,14 +92,14 @@ class EventTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setSortingEnabled(True)
         self.sortByColumn(2, Qt.SortOrder.AscendingOrder)
-        self.verticalHeader().setDefaultSectionSize(20)
-        self.verticalHeader().hide()
+        there(self.verticalHeader()).setDefaultSectionSize(20)
+        there(self.verticalHeader()).hide()
         self.setMinimumHeight(110)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        there(self.horizontalHeader()).setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, width in enumerate((48, 58, 76, 76, 48, 92, 62, 66, 62)):
             self.setColumnWidth(column, width)
         self._quiet = False
-        self.selectionModel().selectionChanged.connect(self._changed)
+        there(self.selectionModel()).selectionChanged.connect(self._changed)
 
     def set_events(self, events: Events) -> None:
         """Show another table; the selection follows its events."""
@@ -110,7 +111,7 @@ class EventTable(QTableView):
 
     def selected(self) -> list[int]:
         """Return the selected rows of the event table, in the order on screen."""
-        chosen = sorted(index.row() for index in self.selectionModel().selectedRows())
+        chosen = sorted(index.row() for index in there(self.selectionModel()).selectedRows())
         return [int(self.events_model.rows[i]) for i in chosen if i < len(self.events_model.rows)]
 
     def select_rows(self, rows: Sequence[int], emit: bool = True) -> None:
@@ -121,19 +122,19 @@ class EventTable(QTableView):
         for place in places.tolist():
             selection.select(self.events_model.index(place, 0), self.events_model.index(place, last))
         self._quiet = not emit
-        self.selectionModel().select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        there(self.selectionModel()).select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
         self._quiet = False
         if len(places):
             first = self.events_model.index(int(places[0]), 0)
             self.scrollTo(first)
-            self.selectionModel().setCurrentIndex(first, QItemSelectionModel.SelectionFlag.NoUpdate)
+            there(self.selectionModel()).setCurrentIndex(first, QItemSelectionModel.SelectionFlag.NoUpdate)
 
     def step(self, by: int) -> None:
         """Select the next or former row on screen, from the first if none is selected."""
         n = len(self.events_model.rows)
         if not n:
             return
-        chosen = [index.row() for index in self.selectionModel().selectedRows()]
+        chosen = [index.row() for index in there(self.selectionModel()).selectedRows()]
         place = int(np.clip(chosen[0] + by, 0, n - 1)) if chosen else 0
         self.select_rows([int(self.events_model.rows[place])])
 

@@ -33,7 +33,7 @@ class FiltersPanel(QWidget):
             3, 1, 20, "How many multiples of the mains frequency are taken out, itself included.", decimals=0
         )
         self.baseline = choice(BASELINES, "What is subtracted from each sweep before filtering.")
-        self.window = number(1, 0.001, 1000, "Length of the running median.", suffix=" s")
+        self.window_s = number(1, 0.001, 1000, "Length of the running median.", suffix=" s")
         self.show_filters = QCheckBox("Show the traces filtered")
         self.show_filters.setToolTip(
             "Draw filtered traces. The data, and what detection sees, stay as they are."
@@ -41,7 +41,7 @@ class FiltersPanel(QWidget):
         self.message = note("Traces are shown as recorded.")
         boxes = (
             ("Low-pass", self.lowpass), ("High-pass", self.highpass), ("Notch", self.notch),
-            ("Harmonics", self.harmonics), ("Baseline", self.baseline), ("Window", self.window),
+            ("Harmonics", self.harmonics), ("Baseline", self.baseline), ("Window", self.window_s),
         )  # fmt: skip
         layout = QVBoxLayout(self)
         layout.addLayout(form(boxes))
@@ -61,7 +61,7 @@ class FiltersPanel(QWidget):
             self.notch.currentTextChanged,
             self.harmonics.valueChanged,
             self.baseline.currentTextChanged,
-            self.window.valueChanged,
+            self.window_s.valueChanged,
             self.show_filters.toggled,
         ):
             signal.connect(self._changed)
@@ -75,7 +75,7 @@ class FiltersPanel(QWidget):
             notch=MAINS[self.notch.currentText()],
             harmonics=int(self.harmonics.value()),
             baseline=BASELINES[self.baseline.currentText()],  # type: ignore[arg-type]
-            window=self.window.value(),
+            window=self.window_s.value(),
         )
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
@@ -17,6 +18,7 @@ from napari_biofm.types import Task, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
 from napari_biofm.widgets.common.forms import choice, row
 from napari_biofm.widgets.common.plot_style import colour_axes
+from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.trace.curves import TraceViewBox
 
 ORDERS = {
@@ -99,14 +101,20 @@ class CellHeatmap(QWidget):
         self.order = np.arange(self.recording.n_channels)
         with QSignalBlocker(self.order_by):
             self.order_by.setCurrentIndex(0)
-        known = list(ORDERS).index("Accepted first"), "accepted" in self.recording.metadata
-        self.order_by.model().item(known[0]).setEnabled(known[1])
-        task = _keep(self, heat_image(self.recording))
+        accepted = cast("QStandardItemModel", self.order_by.model()).item(
+            list(ORDERS).index("Accepted first")
+        )
+        there(accepted).setEnabled("accepted" in self.recording.metadata)
+        task = self._keep(heat_image(self.recording))
         if self.recording.n_channels * self.recording.n_samples() <= _AT_ONCE:
             run_task(task)
             self._show()
         else:
             self.event_loop_task.start(task, self._show)
+
+    def _keep(self, task: Task[NDArray[np.uint8]]) -> Task[None]:
+        self._heat = None
+        self._heat = yield from task
 
     def sort(self, by: str) -> None:
         """Order rows; see `row_order`."""
@@ -159,8 +167,3 @@ class CellHeatmap(QWidget):
         if self.recording is not None and 0 <= row < len(self.order):
             add = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
             self.picked.emit(int(self.order[int(row)]), add)
-
-
-def _keep(widget: CellHeatmap, task: Task[NDArray[np.uint8]]) -> Task[None]:
-    widget._heat = None
-    widget._heat = yield from task

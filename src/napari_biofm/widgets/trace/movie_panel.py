@@ -28,7 +28,7 @@ class MoviePanel(QWidget):
         self.percentile = number(
             8, 0, 50, "Percentile of the running window that is taken for F0.", suffix=" %"
         )
-        self.window = number(30, 0.1, 1e4, "Length of the running window for F0.", suffix=" s")
+        self.window_s = number(30, 0.1, 1e4, "Length of the running window for F0.", suffix=" s")
         self.bleaching = QCheckBox("Correct bleaching")
         self.bleaching.setToolTip("Divide by the fitted exponential decay of the whole field.")
         self.message = note(EMPTY)
@@ -37,7 +37,7 @@ class MoviePanel(QWidget):
         )
         boxes = (
             ("Movie", self.movie), ("Cells", self.masks), ("Frame rate", self.rate),
-            ("Neuropil", self.factor), ("Percentile", self.percentile), ("Window", self.window),
+            ("Neuropil", self.factor), ("Percentile", self.percentile), ("Window", self.window_s),
         )  # fmt: skip
         layout = QVBoxLayout(self)
         layout.addLayout(form(boxes))
@@ -51,7 +51,7 @@ class MoviePanel(QWidget):
         return TraceSettings(
             neuropil_factor=self.factor.value(),
             percentile=self.percentile.value(),
-            window=self.window.value(),
+            window=self.window_s.value(),
             correct_bleaching=self.bleaching.isChecked(),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QStackedLayout, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display import ScaleMode, SweepMode, TraceLines
@@ -19,6 +19,7 @@ from napari_biofm.signals.display.scales import Range, ViewHistory, stretched
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import Progress, run_task
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
+from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.trace.curves import TraceViewBox
 from napari_biofm.widgets.trace.rows import Row, Scales
 
@@ -64,9 +65,8 @@ class TracePlots(QWidget):
         self.canvas.setBackground(self.colours.background)
         self.canvas.ci.layout.setSpacing(2)
         self.canvas.ci.layout.setContentsMargins(2, 2, 6, 2)
-        self.empty = QLabel(EMPTY)
+        self.empty = note(EMPTY)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.empty.setWordWrap(True)
         self._pages = QStackedLayout(self)
         self._pages.addWidget(self.empty)
         self._pages.addWidget(self.canvas)

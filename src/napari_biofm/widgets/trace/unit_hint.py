@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.quality import UnitHint
+from napari_biofm.widgets.common.forms import note
 
 
 class UnitHintBar(QWidget):
@@ -16,8 +17,7 @@ class UnitHintBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.message = QLabel("")
-        self.message.setWordWrap(True)
+        self.message = note("")
         self.fix = QPushButton("Set")
         self.fix.setToolTip("Change the unit as proposed; the numbers stay. Can be undone.")
         self.fix.clicked.connect(self._take)
