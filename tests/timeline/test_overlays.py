@@ -30,6 +30,13 @@ def events(seconds, labels, classes):
     )
 
 
+def is_bright(overlay, value, kind):
+    """Whether a value of the image is the full colour of a class of events."""
+    return value > ACTIVITY and np.allclose(
+        overlay.colours[value], class_colours(np.array([kind]))[0], atol=0.01
+    )
+
+
 def test_pixels_know_the_place_of_their_label():
     index = dense_index(LABELS, np.array([4, 70_000]))
     assert index.dtype == np.uint16
@@ -65,7 +72,7 @@ def test_a_flash_stands_while_it_is_brighter_than_the_activity():
         both.show(frame)
         seen.append(int(both.image[1, 1]))
     half = int(np.ceil(128 * ACTIVITY / 255))
-    assert seen[:2] == [half, half] and seen[2] == both.value_of("AP")
+    assert seen[:2] == [half, half] and is_bright(both, seen[2], "AP")
     assert seen[-1] == half and all(value == half or value > ACTIVITY for value in seen)
 
 
@@ -98,7 +105,7 @@ def test_an_event_lights_its_cell_in_its_frame_and_fades():
         inside = np.unique(flash.image[LABELS == 4])
         assert len(inside) == 1 and (flash.image[LABELS != 4] == 0).all()
         seen.append(int(inside[0]))
-    assert seen[9] == 0 and seen[10] == flash.value_of("AP")
+    assert seen[9] == 0 and is_bright(flash, seen[10], "AP")
     assert all(a >= b for a, b in itertools.pairwise(seen[10:])) and seen[-1] == 0
 
 
@@ -124,8 +131,7 @@ def test_classes_have_their_colours_and_dark_is_black():
     flash.show(10)
     for label, kind in ((4, "AP"), (9, "EPSC"), (70_000, "mine")):
         value = int(flash.image[label == LABELS][0])
-        assert value == flash.value_of(kind)
-        np.testing.assert_allclose(flash.colours[value], class_colours(np.array([kind]))[0], atol=0.01)
+        assert is_bright(flash, value, kind)
     assert (flash.colours[0, :3] == 0).all()
 
 

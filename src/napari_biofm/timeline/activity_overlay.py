@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -98,11 +97,6 @@ class ActivityOverlay:
             first = 1 + ACTIVITY + kind * self._steps
             table[first : first + self._steps, :3] = bright[:3] * fade
         return table
-
-    def value_of(self, kind: str, brightness: float = 1.0) -> int:
-        """Return the value of the image where an event of class `kind` flashes, 0 < brightness <= 1."""
-        place = self._palette.index(CLASS_COLOURS.get(kind, "other"))
-        return ACTIVITY + place * self._steps + max(math.ceil(self._steps * brightness), 1)
 
     def show(self, frame: int) -> bool:
         """Bring the image to a frame; return whether anything changed.

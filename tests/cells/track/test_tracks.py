@@ -5,7 +5,6 @@ import pytest
 
 from napari_biofm.cells.track.tracks import (
     Timeline,
-    as_napari_tracks,
     class_over_time,
     link,
     link_by_overlap,
@@ -68,7 +67,8 @@ def test_a_row_per_cell_and_frame_and_the_class_of_each_track_over_time():
     assert timeline.codes[0].tolist() == [0, 0, 0, 1, 1]
     assert sorted(timeline.codes[:, 0].tolist()) == [-1, 0, 0]
     assert timeline.counts[:, 4].tolist() == [0, 3]
-    assert as_napari_tracks(table)[0].tolist() == [1, 0, 8.5, 8.5]
+    first = table.obs.sort_values(["track", "frame"]).iloc[0]
+    assert first[["track", "frame", "centroid-0", "centroid-1"]].tolist() == [1, 0, 8.5, 8.5]
 
 
 def test_smoothing_removes_a_flicker_and_keeps_gaps():

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.cells.classify.logistic import Weights, balanced, best_temperature, softmax, solve, weigh
 from napari_biofm.cells.embed.scaling import Rotation, Scaler
-from napari_biofm.cells.table.cell_table import UNKNOWN, text, vectors_of
+from napari_biofm.cells.table.cell_table import UNKNOWN
 from napari_biofm.cells.table.folds import Fold, make_folds
 from napari_biofm.types import CellsError, Vectors
 
@@ -350,32 +350,6 @@ def decide(
     best[filled.max(1) < min_probability] = len(classes)
     best[~valid] = len(classes) + 1
     return np.asarray(names[best], object)
-
-
-def fit_predict(
-    table: AnnData,
-    min_probability: float = 0.5,
-    *,
-    head: Head | None = None,
-    embeddings: str | Sequence[str] | None = None,
-) -> AnnData:
-    """Train on the cells labelled by hand, predict all, and return the table with both columns filled.
-
-    Parameters
-    ----------
-    table : as of `make_table`; `predicted` and `probability` are written into it.
-    min_probability : below it a cell is predicted "unknown".
-    head : the head to train; logistic regression when not given.
-    embeddings : names of the vectors to use, side by side; the embedding in use when not given.
-    """
-    head = head or LogisticHead()
-    vectors = vectors_of(table, embeddings)
-    by_hand = text(table, "class_by_hand")
-    labelled = by_hand != ""
-    groups = text(table, "group")[labelled]
-    head.fit(vectors[labelled], by_hand[labelled], list(groups))
-    write_predictions(table, head, vectors, min_probability)
-    return table
 
 
 def write_predictions(table: AnnData, head: Head, vectors: Vectors, min_probability: float = 0.5) -> None:

@@ -29,24 +29,6 @@ def pca(features: NDArray[np.float32], n: int = 2) -> NDArray[np.float32]:
     return out
 
 
-def randomised_pca(vectors: NDArray[np.float32], n: int = 2, seed: int = 0) -> NDArray[np.float32]:
-    """Return (cells, n) principal components of standardised vectors by randomised SVD.
-
-    Halko, Martinsson and Tropp, SIAM Review 53:217 (2011), with two power iterations.
-    """
-    centred = vectors - vectors.mean(0)
-    rng = np.random.default_rng(seed)
-    width = min(n + 8, *centred.shape)
-    basis = np.linalg.qr(centred @ rng.normal(size=(centred.shape[1], width)).astype(np.float32))[0]
-    for _ in range(2):
-        basis = np.linalg.qr(centred @ (centred.T @ basis))[0]
-    u, s, _ = np.linalg.svd(basis.T @ centred, full_matrices=False)
-    found = (basis @ u)[:, :n] * s[:n]
-    out = np.zeros((len(vectors), n), np.float32)
-    out[:, : found.shape[1]] = found
-    return out
-
-
 def umap(features: NDArray[np.float32], n_neighbours: int = 15, seed: int = 0) -> Task[NDArray[np.float32]]:
     """Compute a UMAP of features (cells, r), (cells, 2); runs in the worker.
 

@@ -247,11 +247,3 @@ def smooth(timeline: Timeline, window: int = 3) -> Timeline:
         better = (votes.max(0) > own) & (timeline.codes >= 0)
         out[better] = votes.argmax(0)[better]
     return Timeline(timeline.tracks, timeline.classes, out)
-
-
-def as_napari_tracks(table: AnnData) -> NDArray[np.float64]:
-    """Return rows of track id, frame, position for a napari Tracks layer."""
-    axes = sorted(c for c in table.obs.columns if c.startswith("centroid-"))
-    rows = table.obs[["track", "frame", *axes]].to_numpy(float)
-    rows = rows[rows[:, 0] > 0]
-    return np.asarray(rows[np.lexsort((rows[:, 1], rows[:, 0]))])

@@ -102,27 +102,6 @@ def pool(
     return Pooled(ids.astype(np.int64), vectors, chosen, channels)
 
 
-def repool(before: Pooled, features: FeatureMap, labels: Labels, changed: Iterable[int]) -> Pooled:
-    """Return `before` with the vectors of `changed` labels pooled again, added or taken away.
-
-    Costs grow with the area of the changed cells, not with the image.
-    """
-    changed_ids = np.unique(np.fromiter(changed, np.int64))
-    fresh = pool(features, labels, before.pools, changed_ids)
-    kept = ~np.isin(before.ids, changed_ids)
-    ids = np.concatenate([before.ids[kept], fresh.ids])
-    vectors = np.concatenate([before.vectors[kept], fresh.vectors])
-    order = np.argsort(ids)
-    return Pooled(ids[order], vectors[order], before.pools, before.channels)
-
-
-def changed_labels(before: Labels, after: Labels) -> NDArray[np.int64]:
-    """Return the label values whose pixels differ between two label images of one shape."""
-    different = before != after
-    touched = np.union1d(before[different], after[different])
-    return np.asarray(touched[touched != 0], np.int64)
-
-
 Coordinates = tuple[NDArray[np.intp], NDArray[np.intp]]  # within the window, within the image
 
 
