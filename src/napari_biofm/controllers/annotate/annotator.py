@@ -150,6 +150,8 @@ class Annotator:
         self.gestures.forget()
         if tool in PROMPTING:
             self.predictor.get_ready()
+            if self.image is not None:
+                self.predictor.prepare_ahead(self.image, view_of(self.viewer, self.image))
         if self.labels is not None:
             self.viewer.layers.selection.active = self.labels
             self.labels.mode = "paint" if tool is Tool.BRUSH else "pan_zoom"

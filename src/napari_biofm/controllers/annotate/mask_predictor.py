@@ -127,6 +127,26 @@ class MaskPredictor:
             load_click_model, self.backend, self.device, name=f"Loading {self.backend}", lane="interactive"
         )
 
+    def prepare_ahead(self, layer: Any, view: View) -> None:
+        """Have a plane of an image layer prepared before the first click on it.
+
+        Large planes wait for the click, which says which window of them is meant.
+        """
+        if self.is_local or self._session.engine.name == "inline" or len(view.axes) != 2:
+            return
+        plane = LazyPlane(layer, view)
+        height, width = plane.shape[:2]
+        key = self._key(layer, view, (0, 0), (height, width), True)
+        if max(height, width) <= WHOLE and key not in self._ready:
+            self._prepare(key, np.asarray(plane), layer)
+
+    def _key(
+        self, layer: Any, view: View, origin: tuple[int, int], size: tuple[int, int], whole: bool
+    ) -> str:
+        """Return the name under which the worker keeps a part of a plane."""
+        key = f"{layer_id(layer)}|{view.position}|{view.axes}|{origin}|{size}|{self._version}"
+        return self.known_as.get(layer_id(layer), key) if whole else key
+
     # ------------------------------------------------------------------ asking
 
     def ask(self, asked: Asked, listener: Listener) -> None:
@@ -163,9 +183,7 @@ class MaskPredictor:
         layer, view, prompt, start = asked
         plane = LazyPlane(layer, view)
         origin, size = window_for(prompt, plane.shape, start)
-        key = f"{layer_id(layer)}|{view.position}|{view.axes}|{origin}|{size}|{self._version}"
-        if size == plane.shape[:2]:
-            key = self.known_as.get(layer_id(layer), key)
+        key = self._key(layer, view, origin, size, size == plane.shape[:2])
         if key not in self._ready:
             self._waiting = (number, asked, listener)
             rows = slice(origin[0], origin[0] + size[0])

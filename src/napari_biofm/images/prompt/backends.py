@@ -20,11 +20,12 @@ from napari_biofm.images.prompt.level_sets import LevelSets
 from napari_biofm.images.prompt.prepared_store import is_kept, keep_prepared, load_prepared, prepared_key
 from napari_biofm.images.segment.catalogue import FAMILIES, make_promptable, models_here
 from napari_biofm.models import registry
-from napari_biofm.types import Image, ImageError, Progress, Prompt, Promptable, Task
+from napari_biofm.types import Image, ImageError, Progress, Prompt, Promptable, Task, run_task
 
 LEVEL_SETS = "level-sets"
 FLOW_BASINS = "flow-basins"
 EMBEDDED = "biofm-image"
+BLANK = 64  # pixels of the image that our click model is tried on when it is loaded
 KEPT = 6  # prepared images per process
 _PREPARED: OrderedDict[tuple[str, str], Any] = OrderedDict()
 _LOCK = threading.Lock()
@@ -123,8 +124,15 @@ def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> T
 
 
 def load_click_model(model: str, device: str = "auto") -> None:
-    """Load a click model into this process, ahead of the first image."""
-    make_promptable(model, device)
+    """Load a click model into this process, ahead of the first image.
+
+    Our own also answers a click on a blank image, so that what is imported or compiled at the first use has been.
+    An encoder of Segment Anything takes as long for a blank image as for any other: those are loaded only.
+    """
+    tool = make_promptable(model, device)
+    if model == EMBEDDED:
+        prepared = run_task(tool.prepare(np.zeros((BLANK, BLANK), np.uint8)))
+        tool.predict(prepared, Prompt(np.full((1, 2), BLANK / 2), np.ones(1, bool)))
 
 
 def answer_prompt(key: str, model: str, prompt: Prompt, device: str = "auto") -> Answer | None:

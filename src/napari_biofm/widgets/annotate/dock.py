@@ -43,6 +43,7 @@ class AnnotateDock(Dock):
         self.binder = KeyBinder(self.viewer, self.press, lambda held: setattr(self.mouse, "paused", held))
         self._connect()
         self.layers.refresh()
+        self.annotator.predictor.get_ready()
 
     # ------------------------------------------------------------------ making
 
@@ -212,6 +213,7 @@ class AnnotateDock(Dock):
     def _backend_chosen(self, _index: int) -> None:
         self.annotator.clear()
         self.annotator.predictor.backend = self.backend.currentData()
+        self.annotator.predictor.get_ready()
         self.series.backend_changed()
         self._show_state()
 
