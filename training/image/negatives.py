@@ -40,7 +40,7 @@ def empty_crop(grounds: list[NDArray[Any]], size: int, rng: Rng) -> Crop:
     planes = np.repeat(planes, PLANES, 0) if len(planes) == 1 else planes
     valid = np.ones((size, size), np.float32)
     if rng.random() < 0.3:  # the edge of the picture, as in other crops
-        edge, side = int(rng.integers(4, size // 3)), rng.integers(4)
+        edge, side = int(rng.integers(4, size // 3)), int(rng.integers(4))
         np.rot90(valid, side)[:edge] = 0
     none = np.zeros((size, size), np.float32)
     planes = (np.clip(planes, -0.5, 2.0) * valid).astype(np.float32)
@@ -51,16 +51,16 @@ def _drawn(kind: str, size: int, rng: Rng) -> Float:
     """Draw a picture (size, size) without a cell; unscaled."""
     zoom = float(rng.choice([1.0, 1.0, 1.5, 2.0]))  # small cells, or what is taken for them, are enlarged
     n = int(np.ceil(size / zoom))
-    grain = np.zeros((n, n), np.float32)
+    grain: Float = np.zeros((n, n), np.float32)
     choice = rng.random()
     if choice < 0.4:
         grain = rng.poisson(10 ** rng.uniform(-0.7, 2.5), (n, n)).astype(np.float32)
     else:
         grain = rng.normal(0, 1, (n, n)).astype(np.float32)
     if rng.random() < 0.5:
-        grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 2.2))
+        grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 2.2)), np.float32)
     if rng.random() < 0.2:
-        grain = cv2.medianBlur(grain, 3)
+        grain = np.asarray(cv2.medianBlur(grain, 3), np.float32)
     grain /= grain.std() + 1e-6
     if rng.random() < 0.2:  # rows or columns of a camera
         grain = grain + rng.normal(0, rng.uniform(0.1, 0.8), (n, 1)).astype(np.float32)
@@ -124,7 +124,7 @@ def _cut(ground: NDArray[Any], size: int, rng: Rng) -> Float:
     zoom = rng.uniform(0.8, 2.0)
     side = int(min(max(16, size / zoom), *ground.shape[1:]))
     y, x = (int(rng.integers(0, n - side + 1)) for n in ground.shape[1:])
-    part = np.rot90(ground[:, y : y + side, x : x + side], rng.integers(4), (1, 2))
+    part = np.rot90(ground[:, y : y + side, x : x + side], int(rng.integers(4)), (1, 2))
     return np.stack([cv2.resize(np.ascontiguousarray(p), (size, size)) for p in part])
 
 
@@ -146,7 +146,7 @@ def overstretch(planes: Float, labels: NDArray[Any], rng: Rng) -> Float:
     stretched = (planes - low) / max(float(high - low), 1e-3)
     grain = rng.normal(0, rng.uniform(0.05, 0.25), planes.shape[1:])
     if rng.random() < 0.5:
-        grain = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.5, 1.5)) * 2
+        grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.5, 1.5)), np.float64) * 2
     return np.clip(stretched + grain, -0.5, 2.0).astype(np.float32)
 
 

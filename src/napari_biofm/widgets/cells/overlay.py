@@ -131,9 +131,12 @@ class Overlay:
             self.layer = self.viewer.add_layer(layer)
 
     def _fits(self, n_max: int, ids: NDArray[np.int64] | None) -> bool:
-        if self.coded is None or (self.coded.ids is None) != (ids is None):
+        if self.coded is None:
             return False
-        return len(self.coded.lut) > n_max if ids is None else np.array_equal(ids, self.coded.ids)
+        known = self.coded.ids
+        if known is None or ids is None:
+            return known is None and ids is None and len(self.coded.lut) > n_max
+        return np.array_equal(ids, known)
 
     @property
     def is_shown(self) -> bool:
