@@ -58,6 +58,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def shared_cases() -> Path:
+    """Folder of small simulated cases that went wrong once; a test that asks for it is skipped where it is absent."""
+    cases = SHARED.with_name("cases")
+    if not cases.is_dir():
+        pytest.skip(f"no cases at {cases}: they are not part of the repository")
+    return cases
+
+
+@pytest.fixture
 def no_leaks(qapp: Any) -> Iterator[None]:
     """Fail if a test leaves a top-level widget or a running timer of ours behind."""
     from qtpy.QtCore import QEvent, QTimer

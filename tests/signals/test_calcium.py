@@ -88,7 +88,7 @@ def test_the_movie_may_lie_anywhere(kind: str, labels, made, tmp_path: Path) -> 
 
 def test_the_movie_is_never_read_whole(labels, made, monkeypatch: pytest.MonkeyPatch) -> None:
     movie, _ = made
-    monkeypatch.setattr("napari_biofm.signals.calcium._CHUNK_BYTES", 4 * 64 * 72 * 25)
+    monkeypatch.setattr("napari_biofm.signals.calcium.extract._CHUNK_BYTES", 4 * 64 * 72 * 25)
     asked = []
 
     class Movie:
@@ -99,10 +99,10 @@ def test_the_movie_is_never_read_whole(labels, made, monkeypatch: pytest.MonkeyP
             return movie[span]
 
     task = extract_traces(Movie(), labels, RATE)
-    step = next(task)
+    step = next(one for one in task if one.done)
     assert isinstance(step, Progress) and (step.done, step.total) == (25, N_FRAMES)
     task.close()  # cancelled
-    assert asked == [25]
+    assert asked[-1] == 25 and set(asked[:-1]) == {2} and sum(asked[:-1]) <= 48  # after a first look
 
 
 def test_bleaching_is_divided_out_when_asked_and_warned_of_otherwise(labels, made) -> None:
@@ -117,12 +117,12 @@ def test_bleaching_is_divided_out_when_asked_and_warned_of_otherwise(labels, mad
 
 def test_motion_is_warned_of(labels, made, monkeypatch: pytest.MonkeyPatch) -> None:
     movie, _ = made
-    monkeypatch.setattr("napari_biofm.signals.calcium._CHUNK_BYTES", 4 * 64 * 72 * 50)
+    monkeypatch.setattr("napari_biofm.signals.calcium.extract._CHUNK_BYTES", 4 * 64 * 72 * 50)
     moved = movie.copy()
     moved[300:] = np.roll(moved[300:], (5, 3), axis=(1, 2))
     traces = run_task(extract_traces(moved, labels, RATE))
-    assert traces.shifts[-1].tolist() == [5, 3]
-    assert any("moves by up to 6 pixels" in warning for warning in traces.warnings)
+    np.testing.assert_allclose(traces.shifts[-1], [5, 3], atol=0.2)
+    assert any("moves by up to 5." in warning for warning in traces.warnings), traces.warnings
     assert run_task(extract_traces(movie, labels, RATE)).warnings == ()
 
 
@@ -131,7 +131,7 @@ def test_what_is_saved_is_read_as_cells(labels, made, tmp_path: Path) -> None:
     path = tmp_path / "traces.npz"
     traces.save(path)
     with np.load(path) as stored:
-        assert set(stored.files) == {"labels", "dff", "raw", "neuropil", "frame_rate"}
+        assert {"labels", "dff", "raw", "neuropil", "frame_rate", "zscore", "f0_trusted"} <= set(stored.files)
     recording = read_recording(path)
     assert recording.is_cells and recording.labels.tolist() == [3, 7, 9]
     np.testing.assert_array_equal(recording.values(0, 2), traces.dff[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
     from napari_biofm.events.physio_fm.model import PhysioFM
     from napari_biofm.signals.calcium import CellTraces
+    from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
 
 AnyRecording = Recording | str | Path
 
@@ -337,6 +339,11 @@ def traces(
     frame_rate: float | None = None,
     neuropil_factor: float = 0.7,
     correct_bleaching: bool = False,
+    bad_frames: BadFrames = "exclude",
+    dark_level: float | None = None,
+    values: MovieValues = "auto",
+    channel: int | None = None,
+    plane: int | None = None,
     progress: ProgressListener | None = None,
 ) -> CellTraces:
     """Measure the brightness of every cell in every frame of a movie, and its dF/F.
@@ -345,36 +352,49 @@ def traces(
     ----------
     movie : (T, Y, X) array-like that accepts slices, or the path of one; never read whole.
     masks : (Y, X) labels, or the path of a label image.
-    frame_rate : Hz, where the file does not say.
+    frame_rate : Hz; it goes before what the file says, and is needed where the file does not say.
     neuropil_factor : how much of the surround is subtracted.
-    correct_bleaching : whether the decay of the whole field is divided out.
+    correct_bleaching : whether the decay of the whole field is divided out of the z-scores; dF/F follows it anyway.
+    bad_frames : what becomes of black, saturated and torn frames and of those without numbers: "exclude" makes them
+        gaps, "bridge" draws lines over gaps of up to a second, "keep" takes what is there.
+    dark_level : what a pixel without light reads; the file's, or an estimate, if None.
+    values : "fluorescence", "dff" where the movie holds dF/F already, "auto" to let it be found out.
+    channel, plane : of a file that holds several, counted from 0.
     progress : called with each step.
 
     Returns
     -------
     CellTraces
-        `labels (n,)`, and `raw`, `neuropil`, `dff` (n, T); `save` writes them.
+        `labels (n,)`, and `raw`, `neuropil`, `dff`, `zscore` (n, T); `save` writes them.
 
     Raises
     ------
     RecordingError
         If shapes do not fit, there are no cells, or nobody says the frame rate.
     """
-    from napari_biofm.images.io.movies import open_movie
+    from napari_biofm.images.io.movie_facts import MovieFacts
+    from napari_biofm.images.io.movies import Movie, open_movie
     from napari_biofm.signals.calcium import TraceSettings, extract_traces
+    from napari_biofm.timeline.metadata import chosen_rate
 
     if isinstance(movie, str | Path):
-        name = Path(movie).name
-        pixels, said = open_movie(Path(movie))
-        frame_rate = frame_rate or said
+        name, source = Path(movie).name, open_movie(Path(movie), channel, plane)
     else:
-        name, pixels = "the movie", movie
-    if frame_rate is None:
+        name, source = "the movie", Movie(movie, MovieFacts())
+    rate, said = chosen_rate(frame_rate, None, source.frame_rate)
+    if rate is None:
         raise RecordingError(f"{name} does not say its frame rate; give it in Hz (--frame-rate HZ)")
-    shape = tuple(int(n) for n in pixels.shape[1:])
+    shape = tuple(int(n) for n in source.frames.shape[1:])
     labels = read_masks(masks, shape) if isinstance(masks, str | Path) else np.asarray(masks)
-    settings = TraceSettings(neuropil_factor=neuropil_factor, correct_bleaching=correct_bleaching)
-    return run_task(extract_traces(pixels, labels, frame_rate, settings), progress)
+    from_file = dark_level is None and source.dark_level is not None
+    settings = TraceSettings(
+        neuropil_factor=neuropil_factor, correct_bleaching=correct_bleaching, bad_frames=bad_frames,
+        dark_level=source.dark_level if from_file else dark_level,
+        dark_source=f"of the header of {name}" if from_file else "", values=values,
+    )  # fmt: skip
+    found = run_task(extract_traces(source.frames, labels, rate, settings), progress)
+    told = tuple(one for one in (source.message, said) if one)
+    return dataclasses.replace(found, warnings=(*told, *found.warnings))
 
 
 def opened(recording: AnyRecording) -> Recording:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from napari_biofm.api.signals import traces
 from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.events import add_verb as add_events
 from napari_biofm.cli.reading import add_reading, open_recording
+from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
 from napari_biofm.signals.recording import COMMAND_UNKNOWN
 
 
@@ -27,12 +28,44 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("movie", type=Path, metavar="MOVIE")
     verb.add_argument("--masks", type=Path, required=True, metavar="MASK")
     verb.add_argument("--out", type=Path, required=True, metavar="NPZ")
-    verb.add_argument(
-        "--frame-rate", type=float, default=None, metavar="HZ", help="where the file does not say"
-    )
+    add_movie_reading(verb)
     verb.add_argument("--neuropil-factor", type=float, default=0.7)
-    verb.add_argument("--correct-bleaching", action="store_true")
+    verb.add_argument(
+        "--correct-bleaching",
+        action="store_true",
+        help="take the decay of the light out of the z-scores, too",
+    )
+    verb.add_argument(
+        "--bad-frames",
+        choices=get_args(BadFrames),
+        default="exclude",
+        help="black, saturated, torn frames and those without numbers: gaps, lines over short gaps, or as they are",
+    )
+    verb.add_argument(
+        "--dark-level",
+        type=float,
+        default=None,
+        metavar="VALUE",
+        help="what a pixel without light reads; else from the file's header, else estimated",
+    )
+    verb.add_argument(
+        "--movie-values",
+        choices=get_args(MovieValues),
+        default="auto",
+        help="what the pixels are",
+    )
     verb.set_defaults(run=run_traces)
+
+
+def add_movie_reading(verb: argparse.ArgumentParser) -> None:
+    """Add what a movie's file may leave to the user: its frame rate, and which of several channels and planes."""
+    verb.add_argument(
+        "--frame-rate", type=float, default=None, metavar="HZ", help="goes before what the file says"
+    )
+    for name in ("channel", "plane"):
+        verb.add_argument(
+            f"--{name}", type=int, default=None, metavar="N", help="of several in the file, from 0"
+        )
 
 
 def run_info(args: argparse.Namespace) -> None:
@@ -67,6 +100,11 @@ def run_traces(args: argparse.Namespace) -> None:
         frame_rate=args.frame_rate,
         neuropil_factor=args.neuropil_factor,
         correct_bleaching=args.correct_bleaching,
+        bad_frames=args.bad_frames,
+        dark_level=args.dark_level,
+        values=args.movie_values,
+        channel=args.channel,
+        plane=args.plane,
         progress=shown(args.movie.name),
     )
     for warning in measured.warnings:

@@ -1,38 +1,47 @@
-"""Frame rates and frame times that files state: OME-TIFF, ImageJ, NWB."""
+"""Frame rates and frame times that files state, and which of several rates counts."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.io.movie_facts import movie_facts, of_ome
+from napari_biofm.timeline.clock import Clock
 from napari_biofm.types import TimelineError
-
-PER_SECOND = {"s": 1.0, "ms": 1e3, "µs": 1e6, "us": 1e6, "min": 1 / 60, "h": 1 / 3600, "ns": 1e9}
 
 
 def frame_rate_of_file(path: Path) -> float | None:
-    """Return the frame rate (Hz) a TIFF file states, None where it states none or is no TIFF.
+    """Return the frame rate (Hz) a movie's file states, None where it states none; see `images.io.movie_facts`."""
+    return movie_facts(path).frame_rate
 
-    OME-TIFF: the median difference of the planes' `DeltaT`, else `TimeIncrement`. ImageJ: `finterval`,
-    else `fps`.
+
+def chosen_rate(typed: float | None, clock: Clock | None, stated: float | None) -> tuple[float | None, str]:
+    """Return the frame rate of a movie and what the user should know: the user says it, then the clock, then the file.
+
+    Parameters
+    ----------
+    typed : Hz by the user, None or 0 where nothing was typed.
+    clock : of the movie, None where it was not aligned.
+    stated : Hz by the file, None where it does not say.
+
+    Returns
+    -------
+    rate : Hz, None where nobody says it.
+    message : where a source that was not taken says something else by more than 2 %; else "".
     """
-    if not path.is_file() or not re.search(r"\.tiff?$", path.name, re.IGNORECASE):
-        return None
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            ome, imagej = file.ome_metadata, file.imagej_metadata
-    except (tifffile.TiffFileError, OSError, ValueError):
-        return None
-    if ome:
-        return _of_ome(ome)
-    return _of_imagej(imagej or {})
+    timed = clock.frame_rate if clock is not None and clock.n_frames > 1 else None
+    sources = (("typed", typed), ("the clock", timed), ("the file", stated))
+    known = [(name, float(rate)) for name, rate in sources if rate]
+    if not known:
+        return None, ""
+    name, rate = known[0]
+    others = [f"{other} says {hz:.4g} Hz" for other, hz in known[1:] if abs(hz / rate - 1) > 0.02]
+    taken = "the rate that was typed" if name == "typed" else f"that of {name}"
+    return rate, f"{'; '.join(others).capitalize()}, but {taken} is used: {rate:.4g} Hz." if others else ""
 
 
 def frame_times_of_file(path: Path, n_frames: int) -> tuple[NDArray[np.float64], str]:
@@ -56,7 +65,7 @@ def frame_times_of_file(path: Path, n_frames: int) -> tuple[NDArray[np.float64],
         return _nwb_frame_times(path, n_frames)
     if not path.is_file():
         raise TimelineError(f"There is no file {path}; choose the file that holds the frame times.")
-    times = ome_frame_times(_ome_of(path))
+    times = of_ome(_ome_of(path)).times
     if len(times) == n_frames:
         return times, f"DeltaT in {path.name}"
     rate = frame_rate_of_file(path)
@@ -119,39 +128,3 @@ def _series_of(file: Any) -> list[tuple[str, Any]]:
 
     file.visititems(look)
     return found
-
-
-def ome_frame_times(ome: str) -> NDArray[np.float64]:
-    """Return seconds of each frame (plane z = 0, channel 0) from the planes' `DeltaT`; empty without any."""
-    try:
-        root = ElementTree.fromstring(ome)
-    except ElementTree.ParseError:
-        return np.zeros(0)
-    times: dict[int, float] = {}
-    for plane in root.iterfind(".//{*}Plane"):
-        if plane.get("TheZ", "0") == "0" and plane.get("TheC", "0") == "0" and plane.get("DeltaT"):
-            unit = PER_SECOND.get(plane.get("DeltaTUnit", "s"), 1.0)
-            times[int(plane.get("TheT", "0"))] = float(plane.get("DeltaT", "0")) / unit
-    return np.array([times[t] for t in sorted(times)])
-
-
-def _of_ome(ome: str) -> float | None:
-    times = ome_frame_times(ome)
-    if len(times) > 1 and np.median(np.diff(times)) > 0:
-        return float(1 / np.median(np.diff(times)))
-    try:
-        pixels = ElementTree.fromstring(ome).find(".//{*}Pixels")
-    except ElementTree.ParseError:
-        return None
-    if pixels is None or not pixels.get("TimeIncrement"):
-        return None
-    unit = PER_SECOND.get(pixels.get("TimeIncrementUnit", "s"), 1.0)
-    seconds = float(pixels.get("TimeIncrement", "0")) / unit
-    return 1 / seconds if seconds > 0 else None
-
-
-def _of_imagej(metadata: dict[str, Any]) -> float | None:
-    interval = float(metadata.get("finterval") or 0)
-    if interval > 0:
-        return 1 / interval
-    return float(metadata["fps"]) if float(metadata.get("fps") or 0) > 0 else None

@@ -69,6 +69,7 @@ class LazyImage:
         n = int(array.shape[axes.index("C")]) if "C" in axes else 1
         self._chosen = tuple(range(n)) if channels is None or "C" not in axes else tuple(channels)
         self._array, self._axes = array, axes
+        self.axes = axes
         self._order = "".join(leading) + "YX" + ("C" if len(self._chosen) > 1 else "")
         self.is_stack = bool(leading)
         sizes = {a: int(m) for a, m in zip(axes, array.shape, strict=True)} | {"C": len(self._chosen)}

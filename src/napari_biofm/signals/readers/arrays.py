@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.calcium.result import shown_values
 from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
 
@@ -30,7 +31,7 @@ def read_numpy(
 
     Parameters
     ----------
-    sampling_rate : Hz.
+    sampling_rate : Hz; of traces of cells it goes before the rate in the file.
     unit : of the values.
     rows : what the rows of a two-dimensional signal are, one of `ROWS`; sweeps unless said otherwise.
         A table of many short rows must say it.
@@ -48,7 +49,7 @@ def read_numpy(
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{path.name} is no readable NumPy file: {error}") from error
     if "dff" in arrays and "frame_rate" in arrays:
-        return _from_traces(path, arrays)
+        return _from_traces(path, arrays, sampling_rate)
     return _from_npz(path, arrays, sampling_rate, unit, rows)
 
 
@@ -102,12 +103,24 @@ def _laid_out(path: Path, values: NDArray[Any], rows: str | None) -> Any:
     return [list(values if rows == "channels" else values.T)]
 
 
-def _from_traces(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Recording:
+def _from_traces(path: Path, arrays: Mapping[str, NDArray[Any]], sampling_rate: float | None) -> Recording:
+    """Return traces of cells: dF/F, or z-scores where the file says that no F0 could be trusted."""
     dff = arrays["dff"]
     _check_numbers(path, "dff", dff)
     labels = arrays.get("labels", np.arange(1, len(dff) + 1))
+    rate = sampling_rate or float(arrays["frame_rate"])
+    values, units = dff, ["dF/F"] * len(dff)
+    trusted, zscore = arrays.get("f0_trusted"), arrays.get("zscore")
+    if (
+        trusted is not None
+        and zscore is not None
+        and zscore.shape == dff.shape
+        and trusted.shape == dff.shape[:1]
+    ):
+        values, units = shown_values(dff, zscore, trusted.astype(bool))
+    about = {"bad_frames": arrays["bad_frames"].tolist()} if "bad_frames" in arrays else {}
     return Recording.from_arrays(
-        dff, float(arrays["frame_rate"]), "dF/F", labels=labels, path=path, format="traces"
+        values, rate, units, labels=labels, path=path, format="traces", metadata=about
     )
 
 

@@ -6,9 +6,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_biofm.signals.calcium import TraceSettings
+from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, form, note, number
 
+BAD_FRAMES: dict[str, BadFrames] = {"gaps": "exclude", "bridged": "bridge", "kept": "keep"}
+VALUES: dict[str, MovieValues] = {"found out": "auto", "fluorescence": "fluorescence", "dF/F": "dff"}
+_NO_DARK = -1e6  # shown as a word: nothing was typed
 EMPTY = "Open a movie (T, Y, X) and segment its cells: then their traces can be made here."
 
 
@@ -30,7 +34,19 @@ class MoviePanel(QWidget):
         )
         self.window_s = number(30, 0.1, 1e4, "Length of the running window for F0.", suffix=" s")
         self.bleaching = QCheckBox("Correct bleaching")
-        self.bleaching.setToolTip("Divide by the fitted exponential decay of the whole field.")
+        self.bleaching.setToolTip(
+            "Divide z-scores by the fitted exponential decay of the whole field; dF/F follows it anyway."
+        )
+        self.bad = choice(
+            BAD_FRAMES,
+            "Black, saturated and torn frames and those without numbers: gaps in the traces, straight lines over "
+            "gaps of up to a second, or as they are.",
+        )
+        self.dark = number(
+            _NO_DARK, _NO_DARK, 1e6, "What a pixel without light reads: from the file's header, else from its noise, "
+            "or typed.", lowest="found", decimals=1,
+        )  # fmt: skip
+        self.values = choice(VALUES, "What the pixels of the movie are; dF/F is measured as it is.")
         self.message = note(EMPTY)
         self.go = button(
             "Make traces", "Measure every cell in every frame; the movie is read in pieces.", self._ask
@@ -38,6 +54,7 @@ class MoviePanel(QWidget):
         boxes = (
             ("Movie", self.movie), ("Cells", self.masks), ("Frame rate", self.rate),
             ("Neuropil", self.factor), ("Percentile", self.percentile), ("Window", self.window_s),
+            ("Bad frames", self.bad), ("Dark level", self.dark), ("Pixels are", self.values),
         )  # fmt: skip
         layout = QVBoxLayout(self)
         layout.addLayout(form(boxes))
@@ -53,6 +70,9 @@ class MoviePanel(QWidget):
             percentile=self.percentile.value(),
             window=self.window_s.value(),
             correct_bleaching=self.bleaching.isChecked(),
+            bad_frames=BAD_FRAMES[self.bad.currentText()],
+            dark_level=None if self.dark.value() <= _NO_DARK else self.dark.value(),
+            values=VALUES[self.values.currentText()],
         )
 
     def offer(
