@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Image = NDArray[Any]  # (Y, X) or (Y, X, C), any real dtype
 Labels = NDArray[np.int32]  # (Y, X) or (Z, Y, X); 0 is background, a value is a cell_id
 Vectors = NDArray[np.float32]  # (n_cells, n_features)
-Events = NDArray[np.void]  # (n_events,) of EVENT_DTYPE
+Events = NDArray[np.void]  # (n_events,) of EVENT_DTYPE, or of MEASURED_DTYPE once measured
 
 
 class LazyArray(Protocol):
@@ -347,6 +347,7 @@ EVENT_CLASSES = (
     "PSC",
     "EPSP",
     "IPSP",
+    "PSP",
     "calcium",
     "spike",
     "R",
@@ -367,6 +368,29 @@ EVENT_DTYPE = np.dtype(
         ("unit", "U8"),
         ("rise_s", np.float64),
         ("decay_s", np.float64),
+    ]
+)
+
+
+# What a detection adds to each row once the event was measured on the trace; NaN and "" where it could not be.
+MEASURED_DTYPE = np.dtype(
+    [
+        *EVENT_DTYPE.descr,
+        ("direction", "U8"),  # inward or outward for currents, up or down for the rest
+        ("baseline", np.float64),  # in `unit`
+        ("baseline_from", "U12"),  # "before" the event, or the "former decay" that was taken on
+        ("amplitude_error", np.float64),  # standard error, in `unit`
+        ("rise_10_90_s", np.float64),
+        ("half_width_s", np.float64),
+        ("area", np.float64),  # in `unit` times seconds
+        ("decay_r2", np.float64),  # of one exponential
+        ("decay_fast_s", np.float64),  # of two, where these describe the decay better
+        ("decay_slow_s", np.float64),
+        ("decay_fast_share", np.float64),
+        ("reason", "U32"),  # why something is NaN
+        ("model_amplitude", np.float64),  # what a network believes
+        ("model_rise_s", np.float64),
+        ("model_decay_s", np.float64),
     ]
 )
 

@@ -13,7 +13,14 @@ from napari_biofm.events.table import from_csv, join, to_csv
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.channels import signal_channels
 from napari_biofm.simulate import current_clamp, voltage_clamp, write_abf
-from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Detector, RecordingError, no_events, run_task
+from napari_biofm.types import (
+    MEASURED_DTYPE,
+    DetectionSettings,
+    Detector,
+    RecordingError,
+    no_events,
+    run_task,
+)
 
 
 def hits(found: np.ndarray, truth: np.ndarray, tolerance: float) -> tuple[float, float]:
@@ -55,7 +62,12 @@ def test_synaptic_currents_of_both_signs_are_found() -> None:
     recall, precision = hits(table["time_s"], trace.event_times, 0.005)
     assert recall > 0.8
     assert precision > 0.8
-    assert {"EPSC", "IPSC"} <= set(table["class"])
+    assert set(table["class"]) == {"PSC"}  # without potentials nothing says more
+    assert set(table["direction"]) == {"inward", "outward"}
+    potentials = {"holding_mv": -40.0, "excitatory_mv": 0.0, "inhibitory_mv": -75.0}
+    named = run_task(detect_events(recording, "threshold", DetectionSettings(options=potentials)))
+    assert set(named["class"][named["direction"] == "inward"]) == {"EPSC"}
+    assert set(named["class"][named["direction"] == "outward"]) == {"IPSC"}
 
 
 def test_the_precise_preset_keeps_fewer_and_all_scores_more() -> None:
@@ -94,7 +106,8 @@ def test_a_table_survives_its_file(tmp_path: Path, patch: Recording) -> None:
     path = tmp_path / "events.csv"
     path.write_text(to_csv(table))
     back = from_csv(path)
-    for column in EVENT_DTYPE.names:
+    assert back.dtype == table.dtype == MEASURED_DTYPE
+    for column in MEASURED_DTYPE.names:
         if table[column].dtype.kind == "f":
             np.testing.assert_allclose(back[column], table[column], rtol=1e-4, atol=1e-4)
         else:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from napari_biofm.events.reviewed import same_rows
 from napari_biofm.session import Session
 from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.signals import Recording
@@ -40,16 +41,18 @@ def test_every_edit_can_be_undone_exactly(editor: EventEditor) -> None:
     editor.delete([0, 2, 4])
     assert len(editor.events) == 2
     _undo_all(editor)
-    np.testing.assert_array_equal(editor.events, before)
+    assert same_rows(editor.events, before)
     assert editor.review == review
     while editor._session.history.redo():
         pass
     assert len(editor.events) == 2
 
 
-def test_an_added_event_lands_in_order_with_the_sample_as_its_amplitude(editor: EventEditor) -> None:
+def test_an_added_event_lands_in_order_and_where_nothing_is_it_says_so(editor: EventEditor) -> None:
     row = editor.add(1, 0, 0.25, "EPSC")
-    assert row == 3 and editor.events[3]["amplitude"] == 250 and editor.review[3] == "accept"
+    added = editor.events[3]
+    assert row == 3 and added["time_s"] == 0.25 and editor.review[3] == "accept"
+    assert added["reason"] and np.isnan(added["decay_s"])  # a ramp, no event
     with pytest.raises(RecordingError, match="ends at"):
         editor.add(1, 0, 5.0, "EPSC")
     with pytest.raises(RecordingError, match="no class"):

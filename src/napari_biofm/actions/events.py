@@ -11,9 +11,12 @@ import numpy as np
 from napari_biofm.actions.base import Record, SessionState
 from napari_biofm.events.review import RowChange
 from napari_biofm.events.reviewed import BY_HAND, REVIEWED_DTYPE, EventTable, same_rows
+from napari_biofm.events.table import as_dtype
 from napari_biofm.images.edit.labels_edit import undone
 from napari_biofm.packing import pack, unpack
-from napari_biofm.types import Events, SessionError
+from napari_biofm.types import EVENT_DTYPE, Events, SessionError
+
+_ALWAYS = (*(EVENT_DTYPE.names or ()), "verdict", "class_before")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,18 +142,23 @@ class EditEvents:
 
 
 def _pack_events(events: Events) -> dict[str, Any]:
-    """Return a table by column: numbers packed, words as they are."""
+    """Return a table by column: numbers packed, words as they are; columns that say nothing are left out."""
     columns: dict[str, Any] = {"n": len(events)}
     for name in REVIEWED_DTYPE.names or ():
         values = events[name]
-        columns[name] = values.tolist() if values.dtype.kind == "U" else pack(values)
+        words = values.dtype.kind == "U"
+        said = values != "" if words else np.isfinite(values)
+        if name in _ALWAYS or said.any():
+            columns[name] = values.tolist() if words else pack(values)
     return columns
 
 
 def _unpack_events(columns: Mapping[str, Any]) -> Events:
-    table = np.zeros(int(columns["n"]), REVIEWED_DTYPE)
+    table = as_dtype(np.zeros(int(columns["n"]), EVENT_DTYPE), REVIEWED_DTYPE)
     for name in REVIEWED_DTYPE.names or ():
         dtype = REVIEWED_DTYPE[name]
+        if name not in columns and name not in _ALWAYS:
+            continue
         values = columns[name] if dtype.kind == "U" else unpack(columns[name], dtype)
         table[name] = np.asarray(values, dtype)
     return table

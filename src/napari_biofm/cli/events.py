@@ -59,9 +59,10 @@ class _Help(argparse.Action):
     """Help with the options of every detector; the detectors are imported when somebody asks."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from napari_biofm.events.options import option_lines
+        from napari_biofm.events.options import COMMON_OPTIONS, option_lines
 
-        lines = ["options of the detectors:"]
+        lines = ["options of the detectors:", "  every detector:"]
+        lines += [f"    {line}" for line in option_lines(COMMON_OPTIONS)]
         for name in DETECTORS:
             declared = option_lines(make_detector(name).options)
             lines += [f"  {name}:", *(f"    {line}" for line in declared or ["none"])]

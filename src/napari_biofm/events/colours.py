@@ -17,6 +17,7 @@ CLASS_COLOURS: Mapping[str, str] = MappingProxyType(
         "PSC": "#0072b2",
         "EPSP": "#56b4e9",
         "IPSP": "#e69f00",
+        "PSP": "#0072b2",
         "calcium": "#00c08b",
         "spike": "#f0e442",
         "R": "#d55e00",

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_biofm.events import DEFAULT_DETECTOR, make_detector
 from napari_biofm.events.classical.commands import mark_command_steps
+from napari_biofm.events.measuring.measure import measure_events
+from napari_biofm.events.measuring.naming import SYNAPTIC, Potentials, synaptic_names
 from napari_biofm.events.options import option_values
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
-from napari_biofm.types import DetectionSettings, Detector, Events, Progress, RecordingError, Task, relay
+from napari_biofm.types import (
+    DetectionSettings,
+    Detector,
+    Events,
+    Progress,
+    RecordingError,
+    Task,
+    Trace,
+    relay,
+)
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
@@ -66,7 +79,8 @@ def detect_events(
     Returns
     -------
     Events
-        One table; each step yields Progress whose payload is the events found so far in that step.
+        One table of MEASURED_DTYPE: every event is measured on the trace, whoever found it. Each step yields
+        Progress whose payload is the events found so far in that step.
 
     Raises
     ------
@@ -76,6 +90,7 @@ def detect_events(
     settings = settings or DetectionSettings()
     finder = make_detector(detector)
     option_values(finder, settings)
+    potentials = Potentials.from_options(settings.options)
     if head is not None:
         _teach(finder, head)
     chosen = list(signal_channels(recording) if channels is None else channels)
@@ -88,10 +103,47 @@ def detect_events(
                 finder.detect(recording.sweep(sweep, channel), settings), done, total, where
             )
             table = mark_command_steps(table, recording, sweep, channel)
+            signal = recording.sweep(sweep, channel)
+            table = measure_events(signal, table, model=detector == DEFAULT_DETECTOR)
+            if not settings.all_scores:
+                table = distinct(table, signal.sampling_rate)
+            table = _named(table, signal, potentials, () if head is None else head.classes)
             done += 1
             tables.append(table)
             yield Progress(done, total, f"{where}: {len(table)} events", payload=table)
     return join(tables)
+
+
+def distinct(events: Events, sampling_rate: float) -> Events:
+    """Return a measured table in which no two synaptic events have one peak: the one with the better score stays.
+
+    Parameters
+    ----------
+    events : of one channel of one sweep, of MEASURED_DTYPE.
+    sampling_rate : Hz.
+    """
+    synaptic = np.isin(events["class"], SYNAPTIC)
+    rows = np.flatnonzero(synaptic)
+    rows = rows[np.argsort(events["time_s"][rows], kind="stable")]
+    if len(rows) < 2:
+        return events
+    time_s, way = events["time_s"][rows], np.sign(events["amplitude"][rows])
+    rise = np.nan_to_num(events["rise_s"][rows])
+    near = np.diff(time_s) < np.maximum(1.5 / sampling_rate, 0.3 * np.minimum(rise[1:], rise[:-1]))
+    near &= way[1:] == way[:-1]
+    first_better = events["score"][rows[:-1]] >= events["score"][rows[1:]]
+    gone = np.concatenate([rows[1:][near & first_better], rows[:-1][near & ~first_better]])
+    return np.delete(events, gone)
+
+
+def _named(events: Events, signal: Trace, potentials: Potentials, taught: Sequence[str]) -> Events:
+    """Name synaptic events by the evidence there is; taught classes stay."""
+    rows = np.isin(events["class"], SYNAPTIC) & ~np.isin(events["class"], list(taught))
+    named = events.copy()
+    named["class"][rows] = synaptic_names(
+        events["amplitude"][rows], events["baseline"][rows], signal.unit, potentials, signal.holding
+    )
+    return named
 
 
 def _teach(detector: Detector, head: AdaptedHead) -> None:

@@ -9,6 +9,15 @@ from collections.abc import Mapping, Sequence
 
 from napari_biofm.types import DetectionSettings, Detector, Option, RecordingError
 
+# Taken with every detector: what tells excitatory from inhibitory events, see `measuring.naming`.
+COMMON_OPTIONS = (
+    Option(
+        "holding_mv", "mV", -300, 300, None, "Holding potential, to tell EPSC from IPSC by their direction."
+    ),
+    Option("excitatory_mv", "mV", -300, 300, None, "Reversal potential of excitatory events."),
+    Option("inhibitory_mv", "mV", -300, 300, None, "Reversal potential of inhibitory events."),
+)
+
 
 class OptionValues:
     """The options of one detector as they were given, checked against what it declares.
@@ -62,14 +71,18 @@ class OptionValues:
 
 
 def option_values(detector: Detector, settings: DetectionSettings) -> OptionValues:
-    """Return the options of a detector in these settings.
+    """Return the options of a detector in these settings; those of `COMMON_OPTIONS` are checked and left out.
 
     Raises
     ------
     RecordingError
         If a name is not declared by the detector, or a value is no finite number or out of its range.
     """
-    return OptionValues(detector.name, detector.options, settings.options)
+    common = {option.name: option for option in COMMON_OPTIONS}
+    for name in common.keys() & settings.options.keys():
+        _checked(detector.name, common[name], settings.options[name])
+    own = {name: value for name, value in settings.options.items() if name not in common}
+    return OptionValues(detector.name, detector.options, own)
 
 
 def option_from_text(text: str) -> tuple[str, float]:

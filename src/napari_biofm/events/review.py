@@ -11,9 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_biofm.events.measuring.measure import measure_events
 from napari_biofm.events.reviewed import REVIEWED_DTYPE, VERDICTS, reviewed, same_rows, verdicts_of
+from napari_biofm.events.table import as_dtype
 from napari_biofm.signals import Recording
-from napari_biofm.types import EVENT_CLASSES, Events, RecordingError, SessionError
+from napari_biofm.types import (
+    EVENT_CLASSES,
+    EVENT_DTYPE,
+    MEASURED_DTYPE,
+    Events,
+    RecordingError,
+    SessionError,
+)
+
+_BESIDE = 4  # events on each side that an event set by hand is measured beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +98,9 @@ def _order(events: Events) -> np.ndarray:
 def add_event(
     events: Events, recording: Recording, sweep: int, channel: int, time_s: float, name: str
 ) -> RowChange:
-    """Return the change that adds an event.
+    """Return the change that adds an event, at the peak next to the stated time and measured there.
 
-    Its score is 1, its amplitude the sample there; rise and decay are unknown.
+    Its score is 1. What the core of all detectors cannot measure there stays empty, with the reason.
 
     Raises
     ------
@@ -103,12 +114,11 @@ def add_event(
             f"an event at {time_s:.4f} s: sweep {sweep} of {recording.name} ends at "
             f"{recording.duration(sweep):.4f} s"
         )
-    row = np.zeros(1, REVIEWED_DTYPE)
-    value = float(recording.values(sweep, channel, index, index + 1)[0])
-    row[0] = (
-        sweep, channel, time_s, checked_class(name), 1.0, value, details.unit, np.nan, np.nan, "accept", "",
-    )  # fmt: skip
-    return replaced(events, [], row)
+    row = as_dtype(np.zeros(1, EVENT_DTYPE), REVIEWED_DTYPE)
+    row["sweep"], row["channel"], row["time_s"], row["unit"] = sweep, channel, time_s, details.unit
+    row["class"], row["score"], row["verdict"] = checked_class(name), 1.0, "accept"
+    row["amplitude"] = row["rise_s"] = row["decay_s"] = np.nan
+    return replaced(events, [], _measured(events, recording, row))
 
 
 def delete_events(events: Events, rows: Sequence[int]) -> RowChange:
@@ -118,12 +128,27 @@ def delete_events(events: Events, rows: Sequence[int]) -> RowChange:
 
 
 def move_event(events: Events, recording: Recording, row: int, time_s: float) -> RowChange:
-    """Return the change that moves an event in its sweep; its amplitude stays as it was measured."""
+    """Return the change that moves an event in its sweep to the peak next to a time, and measures it there."""
     sweep, channel = int(events[row]["sweep"]), int(events[row]["channel"])
     last = (recording.n_samples(sweep, channel) - 1) / recording.channels[channel].sampling_rate
     new = events[[row]].copy()
     new["time_s"] = np.clip(time_s, 0.0, last)
-    return replaced(events, [row], new)
+    new["amplitude"] = np.nan  # another place may have another sign
+    return replaced(events, [row], _measured(np.delete(events, row), recording, new))
+
+
+def _measured(events: Events, recording: Recording, row: Events) -> Events:
+    """Return one row of REVIEWED_DTYPE, measured beside the other events of its sweep and channel."""
+    sweep, channel = int(row["sweep"][0]), int(row["channel"][0])
+    here = events[(events["sweep"] == sweep) & (events["channel"] == channel)]
+    here = here[np.argsort(here["time_s"], kind="stable")]
+    at = int(np.searchsorted(here["time_s"], row["time_s"][0]))
+    near = np.concatenate([row, here[max(0, at - _BESIDE) : at + _BESIDE]])
+    found = measure_events(recording.sweep(sweep, channel), near, by_hand=True)[:1]
+    new = row.copy()
+    for name in MEASURED_DTYPE.names or ():
+        new[name] = found[name]
+    return new
 
 
 def reclass_events(events: Events, rows: Sequence[int], name: str) -> RowChange:

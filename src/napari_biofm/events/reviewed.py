@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.types import EVENT_DTYPE, Events
+from napari_biofm.events.table import as_dtype
+from napari_biofm.types import MEASURED_DTYPE, Events
 
 VERDICTS = ("accept", "unclear", "reject")
 
 # `verdict` is "" where nobody looked yet; `class_before` is the class of an event before it was rejected.
-REVIEWED_DTYPE = np.dtype([*EVENT_DTYPE.descr, ("verdict", "U8"), ("class_before", "U12")])
+REVIEWED_DTYPE = np.dtype([*MEASURED_DTYPE.descr, ("verdict", "U8"), ("class_before", "U12")])
 BY_HAND = "by_hand"  # in the provenance: how many edits of each kind were made by hand
 
 
@@ -23,7 +24,7 @@ def reviewed(events: Events, verdicts: Sequence[str] = (), classes_before: Seque
 
     Parameters
     ----------
-    events : (n,) of EVENT_DTYPE or REVIEWED_DTYPE.
+    events : (n,) of EVENT_DTYPE, MEASURED_DTYPE or REVIEWED_DTYPE.
     verdicts, classes_before : one per event; what is not given stays as it is in `events`, or is "".
 
     Returns
@@ -32,9 +33,7 @@ def reviewed(events: Events, verdicts: Sequence[str] = (), classes_before: Seque
     """
     if events.dtype == REVIEWED_DTYPE and not len(verdicts) and not len(classes_before):
         return events
-    table = np.zeros(len(events), REVIEWED_DTYPE)
-    for name in events.dtype.names or ():
-        table[name] = events[name]
+    table = as_dtype(events, REVIEWED_DTYPE).copy()
     if len(verdicts):
         table["verdict"] = np.asarray(verdicts, "U8")
     if len(classes_before):

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm import __version__
-from napari_biofm.events.reviewed import verdicts_of
+from napari_biofm.events.reviewed import reviewed, verdicts_of
 from napari_biofm.files import atomic_write
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
-from napari_biofm.types import EVENT_DTYPE, SessionError
+from napari_biofm.types import MEASURED_DTYPE, SessionError
 
 # unit -> (factor to the unit NWB wants, class of the series, that unit)
 CURRENT = {"pA": 1e-12, "nA": 1e-9, "uA": 1e-6, "µA": 1e-6, "A": 1.0}
@@ -244,9 +244,9 @@ def _add_events(nwb: Any, saved: Saved) -> None:
 
     columns: dict[str, list[Any]] = {}
     cell_of = {(a.recording, a.channel): a.cell.label for a in saved.links}
-    for uid, events in saved.events.items():
-        recording = saved.recordings[uid]
-        for name in (*(EVENT_DTYPE.names or ()), "verdict"):
+    for uid, table in saved.events.items():
+        events, recording = reviewed(table), saved.recordings[uid]
+        for name in (*(MEASURED_DTYPE.names or ()), "verdict"):
             column = verdicts_of(events) if name == "verdict" else events[name]
             values = column.astype(str).tolist() if column.dtype.kind == "U" else column.tolist()
             columns.setdefault(name, []).extend(values)
@@ -267,7 +267,7 @@ def _add_events(nwb: Any, saved: Saved) -> None:
             VectorData(
                 name=name,
                 description=about.get(name, name),
-                data=np.asarray(data) if name not in ("class", "unit", "verdict", "recording") else data,
+                data=data if isinstance(data[0], str) else np.asarray(data),
             )
             for name, data in columns.items()
         ],

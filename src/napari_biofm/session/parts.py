@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.events.reviewed import REVIEWED_DTYPE, reviewed
+from napari_biofm.events.table import as_dtype
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.packing import pack, unpack
 from napari_biofm.signals import Channel, Recording, read_recording
@@ -133,9 +134,9 @@ def read_events(path: Path) -> Events:
     missing = [name for name in EVENT_DTYPE.names or () if name not in table.column_names]
     if missing:
         raise SessionError(f"The events in {path} lack the columns {', '.join(missing)}.")
-    events = np.zeros(table.num_rows, REVIEWED_DTYPE)
+    events = as_dtype(np.zeros(table.num_rows, EVENT_DTYPE), REVIEWED_DTYPE)
     for name in REVIEWED_DTYPE.names or ():
-        if name in table.column_names:  # version 0.1 kept verdicts elsewhere
+        if name in table.column_names:  # version 0.1 kept verdicts elsewhere, and measured less
             events[name] = np.asarray(table.column(name).to_pylist(), REVIEWED_DTYPE[name])
     return events
 

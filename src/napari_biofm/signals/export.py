@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import EVENT_DTYPE, Events, RecordingError
+from napari_biofm.types import MEASURED_DTYPE, Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
@@ -31,7 +32,9 @@ def event_columns(events: Events, review: Sequence[str] | None = None) -> dict[s
 
     Column names carry their units where they have one; `amplitude` is in the column `unit`.
     """
-    columns = {name: events[name] for name in EVENT_DTYPE.names or ()}
+    columns = {
+        name: events[name] for name in MEASURED_DTYPE.names or () if name in (events.dtype.names or ())
+    }
     if review is not None:
         columns["review"] = np.asarray(list(review), dtype="U8")
     return columns
@@ -255,7 +258,7 @@ def _nwb_values(read: Callable[[int, int], Any], n: int) -> Any:
 
 def _as_text(column: Any) -> list[str]:
     if column.dtype.kind == "f":
-        return [f"{value:.9g}" for value in column.tolist()]
+        return [f"{value:.9g}" if math.isfinite(value) else "" for value in column.tolist()]
     return [str(value) for value in column.tolist()]
 
 
