@@ -9,7 +9,8 @@ import pytest
 from scipy.signal import bessel, sosfilt
 
 from napari_biofm.events.channels.idealization import idealize, opening_events
-from napari_biofm.events.channels.viterbi import viterbi
+from napari_biofm.events.channels.ladder import Ladder, decode, evidence, whitened
+from napari_biofm.events.channels.steps import Noise
 from napari_biofm.types import Trace
 
 
@@ -22,24 +23,43 @@ def gating(rng: np.random.Generator, n: int, channels: int, stay: float = 50.0) 
     return total
 
 
-def log_likelihood(path: tuple[int, ...], x: np.ndarray, model: tuple[np.ndarray, ...]) -> float:
-    levels, sigma, move, start = model
-    steps = sum(np.log(move[a, b]) for a, b in itertools.pairwise(path))
-    k = np.array(path)
-    seen = np.sum(0.5 * ((x - levels[k]) / sigma[k]) ** 2 + np.log(sigma[k]))
-    return float(np.log(start[path[0]]) + steps - seen)
+def ladder_of(rng: np.random.Generator, length: int) -> Ladder:
+    kernel = rng.dirichlet(np.ones(length))
+    move, share = rng.dirichlet(np.ones(3), 3), rng.dirichlet(np.ones(3))
+    noise = Noise(np.array([0.3, -0.1, 0.05]), rng.uniform(0.3, 1))
+    levels = np.r_[0.0, np.sort(rng.uniform(0.5, 3, 2))]
+    return Ladder(levels, kernel, noise, noise.sigma, move, share, jumps=True)
 
 
-def test_viterbi_finds_the_best_of_all_paths() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        s, n = 3, 6
-        levels, sigma = np.sort(rng.normal(size=s)), rng.uniform(0.3, 1, s)
-        move, start = rng.dirichlet(np.ones(s), s), rng.dirichlet(np.ones(s))
-        x, model = rng.normal(size=n), (levels, sigma, move, start)
-        scored = {path: log_likelihood(path, x, model) for path in itertools.product(range(s), repeat=n)}
-        found = viterbi(x, levels, sigma, np.log(move), np.log(start))
-        assert tuple(found) == max(scored, key=scored.__getitem__)
+def log_likelihood(path: tuple[int, ...], x: np.ndarray, ladder: Ladder) -> float:
+    """Of a path whose first samples are the levels of the samples before the trace."""
+    length, before = len(ladder.kernel), len(path) - len(x)
+    scale = 1 - ladder.noise.ar.sum()
+    z, sigma = whitened(x, ladder.noise.ar), ladder.noise.sigma / scale
+    total = np.log(ladder.share[path[before]]) - 3.0 * (len(set(path[: before + 1])) > 1)
+    for t in range(len(x)):
+        recent = path[before + t - length + 1 : before + t + 1][::-1]
+        total += -0.5 * ((z[t] - ladder.levels[list(recent)] @ ladder.kernel) / sigma) ** 2 - np.log(sigma)
+        if t:
+            total += np.log(ladder.move[path[before + t - 1], path[before + t]])
+    return float(total - len(x) * np.log(scale))
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_decoding_finds_the_best_of_all_paths(length: int) -> None:
+    rng = np.random.default_rng(length)
+    for _ in range(10):
+        x, ladder = rng.normal(1, 1, 5), ladder_of(rng, length)
+        restart = np.arange(5) == 0
+        found = decode(x, restart, ladder, np.zeros(5))
+        scored = {
+            path: log_likelihood(path, x, ladder) for path in itertools.product(range(3), repeat=4 + length)
+        }
+        best = max(scored, key=scored.__getitem__)
+        assert tuple(found.level) == best[length - 1 :]
+        assert found.log_likelihood == pytest.approx(scored[best])
+        whole = evidence(x, ladder, np.zeros(5)) + 0.5 * ladder.n_parameters * np.log(5)
+        assert whole == pytest.approx(np.logaddexp.reduce(list(scored.values())))
 
 
 @pytest.mark.parametrize(("channels", "noise", "least"), [(1, 0.2, 0.99), (3, 0.25, 0.97), (5, 0.2, 0.97)])
@@ -76,6 +96,66 @@ def test_flanks_of_filtered_steps_are_not_levels(
     assert len(ideal.levels) == channels + 1
     assert np.diff(ideal.levels) == pytest.approx(2.5, rel=0.08)
     assert np.mean(ideal.n_open == truth) > least
+
+
+def macro_f1(truth: np.ndarray, found: np.ndarray) -> float:
+    each = [
+        2 * np.sum((truth == k) & (found == k)) / (np.sum(truth == k) + np.sum(found == k))
+        for k in np.unique(truth)
+    ]
+    return float(np.mean(each))
+
+
+def one_channel(rng: np.random.Generator, n: int, po: float, rare: float) -> np.ndarray:
+    """Of which the rarer state lasts `rare` samples on average."""
+    opened, shut = (rare, rare * (1 - po) / po) if po <= 0.5 else (rare * po / (1 - po), rare)
+    count = int(3 * n / (opened + shut)) + 20
+    dwell = np.stack([rng.exponential(shut, count), rng.exponential(opened, count)], 1).ravel()
+    return np.searchsorted(np.cumsum(dwell), np.arange(n), side="right") % 2
+
+
+def amplified(rng: np.random.Generator, over: np.ndarray, noise: float, cut: float) -> np.ndarray:
+    """Return current and noise through one causal Bessel filter, from 8 samples to one."""
+    sos = bessel(4, cut / 8, output="sos", norm="mag")
+    hiss = sosfilt(sos, rng.normal(size=len(over)))
+    return (sosfilt(sos, over.astype(float)) + noise * hiss / hiss.std())[::8]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("po", [0.01, 0.04, 0.5, 0.96, 0.99])
+def test_levels_hold_at_any_open_probability(po: float, sign: int) -> None:
+    rng = np.random.default_rng([round(100 * po), sign + 1])
+    truth = one_channel(rng, 40_000, po, 80)
+    x = sign * 2.0 * (truth + 0.42 * rng.normal(size=len(truth)))
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
+    assert len(ideal.levels) == 2
+    assert ideal.levels[1] == pytest.approx(sign * 2, rel=0.05)
+    assert macro_f1(truth, ideal.n_open) > 0.95
+
+
+@pytest.mark.parametrize(("rare", "cut", "noise"), [(80, 0.4, 0.1), (60, 0.4, 0.3), (100, 0.2, 0.1)])
+def test_noise_of_the_filters_own_spectrum_is_no_level(rare: float, cut: float, noise: float) -> None:
+    rng = np.random.default_rng(round(100 * cut) + round(rare))
+    over = one_channel(rng, 320_000, 0.36, 8 * rare)
+    x = 3.0 * amplified(rng, over, noise, cut)
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
+    assert len(ideal.levels) == 2
+    assert ideal.levels[1] == pytest.approx(3, rel=0.04)
+    assert macro_f1(over[::8], ideal.n_open) > 0.98  # the delay of the filter is taken off
+    assert ideal.delay_s == pytest.approx(0.329 / (cut * 5000), rel=0.35)
+
+
+def test_what_cannot_be_told_is_said() -> None:
+    rng = np.random.default_rng(0)
+    truth = one_channel(rng, 40_000, 0.4, 80)
+    shifted = 2.0 * truth - 0.8 + 0.3 * rng.normal(size=len(truth))
+    ideal = idealize(Trace(shifted.astype(np.float32), 10e3, "pA"))
+    assert any("upwards or downwards" in note for note in ideal.notes)
+    assert ideal.probability < 0.9
+    told = idealize(Trace(shifted.astype(np.float32), 10e3, "pA", holding=-0.08))
+    assert told.levels[1] < 0
+    quiet = idealize(Trace(rng.normal(size=20_000).astype(np.float32), 10e3, "pA"))
+    assert any("one level only" in note for note in quiet.notes)
 
 
 def test_a_drifting_baseline_is_followed() -> None:

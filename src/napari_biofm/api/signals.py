@@ -143,6 +143,10 @@ class Idealization:
     baseline : (n_sweeps, n_samples) float32 current with all channels shut, in `unit`.
     unit : of levels and baseline.
     sampling_rate : Hz.
+    probability : (n_sweeps,) that levels are read right: which is the shut one, how many channels stay open.
+    dead_time_s : (n_sweeps,) dwells shorter than that are missed by the filter.
+    delay_s : (n_sweeps,) by which the filter lets the trace lag behind `n_open`.
+    notes : of each sweep, what cannot be told.
     """
 
     n_open: NDArray[np.int8]
@@ -150,10 +154,17 @@ class Idealization:
     baseline: NDArray[np.float32]
     unit: str
     sampling_rate: float
+    probability: NDArray[np.float64]
+    dead_time_s: NDArray[np.float64]
+    delay_s: NDArray[np.float64]
+    notes: tuple[tuple[str, ...], ...]
 
 
 def idealize(recording: AnyRecording, *, channel: int | None = None) -> Idealization:
     """Tell how many channels are open at each sample of a single-channel recording.
+
+    Levels, their number and the noise are found by penalised likelihood, the filter is modelled, the baseline is
+    followed. Times are those of the channels: the delay of the filter, estimated from its rise, is taken off.
 
     Parameters
     ----------
@@ -185,7 +196,17 @@ def idealize(recording: AnyRecording, *, channel: int | None = None) -> Idealiza
         baseline[i, : len(one.baseline)] = one.baseline
         levels[i, : len(one.levels)] = one.levels
     about = trace.channels[chosen]
-    return Idealization(n_open, levels, baseline, about.unit, about.sampling_rate)
+    return Idealization(
+        n_open,
+        levels,
+        baseline,
+        about.unit,
+        about.sampling_rate,
+        np.array([one.probability for one in results]),
+        np.array([one.dead_time_s for one in results]),
+        np.array([one.delay_s for one in results]),
+        tuple(one.notes for one in results),
+    )
 
 
 @dataclass(frozen=True, eq=False)

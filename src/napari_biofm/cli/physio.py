@@ -67,7 +67,21 @@ def run_idealize(args: argparse.Namespace) -> None:
     """Write the number of open channels at every sample of every sweep."""
     result = idealize(open_recording(args), channel=args.channel)
     levels = result.levels[0] if len(result.levels) == 1 else result.levels
-    write_npz(args.out, n_open=result.n_open, levels=levels, baseline=result.baseline)
+    write_npz(
+        args.out,
+        n_open=result.n_open,
+        levels=levels,
+        baseline=result.baseline,
+        unit=np.array(result.unit),
+        sampling_rate=np.array(result.sampling_rate),
+        probability=result.probability,
+        dead_time_s=result.dead_time_s,
+        delay_s=result.delay_s,
+        notes=np.array(["; ".join(these) for these in result.notes]),
+    )
+    for sweep, these in enumerate(result.notes):
+        for text in these:
+            note(f"sweep {sweep}: {text}")
 
 
 def run_rate(args: argparse.Namespace) -> None:

@@ -1,27 +1,38 @@
-"""Single channels: levels, baseline and noise found without a hand, then decoded exactly.
+"""Single channels: levels, baseline and noise found without a hand, then decoded.
 
-The unit current is told by the steps between held levels, else (in much noise, or where channels gate
-faster than a level is held) searched on short stretches with a hidden Markov model of equally spaced levels.
-The baseline is followed through the recording, both are refined by expectation maximisation, and the path is
-the exact Viterbi path. Level 0 is the shut one.
+How many levels there are, and how far apart, is chosen by penalised likelihood on a stretch of the recording
+(`choice`). The baseline is followed through all of it, and the best path goes over the levels behind the filter
+(`ladder`). Level 0 is the shut one (`meaning`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.channels.unit_current import held_levels, unit_current
+from napari_biofm.events.channels.choice import MOST, Choice, averaged, choose
+from napari_biofm.events.channels.ladder import (
+    Ladder,
+    counted,
+    decode,
+    extended,
+    follow,
+    part,
+    smooth_baseline,
+    step_response,
+    whitened,
+)
+from napari_biofm.events.channels.meaning import could_be_more, read_levels, steady
+from napari_biofm.events.channels.steps import Floats
 from napari_biofm.types import EVENT_DTYPE, Events, Trace, no_events
 
-MOST_LEVELS = 9
-STRETCH = 4000  # samples of the stretches the unit current is searched on
-BLOCK = 1000  # samples between knots of the baseline
-FIT = 400_000  # samples the levels are fitted on at most
-VITERBI = 20_000_000  # samples decoded at once; longer recordings go piece by piece with an overlap
+PIECE = 500_000  # samples decoded at once; longer recordings go piece by piece
+OVERLAP = 2000  # samples that pieces share
+DEAD = 0.538  # of the rise: an opening that short reaches half its height (Colquhoun & Sigworth 1995)
+BESSEL_DELAY = 0.94  # of the rise: by which a 4-pole Bessel filter delays the middle of a step
+SHORTEST = 50  # samples; below that there is nothing to see
 
 
 @dataclass(frozen=True)
@@ -35,267 +46,31 @@ class Idealized:
     is 0.
     baseline : (n,) float32, current with all channels shut.
     noise : (k,) standard deviation per level.
+    probability : that levels are read right (which is shut, how many stay open); 1 where nothing opens.
+    evidence : log evidence for these levels over none, on the stretch they were chosen on.
+    dead_time_s : dwells shorter than that are missed by the filter.
+    delay_s : by which the filter lets the trace lag behind `n_open`.
+    notes : what cannot be told.
     """
 
     n_open: NDArray[np.int8]
     levels: NDArray[np.float64]
     baseline: NDArray[np.float32]
     noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    probability: float = 1.0
+    evidence: float = 0.0
+    dead_time_s: float = 0.0
+    delay_s: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
-@dataclass
-class _Model:
-    """Equally spaced levels `unit` apart with one noise, on a baseline, with free transitions."""
+@dataclass(frozen=True)
+class _Path:
+    """Levels of a trace, lowest current first: ladder, level of each (averaged) sample, baseline."""
 
-    unit: float
-    sigma: float
-    n: int  # levels
-    move: NDArray[np.float64]
-    start: NDArray[np.float64]
-    fixed: bool = False  # the unit stays as it is
-
-    def levels(self) -> NDArray[np.float64]:
-        return np.asarray(self.unit * np.arange(self.n), np.float64)
-
-
-def _moves(n: int, stay: float = 0.9) -> NDArray[np.float64]:
-    """Return transitions that mostly stay, else mostly step by one."""
-    away = np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
-    move = np.where(away == 0, 0.0, 0.15 ** (away - 1))
-    move = (1 - stay) * move / np.maximum(move.sum(1, keepdims=True), 1e-12) + stay * np.eye(n)
-    return np.asarray(move / move.sum(1, keepdims=True))
-
-
-def _em(
-    x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int, block: int
-) -> tuple[NDArray[Any], float, Any]:
-    """Refine a model and its baseline in place; return the baseline, log likelihood and level
-    probabilities.
-    """
-    from napari_biofm.events.channels.viterbi import posterior
-
-    steps = np.arange(m.n)
-    score, p = -np.inf, None
-    for i in range(rounds):
-        p, moves, fresh = posterior(x - base, m.levels(), np.full(m.n, m.sigma), m.move, m.start)
-        k = p @ steps.astype(np.float32)
-        k2 = p @ (steps.astype(np.float32) ** 2)
-        rest = x - base
-        weight = float(np.sum(k2) - np.sum(k) ** 2 / len(x))
-        if weight > 1e-6 * len(x) and not m.fixed:
-            m.unit = float((np.sum(k * rest) - np.sum(k) * rest.mean()) / weight)
-        base = _baseline(x - m.unit * k, block)
-        rest = x - base
-        m.sigma = float(np.sqrt(max(np.mean(rest**2 - 2 * m.unit * k * rest + m.unit**2 * k2), 1e-18)))
-        m.move = (moves + 0.5 * _moves(m.n)) / (moves + 0.5 * _moves(m.n)).sum(1, keepdims=True)
-        m.start = p.mean(0).astype(float) + 1e-6
-        m.start /= m.start.sum()
-        if i and abs(fresh - score) < 1e-5 * len(x):
-            score = fresh
-            break
-        score = fresh
-    return base, float(score), p
-
-
-def _baseline(shut: NDArray[Any], block: int) -> NDArray[np.float64]:
-    """Return block means joined by lines; a line over the whole where there is one block."""
-    n = len(shut)
-    count = n // block
-    if count < 2:
-        t = np.linspace(-1, 1, n)
-        slope = np.sum(t * (shut - shut.mean())) / max(float(np.sum(t * t)), 1e-12)
-        return np.asarray(shut.mean() + slope * t)
-    edges = np.linspace(0, n, count + 1).astype(int)
-    mean = np.add.reduceat(shut.astype(float), edges[:-1]) / np.diff(edges)
-    centre = 0.5 * (edges[:-1] + edges[1:] - 1)
-    first = mean[0] - (mean[1] - mean[0]) / (centre[1] - centre[0]) * centre[0]
-    last = mean[-1] + (mean[-1] - mean[-2]) / (centre[-1] - centre[-2]) * (n - 1 - centre[-1])
-    knots = np.interp(np.arange(n), np.r_[0, centre, n - 1], np.r_[first, mean, last])
-    return np.asarray(knots, np.float64)
-
-
-def _search(x: NDArray[Any], known: float | None) -> tuple[float, _Model, NDArray[Any]]:
-    """Return (penalised log likelihood per sample, model, baseline) of the best ladder of levels on a
-    stretch; `known`: the unit current where steps have told it.
-    """
-    low, high = np.quantile(x, [0.002, 0.998])
-    span = float(high - low)
-    flat = _Model(span, float(x.std()), 1, np.ones((1, 1)), np.ones(1))
-    t = np.linspace(-1, 1, len(x))
-    line = np.polyval(np.polyfit(t, x, 1), t)
-    sigma = max(float((x - line).std()), 1e-12)
-    best = (-0.5 - np.log(sigma), flat, line)
-    tried: list[tuple[float, _Model, NDArray[Any]]] = []
-    units = 0.85 * span / np.array([1.0, 1.4, 2.0, 2.6, 3.3, 4.2, 5.2, 6.5])
-    for unit in units if known is None else np.array([known]):
-        n = min(MOST_LEVELS, int(np.ceil(span / unit)) + 1)
-        m = _Model(unit, unit / 4, n, _moves(n), np.full(n, 1 / n), known is not None)
-        tried.append(_rate(x, np.full(len(x), low + 0.05 * span), m, 9))
-    for _, m, base in sorted(tried, key=lambda item: -item[0])[:3]:
-        rated = _rate(x, base, m, 20)
-        if m.n > 1 and abs(m.unit) > 0.8 * m.sigma and rated[0] > best[0]:
-            best = rated
-    return best
-
-
-def _rate(x: NDArray[Any], base: NDArray[Any], m: _Model, rounds: int) -> tuple[float, _Model, NDArray[Any]]:
-    """Refine a model on a stretch; return its likelihood per sample less a price per level, the model, the
-    baseline.
-    """
-    base, score, p = _em(x, base, m, rounds, len(x))
-    visited = np.flatnonzero(p.sum(0) > 3)
-    count = int(visited[-1] - visited[0] + 1) if len(visited) else 1
-    cost = 0.5 * np.log(len(x)) * (3 + 2 * count) + 25 * (count - len(visited))
-    return (score - cost) / len(x), m, base
-
-
-def _choose(x: NDArray[Any], known: float | None) -> tuple[_Model, NDArray[Any], int] | None:
-    """Return the model of the stretch that tells levels apart best, its baseline, and where it starts."""
-    stretch = min(len(x), STRETCH)
-    starts = np.unique(np.linspace(0, len(x) - stretch, min(7, max(1, len(x) // stretch))).astype(int))
-    tried = []
-    for a in starts:
-        _, m, base = _search(x[a : a + stretch], known)
-        if m.n > 1:
-            tried.append((m, base, int(a)))
-    if not tried:
-        return None
-    units = np.array([abs(m.unit) for m, _, _ in tried])
-    middle = np.median(units)
-    near = [i for i in range(len(tried)) if abs(units[i] / middle - 1) < 0.15] or list(range(len(tried)))
-    return tried[min(near, key=lambda i: tried[i][0].sigma / units[i])]
-
-
-def fit(x: NDArray[np.float64]) -> tuple[_Model, NDArray[np.float64]] | None:
-    """Return levels and baseline of a trace, or None where there is one level only.
-
-    Parameters
-    ----------
-    x : (n,) finite.
-    """
-    from napari_biofm.events.channels.viterbi import follow
-
-    held, sigma = held_levels(x)
-    unit = unit_current(x, held, sigma)
-    at = np.arange(len(x)) if unit is None else np.flatnonzero(held)
-    chosen = _choose(x[at], unit)
-    if chosen is None:
-        return None
-    m, base, first = chosen
-    # Follow the baseline from that stretch to both ends, with spare levels on both sides.
-    spare = 4
-    wide = (np.arange(m.n + 2 * spare) - spare) * m.unit
-    move = _moves(len(wide))
-    inner = slice(spare, spare + m.n)
-    move[inner, inner] = 0.95 * m.move + 0.05 * move[inner, inner]
-    outside = np.maximum(np.maximum(spare - np.arange(len(wide)), np.arange(len(wide)) - spare - m.n + 1), 0)
-    move *= 0.05 ** np.minimum(outside, 2)  # a level not seen so far is possible, not likely
-    move /= move.sum(1, keepdims=True)
-    gain, start = 1 / 100, base[len(base) // 2]
-    split = at[first + len(base) // 2]
-    after = follow(x[split:], wide, m.sigma, move, start, gain)
-    before = follow(x[:split][::-1].copy(), wide, m.sigma, move, start, gain)[::-1]
-    followed = np.concatenate([before, after])
-    k = np.clip(np.round((x - followed) / m.unit), -spare, m.n + spare - 1)
-    base = _baseline(x - k * m.unit, BLOCK // 2) + wide[0]
-    m, settled = _settle(x[at], base[at], m, len(wide))
-    if unit is None:
-        return m, settled
-    m.fixed = False
-    base = np.interp(np.arange(len(x)), at, settled)
-    part = slice(0, min(len(x), FIT))
-    base[part] = _em(x[part], base[part], m, 6, BLOCK)[0]
-    return m, base
-
-
-def _settle(x: NDArray[Any], base: NDArray[Any], m: _Model, n: int) -> tuple[_Model, NDArray[Any]]:
-    """Refine on all levels, then drop those at the ends that explain too little."""
-    part = slice(0, min(len(x), FIT))
-    full = _Model(m.unit, m.sigma, n, _moves(n), np.full(n, 1 / n), m.fixed)
-    inner, _, p = _em(x[part], base[part], full, 4, BLOCK)
-    kept = np.flatnonzero(p.sum(0) > max(4.0, 2e-5 * len(p)))
-    first, last = (int(kept[0]), int(kept[-1])) if len(kept) else (0, 0)
-    final, inner, score = _within(x[part], inner, full, first, last, 6)
-    while final.n > 1:  # a level at an end must earn its place
-        price = 20 + np.log(len(p))
-        fewer = [_within(x[part], inner, final, *ends, 3) for ends in ((1, final.n - 1), (0, final.n - 2))]
-        k = int(fewer[1][2] > fewer[0][2])
-        if fewer[k][2] < score - price:
-            break
-        first += k == 0
-        final, inner, score = fewer[k]
-    final, inner, _ = _within(x[part], inner, final, 0, final.n - 1, 8)
-    base = base + first * full.unit
-    base[part] = inner
-    for a in range(part.stop, len(x), FIT):  # the rest: two rounds from the same start
-        piece = slice(a, min(a + FIT, len(x)))
-        copy = _Model(final.unit, final.sigma, final.n, final.move, final.start)
-        base[piece] = _em(x[piece], base[piece], copy, 2, BLOCK)[0]
-    return final, base
-
-
-def _within(
-    x: NDArray[Any], base: NDArray[Any], m: _Model, first: int, last: int, rounds: int
-) -> tuple[_Model, NDArray[Any], float]:
-    """Refine with the levels first to last of a model only; return the model, the baseline, the log
-    likelihood.
-    """
-    inner = slice(first, last + 1)
-    move = m.move[inner, inner] + 1e-9
-    start = m.start[inner] + 1e-9
-    part = _Model(
-        m.unit, m.sigma, last - first + 1, move / move.sum(1, keepdims=True), start / start.sum(), m.fixed
-    )
-    base, score, _ = _em(x, base + first * m.unit, part, rounds, BLOCK)
-    return part, base, score
-
-
-def _unseen(count: NDArray[np.int64]) -> tuple[int, int]:
-    """Return how many levels below and above were too rare to be seen, by the binomial law of equal channels.
-
-    Only where the levels seen contradict the law clearly and one more level at one end mends it.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.stats import binom
-
-    n, share = len(count), count / count.sum()
-    if n < 3:
-        return 0, 0
-
-    def misfit(channels: int, first: int) -> tuple[float, float]:
-        """Kullback-Leibler divergence at the best open probability, and the mass of what was not seen."""
-
-        def cost(p: float) -> float:
-            law = binom.pmf(np.arange(first, first + n), channels, p)
-            return float(np.sum(share * np.log((share + 1e-12) / (law / max(law.sum(), 1e-300) + 1e-12))))
-
-        best = minimize_scalar(cost, bounds=(1e-3, 1 - 1e-3), method="bounded")
-        return float(best.fun), 1 - float(binom.pmf(np.arange(first, first + n), channels, best.x).sum())
-
-    now, _ = misfit(n - 1, 0)
-    options = [(below, above, *misfit(n - 1 + below + above, below)) for below, above in ((1, 0), (0, 1))]
-    below, above, cost, mass = min(options, key=lambda o: o[2])
-    return (below, above) if now > 1.5e-3 and cost < 0.2 * now and mass < 4e-3 else (0, 0)
-
-
-def _shut_is_top(m: _Model, base: NDArray[Any], noise: NDArray[Any], holding: float | None) -> bool:
-    """Decide which end of the ladder is the shut one.
-
-    In this order: the holding potential's sign where it is told; the end that is quieter by a fifth (open
-    channels are noisier; NaN where too little was seen); the end that lies at zero current, on a steady
-    baseline; else the lower one.
-    """
-    if holding is not None and abs(holding) > 1e-4:
-        return holding < 0
-    if len(noise) > 1 and noise[0] > 1.2 * noise[-1]:
-        return True
-    if len(noise) > 1 and noise[-1] > 1.2 * noise[0]:
-        return False
-    if np.subtract(*np.quantile(base, [0.95, 0.05])) > 0.5 * abs(m.unit):
-        return False
-    ends = np.median(base) + np.array([0.0, m.unit * (m.n - 1)])
-    ends = np.abs(ends) / abs(m.unit)
-    return bool(ends[1] < 0.15 and ends[0] > 0.5)
+    ladder: Ladder
+    level: NDArray[np.int8]
+    baseline: Floats
 
 
 def idealize(signal: Trace) -> Idealized:
@@ -309,65 +84,278 @@ def idealize(signal: Trace) -> Idealized:
     -------
     Idealized; one level and zeros where nothing opens.
     """
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
-
-    from napari_biofm.events.channels.viterbi import viterbi
-
     values = np.asarray(signal.values[:], np.float64)
     bad = ~np.isfinite(values)
     if bad.any() and not bad.all():
         values = np.interp(np.arange(len(values)), np.flatnonzero(~bad), values[~bad])
-    nothing = Idealized(
-        np.zeros(len(values), np.int8),
-        np.zeros(1),
-        np.full(len(values), np.median(values) if len(values) else 0, "f4"),
+    if len(values) < SHORTEST or bad.all() or np.ptp(values) == 0:
+        return _one_level(values, "too short, empty or constant: there is nothing to see")
+    choice = choose(values)
+    if len(choice.ladder.levels) < 2:
+        note = "one level only: no channel opens, or none ever shuts; cannot tell which"
+        return replace(_one_level(values, note), evidence=choice.gain)
+    path = _decoded(values, choice)
+    if len(path.ladder.levels) < 2:
+        return _one_level(values, "one level only: no channel opens, or none ever shuts; cannot tell which")
+    return _read(signal, values, choice, path)
+
+
+def _one_level(values: Floats, note: str) -> Idealized:
+    middle = np.nanmedian(values) if np.isfinite(values).any() else 0.0
+    n = len(values)
+    return Idealized(np.zeros(n, np.int8), np.zeros(1), np.full(n, middle, np.float32), notes=(note,))
+
+
+def _decoded(values: Floats, choice: Choice) -> _Path:
+    """Return the best path through a whole recording, with levels that the stretch did not show."""
+    x = averaged(values, choice.every)
+    spare = int(
+        len(choice.ladder.levels) < MOST
+    )  # a baseline must not follow levels the stretch did not show
+    path = _followed(x, extended(choice.ladder, spare, spare))
+    for turn in range(2 * MOST):
+        path = _over_baseline(x, path)
+        first, last = _earned(x, path)
+        below, above = _missed(x, path) if turn else (False, False)
+        room = MOST - len(path.ladder.levels)
+        fits = first == 0 and last == len(path.ladder.levels) - 1
+        if turn > 1 and fits and (room < below + above or not (below or above)):
+            break
+        ladder = part(path.ladder, first, last) if not fits else path.ladder
+        level = np.clip(path.level, first, last) - np.int8(first)
+        if fits and room >= below + above:
+            ladder, level, first = (
+                extended(ladder, int(below), int(above)),
+                level + np.int8(below),
+                -int(below),
+            )
+        path = _Path(ladder, level.astype(np.int8), path.baseline + first * path.ladder.unit)
+    return path
+
+
+def _pieces(n: int) -> list[tuple[int, int, int, int]]:
+    """Return (begin, end, from, to) of pieces: what is decoded, and what of it is kept."""
+    starts = range(0, max(n, 1), PIECE)
+    return [(max(a - OVERLAP, 0), min(a + PIECE + OVERLAP, n), a, min(a + PIECE, n)) for a in starts]
+
+
+def _followed(x: Floats, ladder: Ladder) -> _Path:
+    """Return a path and a baseline that is not known yet."""
+    level, shut = np.zeros(len(x), np.int8), np.zeros(len(x))
+    for begin, end, a, b in _pieces(len(x)):
+        restart = np.zeros(end - begin, bool)
+        restart[0] = True
+        done = follow(x[begin:end], restart, ladder)
+        inner = slice(a - begin, b - begin)
+        off = 0
+        if a:  # a piece finds its own lowest level: that of the piece before it counts
+            near = min(OVERLAP, a)
+            apart = np.median(shut[a - near : a]) - np.median(done.shut[inner][:near])
+            off = round(float(apart / ladder.unit))
+        level[a:b] = np.clip(done.level[inner] - off, 0, len(ladder.levels) - 1)
+        shut[a:b] = done.whitened[inner] - ladder.levels[level[a:b]]
+    restart = np.zeros(len(x), bool)
+    restart[0] = True
+    return _Path(ladder, level, smooth_baseline(shut, restart))
+
+
+def _over_baseline(x: Floats, path: _Path) -> _Path:
+    """Return the path and baseline again, from a baseline."""
+    level, shut = np.zeros(len(x), np.int8), np.zeros(len(x))
+    for begin, end, a, b in _pieces(len(x)):
+        restart = np.zeros(end - begin, bool)
+        restart[0] = True
+        done = decode(x[begin:end], restart, path.ladder, path.baseline[begin:end])
+        inner = slice(a - begin, b - begin)
+        level[a:b], shut[a:b] = done.level[inner], done.shut[inner]
+    restart = np.zeros(len(x), bool)
+    restart[0] = True
+    ladder = path.ladder
+    move, share = counted(level.astype(np.int64), restart, len(ladder.levels), ladder.jumps)
+    baseline = smooth_baseline(shut, restart)
+    off_flank = steady(level, len(ladder.kernel)) if len(ladder.kernel) > 1 else np.ones(len(x), bool)
+    rest = (shut - baseline)[off_flank]
+    mean = ladder.levels[level]
+    if len(rest) > 1000:
+        moving = mean - mean.mean()
+        strong = float(moving @ moving)
+        if strong > 0:  # what is left over goes along with the levels where the unit is not quite right
+            scale = 1 + float(moving[off_flank] @ rest) / float(
+                moving[off_flank] @ moving[off_flank] + 1e-300
+            )
+            ladder = replace(ladder, levels=ladder.levels * float(np.clip(scale, 0.8, 1.25)))
+        sigma = float(rest.std() * (1 - ladder.noise.ar.sum()))
+        ladder = replace(ladder, noise=replace(ladder.noise, sigma=sigma), flank=max(ladder.flank, sigma))
+    return _Path(replace(ladder, move=move, share=share), level, baseline)
+
+
+def _earned(x: Floats, path: _Path) -> tuple[int, int]:
+    """Return the lowest and the highest level with a visit that the next level cannot explain."""
+    first, last = 0, len(path.ladder.levels) - 1
+    rest, held, spread, price = _beyond(x, path)
+    while (
+        first < last
+        and _gain(rest, held & (path.level == first), 1.0, path.ladder.unit, spread, True) < price
+    ):
+        first += 1
+    while (
+        first < last
+        and _gain(rest, held & (path.level == last), -1.0, path.ladder.unit, spread, True) < price
+    ):
+        last -= 1
+    return first, last
+
+
+def _missed(x: Floats, path: _Path) -> tuple[bool, bool]:
+    """Tell whether some stretch at the lowest, or the highest, level lies clearly a step beyond it."""
+    rest, held, spread, price = _beyond(x, path)
+    last = len(path.ladder.levels) - 1
+    below, above = (
+        _gain(rest, held & (path.level == end), sign, path.ladder.unit, spread, False) > price
+        for end, sign in ((0, -1.0), (last, 1.0))
     )
-    if len(values) < 50 or bad.all() or np.ptp(values) == 0:
-        return nothing
-    found = fit(values)
-    if found is None or found[0].n < 2:
-        return nothing
-    m, base = found
-    if m.unit < 0:  # levels from low to high
-        base = base + m.unit * (m.n - 1)
-        m = _Model(-m.unit, m.sigma, m.n, m.move[::-1, ::-1].copy(), m.start[::-1].copy())
-    levels, tiny = m.levels(), 1e-12
-    path = np.zeros(len(values), np.int8)
-    for a in range(0, len(values), VITERBI):
-        b = min(len(values), a + VITERBI + 10_000)
-        piece = viterbi(
-            (values - base)[a:b], levels, np.full(m.n, m.sigma), np.log(m.move + tiny), np.log(m.start + tiny)
-        )
-        path[a : a + VITERBI] = piece[:VITERBI]
-    below, above = _unseen(np.bincount(path, minlength=m.n))
-    if below or above:
-        base, path = base - below * m.unit, (path + below).astype(np.int8)
-        m = _Model(m.unit, m.sigma, m.n + below + above, m.move, m.start)
-        levels = m.levels()
-    rest = values - base - levels[path]
-    inside = minimum_filter1d(path, 7) == maximum_filter1d(path, 7)  # off the flanks of filtered steps
-    lying = [rest[(path == k) & inside] for k in range(m.n)]
-    noise = np.array([part.std() if len(part) > 300 else np.nan for part in lying])
-    if _shut_is_top(m, base, noise, signal.holding):
-        base = base + levels[-1]
-        path = (m.n - 1 - path).astype(np.int8)
-        levels, noise = -levels, noise[::-1].copy()
-    return Idealized(path, levels, base.astype(np.float32), np.where(np.isnan(noise), m.sigma, noise))
+    return below, above
+
+
+def _beyond(x: Floats, path: _Path) -> tuple[Floats, NDArray[np.bool_], float, float]:
+    """Return what is left of a whitened trace, where it is off flanks, its noise, and the price of a level."""
+    ladder = path.ladder
+    rest = whitened(x, ladder.noise.ar) - path.baseline - ladder.levels[path.level]
+    length = len(ladder.kernel)
+    held = steady(path.level, length) if length > 1 else np.ones(len(x), bool)
+    return rest, held, ladder.noise.slow, float(np.log(len(x)) + 10)
+
+
+def _gain(
+    rest: Floats, where: NDArray[np.bool_], sign: float, unit: float, spread: float, own: bool
+) -> float:
+    """Return the most that any stretch gains in log likelihood by a level `sign` steps away.
+
+    With `own`, what it gains by its own level over that one. Outliers count for no more than 3.5 deviations.
+    """
+    if not where.any():
+        return -np.inf
+    most = (3.5 * spread) ** 2
+    there, here = np.minimum((rest - sign * unit) ** 2, most), np.minimum(rest**2, most)
+    gain = np.where(where, ((there - here) if own else (here - there)) / (2 * spread**2), -1e6)
+    total = np.r_[0.0, np.cumsum(gain)]
+    return float((total - np.minimum.accumulate(total)).max())
+
+
+def _rise(ladder: Ladder) -> float:
+    """Return the samples in which the filter lets a step rise from 10 to 90 %; 0 without a filter."""
+    way = np.maximum.accumulate(np.r_[0.0, step_response(ladder.kernel, ladder.noise.ar)])
+    low, high = np.interp([0.1, 0.9], way, np.arange(float(len(way))))
+    return float(
+        np.sqrt(max((high - low) ** 2 - 0.8**2, 0.0))
+    )  # an unfiltered step rises between two samples
+
+
+def _at_full_rate(
+    values: Floats, choice: Choice, path: _Path, delay: float
+) -> tuple[NDArray[np.int8], Floats]:
+    """Return level and baseline of each sample; levels change `delay` samples before the trace is half way."""
+    every, n = choice.every, len(values)
+    way = step_response(path.ladder.kernel, path.ladder.noise.ar)
+    j = int(np.argmax(way >= 0.5))
+    before = way[j - 1] if j else 0.0
+    late = j - 1 + (0.5 - before) / max(way[j] - before, 1e-9)
+    at = np.flatnonzero(np.diff(path.level)) + 1
+    change = (at + late) * every + 0.5 * (every - 1)
+    baseline = np.interp((np.arange(n) + 0.5) / every - 0.5, np.arange(len(path.baseline)), path.baseline)
+    old, new = path.level[at - 1], path.level[at]
+    if every > 1:
+        change = _half_way(values - baseline, change, path.ladder.levels[old], path.ladder.levels[new], every)
+    change = np.ceil(change - delay - 1e-6).astype(np.int64)
+    change = np.maximum.accumulate(np.clip(change, 0, n))
+    level = np.repeat(np.r_[path.level[:1], new], np.diff(np.r_[0, change, n]))
+    return level.astype(np.int8), baseline
+
+
+def _half_way(x: Floats, change: Floats, old: Floats, new: Floats, every: int) -> Floats:
+    """Return the moments next to `change`, in samples, at which the smoothed trace crosses the middle of two levels."""
+    from scipy.ndimage import uniform_filter1d
+
+    smooth = uniform_filter1d(x, every | 1)
+    offset = np.arange(-every - 1, every + 1)
+    near = np.ceil(change).astype(np.int64)
+    index = np.clip(near[:, None] + offset, 0, len(x) - 1)
+    beyond = (smooth[index] - 0.5 * (old + new)[:, None]) * np.sign(new - old)[:, None] > 0
+    crossing = ~beyond[:, :-1] & beyond[:, 1:]
+    cost = np.where(crossing, np.abs(offset[1:]), 1000)
+    best = cost.argmin(1)
+    return np.where(cost.min(1) < 1000, near + offset[1:][best] - 0.5, change)
+
+
+def _read(signal: Trace, values: Floats, choice: Choice, path: _Path) -> Idealized:
+    """Return what a path means in channels."""
+    rise = _rise(path.ladder) * choice.every
+    delay = BESSEL_DELAY * rise
+    level, baseline = _at_full_rate(values, choice, path, delay)
+    levels = path.ladder.levels
+    if levels[-1] < 0:  # lowest current first
+        level, baseline, levels = (len(levels) - 1 - level).astype(np.int8), baseline + levels[-1], -levels
+    unit = float(levels[1])
+    rest = values - baseline - levels[level]
+    held = steady(level, 3 * choice.every)
+    lying = [rest[(level == k) & held] for k in range(len(levels))]
+    noise = np.array([these.std() if len(these) > 300 else np.nan for these in lying])
+    independent = max(1.0, (path.ladder.noise.slow / path.ladder.noise.sigma) ** 2) * choice.every
+    error = np.array(
+        [s * np.sqrt(independent / (2 * max(len(these), 1))) for s, these in zip(noise, lying, strict=True)]
+    )
+    share = np.bincount(level, minlength=len(levels)) / len(level)
+    wanders = np.subtract(*np.quantile(baseline, [0.95, 0.05])) > 0.5 * unit
+    visits = int(np.count_nonzero(np.diff(level))) + 1
+    lowest = None if wanders else float(np.median(baseline)) / unit
+    meaning = read_levels(share, lowest, noise, error, visits, signal.holding)
+    notes = list(meaning.notes)
+    fallback = float(path.ladder.noise.sigma)
+    if meaning.downward:
+        baseline, level = baseline + levels[-1], (len(levels) - 1 - level).astype(np.int8)
+        levels, noise, share = -levels, noise[::-1].copy(), share[::-1]
+    if meaning.hidden:
+        step = float(levels[1])
+        baseline, level = baseline - meaning.hidden * step, (level + meaning.hidden).astype(np.int8)
+        levels = np.asarray(step * np.arange(len(levels) + meaning.hidden), np.float64)
+        noise = np.r_[np.full(meaning.hidden, np.nan), noise]
+    if could_be_more(np.bincount(level) / len(level), len(levels) - 1, len(level), _open_samples(level)):
+        notes.append("one channel more than seen might have stayed unnoticed")
+    if choice.rival < 10:
+        notes.append("another unit current explains the trace nearly as well")
+    return Idealized(
+        level,
+        levels,
+        baseline.astype(np.float32),
+        np.where(np.isnan(noise), fallback, noise),
+        meaning.probability,
+        choice.gain,
+        max(DEAD * rise, 1.0) / signal.sampling_rate,
+        delay / signal.sampling_rate,
+        tuple(notes),
+    )
+
+
+def _open_samples(level: NDArray[np.int8]) -> float:
+    """Return the mean samples that one channel stays open."""
+    closings = int(np.clip(-np.diff(level.astype(int)), 0, None).sum())
+    return float(level.sum(dtype=np.int64) / max(closings, 1))
 
 
 def opening_events(signal: Trace) -> Events:
     """Return the openings of a recording as events: one row per step to more open channels.
 
-    `decay_s` holds how long the channel count stays at or above the new level.
+    `time_s` is when the trace is half way, the filter's delay included, as for all other events; `decay_s` holds how
+    long the channel count stays at or above the new level.
     """
     ideal = idealize(signal)
-    up = np.flatnonzero(np.diff(ideal.n_open.astype(int)) > 0) + 1
+    steps = ideal.n_open.astype(int)
+    up = np.flatnonzero(np.diff(steps) > 0) + 1
     if not len(up):
         return no_events()
     table = np.zeros(len(up), EVENT_DTYPE)
     table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
-    table["time_s"], table["class"], table["score"] = up / signal.sampling_rate, "open", 1.0
-    steps = ideal.n_open.astype(int)
+    table["time_s"], table["class"] = up / signal.sampling_rate + ideal.delay_s, "open"
     table["amplitude"] = ideal.levels[steps[up]] - ideal.levels[steps[up - 1]]
     table["rise_s"] = np.nan
     down = np.flatnonzero(np.diff(steps) < 0) + 1
