@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_biofm.signals import Recording, read_recording
-from napari_biofm.signals.access import MEAN_OF_ALL, access_resistance, find_pulses
+from napari_biofm.signals.access import MEAN_OF_ALL, recording_access, recording_pulses
 from napari_biofm.signals.quality import (
     assess,
     drift,
@@ -65,21 +65,9 @@ def test_clipped_and_dead_stretches_are_flagged() -> None:
     assert [50_000, 50_050] in find_flags(values, RATE).dropouts.tolist()
 
 
-def test_access_resistance_of_a_computed_cell_is_found_through_a_filter() -> None:
-    ra, rm, cm, step = 12e6, 400e6, 40e-12, -0.01
-    tau = cm * ra * rm / (ra + rm)
-    volts = np.full(20_000, -0.07)
-    volts[5_000:15_000] += step
-    time = np.arange(10_000) / RATE
-    current = np.zeros(20_000)
-    current[5_000:15_000] = step / (ra + rm) + (step / ra - step / (ra + rm)) * np.exp(-time / tau)
-    current = np.convolve(current, np.full(5, 0.2), "full")[:20_000]  # the amplifier rounds and delays
-    current += np.random.default_rng(0).normal(0, 1e-12, 20_000)
-    found = access_resistance(current.astype(np.float32), volts.astype(np.float32), RATE)
-    assert found is not None
-    assert found.access_resistance == pytest.approx(ra, rel=0.1)
-    assert found.input_resistance == pytest.approx(ra + rm, rel=0.1)
-    assert found.capacitance == pytest.approx(cm, rel=0.15)
+def _clamped(current: np.ndarray, volts: np.ndarray) -> Recording:
+    """A recording in pA whose command in mV was recorded, too (arguments in A and V)."""
+    return Recording.from_arrays([[current * 1e12, volts * 1e3]], RATE, ["pA", "mV"], names=["Im", "Vcmd"])
 
 
 def test_the_test_pulse_is_a_choice_and_equal_ones_can_be_averaged() -> None:
@@ -92,22 +80,24 @@ def test_the_test_pulse_is_a_choice_and_equal_ones_can_be_averaged() -> None:
         steady = step / (ra + rm)
         current[start : start + 5_000] = steady + (step / ra - steady) * np.exp(-time / tau)
     noisy = current + np.random.default_rng(0).normal(0, 15e-12, 60_000)
-    pulses = find_pulses(volts.astype(np.float32), RATE)
-    rising = [p for p in pulses if p.start in (5_000, 20_000, 35_000)]
-    assert [round(p.step, 4) for p in rising] == [-0.005, 0.02, -0.005]
-    assert all(abs(p.step) <= 0.04 for p in pulses), "the large step is no test pulse"
-    found = access_resistance(noisy, volts, RATE, pulses.index(rising[1]))
+    recording = _clamped(noisy, volts)
+    pulses = recording_pulses(recording, 0, 0)
+    assert [round(p.size, 4) for p in pulses] == [-5, 20, -5], (
+        "the large step and the steps back are no test pulses"
+    )
+    found = recording_access(recording, 0, 0, 1)
     assert found is not None and found.step == pytest.approx(0.02, rel=1e-3)
-    assert found.access_resistance == pytest.approx(ra, rel=0.1)
-    mean = access_resistance(noisy, volts, RATE, MEAN_OF_ALL)
+    assert found.access_resistance == pytest.approx(ra, rel=0.05)
+    mean = recording_access(recording, 0, 0, MEAN_OF_ALL)
     assert mean is not None and mean.step == pytest.approx(-0.005, rel=1e-3)
-    assert mean.input_resistance == pytest.approx(ra + rm, rel=0.1)
-    assert access_resistance(noisy, volts, RATE, 99) is None
+    assert mean.input_resistance == pytest.approx(ra + rm, rel=0.05)
+    assert recording_access(recording, 0, 0, 99) is None
+    large = recording_access(recording, 0, 0, epoch="G")
+    assert large is not None and large.step == pytest.approx(0.1, rel=1e-3), "unless it is asked for"
 
 
 def test_no_step_gives_no_access_resistance() -> None:
-    flat = np.zeros(5000, np.float32)
-    assert access_resistance(flat, flat, RATE) is None
+    assert recording_access(_clamped(np.zeros(5000), np.zeros(5000)), 0, 0) is None
 
 
 @pytest.mark.shared_data

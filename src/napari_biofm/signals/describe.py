@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from napari_biofm.signals.membrane import MembraneTest
 from napari_biofm.signals.quality import Quality
 from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.units import same_quantity
@@ -46,17 +47,13 @@ def describe_quality(quality: Quality) -> list[Remark]:
         Remark(f"Drift: {quality.drift_per_s:.3g} {unit}/s"),
     ]
     if quality.access is not None:
-        a = quality.access
-        remarks.append(
-            Remark(
-                f"Test pulse of {a.step * 1e3:.3g} mV: access resistance {a.access_resistance / 1e6:.3g} MOhm, "
-                f"input resistance {a.input_resistance / 1e6:.4g} MOhm, "
-                f"capacitance {a.capacitance * 1e12:.3g} pF, tau {a.tau * 1e3:.3g} ms"
-            )
-        )
+        remarks.append(Remark(describe_access(quality.access)))
     elif same_quantity(unit, "A"):
         remarks.append(
-            Remark("Access resistance: no square voltage step of 1 to 40 mV in this sweep's command")
+            Remark(
+                "Access resistance: no test pulse (a step of 1 to 30 mV from the holding level and back, the same "
+                "in every sweep) in this sweep's command"
+            )
         )
     for name, spans in (("saturated", quality.flags.saturated), ("flat or missing", quality.flags.dropouts)):
         n = int(np.sum(spans[:, 1] - spans[:, 0])) if len(spans) else 0
@@ -67,6 +64,21 @@ def describe_quality(quality: Quality) -> list[Remark]:
     if quality.unit_hint is not None:
         remarks.append(Remark(f"The unit looks wrong: {quality.unit_hint.reason}", True))
     return remarks
+
+
+def describe_access(found: MembraneTest) -> str:
+    """Return what a test pulse told of pipette and cell."""
+    numbers = (
+        ("access resistance", found.access_resistance * 1e-6, "MOhm"),
+        ("membrane resistance", found.membrane_resistance * 1e-6, "MOhm"),
+        ("input resistance", found.input_resistance * 1e-6, "MOhm"),
+        ("capacitance", found.capacitance * 1e12, "pF"),
+        ("tau", found.tau * 1e3, "ms"),
+        ("holding current", found.holding_current * 1e12, "pA"),
+    )
+    text = ", ".join(f"{name} {value:.4g} {unit}" for name, value, unit in numbers if np.isfinite(value))
+    reason = f" ({found.reason})" if found.reason else ""
+    return f"Test pulse of {found.step * 1e3:.3g} mV: {text or 'nothing'}{reason}"
 
 
 def describe_pulses(quality: Quality, most: int = 200) -> list[str]:

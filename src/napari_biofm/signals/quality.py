@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.access import Access, recording_access, recording_pulses
+from napari_biofm.signals.access import recording_access, recording_pulses
+from napari_biofm.signals.membrane import MembraneTest
 from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.units import same_quantity, si_unit
 
@@ -53,7 +54,7 @@ class Quality:
     drift_per_s: float
     mean: float
     flags: Flags
-    access: Access | None
+    access: MembraneTest | None
     pulses: tuple[tuple[float, float], ...]
     unit_hint: UnitHint | None
 
@@ -86,7 +87,8 @@ def assess(recording: Recording, sweep: int, channel: int, pulse: int = 0) -> Qu
         flags=find_flags(recording.raw(sweep, channel, 0, n), about.sampling_rate),
         access=recording_access(recording, sweep, channel, pulse),
         pulses=tuple(
-            (p.start / about.sampling_rate, p.step) for p in recording_pulses(recording, sweep, channel)
+            (p.start / about.sampling_rate, p.size * si_unit(p.unit)[1])
+            for p in recording_pulses(recording, sweep, channel)
         ),
         unit_hint=unit_hint(recording, channel),
     )

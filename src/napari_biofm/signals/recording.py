@@ -14,8 +14,9 @@ from typing import Any, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_biofm.signals.roles import Role, find_roles
 from napari_biofm.signals.samples import ArraySamples, Raw, RescaledSamples, Samples, scaled
-from napari_biofm.signals.units import clean_unit, same_quantity, si_unit
+from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError, Trace
 
 CommandSource = Callable[[int, int], Trace | None]  # (sweep, channel) -> the commanded waveform
@@ -304,23 +305,17 @@ class Recording:
         """Why the file's protocol does not tell the command, in words; "" where it does or gives none."""
         return str(self.metadata.get(COMMAND_UNKNOWN, ""))
 
-    def command_channel(self, channel: int) -> int | None:
-        """Return the channel on which the command of `channel` was recorded, or None.
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        """What each channel is: signal, command, trigger or other; found when first asked for."""
+        if self.is_cells:
+            return tuple(Role(c, "signal", "") for c in range(self.n_channels))
+        return find_roles(self)
 
-        It is another channel that carries the commanded quantity: volts beside amperes or amperes
-        beside volts, and is named like a command or is the only one of its kind.
-        """
+    def command_channel(self, channel: int) -> int | None:
+        """Return the channel on which the command of `channel` was recorded, or None; see `roles.find_roles`."""
         self._check(0, channel)
-        wanted = {"A": "V", "V": "A"}.get(si_unit(self.channels[channel].unit)[0])
-        others = [
-            i
-            for i, c in enumerate(self.channels)
-            if i != channel and wanted is not None and same_quantity(c.unit, wanted)
-        ]
-        named = [i for i in others if any(w in self.channels[i].name.lower() for w in _COMMAND_WORDS)]
-        if named:
-            return named[0]
-        return others[0] if len(others) == 1 and self.n_channels == 2 else None
+        return next((role.channel for role in self.roles if role.command_of == channel), None)
 
     def stimulus(self, sweep: int, channel: int, stop: int | None = None) -> Trace | None:
         """Return the recorded command of `channel` if there is one, else the synthetic one, else None.
@@ -387,9 +382,6 @@ class Recording:
                 f"it has {n}"
             )
         return start, stop
-
-
-_COMMAND_WORDS = ("com", "cmd", "ao ", "ao#", "stim", "holding")
 
 
 def checked_rate(sampling_rate: SupportsFloat) -> float:

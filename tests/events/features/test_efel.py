@@ -39,8 +39,8 @@ PER_AP = {
     "AP_duration_half_width": ("half_width_ms", 0.07),  # eFEL takes whole samples
     "AP_width": ("width_at_minus_20_mV_ms", 1e-3),
     "AP_width_between_threshold": ("width_at_minus_20_mV_ms", 1e-3),
-    "AP_peak_upstroke": ("max_rise_mV_per_ms", 1e-3),
-    "AP_peak_downstroke": ("max_fall_mV_per_ms", 1e-3),
+    "AP_peak_upstroke": ("max_rise_of_samples_mV_per_ms", 1e-3),
+    "AP_peak_downstroke": ("max_fall_of_samples_mV_per_ms", 1e-3),
     "AP_phaseslope": ("phase_slope_per_ms", 1e-3),
     "min_AHP_values": ("ahp_mV", 0.01),  # eFEL stops at the first trough, we want 1 ms without a lower one
     "AHP_depth_abs": ("ahp_mV", 0.01),
@@ -175,7 +175,7 @@ def test_values_made_of_others(
         "AP_amplitude_from_voltagebase": a["peak_mV"] - base,
         "maximum_voltage_from_voltagebase": [step["maximum_mV"] - base],
         "mean_AP_amplitude": [a["amplitude_mV"].mean()],
-        "phaseslope_max": [a["max_rise_mV_per_ms"].max()],
+        "phaseslope_max": [a["max_rise_of_samples_mV_per_ms"].max()],
         "all_ISI_values": interval,
         "ISIs": interval,
         "ISI_values": interval[1:],

@@ -14,9 +14,10 @@ from napari_biofm.events.features import definitions, features, to_csv
 from napari_biofm.events.features.ap import AP_DEFINITIONS, ap_features, landmarks
 from napari_biofm.events.features.channel import channel_sweep, dwell_histogram, dwell_times, fit_dwells
 from napari_biofm.events.features.hrv import HRV_DEFINITIONS, hrv_features
-from napari_biofm.events.features.passive import current_step, find_steps, step_features, voltage_step
+from napari_biofm.events.features.passive import current_step, step_features
 from napari_biofm.events.features.train import TRAIN_DEFINITIONS, train_features
 from napari_biofm.signals import Recording
+from napari_biofm.signals.quality import assess
 from napari_biofm.simulate import current_clamp, voltage_clamp
 from napari_biofm.types import DetectionSettings, Kind, no_events, run_task
 
@@ -76,13 +77,17 @@ def test_no_action_potential_is_no_error() -> None:
 
 def test_a_test_pulse_gives_back_the_cell() -> None:
     trace = voltage_clamp(12, noise_pa=1.0, rate=0.2, seed=1)  # 12 MOhm, 150 MOhm, 80 pF
-    steps = find_steps(trace.command)
-    assert len(steps) == 2
-    start, stop, size = steps[0]
-    found = voltage_step(trace.values, trace.sampling_rate, start, stop, size)
-    assert found["access_MOhm"] == pytest.approx(12, rel=0.05)
-    assert found["membrane_MOhm"] == pytest.approx(150, rel=0.05)
-    assert found["capacitance_pF"] == pytest.approx(80, rel=0.05)
+    recording = Recording.from_arrays([[trace.values, trace.command]], trace.sampling_rate, ["pA", "mV"])
+    table = run_task(features(recording, no_events()))
+    assert table["channel"].tolist() == [0], "the second channel is the command, by its shape"
+    assert table["test_access_MOhm"][0] == pytest.approx(
+        12, rel=0.04
+    )  # half a sample is 3 % of the transient
+    assert table["test_membrane_MOhm"][0] == pytest.approx(150, rel=0.03)
+    assert table["test_capacitance_pF"][0] == pytest.approx(80, rel=0.03)
+    dock = assess(recording, 0, 0).access
+    assert dock is not None
+    assert dock.access_resistance * 1e-6 == table["test_access_MOhm"][0], "the dock shows what the table says"
 
 
 @pytest.mark.parametrize("step", [-50.0, 30.0])
@@ -101,13 +106,45 @@ def test_a_current_step_gives_back_resistance_and_time_constant(step: float) -> 
     assert about["baseline_mV"] == pytest.approx(-70, abs=0.1)
 
 
-def test_steps_are_found_in_a_noisy_command() -> None:
-    command = np.random.default_rng(0).normal(0, 0.3, 10_000)
-    command[3000:5000] -= 20
-    ((start, stop, size),) = find_steps(command)
-    assert abs(start - 3000) <= 2 and abs(stop - 5000) <= 2
-    assert size == pytest.approx(-20, abs=0.2)
-    assert find_steps(np.zeros(1000)) == []
+def _charging(step: float, sag: float, noise: float) -> np.ndarray:
+    """20 kHz; rest at -70 mV, a step from 0.2 to 0.7 s through 150 MOhm and 20 ms, sag with 60 ms."""
+    t = np.arange(10_000) / FS
+    volts = np.full(20_000, -70.0)
+    volts[4000:14_000] += 0.15 * step * ((1 - np.exp(-t / 0.02)) - sag * (1 - np.exp(-t / 0.06)))
+    return volts + np.random.default_rng(0).normal(0, noise, len(volts))
+
+
+def test_sag_is_measured_beside_the_noise_and_not_from_its_lowest_sample() -> None:
+    clean, noisy = (step_features(_charging(-100, 0.3, noise), FS, 4000, 14_000) for noise in (0.0, 0.5))
+    truth = (clean["steady_mV"] - clean["minimum_mV"]) / (clean["baseline_mV"] - clean["minimum_mV"])
+    assert clean["sag_ratio"] == pytest.approx(truth, abs=0.005)
+    assert noisy["sag_ratio"] == pytest.approx(truth, abs=0.015)
+    flat = step_features(_charging(-100, 0.0, 0.5), FS, 4000, 14_000)
+    assert flat["sag_ratio"] < 0.015
+
+
+def test_the_steepest_rise_does_not_depend_on_the_sampling_rate() -> None:
+    found = []
+    for fs in (20_000.0, 200_000.0):
+        t = np.arange(int(0.03 * fs)) / fs
+        volts = (
+            -65
+            + 100 * np.exp(-(((t - 0.0151234) / 0.00025) ** 2))
+            - 10 * np.exp(-(((t - 0.018) / 0.002) ** 2))
+        )
+        at = int(np.argmax(volts))
+        found.append(ap_features(volts, fs, landmarks(volts, fs, np.array([at]))))
+    truth = 100 * np.sqrt(2 / np.e) / 0.25
+    assert found[1]["max_rise_mV_per_ms"][0] == pytest.approx(truth, rel=0.01)
+    assert found[0]["max_rise_mV_per_ms"][0] == pytest.approx(truth, rel=0.02)
+    assert found[0]["max_fall_mV_per_ms"][0] == pytest.approx(found[1]["max_fall_mV_per_ms"][0], rel=0.02)
+    assert found[0]["max_rise_of_samples_mV_per_ms"][0] < 0.98 * truth
+
+
+def test_without_a_step_the_rate_is_that_of_the_sweep() -> None:
+    times, tops = np.array([0.5, 1.0]), np.zeros(2)
+    assert train_features(times, tops, 0.0, 10.0, False)["mean_rate_Hz"] == pytest.approx(0.2)
+    assert train_features(times, tops, 0.0, 10.0)["mean_rate_Hz"] == pytest.approx(2.0)
 
 
 # ------------------------------------------------------------------ channels and heart

@@ -16,16 +16,18 @@ from napari_biofm.events.classical.common import clean
 from napari_biofm.events.classical.half_amplitude import idealise
 from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc, train
 from napari_biofm.events.features.definitions import Columns, Values
+from napari_biofm.events.features.stimulus import EPOCH_DEFINITIONS, TEST_DEFINITIONS, TEXTS, measured_epoch
 from napari_biofm.events.kinds import kind_of_class
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
-from napari_biofm.signals.units import same_quantity, si_unit
 from napari_biofm.types import DetectionSettings, Events, Progress, Task, Trace
 
 Row = dict[str, Any]
 FIRST = ("row", "sweep", "channel", "class", "time_s", "score")
 _IN_UNIT_OF_TRACE = ("amplitude", "mean_amplitude", "median_amplitude", "noise", "step")
-_TYPES: Mapping[str, Any] = {"row": str, "class": str, "sweep": np.int64, "channel": np.int64}
+_TYPES: Mapping[str, Any] = {
+    "row": str, "class": str, "sweep": np.int64, "channel": np.int64, **dict.fromkeys(TEXTS, str),
+}  # fmt: skip
 
 SPIKE_DEFINITIONS = {
     "amplitude": "trough of the filtered trace, in the unit of the trace",
@@ -39,7 +41,8 @@ DEFINITIONS: Mapping[str, Mapping[str, str]] = {
     "ecg": {**hrv.HRV_DEFINITIONS, **hrv.BEAT_DEFINITIONS},
     "spike": {**train.TRAIN_DEFINITIONS, **SPIKE_DEFINITIONS},
     "step": {**passive.STEP_DEFINITIONS, **passive.CURRENT_CLAMP_DEFINITIONS},
-    "test": passive.VOLTAGE_CLAMP_DEFINITIONS,
+    "test": {**passive.VOLTAGE_CLAMP_DEFINITIONS, **TEST_DEFINITIONS},
+    "epoch": EPOCH_DEFINITIONS,
 }
 
 
@@ -48,6 +51,7 @@ def features(
     events: Events,
     channels: Sequence[int] | None = None,
     sweeps: Sequence[int] | None = None,
+    epoch: str | None = None,
 ) -> Task[Columns]:
     """Describe every sweep and every event of a recording by numbers.
 
@@ -56,6 +60,8 @@ def features(
     recording : where the events come from.
     events : any detector's table; artefacts and rejected rows are left out.
     channels, sweeps : all signal channels, all sweeps when None.
+    epoch : letter or number of the command's epoch that sweeps are measured in; None takes the one that varies
+        across sweeps (see `signals.steps`).
 
     Returns
     -------
@@ -71,7 +77,7 @@ def features(
     for done, (sweep, one) in enumerate((s, c) for s in which for c in chosen):
         mine = real[(real["sweep"] == sweep) & (real["channel"] == one)]
         mine = mine[np.argsort(mine["time_s"], kind="stable")]
-        rows += _sweep_rows(recording, recording.sweep(sweep, one), mine, kinds[one])
+        rows += _sweep_rows(recording, recording.sweep(sweep, one), mine, kinds[one], epoch)
         yield Progress(done + 1, total, f"sweep {sweep}, {recording.channels[one].name}: {len(mine)} events")
     return _columns(rows)
 
@@ -82,7 +88,9 @@ def _kinds(events: Events, unit: str) -> list[str]:
     return sorted(found) if found else [str(kind_of_unit(unit))]
 
 
-def _sweep_rows(recording: Recording, signal: Trace, events: Events, kinds: list[str]) -> list[Row]:
+def _sweep_rows(
+    recording: Recording, signal: Trace, events: Events, kinds: list[str], epoch: str | None
+) -> list[Row]:
     """Return the row of one sweep and those of its events."""
     place = {"sweep": signal.sweep, "channel": signal.channel}
     summary: Row = {"row": "sweep", "class": "", "time_s": np.nan, "score": np.nan, **place}
@@ -90,7 +98,9 @@ def _sweep_rows(recording: Recording, signal: Trace, events: Events, kinds: list
     if cleaned is None:
         return [summary]
     signal = Trace(cleaned.values, signal.sampling_rate, signal.unit, signal.sweep, signal.channel)
-    stretch, step = _stimulus(recording, signal)
+    used_epoch, step = measured_epoch(recording, signal, epoch)
+    whole = (0.0, len(signal.values) / signal.sampling_rate, False)
+    stretch = whole if used_epoch is None else (*used_epoch, True)
     summary |= step
     rows: list[Row] = []
     for kind in kinds:
@@ -106,9 +116,12 @@ def _sweep_rows(recording: Recording, signal: Trace, events: Events, kinds: list
 
 
 def _described(
-    kind: str, signal: Trace, events: Events, stretch: tuple[float, float]
+    kind: str, signal: Trace, events: Events, stretch: tuple[float, float, bool]
 ) -> tuple[Values, Columns, Events]:
-    """Return numbers of the sweep, of each event, and the events they belong to."""
+    """Return numbers of the sweep, of each event, and the events they belong to.
+
+    `stretch` is start and stop (s) of what the sweep is measured in, and whether that is a step.
+    """
     fs, duration = signal.sampling_rate, len(signal.values) / signal.sampling_rate
     if kind == "ap":
         return _action_potentials(signal, events, stretch)
@@ -128,7 +141,7 @@ def _described(
 
 
 def _action_potentials(
-    signal: Trace, events: Events, stretch: tuple[float, float]
+    signal: Trace, events: Events, stretch: tuple[float, float, bool]
 ) -> tuple[Values, Columns, Events]:
     fs = signal.sampling_rate
     volts = np.asarray(signal.values, np.float64) * millivolts(signal.unit)
@@ -140,31 +153,6 @@ def _action_potentials(
         events = events[order][nearest]
     summary = train.train_features(marks.peak / fs, volts[marks.peak], *stretch)
     return summary, ap.ap_features(volts, fs, marks), events
-
-
-def _stimulus(recording: Recording, signal: Trace) -> tuple[tuple[float, float], Row]:
-    """Return the stretch of the stimulus (s), or of the whole sweep, and what the step tells of the cell."""
-    fs, n = signal.sampling_rate, len(signal.values)
-    whole = (0.0, n / fs)
-    command = recording.stimulus(signal.sweep, signal.channel)
-    if command is None or len(command.values) != n or same_quantity(command.unit, signal.unit):
-        return whole, {}
-    steps = passive.find_steps(np.asarray(command.values, np.float64))
-    if not steps:
-        return whole, {}
-    base, factor = si_unit(command.unit)
-    if base == "A" and si_unit(signal.unit)[0] == "V":
-        start, stop, size = max(steps, key=lambda one: one[1] - one[0])
-        volts = np.asarray(signal.values, np.float64) * millivolts(signal.unit)
-        values = passive.step_features(volts, fs, start, stop)
-        values |= passive.current_step(volts, fs, start, stop, size * factor * 1e12)
-        return (start / fs, stop / fs), {f"step_{k}": v for k, v in values.items()}
-    if base == "V" and si_unit(signal.unit)[0] == "A":
-        start, stop, size = steps[0]
-        current = np.asarray(signal.values, np.float64) * si_unit(signal.unit)[1] * 1e12
-        values = passive.voltage_step(current, fs, start, stop, size * factor * 1e3)
-        return whole, {f"test_{k}": v for k, v in values.items()}
-    return whole, {}
 
 
 def _named(kind: str, name: str, unit: str) -> str:
@@ -179,7 +167,7 @@ def _columns(rows: list[Row]) -> Columns:
     names = [*FIRST, *dict.fromkeys(k for row in rows for k in row if k not in FIRST)]
     table: Columns = {}
     for name in names:
-        values = [row.get(name, np.nan) for row in rows]
+        values = [row.get(name, "" if _TYPES.get(name) is str else np.nan) for row in rows]
         table[name] = np.array(values, dtype=_TYPES.get(name, np.float64))
     return table
 

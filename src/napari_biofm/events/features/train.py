@@ -16,7 +16,7 @@ BURST_FACTOR = 2.0
 TRAIN_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
         "n_aps": "action potentials in the stretch looked at (the stimulus, or the whole sweep)",
-        "mean_rate_Hz": "action potentials per second from the start of the stretch to the last of them",
+        "mean_rate_Hz": "action potentials per second from the start of the step to the last of them; without a step, of the whole sweep",
         "rate_in_stretch_Hz": "action potentials per second of the stretch",
         "latency_ms": "from the start of the stretch to the first peak",
         "time_to_second_ms": "from the start of the stretch to the second peak",
@@ -42,7 +42,9 @@ TRAIN_DEFINITIONS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def train_features(peak_s: Floats, peak_mv: Floats, start_s: float, stop_s: float) -> Values:
+def train_features(
+    peak_s: Floats, peak_mv: Floats, start_s: float, stop_s: float, is_step: bool = True
+) -> Values:
     """Return the columns of `TRAIN_DEFINITIONS`, nan where there are too few action potentials.
 
     Parameters
@@ -50,6 +52,7 @@ def train_features(peak_s: Floats, peak_mv: Floats, start_s: float, stop_s: floa
     peak_s : (n,) times of the peaks, sorted.
     peak_mv : (n,) potentials of the peaks.
     start_s, stop_s : stretch that is looked at, usually the stimulus.
+    is_step : whether it is a stimulus; without one, rates are those of the whole stretch.
     """
     inside = (peak_s >= start_s) & (peak_s <= stop_s)
     times, tops = peak_s[inside] - start_s, peak_mv[inside]
@@ -59,7 +62,8 @@ def train_features(peak_s: Floats, peak_mv: Floats, start_s: float, stop_s: floa
     values["n_early_aps"] = float(np.sum(times <= 0.1 * length))
     if n == 0:
         return values
-    values["mean_rate_Hz"] = n / times[-1] if times[-1] > 0 else float("nan")
+    lasts = times[-1] if is_step else length
+    values["mean_rate_Hz"] = n / lasts if lasts > 0 else float("nan")
     values["latency_ms"], values["time_to_last_ms"] = 1e3 * times[0], 1e3 * times[-1]
     if n < 2:
         return values

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.epochs import HOLD, RAMP, STEP, CommandEpoch
 from napari_biofm.signals.readers.optional import changed
 from napari_biofm.signals.readers.pyabf_compat import (
     epoch_section,
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _HOLDS, _EPOCHS, _FILE = 0, 1, 2
 _OFF, _STEP, _RAMP, _PULSE, _TRIANGLE, _COSINE, _BIPHASIC = 0, 1, 2, 3, 4, 5, 7
+_KINDS = {_STEP: STEP, _RAMP: RAMP, _PULSE: "pulses", _TRIANGLE: "triangles", _COSINE: "cosine",
+          _BIPHASIC: "biphasic"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One column of the protocol's waveform table; durations in samples, levels in command units."""
+    """One column of the protocol's waveform table, counted from 0; durations in samples, levels in command units."""
 
     kind: int
     level: float
@@ -44,6 +47,7 @@ class Epoch:
     duration_step: int
     period: int = 0
     width: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,28 @@ class AbfCommand:
             sum(max(one.duration + one.duration_step * sweep, 0) for one in output.epochs)
             for sweep in (0, len(self.lengths) - 1)
         )
+
+    def epochs(self, sweep: int, channel: int) -> tuple[CommandEpoch, ...] | None:
+        """Return the columns of the waveform table as they were in a sweep; None where it does not rule.
+
+        The amplifier holds for 1/64 of the sweep before the first, and to the end behind the last.
+        """
+        if channel >= len(self.outputs) or len(np.unique(self.lengths)) > 1:
+            return None
+        output, n = self.outputs[channel], int(self.lengths[sweep])
+        if output.source != _EPOCHS or not output.epochs or self._ends(output) > n:
+            return None
+        before = _last_level(sweep - 1, output) if sweep else output.holding
+        found = [CommandEpoch(-1, HOLD, 0, n // 64, before, before, output.unit)]
+        for epoch in output.epochs:
+            start = found[-1].stop
+            stop = start + max(epoch.duration + epoch.duration_step * sweep, 0)
+            level = epoch.level + epoch.level_step * sweep
+            kind = _KINDS.get(epoch.kind, "unknown")
+            found.append(CommandEpoch(epoch.number, kind, start, stop, before, level, output.unit))
+            before = level
+        last = _last_level(sweep, output)
+        return (*found, CommandEpoch(-1, HOLD, found[-1].stop, n, before, last, output.unit))
 
     def __call__(self, sweep: int, channel: int) -> Trace | None:
         if channel >= len(self.outputs):
@@ -203,6 +229,7 @@ def _epochs(header: Any, channel: int) -> Iterator[Epoch]:
                 head.fEpochLevelInc[i],
                 head.lEpochInitDuration[i],
                 head.lEpochDurationInc[i],
+                number=i - 10 * channel,
             )
         return
     table = epoch_section(header)
@@ -216,6 +243,7 @@ def _epochs(header: Any, channel: int) -> Iterator[Epoch]:
                 table.lEpochDurationInc[i],
                 table.lEpochPulsePeriod[i],
                 table.lEpochPulseWidth[i],
+                int(table.nEpochNum[i]),
             )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.epochs import HOLD, RAMP, STEP, CommandEpoch
 from napari_biofm.signals.readers.heka_waves import CHIRP, SINE, SQUARE, UnknownCommandError, Wave, wave_of
 from napari_biofm.types import Trace
 
@@ -98,9 +99,7 @@ class Output:
         values = np.empty(n)
         start, before = 0, self.holding
         for segment, size in zip(self.segments, self.sizes(sweep, n, rate), strict=True):
-            level = self.holding if segment.holds else segment.level + sweep * segment.step
-            if self.relative and not segment.holds:
-                level += self.holding
+            level = self._level(segment, sweep)
             stop = min(start + size, n)
             if segment.is_ramp and size:
                 values[start:stop] = before + (level - before) * np.arange(1, stop - start + 1) / size
@@ -111,6 +110,32 @@ class Output:
             start, before = stop, level
         values[start:] = values[start - 1] if start else before
         return np.asarray(values * self.factor, np.float32)
+
+    def epochs(self, sweep: int, n: int, rate: float) -> tuple[CommandEpoch, ...]:
+        """Return the recorded segments of a sweep of `n` samples; levels at holding count as such.
+
+        Raises
+        ------
+        UnknownCommandError
+            If the segments do not fill the sweep.
+        """
+        found: list[CommandEpoch] = []
+        start, before = 0, self.holding
+        for number, (segment, size) in enumerate(zip(self.segments, self.sizes(sweep, n, rate), strict=True)):
+            level, stop = self._level(segment, sweep), min(start + size, n)
+            kind = "wave" if segment.wave is not None else RAMP if segment.is_ramp else STEP
+            kind = HOLD if segment.holds and kind == STEP else kind
+            if stop > start:
+                levels = (before * self.factor, level * self.factor)
+                found.append(CommandEpoch(number, kind, start, stop, *levels, self.unit))
+            start, before = stop, level
+        return tuple(found)
+
+    def _level(self, segment: Segment, sweep: int) -> float:
+        """Return the level of a segment in a sweep, in the stored unit."""
+        if segment.holds:
+            return self.holding
+        return segment.level + sweep * segment.step + (self.holding if self.relative else 0.0)
 
 
 @dataclass(frozen=True)
@@ -127,6 +152,16 @@ class Commands:
     outputs: tuple[Output | None, ...]
     lengths: tuple[int, ...]
     rates: tuple[float, ...]
+
+    def epochs(self, sweep: int, channel: int) -> tuple[CommandEpoch, ...] | None:
+        """Return the segments of a sweep's stimulus, None where they are unknown."""
+        output = self.outputs[channel]
+        if output is None:
+            return None
+        try:
+            return output.epochs(sweep, self.lengths[sweep], self.rates[channel])
+        except UnknownCommandError:
+            return None
 
     def __call__(self, sweep: int, channel: int) -> Trace | None:
         """Return the command of a channel."""
