@@ -17,6 +17,10 @@ from .api.images import (
     read_masks,
     segment,
 )
+from .api.protocols import (
+    epochs,
+    membrane,
+)
 from .api.sessions import (
     OpenedSession,
     open_session,
@@ -66,11 +70,13 @@ __all__ = [
     "click",
     "detect_events",
     "embed",
+    "epochs",
     "features",
     "fit_classifier",
     "forecast",
     "idealize",
     "measure",
+    "membrane",
     "open_image",
     "open_session",
     "predict",

@@ -6,7 +6,8 @@ import numpy as np
 
 from napari_biofm.signals import Recording, Tag
 from napari_biofm.signals.describe import describe_pulses, describe_quality, describe_recording
-from napari_biofm.signals.quality import assess, unit_hints
+from napari_biofm.signals.plausible import unit_hints
+from napari_biofm.signals.quality import assess
 
 RATE = 10_000.0
 

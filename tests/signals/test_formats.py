@@ -238,9 +238,9 @@ def test_several_datasets_are_listed(tmp_path: Path) -> None:
     assert read_recording(path, sampling_rate=1, unit="V", dataset="g/b").n_sweeps == 2
 
 
-def test_a_table_names_channels_and_units_but_not_its_rate(tmp_path: Path) -> None:
+def test_a_table_without_times_names_channels_and_units_but_not_its_rate(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
-    path.write_text("time (s),Vm (mV),Im (pA)\n0,-70,1\n0.1,-69,2\n0.2,-68,3\n")
+    path.write_text("Vm (mV),Im (pA)\n-70,1\n-69,2\n-68,3\n")
     with pytest.raises(RecordingError, match="never guessed"):
         read_recording(path)
     recording = read_recording(path, sampling_rate=10)

@@ -9,6 +9,7 @@ import pytest
 
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.access import MEAN_OF_ALL, recording_access, recording_pulses
+from napari_biofm.signals.plausible import unit_hint
 from napari_biofm.signals.quality import (
     assess,
     drift,
@@ -16,7 +17,6 @@ from napari_biofm.signals.quality import (
     hum,
     noise_rms,
     spectrum,
-    unit_hint,
 )
 
 ABF = Path(__file__).parents[2].parent / "shared" / "data" / "ephys" / "abf"

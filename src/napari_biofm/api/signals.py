@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +36,16 @@ if TYPE_CHECKING:
     from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
 
 AnyRecording = Recording | str | Path
+WhichChannel = int | Literal["all"] | None
 
 
 def read_recording(
-    path: str | Path, *, sampling_rate: float | None = None, unit: str | None = None, part: int | None = None
+    path: str | Path,
+    *,
+    sampling_rate: float | None = None,
+    unit: str | None = None,
+    part: int | None = None,
+    dataset: str | None = None,
 ) -> Recording:
     """Open a recording; samples are read when they are used.
 
@@ -47,25 +53,27 @@ def read_recording(
     ----------
     path : ABF, HEKA, NWB, WFDB, CSV, NumPy, HDF5, suite2p, CaImAn and what neo reads.
     sampling_rate : Hz, where the file does not say.
-    unit : of the values, where the file does not say.
+    unit : of the values, where the file does not say, or says a wrong one; by channel as "1=mV,2=pA".
     part : of a file with several, counted from 0 as `napari-biofm info` lists them.
+    dataset : of an HDF5 file with several that may be signals.
 
     Raises
     ------
     RecordingError
         If the file is missing, damaged, of no known format, or lacks what is not given.
     """
-    recording = read_file(Path(path), sampling_rate=sampling_rate, unit=unit)
+    options = {} if dataset is None else {"dataset": dataset}
+    recording = read_file(Path(path), sampling_rate=sampling_rate, unit=unit, **options)
     return recording if part is None else read_part(recording, part)
 
 
-def channels_of(recording: Recording, channel: int | None) -> list[int]:
-    """Return the channel asked for, or all that are no commands or triggers.
+def channels_of(recording: Recording, channel: WhichChannel) -> list[int]:
+    """Return the channel asked for, or those of cells: no commands, triggers or other signals.
 
     Parameters
     ----------
     recording : with its channels.
-    channel : number from 0, or None for all.
+    channel : number from 0, "all" for every channel, or None for those of cells.
 
     Raises
     ------
@@ -74,6 +82,10 @@ def channels_of(recording: Recording, channel: int | None) -> list[int]:
     """
     if channel is None:
         return signal_channels(recording)
+    if channel == "all":
+        return list(range(recording.n_channels))
+    if not isinstance(channel, int):
+        raise RecordingError(f"channel {channel!r} asked for: give its number, counted from 0, or 'all'")
     if not 0 <= channel < recording.n_channels:
         raise RecordingError(
             f"channel {channel} asked for in {recording.name}; it has 0 to {recording.n_channels - 1}"
@@ -87,7 +99,7 @@ def detect_events(
     detector: str = DEFAULT_DETECTOR,
     kind: Kind = "auto",
     preset: Preset = "balanced",
-    channel: int | None = None,
+    channel: WhichChannel = None,
     sweeps: Sequence[int] | None = None,
     all_scores: bool = False,
     options: Mapping[str, float] | None = None,
@@ -102,7 +114,7 @@ def detect_events(
     detector : "physio-fm", or a classical method (`napari-biofm events --help` lists them).
     kind : "psc", "ap", "calcium", "channel", "spike", "ecg", or "auto".
     preset : "balanced" or "precise".
-    channel : counted from 0; None takes all that are no commands or triggers.
+    channel : counted from 0, or "all"; None takes those of cells: no commands, triggers or other signals.
     sweeps : counted from 0; None takes all.
     all_scores : whether to return every candidate, whatever its score.
     options : of the detector, by name.
@@ -160,7 +172,7 @@ class Idealization:
     notes: tuple[tuple[str, ...], ...]
 
 
-def idealize(recording: AnyRecording, *, channel: int | None = None) -> Idealization:
+def idealize(recording: AnyRecording, *, channel: WhichChannel = None) -> Idealization:
     """Tell how many channels are open at each sample of a single-channel recording.
 
     Levels, their number and the noise are found by penalised likelihood, the filter is modelled, the baseline is
@@ -227,7 +239,7 @@ class SpikeRate:
 
 
 def spike_rate(
-    traces: AnyRecording | NDArray[Any], *, frame_rate: float | None = None, channel: int | None = None
+    traces: AnyRecording | NDArray[Any], *, frame_rate: float | None = None, channel: WhichChannel = None
 ) -> SpikeRate:
     """Infer spikes per second from calcium traces.
 
@@ -253,7 +265,7 @@ def spike_rate(
     return SpikeRate(result, low, high, rate)
 
 
-def _calcium_rows(recording: Recording, channel: int | None) -> tuple[NDArray[np.float32], float]:
+def _calcium_rows(recording: Recording, channel: WhichChannel) -> tuple[NDArray[np.float32], float]:
     from napari_biofm.events.physio_fm.input_encoding import network_unit
 
     chosen = channels_of(recording, channel)
@@ -282,7 +294,7 @@ class Forecast:
 
 
 def forecast(
-    recording: AnyRecording, at_s: float, horizon: int, *, sweep: int = 0, channel: int | None = None
+    recording: AnyRecording, at_s: float, horizon: int, *, sweep: int = 0, channel: WhichChannel = None
 ) -> Forecast:
     """Say what comes next, from what lies before a moment only.
 
@@ -307,8 +319,9 @@ def features(
     recording: AnyRecording,
     events: Events | None = None,
     *,
-    channel: int | None = None,
+    channel: WhichChannel = None,
     detector: str = DEFAULT_DETECTOR,
+    epoch: str | None = None,
     progress: ProgressListener | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Describe every sweep and every event of a recording by numbers.
@@ -317,8 +330,10 @@ def features(
     ----------
     recording : or its path.
     events : any detector's table; None runs `detector`.
-    channel : counted from 0; None takes all that are no commands or triggers.
+    channel : counted from 0, or "all"; None takes those of cells: no commands, triggers or other signals.
     detector : used where no events are given.
+    epoch : letter or number of the command's epoch that sweeps are measured in; None takes the one that varies
+        across sweeps. The columns `epoch_...` say which was used.
     progress : called with each step.
 
     Returns
@@ -332,7 +347,7 @@ def features(
     table = events
     if table is None:
         table = detect_events(trace, detector=detector, channel=channel, progress=progress)
-    return run_task(features_task(trace, table, channels_of(trace, channel)), progress)
+    return run_task(features_task(trace, table, channels_of(trace, channel), epoch=epoch), progress)
 
 
 def classify_rhythm(clips: Mapping[str, NDArray[Any]], sampling_rate: float) -> list[tuple[str, str, float]]:

@@ -19,6 +19,7 @@ ROOMS = (
     "signals",
     "physio",
     "analyses",
+    "protocols",
     "cells",
     "models",
     "train",

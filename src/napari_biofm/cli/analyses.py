@@ -12,7 +12,7 @@ from typing import Any
 
 from napari_biofm.api.analyses import average_event, readings, step_curve
 from napari_biofm.cli.common import inputs_exist, note
-from napari_biofm.cli.reading import add_reading, open_recording
+from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.files import write_text
 from napari_biofm.types import Events
 
@@ -56,7 +56,7 @@ def _verb(verbs: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser
     verb: argparse.ArgumentParser = verbs.add_parser(name, help=text)
     verb.add_argument("file", type=Path, metavar="FILE")
     verb.add_argument("--out", type=Path, required=True, metavar="CSV")
-    verb.add_argument("--channel", type=int, default=None, metavar="N", help="counted from 0")
+    add_channel(verb)
     add_reading(verb)
     verb.set_defaults(run=run)
     return verb

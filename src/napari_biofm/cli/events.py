@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from napari_biofm.api.signals import channels_of, detect_events
 from napari_biofm.cli.common import inputs_exist, note, shown
-from napari_biofm.cli.reading import add_reading, open_one
+from napari_biofm.cli.reading import add_channel, add_reading, open_one
 from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.files import write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
@@ -49,7 +49,7 @@ def add_verb(verbs: Any) -> None:
         metavar="NAME=NUMBER",
         help="of the detector, listed below; may be given several times",
     )
-    events.add_argument("--channel", type=int, default=None, metavar="N")
+    add_channel(events)
     events.add_argument("--all-scores", action="store_true", help="every candidate, whatever its score")
     add_reading(events)
     events.set_defaults(run=run_events)

@@ -21,7 +21,7 @@ from napari_biofm.api.signals import (
     spike_rate,
 )
 from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz
-from napari_biofm.cli.reading import add_reading, open_recording
+from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.files import write_json, write_text
 from napari_biofm.types import RecordingError
@@ -42,7 +42,7 @@ def add_verbs(verbs: Any) -> None:
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("file", type=Path, metavar="FILE")
         verb.add_argument("--out", type=Path, required=True)
-        verb.add_argument("--channel", type=int, default=None, metavar="N")
+        add_channel(verb)
         add_reading(verb)
         verb.set_defaults(run=run)
         if name == "forecast":
@@ -52,6 +52,12 @@ def add_verbs(verbs: Any) -> None:
         elif name == "features":
             verb.add_argument("--detector", default=DEFAULT_DETECTOR, choices=list(DETECTORS))
             verb.add_argument("--events", type=Path, default=None, metavar="CSV", help="instead of detecting")
+            verb.add_argument(
+                "--epoch",
+                default=None,
+                metavar="LETTER",
+                help="of the command, that sweeps are measured in; without it the one that varies across sweeps",
+            )
         elif name == "adapt":
             verb.add_argument("--marks", type=Path, required=True, metavar="CSV", help="sweep,time_s[,class]")
             verb.add_argument("--kind", default="auto")
@@ -141,6 +147,7 @@ def run_features(args: argparse.Namespace) -> None:
         None if args.events is None else from_csv(args.events),
         channel=args.channel,
         detector=args.detector,
+        epoch=args.epoch,
         progress=shown(args.file.name),
     )
     write_text(args.out, to_csv(numbers))

@@ -5,7 +5,6 @@ scipy is imported where it is used: loading it takes longer than opening the doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.access import recording_access, recording_pulses
 from napari_biofm.signals.membrane import MembraneTest
+from napari_biofm.signals.plausible import UnitHint, unit_hint
 from napari_biofm.signals.recording import Recording
-from napari_biofm.signals.units import same_quantity, si_unit
+from napari_biofm.signals.units import si_unit
 
 Values = NDArray[np.float32]
 _LOOK = 2_000_000  # samples of a sweep that are looked at; more would not change the numbers
@@ -57,15 +57,6 @@ class Quality:
     access: MembraneTest | None
     pulses: tuple[tuple[float, float], ...]
     unit_hint: UnitHint | None
-
-
-@dataclass(frozen=True)
-class UnitHint:
-    """A unit that looks wrong: what it probably is, why, and by how much the values are off as well."""
-
-    proposal: str
-    reason: str
-    factor: float = 1.0
 
 
 def assess(recording: Recording, sweep: int, channel: int, pulse: int = 0) -> Quality:
@@ -193,46 +184,3 @@ def _runs(mask: NDArray[np.bool_], shortest: int) -> NDArray[np.int64]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8))).reshape(-1, 2)
     kept: NDArray[np.int64] = edges[edges[:, 1] - edges[:, 0] >= shortest].astype(np.int64)
     return kept
-
-
-def unit_hint(recording: Recording, channel: int) -> UnitHint | None:
-    """Say which unit a channel probably has where the file's cannot be right, else None."""
-    about = recording.channels[channel]
-    n = min(recording.n_samples(0, channel), 200_000)
-    values = recording.values(0, channel, 0, n)
-    values = values[np.isfinite(values)]
-    quantity, factor = si_unit(about.unit)
-    if values.size == 0 or quantity not in ("A", "V", "?"):
-        return None
-    middle, top = float(np.median(values)), float(np.max(np.abs(values)))
-    if quantity == "?":
-        return UnitHint("mV", "the file names no unit") if -120 < middle < -20 else None
-    if factor == 1.0 and top > (1.0 if quantity == "A" else 15.0):
-        proposal = "pA" if quantity == "A" else "mV"
-        return UnitHint(proposal, f"{top:.3g} {about.unit} is beyond any amplifier")
-    command = recording.command(0, channel) if recording.n_channels == 1 else None
-    if command is None or command.unit == "?" or not same_quantity(command.unit, about.unit):
-        return None
-    other = "mV" if quantity == "A" else "pA"
-    reason = f"{about.unit} recorded while {command.unit} is commanded: one of the two is wrong"
-    factor = _membrane_factor(values) if other == "mV" else 1.0
-    if factor != 1.0:
-        reason += f", and {middle:.0f} mV at rest says that the gain was {1 / factor:g} times too high"
-    return UnitHint(other, reason, factor)
-
-
-def unit_hints(recording: Recording, channels: Iterable[int]) -> dict[int, UnitHint]:
-    """Return the hints of the channels whose unit looks wrong; none for traces of cells and processed copies."""
-    if recording.is_cells or "processing" in recording.metadata:
-        return {}
-    hints = {channel: unit_hint(recording, channel) for channel in channels}
-    return {channel: hint for channel, hint in hints.items() if hint is not None}
-
-
-def _membrane_factor(values: Values) -> float:
-    """Return what takes values to a membrane potential: 1 if they are one, or one over a usual gain."""
-    rest, top = (float(np.percentile(values, q)) for q in (50, 99.99))
-    for gain in (1, 2, 5, 10, 20, 50, 100):
-        if -95 < rest / gain < -35 and top / gain < 90:
-            return 1.0 / gain
-    return 1.0

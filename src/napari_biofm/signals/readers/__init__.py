@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.signals.plausible import unit_hints
 from napari_biofm.signals.recording import OPENED_WITH, Recording
+from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError
 
 Reader = Callable[..., Recording]
@@ -90,7 +93,8 @@ def read_recording(
     path : file, or a suite2p folder.
     sampling_rate : Hz; for formats that may not carry it (plain arrays, CSV, HDF5) and refused for
         those that do.
-    unit : unit of the values, likewise; a wrong unit is put right with `Recording.with_channel`.
+    unit : where the file names none, or names a wrong one: of the channels whose unit cannot be right, of
+        the only channel, or by channel as "1=mV,2=pA". Numbers stay as they are.
     **options : passed to the reader of the format, e.g. `series` of a HEKA bundle, `dataset` of HDF5,
         `stream` of a file read by neo.
 
@@ -103,24 +107,76 @@ def read_recording(
     if not path.exists():
         raise RecordingError(f"{path} does not exist")
     form = find_format(path) or NEO
-    given = {
-        key: value for key, value in (("sampling_rate", sampling_rate), ("unit", unit)) if value is not None
-    }
-    if given and not form.explicit:
+    if sampling_rate is not None and not form.explicit:
         raise RecordingError(
-            f"{' and '.join(given)} given for {path.name}, but {form.name} files carry it; leave it out"
+            f"sampling_rate given for {path.name}, but {form.name} files carry it; leave it out"
         )
-    options |= given
+    said = {"sampling_rate": sampling_rate, "unit": unit}
+    given = {key: value for key, value in said.items() if value is not None}
+    passed = options | ({key: _plain(value) for key, value in given.items()} if form.explicit else {})
     reader = form.load()
+    unknown = set(passed) - set(inspect.signature(reader).parameters)
+    if unknown:
+        raise RecordingError(
+            f"{' and '.join(sorted(unknown))} given for {path.name}, but {form.name} has none"
+        )
     try:
-        recording = reader(path, **options)
+        recording = reader(path, **{key: value for key, value in passed.items() if value is not None})
     except OSError as error:
         raise RecordingError(f"{path.name} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise RecordingError(f"{path.name} does not fit into memory") from error
-    if not options:
+    if unit is not None:
+        recording = with_unit(recording, unit)
+    opened = {**options, **given}
+    if not opened:
         return recording
-    return dataclasses.replace(recording, metadata={**recording.metadata, OPENED_WITH: options})
+    return dataclasses.replace(recording, metadata={**recording.metadata, OPENED_WITH: opened})
+
+
+def _plain(value: object) -> object:
+    """Return what readers are given: a unit for all columns, none where units are said by channel."""
+    return None if isinstance(value, str) and "=" in value else value
+
+
+def with_unit(recording: Recording, unit: str) -> Recording:
+    """Return a recording with a unit put right; numbers stay as they are.
+
+    Parameters
+    ----------
+    recording : as it was read.
+    unit : "1=mV,2=pA" by channel; or one for the channels whose unit cannot be right, or for the only channel.
+
+    Raises
+    ------
+    RecordingError
+        If it is not clear which channel is meant, or there is none of a number.
+    """
+    if "=" in unit:
+        pairs = [part.partition("=") for part in unit.split(",")]
+        if not all(number.strip().isdecimal() and name.strip() for number, _, name in pairs):
+            raise RecordingError(f"unit {unit!r}: give one unit, or one per channel such as '1=mV,2=pA'")
+        for number, _, name in pairs:
+            recording = _relabelled(recording, int(number), name.strip())
+        return recording
+    name = clean_unit(unit)
+    wrong = [c for c, hint in unit_hints(recording).items() if hint.proposal == name]
+    if recording.n_channels == 1 or recording.is_cells:
+        wrong = list(range(recording.n_channels))
+    elif not wrong and not any(channel.unit == name for channel in recording.channels):
+        channels = ", ".join(f"{i} ({c.name}, {c.unit})" for i, c in enumerate(recording.channels[:8]))
+        raise RecordingError(
+            f"unit {unit} given for {recording.name}: say for which of its channels {channels}, "
+            f"e.g. unit='0={unit}'"
+        )
+    for channel in wrong:
+        recording = _relabelled(recording, channel, name)
+    return recording
+
+
+def _relabelled(recording: Recording, channel: int, unit: str) -> Recording:
+    same = 0 <= channel < recording.n_channels and recording.channels[channel].unit == clean_unit(unit)
+    return recording if same else recording.with_channel(channel, unit=unit)
 
 
 def read_part(recording: Recording, number: int) -> Recording:

@@ -1,68 +1,133 @@
-"""CSV and other delimited text: one column per channel, rate and unit said by the user."""
+"""CSV and other delimited text: one column per channel; a column of time says the rate."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_biofm.signals.recording import Recording
+from napari_biofm.signals.readers.text_table import (
+    TextTable,
+    TimeAxis,
+    agreed_rate,
+    read_table,
+    time_axis,
+    time_factor,
+)
+from napari_biofm.signals.recording import Recording, checked_rate
 from napari_biofm.types import RecordingError
 
 _UNIT = re.compile(r"^(.*?)\s*[\[(]([^\])]+)[\])]\s*$")
-_TIME = re.compile(r"^(time|t|seconds|s|ms|sec)(\b|_)", re.IGNORECASE)
-_SEPARATORS = (",", "\t", ";")
+_TIME_SAID = "time_column"  # key of `Recording.metadata`
 
 
 def read_text(path: Path, *, sampling_rate: float | None = None, unit: str | None = None) -> Recording:
     """Open a table of numbers with an optional header line.
 
-    A header such as `time (s), Vm (mV), Im (pA)` gives names and units; a column of time is left out.
+    A header such as `time (s), Vm (mV), Im (pA)` gives names and units. A column of time gives the rate, the
+    sweeps (time starts again, or leaps) and when they begin, which may be before zero; it is no channel.
+
+    Parameters
+    ----------
+    path : of the file.
+    sampling_rate : Hz, where there is no column of time.
+    unit : of the columns that name none.
 
     Raises
     ------
     RecordingError
-        If a line holds no numbers, or the rate, or the unit of a column, is neither given nor written.
+        If a line holds no numbers, the rate or the unit of a column is neither given nor written, or the given
+        rate contradicts the column of time.
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline().lstrip("\N{ZERO WIDTH NO-BREAK SPACE}").strip()
-        second = file.readline()
-    found = max(_SEPARATORS, key=first.count)
-    separator = found if found in first else None
-    alone = separator is None and len(second.split()) == 1  # one column, whose name may hold spaces
-    fields = [field.strip().strip('"') for field in ([first] if alone else first.split(separator))]
-    header = not all(_is_number(field) for field in fields)
-    if sampling_rate is None:
-        raise RecordingError(f"{path.name} is a table: give sampling_rate (Hz); it is never guessed")
-    try:
-        table = np.loadtxt(
-            path, np.float32, delimiter=separator,
-            skiprows=int(header), ndmin=2, encoding="utf-8",
-        )  # fmt: skip
-    except ValueError as error:
-        raise RecordingError(f"{path.name} is no table of numbers: {error}") from error
-    if table.size == 0:
-        raise RecordingError(f"{path.name} holds no rows of numbers")
-    names = fields if header else [f"column {i + 1}" for i in range(table.shape[1])]
-    keep = [i for i, name in enumerate(names) if not (header and i == 0 and _TIME.match(name))]
-    parsed = [_UNIT.match(names[i]) for i in keep]
-    units = [match.group(2) if match and unit is None else unit for match in parsed]
+    table = read_table(path)
+    titles = [
+        _title(name, said, i) for i, (name, said) in enumerate(zip(table.names, table.units, strict=True))
+    ]
+    column, axis = _time(path, table, titles, sampling_rate)
+    keep = [i for i in range(len(titles)) if i != column]
+    units = [titles[i][1] or unit for i in keep]
     if not keep or any(one is None for one in units):
-        raise RecordingError(f"{path.name} does not state the unit of each column: give unit, e.g. unit='pA'")
+        lacking = ", ".join(titles[i][0] for i in keep if not titles[i][1])
+        raise RecordingError(
+            f"{path.name} does not state the unit of each column ({lacking}): give unit, e.g. unit='pA'"
+        )
+    if axis is None:
+        if sampling_rate is None:
+            raise RecordingError(
+                f"{path.name} is a table without a column of time, such as 'time (s)': give sampling_rate (Hz); "
+                "it is never guessed"
+            )
+        axis = TimeAxis(checked_rate(sampling_rate), (0, len(table.columns)), (0.0,))
+    rate = agreed_rate(path, axis.rate, sampling_rate)
     return Recording.from_arrays(
-        [[np.ascontiguousarray(table[:, i]) for i in keep]],
-        sampling_rate,
+        [
+            [np.ascontiguousarray(table.columns[a:b, i], np.float32) for i in keep]
+            for a, b in pairwise(axis.bounds)
+        ],
+        rate,
         [str(one) for one in units],
-        names=[m.group(1) if m else names[i] for m, i in zip(parsed, keep, strict=True)],
+        names=[titles[i][0] for i in keep],
+        sweep_starts=axis.starts,
         path=path,
         format="text",
+        metadata={} if column is None else {_TIME_SAID: titles[column][0]},
     )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _title(name: str, unit: str, number: int) -> tuple[str, str]:
+    """Return name and unit of a column, "" for a unit that is not said."""
+    match = _UNIT.match(name)
+    if match and not unit:
+        name, unit = match.group(1).strip(), match.group(2).strip()
+    return name or f"column {number + 1}", unit
+
+
+def _time(
+    path: Path, table: TextTable, titles: list[tuple[str, str]], given: float | None
+) -> tuple[int | None, TimeAxis | None]:
+    """Return which column is time, and what it says; None twice where there is none."""
+    for i, (name, unit) in enumerate(titles):
+        factor = time_factor(name, unit) if table.names[i] else None
+        if factor is None:
+            continue
+        if factor == 0.0:
+            factor = _factor_by_rate(path, table.columns[:, i], name, given)
+        return i, time_axis(path, table.columns[:, i] * factor)
+    first = table.columns[:, 0]
+    if table.columns.shape[1] > 1 and not any(table.names) and _is_even(first):
+        if given is None:
+            step = float(first[1] - first[0])
+            raise RecordingError(
+                f"{path.name}: its first column looks like time (steps of {step:.6g}) but has no name; write a "
+                "header such as 'time (s)', or give sampling_rate (Hz)"
+            )
+        step = float(np.median(np.diff(first)))
+        for factor in (1.0, 1e-3, 1e-6):
+            if abs(step * factor * given - 1) < 1e-2:
+                return 0, time_axis(path, first * factor)
+    return None, None
+
+
+def _is_even(values: NDArray[np.float64]) -> bool:
+    change = np.diff(values)
+    return len(change) > 2 and bool(change[0] > 0 and np.allclose(change, change[0], rtol=0.02))
+
+
+def _factor_by_rate(path: Path, values: NDArray[np.float64], name: str, given: float | None) -> float:
+    """Return the factor to seconds of a column of time that names no unit, by the rate that was given."""
+    change = np.diff(values)
+    step = float(np.mean(change[change > 0])) if (change > 0).any() else 0.0
+    if given is None:
+        raise RecordingError(
+            f"{path.name}: its column '{name}' does not say whether it is in s or ms; name it '{name} (s)' or "
+            "'(ms)', or give sampling_rate (Hz)"
+        )
+    for factor in (1.0, 1e-3, 1e-6):
+        if abs(step * factor * given - 1) < 0.02:
+            return factor
+    raise RecordingError(
+        f"{path.name}: its column '{name}' rises by {step:.6g} a row, which contradicts sampling_rate={given:.6g}"
+    )

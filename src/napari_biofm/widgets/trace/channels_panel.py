@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLay
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.describe import describe_recording
-from napari_biofm.signals.quality import UnitHint
+from napari_biofm.signals.plausible import UnitHint
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.qt_parts import there

@@ -25,7 +25,7 @@ from napari_biofm.controllers.trace.recordings_controller import RecordingsContr
 from napari_biofm.controllers.trace.teaching import Teaching
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
-from napari_biofm.signals.quality import unit_hints
+from napari_biofm.signals.plausible import unit_hints
 from napari_biofm.types import Events
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock

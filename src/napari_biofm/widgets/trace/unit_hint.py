@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_biofm.signals import Recording
-from napari_biofm.signals.quality import UnitHint
+from napari_biofm.signals.plausible import UnitHint
 from napari_biofm.widgets.common.forms import note
 
 
