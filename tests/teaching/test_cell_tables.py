@@ -38,6 +38,12 @@ class Arrays:
     def plane_in_view(self, uid: str) -> Plane:
         return self.plane
 
+    def is_movie(self, uid: str) -> bool:
+        return bool(self.plane)
+
+    def pixel_size(self, uid: str, n_axes: int) -> tuple[float, ...] | None:
+        return None
+
     def images(self, uid: str, plane: Plane) -> dict[str, Region]:
         return {} if self.image is None else {"image": Region(self.image, plane)}
 

@@ -14,8 +14,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from tests.hand import hover, to_canvas
 
+from napari_biofm.actions import EditLabels
 from napari_biofm.cells.table.cell_table import make_table
 from napari_biofm.cells.table.export import read_h5ad
+from napari_biofm.images.edit.labels_edit import LabelsEdit, Patch
 from napari_biofm.session import session_of
 from napari_biofm.types import run_task
 from napari_biofm.widgets.cells import CellsDock
@@ -453,7 +455,7 @@ def test_a_movie_is_classified_frame_by_frame_and_shown_as_a_timeline(
     movie[2][big] = 0
     movie[2][12:18, 5:26] = 1
     viewer.add_image(np.where(movie > 0, 150, 50).astype(np.float32), name="movie")
-    viewer.add_labels(movie, name="moving")
+    viewer.add_labels(movie, name="moving", axis_labels=("time", "y", "x"))
     viewer.dims.set_current_step(0, 0)
     dock.form.layer_box.setCurrentText("moving")
     press(dock.form.measure_button)
@@ -481,7 +483,7 @@ def moving_cells(viewer: Any, dock: CellsDockContent) -> np.ndarray:
     movie[2][movie[2] == 1] = 0
     movie[2][12:18, 5:26] = 1
     viewer.add_image(np.where(movie > 0, 150, 50).astype(np.float32), name="movie")
-    viewer.add_labels(movie, name="moving")
+    viewer.add_labels(movie, name="moving", axis_labels=("time", "y", "x"))
     viewer.dims.set_current_step(0, 0)
     dock.form.layer_box.setCurrentText("moving")
     press(dock.form.measure_button)
@@ -679,3 +681,70 @@ def _between(places: list[QPoint], n: int = 8) -> list[QPoint]:
 
 
 __all__ = ["to_canvas"]
+
+
+def stack_of_cells(viewer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Add a stack of three cells, one of them in the last plane only, with two images over it."""
+    labels = np.zeros((4, 60, 60), np.int32)
+    labels[:3, 5:20, 5:20], labels[1:3, 30:45, 5:20], labels[3, 40:50, 40:50] = 1, 2, 3
+    dapi = np.where(labels > 0, 100.0, 10.0).astype(np.float32)
+    gfp = (labels * 7.0 + 1).astype(np.float32)
+    scale = {"scale": (2.0, 0.5, 0.5), "units": ("um", "um", "um")}
+    viewer.add_image(gfp, name="GFP", **scale)
+    viewer.add_image(dapi, name="DAPI", **scale)
+    viewer.add_labels(labels, name="stack", **scale)
+    return labels, gfp
+
+
+def test_what_is_measured_is_chosen_shown_and_written(
+    viewer: Any, dock: CellsDockContent, tmp_path: Any
+) -> None:
+    import pandas as pd
+
+    stack_of_cells(viewer)
+    dock.form.layer_box.setCurrentText("stack")
+    row = dock.form.measured_on
+    assert row.part.isVisible() and row.part.currentText() == "All planes" and row.images.text() == "DAPI"
+    actions = {action.text(): action for action in row.images.menu().actions()}
+    assert list(actions) == ["DAPI", "GFP"]  # of the shape of the labels; "field" is not offered
+    actions["GFP"].trigger()
+    assert row.images.text() == "DAPI + GFP"
+    press(dock.form.measure_button)
+    assert dock.states.values.tolist() == [1, 2, 3]  # the volume, not the plane in view
+    assert "3 cells on DAPI and GFP" in dock.form.status.text()
+    dock.controller.files.export_csv(tmp_path / "cells.csv")
+    read = pd.read_csv(tmp_path / "cells.csv").set_index("label")
+    np.testing.assert_allclose(read["GFP_mean"], [8, 15, 22])
+    np.testing.assert_allclose(read["DAPI_mean"], 100)
+    np.testing.assert_allclose(read["volume_um3"], read["volume_px"] * 0.5)
+    assert set(read["measured_on"]) == {"DAPI, GFP"} and read["object_id"].tolist()[0] == "DAPI:1"
+    viewer.dims.set_current_step(0, 0)
+    row.part.setCurrentText("Plane in view")
+    row.part.activated.emit(1)
+    press(dock.form.measure_button)
+    assert dock.states.values.tolist() == [1]
+    assert "1 cells of plane 0 on DAPI and GFP" in dock.form.status.text()
+    dock.controller.files.export_csv(tmp_path / "plane.csv")
+    read = pd.read_csv(tmp_path / "plane.csv")
+    assert read["measured_plane"].tolist() == ["plane 0"] and read["area_um2"].tolist() == [15 * 15 * 0.25]
+
+
+def test_an_edit_of_cells_measured_on_two_images_is_measured_on_both(
+    viewer: Any, dock: CellsDockContent
+) -> None:
+    gfp = stack_of_cells(viewer)[1]
+    dock.form.layer_box.setCurrentText("stack")
+    for action in dock.form.measured_on.images.menu().actions():
+        action.setChecked(True)
+    press(dock.form.measure_button)
+    layer = viewer.layers["stack"]
+    before = np.array(layer.data[0:2, 40:50, 40:50])
+    patch = Patch.between((0, 40, 40), before, np.full_like(before, 9))
+    dock.session.do(EditLabels(LabelsEdit(layer_id(layer), "paint", (patch,))))
+    dock.tables.flush()
+    table = dock.session.cells(layer_id(layer))
+    fresh = make_table(
+        layer.data, image=np.stack([viewer.layers["DAPI"].data, gfp], -1), layer=layer_id(layer)
+    )
+    assert table.obs["label"].tolist() == [1, 2, 3, 9]
+    np.testing.assert_allclose(table.obsm["regionprops"], fresh.obsm["regionprops"], rtol=2e-3, atol=2e-3)

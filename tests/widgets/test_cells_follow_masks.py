@@ -142,7 +142,7 @@ def test_masks_of_another_shape_of_cells_given_to_the_layer_are_measured(viewer:
 def test_a_plane_of_a_movie_is_measured_again_where_it_was_measured_whatever_is_shown(viewer: Any) -> None:
     image, labels = picture(6)
     movie = np.stack([labels, np.roll(labels, 3, 1), labels])
-    dock, layer, session = opened(viewer, movie, np.stack([image] * 3))
+    dock, layer, session = opened(viewer, movie, np.stack([image] * 3), axis_labels=("t", "y", "x"))
     table = session.cells(layer_id(layer))
     assert table is not None and table.uns["plane"] == str(viewer.dims.current_step[0])
     at = viewer.dims.current_step[0]

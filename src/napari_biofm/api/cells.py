@@ -17,7 +17,7 @@ from napari_biofm.cells.classify.more_heads import make_head
 from napari_biofm.cells.classify.scores import Report, cross_validate, warnings_of
 from napari_biofm.cells.embed.cell_vectors import cell_table
 from napari_biofm.cells.table.cell_table import BASELINE, make_table, text, vectors_of
-from napari_biofm.cells.table.quantities import MeasuredOn
+from napari_biofm.cells.table.quantities import MeasuredOn, with_quantities
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.images.io.names import stem_of
@@ -78,11 +78,8 @@ def measure(
     named = name or (stem_of(Path(first)) if isinstance(first, str | Path) else "")
     size = pixel_size_of(image, labels.ndim, pixel_size)
     found = measure_cells(labels, MeasuredOn(by_name, named, size, "", hosts))
-    for column in found.columns:
-        if column not in table.obs:
-            table.obs[column] = found[column].to_numpy()
     table.uns["channels"] = list(by_name)
-    return table
+    return with_quantities(table, found)
 
 
 def embed(

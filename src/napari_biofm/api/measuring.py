@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.api.images import describe_image
-from napari_biofm.cells.table.quantities import REACH, MeasuredOn, quantities
+from napari_biofm.cells.table.quantities import REACH, MeasuredOn, distinct, quantities
 from napari_biofm.images.io.names import stem_of
 from napari_biofm.images.io.pixel_size import pixel_size_um
 from napari_biofm.types import CellsError, Labels, ProgressListener, run_task
@@ -77,17 +77,6 @@ def _one(
     told = [f"ch{i}" if _NO_NAME.fullmatch(name) else name for i, name in enumerate(names)]
     told = told if len(told) == pixels.shape[-1] else [f"ch{i}" for i in range(pixels.shape[-1])]
     return [(name, pixels[..., i]) for i, name in enumerate(told)]
-
-
-def distinct(names: Sequence[str]) -> list[str]:
-    """Return names that differ: the second `DAPI` is `DAPI_2`."""
-    out: list[str] = []
-    for name in names:
-        n, tried = 2, name
-        while tried in out:
-            tried, n = f"{name}_{n}", n + 1
-        out.append(tried)
-    return out
 
 
 def pixel_size_of(

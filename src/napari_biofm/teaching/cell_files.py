@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,14 @@ from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.classify.persist import SavedHead, load_head, save_head
 from napari_biofm.cells.table.cell_table import vectors_of
 from napari_biofm.cells.table.export import class_image, read_classes, write_csv, write_h5ad
+from napari_biofm.cells.table.quantities import quantities, with_quantities
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.teaching.learning import Learning, RunJob, can_compute, identity
-from napari_biofm.types import BiofmError, Labels
+from napari_biofm.types import BiofmError, CellsError, Labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
 
 class CellFiles:
@@ -112,16 +115,43 @@ class CellFiles:
         self.said.emit(f"{len(classes)} labels read from {path.name}.")
 
     def export_csv(self, path: Path) -> None:
-        """Write obs as CSV."""
-        table = self._as_shown()
-        write_csv(table, path)
-        self.said.emit(f"{table.n_obs} cells written to {path}.")
+        """Write one line per cell, with the columns of `docs/columns.md`; of a classified movie one per cell and frame."""
+        movie = self._learning.movie
+        if movie is not None:
+            write_csv(movie.table, path)
+            self.said.emit(f"{movie.table.n_obs} rows, one per cell and frame, written to {path}.")
+            return
+
+        def write(table: AnnData) -> None:
+            write_csv(table, path)
+            self.said.emit(f"{table.n_obs} cells written to {path}.")
+
+        self._with_quantities(write)
 
     def export_h5ad(self, path: Path) -> None:
-        """Write the table as AnnData."""
-        table = self._as_shown()
-        write_h5ad(table, path)
-        self.said.emit(f"{table.n_obs} cells with their vectors written to {path}.")
+        """Write the table as AnnData, with the same columns."""
+
+        def write(table: AnnData) -> None:
+            write_h5ad(table, path)
+            self.said.emit(f"{table.n_obs} cells with their vectors written to {path}.")
+
+        self._with_quantities(write)
+
+    def _with_quantities(self, write: Callable[[AnnData], None]) -> None:
+        """Measure the masks as they are now, in the worker, and write the table of now with what was found."""
+        table, uid = self._as_shown().copy(), self.states.uid
+        if uid is None:
+            write(table)
+            return
+        labels, on = self._learning.measured_on(uid)
+
+        def done(found: DataFrame) -> None:
+            try:
+                write(with_quantities(table, found))
+            except (OSError, BiofmError) as error:
+                self._learning.failed.emit(error if isinstance(error, BiofmError) else CellsError(str(error)))
+
+        self._run(quantities, labels, on, name="Measure for the table", bound_to=uid, on_done=done)
 
     def class_picture(self, labels: Labels) -> tuple[NDArray[np.integer], dict[str, str]]:
         """Return an image whose values are classes, and which value is which class."""

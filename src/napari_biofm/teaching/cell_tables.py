@@ -7,7 +7,7 @@ wait for its end, so that none is lost; a job brings rows only, and they are put
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,11 +22,20 @@ from napari_biofm.cells.embed.cell_vectors import (
     measure_cutouts,
     measure_layer,
 )
+from napari_biofm.cells.table.quantities import MeasuredOn, distinct
 from napari_biofm.cells.table.update import CellRows, Measured, cut_out, moved_away, replace_cells
 from napari_biofm.images.edit.index import SLAB, Box
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
 from napari_biofm.session import Session
-from napari_biofm.teaching.pixels import CellPixels, Plane, Region, plane_of_table, write_plane
+from napari_biofm.teaching.pixels import (
+    CellPixels,
+    ImagesInUse,
+    Plane,
+    Region,
+    in_plane,
+    plane_of_table,
+    write_plane,
+)
 from napari_biofm.types import CellsError, FeatureMap
 
 if TYPE_CHECKING:
@@ -99,20 +108,34 @@ class CellTables:
         self._touched: dict[str, Touched] = {}
         self._running: dict[str, int] = {}  # jobs by layer
         self._maps: dict[str, tuple[Plane, FeatureMap]] = {}
-        self._images: dict[str, str] = {}  # image layer each table was measured on
+        self._images: dict[str, tuple[str, ...]] = {}  # image layers each table was measured on
         session.labels_edited.connect(self._edited)
         session.cells_changed.connect(self._cells_changed)
 
     # ------------------------------------------------------------------ making a table
 
-    def measure(self, uid: str, run: Run, on_end: Callable[[], None]) -> None:
-        """Make the table of the cells of a layer, of a movie those of the plane in view."""
+    def measure(
+        self,
+        uid: str,
+        run: Run,
+        on_end: Callable[[], None],
+        images: Sequence[str] = (),
+        plane_only: bool | None = None,
+    ) -> None:
+        """Make the table of the cells of a layer.
+
+        Parameters
+        ----------
+        uid : of the labels layer. run : runs the job. on_end : called when it ended.
+        images : ids of the image layers to measure on; the one in play, or the topmost that fits, when empty.
+        plane_only : whether only the plane in view is measured; None does so for movies, and else takes all.
+        """
         data = self.pixels.labels(uid)
         if data is None:
             raise CellsError("The labels were removed; choose another layer of cells.")
-        plane = self.pixels.plane_in_view(uid)
+        plane = self.plane_to_measure(uid, plane_only)
         labels = Region(data, plane)
-        chosen = self._choose_image(uid, plane, self.session.image)
+        chosen = self._choose_images(uid, plane, images or self._preferred(uid))
         image = None if chosen is None else chosen.whole()
         model, features = self.encoder_of(uid)
         name = self.pixels.name(uid)
@@ -130,19 +153,58 @@ class CellTables:
             name,
             model,
             features,
+            None if chosen is None else chosen.encoded,
             name=f"Measure '{name}'",
             bound_to=uid,
-            on_done=lambda made: self._measured(uid, plane, made),
+            on_done=lambda made: self._measured(uid, plane, made, chosen),
             on_end=ended,
         )
 
-    def _measured(self, uid: str, plane: Plane, made: NewTable) -> None:
+    def plane_to_measure(self, uid: str, plane_only: bool | None = None) -> Plane:
+        """Return which plane of a layer is measured: of movies the one in view, of stacks all, unless told."""
+        if plane_only is None:
+            segmentation = self.session.segmentation(uid)
+            stack = None if segmentation is None else segmentation.provenance.get("stack")
+            frames = isinstance(stack, Mapping) and stack.get("mode") == "time"
+            plane_only = (
+                frames or self.pixels.is_movie(uid) or bool(self.session.clock(self.session.image or ""))
+            )
+        data = self.pixels.labels(uid)
+        if not plane_only and data is not None and len(data.shape) == 3:
+            return ()
+        return self.pixels.plane_in_view(uid)
+
+    def images_for(self, uid: str, plane_only: bool | None = None) -> dict[str, str]:
+        """Return the image layers that the cells of a layer can be measured on: names by id, the topmost first."""
+        found = self.pixels.images(uid, self.plane_to_measure(uid, plane_only))
+        return {image: self.pixels.name(image) for image in found}
+
+    def images_in_use(self, uid: str) -> tuple[str, ...]:
+        """Return the ids of the image layers a table is measured on, or would be."""
+        here = self.images_for(uid)
+        chosen = [i for i in self._preferred(uid) if i in here]
+        return tuple(chosen or list(here)[:1])
+
+    def _preferred(self, uid: str) -> tuple[str, ...]:
+        """Return the image layers a table was measured on, or those of their names; else the image in play."""
+        if uid in self._images:
+            return self._images[uid]
+        table = self.session.cells(uid)
+        names = [] if table is None else [str(name) for name in table.uns.get("images", ())]
+        if names:
+            here = {name: image for image, name in self.images_for(uid).items()}
+            return tuple(here[name] for name in names if name in here)
+        return () if self.session.image is None else (self.session.image,)
+
+    def _measured(self, uid: str, plane: Plane, made: NewTable, chosen: ImagesInUse | None) -> None:
         if self.pixels.labels(uid) is None:
             self.failed.emit(
                 CellsError("The labels were removed while their cells were measured; the table was dropped.")
             )
             return
         write_plane(made.table, plane)
+        made.table.uns["channels"] = [] if chosen is None else distinct(chosen.channels)
+        made.table.uns["images"] = [] if chosen is None else list(chosen.names)
         self.session.set_cells(uid, made.table)
         self._keep_map(uid, plane, made.features)
         self.session.set_layers(labels=uid)
@@ -161,13 +223,32 @@ class CellTables:
         return self.pixels.plane_in_view(uid) if plane is None else plane
 
     def pixels_of(self, uid: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Return the labels that a table is of, and the image they are measured on, None where there is none."""
+        """Return the labels that a table is of, and the image that encoders see, None where there is none."""
+        labels, chosen = self._in_use(uid)
+        return labels, None if chosen is None else chosen.parts[0].whole()
+
+    def measured_on(self, uid: str) -> tuple[NDArray[Any], MeasuredOn]:
+        """Return the labels that a table is of, and all it says of what they are measured on."""
+        labels, chosen = self._in_use(uid)
+        channels: dict[str, NDArray[Any]] = {}
+        if chosen is not None:
+            pixels = chosen.whole()
+            stacked = pixels[..., None] if pixels.ndim == labels.ndim else pixels
+            names = distinct(chosen.channels)
+            channels = {name: stacked[..., i] for i, name in enumerate(names)}
+        plane = self.plane_of(uid)
+        words = f"plane {', '.join(map(str, plane))}" if plane else ""
+        name = self.pixels.name(uid) if chosen is None else chosen.names[0]
+        size = self.pixels.pixel_size(uid, labels.ndim)
+        return labels, MeasuredOn(channels, name, size, words)
+
+    def _in_use(self, uid: str) -> tuple[NDArray[Any], ImagesInUse | None]:
         data = self.pixels.labels(uid)
         if data is None:
             raise CellsError("The labels were removed; choose another layer of cells.")
         plane = self.plane_of(uid)
-        image = self._choose_image(uid, plane, self._images.get(uid, self.session.image))
-        return Region(data, plane).whole(), None if image is None else image.whole()
+        chosen = self._choose_images(uid, plane, self._preferred(uid))
+        return Region(data, plane).whole(), chosen
 
     # ------------------------------------------------------------------ following edits
 
@@ -202,9 +283,9 @@ class CellTables:
     def _update(self, uid: str, touched: Touched, table: AnnData, data: Any) -> None:
         plane = self.plane_of(uid)
         labels = Region(data, plane)
-        image = self._choose_image(uid, plane, self._images.get(uid)) if _has_intensity(table) else None
+        image = self._choose_images(uid, plane, self._preferred(uid)) if _has_intensity(table) else None
         features = self._map(uid, plane, labels.shape)
-        wanted = self._wanted(uid, table, touched, labels.ndim)
+        wanted = self._wanted(uid, table, touched, labels.ndim, None if image is None else image.encoded)
         encodes = wanted.has_map and labels.ndim == 2 and image is not None and features is None
         ids = None if touched.everywhere else sorted(touched.ids)
         boxes = None if ids is None else self._boxes_of(uid, plane, ids)
@@ -278,11 +359,11 @@ class CellTables:
 
     # ------------------------------------------------------------------ what a measurement needs
 
-    def _wanted(self, uid: str, table: AnnData, touched: Touched, ndim: int) -> Wanted:
+    def _wanted(self, uid: str, table: AnnData, touched: Touched, ndim: int, encoded: int | None) -> Wanted:
         labels = table.obs["label"].to_numpy(np.int64)
         others = ~np.isin(labels, list(touched.ids))
         areas = table.obs["area"].to_numpy(float)[others]
-        return Wanted(uid, ndim, dict(table.uns["blocks"]), self.encoder_of(uid)[0], areas)
+        return Wanted(uid, ndim, dict(table.uns["blocks"]), self.encoder_of(uid)[0], areas, encoded)
 
     def _boxes_of(self, uid: str, plane: Plane, ids: list[int]) -> dict[int, Box | None] | None:
         """Return a box that holds each cell as it is now (None: it is gone); None where that takes long to find."""
@@ -292,15 +373,16 @@ class CellTables:
         if not index.ready and data is not None and int(np.prod(data.shape, dtype=np.int64)) > SLAB:
             self._in_turns(index.build())  # for the edits that follow
             return None
-        return {label: _in_plane(index.box(label), plane) if label in index else None for label in ids}
+        return {label: in_plane(index.box(label), plane) if label in index else None for label in ids}
 
-    def _choose_image(self, uid: str, plane: Plane, preferred: str | None) -> Region | None:
-        images = self.pixels.images(uid, plane)
-        chosen = preferred if preferred in images else next(iter(images), None)
-        if chosen is None:
+    def _choose_images(self, uid: str, plane: Plane, preferred: Sequence[str]) -> ImagesInUse | None:
+        images, data = self.pixels.images(uid, plane), self.pixels.labels(uid)
+        chosen = tuple(i for i in preferred if i in images) or tuple(images)[:1]
+        if not chosen or data is None:
             return None
         self._images[uid] = chosen
-        return images[chosen]
+        names = tuple(self.pixels.name(i) for i in chosen)
+        return ImagesInUse(tuple(images[i] for i in chosen), chosen, names, len(data.shape) - len(plane))
 
     def _keep_map(self, uid: str, plane: Plane, features: FeatureMap | None) -> None:
         if features is not None and features.data.nbytes <= LARGEST_MAP:
@@ -314,14 +396,6 @@ class CellTables:
             [features for at, features in [self._maps[uid]] if at == plane] if uid in self._maps else []
         )
         return next((f for f in candidates if f is not None and tuple(f.shape) == shape), None)
-
-
-def _in_plane(box: Box, plane: Plane) -> Box | None:
-    """Return the part of a box of all axes that lies in a plane, None where there is none."""
-    n = len(plane)
-    if any(not a <= i < b for i, a, b in zip(plane, box[0], box[1], strict=False)):
-        return None
-    return box[0][n:], box[1][n:]
 
 
 def _has_intensity(table: AnnData) -> bool:

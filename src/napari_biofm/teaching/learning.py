@@ -17,6 +17,7 @@ from napari_biofm.cells.classify.persist import SavedHead
 from napari_biofm.cells.classify.training import Trained, score_cells, train_head
 from napari_biofm.cells.embed.cell_vectors import Computed, crop_vectors, head_embeddings, map_vectors
 from napari_biofm.cells.table.cell_table import BASELINE, part_widths, text, vectors_of
+from napari_biofm.cells.table.quantities import MeasuredOn
 from napari_biofm.images.segment.catalogue import FAMILIES, models_here
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.teaching.cell_tables import CellTables
@@ -60,6 +61,11 @@ class Learning:
         self._tables = tables
         self._run = run
         self.movie: ClassifiedMovie | None = None
+        states.predictions_changed.connect(self._forget_movie)  # it shows what was learnt before
+
+    def measured_on(self, uid: str) -> tuple[NDArray[Any], MeasuredOn]:
+        """Return the masks of a table and what they are measured on."""
+        return self._tables.measured_on(uid)
 
     # ------------------------------------------------------------------ vectors
 
@@ -183,10 +189,11 @@ class Learning:
         taught = states.other_head is not None or (
             states.head is not None and states.head.weights is not None
         )
-        if labels.ndim != 3 or not taught or states.table is None or states.uid is None:
+        volume = states.table is not None and not str(states.table.uns.get("plane", ""))
+        if labels.ndim != 3 or volume or not taught or states.table is None or states.uid is None:
             self.failed.emit(
                 CellsError(
-                    "Choose a Labels layer with time as first axis, press 'Measure cells' on one frame, and "
+                    "Choose a Labels layer with time as first axis, measure its 'Plane in view' on one frame, and "
                     "label cells of two classes there (or load a classifier)."
                 )
             )
@@ -199,6 +206,9 @@ class Learning:
             states.min_probability, states.uid, tracks,
             name="Classify movie", bound_to=states.uid, on_done=self._classified,
         )  # fmt: skip
+
+    def _forget_movie(self) -> None:
+        self.movie = None
 
     def _classified(self, movie: ClassifiedMovie) -> None:
         self.movie = movie

@@ -11,8 +11,8 @@ import tifffile
 from skimage.measure import regionprops_table
 
 from napari_biofm.api.cells import measure
-from napari_biofm.api.measuring import distinct, pixel_size_of
-from napari_biofm.cells.table.quantities import MeasuredOn, quantities
+from napari_biofm.api.measuring import pixel_size_of
+from napari_biofm.cells.table.quantities import MeasuredOn, distinct, quantities
 from napari_biofm.cli import main
 from napari_biofm.simulate import simulate_field
 from napari_biofm.types import CellsError, run_task

@@ -98,6 +98,7 @@ def measure_layer(
     group: str,
     model: str = DEFAULT_MODEL,
     features: FeatureMap | None = None,
+    encoded: int | None = None,
 ) -> Task[NewTable]:
     """Make the table of a Labels layer: measures, and the vectors of `model` where it can give them.
 
@@ -108,13 +109,14 @@ def measure_layer(
     layer, group : unique id of the layer, and the image, plate or well it belongs to.
     model : encoder of the vectors.
     features : map of the pass that made the masks, so that nothing is encoded twice.
+    encoded : channels that the encoder sees, see `seen_by_encoder`; all are measured.
     """
     masks = np.asarray(labels)
     yield Progress(0, 2, "measuring cells ...")
     if image is None or masks.ndim != 2 or not masks.any():
         return NewTable(make_table(masks, image=image, layer=layer, groups=group), None)
     if features is None or features.shape != masks.shape:
-        features = yield from make_embedder(model).embed(image)
+        features = yield from make_embedder(model).embed(seen_by_encoder(image, encoded))
     table = yield from cell_table(image, masks, model, features=features, layer=layer, groups=group)
     return NewTable(table, features)
 
@@ -129,6 +131,7 @@ class Wanted:
     blocks : provenance of the embeddings of the table, by name.
     model : of the pass that made the masks.
     areas : of the other cells of the table, pixels; the field of view of crops depends on them.
+    encoded : channels that encoders see, see `seen_by_encoder`.
     """
 
     layer: str
@@ -136,6 +139,7 @@ class Wanted:
     blocks: Mapping[str, Mapping[str, Any]]
     model: str
     areas: NDArray[np.float64]
+    encoded: int | None = None
 
     @property
     def margin(self) -> int:
@@ -153,6 +157,16 @@ class Wanted:
     def has_map(self) -> bool:
         """Whether there are vectors pooled from a feature map."""
         return any(source.get("recipe") == MAP for source in self.blocks.values())
+
+
+def seen_by_encoder(image: NDArray[Any], encoded: int | None) -> NDArray[Any]:
+    """Return the channels of the first of several images, which encoders see; the others are only measured.
+
+    Parameters
+    ----------
+    image : (Y, X), or channels last. encoded : how many of them; 0 for a flat first image, None for all.
+    """
+    return image if encoded is None else image[..., 0] if encoded == 0 else image[..., :encoded]
 
 
 def measure_cutouts(
@@ -186,7 +200,8 @@ def measure_cutouts(
                 "weights_sha256"
             ):
                 views = int(source["views"])
-                part[name] = yield from crop_embedding(cutout.image, cutout.labels, crops, views, side)
+                seen = seen_by_encoder(cutout.image, wanted.encoded)
+                part[name] = yield from crop_embedding(seen, cutout.labels, crops, views, side)
         parts.append(part)
     values = np.concatenate([np.unique(c.labels[c.labels > 0]) for c in cutouts])
     order = np.argsort(values, kind="stable")
@@ -222,7 +237,7 @@ def measure_again(
     maps = None
     if image is not None and masks.ndim == 2 and wanted.has_map:
         if features is None or features.shape != masks.shape:
-            features = yield from make_embedder(wanted.model).embed(image)
+            features = yield from make_embedder(wanted.model).embed(seen_by_encoder(image, wanted.encoded))
         maps = [features.cut(cutout.origin, cutout.stop) for cutout in cutouts]
     rows = yield from measure_cutouts(cutouts, touched, wanted, maps)
     return rows, features

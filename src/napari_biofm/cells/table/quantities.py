@@ -19,6 +19,7 @@ from napari_biofm.images.io.masks import compact
 from napari_biofm.types import CellsError, Labels, Progress, Task
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from pandas import DataFrame
 
 Columns = dict[str, NDArray[Any]]
@@ -44,6 +45,17 @@ class MeasuredOn:
     pixel_size: tuple[float, ...] | None = None
     plane: str = ""
     within: Labels | None = None
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names that differ: the second `DAPI` is `DAPI_2`."""
+    out: list[str] = []
+    for name in names:
+        n, tried = 2, name
+        while tried in out:
+            tried, n = f"{name}_{n}", n + 1
+        out.append(tried)
+    return out
 
 
 def quantities(labels: Labels, on: MeasuredOn, reach: float = REACH) -> Task[DataFrame]:
@@ -102,6 +114,24 @@ def _check(labels: Labels, on: MeasuredOn) -> None:
         raise CellsError(
             f"The pixel size {on.pixel_size} needs {labels.ndim} numbers, one per axis of the labels."
         )
+
+
+def with_quantities(table: AnnData, found: DataFrame) -> AnnData:
+    """Return a table of cells with the columns that were measured; cells that are gone from the masks have none.
+
+    Parameters
+    ----------
+    table : is written into; columns of its own stay as they are.
+    found : see `quantities`.
+    """
+    by_label = found.set_index("label").reindex(table.obs["label"].to_numpy())
+    for name in by_label.columns:
+        if name not in table.obs:
+            column = by_label[name]
+            table.obs[name] = (column.fillna("") if column.dtype == object else column).to_numpy()
+    images = [str(name) for name in table.uns.get("channels", ())]
+    table.obs["measured_on"] = ", ".join(images) if images else "shape only"
+    return table
 
 
 # ------------------------------------------------------------------ size and shape

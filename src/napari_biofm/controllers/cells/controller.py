@@ -31,6 +31,8 @@ class CellsController:
     ----------
     uid : the Labels layer in play, None where there is none.
     states, lists, learning, files, values : the parts of teaching.
+    images : ids of the image layers that cells are measured on; what `tables` chooses when empty.
+    plane_only : whether only the plane in view is measured; None lets `tables` decide.
     code : the class that clicks give, -1 for none.
     is_closed : whether its dock is gone.
     labels_by_clicking : whether a click on a cell labels it; else it selects.
@@ -54,6 +56,8 @@ class CellsController:
         self.learning = Learning(self.states, tables, run)
         self.files = CellFiles(self.states, self.learning, run)
         self.values = CellValues(self.states, self.learning, run)
+        self.images: tuple[str, ...] = ()
+        self.plane_only: bool | None = None
         self.code = -1
         self.labels_by_clicking = False
         self.is_closed = False
@@ -69,6 +73,8 @@ class CellsController:
 
     def use_layer(self, uid: str | None) -> None:
         """Teach the cells of another layer."""
+        if uid != self.uid:
+            self.images, self.plane_only = (), None
         self.uid = uid
         self.states.use(uid, self.session.cells(uid) if uid else None)
         self.advise()
@@ -79,13 +85,27 @@ class CellsController:
             self.states.use(uid, self.session.cells(uid))
             self.advise()
 
+    def images_offered(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the images cells can be measured on, names by id, and those that are."""
+        if self.uid is None or self.tables.pixels.labels(self.uid) is None:
+            return {}, ()
+        offered = self.tables.images_for(self.uid, self.plane_only)
+        return offered, self.images or self.tables.images_in_use(self.uid)
+
+    def part_to_measure(self) -> bool | None:
+        """Return whether all planes of a stack are measured, or the one in view; None where there is one plane."""
+        labels = None if self.uid is None else self.tables.pixels.labels(self.uid)
+        if labels is None or len(labels.shape) != 3:
+            return None
+        return not self.tables.plane_to_measure(str(self.uid), self.plane_only)
+
     def measure(self, on_end: Callable[[], None]) -> None:
         """Make the table of the layer in play, in the worker."""
         if self.uid is None:
             self.advise()
             on_end()
         else:
-            self.tables.measure(self.uid, self._run, on_end)
+            self.tables.measure(self.uid, self._run, on_end, self.images, self.plane_only)
 
     def _table_changed(self) -> None:
         if self.states.table is not self._valued:
@@ -104,9 +124,20 @@ class CellsController:
         elif not table.n_obs:
             self.said.emit(f"'{self.tables.pixels.name(self.uid)}' has no cells.")
         elif not self.states.classes:
-            self.said.emit(f"{table.n_obs} cells. Name two classes, then click cells of each.")
+            self.said.emit(f"{self._measured_words()}. Name two classes, then click cells of each.")
         else:
-            self.said.emit(f"{table.n_obs} cells.")
+            self.said.emit(f"{self._measured_words()}.")
+
+    def _measured_words(self) -> str:
+        """Say how many cells were measured, on which images and which part of a stack."""
+        table = self.states.measured()
+        images = " and ".join(str(name) for name in table.uns.get("images", ()))
+        plane = str(table.uns.get("plane", ""))
+        return (
+            f"{table.n_obs} cells"
+            + (f" of plane {plane}" if plane else "")
+            + (f" on {images}" if images else "")
+        )
 
     def say_state(self) -> None:
         """Say how many cells are labelled, and what is missing to learn."""

@@ -91,7 +91,9 @@ class CellsDockContent(Dock):
 
     def _build(self) -> None:
         control = self.controller
-        self.form = TeachingForm(self.states, control.learning, self.tell_error, self.states.min_probability)
+        self.form = TeachingForm(
+            self.states, control.learning, self.tell_error, self.states.min_probability, control
+        )
         self.list_box = QComboBox()
         self.list_box.addItems(list(LISTS))
         self.list_box.setToolTip("Which cells the table shows, and in what order.")
@@ -309,6 +311,7 @@ class CellsDockContent(Dock):
         box.blockSignals(False)
         if box.currentData() != self.states.uid or event is None:
             self._layer_chosen()
+        self.form.measured_on.refresh()
         if self.tabs.made(TIME) is not None:
             self.timeline.set_tracks(layers.tracks_layers(self.viewer))
 
@@ -317,6 +320,7 @@ class CellsDockContent(Dock):
         if uid != self.states.uid:
             self.overlay.hide()
         self.controller.use_layer(uid)
+        self.form.measured_on.refresh()
 
     def _follow_session(self) -> None:
         at = self.form.layer_box.findData(self.session.labels)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.cells.classify.more_heads import HEADS
 from napari_biofm.widgets.cells.classes import ClassesSource, ClassList, TellError
+from napari_biofm.widgets.cells.measured_on import Measured, MeasuredOnRow
 from napari_biofm.widgets.cells.vectors_menu import VectorsButton, VectorsSource
 from napari_biofm.widgets.common.forms import note
 
@@ -23,11 +24,16 @@ class TeachingForm(QWidget):
 
     Parameters
     ----------
-    classes, vectors : what is shown. tell_error : shows an error. min_probability : shown at the start.
+    classes, vectors, measured : what is shown. tell_error : shows an error. min_probability : shown at the start.
     """
 
     def __init__(
-        self, classes: ClassesSource, vectors: VectorsSource, tell_error: TellError, min_probability: float
+        self,
+        classes: ClassesSource,
+        vectors: VectorsSource,
+        tell_error: TellError,
+        min_probability: float,
+        measured: Measured,
     ) -> None:
         super().__init__()
         self.layer_box = QComboBox()
@@ -39,6 +45,7 @@ class TeachingForm(QWidget):
         self.measure_button = _button(
             "Measure cells", "Make the table of cells: shape, intensity and texture of each."
         )
+        self.measured_on = MeasuredOnRow(measured)
         self.head_box = QComboBox()
         self.head_box.addItems(list(HEADS))
         self.head_box.setToolTip("Logistic regression learns at each click; the others when you press Train.")
@@ -65,6 +72,7 @@ class TeachingForm(QWidget):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Cells", row_of(self.layer_box, self.measure_button))
+        form.addRow("Measured on", self.measured_on)
         vectors_row = row_of(self.vectors_box, VectorsButton(vectors))
         vectors_row.setStretch(0, 2)  # names of embeddings are long
         form.addRow("Vectors", vectors_row)

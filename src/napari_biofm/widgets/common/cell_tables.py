@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_biofm.controllers.common.layers import full_data, layer_by_id, layer_id
+from napari_biofm.images.io.pixel_size import size_along
 from napari_biofm.session import Session
 from napari_biofm.teaching.cell_tables import CellTables
 from napari_biofm.teaching.pixels import Plane, Region
@@ -70,6 +71,23 @@ class LayerPixels:
         if viewer is None or layer is None or layer.ndim <= 2 or viewer.dims.ndisplay == 3:
             return ()
         return _index(layer, np.asarray(layer.world_to_data(viewer.dims.point)), 2)
+
+    def is_movie(self, uid: str) -> bool:
+        """See `CellPixels`; axis labels and units say so, nothing is guessed from numbers."""
+        layer = layer_by_id(self._viewer(), uid)
+        if layer is None or layer.ndim <= 2:
+            return False
+        timed = {"s", "second", "ms", "millisecond", "minute", "min", "hour", "h", "us", "microsecond"}
+        return str(layer.axis_labels[0]).lower() in ("t", "time", "frame") or str(layer.units[0]) in timed
+
+    def pixel_size(self, uid: str, n_axes: int) -> tuple[float, ...] | None:
+        """See `CellPixels`."""
+        layer = layer_by_id(self._viewer(), uid)
+        if layer is None:
+            return None
+        return size_along(
+            "zyx"[-n_axes:], [abs(float(s)) for s in layer.scale], [str(u) for u in layer.units]
+        )
 
     def images(self, uid: str, plane: Plane) -> dict[str, Region]:
         """See `CellPixels`; the plane of an image is the one that lies where the plane of the labels lies."""
