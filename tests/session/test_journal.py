@@ -23,8 +23,9 @@ from napari_biofm.selection import CellKey
 from napari_biofm.session import Session, journal, recovery
 from napari_biofm.session.journal import Journal
 from napari_biofm.session.journal_files import JournalFiles
+from napari_biofm.session.journal_list import find_journals, prune_journals, settle, unsaved
 from napari_biofm.session.processes import started, this_host
-from napari_biofm.session.recovery import find_journals, prune_journals, recover, settle, unsaved
+from napari_biofm.session.recovery import recover
 from napari_biofm.session.snapshot import SavedLayer, restore
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock

@@ -14,7 +14,8 @@ from qtpy.QtTest import QTest
 from napari_biofm.controllers.annotate.tools import Tool
 from napari_biofm.images.edit import ArrayTarget, Piece
 from napari_biofm.images.edit.labels_edit import replay
-from napari_biofm.session.recovery import find_journals, recover
+from napari_biofm.session.journal_list import find_journals
+from napari_biofm.session.recovery import recover
 from napari_biofm.widgets.annotate import AnnotateDock
 
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication
 from napari_biofm.controllers.common.layers import layer_id
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
-from napari_biofm.session.recovery import find_journals, unsaved
+from napari_biofm.session.journal_list import find_journals, unsaved
 from napari_biofm.widgets.common.viewers import viewer_session
 
 KILLED = """

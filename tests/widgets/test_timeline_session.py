@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication
 from napari_biofm.controllers.common.session_layers import ViewerLayers
 from napari_biofm.session import CellKey, Link, recovery
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
-from napari_biofm.session.recovery import unsaved
+from napari_biofm.session.journal_list import unsaved
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE

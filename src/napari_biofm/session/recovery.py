@@ -1,4 +1,4 @@
-"""What sessions left behind that ended without being closed: found, read, and put away when they were seen.
+"""What sessions left behind that ended without being closed, read back.
 
 Reads the journals of `session.journal`, the journals of labels and the sessions saved by themselves that version 0.1
 wrote. Whatever is damaged is told with its place and reason, and takes nothing else with it.
@@ -7,8 +7,6 @@ wrote. Whatever is damaged is told with its place and reason, and takes nothing 
 from __future__ import annotations
 
 import json
-import shutil
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,45 +21,17 @@ from napari_biofm.actions.events import table_from_json
 from napari_biofm.actions.links import links_from_json
 from napari_biofm.cells.table.classes import write_classes
 from napari_biofm.events.reviewed import EventTable
-from napari_biofm.files import write_text
 from napari_biofm.images.edit.labels_edit import ArrayTarget
 from napari_biofm.images.edit.labels_edit import replay as replay_masks
 from napari_biofm.selection import CellKey
-from napari_biofm.session.journal_files import FRESH_S, ROOM_AGAIN, VERSION
+from napari_biofm.session.journal_files import ROOM_AGAIN
+from napari_biofm.session.journal_list import DAMAGED, HEAD, LABELS_0_1, SESSION_0_1, look_at, read_head
 from napari_biofm.session.journal_parts import leaves, read_masks
 from napari_biofm.session.parts import classes_from_json, read_back
-from napari_biofm.session.processes import started, this_host
 from napari_biofm.session.saving import load_session, read_table
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.session.state import State
 from napari_biofm.types import BiofmError, SessionError
-
-KEEP = 10  # journals that ended in good order
-HEAD, SEEN = "journal.json", "seen.json"
-SESSION, LABELS_0_1, SESSION_0_1 = "session", "labels of version 0.1", "session of version 0.1"
-DAMAGED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
-
-
-@dataclass(frozen=True)
-class Found:
-    """A journal on disk.
-
-    Attributes
-    ----------
-    folder : of the journal.
-    kind : `SESSION`, `LABELS_0_1` or `SESSION_0_1`.
-    closed : whether it ended in good order, or was seen by the user since.
-    saved : seconds since the epoch when it was written last.
-    about : its description.
-    in_use : whether the process that writes it is still there.
-    """
-
-    folder: Path
-    kind: str
-    closed: bool
-    saved: float
-    about: dict[str, Any]
-    in_use: bool
 
 
 @dataclass(frozen=True)
@@ -82,91 +52,6 @@ class Recovered:
     about: dict[str, Any]
 
 
-# ------------------------------------------------------------------ finding
-
-
-def find_journals(root: Path) -> list[Found]:
-    """List the journals in a folder, latest first; unreadable ones are left out."""
-    found = []
-    for folder in root.glob("*"):
-        with suppress(SessionError, OSError):
-            one = _look_at(folder)
-            if one is not None:
-                found.append(one)
-    return sorted(found, key=lambda f: -f.saved)
-
-
-def unsaved(root: Path | None) -> list[Found]:
-    """Return the journals of sessions that ended without being closed, latest first."""
-    return [] if root is None else [f for f in find_journals(root) if not f.closed and not f.in_use]
-
-
-def settle(folder: Path) -> None:
-    """Note that the user has seen a journal: it is not offered again, and pruned in its turn."""
-    write_text(folder / SEEN, json.dumps({"seen": time.time()}))
-
-
-def forget(folder: Path) -> None:
-    """Delete a journal."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def prune_journals(root: Path, keep: int = KEEP) -> None:
-    """Remove the oldest journals that ended in good order or were seen, so that `keep` of them stay."""
-    ended = [f for f in find_journals(root) if f.closed and not f.in_use]
-    for old in ended[keep:]:
-        forget(old.folder)
-
-
-def _look_at(folder: Path) -> Found | None:
-    seen = (folder / SEEN).is_file()
-    if (folder / HEAD).is_file():
-        head = _read_head(folder)
-        if head["version"] == 1:
-            alive = not head["closed"] and started(int(head["pid"])) is not None
-            about = {"names": [head["about"].get("name", "labels")], **head["about"]}
-            return Found(folder, LABELS_0_1, bool(head["closed"]) or seen, float(head["saved"]), about, alive)
-        log = folder / f"log-{int(head['log'])}.jsonl"
-        saved = max(float(head["saved"]), log.stat().st_mtime)
-        in_use = not head["closed"] and _is_at_work(folder, head)
-        about = {key: head.get(key) for key in ("host", "pid", "created", "names")}
-        return Found(folder, SESSION, bool(head["closed"]) or seen, saved, about, in_use)
-    name, _, pid = folder.name.rpartition("-")
-    index = folder / "session.json"
-    if index.is_file() and name and pid.isdigit():
-        return Found(folder, SESSION_0_1, seen, index.stat().st_mtime, {}, started(int(pid)) is not None)
-    return None
-
-
-def _is_at_work(folder: Path, head: Mapping[str, Any]) -> bool:
-    """Ask the table of processes where the journal is of this host, else look at the heartbeat."""
-    if head["host"] == this_host():
-        return head["started"] is not None and started(int(head["pid"])) == head["started"]
-    try:
-        beat = (folder / "heartbeat").stat().st_mtime
-    except OSError:
-        return False
-    return abs(time.time() - beat) < FRESH_S
-
-
-def _read_head(folder: Path) -> dict[str, Any]:
-    path = folder / HEAD
-    needed = {1: {"closed", "saved", "pid", "generation", "uid", "about"}}
-    try:
-        head = dict(json.loads(path.read_text(encoding="utf-8")))
-        version = int(head["version"])
-        good = needed.get(version, {"closed", "saved", "pid", "host", "started", "base", "log"}) <= set(head)
-    except (OSError, *DAMAGED) as error:
-        raise SessionError(f"{path}: no journal can be read here ({error}).") from error
-    if version > VERSION:
-        raise SessionError(
-            f"{path}: a journal of version {version}; this program reads {VERSION}. Update it."
-        )
-    if not good:
-        raise SessionError(f"{path}: not a journal of version {version}.")
-    return head
-
-
 # ------------------------------------------------------------------ reading
 
 
@@ -178,7 +63,7 @@ def recover(folder: Path) -> Recovered:
     SessionError
         If the folder holds no journal, or its base is damaged.
     """
-    found = _look_at(folder)
+    found = look_at(folder)
     if found is None:
         raise SessionError(f"{folder / HEAD}: no journal can be read here (there is none).")
     if found.kind == SESSION_0_1:
@@ -194,7 +79,7 @@ class _Reading:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.head = _read_head(folder)
+        self.head = read_head(folder)
         self.state = State()
         self.missing: list[str] = []
         self.failures: dict[str, list[str]] = {}  # what of -> why its edits could not be made again
@@ -409,7 +294,7 @@ def _inside(folder: Path, name: Any) -> Path:
 
 def _recover_labels(folder: Path) -> Recovered:
     """Read a journal of version 0.1: the labels of one layer and their edits."""
-    head = _read_head(folder)
+    head = read_head(folder)
     generation, uid, about = int(head["generation"]), str(head["uid"]), dict(head["about"])
     labels = read_masks(folder / f"labels-{generation}.zarr")
     path = folder / f"log-{generation}.jsonl"

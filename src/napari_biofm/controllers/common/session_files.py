@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from psygnal import Signal
 
 from napari_biofm.session import Session
-from napari_biofm.session import recovery as journals
+from napari_biofm.session.journal_list import settle
 from napari_biofm.session.nwb import write_nwb
+from napari_biofm.session.recovery import recover
 from napari_biofm.session.saving import SessionWriter, load_session
 from napari_biofm.session.snapshot import Saved, SavedLayer, restore, snapshot
 from napari_biofm.types import BiofmError
@@ -108,7 +109,7 @@ class SessionFiles:
     def recover(self, folder: Path) -> Opened | None:
         """Bring back the session of a journal; None where nothing of it can be read."""
         try:
-            recovered = journals.recover(folder)
+            recovered = recover(folder)
             saved = replace(recovered.saved, warnings=(*recovered.saved.warnings, *recovered.missing))
             former = self._session.log
             opened = self._restore(replace(saved, log=(*former, *saved.log)), RECOVERED)
@@ -118,7 +119,7 @@ class SessionFiles:
         for layer in saved.layers:
             if layer.kind == "labels" and layer.uid in opened.layers:
                 self._session.labels_changed_outside(opened.layers[layer.uid])  # so that they are kept again
-        journals.settle(folder)
+        settle(folder)
         self.told.emit(" ".join([f"Recovered {len(recovered.saved.log)} edits.", *opened.warnings]))
         self.opened.emit(opened)
         return opened

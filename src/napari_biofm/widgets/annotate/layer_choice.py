@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QWidget
 
 from napari_biofm.controllers.common.layers import is_helper, layer_id, layer_shape
+from napari_biofm.widgets.common.buttons import push_button
 
 NO_IMAGE = "(none: open an image)"
 NO_LABELS = "(none: press New)"
@@ -33,8 +34,7 @@ class LayerChoice(QWidget):
         self._tell = tell
         self.image = short_box("The image that is clicked on.")
         self.labels = short_box("The labels that are edited, whoever made them.")
-        self.new_button = QPushButton("New")
-        self.new_button.setToolTip("Make an empty labels layer on the image.")
+        self.new_button = push_button("New", "Make an empty labels layer on the image.")
         row = QHBoxLayout()
         row.addWidget(self.labels, 1)
         row.addWidget(self.new_button)

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +22,7 @@ from napari_biofm.controllers.common.ports import RunJob, TellError
 from napari_biofm.images.edit.review_queue import ReviewItem, outline, part_around, review_items
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 
 NOTHING = "no second segmentation"
@@ -45,9 +45,9 @@ class ReviewPanel(QWidget):
         self._run = run
         self._tell_error = tell_error
         self._view: Any = None
-        self.find_button = QPushButton("Find cells that need a look")
-        self.find_button.setToolTip(
-            "Low confidence, odd size, ragged, cut by the border, or unlike a second segmentation."
+        self.find_button = push_button(
+            "Find cells that need a look",
+            "Low confidence, odd size, ragged, cut by the border, or unlike a second segmentation.",
         )
         self.find_button.clicked.connect(self.find_doubtful)
         self.other = QComboBox()

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +22,7 @@ from napari_biofm.controllers.common.ports import TellError
 from napari_biofm.images.io.series import Series, read_image
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.prefetch import Prefetch
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_id
 
@@ -49,14 +49,15 @@ class SeriesPanel(QWidget):
         self.series: Series | None = None
         self.number = -1
         self._layers: list[Any] = []
-        self.open_button = QPushButton("Open folder ...")
-        self.open_button.setToolTip("Begin a series, or go on at the first image that is not done.")
+        self.open_button = push_button(
+            "Open folder ...", "Begin a series, or go on at the first image that is not done."
+        )
         self.open_button.clicked.connect(self._choose)
-        self.next_button = QPushButton("Save and next")
-        self.next_button.setToolTip("Write the labels, mark the image as done, open the next that is not.")
+        self.next_button = push_button(
+            "Save and next", "Write the labels, mark the image as done, open the next that is not."
+        )
         self.next_button.clicked.connect(self.save_and_next)
-        self.previous_button = QPushButton("Previous")
-        self.previous_button.setToolTip("Open the image before, with its labels.")
+        self.previous_button = push_button("Previous", "Open the image before, with its labels.")
         self.previous_button.clicked.connect(lambda: self.show_image(max(0, self.number - 1)))
         self.about = note(HOW)
         self.bar = QProgressBar()

@@ -26,6 +26,7 @@ from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS
 from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_basins, propagate_stack
 from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
@@ -54,15 +55,14 @@ class TimePanel(QWidget):
         self.last = QSpinBox()
         self.last.setRange(0, 1_000_000)
         self.last.setToolTip("The plane to go to, forwards or backwards from the one shown.")
-        self.go_button = QPushButton("Propagate")
-        self.go_button.setToolTip(
-            "Carry the selected cell to the other plane; stops where it becomes doubtful."
+        self.go_button = push_button(
+            "Propagate", "Carry the selected cell to the other plane; stops where it becomes doubtful."
         )
         self.keep_button = QPushButton("Keep")
         self.drop_button = QPushButton("Discard")
-        self.link_button = QPushButton("Link over time")
-        self.link_button.setToolTip(
-            "Follow all cells along the first axis; each gets its track's id. Divisions are found."
+        self.link_button = push_button(
+            "Link over time",
+            "Follow all cells along the first axis; each gets its track's id. Divisions are found.",
         )
         self.keep_button.setToolTip("Write the planes that are done into the labels, as one edit.")
         self.drop_button.setToolTip("Forget the planes that are done; nothing is written.")

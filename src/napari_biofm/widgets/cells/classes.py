@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.types import CellsError
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.qt_parts import there
 
 N_KEYS = 9
@@ -57,8 +57,7 @@ class ClassList(QWidget):
         self._tell_error = tell_error
         self.name = QLineEdit()
         self.name.setPlaceholderText("New class, e.g. metaphase")
-        self.add_button = QPushButton("Add class")
-        self.add_button.setToolTip("Add this class; cells you click then get it.")
+        self.add_button = push_button("Add class", "Add this class; cells you click then get it.")
         self.table = QTableWidget(0, 4)
         self.table.setHorizontalHeaderLabels(["", "Class", "Key", "Labelled"])
         self.table.setToolTip(

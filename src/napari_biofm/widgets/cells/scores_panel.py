@@ -10,7 +10,6 @@ import pyqtgraph as pg
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QPushButton,
     QScrollArea,
     QTableWidget,
     QTableWidgetItem,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.cells.classify.scores import Report
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.qt_parts import there
 
@@ -30,10 +30,10 @@ class ScoresPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.button = QPushButton("Score the labels")
-        self.button.setToolTip(
+        self.button = push_button(
+            "Score the labels",
             "Cross-validate on the cells you labelled: whole images, wells or plates are left out where the "
-            "table knows them, and the baselines are scored on the same folds."
+            "table knows them, and the baselines are scored on the same folds.",
         )
         self.words = note("Label a few cells of each class, then press the button.")
         self.confusion = QTableWidget()

@@ -13,13 +13,13 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_biofm.cells.track.tracks import Timeline, smooth
 from napari_biofm.controllers.cells.layers import BY_LABEL, BY_OVERLAP
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 
 WINDOW = 3  # frames
@@ -43,19 +43,18 @@ class TimelinePanel(QWidget):
         super().__init__(parent)
         self._dock_below = dock_below
         self._docked: Any = None
-        self.button = QPushButton("Classify movie")
-        self.button.setToolTip(
+        self.button = push_button(
+            "Classify movie",
             "Follow the cells through all frames, and classify every cell in every frame with what was "
-            "learnt on the frame that was measured."
+            "learnt on the frame that was measured.",
         )
         self.tracks_box = QComboBox()
         self.tracks_box.setToolTip(
             "How cells are followed: by overlap with the frame before; by label values, where a cell has the "
             "same in all frames (trackastra); or by a Tracks layer (btrack, laptrack, trackmate ...)."
         )
-        self.read_button = QPushButton("Read tracks ...")
-        self.read_button.setToolTip(
-            "Add a Tracks layer from a CSV: track (or ID), frame (or t), y, x in pixels."
+        self.read_button = push_button(
+            "Read tracks ...", "Add a Tracks layer from a CSV: track (or ID), frame (or t), y, x in pixels."
         )
         self.smooth_box = QCheckBox("Smooth")
         self.smooth_box.setToolTip(

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -24,6 +23,7 @@ from napari_biofm.cells.values.regression import RegressionHead, RegressionScore
 from napari_biofm.cells.values.targets import Targets
 from napari_biofm.widgets.cells.classes import TellError
 from napari_biofm.widgets.cells.files_panel import guarded
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 
 EMPTY = (
@@ -70,21 +70,19 @@ class ValuesPanel(QWidget):
         super().__init__()
         self.source = source
         self._tell_error = tell_error
-        self.read_button = self._button("Read targets ...", "Read measured values from CSV or AnnData.")
-        self.train_button = self._button(
+        self.read_button = push_button("Read targets ...", "Read measured values from CSV or AnnData.")
+        self.train_button = push_button(
             "Learn", "Score on groups left out and against permuted targets, train, and predict every cell."
         )
-        self.save_button = self._button(
+        self.save_button = push_button(
             "Save regression ...", "Save what was learnt, to use it on other images."
         )
-        self.load_button = self._button(
+        self.load_button = push_button(
             "Load regression ...", "Predict the values of these cells with a saved regression."
         )
         self.target_box = QComboBox()
         self.target_box.setToolTip("The target whose predicted values are shown.")
-        self.show_button = self._button(
-            "Show as layer", "Add an image whose pixels are the predicted values."
-        )
+        self.show_button = push_button("Show as layer", "Add an image whose pixels are the predicted values.")
         self.words = note(EMPTY)
         self.table = QTableWidget(0, len(HEADER))
         self.table.setHorizontalHeaderLabels(HEADER)
@@ -116,12 +114,6 @@ class ValuesPanel(QWidget):
         source.changed.connect(self.refresh)
         source.said.connect(self.say)
         self.refresh()
-
-    @staticmethod
-    def _button(words: str, tip: str) -> QPushButton:
-        button = QPushButton(words)
-        button.setToolTip(tip)
-        return button
 
     def refresh(self) -> None:
         """Show what was read and learnt."""

@@ -15,7 +15,7 @@ from napari_biofm.controllers.common.session_layers import ViewerLayers
 from napari_biofm.session import Session
 from napari_biofm.session.journal import Journal
 from napari_biofm.session.journal_files import autosave_folder
-from napari_biofm.session.recovery import prune_journals
+from napari_biofm.session.journal_list import prune_journals
 
 STEP_MS = 500  # between looks at what is to be written
 READY_MS = 3000  # after the start, when the docks are there

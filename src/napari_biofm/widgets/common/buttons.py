@@ -10,6 +10,13 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QPushButton, QShortcut, QWidget
 
 
+def push_button(text: str, tip: str) -> QPushButton:
+    """Return a push button with what it says under the mouse."""
+    one = QPushButton(text)
+    one.setToolTip(tip)
+    return one
+
+
 def button(text: str, tip: str, on_click: Callable[..., Any], *, checkable: bool = False) -> QPushButton:
     """Return a push button that takes no focus.
 
@@ -18,8 +25,7 @@ def button(text: str, tip: str, on_click: Callable[..., Any], *, checkable: bool
     text, tip : what it says, and says under the mouse.
     on_click : called at each click; of a checkable button with whether it is on.
     """
-    one = QPushButton(text)
-    one.setToolTip(tip)
+    one = push_button(text, tip)
     one.setCheckable(checkable)
     one.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     (one.toggled if checkable else one.clicked).connect(on_click)

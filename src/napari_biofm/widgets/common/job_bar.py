@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_biofm.engine import Job, JobState, Lane
 from napari_biofm.types import Progress
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.qt_parts import timer
 
 SHOW_EVERY_MS = 150  # between two looks of the progress bar
@@ -33,8 +34,7 @@ class JobRow(QWidget):
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.bar = QProgressBar()
         self.bar.setTextVisible(not small)
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop after the current step. What is finished is kept.")
+        self.cancel_button = push_button("Cancel", "Stop after the current step. What is finished is kept.")
         self.cancel_button.clicked.connect(self.cancel)
         self._progress: dict[int, Progress] = {}  # the latest of each job
         self._is_fresh = False  # whether there is progress that was not shown yet

@@ -7,12 +7,13 @@ import weakref
 from collections.abc import Callable
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_biofm.controllers.common.session_files import Opened
 from napari_biofm.session import Session
 from napari_biofm.session.journal_files import autosave_folder
-from napari_biofm.session.recovery import forget, unsaved
+from napari_biofm.session.journal_list import forget, unsaved
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 
 
@@ -30,10 +31,8 @@ class RecoveryBar(QWidget):
         super().__init__()
         self._recover = recover
         self.text = note()
-        self.recover_button = QPushButton("Recover")
-        self.recover_button.setToolTip("Bring back what was done there, with every edit.")
-        self.forget_button = QPushButton("Forget")
-        self.forget_button.setToolTip("Delete what was kept of it.")
+        self.recover_button = push_button("Recover", "Bring back what was done there, with every edit.")
+        self.forget_button = push_button("Forget", "Delete what was kept of it.")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.text, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_biofm.images.segment.catalogue import (
     DEFAULT_MODEL,
@@ -18,6 +18,7 @@ from napari_biofm.images.segment.catalogue import (
 )
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 
 
@@ -39,11 +40,11 @@ class ModelChooser(QWidget):
             tooltip="The method that finds the cells. Its licence is shown below.",
         )
         self.about = note()
-        self.download_button = QPushButton("Download")
-        self.download_button.setToolTip("Fetch the weights; a stopped download goes on where it was.")
-        self.import_button = QPushButton("Import weights ...")
-        self.import_button.setToolTip(
-            "Add your own Cellpose 4 or Segment Anything weights, e.g. fine-tuned ones."
+        self.download_button = push_button(
+            "Download", "Fetch the weights; a stopped download goes on where it was."
+        )
+        self.import_button = push_button(
+            "Import weights ...", "Add your own Cellpose 4 or Segment Anything weights, e.g. fine-tuned ones."
         )
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)

@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -32,6 +31,7 @@ from napari_biofm.images.train.finetuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import registry, store
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
@@ -90,16 +90,16 @@ class TeachPanel(QWidget):
         self.examples = ExampleList()
         self.examples.setMaximumHeight(110)
         self.examples.setToolTip("Ticked: learnt from. Not ticked: held back for the score. Delete removes.")
-        self.add_button = _button(
+        self.add_button = push_button(
             "Add image", "Add the chosen image (its shown plane) and the labels over it."
         )
-        self.part_button = _button(
+        self.part_button = push_button(
             "Add shown part", "Add only what is visible: enough if all cells there are right."
         )
-        self.folder_button = _button(
+        self.folder_button = push_button(
             "Add folder ...", "Add images of a folder with <image>_labels.tif files."
         )
-        self.remove_button = _button("Remove", "Take the chosen example off the list (Delete).")
+        self.remove_button = push_button("Remove", "Take the chosen example off the list (Delete).")
         self.base = QComboBox()
         self.base.setToolTip("The model to begin with; it stays as it is.")
         self.base.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -110,7 +110,7 @@ class TeachPanel(QWidget):
         self.epochs.setRange(10, 2000)
         self.epochs.setValue(100)
         self.epochs.setToolTip("Rounds through the examples. A stopped run goes on where it was.")
-        self.teach_button = _button("Teach", "Teach a copy of the base model with the ticked examples.")
+        self.teach_button = push_button("Teach", "Teach a copy of the base model with the ticked examples.")
         self.result = note(HELP)
         self._lay_out()
         self._connect()
@@ -271,9 +271,3 @@ class TeachPanel(QWidget):
         self.teach_button.setEnabled(not missing and not self._running)
         if not self._running:
             self.result.setText(missing or (SHARED if share_origin(self._all()) else READY))
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

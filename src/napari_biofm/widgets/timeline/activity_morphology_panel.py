@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QPushButton, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QTableWidget, QTableWidgetItem
 
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.activity_and_morphology import (
@@ -23,6 +23,7 @@ from napari_biofm.timeline.patched import (
     patch_features,
     trace_vectors,
 )
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
 COLUMNS = ("looks", "activity", "rho", "q", "information", "q")
@@ -41,19 +42,22 @@ class ActivityMorphologyPanel(Panel):
         super().__init__(
             host, controller, "Activity of each cell: rate, amplitude, intervals, bursts, synchrony, trace."
         )
-        self.add_button = QPushButton("Add activity to the table of cells")
-        self.add_button.setToolTip("Rate, amplitude, synchrony ... as columns and an embedding of vectors.")
-        self.patch_button = QPushButton("Add features of patched cells")
-        self.patch_button.setToolTip(
+        self.add_button = push_button(
+            "Add activity to the table of cells",
+            "Rate, amplitude, synchrony ... as columns and an embedding of vectors.",
+        )
+        self.patch_button = push_button(
+            "Add features of patched cells",
             "Resistance, capacitance, threshold ... of every cell linked to a recording: medians over its sweeps "
-            "and events, as columns 'patch_...'."
+            "and events, as columns 'patch_...'.",
         )
-        self.vector_button = QPushButton("Add physio-FM vectors of the traces")
-        self.vector_button.setToolTip(
-            "One vector of the physio model per cell, for the classifier. Takes a while."
+        self.vector_button = push_button(
+            "Add physio-FM vectors of the traces",
+            "One vector of the physio model per cell, for the classifier. Takes a while.",
         )
-        self.test_button = QPushButton("Test what goes together")
-        self.test_button.setToolTip("Rank correlation and mutual information by permutation, all pairs.")
+        self.test_button = push_button(
+            "Test what goes together", "Rank correlation and mutual information by permutation, all pairs."
+        )
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)

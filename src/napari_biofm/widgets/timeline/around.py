@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtWidgets import QFormLayout, QPushButton
+from qtpy.QtWidgets import QFormLayout
 
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
 
@@ -30,8 +31,10 @@ class AroundPanel(Panel):
         self.viewer = viewer
         self.before = number_box(0.01, 600, 2, " s", "Seconds shown before the event.", 0.5)
         self.after = number_box(0.01, 600, 2, " s", "Seconds shown from the event on.", 2.0)
-        self.button = QPushButton("Average movie and traces")
-        self.button.setToolTip("Mean of the movie around the events, as a new layer, and of the traces.")
+        self.button = push_button(
+            "Average movie and traces",
+            "Mean of the movie around the events, as a new layer, and of the traces.",
+        )
         self.plot = pg.PlotWidget(background=BACKGROUND)
         self.plot.setLabel("bottom", "time from event (s)")
         self.plot.setLabel("left", "dF/F")

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
 )
 
 from napari_biofm.controllers.timeline.controller import TimelineController
@@ -19,6 +18,7 @@ from napari_biofm.controllers.timeline.movies import frame_rate
 from napari_biofm.session import CellKey, Link
 from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.types import BiofmError
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline.chooser import Chooser
@@ -41,15 +41,15 @@ class LinkPanel(Panel):
         self.pick.setToolTip("A click chooses the cell under the mouse, Shift adds; Alt and drag is a lasso.")
         self.pick.setChecked(True)
         self.cell = note()
-        self.button = QPushButton("Link")
-        self.button.setToolTip("This channel was recorded from this cell. Can be undone.")
+        self.button = push_button("Link", "This channel was recorded from this cell. Can be undone.")
         self.links = QListWidget()
         self.links.setToolTip("Choose a link to choose its cell.")
         self.links.setMinimumHeight(60)
-        self.unlink_button = QPushButton("Unlink")
-        self.unlink_button.setToolTip("Take the chosen link away. Can be undone.")
-        self.measure_button = QPushButton("Measure traces and events of all cells")
-        self.measure_button.setToolTip("dF/F of every cell from the movie, and its calcium events.")
+        self.unlink_button = push_button("Unlink", "Take the chosen link away. Can be undone.")
+        self.measure_button = push_button(
+            "Measure traces and events of all cells",
+            "dF/F of every cell from the movie, and its calcium events.",
+        )
         form = QFormLayout()
         form.addRow("Channel", self.channel)
         form.addRow("Cell", self.cell)

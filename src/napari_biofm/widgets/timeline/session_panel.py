@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from napari_biofm.controllers.timeline.movies import n_frames, show_frame, shown
 from napari_biofm.timeline.movie_file import write_movie
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.background import Background
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.timeline.canvas_movie import canvas_pictures
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
@@ -43,14 +43,14 @@ class SessionPanel(Panel):
         self.viewer = viewer
         self.background = Background(self)
         self.files = SessionFiles(controller.session, ViewerLayers(viewer), self.background)
-        self.save_button = _button(
+        self.save_button = push_button(
             "Save session ...", "Cells, tables, events, links and clocks into one folder."
         )
-        self.open_button = _button("Open session ...", "Bring a saved folder into this window.")
-        self.nwb_button = _button(
+        self.open_button = push_button("Open session ...", "Bring a saved folder into this window.")
+        self.nwb_button = push_button(
             "Export NWB ...", "Regions, dF/F, sweeps and events as one file for DANDI and other programs."
         )
-        self.movie_button = _button(
+        self.movie_button = push_button(
             "Export movie ...", "The canvas as you see it, with a running trace, as GIF or MP4."
         )
         self.first = _frames(0, "First frame of the exported movie.")
@@ -159,12 +159,6 @@ class SessionPanel(Panel):
         for part in (keep, give, self.words):
             self.column.addWidget(part)
         self.column.addStretch(1)
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    return button
 
 
 def _frames(value: int, tooltip: str) -> QSpinBox:
