@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from napari_biofm.session.journal_list import find_journals, unsaved
 from napari_biofm.widgets.common.viewers import viewer_session
 
 KILLED = """
-import importlib, os, signal, sys
+import importlib, os, signal, sys  # folder, dock, folder, dock ...: a napari for each, forked when all is imported
 from pathlib import Path
 import numpy as np, napari
 from qtpy.QtWidgets import QApplication
@@ -29,18 +28,30 @@ from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.links import Link
 from napari_biofm.selection import CellKey
 from napari_biofm.session import session_of
+from napari_biofm.session.journal_files import FOLDER_VARIABLE
 from napari_biofm.signals import Recording
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.common.autosave import autosave_of
 from napari_biofm.controllers.common.layers import layer_id
+import napari.viewer, napari.layers
 
+asked, children = list(zip(sys.argv[2::2], sys.argv[3::2])), []
+for folder, dock in asked:
+    children.append(os.fork())
+    if not children[-1]:
+        break
+else:
+    ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    sys.exit(0 if ends == [-signal.SIGKILL] * len(ends) else str(ends))
+
+os.environ[FOLDER_VARIABLE] = folder
 viewer = napari.Viewer(show=False)
 masks = np.zeros((40, 50), np.int32)
 masks[4:12, 4:12], masks[20:30, 30:44] = 2, 5
 movie = viewer.add_image(np.zeros((6, 40, 50), np.uint8), name="movie", scale=(1, 2, 2))
 cells = viewer.add_labels(masks, name="cells", scale=(2, 2))
-module, name = sys.argv[1].split(":")
+module, name = dock.split(":")
 frame = getattr(importlib.import_module(module), name)(viewer)
 viewer.window.add_dock_widget(frame)
 dock = getattr(frame, "content", frame)
@@ -57,7 +68,7 @@ session.do(EditEvents("patch", "accept", review.judge_events(session.events("pat
 session.link(Link("patch", 0, CellKey(uid, 5)))
 session.set_clock(layer_id(movie), Clock.from_rate(6, 2.0, 0.25, recording="patch"))
 session.do(SetUnit("patch", 0, "pA", "Im"))
-session.do(UseDetector("teach", None, AdaptedHead.load(Path(sys.argv[2])).to_plain()))
+session.do(UseDetector("teach", None, AdaptedHead.load(Path(sys.argv[1])).to_plain()))
 cells.paint((2, 45), 7)  # napari's own brush: in the log where a dock makes it an edit, else seen as a change
 session.label_cells(uid, np.array([2]), np.array([-1]))
 session.undo()
@@ -73,23 +84,34 @@ DOCKS = {
 }
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Return what each of three naparis left that were killed, one with every dock."""
+    folders = {which: tmp_path_factory.mktemp(which) / "auto" for which in DOCKS}
+    pairs = [str(part) for which, folder in folders.items() for part in (folder, DOCKS[which])]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(TAUGHT), *pairs],
+        timeout=280,
+        check=False,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folders
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signal 9 is a POSIX matter")
 @pytest.mark.parametrize("which", list(DOCKS))
 def test_edits_of_every_kind_come_back_after_a_kill_whichever_dock_is_open(
-    viewer, tmp_path, monkeypatch, which
+    viewer, killed, monkeypatch, which
 ):
     import importlib
 
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "auto"))
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, DOCKS[which], str(TAUGHT)],
-        timeout=240,
-        check=False,
-        env=dict(os.environ),
-    )
-    assert done.returncode == -signal.SIGKILL
-    assert len(unsaved(tmp_path / "auto")) == 1
+    kept = killed[which]
+    monkeypatch.setenv(FOLDER_VARIABLE, str(kept))
+    assert len(unsaved(kept)) == 1
     viewer.add_image(np.zeros((6, 40, 50), np.uint8), name="movie", scale=(1, 2, 2))
     module, name = DOCKS[which].split(":")
     frame = getattr(importlib.import_module(module), name)(viewer)
@@ -118,9 +140,9 @@ def test_edits_of_every_kind_come_back_after_a_kill_whichever_dock_is_open(
     clock = session.clock(layer_id(viewer.layers["movie"]))
     assert clock.times[:2].tolist() == [0.25, 0.75] and clock.recording == "patch"
     assert session.detector == AdaptedHead.load(TAUGHT).to_plain()
-    assert dock.recovery.isHidden() and unsaved(tmp_path / "auto") == []
+    assert dock.recovery.isHidden() and unsaved(kept) == []
     session.close()
-    assert all(found.closed for found in find_journals(tmp_path / "auto"))
+    assert all(found.closed for found in find_journals(kept))
 
 
 def test_masks_that_any_plugin_changes_are_kept(viewer, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_biofm.controllers.common.session_layers import ViewerLayers
-from napari_biofm.session import CellKey, Link, recovery
+from napari_biofm.session import CellKey, Link, journal_list
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
 from napari_biofm.session.journal_list import unsaved
 from napari_biofm.signals import Recording
@@ -113,7 +113,7 @@ def test_every_edit_is_saved_by_itself_and_offered_after_a_crash(make_napari_vie
     viewer = make_napari_viewer()
     dock = scene(viewer)
     assert unsaved(tmp_path / "auto") == [], "this process is alive"
-    monkeypatch.setattr(recovery, "started", lambda pid: None)
+    monkeypatch.setattr(journal_list, "started", lambda pid: None)
     second = make_napari_viewer(show=True)
     again = TimelineDock(second)
     second.window.add_dock_widget(again)
@@ -129,7 +129,7 @@ def test_every_edit_is_saved_by_itself_and_offered_after_a_crash(make_napari_vie
 def test_two_docks_offer_a_recovery_once(make_napari_viewer, tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "auto"))
     scene(make_napari_viewer())
-    monkeypatch.setattr(recovery, "started", lambda pid: None)
+    monkeypatch.setattr(journal_list, "started", lambda pid: None)
     viewer = make_napari_viewer(show=True)
     docks = [AnnotateDock(viewer), TimelineDock(viewer)]
     for dock in docks:
