@@ -10,6 +10,9 @@ from .api.cells import (
     measure,
     predict,
 )
+from .api.clocks import (
+    movie_clock,
+)
 from .api.images import (
     click,
     open_image,
@@ -77,6 +80,7 @@ __all__ = [
     "idealize",
     "measure",
     "membrane",
+    "movie_clock",
     "open_image",
     "open_session",
     "predict",

@@ -111,7 +111,7 @@ def test_files_read_back_as_they_were_written(tmp_path: Path, small: CoRecording
 def test_the_trigger_channel_holds_the_clock_of_the_movie(tmp_path: Path, small: CoRecording) -> None:
     recording = read_recording(write_corecording(tmp_path, small)["current_clamp"])
     report = find_triggers(recording.values(0, 2), recording.channels[2].sampling_rate)
-    assert (report.missing, report.doubled) == (0, 0)
+    assert len(report.times) == len(small.frame_times)
     np.testing.assert_allclose(report.times, small.frame_times, atol=1.5e-4)
 
 

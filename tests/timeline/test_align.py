@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from napari_biofm.signals import Recording
 from napari_biofm.simulate import simulate_corecording, write_corecording
 from napari_biofm.timeline import Clock, clock_from_triggers, find_triggers, fit_drift
 from napari_biofm.timeline.align import align_to_channel, likely_trigger
 from napari_biofm.timeline.cell_positions import cell_events
 from napari_biofm.timeline.cell_traces import measure_cells
-from napari_biofm.timeline.triggers import mend
+from napari_biofm.timeline.explanations import ClockUnclearError
+from napari_biofm.timeline.triggers import Pulses
 from napari_biofm.types import TimelineError, run_task
 
 TIMES = 0.5 + 1.00004 * np.arange(200) / 20
@@ -45,26 +47,45 @@ def test_the_calcium_events_of_the_patched_cell_match_its_spikes():
     assert len(first) >= 5 and matched.mean() > 0.8 and seen.mean() > 0.8
 
 
-def test_more_pulses_than_frames_use_the_first():
-    found = clock_from_triggers(mend(TIMES), 150, 20.0)
+def test_more_pulses_than_frames_are_asked_about():
+    with pytest.raises(ClockUnclearError, match="200 pulses and 150 frames do not agree"):
+        clock_from_triggers(Pulses.at(TIMES), 150, 20.0)
+    found = clock_from_triggers(Pulses.at(TIMES), 150, 20.0, choice="first")
     np.testing.assert_allclose(found.clock.times, TIMES[:150])
-    assert "50 pulses more" in " ".join(found.notes)
+    assert "first 150 of 200 pulses" in " ".join(found.notes)
 
 
-def test_a_recording_that_ended_early_is_continued_and_told():
-    found = clock_from_triggers(mend(TIMES[:120]), 200, 20.0)
+def test_a_recording_that_ended_early_is_continued_when_chosen_and_told():
+    found = clock_from_triggers(Pulses.at(TIMES[:120]), 200, 20.0, choice="ended-early")
     np.testing.assert_allclose(found.clock.times, TIMES, atol=1e-4)
-    assert "Pulses for 120 of 200 frames" in " ".join(found.notes)
+    assert "80 frames have no pulse" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["Vm", "Frames"], 1),
+        (["Vm", "Stim TTL", "Camera TTL"], 2),
+        (["Vm", "TTL"], 1),
+        (["Vm", "Stim TTL"], None),
+        (["Vm", "TTL 1", "TTL 2"], None),
+        (["Vm", "LED trigger", "Sync"], 2),
+        (["Vm", "Im"], None),
+    ],
+)
+def test_only_a_channel_named_after_frames_is_chosen_by_itself(names, wanted):
+    recording = Recording.from_arrays([[np.zeros(10)] * len(names)], 1000.0, "V", names=names)
+    assert likely_trigger(recording) == wanted
 
 
 def test_a_pulse_for_every_second_frame_is_told_by_the_frame_rate():
-    found = clock_from_triggers(mend(TIMES[::2]), 200, 20.0)
+    found = clock_from_triggers(Pulses.at(TIMES[::2]), 200, 20.0)
     np.testing.assert_allclose(found.clock.times, TIMES, atol=1e-4)
     assert "One pulse for 2 frames" in " ".join(found.notes)
 
 
 def test_a_stated_rate_that_does_not_fit_is_told_and_the_pulses_count():
-    found = clock_from_triggers(mend(TIMES), 200, 13.0)
+    found = clock_from_triggers(Pulses.at(TIMES), 200, 13.0)
     np.testing.assert_allclose(found.clock.times, TIMES)
     assert "the movie says 13 Hz" in " ".join(found.notes)
 
@@ -99,7 +120,7 @@ def test_a_clock_keeps_its_own_copy_of_the_times():
         (lambda: Clock.from_rate(5, 0.0), "positive number of Hz"),
         (lambda: Clock.from_rate(5, 10.0, float("inf")), "finite"),
         (lambda: fit_drift(np.array([1.0])), "at least two"),
-        (lambda: clock_from_triggers(mend(TIMES), 0), "no frames"),
+        (lambda: clock_from_triggers(Pulses.at(TIMES), 0), "no frames"),
         (lambda: find_triggers(np.zeros(1), 1.0), "at least two pulses"),
     ],
 )

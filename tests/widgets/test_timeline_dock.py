@@ -260,3 +260,36 @@ def click(viewer, position):
         event.type = "mouse_release"
         next(steps, None)
         event.type = "mouse_press"
+
+
+def test_pulses_that_do_not_agree_are_asked_about_with_a_picture_and_the_choice_makes_the_clock(scene):
+    viewer, dock = scene
+    dock.session.add_recording(patch_recording(N_FRAMES + 5), "ran on")
+    dock.recording.choose("ran on")
+    panel = dock.align_panel
+    panel.button.click()
+    uid = layer_id(viewer.layers["movie"])
+    assert dock.session.clock(uid) is None, "nothing is set before somebody chose"
+    assert "65 pulses and 60 frames do not agree" in dock.words.text()
+    assert panel.meaning.isVisibleTo(panel) and panel.plot.isVisibleTo(panel)
+    assert "first 60 of 65" in panel.meaning.currentText()
+    panel.meaning.choose("last")
+    assert panel.plot.band.getRegion()[0] == pytest.approx(OFFSET + 5 / RATE, abs=1e-3)
+    panel.button.click()
+    clock = dock.session.clock(uid)
+    np.testing.assert_allclose(clock.times, OFFSET + (5 + np.arange(N_FRAMES)) / RATE, atol=1e-4)
+    assert "last" in clock.source
+    assert not panel.meaning.isVisibleTo(panel)
+
+
+def test_frames_that_are_not_in_the_file_are_left_out_by_their_numbers(scene):
+    viewer, dock = scene
+    dock.session.add_recording(patch_recording(N_FRAMES + 2), "dropped")
+    dock.recording.choose("dropped")
+    dock.align_panel.skipped.setText("10, 20")
+    dock.align_panel.button.click()
+    times = OFFSET + np.delete(np.arange(N_FRAMES + 2), [10, 20]) / RATE
+    np.testing.assert_allclose(dock.session.clock(layer_id(viewer.layers["movie"])).times, times, atol=1e-4)
+    dock.align_panel.skipped.setText("ten")
+    dock.align_panel.button.click()
+    assert "'ten' is no frame number" in dock.words.text()

@@ -20,6 +20,7 @@ ROOMS = (
     "physio",
     "analyses",
     "protocols",
+    "clocks",
     "cells",
     "models",
     "train",

@@ -13,8 +13,9 @@ from napari_biofm.timeline.cell_positions import (
     session_time,
 )
 from napari_biofm.timeline.clock import Clock
+from napari_biofm.timeline.explanations import ClockUnclearError, Explanation
 from napari_biofm.timeline.overlay import event_points, visible_frames
-from napari_biofm.timeline.triggers import TriggerReport, find_triggers
+from napari_biofm.timeline.triggers import Pulses, find_triggers
 
 __all__ = [
     "CLASS_COLOURS",
@@ -22,7 +23,9 @@ __all__ = [
     "CellEvents",
     "Clock",
     "DriftFit",
-    "TriggerReport",
+    "Pulses",
+    "ClockUnclearError",
+    "Explanation",
     "cell_centres",
     "cell_events",
     "class_colours",

@@ -10,9 +10,11 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLi
 
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import frame_rate, n_frames
-from napari_biofm.timeline import Clock
-from napari_biofm.timeline.align import Alignment, align_to_channel, likely_trigger
+from napari_biofm.timeline import Clock, Explanation, Pulses
+from napari_biofm.timeline.align import clock_from_explanations, explain_channel, likely_trigger
 from napari_biofm.timeline.correlate import OffsetProposal, propose_offset
+from napari_biofm.timeline.explanations import ClockUnclearError
+from napari_biofm.timeline.frame_numbers import parse_numbers
 from napari_biofm.timeline.metadata import frame_times_of_file
 from napari_biofm.timeline.offset_hints import (
     CellWithSpikes,
@@ -44,6 +46,18 @@ class AlignPanel(Panel):
         self.source.addItems([TRIGGERS, RATE, FILE])
         self.source.setToolTip("Where the frame times come from.")
         self.channel = Chooser("no recording", "The channel that holds one pulse per frame.")
+        self.edge = QComboBox()
+        self.edge.addItems(["auto", "rising", "falling"])
+        self.edge.setToolTip("Which edge of a pulse begins a frame; auto looks at the level between pulses.")
+        self.meaning = Chooser(
+            "press Align to count pulses and frames",
+            "What the pulses mean, where they and the frames do not agree by themselves. The plot shows it.",
+        )
+        self.skipped = QLineEdit()
+        self.skipped.setPlaceholderText("none")
+        self.skipped.setToolTip(
+            "Numbers of frames the camera took but the file does not hold, from 0, such as 12,40-44."
+        )
         self.rate = number_box(
             0, 100_000, 4, " Hz", "Frames per second on the camera's clock; 0 = not known."
         )
@@ -72,9 +86,14 @@ class AlignPanel(Panel):
         self.report = self.words
         self.plot = OffsetPlot()
         self._activity: Any = None
+        self._spikes = np.zeros(0)  # seconds
+        self._counted: tuple[Pulses, list[Explanation]] | None = None  # where a person has to choose
         self._form = QFormLayout()
         self._form.addRow("Frame times", self.source)
         self._form.addRow("Channel", self.channel)
+        self._form.addRow("Edge", self.edge)
+        self._form.addRow("Frames not in the file", self.skipped)
+        self._form.addRow("Pulses mean", self.meaning)
         self._form.addRow("File", self._file_row)
         self._form.addRow("Frame rate", self.rate)
         self._form.addRow("Offset", self.offset)
@@ -88,6 +107,9 @@ class AlignPanel(Panel):
         self.source.currentTextChanged.connect(self._show_rows)
         self.button.clicked.connect(lambda: self.align())
         self.file_button.clicked.connect(lambda: self._ask_file())
+        self.meaning.chosen.connect(lambda _: self.show_offset())
+        for changed in (self.channel.chosen, self.edge.currentTextChanged, self.skipped.textChanged):
+            changed.connect(lambda _: self._forget_pulses())
         self.propose_button.clicked.connect(lambda: self.propose())
         self.plot.dragged.connect(self.offset.setValue)
         for box in (self.rate, self.offset, self.drift):
@@ -209,26 +231,63 @@ class AlignPanel(Panel):
         if recording is None or not isinstance(channel, int):
             raise TimelineError("Open a recording with a frame-trigger channel, or choose 'rate and offset'.")
         uid = str(self.controller.movie_uid)
+        if self._counted is not None and self.meaning.key is not None:
+            self._pulses_counted(uid, self._counted, str(self.meaning.key))
+            return
+        skipped = parse_numbers(self.skipped.text())
         self.button.setEnabled(False)
         self.host.run(
-            align_to_channel,
+            explain_channel,
             recording,
             channel,
-            n_frames(movie),
+            n_frames(movie) + len(set(skipped)),
             self.rate.value() or None,
-            str(self.controller.recording_uid),
+            self.edge.currentText(),
             name="Find frame pulses",
             bound_to=uid,
-            on_done=lambda alignment: self._pulses_found(uid, alignment),
+            on_done=lambda counted: self._pulses_counted(uid, counted, "auto"),
             on_end=lambda: self.button.setEnabled(True),
         )
 
-    def _pulses_found(self, uid: str, alignment: Alignment) -> None:
-        if self.controller.layers.layer(uid) is None:
+    def _pulses_counted(self, uid: str, counted: tuple[Pulses, list[Explanation]], choice: str) -> None:
+        """Set the clock where the pulses have one meaning or one was chosen; else offer what they may mean."""
+        movie = self.controller.layers.layer(uid)
+        if movie is None:
             self.report.setText("The movie was removed while its frame times were looked for.")
             return
+        pulses, explanations = counted
+        try:
+            alignment = clock_from_explanations(
+                pulses,
+                explanations,
+                n_frames(movie),
+                self.rate.value() or None,
+                self.controller.recording_uid or "",
+                choice=choice,
+                skipped=parse_numbers(self.skipped.text()),
+            )
+        except ClockUnclearError as unclear:
+            self._counted = counted
+            self.meaning.set_choices([(one.text, one.name) for one in unclear.explanations])
+            self._show_rows()
+            self.host.tell(
+                f"{len(pulses.times)} pulses and {n_frames(movie)} frames do not agree. Choose what the "
+                "pulses mean, look at the plot, and press Align again."
+            )
+            return
+        except TimelineError as error:
+            self.host.tell_error(error)
+            return
+        self._forget_pulses()
         self.controller.session.set_clock(uid, alignment.clock)
         self.report.setText("\n".join(alignment.notes))
+
+    def _forget_pulses(self) -> None:
+        """Count the pulses again at the next press: something they depend on was changed."""
+        if self._counted is not None:
+            self._counted = None
+            self.meaning.set_choices([])
+            self._show_rows()
 
     def _tell_clock(self) -> None:
         clock = self.controller.clock
@@ -251,16 +310,24 @@ class AlignPanel(Panel):
         source = self.source.currentText()
         by_rate = source == RATE
         self._form.setRowVisible(self.channel, source == TRIGGERS)
+        for row in (self.edge, self.skipped):
+            self._form.setRowVisible(row, source == TRIGGERS)
+        unclear = source == TRIGGERS and self._counted is not None
+        self._form.setRowVisible(self.meaning, unclear)
         self._form.setRowVisible(self._file_row, source == FILE)
         self._form.setRowVisible(self.rate, source != FILE)
         self._form.setRowVisible(self.offset, source != TRIGGERS)
         self._form.setRowVisible(self.drift, by_rate)
-        self.plot.setVisible(by_rate)
+        self.plot.setVisible(by_rate or unclear)
         self.show_offset()
 
     def show_offset(self, *_: Any) -> None:
         """Draw the movie's activity where the form puts it, over the spikes of the recording."""
         movie = self.controller.movie
+        if self.source.currentText() == TRIGGERS and self._counted is not None:
+            self._show_meaning(*self._counted)
+            return
+        self.plot.show_spikes(self._spikes)
         if self.source.currentText() != RATE or movie is None or self.rate.value() <= 0:
             self.plot.clear_all()
             return
@@ -268,6 +335,14 @@ class AlignPanel(Panel):
         times = self.offset.value() + period * np.arange(n_frames(movie), dtype=np.float64)
         self.plot.show_movie(times, self._activity, self.offset.value())
         self.plot.fit()
+
+    def _show_meaning(self, pulses: Pulses, explanations: list[Explanation]) -> None:
+        """Draw the frames of the chosen explanation as a band under the pulses."""
+        for one in explanations:
+            if one.name == self.meaning.key:
+                self.plot.show_spikes(pulses.times)
+                self.plot.show_frames(one.times)
+                self.plot.fit()
 
     def show_activity(self) -> None:
         """Take up what cells and recording do now."""

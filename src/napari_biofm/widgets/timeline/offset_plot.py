@@ -57,13 +57,27 @@ class OffsetPlot(pg.PlotWidget):
         try:
             self.band.setVisible(True)
             self.band.setRegion((float(times[0]), float(times[-1])))
+            self.band.setMovable(True)
             self._lead = offset - float(times[0])
         finally:
             self._busy = False
         if values is None:
             self.trace.setData([], [])
             return
-        self.trace.setData(times, scaled_activity(values))
+        self.trace.setData(times, scaled_activity(values), connect="all")
+
+    def show_frames(self, times: NDArray[np.float64]) -> None:
+        """Show frames that began at these times (s): their span as a band, each as a stroke under the pulses."""
+        self._busy = True
+        try:
+            self.band.setVisible(True)
+            self.band.setRegion((float(times[0]), float(times[-1])))
+            self.band.setMovable(False)
+        finally:
+            self._busy = False
+        step = max(1, len(times) // MOST_SPIKES)
+        shown = times[::step]
+        self.trace.setData(np.repeat(shown, 2), np.tile([0.1, 0.9], len(shown)), connect="pairs")
 
     def show_spikes(self, seconds: NDArray[np.float64]) -> None:
         """Show spikes of the recording, (n,) seconds."""
