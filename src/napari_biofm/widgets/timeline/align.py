@@ -343,6 +343,7 @@ class AlignPanel(Panel):
                 self.plot.show_spikes(pulses.times)
                 self.plot.show_frames(one.times)
                 self.plot.fit()
+                self.report.setText(one.text)
 
     def show_activity(self) -> None:
         """Take up what cells and recording do now."""
