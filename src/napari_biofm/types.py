@@ -337,7 +337,7 @@ class Promptable(Model, Protocol[P]):
 
 # --------------------------------------------------------------------------- signals and events
 
-Kind = Literal["auto", "psc", "ap", "calcium", "channel", "spike", "ecg"]
+Kind = Literal["auto", "psc", "ap", "calcium", "channel", "spike", "ecg", "psp", "loose"]
 Preset = Literal["balanced", "precise"]
 
 EVENT_CLASSES = (

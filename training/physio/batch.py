@@ -10,6 +10,7 @@ import torch
 from napari_biofm.events.physio_fm.input_encoding import PATCH, TOKEN_KINDS, UNITS, encode_input
 from napari_biofm.events.physio_fm.network import FAULTS
 
+from .backgrounds import Backgrounds
 from .real import Real
 from .simulators.ap import draw_ap
 from .simulators.calcium import draw_calcium
@@ -17,6 +18,7 @@ from .simulators.channel import draw_channel
 from .simulators.crop import LENGTH, Crop
 from .simulators.ecg import draw_ecg
 from .simulators.psc import draw_psc
+from .simulators.psp import draw_psp
 from .simulators.spike import draw_spike
 
 SPREAD = {
@@ -31,27 +33,32 @@ MOST_EVENTS = 64
 
 
 def draw(
-    rng: np.random.Generator, real: Real | None, mix: dict[str, float], real_share: dict[str, float]
+    rng: np.random.Generator,
+    real: Real | None,
+    mix: dict[str, float],
+    real_share: dict[str, float],
+    behind: Backgrounds | None = None,
 ) -> Crop:
-    """Draw one window: a kind by `mix`, real instead of simulated by `real_share`."""
+    """Draw one window: a kind by `mix`, real instead of simulated by `real_share`, over real backgrounds."""
     kind = rng.choice(list(mix), p=np.array(list(mix.values())) / sum(mix.values()))
     if real is not None and rng.random() < real_share.get(kind, 0.0):
         return {"ap": real.ap, "calcium": real.calcium, "ecg": real.ecg, "psc": real.clamp}[kind](rng)
+    spectra = real.spectra if real is not None else None
     if kind == "psc":
-        return draw_psc(rng, real.spectra if real is not None else None)
-    return {
-        "ap": draw_ap,
-        "calcium": draw_calcium,
-        "channel": draw_channel,
-        "spike": draw_spike,
-        "ecg": draw_ecg,
-    }[kind](rng)
+        return draw_psc(rng, spectra, behind.current if behind is not None else None)
+    if kind == "psp":
+        return draw_psp(rng, spectra)
+    if kind == "spike":
+        return draw_spike(rng, behind.spike if behind is not None else None)
+    return {"ap": draw_ap, "calcium": draw_calcium, "channel": draw_channel, "ecg": draw_ecg}[kind](rng)
 
 
 def tell(rng: np.random.Generator, crop: Crop) -> tuple[str, int | None, tuple[str, ...] | None]:
     """Decide what the network is told: unit (sometimes wrong or missing), kind (sometimes not)."""
     unit, found = crop.unit, crop.faults
     kind: int | None = TOKEN_KINDS.index(crop.kind)
+    if crop.kind == "psc" and unit == "mV":  # synaptic potentials: as at inference
+        return "other", kind, found
     if rng.random() < 0.3:
         kind = None
     if unit != "other" and rng.random() < 0.08:
@@ -72,11 +79,12 @@ def make_batch(
     real: Real | None,
     mix: dict[str, float],
     real_share: dict[str, float],
+    behind: Backgrounds | None = None,
 ) -> dict[str, torch.Tensor]:
     """Draw `size` windows and return inputs and targets as tensors."""
     rows: list[dict[str, Any]] = []
     for _ in range(size):
-        crop = draw(rng, real, mix, real_share)
+        crop = draw(rng, real, mix, real_share, behind)
         crop.x = np.nan_to_num(crop.x)
         unit, kind, found = tell(rng, crop)
         inputs, tokens, _, scale = encode_input(crop.x[None], crop.sampling_rate, unit, kind)

@@ -25,6 +25,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from napari_biofm.events.physio_fm.input_encoding import PATCH  # noqa: E402
 from napari_biofm.events.physio_fm.network import PhysioNetwork  # noqa: E402
+from training.physio.backgrounds import Backgrounds  # noqa: E402
 from training.physio.batch import make_batch  # noqa: E402
 from training.physio.loss import losses, total  # noqa: E402
 from training.physio.real import Real  # noqa: E402
@@ -33,9 +34,10 @@ from training.physio.real import Real  # noqa: E402
 class Trainer:
     """Network, optimiser, weight average and the step they are at."""
 
-    def __init__(self, config: dict[str, Any], real: Real | None) -> None:
+    def __init__(self, config: dict[str, Any], real: Real | None, behind: Backgrounds | None = None) -> None:
         torch.manual_seed(config["seed"])
-        self.config, self.real, self.step = config, real, 0
+        self.config, self.real, self.behind, self.step = config, real, behind, 0
+        self.spent = 0.0  # share of the time there is, where there is a limit
         self.net = PhysioNetwork(**config["model"])
         self.average = copy.deepcopy(self.net).eval()
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
@@ -50,18 +52,18 @@ class Trainer:
         )
 
     def learning_rate(self) -> float:
-        """Warm up, then fall as a cosine to two percent."""
+        """Warm up, then fall as a cosine to two percent, by steps or by the time there is, what is further."""
         c = self.config
         if self.step < c["warmup"]:
             return float(c["learning_rate"] * (self.step + 1) / c["warmup"])
-        u = min(1.0, (self.step - c["warmup"]) / max(1, c["steps"] - c["warmup"]))
+        u = min(1.0, max(self.spent, (self.step - c["warmup"]) / max(1, c["steps"] - c["warmup"])))
         return float(c["learning_rate"] * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * u))))
 
     def advance(self) -> dict[str, float]:
         """Take one step; return the losses."""
         c = self.config
         rng = np.random.default_rng((c["seed"], self.step))
-        batch = make_batch(rng, c["batch"], self.real, c["mix"], c["real_share"])
+        batch = make_batch(rng, c["batch"], self.real, c["mix"], c["real_share"], self.behind)
         hidden = None
         if rng.random() < c["hidden_share"]:
             tokens = batch["inputs"].shape[2] // PATCH
@@ -129,6 +131,9 @@ def main() -> None:
     parser.add_argument(
         "--until", type=int, help="stop after this step (the schedule stays that of the configuration)"
     )
+    parser.add_argument(
+        "--minutes", type=float, help="end the schedule after this time, whatever the number of steps"
+    )
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text())
     torch.set_num_threads(arguments.threads or config["threads"])
@@ -136,7 +141,8 @@ def main() -> None:
     out, real = Path(config["out"]), None
     if config.get("data"):
         real = Real(Path(config["data"]), Path(config["cache"]))
-    trainer = Trainer(config, real)
+    behind = Backgrounds(Path(config["data"])) if config.get("backgrounds") else None
+    trainer = Trainer(config, real, behind)
     if arguments.start:
         trainer.begin_from(arguments.start)
     if arguments.resume:
@@ -145,7 +151,9 @@ def main() -> None:
     curve, start = (out / "curve.jsonl").open("a"), time.monotonic()
     sums: dict[str, list[float]] = {}
     stop = arguments.until or config["steps"]
-    while trainer.step < stop:
+    while trainer.step < stop and trainer.spent < 1:
+        if arguments.minutes:
+            trainer.spent = (time.monotonic() - start) / 60 / arguments.minutes
         for k, v in trainer.advance().items():
             sums.setdefault(k, []).append(v)
         if trainer.step % 50 == 0:
@@ -154,7 +162,7 @@ def main() -> None:
             curve.write(json.dumps(row) + "\n")
             curve.flush()
             sums = {}
-        if trainer.step % config["checkpoint_every"] == 0 or trainer.step == stop:
+        if trainer.step % config["checkpoint_every"] == 0 or trainer.step == stop or trainer.spent >= 1:
             trainer.save(out / "last.pt")
 
 

@@ -112,7 +112,7 @@ def detect_events(
     ----------
     recording : or its path.
     detector : "physio-fm", or a classical method (`napari-biofm events --help` lists them).
-    kind : "psc", "ap", "calcium", "channel", "spike", "ecg", or "auto".
+    kind : "psc", "psp", "ap", "calcium", "channel", "spike", "loose", "ecg", or "auto".
     preset : "balanced" or "precise".
     channel : counted from 0, or "all"; None takes those of cells: no commands, triggers or other signals.
     sweeps : counted from 0; None takes all.

@@ -35,6 +35,9 @@ class KindSpec:
     tolerance_s : a found event this near (s) to a true one counts as found when detectors are scored.
     probe_tolerance_s : the same for the simulated recordings that taught detectors are asked about.
     default_detector : detector that needs no network and serves the kind best; a name in `events.DETECTORS`.
+    network : kind as which the network sees it (its own name where the network has been taught it by that name); where it
+        is another one, the unit is not told either.
+    cut_s : what lies this near (s) to a gap in the trace is cut by it.
     """
 
     name: Kind
@@ -53,6 +56,8 @@ class KindSpec:
     tolerance_s: float
     probe_tolerance_s: float
     default_detector: str
+    network: Kind
+    cut_s: float
 
     @property
     def unit(self) -> str:
@@ -74,7 +79,7 @@ _ROWS = (
         name="psc",
         title="Synaptic currents",
         units=("pA",),
-        classes=("PSC", "EPSC", "IPSC", "PSP", "EPSP", "IPSP"),
+        classes=("PSC", "EPSC", "IPSC"),
         taught_class="PSC",
         slowest_rate=900.0,
         fastest_rate=math.inf,
@@ -87,6 +92,8 @@ _ROWS = (
         tolerance_s=5e-3,
         probe_tolerance_s=5e-3,
         default_detector="deconvolution",
+        network="psc",
+        cut_s=5e-3,
     ),
     KindSpec(
         name="ap",
@@ -105,6 +112,8 @@ _ROWS = (
         tolerance_s=1.5e-3,
         probe_tolerance_s=5e-3,
         default_detector="prominence",
+        network="ap",
+        cut_s=1e-3,
     ),
     KindSpec(
         name="calcium",
@@ -123,6 +132,8 @@ _ROWS = (
         tolerance_s=0.15,
         probe_tolerance_s=0.15,
         default_detector="oasis",
+        network="calcium",
+        cut_s=0.35,
     ),
     KindSpec(
         name="channel",
@@ -141,6 +152,8 @@ _ROWS = (
         tolerance_s=5e-3,
         probe_tolerance_s=5e-3,
         default_detector="half-amplitude",
+        network="channel",
+        cut_s=0.0,
     ),
     KindSpec(
         name="spike",
@@ -159,6 +172,8 @@ _ROWS = (
         tolerance_s=0.5e-3,
         probe_tolerance_s=1e-3,
         default_detector="extracellular",
+        network="spike",
+        cut_s=1e-3,
     ),
     KindSpec(
         name="ecg",
@@ -177,11 +192,54 @@ _ROWS = (
         tolerance_s=0.1,
         probe_tolerance_s=0.1,
         default_detector="pan-tompkins",
+        network="ecg",
+        cut_s=0.03,
+    ),
+    KindSpec(
+        name="psp",
+        title="Synaptic potentials",
+        units=("mV",),
+        classes=("PSP", "EPSP", "IPSP"),
+        taught_class="PSP",
+        slowest_rate=500.0,
+        fastest_rate=math.inf,
+        target_rate=5e3,
+        lowest_rate=2e3,
+        window=8192,
+        reach=9,
+        event_s=0.03,
+        direction=0.0,
+        tolerance_s=0.01,
+        probe_tolerance_s=0.01,
+        default_detector="deconvolution",
+        network="psc",
+        cut_s=0.01,
+    ),
+    KindSpec(
+        name="loose",
+        title="Loose patch",
+        units=("pA",),
+        classes=("spike",),
+        taught_class="spike",
+        slowest_rate=5000.0,
+        fastest_rate=math.inf,
+        target_rate=24e3,
+        lowest_rate=14e3,
+        window=8192,
+        reach=8,
+        event_s=0.001,
+        direction=-1.0,
+        tolerance_s=0.5e-3,
+        probe_tolerance_s=1e-3,
+        default_detector="extracellular",
+        network="spike",
+        cut_s=2e-3,
     ),
 )
-# The order is that of physio-FM's tokens; "auto" is no kind but the wish to find out.
+# Those whose network is their own name come first, in the order of physio-FM's tokens; "auto" is no kind but the wish
+# to find out.
 KINDS: Mapping[str, KindSpec] = MappingProxyType({spec.name: spec for spec in _ROWS})
-_KIND_OF_CLASS = {name: spec.name for spec in _ROWS for name in spec.classes}
+_KIND_OF_CLASS = {name: spec.name for spec in reversed(_ROWS) for name in spec.classes}
 
 
 def kind_of_class(name: str) -> Kind | None:

@@ -199,7 +199,10 @@ def test_the_threshold_of_a_quiet_recording_is_higher_than_that_of_a_busy_one() 
 
 def test_a_threshold_that_is_given_stands() -> None:
     rng = np.random.default_rng(5)
-    x = np.maximum(rng.normal(size=2000), 0).astype(np.float32)
+    drive = np.where(
+        np.arange(2000) % 70 == 50, rng.uniform(0.05, 0.4, 2000), 0
+    )  # mere noise has no score above 0.1
+    x = (lfilter([1.0], [1, -0.94], drive) + 0.06 * rng.normal(size=2000)).astype(np.float32)
     found = {
         t: run_task(
             PhysioFM().detect(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crop import LENGTH, Crop, add_at, log_uniform
-from .noise import coloured, drift, faults
+from .noise import coloured, drift, faults, restless
 from .psc import waveform
 
 AP = 0
@@ -44,7 +44,7 @@ def action_potential(
 def draw_ap(rng: np.random.Generator) -> Crop:
     """Draw one window of a current-clamp recording."""
     fs = log_uniform(rng, 13000, 28500) if rng.random() < 0.8 else log_uniform(rng, 4000, 14000)
-    noise = coloured(rng)
+    noise = restless(rng, fs) if rng.random() < 0.15 else coloured(rng)
     sigma = log_uniform(rng, 0.03, 6.0)
     trace = np.full(LENGTH, rng.uniform(-85, -50))
     rows: list[tuple[float, float, float, float, int]] = []
@@ -54,7 +54,7 @@ def draw_ap(rng: np.random.Generator) -> Crop:
     spikelets = rng.random() < 0.25
     height = log_uniform(rng, 5, 40) if spikelets else rng.uniform(40, 120)
     height = max(height, 2.5 * sigma)
-    if rng.random() < 0.88:
+    if rng.random() < 0.8:
         _train(rng, trace, fs, height, rows)
     if rng.random() < 0.3:
         _potentials(rng, trace, fs, height)

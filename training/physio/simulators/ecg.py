@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from .crop import LENGTH, Crop, add_at, log_uniform
-from .noise import coloured, drift, faults
+from .noise import coloured, drift, faults, restless
 
 R = 6
+SILENT = 0.15  # of the simulated windows hold no beat
 
 
 def draw_ecg(rng: np.random.Generator) -> Crop:
@@ -51,7 +52,10 @@ def draw_ecg(rng: np.random.Generator) -> Crop:
         trace += rng.uniform(0.01, 0.1) * np.sin(
             2 * np.pi * f * np.arange(LENGTH) / fs + np.cumsum(rng.normal(size=LENGTH)) * 0.05
         )
-    x = trace + log_uniform(rng, 0.005, 0.5) * coloured(rng)
+    noise = coloured(rng)
+    if rng.random() < SILENT:  # an electrode off the skin
+        trace, rows, noise = np.zeros(LENGTH), [], restless(rng, fs)
+    x = trace + log_uniform(rng, 0.005, 0.5) * noise
     if rng.random() < 0.6:
         u = np.arange(LENGTH) / fs
         x = x + log_uniform(rng, 0.05, 1.0) * np.sin(2 * np.pi * (rng.uniform(0.1, 0.6) * u + rng.random()))

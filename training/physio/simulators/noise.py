@@ -49,6 +49,37 @@ def coloured(
     return np.asarray(x / max(x.std(), 1e-12))
 
 
+def restless(rng: np.random.Generator, sampling_rate: float, n: int = LENGTH) -> NDArray[np.float64]:
+    """Return (n,) noise of unit standard deviation as recordings without events have it, of one of seven sorts.
+
+    White, smoothed white, 1/f, a slow common fluctuation, shot noise, a mixture with hum, coloured by `coloured`.
+    """
+    how, white = rng.integers(7), rng.normal(size=n)
+    x: NDArray[Any]
+    if how == 0:
+        x = white
+    elif how == 1:
+        from scipy.ndimage import gaussian_filter1d
+
+        x = gaussian_filter1d(white, log_uniform(rng, 0.4, 12.0), mode="wrap")
+    elif how == 2:
+        f = np.maximum(np.arange(n // 2 + 1), 1.0)
+        x = np.fft.irfft(np.fft.rfft(white) * f ** -rng.uniform(0.25, 1.0), n)
+    elif how == 3:
+        from scipy.signal import lfilter
+
+        slow = lfilter([1.0], [1, -np.exp(-1 / log_uniform(rng, 2, 300))], rng.normal(size=n + 1000))[1000:]
+        x = white + rng.uniform(0.2, 2.0) * slow / max(slow.std(), 1e-9)
+    elif how == 4:
+        mean = log_uniform(rng, 1.0, 60.0)
+        x = rng.poisson(mean, n) - mean
+    elif how == 5:
+        x = white + rng.uniform(0.3, 2.0) * hum(rng, sampling_rate, n)
+    else:
+        x = coloured(rng, n)
+    return np.asarray((x - x.mean()) / max(x.std(), 1e-12))
+
+
 def hum(rng: np.random.Generator, sampling_rate: float, n: int = LENGTH) -> NDArray[np.float64]:
     """Return (n,) mains hum of amplitude one, 50 or 60 Hz with harmonics."""
     t = np.arange(n) / sampling_rate

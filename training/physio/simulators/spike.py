@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crop import LENGTH, Crop, add_at, log_uniform
-from .noise import coloured, faults
+from .noise import coloured, faults, restless
+from .psc import Noise
 
 SPIKE = 5
 
@@ -30,17 +31,23 @@ def shape(rng: np.random.Generator, fs: float) -> tuple[NDArray[np.float64], int
     return wave / -wave[trough], trough
 
 
-def draw_spike(rng: np.random.Generator) -> Crop:
-    """Draw one window of an extracellular recording."""
+def draw_spike(rng: np.random.Generator, background: Noise | None = None) -> Crop:
+    """Draw one window of an extracellular recording; half of them over a real background where there is one."""
     fs = log_uniform(rng, 14000, 34500)
     unit, sigma = (
         ("uV", log_uniform(rng, 3, 25)) if rng.random() < 0.6 else ("mV", log_uniform(rng, 0.003, 0.05))
     )
     if rng.random() < 0.3:
         unit, sigma = "other", log_uniform(rng, 0.01, 100)
-    noise = coloured(rng)
     way = -1.0 if rng.random() < 0.3 else 1.0
-    if rng.random() < 0.6:  # distant units
+    ignore: list[tuple[float, float]] = []
+    real = background is not None and rng.random() < 0.5
+    noise, ignore = (
+        background(rng, fs)
+        if real and background is not None
+        else ((restless(rng, fs) if rng.random() < 0.15 else coloured(rng)), ignore)
+    )
+    if not real and rng.random() < 0.6:  # distant units
         far = np.zeros(LENGTH)
         shapes = [shape(rng, fs)[0] for _ in range(4)]
         for s in rng.integers(-60, LENGTH, rng.poisson(log_uniform(rng, 20, 200))):
@@ -49,9 +56,9 @@ def draw_spike(rng: np.random.Generator) -> Crop:
         noise = np.sqrt(1 - mix) * noise + np.sqrt(mix) * far / max(far.std(), 1e-9)
     trace = np.zeros(LENGTH)
     rows = []
-    for _ in range(rng.integers(0, 4)):
+    for _ in range(rng.choice(4, p=[0.2, 0.4, 0.25, 0.15])):
         wave, trough = shape(rng, fs)
-        height = log_uniform(rng, 2.5, 16)
+        height = log_uniform(rng, 2.5, 8 if rng.random() < 0.6 else 16)
         steady = rng.uniform(0, 0.15)
         start = rng.uniform(-80, LENGTH, rng.poisson(log_uniform(rng, 0.5, 10)))
         if rng.random() < 0.2:
@@ -74,5 +81,5 @@ def draw_spike(rng: np.random.Generator) -> Crop:
     faulty = (*found, "inverted") if way < 0 else found
     return Crop(
         x.astype(np.float32), fs, unit, "spike", table[:, 0], table[:, 1], nan, nan, np.full(n, SPIKE),
-        clean=trace.astype(np.float32), faults=faulty,
+        ignore=np.array(ignore, float).reshape(-1, 2), clean=trace.astype(np.float32), faults=faulty,
     )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_biofm.events import make_detector
 from napari_biofm.events.classical.half_amplitude import levels_of
+from napari_biofm.events.classical.small_signals import looks_cell_attached, only_synaptic_potentials
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.signals.units import si_unit
 from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace
@@ -24,9 +25,10 @@ def kind_of_unit(unit: str) -> Kind:
 def guess_kind(signal: Trace) -> Kind:
     """Guess what is recorded from unit, sampling rate and, for currents and small voltages, the values.
 
-    Volts: below 1.1 kHz and within 20 mV of zero an ECG; within 5 mV of zero extracellular spikes (an ECG below 5 kHz); else APs.
+    Volts: below 1.1 kHz and within 20 mV of zero an ECG; within 5 mV of zero extracellular spikes (an ECG below 5 kHz); else APs,
+    or synaptic potentials where nothing is large and fast.
     Amperes: single channels if the histogram has levels up to 100 pA apart and the trace jumps between
-    them at least ten times, else synaptic currents. Anything else is calcium below 500 Hz, synaptic currents above.
+    them at least ten times, else synaptic currents, or spikes of a loose patch where they are short and of both signs. Anything else is calcium below 500 Hz, synaptic currents above.
     """
     base, factor = si_unit(signal.unit)
     values = signal.values[:: max(1, len(signal.values) // 200_000)]
@@ -35,12 +37,23 @@ def guess_kind(signal: Trace) -> Kind:
         if signal.sampling_rate < 1100 and abs(float(np.median(values))) * factor < 20e-3:
             return "ecg"
         small = float(np.quantile(np.abs(values), 0.999)) * factor < 5e-3
-        return ("spike" if signal.sampling_rate >= 5000 else "ecg") if small else "ap"
+        if small:
+            return "spike" if signal.sampling_rate >= 5000 else "ecg"
+        return finer_kind(signal, "ap")
     if base == "V":
         return "ap"
     if base == "A":
-        return "channel" if _has_openings(signal) else "psc"
+        return "channel" if _has_openings(signal) else finer_kind(signal, "psc")
     return "calcium" if signal.sampling_rate < 500 else "psc"
+
+
+def finer_kind(signal: Trace, kind: Kind) -> Kind:
+    """Return "psp" for a membrane potential without spikes, "loose" for currents of cell-attached spikes, else `kind`."""
+    if kind == "ap" and only_synaptic_potentials(signal):
+        return "psp"
+    if kind == "psc" and looks_cell_attached(signal):
+        return "loose"
+    return kind
 
 
 def _has_openings(signal: Trace) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_biofm.events.gaps import filled
 from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, RecordingError, Trace, no_events
 
 Floats = NDArray[np.float64]
@@ -31,7 +32,7 @@ class Cleaned:
 
     Attributes
     ----------
-    values : (n_samples,) float32; gaps are bridged by straight lines.
+    values : (n_samples,) float32; gaps hold the noise beside them.
     bad : (n_samples,) bool, True inside gaps, or None where there are none.
     words : what the user should know about the trace, "" if nothing.
     """
@@ -83,9 +84,7 @@ def clean(signal: Trace, min_samples: int = 8) -> tuple[Cleaned | None, str]:
         return None, f"the trace is constant ({low:g} {signal.unit}): no events"
     words = []
     if n_bad:
-        good = np.flatnonzero(~bad)
-        values = values.copy()
-        values[bad] = np.interp(np.flatnonzero(bad), good, values[good])
+        values = filled(values, bad)
         words.append(f"{100 * n_bad / len(values):.3g} % of the trace is missing and was left out")
     words += _saturation(values, low, high, signal.unit)
     if signal.unit in ("", "?"):
@@ -127,7 +126,7 @@ def baseline(values: Samples, window: int) -> Samples:
     window : samples; events much shorter than this leave the baseline alone.
     """
     n = len(values)
-    block = max(1, window // 5)
+    block = max(1, min(n, window // 5))
     count = max(1, n // block)
     stride = max(1, block // 64)
     used = values[: count * block].reshape(count, block)[:, ::stride]

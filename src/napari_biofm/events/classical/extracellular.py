@@ -29,7 +29,7 @@ class SpikeDetector:
     """
 
     name = "extracellular"
-    kinds: Sequence[Kind] = ("spike",)
+    kinds: Sequence[Kind] = ("spike", "loose")
     options: Sequence[Option] = (
         Option("low_hz", "Hz", 0, 1e6, 300.0, "Lower edge of the band."),
         Option("high_hz", "Hz", 0, 1e6, 6000.0, "Upper edge of the band."),
@@ -95,8 +95,8 @@ def band_passed(values: Samples, sampling_rate: float, low: float, high: float) 
     return out
 
 
-def further_side(band: Samples, noise: float) -> float:
-    """Return +1 or -1, the side with more excess over 4 sigma."""
+def further_side(band: Samples, noise: float, surely: float = 1.0) -> float:
+    """Return +1 or -1, the side with more excess over 4 sigma; +1 only where it has `surely` times as much."""
     z = band / noise
     up, down = np.clip(z - 4, 0, 20).sum(), np.clip(-z - 4, 0, 20).sum()
-    return 1.0 if up > down else -1.0
+    return 1.0 if up > surely * down + (surely > 1) * 20 else -1.0

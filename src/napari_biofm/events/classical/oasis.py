@@ -114,7 +114,7 @@ class OasisDetector:
         floor = criterion_at(lowest_score(settings), customary)
         first, size = groups(result.activity, fs, chosen["group_s"])
         criterion = size / result.jump_error
-        strong = (criterion >= floor) & cleaned.usable(first, 1)
+        strong = (criterion >= floor) & cleaned.usable(first, max(1, round(0.35 * fs)))
         first, size, criterion = first[strong], size[strong], criterion[strong]
         shape, _ = transients(result, first, fs)
         score = scores(criterion, customary)

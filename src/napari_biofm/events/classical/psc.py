@@ -47,7 +47,7 @@ class PscDetector:
     """
 
     name = "psc"
-    kinds: Sequence[Kind] = ("auto", "psc")
+    kinds: Sequence[Kind] = ("auto", "psc", "psp")
     options: Sequence[Option] = (
         Option("threshold", "", 0.1, 1000, 4.0, "Criterion that an event reaches, in standard deviations."),
         Option(
@@ -124,7 +124,7 @@ def _rows(
     to_peak = shape.time_to_peak()
     start = np.maximum(onset - round(0.2 * to_peak * fs), 0)
     peak = highest(smooth, start, round((2.2 * to_peak + 0.5e-3) * fs) + 2, sign)
-    keep = cleaned.usable(peak, max(2, round(2e-3 * fs)))
+    keep = cleaned.usable(peak, max(2, round(max(2e-3, to_peak + 0.5 * shape.decay) * fs)))
     onset, peak, criterion, sign = (a[keep] for a in (onset, peak, criterion, sign))
     onset = np.minimum(onset, peak)
     before = max(3, round(max(1e-3, 0.5 * to_peak) * fs))

@@ -40,7 +40,7 @@ class ThresholdDetector:
     """
 
     name = "threshold"
-    kinds: Sequence[Kind] = ("auto", "psc", "ap", "calcium", "spike", "ecg", "channel")
+    kinds: Sequence[Kind] = ("auto", "psc", "ap", "calcium", "spike", "ecg", "channel", "psp", "loose")
     options: Sequence[Option] = (
         Option("sigma", "", 0.1, 1000, CUSTOMARY_SIGMA, "How many standard deviations of the noise an event leaves it by."),
         Option(
@@ -91,7 +91,7 @@ def _signs(rest: Samples, sigma: float, direction: float, kind: str) -> list[flo
         return [direction]
     up, down = (float(np.clip(s * rest / sigma - CUSTOMARY_SIGMA, 0, 30).sum()) for s in (1, -1))
     first = 1.0 if up >= down else -1.0
-    both = kind == "psc" and min(up, down) > 0.2 * max(up, down) > 0
+    both = kind in ("psc", "psp") and min(up, down) > 0.2 * max(up, down) > 0
     return [first, -first] if both else [first]
 
 

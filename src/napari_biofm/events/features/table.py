@@ -36,6 +36,7 @@ SPIKE_DEFINITIONS = {
 DEFINITIONS: Mapping[str, Mapping[str, str]] = {
     "ap": {**train.TRAIN_DEFINITIONS, **ap.AP_DEFINITIONS},
     "psc": {**psc.PSC_SWEEP_DEFINITIONS, **psc.PSC_DEFINITIONS},
+    "psp": {**psc.PSC_SWEEP_DEFINITIONS, **psc.PSC_DEFINITIONS},
     "calcium": {**calcium.CALCIUM_SWEEP_DEFINITIONS, **calcium.CALCIUM_DEFINITIONS},
     "channel": {**channel.CHANNEL_SWEEP_DEFINITIONS, **channel.CHANNEL_DEFINITIONS},
     "ecg": {**hrv.HRV_DEFINITIONS, **hrv.BEAT_DEFINITIONS},
@@ -125,7 +126,7 @@ def _described(
     fs, duration = signal.sampling_rate, len(signal.values) / signal.sampling_rate
     if kind == "ap":
         return _action_potentials(signal, events, stretch)
-    if kind == "psc":
+    if kind in ("psc", "psp"):
         return psc.psc_sweep(events, duration), psc.psc_features(signal, events), events
     if kind == "calcium":
         return calcium.calcium_sweep(signal, events), calcium.calcium_features(signal, events), events

@@ -86,7 +86,7 @@ def heights(
         reach = int(np.clip(2.5 * w, 6, 400))
         a = max(0, k - reach - int(np.clip(w, 8, 100)))
         foot_x = np.median(x[a : max(a + 1, k - reach)])
-        if kind == "psc":
+        if kind in ("psc", "psp"):
             first = max(0, k - reach)
             segment = clean[first : k + 1]
             sign = np.sign(clean[k] - segment.mean()) or 1.0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.kinds import kinds_in_unit
+from napari_biofm.events.classical.choice import finer_kind
+from napari_biofm.events.kinds import KINDS, kinds_in_unit
 from napari_biofm.events.physio_fm.input_encoding import (
     PATCH,
     TOKEN_KINDS,
@@ -18,7 +19,7 @@ from napari_biofm.events.physio_fm.input_encoding import (
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, choose_resampling, windows
 from napari_biofm.events.physio_fm.runner import NetworkRunner
 from napari_biofm.events.physio_fm.streaming import pieces
-from napari_biofm.types import Trace
+from napari_biofm.types import Kind, Trace
 
 
 def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, float]]:
@@ -33,9 +34,10 @@ def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, floa
     rate = signal.sampling_rate
     if unit == "dF/F":
         return "calcium", {"calcium": 1.0}
-    possible = kinds_in_unit(unit, rate)
+    possible = [kind for kind in kinds_in_unit(unit, rate) if kind in TOKEN_KINDS]
     if len(possible) == 1:
-        return possible[0], {possible[0]: 1.0}
+        kind = finer_kind(signal, possible[0])
+        return kind, {kind: 1.0}
     votes: dict[str, float] = {}
     for kind in possible:
         trace = ResampledTrace(signal.values, choose_resampling(rate, kind), factor)
@@ -48,7 +50,11 @@ def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, floa
     top = np.array(list(votes.values()))
     p = np.exp(top - np.logaddexp.reduce(top))
     table = dict(zip(votes, p.round(4).tolist(), strict=True))
-    return max(table, key=lambda k: table[k]), table
+    likeliest = cast("Kind", max(table, key=lambda k: table[k]))
+    kind = finer_kind(signal, likeliest)
+    if kind != likeliest:  # what the network has no word for, told by its shape
+        table = {kind: table[likeliest], **{k: p for k, p in table.items() if k != likeliest}}
+    return kind, table
 
 
 def _span(signal: Trace) -> float:
@@ -121,7 +127,9 @@ def surprise(
     net = runner.network()
     for w in windows(trace.length):
         x = trace.read(w.start, w.stop)[0][None]
-        inputs, tokens, _, _ = encode_input(x, trace.resampling.sampling_rate, unit, TOKEN_KINDS.index(kind))
+        inputs, tokens, _, _ = encode_input(
+            x, trace.resampling.sampling_rate, unit, TOKEN_KINDS.index(KINDS[kind].network)
+        )
         count = x.shape[1] // PATCH
         filled = np.zeros(x.shape[1], np.float32)
         for phase in range(4):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.types import Trace
 
-TOKEN_KINDS = tuple(KINDS)  # kinds in the order of their tokens; one more stands for "unknown"
+# kinds in the order of their tokens; one more stands for "unknown"
+TOKEN_KINDS = tuple(name for name, spec in KINDS.items() if spec.network == name)
 UNITS = ("pA", "mV", "dF/F", "uV", "other")
 CLASSES = ("AP", "EPSC", "IPSC", "PSP", "calcium", "spike", "R", "open")
 RHYTHMS = ("N", "A", "O", "~")
@@ -63,9 +64,11 @@ def known_unit(unit: str) -> tuple[str, float]:
 def network_unit(signal: Trace, kind: str) -> tuple[str, float]:
     """Return the unit in which a signal is shown to the network as a kind, and the factor that converts to it.
 
-    As `known_unit`, except for membrane potentials in microvolts (the network knows them in mV), fluorescence
+    As `known_unit`, except for kinds that the network knows by another name (no unit is told), membrane potentials in microvolts (the network knows them in mV), fluorescence
     in "%", and dF/F in percent whose unit does not say so: noise larger than one is taken for it.
     """
+    if kind in KINDS and KINDS[kind].network != kind:
+        return "other", 1.0
     unit, factor = known_unit(signal.unit)
     if unit == "uV" and kind == "ap":
         return "mV", factor * 1e-3

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.gaps import filled
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.input_encoding import LONGEST_STRIDE
 
@@ -80,7 +81,7 @@ class ResampledTrace:
         return x
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return resampled samples [start, stop), gaps bridged by lines, and where the gaps are."""
+        """Return resampled samples [start, stop), gaps filled, and where the gaps are."""
         thin, dense = self.resampling.thin, self.resampling.dense
         if dense > 1:
             a, b = start // dense, -(-stop // dense) + 1
@@ -102,13 +103,9 @@ class ResampledTrace:
 
 
 def _bridge(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Replace NaN by lines between their neighbours; zeros where nothing else is there."""
+    """Replace NaN by the noise beside them, see `gaps.filled`; return also where they were."""
     gap = np.isnan(x)
-    if gap.any():
-        good = np.flatnonzero(~gap)
-        x = x.copy()
-        x[gap] = np.interp(np.flatnonzero(gap), good, x[good]) if len(good) else 0.0
-    return x, gap
+    return filled(x, gap), gap
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm import weights as files
 from napari_biofm.events.physio_fm.input_encoding import TOKEN_KINDS, encode_input
 
@@ -85,7 +86,8 @@ class NetworkRunner:
         """
         import torch
 
-        net, known = self.network(), None if kind is None else TOKEN_KINDS.index(kind)
+        net = self.network()
+        known = None if kind is None else TOKEN_KINDS.index(KINDS[kind].network)
 
         def infer(windows: NDArray[np.float32]) -> Outputs:
             inputs, tokens, _, scale = encode_input(windows, rate, unit, known)

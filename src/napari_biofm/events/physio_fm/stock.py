@@ -7,16 +7,21 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.beats import in_sequence
 from napari_biofm.events.physio_fm.calcium import with_transients
 from napari_biofm.events.physio_fm.decode import Candidates
+from napari_biofm.events.physio_fm.evidence import calcium_evidence, in_calcium
 from napari_biofm.events.physio_fm.inference import recognise
 from napari_biofm.events.physio_fm.input_encoding import network_unit
+from napari_biofm.events.physio_fm.judge import judge_of, judged, silent
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling, choose_resampling
 from napari_biofm.events.physio_fm.runner import NetworkRunner
 from napari_biofm.events.physio_fm.streaming import decode_trace
 from napari_biofm.events.physio_fm.table import as_events, likely_best, scores, threshold
+from napari_biofm.events.physio_fm.units import unit_evidence
 from napari_biofm.types import (
     DetectionSettings,
     Events,
@@ -61,6 +66,8 @@ def detect_stock(runner: NetworkRunner, signal: Trace, settings: DetectionSettin
         return (yield from _beats(runner, signal, settings))
     if kind == "calcium":  # an event is measured up to the next one
         return (yield from _transients(runner, signal, settings))
+    if KINDS[kind].network == "spike" and judge_of(runner.card, kind) is not None:
+        return (yield from _units(runner, signal, kind, settings))
     parts: list[Events] = [no_events()]
     for done, total, found in candidates(runner, signal, kind):
         part = as_events(signal, kind, found, runner.card, settings)
@@ -73,7 +80,8 @@ def candidates(runner: NetworkRunner, signal: Trace, kind: str) -> Iterator[tupl
     """Yield (samples done, samples in all, candidates) of a signal as a kind, in order of time."""
     unit, factor = network_unit(signal, kind)
     resamplings: list[Resampling] = [
-        choose_resampling(signal.sampling_rate, kind, step) for step in runner.card["rungs"].get(kind, [0])
+        choose_resampling(signal.sampling_rate, kind, step)
+        for step in runner.card["rungs"].get(kind) or runner.card["rungs"].get(KINDS[kind].network, [0])
     ]
     trace = ResampledTrace(signal.values, resamplings[0], factor)
     if trace.length < SHORTEST:
@@ -107,15 +115,59 @@ def _beats(runner: NetworkRunner, signal: Trace, settings: DetectionSettings) ->
     return beats
 
 
+def _units(runner: NetworkRunner, signal: Trace, kind: str, settings: DetectionSettings) -> Task[Events]:
+    """Find extracellular spikes: the network's word and that of the band of spikes, judged together."""
+    found = yield from _collect(runner, signal, kind)
+    if found is None:
+        return no_events()
+    found, score = judged_candidates(runner, signal, kind, found)
+    events = as_events(
+        signal, kind, found, runner.card, _with_threshold(runner, kind, found, score, settings), score
+    )
+    yield Progress(1, 1, f"{kind}: {len(events)} events", events)
+    return events
+
+
 def _transients(runner: NetworkRunner, signal: Trace, settings: DetectionSettings) -> Task[Events]:
     """Find calcium events: the balanced threshold is the recording's own, sizes are those of transients."""
     found = yield from _collect(runner, signal, "calcium")
     if found is None:
         return no_events()
-    if settings.preset == "balanced" and "threshold" not in settings.options:
-        likely = scores("calcium", found.logit, runner.card)[~found.is_artefact]
-        settings = replace(settings, options={**settings.options, "threshold": likely_best(likely)})
-    events = as_events(signal, "calcium", found, runner.card, settings)
-    events = with_transients(signal, events, threshold("calcium", runner.card, settings))
+    found, score = judged_candidates(runner, signal, "calcium", found)
+    chosen = _with_threshold(runner, "calcium", found, score, settings)
+    events = as_events(signal, "calcium", found, runner.card, chosen, score)
+    events = with_transients(signal, events, threshold("calcium", runner.card, chosen))
     yield Progress(1, 1, f"calcium: {len(events)} events", events)
     return events
+
+
+def judged_candidates(
+    runner: NetworkRunner, signal: Trace, kind: str, found: Candidates
+) -> tuple[Candidates, NDArray[np.float32]]:
+    """Return candidates and their calibrated scores, judged with what the raw trace says where there is a judge."""
+    own, judge = scores(kind, found.logit, runner.card), judge_of(runner.card, kind)
+    if judge is None:
+        return found, own
+    if kind == "calcium":
+        return found, in_calcium(calcium_evidence(signal, found, own), own, judge)
+    found, columns = unit_evidence(signal, found)
+    return found, judged(columns, judge)
+
+
+def _with_threshold(
+    runner: NetworkRunner,
+    kind: str,
+    found: Candidates,
+    score: NDArray[np.float32],
+    settings: DetectionSettings,
+) -> DetectionSettings:
+    """Return settings with the threshold that suits one recording: nothing passes where no candidate is sure."""
+    if "threshold" in settings.options:
+        return settings
+    judge, likely = judge_of(runner.card, kind), score[~found.is_artefact]
+    least = threshold(kind, runner.card, settings)
+    if settings.preset == "balanced" and (kind == "calcium" or judge is not None):
+        least = likely_best(likely, 0.1 if judge is None else float(judge["least"]))
+    if judge is not None and silent(likely, judge):
+        least = max(least, float(judge.get("sure", 0.0)))
+    return replace(settings, options={**settings.options, "threshold": least})

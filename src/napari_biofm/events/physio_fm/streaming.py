@@ -147,14 +147,26 @@ def _candidates(
 ) -> decode.Candidates:
     """Return the candidates with peaks in [start, stop) of the resampled trace."""
     at = decode.peaks(now["logit"], KINDS[kind].reach)
-    at = at[(at + offset >= start) & (at + offset < stop) & ~now["gap"][at]]
+    at = at[(at + offset >= start) & (at + offset < stop)]
+    at = at[~_beside(now["gap"], round(KINDS[kind].cut_s * rate))[at]]
     place = decode.between(now["logit"], at)
     both = tokens[np.maximum(now["row"][at], 0)]
     token, features = both[:, : 4 + len(CLASSES)], both[:, 4 + len(CLASSES) :]
     before = (
-        10.0 ** np.clip(token[:, 1] - 3, -6, 1) * rate if kind == "psc" else np.full(len(at), 0.002 * rate)
+        10.0 ** np.clip(token[:, 1] - 3, -6, 1) * rate
+        if kind in ("psc", "psp")
+        else np.full(len(at), 0.002 * rate)
     )
     amplitude = decode.heights(now["x"], now["clean"], at, before, kind)
     return decode.Candidates(
         (place + offset) / rate, now["logit"][at], now["artefact"][at], token, amplitude, features
     )
+
+
+def _beside(gap: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Return which samples lie in a gap or within `reach` of one: what is there is cut, and cannot be judged."""
+    if not gap.any():
+        return gap
+    total = np.concatenate([[0], np.cumsum(gap)])
+    at = np.arange(len(gap))
+    return np.asarray(total[np.minimum(at + reach + 1, len(gap))] > total[np.maximum(at - reach, 0)])

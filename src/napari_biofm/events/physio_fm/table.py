@@ -16,10 +16,12 @@ from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, Trace, no
 
 def scores(kind: str, logit: NDArray[np.float32], card: Mapping[str, Any]) -> NDArray[np.float32]:
     """Return calibrated probabilities: sigmoid((logit - bias) / temperature) of the kind."""
-    c = card["calibration"].get(kind, {"temperature": 1.0, "bias": 0.0})
+    c = card["calibration"].get(kind) or card["calibration"].get(KINDS[kind].network, _PLAIN)
     return np.asarray(sigmoid((logit - c["bias"]) / c["temperature"]), np.float32)
 
 
+_PLAIN = {"temperature": 1.0, "bias": 0.0}
+_PRESETS = {"balanced": 0.5, "precise": 0.8}
 SMALLEST_AP_MV = 3.0  # below it a depolarisation is a synaptic potential, however much it looks like a spike
 
 
@@ -27,7 +29,8 @@ def threshold(kind: str, card: Mapping[str, Any], settings: DetectionSettings) -
     """Return the score from which a candidate counts in a preset; `options["threshold"]` overrides it."""
     if "threshold" in settings.options:
         return float(settings.options["threshold"])
-    return float(card["presets"].get(kind, {"balanced": 0.5, "precise": 0.8})[settings.preset])
+    presets = card["presets"].get(kind) or card["presets"].get(KINDS[kind].network, _PRESETS)
+    return float(presets[settings.preset])
 
 
 def likely_best(score: NDArray[np.floating], least: float = 0.1) -> float:
@@ -54,9 +57,14 @@ def as_events(
     found: Candidates,
     card: Mapping[str, Any],
     settings: DetectionSettings,
+    score: NDArray[np.float32] | None = None,
 ) -> Events:
-    """Return the rows of a table for candidates of one kind, above the preset's threshold or all of them."""
-    score, names = scores(kind, found.logit, card), _classes(kind, found)
+    """Return the rows of a table for candidates of one kind, above the preset's threshold or all of them.
+
+    `score` : (n,) of a judge; the network's own where there is none.
+    """
+    score = scores(kind, found.logit, card) if score is None else score
+    names = _classes(kind, found)
     least = threshold(kind, card, settings)
     unit, factor = network_unit(signal, kind)
     if kind == "ap" and unit == "mV":
@@ -73,7 +81,7 @@ def as_events(
     table["amplitude"] = found.amplitude[keep] / factor
     rise = 10.0 ** (found.token[keep, 1].astype(float) - 3)
     decay = 10.0 ** (found.token[keep, 2].astype(float) - 2)
-    known = kind in ("psc", "ap")
+    known = kind in ("psc", "psp", "ap")
     table["rise_s"] = rise if known else np.nan
     table["decay_s"] = decay if known else np.nan
     return table
@@ -84,5 +92,9 @@ def _classes(kind: str, found: Candidates) -> NDArray[np.str_]:
     sole = KINDS[kind].sole_class
     if sole is not None:
         return np.full(len(found.logit), sole, "U12")
+    if kind == "psp":
+        return np.where(found.token[:, 3] >= 0, "EPSP", "IPSP").astype(
+            "U12"
+        )  # the network's word on direction
     likely = found.token[:, 4 + CLASSES.index("IPSC")] > found.token[:, 4 + CLASSES.index("EPSC")]
     return np.where(likely, "IPSC", "EPSC").astype("U12")

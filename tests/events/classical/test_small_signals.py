@@ -1,0 +1,85 @@
+"""Synaptic potentials and spikes of a loose patch are told from spikes and from synaptic currents by their shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.events.generators import detect, f1, real, synaptic
+
+from napari_biofm.events.classical.choice import guess_kind
+from napari_biofm.types import Trace
+
+FS = 10e3
+
+
+def potentials(rng: np.random.Generator, noise: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
+    """EPSPs of 1.5 to 6 mV: rise 2 ms, decay 20 ms."""
+    t = np.arange(1500) / FS
+    wave = (1 - np.exp(-t / 2e-3)) * np.exp(-t / 20e-3)
+    wave /= wave.max()
+    x = -65 + noise * rng.normal(size=60_000)
+    starts = np.arange(2000, 57_000, 3700) + rng.integers(0, 900, 15)
+    for a in starts:
+        x[a : a + len(wave)] += rng.uniform(1.5, 6) * wave
+    return x, (starts + np.argmax(wave)) / FS
+
+
+def attached(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Biphasic currents of a cell-attached patch, 60 pA over 4 pA of noise."""
+    t = np.arange(-30, 60) / 20.0  # ms at 20 kHz
+    wave = -60 * np.exp(-0.5 * (t / 0.2) ** 2) + 25 * np.exp(-0.5 * ((t - 0.8) / 0.3) ** 2)
+    x = 4 * rng.normal(size=100_000)
+    starts = np.arange(1000, 98_000, 4100) + rng.integers(0, 900, 24)
+    for a in starts:
+        x[a : a + len(wave)] += wave
+    return x, (starts + 30) / 20e3
+
+
+@pytest.mark.parametrize("detector", ["physio-fm", "threshold", "deconvolution", "classical"])
+def test_synaptic_potentials_are_found_and_named_without_being_told(detector: str) -> None:
+    x, truth = potentials(np.random.default_rng(1))
+    found = real(detect(detector, x, FS, "mV", "auto" if detector != "deconvolution" else "psp"))
+    assert f1(truth, found["time_s"], 0.01) >= 0.9
+    assert set(found["class"]) == {"EPSP"}
+
+
+def test_inhibitory_potentials_point_down() -> None:
+    x, truth = potentials(np.random.default_rng(2))
+    found = real(detect("physio-fm", -130 - x, FS, "mV"))
+    assert f1(truth, found["time_s"], 0.01) >= 0.9
+    assert list(found["class"]).count("IPSP") >= 0.9 * len(found)
+
+
+@pytest.mark.parametrize("detector", ["physio-fm", "classical"])
+def test_spikes_of_a_loose_patch_are_spikes(detector: str) -> None:
+    x, truth = attached(np.random.default_rng(3))
+    assert guess_kind(Trace(x.astype(np.float32), 20e3, "pA")) == "loose"
+    found = real(detect(detector, x, 20e3, "pA"))
+    assert set(found["class"]) == {"spike"}
+    assert f1(truth, found["time_s"], 1e-3) >= (
+        0.95 if detector == "physio-fm" else 0.85
+    )  # 4 sigma finds noise
+    assert np.median(found["amplitude"]) == pytest.approx(-60, rel=0.25)
+
+
+def test_synaptic_currents_and_action_potentials_stay_what_they_are() -> None:
+    rng = np.random.default_rng(4)
+    currents, _ = synaptic(rng, 40, 4.0, 12.0, decay=2e-3)
+    assert guess_kind(Trace(currents.astype(np.float32), 20e3, "pA")) == "psc"
+    x, _ = potentials(rng)
+    x[5000:5020] += 80 * np.hanning(20)  # one spike among them
+    assert guess_kind(Trace(x.astype(np.float32), FS, "mV")) == "ap"
+
+
+def test_the_field_does_not_enter_the_amplitude_of_extracellular_spikes() -> None:
+    rng = np.random.default_rng(5)
+    t = np.arange(-30, 60) / 20.0
+    wave = -80 * np.exp(-0.5 * (t / 0.15) ** 2) + 25 * np.exp(-0.5 * ((t - 0.6) / 0.25) ** 2)
+    x = 8 * rng.normal(size=200_000) + 300 * np.sin(np.arange(200_000) / 20e3 * 2 * np.pi * 8)
+    starts = np.arange(500, 199_000, 1300)
+    for a in starts:
+        x[a : a + len(wave)] += wave
+    found = real(detect("physio-fm", x, 20e3, "uV", "spike"))
+    assert f1((starts + 30) / 20e3, found["time_s"], 0.5e-3) > 0.97
+    assert np.median(found["amplitude"]) == pytest.approx(-80, rel=0.15)
+    assert np.std(found["amplitude"]) < 15
