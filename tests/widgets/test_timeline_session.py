@@ -195,18 +195,28 @@ def test_what_is_painted_while_it_is_saved_is_not_in_the_file_by_halves(make_nap
     assert next(y.data for y in third.layers if y.data is not None) is masks[1], "untouched labels: no copy"
 
 
-@pytest.mark.parametrize("ending", [".py", ".PY", ".pyw", ".tif.py", ".exe", ".csv", ""])
-def test_a_session_opens_images_only_and_executes_nothing(make_napari_viewer, tmp_path, ending):
-    mark, payload = tmp_path / "mark", tmp_path / f"movie{ending}"
-    payload.write_text(f"open({str(mark)!r}, 'w').close()\n")
-    dock = scene(make_napari_viewer(), str(payload))
+def test_a_session_opens_images_only_and_executes_nothing(make_napari_viewer, tmp_path):
+    mark = tmp_path / "mark"
+    payloads = [tmp_path / f"movie{ending}" for ending in (".py", ".pyw", ".tif.py", ".exe", ".csv", "")]
+    payloads.append(tmp_path / "capitals" / "movie.PY")
+    payloads[-1].parent.mkdir()
+    first = make_napari_viewer()
+    dock = scene(first, str(payloads[0]))
+    for payload in payloads:
+        payload.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    for payload in payloads[1:]:
+        first.add_image(MOVIE, name=payload.name, metadata={"path": str(payload)})
     save(dock, tmp_path / "day1")
     viewer = make_napari_viewer()
     again = TimelineDock(viewer)
     assert again.session_panel.files.open_from(tmp_path / "day1")
     assert not mark.exists()
     assert [layer.name for layer in viewer.layers] == ["cells"]
-    assert f"movie{ending} is no kind of image that a session opens" in again.words.text()
+    for payload in payloads:
+        assert (
+            f"({payload}) cannot be opened: {payload.name} is no kind of image that a session opens"
+            in again.words.text()
+        )
     again.deleteLater()
 
 
