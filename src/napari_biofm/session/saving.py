@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm import __version__
+from napari_biofm.cells.classify.classified import read_classified, write_classified
 from napari_biofm.events.reviewed import upgrade
 from napari_biofm.session import CellKey, Link
 from napari_biofm.session.parts import (
@@ -31,7 +32,7 @@ from napari_biofm.session.parts import (
 )
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.timeline import Clock
-from napari_biofm.types import SessionError
+from napari_biofm.types import CellsError, SessionError
 
 FORMAT = "napari-biofm session"
 FORMAT_VERSION = 2  # 1: verdicts of events in lists of the provenance, accounts of edits in the log
@@ -148,6 +149,9 @@ def _write_layer(parts: _Parts, i: int, layer: SavedLayer, saved: Saved) -> dict
         record["file"] = parts.put(f"labels/{i:03d}.ome.zarr", (layer.uid, layer.version), write)
     if table is not None:  # tables are changed in place: always written anew
         record["cells"] = parts.put(f"cells/{i:03d}.zarr", object(), partial(write_table, table=table))
+    if layer.uid in saved.classified and table is not None:
+        said = saved.classified[layer.uid]
+        record["classified"] = parts.put(f"classifiers/{i:03d}", said, partial(write_classified, kept=said))
     if clock is not None:
         record["clock"] = {
             "source": clock.source,
@@ -187,7 +191,7 @@ def load_session(folder: Path) -> Saved:
     folder = Path(folder)
     index = _read_index(folder)
     warnings: list[str] = []
-    layers, cells, clocks, classes = [], {}, {}, {}
+    layers, cells, clocks, classes, classified = [], {}, {}, {}, {}
     try:
         for record in index["layers"]:
             uid = str(record["uid"])
@@ -197,6 +201,11 @@ def load_session(folder: Path) -> Saved:
                 cells[uid] = read_table(_inside(folder, record["cells"]))
             if "classes" in record:
                 classes[uid] = classes_from_json(record["classes"])
+            if "classified" in record:
+                try:
+                    classified[uid] = read_classified(_inside(folder, record["classified"]))
+                except CellsError as error:  # the labels it was taught with are there
+                    warnings.append(str(error))
             if "clock" in record:
                 clocks[uid] = _read_clock(folder, record["clock"])
         recordings, events, provenance = {}, {}, {}
@@ -221,6 +230,7 @@ def load_session(folder: Path) -> Saved:
             image=index["image"],
             labels=index["labels"],
             classes=classes,
+            classified=classified,
             detector=index.get("detector"),
             log=_read_log(folder),
             warnings=tuple(warnings),

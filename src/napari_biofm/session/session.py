@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
+    from napari_biofm.cells.classify.classified import Classified
     from napari_biofm.engine import Engine
     from napari_biofm.images.edit.index import Box, LabelIndex
     from napari_biofm.images.edit.labels_edit import LabelsTarget
@@ -294,6 +295,17 @@ class Session:
             steps: list[Action] = [edit_classes(labels, known, pairs, "read classes")]
             given = label_cells(labels, known, brought.labels, brought.names, brought.codes, "read labels")
             self.do(Group("read labels", (*steps, given)) if given is not None else steps[0])
+
+    def classified(self, labels: str) -> Classified | None:
+        """Return what a classifier says of the cells of a layer, None where nothing was learnt."""
+        return self._state.classified.get(labels)
+
+    def set_classified(self, labels: str, classified: Classified | None) -> None:
+        """Keep what a classifier says of the cells of a layer; it follows from labels and is no edit."""
+        if classified is None:
+            self._state.classified.pop(labels, None)
+        else:
+            self._state.classified[labels] = classified
 
     def set_cell_columns(self, labels: str, columns: Mapping[str, Any]) -> None:
         """Write computed columns (predictions, scores) into the table of a layer, one value per row."""

@@ -18,6 +18,7 @@ from napari_biofm.types import Events
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from napari_biofm.cells.classify.classified import Classified
     from napari_biofm.signals import Recording
     from napari_biofm.timeline import Clock
 
@@ -66,6 +67,7 @@ class Saved:
     image: str | None = None
     labels: str | None = None
     classes: Mapping[str, CellClasses] = field(default_factory=dict)
+    classified: Mapping[str, Classified] = field(default_factory=dict)
     detector: Mapping[str, Any] | None = None
     log: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -92,6 +94,9 @@ def snapshot(
         image=session.image,
         labels=session.labels,
         classes={layer.uid: known for layer in layers if (known := session.classes(layer.uid))},
+        classified={
+            layer.uid: said for layer in layers if (said := session.classified(layer.uid)) is not None
+        },
         detector=session.detector,
         log=session.log if log is None else tuple(log),
     )
@@ -124,6 +129,8 @@ def restore(session: Session, saved: Saved, layer_of: Mapping[str, str]) -> None
         session.set_clock(now(uid), _renamed(clock, names))
     for uid, classes in saved.classes.items():
         _give_classes(session, now(uid), classes)
+    for uid, classified in saved.classified.items():
+        session.set_classified(now(uid), classified)
     for uid, table in saved.cells.items():
         session.set_cells(now(uid), _moved(table, uid, now(uid)))
     if saved.detector is not None:

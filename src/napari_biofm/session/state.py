@@ -19,6 +19,8 @@ from napari_biofm.types import Segmentation, SessionError
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from napari_biofm.cells.classify.classified import Classified
+
 
 class State:
     """The data of one session; implements `actions.SessionState`."""
@@ -39,6 +41,7 @@ class State:
         self.segmentations: dict[str, Segmentation] = {}
         self.cells: dict[str, AnnData] = {}
         self.classes: dict[str, CellClasses] = {}
+        self.classified: dict[str, Classified] = {}  # what classifiers say, by labels layer
         self.recordings: dict[str, Recording] = {}
         self.events: dict[str, EventTable] = {}
         self.clocks: dict[str, Clock] = {}
@@ -129,6 +132,7 @@ class State:
         self.indices.pop(layer, None)
         self.segmentations.pop(layer, None)
         self.classes.pop(layer, None)
+        self.classified.pop(layer, None)
         return self.cells.pop(layer, None) is not None
 
     # ------------------------------------------------------------------ recordings and events

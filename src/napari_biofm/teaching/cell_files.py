@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_biofm.cells.classify.classified import identity
 from napari_biofm.cells.classify.commands import predict
 from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.classify.persist import SavedHead, load_head, save_head
@@ -19,7 +20,7 @@ from napari_biofm.cells.table.cell_table import vectors_of
 from napari_biofm.cells.table.export import class_image, read_classes, write_csv, write_h5ad
 from napari_biofm.cells.table.quantities import quantities, with_quantities
 from napari_biofm.teaching.cell_states import CellStates
-from napari_biofm.teaching.learning import Learning, RunJob, can_compute, identity
+from napari_biofm.teaching.learning import Learning, RunJob, can_compute
 from napari_biofm.types import BiofmError, CellsError, Labels
 
 if TYPE_CHECKING:

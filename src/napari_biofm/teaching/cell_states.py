@@ -6,7 +6,9 @@ every label goes through the session's history.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,21 +17,27 @@ from psygnal import Signal
 
 from napari_biofm.actions import Action, Group, edit_classes, label_cells
 from napari_biofm.cells.classify.active_learning import outlier_scores
+from napari_biofm.cells.classify.classified import Classified, identity
 from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.classify.live import LiveHead, Prediction, Prepared, prepare
-from napari_biofm.cells.table.cell_table import BASELINE, UNKNOWN, add_embedding, text, vectors_of
+from napari_biofm.cells.table.cell_table import BASELINE, add_embedding, text, vectors_of
 from napari_biofm.cells.table.classes import CellClasses, checked_name
 from napari_biofm.selection import CellSet
 from napari_biofm.session import Session
+from napari_biofm.teaching.predictions import (
+    Codes,
+    columns_of,
+    described,
+    digest_of,
+    shown_codes,
+)
 from napari_biofm.types import CellsError, Vectors
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-UNKNOWN_CODE, SELECTED_CODE = 255, 254
 ALL = "all side by side"
 Submit = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]], None]
-Codes = NDArray[np.int16]
 
 
 class CellStates:
@@ -68,10 +76,12 @@ class CellStates:
         self.head: LiveHead | None = None
         self.prediction: Prediction | None = None
         self._other_embeddings: list[str] = []
+        self._other_is_live = False  # it was taught by the labels by hand, and follows them
         self.other_head: Head | None = None  # gave the prediction, where it was not the live head
         self.groups: NDArray[np.object_] = np.zeros(0, object)
         self.outlier: NDArray[np.float64] | None = None
         self._tuned_at = 0
+        self._digest = 0  # of the vectors in use
         self._selected: tuple[CellSet, NDArray[np.int64]] | None = None  # rows of a selection
 
     # ------------------------------------------------------------------ what is shown
@@ -84,6 +94,7 @@ class CellStates:
         self._clear()
         if table is not None:
             self.values = table.obs["label"].to_numpy(np.int64)
+            self._show_kept()
             self.groups = text(table, "group")
             if self.embeddings != ALL and self.embeddings not in table.obsm:
                 self.embeddings = str(table.uns["vectors"])
@@ -93,6 +104,15 @@ class CellStates:
         self.predictions_changed.emit()
         if table is not None and table.n_obs:
             self._prepare()
+
+    def _show_kept(self) -> None:
+        """Show at once what was said of these cells before, from a session or before an edit."""
+        kept = None if self.uid is None else self.session.classified(self.uid)
+        if kept is not None:
+            self.min_probability = kept.min_probability
+            self.prediction = kept.on_rows(self.values, [name for name, _ in self.classes])
+            self.other_head, self._other_embeddings = kept.head, list(kept.embeddings)
+            self._other_is_live = kept.is_live
 
     def use_embeddings(self, embeddings: str) -> None:
         """Choose the vectors to learn from: the name of an embedding, or `ALL`."""
@@ -132,19 +152,20 @@ class CellStates:
         if table is None:
             return
 
-        def work() -> tuple[Prepared, NDArray[np.float64]]:
-            prepared = prepare(vectors_of(table, embeddings))
-            return prepared, outlier_scores(prepared.features, prepared.finite)
+        def work() -> tuple[Prepared, NDArray[np.float64], int]:
+            vectors = vectors_of(table, embeddings)
+            prepared = prepare(vectors)
+            return prepared, outlier_scores(prepared.features, prepared.finite), digest_of(vectors)
 
-        def done(result: tuple[Prepared, NDArray[np.float64]]) -> None:
+        def done(result: tuple[Prepared, NDArray[np.float64], int]) -> None:
             if self.table is not table or self.uid != uid:
                 return
-            self.prepared, self.outlier = result
+            self.prepared, self.outlier, self._digest = result
             self._write(table, {"outlier": self.outlier})
             self.head = LiveHead(self.prepared)
             self._tuned_at = 0
             self.table_changed.emit()
-            self.refit()
+            self._predict_anew(table)
 
         self._submit(work, done, self.failed.emit)
 
@@ -266,6 +287,59 @@ class CellStates:
 
     # ------------------------------------------------------------------ predictions
 
+    def _predict_anew(self, table: AnnData) -> None:
+        """Predict cells that changed: by the classifier that was trained or loaded, else by one taught anew."""
+        kept = None if self.uid is None else self.session.classified(self.uid)
+        if kept is None or (kept.is_live and kept.digest != self._digest_with_labels()):
+            self.refit()
+        elif kept.digest != self._digest and not kept.is_live:
+            head, names = kept.head, list(kept.embeddings)
+
+            def done(probabilities: NDArray[np.float32]) -> None:
+                if self.table is table and self.other_head is head:
+                    self.show_other(head, probabilities, names)
+
+            if set(names) <= set(table.obsm):
+                self._submit(lambda: head.predict_proba(vectors_of(table, names)), done, self.failed.emit)
+
+    def _digest_with_labels(self) -> int:
+        return zlib.crc32(np.ascontiguousarray(self.by_hand).data, self._digest)
+
+    def _keep(self, live: bool) -> None:
+        """Have the session keep what is said of the cells, and by which classifier."""
+        if self.uid is None or self.table is None:
+            return
+        if self.prediction is None or not self.embeddings_known():
+            self.session.set_classified(self.uid, None)
+            return
+        blocks, used = self.table.uns["blocks"], tuple(self.head_embeddings)
+        self.session.set_classified(
+            self.uid,
+            Classified(
+                self.values,
+                self.prediction,
+                tuple(name for name, _ in self.classes),
+                self.classifier(),
+                used,
+                {name: identity(blocks[name]) for name in used},
+                self.min_probability,
+                self._digest_with_labels() if live else self._digest,
+                live,
+            ),
+        )
+
+    def embeddings_known(self) -> bool:
+        """Tell whether the vectors that the classifier takes are in the table."""
+        return self.table is not None and set(self.head_embeddings) <= set(self.table.obsm)
+
+    def set_min_probability(self, value: float) -> None:
+        """Call cells unknown whose likeliest class is less probable."""
+        self.min_probability = value
+        kept = None if self.uid is None else self.session.classified(self.uid)
+        if kept is not None and self.uid is not None:
+            self.session.set_classified(self.uid, replace(kept, min_probability=value))
+        self.predictions_changed.emit()
+
     def refit(self) -> None:
         """Fit on the labels as they are and predict all cells, off the GUI thread; the newest wins."""
         head, codes = self.head, self.by_hand.copy()
@@ -284,8 +358,9 @@ class CellStates:
             if self.head is not head:
                 return
             self._tuned_at = n_labels if tune else self._tuned_at
-            if result is not None or self.other_head is None:
+            if result is not None or self.other_head is None or self._other_is_live:
                 self.prediction, self.other_head = result, None
+                self._keep(live=True)
             self.predictions_changed.emit()
 
         self._submit(work, done, self.failed.emit)
@@ -304,35 +379,22 @@ class CellStates:
         finite = np.isfinite(probabilities).all(1)
         best = np.where(finite, np.nan_to_num(probabilities).argmax(1), -1)
         shown = np.asarray([*codes, -1], np.int16)[best]
-        self.other_head = head
+        self.other_head, self._other_is_live = head, False
         self.prediction = Prediction(shown, probabilities.max(1), probabilities, codes)
+        self._keep(live=False)
         self.predictions_changed.emit()
 
     @property
     def shown_codes(self) -> NDArray[np.uint8]:
         """What each cell is shown as: 1 .. n class (by hand, else predicted), 255 unknown, 0 nothing."""
-        shown = np.zeros(len(self.values), np.uint8)
-        if self.prediction is not None and len(self.prediction.code) == len(shown):
-            sure = self.prediction.probability >= self.min_probability
-            valid = self.prediction.code >= 0
-            shown[valid] = np.where(sure[valid], self.prediction.code[valid] + 1, UNKNOWN_CODE)
-        hand = self.by_hand >= 0
-        shown[hand] = self.by_hand[hand] + 1
-        return shown
+        return shown_codes(self.prediction, self.by_hand, self.min_probability)
 
     def write_predictions(self) -> None:
         """Write `predicted` and `probability` into the table, as they are shown."""
         if self.table is None:
             return
-        predicted = np.full(len(self.values), -2, np.int64)
-        probability = np.full(len(self.values), np.nan)
-        if self.prediction is not None and len(self.prediction.code) == len(self.values):
-            valid = self.prediction.code >= 0
-            sure = self.prediction.probability >= self.min_probability
-            predicted[valid] = np.where(sure[valid], self.prediction.code[valid], -1)
-            probability = self.prediction.probability.astype(np.float64)
-        names = np.asarray([*(n for n, _ in self.classes), "", UNKNOWN], object)
-        self._write(self.table, {"predicted": names[predicted], "probability": probability})
+        names = [name for name, _ in self.classes]
+        self._write(self.table, columns_of(self.prediction, len(self.values), names, self.min_probability))
 
     def write_columns(self, columns: Mapping[str, Any]) -> None:
         """Write computed columns into the table, one value per row."""
@@ -362,14 +424,7 @@ class CellStates:
         words = f"cell {self.values[row]}"
         if self.by_hand[row] >= 0:
             words += f": {self.classes[self.by_hand[row]][0]} (by hand)"
-        if self.prediction is not None and self.prediction.code[row] >= 0:
-            order = np.argsort(-self.prediction.probabilities[row])[:3]
-            likely = ", ".join(
-                f"{self.classes[self.prediction.classes[i]][0]} {self.prediction.probabilities[row, i]:.0%}"
-                for i in order
-            )
-            words += f" · {likely}"
-        return words
+        return words + described(self.prediction, row, [name for name, _ in self.classes])
 
     # ------------------------------------------------------------------ rows and ids
 

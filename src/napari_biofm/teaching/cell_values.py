@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_biofm.cells.classify.classified import identity
 from napari_biofm.cells.classify.persist import SavedHead, load_head, save_head
 from napari_biofm.cells.table.cell_table import BASELINE, text, vectors_of
 from napari_biofm.cells.values.learning import Regressed, regress
@@ -15,7 +16,7 @@ from napari_biofm.cells.values.regression import RegressionHead, RegressionScore
 from napari_biofm.cells.values.targets import Targets, read_targets
 from napari_biofm.images.io.masks import looked_up
 from napari_biofm.teaching.cell_states import CellStates
-from napari_biofm.teaching.learning import Learning, RunJob, can_compute, identity
+from napari_biofm.teaching.learning import Learning, RunJob, can_compute
 from napari_biofm.types import CellsError, Labels
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_biofm.cells.classify.classified import identity
 from napari_biofm.cells.classify.heads import LogisticHead
 from napari_biofm.cells.classify.more_heads import make_head
 from napari_biofm.cells.classify.movies import ClassifiedMovie, classify_movie
@@ -213,12 +214,6 @@ class Learning:
     def _classified(self, movie: ClassifiedMovie) -> None:
         self.movie = movie
         self.movie_classified.emit(movie)
-
-
-def identity(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what a classifier must know of its vectors."""
-    kept: dict[str, Any] = {key: str(provenance.get(key, "")) for key in ("name", "weights_sha256", "recipe")}
-    return kept | ({"views": int(provenance["views"])} if "views" in provenance else {})
 
 
 def can_compute(saved: SavedHead, table: AnnData) -> bool:

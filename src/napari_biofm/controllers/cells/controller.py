@@ -12,10 +12,11 @@ from psygnal import Signal
 from napari_biofm.session import Session
 from napari_biofm.teaching.cell_files import CellFiles
 from napari_biofm.teaching.cell_lists import NEXT, SIMILAR, CellLists
-from napari_biofm.teaching.cell_states import UNKNOWN_CODE, CellStates, Submit
+from napari_biofm.teaching.cell_states import CellStates, Submit
 from napari_biofm.teaching.cell_tables import CellTables
 from napari_biofm.teaching.cell_values import CellValues
 from napari_biofm.teaching.learning import Learning, RunJob
+from napari_biofm.teaching.predictions import UNKNOWN_CODE
 from napari_biofm.types import BiofmError, CellsError
 
 
@@ -231,8 +232,7 @@ class CellsController:
 
     def set_min_probability(self, value: float) -> None:
         """Call cells unknown whose likeliest class is less probable."""
-        self.states.min_probability = value
-        self.states.predictions_changed.emit()
+        self.states.set_min_probability(value)
 
     # ------------------------------------------------------------------ from cell to cell
 

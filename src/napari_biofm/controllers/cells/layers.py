@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.cells.track.tracks import LABELS_ARE_TRACKS
-from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id
+from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id, placing_of
 from napari_biofm.types import CellsError
 
 BY_OVERLAP, BY_LABEL = "link by overlap", "label values"  # ways to follow cells that need no Tracks layer
@@ -56,12 +56,12 @@ def add_tracks(viewer: Any, layer: Any, points: NDArray[np.float64], name: str) 
         raise CellsError(
             f"{name}: tracks with {points.shape[1] - 1} axes do not fit '{layer.name}' with {layer.ndim}."
         )
-    return layer_id(viewer.add_tracks(points, name=name, scale=layer.scale, translate=layer.translate))
+    return layer_id(viewer.add_tracks(points, name=name, **placing_of(layer)))
 
 
 def add_class_layer(viewer: Any, layer: Any, picture: NDArray[Any], legend: dict[str, str]) -> None:
     """Add a Labels layer whose values are classes, a copy that stays as it is."""
-    viewer.add_labels(picture, name=f"{layer.name} states", metadata={"classes": legend}, **_placing(layer))
+    viewer.add_labels(picture, name=f"{layer.name} states", metadata={"classes": legend}, **placing_of(layer))
 
 
 def add_value_layer(
@@ -74,14 +74,10 @@ def add_value_layer(
         colormap="viridis",
         contrast_limits=contrast,
         metadata={"predicted": name},
-        **_placing(layer),
+        **placing_of(layer),
     )
 
 
 def labels_of(layer: Any) -> NDArray[Any]:
     """Return all labels of a layer in full resolution."""
     return np.asarray(full_data(layer))
-
-
-def _placing(layer: Any) -> dict[str, Any]:
-    return {"scale": layer.scale, "translate": layer.translate, "affine": layer.affine}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from napari_biofm.types import SessionError
 
 HELPER = "napari-biofm helper"  # key in `layer.metadata` of layers that are tools, not data
 OVERLAY_OF = "biofm_overlay_of"  # the same, of the classes shown over a labels layer
+OVERLAY = "biofm_overlay"  # the same, of what is drawn over a movie
+HELPERS = (HELPER, OVERLAY_OF, OVERLAY)
+PLACING = ("scale", "translate", "rotate", "shear", "affine", "units")  # options that say where a layer lies
 
 
 def layer_id(layer: Any) -> str:
@@ -27,7 +31,17 @@ def layer_by_id(viewer: Any, uid: str | None) -> Any | None:
 
 def is_helper(layer: Any) -> bool:
     """Return whether a layer belongs to the tools: a preview or an overlay, not data of the user."""
-    return bool(layer.metadata.get(HELPER)) or OVERLAY_OF in layer.metadata
+    return is_helpers(layer.metadata)
+
+
+def is_helpers(metadata: Mapping[str, Any]) -> bool:
+    """Return whether the metadata of a layer say that it is a helper."""
+    return any(metadata.get(key) for key in HELPERS)
+
+
+def placing_of(layer: Any) -> dict[str, Any]:
+    """Return the options that put another layer of the same axes exactly where this one lies."""
+    return {name: getattr(layer, name) for name in PLACING}
 
 
 def full_data(layer: Any) -> Any:

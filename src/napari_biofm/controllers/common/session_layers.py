@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.controllers.common.layers import full_data, layer_by_id, layer_id
+from napari_biofm.controllers.common.layers import (
+    PLACING,
+    full_data,
+    is_helper,
+    is_helpers,
+    layer_by_id,
+    layer_id,
+)
 from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.io.lazy import open_saved_image
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.types import BiofmError, SessionError
-
-OVERLAYS = {
-    "biofm_overlay",
-    "biofm_overlay_of",
-    "napari-biofm helper",
-}  # keys in `metadata` of layers made anew
-PLACING = ("scale", "translate", "affine", "units")  # what a session may say about a layer's place
 
 
 class ViewerLayers:
@@ -94,7 +94,7 @@ class LayerMasks:
 
 def is_kept(layer: Any) -> bool:
     """Return whether a layer belongs to the session; overlays are made anew."""
-    return type(layer).__name__ in ("Image", "Labels") and not OVERLAYS & set(layer.metadata)
+    return type(layer).__name__ in ("Image", "Labels") and not is_helper(layer)
 
 
 @dataclass
@@ -149,6 +149,8 @@ def _described(layer: Any) -> SavedLayer:
         placing={
             "scale": [float(s) for s in layer.scale],
             "translate": [float(s) for s in layer.translate],
+            "rotate": np.asarray(layer.rotate).tolist(),
+            "shear": np.asarray(layer.shear).tolist(),
             "affine": np.asarray(layer.affine.affine_matrix).tolist(),
             "units": [str(unit) for unit in layer.units],
         },
@@ -170,7 +172,7 @@ def put_layers(viewer: Any, saved: Saved, suffix: str = "") -> tuple[dict[str, s
     now: dict[str, str] = {}
     said: list[str] = []
     for record in saved.layers:
-        if OVERLAYS & set(record.metadata):
+        if is_helpers(record.metadata):
             continue  # version 0.1 saved previews and the overlay of classes as well
         why = ""
         if record.data is not None:
@@ -218,8 +220,12 @@ def _open_image(viewer: Any, record: SavedLayer) -> tuple[Any | None, str]:
 
 def _options(record: SavedLayer) -> dict[str, Any]:
     options = {name: record.placing[name] for name in PLACING if name in record.placing}
-    if "affine" in options:
-        options["affine"] = np.asarray(options["affine"])
+    for name in {"rotate", "shear", "affine"} & set(options):
+        options[name] = np.asarray(options[name], float)
+        if not np.isfinite(options[name]).all():
+            raise SessionError(
+                f"The place of '{record.name}' is damaged: {name} holds values that are no numbers."
+            )
     return options
 
 

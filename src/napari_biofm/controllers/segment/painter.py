@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.controllers.common.layers import full_data
+from napari_biofm.controllers.common.layers import HELPER, full_data
 from napari_biofm.images.tiling.passes import TilePiece
 
 Box = tuple[int, int, int, int]  # y0, x0, y1, x1
@@ -57,6 +57,7 @@ class TilePainter:
                 blending="additive",
                 opacity=0.6,
                 contrast_limits=(0, 255),
+                metadata={HELPER: True},
                 **self._placing,
             )
             self._viewer.layers.selection.active = active

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.controllers.common.layer_pixels import shown_step
-from napari_biofm.controllers.common.layers import layer_by_id
+from napari_biofm.controllers.common.layers import is_helper, layer_by_id
 from napari_biofm.timeline.metadata import frame_rate_of_file
 
 SECONDS = {"second": 1.0, "s": 1.0, "millisecond": 1e-3, "ms": 1e-3, "minute": 60.0, "min": 60.0}
@@ -46,7 +46,7 @@ class ViewerLayersInPlay:
 
 def is_movie(layer: Any) -> bool:
     """Return whether a layer is an image with an axis in front of its plane."""
-    return type(layer).__name__ == "Image" and _ndim(layer) >= 3 and not layer.metadata.get("biofm_overlay")
+    return type(layer).__name__ == "Image" and _ndim(layer) >= 3 and not is_helper(layer)
 
 
 def n_frames(layer: Any) -> int:
@@ -94,7 +94,10 @@ def _world(layer: Any) -> tuple[float, float]:
     napari composes its transforms anew at each call, which would be a good part of a slider step; the
     answer is kept until the layer is moved.
     """
-    place = (layer.scale.tobytes(), layer.translate.tobytes(), layer.affine.affine_matrix.tobytes())
+    place = tuple(
+        np.asarray(part).tobytes() for part in (layer.scale, layer.translate, layer.rotate, layer.shear)
+    )
+    place += (layer.affine.affine_matrix.tobytes(),)
     kept = _PLACES.get(layer)
     if kept is not None and kept[0] == place:
         return kept[1]

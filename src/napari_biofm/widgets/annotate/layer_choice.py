@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QWidget
 
-from napari_biofm.controllers.common.layers import is_helper, layer_id, layer_shape
+from napari_biofm.controllers.common.layers import is_helper, layer_id, layer_shape, placing_of
 from napari_biofm.widgets.common.buttons import push_button
 
 NO_IMAGE = "(none: open an image)"
@@ -83,12 +83,7 @@ class LayerChoice(QWidget):
         layer = self._viewer.add_labels(
             np.zeros(layer_shape(image), np.int32),
             name=f"{image.name} labels",
-            scale=image.scale,
-            translate=image.translate,
-            rotate=image.rotate,
-            shear=image.shear,
-            affine=image.affine,
-            units=image.units,
+            **placing_of(image),
         )
         self.choose(image, layer)
         return layer

@@ -379,6 +379,7 @@ class CellsDockContent(Dock):
             self._recolour()
 
     def _predicted(self) -> None:
+        self.form.show_confidence(self.states.min_probability)
         self._recolour()
         if self.controller.lists.which == NEXT:
             self.controller.lists.refresh()

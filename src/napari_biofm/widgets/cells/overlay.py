@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.controllers.common.layers import full_data
+from napari_biofm.controllers.common.layers import OVERLAY_OF, full_data, placing_of
 from napari_biofm.images.io.masks import looked_up
-from napari_biofm.teaching.cell_states import SELECTED_CODE, UNKNOWN_CODE
+from napari_biofm.teaching.predictions import SELECTED_CODE, UNKNOWN_CODE
 from napari_biofm.widgets.common.napari_compat import selection_kept, without_painting
 
 SUFFIX = " · classes"
@@ -117,13 +117,8 @@ class Overlay:
             name=f"{labels_layer.name}{SUFFIX}",
             opacity=OVER_IMAGE if labels_layer.opacity < FAINT else OVER_COLOURS,
             blending="translucent",
-            affine=labels_layer.affine,
-            scale=labels_layer.scale,
-            translate=labels_layer.translate,
-            rotate=labels_layer.rotate,
-            shear=labels_layer.shear,
-            units=labels_layer.units,
-            metadata={"biofm_overlay_of": str(labels_layer.unique_id)},
+            metadata={OVERLAY_OF: str(labels_layer.unique_id)},
+            **placing_of(labels_layer),
         )
         layer.editable = False
         without_painting(layer)  # which this layer is not for: half its price

@@ -93,6 +93,12 @@ class TeachingForm(QWidget):
         self.vectors_box.setCurrentText(chosen)
         self.vectors_box.blockSignals(False)
 
+    def show_confidence(self, value: float) -> None:
+        """Show the probability below which cells are unknown."""
+        self.confidence.blockSignals(True)
+        self.confidence.setValue(value)
+        self.confidence.blockSignals(False)
+
     def say(self, words: str) -> None:
         """Show a line of text."""
         self.status.setText(words)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
-from napari_biofm.controllers.common.layers import full_data, layer_by_id, layer_id
+from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id
 from napari_biofm.images.io.pixel_size import size_along
 from napari_biofm.session import Session
 from napari_biofm.teaching.cell_tables import CellTables
@@ -98,7 +98,7 @@ class LayerPixels:
         shape = Region(full_data(labels), plane).shape
         found = {}
         for layer in reversed(list(viewer.layers)):
-            if type(layer).__name__ == "Image":
+            if type(layer).__name__ == "Image" and not is_helper(layer):
                 n_spatial = len(shape) + int(layer.rgb)
                 at = _facing(labels, layer, plane) if full_data(layer).ndim > n_spatial else ()
                 region = Region(full_data(layer), at)

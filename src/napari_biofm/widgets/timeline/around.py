@@ -8,6 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QFormLayout
 
+from napari_biofm.controllers.common.layers import OVERLAY, placing_of
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
@@ -88,14 +89,14 @@ class AroundPanel(Panel):
         movie: Any = self.controller.movie
         if movie is None:
             return
-        placed = {"scale": movie.scale, "translate": movie.translate, "units": movie.units}
+        placed = placing_of(movie)
         top = float(np.percentile(np.abs(mean), 99.8)) or 1.0
         self.viewer.add_image(
             mean,
             name=f"around {n} events of {whose}",
             colormap="inferno",
             contrast_limits=(0, top),
-            metadata={"biofm_overlay": "around"},
+            metadata={OVERLAY: "around"},
             **placed,
         )
         self.words.setText(f"{n} events of {whose} averaged; the mean before the event is subtracted.")

@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 
+from napari_biofm.controllers.common.layers import is_helper
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import ViewerLayersInPlay, is_movie
 from napari_biofm.controllers.timeline.sync import SliderSync
@@ -170,7 +171,7 @@ class TimelineDock(Dock):
         labels = [
             (layer.name, layer_id(layer))
             for layer in self.viewer.layers
-            if type(layer).__name__ == "Labels" and not layer.metadata.get("biofm_overlay")
+            if type(layer).__name__ == "Labels" and not is_helper(layer)
         ]
         self.movie.set_choices(movies, prefer=self.session.image)
         self.labels.set_choices(labels, prefer=self.session.labels)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_biofm.controllers.common.layer_pixels import spatial_placing
+from napari_biofm.controllers.common.layers import OVERLAY
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import shown_frame
 from napari_biofm.timeline import Clock
@@ -52,7 +53,7 @@ class Overlay:
         """Put a layer on top without taking the selection away from the one the user works on."""
         layers = self.viewer.layers
         active = layers.selection.active
-        self.layer = make(data, metadata={"biofm_overlay": self.kind}, **options)
+        self.layer = make(data, metadata={OVERLAY: self.kind}, **options)
         layers.selection.active = active
         return self.layer
 

@@ -1,0 +1,134 @@
+"""Edits of masks and what the Cells dock knows of the cells, in a real viewer; sessions put layers back exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+from tests.widgets.test_cells_dock import KINDS, shapes
+
+from napari_biofm.controllers.common.layers import HELPER, OVERLAY, OVERLAY_OF, is_helper, layer_id, matrix_of
+from napari_biofm.controllers.common.session_files import SessionFiles
+from napari_biofm.controllers.common.session_layers import ViewerLayers
+from napari_biofm.images.edit import Piece
+from napari_biofm.session import session_of
+from napari_biofm.widgets.annotate import AnnotateDock
+from napari_biofm.widgets.cells import CellsDock
+from napari_biofm.widgets.common.background import Background
+
+
+@pytest.fixture
+def docks(viewer: Any) -> tuple[Any, Any]:
+    """Both docks over 64 cells, 9 of them labelled by hand."""
+    image, labels, kinds = shapes()
+    viewer.add_image(image, name="field")
+    viewer.add_labels(labels, name="cells")
+    annotate = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(annotate, area="right")
+    frame = CellsDock(viewer)
+    viewer.window.add_dock_widget(frame, area="right")
+    for _ in range(3):
+        QApplication.processEvents()
+        QTest.qWait(20)
+    cells = frame.content
+    cells.measure()
+    for kind, name in enumerate(KINDS):
+        cells.states.assign(np.flatnonzero(kinds == kind)[:3], cells.states.add_class(name))
+    return annotate.annotator, cells
+
+
+def class_of(cells: Any, label: int) -> str:
+    row = int(cells.states.rows_of([label])[0])
+    code = -1 if row < 0 else int(cells.states.by_hand[row])
+    return "" if code < 0 else cells.states.classes[code][0]
+
+
+def split(annotator: Any) -> None:
+    annotator.do(annotator.editor.cut(annotator.view, 2, np.array([[0.0, 45.0], [40.0, 45.5]])))
+
+
+def new_cell(annotator: Any) -> None:
+    annotator.do(
+        annotator.editor.commit(annotator.view, Piece.of(np.ones((6, 6), bool), (0, 28)), overwrite=True)
+    )
+
+
+@pytest.mark.parametrize("edit", [split, new_cell])
+def test_a_new_id_is_measured_predicted_and_described(docks: tuple[Any, Any], edit: Any) -> None:
+    annotator, cells = docks
+    edit(annotator)
+    cells.tables.flush()
+    states = cells.states
+    new = int(states.values.max())
+    assert new == 65 and len(states.prediction.code) == 65 and (states.prediction.code >= 0).all()
+    cells.controller.hover(new)
+    cells.controller.click(new)
+    assert f"cell {new}" in cells.form.status.text() and states.selected_rows.tolist() == [64]
+    assert not np.isnan(states.prediction.probability[-1])
+
+
+def test_undo_of_delete_and_merge_brings_the_class_by_hand_back(docks: tuple[Any, Any]) -> None:
+    annotator, cells = docks
+    masks = annotator.labels.data.copy()
+    assert (class_of(cells, 1), class_of(cells, 2)) == ("dot", "bar")
+    annotator.do(annotator.editor.delete(1, annotator.view))
+    cells.tables.flush()
+    assert class_of(cells, 1) == ""
+    annotator.do(annotator.editor.merge(3, 2, annotator.view))
+    cells.tables.flush()
+    gone = {2, 3} - set(cells.states.values.tolist())
+    assert len(gone) == 1
+    cells.session.undo()
+    cells.session.undo()
+    cells.tables.flush()
+    np.testing.assert_array_equal(annotator.labels.data, masks)
+    assert [class_of(cells, i) for i in (1, 2, 3)] == list(KINDS)
+    assert len(cells.states.prediction.code) == 64
+
+
+@pytest.mark.parametrize("key", [HELPER, OVERLAY, OVERLAY_OF])
+def test_helper_layers_are_neither_offered_nor_saved(viewer: Any, docks: tuple[Any, Any], key: str) -> None:
+    annotator, cells = docks
+    helper = viewer.add_labels(annotator.labels.data.copy(), name="helper", metadata={key: "x"})
+    picture = viewer.add_image(np.zeros((240, 240)), name="drawn over", metadata={key: "x"})
+    assert is_helper(helper) and is_helper(picture)
+    box = cells.form.layer_box
+    assert [box.itemText(i) for i in range(box.count())] == ["cells"]
+    assert "drawn over" not in [a.text() for a in cells.form.measured_on.images.menu().actions()]
+    assert [one.name for one in ViewerLayers(viewer).saved()] == ["field", "cells"]
+
+
+def test_rotation_shear_predictions_and_threshold_come_back(
+    viewer: Any, docks: tuple[Any, Any], make_napari_viewer: Any, tmp_path: Any, qtbot: Any
+) -> None:
+    import tifffile
+
+    cells = docks[1]
+    tifffile.imwrite(tmp_path / "field.tif", viewer.layers["field"].data)
+    for name in ("field", "cells"):
+        layer = viewer.layers[name]
+        layer.scale, layer.translate = (0.5, 0.25), (3, -7)
+        layer.rotate, layer.shear = 30, [0.2]
+        layer.affine = np.array([[1, 0.1, 5], [0, 2, 1], [0, 0, 1.0]])
+    viewer.layers["field"].metadata["path"] = str(tmp_path / "field.tif")
+    cells.form.confidence.setValue(0.9)
+    files = SessionFiles(cells.session, ViewerLayers(viewer), Background(cells))
+    files.save_to(tmp_path / "session")
+    qtbot.waitUntil(lambda: (tmp_path / "session" / "session.json").exists(), timeout=20000)
+    other = make_napari_viewer(show=False)
+    again = session_of(other)
+    opening = SessionFiles(again, ViewerLayers(other), Background(cells))
+    assert opening.open_from(tmp_path / "session")
+    for name in ("field", "cells"):
+        np.testing.assert_array_equal(matrix_of(other.layers[name]), matrix_of(viewer.layers[name]))
+    frame = CellsDock(other)
+    other.window.add_dock_widget(frame, area="right")
+    qtbot.waitUntil(lambda: frame.is_open, timeout=20000)
+    states = frame.content.states
+    assert states.uid == layer_id(other.layers["cells"])
+    np.testing.assert_array_equal(states.prediction.probabilities, cells.states.prediction.probabilities)
+    np.testing.assert_array_equal(states.shown_codes, cells.states.shown_codes)
+    assert frame.content.form.confidence.value() == states.min_probability == 0.9
