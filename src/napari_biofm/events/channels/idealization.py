@@ -7,6 +7,8 @@ How many levels there are, and how far apart, is chosen by penalised likelihood 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.events.channels.choice import MOST, Choice, averaged, choose
 from napari_biofm.events.channels.ladder import (
+    Decoded,
     Ladder,
     counted,
     decode,
@@ -28,7 +31,7 @@ from napari_biofm.events.channels.meaning import could_be_more, read_levels, ste
 from napari_biofm.events.channels.steps import Floats
 from napari_biofm.types import EVENT_DTYPE, Events, Trace, no_events
 
-PIECE = 500_000  # samples decoded at once; longer recordings go piece by piece
+PIECE = 200_000  # samples decoded at once; longer recordings go piece by piece, two at a time
 OVERLAP = 2000  # samples that pieces share
 DEAD = 0.538  # of the rise: an opening that short reaches half its height (Colquhoun & Sigworth 1995)
 BESSEL_DELAY = 0.94  # of the rise: by which a 4-pole Bessel filter delays the middle of a step
@@ -119,7 +122,7 @@ def _decoded(values: Floats, choice: Choice) -> _Path:
         below, above = _missed(x, path) if turn else (False, False)
         room = MOST - len(path.ladder.levels)
         fits = first == 0 and last == len(path.ladder.levels) - 1
-        if turn > 1 and fits and (room < below + above or not (below or above)):
+        if turn and fits and (room < below + above or not (below or above)):
             break
         ladder = part(path.ladder, first, last) if not fits else path.ladder
         level = np.clip(path.level, first, last) - np.int8(first)
@@ -142,10 +145,10 @@ def _pieces(n: int) -> list[tuple[int, int, int, int]]:
 def _followed(x: Floats, ladder: Ladder) -> _Path:
     """Return a path and a baseline that is not known yet."""
     level, shut = np.zeros(len(x), np.int8), np.zeros(len(x))
-    for begin, end, a, b in _pieces(len(x)):
-        restart = np.zeros(end - begin, bool)
-        restart[0] = True
-        done = follow(x[begin:end], restart, ladder)
+    pieces = _pieces(len(x))
+    for (begin, _, a, b), done in zip(
+        pieces, _each(pieces, lambda i, j: follow(x[i:j], _start(j - i), ladder)), strict=True
+    ):
         inner = slice(a - begin, b - begin)
         off = 0
         if a:  # a piece finds its own lowest level: that of the piece before it counts
@@ -154,22 +157,35 @@ def _followed(x: Floats, ladder: Ladder) -> _Path:
             off = round(float(apart / ladder.unit))
         level[a:b] = np.clip(done.level[inner] - off, 0, len(ladder.levels) - 1)
         shut[a:b] = done.whitened[inner] - ladder.levels[level[a:b]]
-    restart = np.zeros(len(x), bool)
-    restart[0] = True
-    return _Path(ladder, level, smooth_baseline(shut, restart))
+    return _Path(ladder, level, smooth_baseline(shut, _start(len(x))))
+
+
+def _start(n: int) -> NDArray[np.bool_]:
+    """Return (n,) True at the first sample."""
+    return np.asarray(np.arange(n) == 0)
+
+
+def _each(pieces: list[tuple[int, int, int, int]], work: Callable[[int, int], Decoded]) -> Iterator[Decoded]:
+    """Yield what `work` makes of each piece, two at a time: compiled code does not hold the interpreter."""
+    if len(pieces) == 1:
+        yield work(*pieces[0][:2])
+        return
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(work, *zip(*((i, j) for i, j, _, _ in pieces), strict=True))
 
 
 def _over_baseline(x: Floats, path: _Path) -> _Path:
     """Return the path and baseline again, from a baseline."""
     level, shut = np.zeros(len(x), np.int8), np.zeros(len(x))
-    for begin, end, a, b in _pieces(len(x)):
-        restart = np.zeros(end - begin, bool)
-        restart[0] = True
-        done = decode(x[begin:end], restart, path.ladder, path.baseline[begin:end])
+    pieces = _pieces(len(x))
+
+    def work(i: int, j: int) -> Decoded:
+        return decode(x[i:j], _start(j - i), path.ladder, path.baseline[i:j])
+
+    for (begin, _, a, b), done in zip(pieces, _each(pieces, work), strict=True):
         inner = slice(a - begin, b - begin)
         level[a:b], shut[a:b] = done.level[inner], done.shut[inner]
-    restart = np.zeros(len(x), bool)
-    restart[0] = True
+    restart = _start(len(x))
     ladder = path.ladder
     move, share = counted(level.astype(np.int64), restart, len(ladder.levels), ladder.jumps)
     baseline = smooth_baseline(shut, restart)
