@@ -10,6 +10,11 @@ from .api.cells import (
     measure,
     predict,
 )
+from .api.channels import (
+    Idealization,
+    channel_summary,
+    idealize,
+)
 from .api.clocks import (
     movie_clock,
 )
@@ -31,13 +36,11 @@ from .api.sessions import (
 )
 from .api.signals import (
     Forecast,
-    Idealization,
     SpikeRate,
     classify_rhythm,
     detect_events,
     features,
     forecast,
-    idealize,
     read_recording,
     spike_rate,
     traces,
@@ -69,6 +72,7 @@ __all__ = [
     "SpikeRate",
     "TimelineError",
     "average_event",
+    "channel_summary",
     "classify_rhythm",
     "click",
     "detect_events",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,24 @@ def test_a_picture_in_the_folder_of_masks_is_seen(twins: Path) -> None:
     (twins / "a.tif").unlink()
     with pytest.raises(ImageError, match="as a picture has"):
         check_examples(read_examples(twins, twins / "m"))
+
+
+def test_idealize_writes_tables_of_dwells_and_amplitudes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    is_open = np.repeat(np.tile([0, 1], 200), np.maximum(rng.exponential(80, 400), 1).astype(int))
+    signal = (-3 * is_open + 0.3 * rng.normal(size=len(is_open))).astype(np.float32)
+    np.savez(tmp_path / "patch.npz", signal=signal, sampling_rate=10_000.0, unit="pA")
+    out, tables = tmp_path / "ideal.npz", tmp_path / "tables"
+    assert main(["idealize", str(tmp_path / "patch.npz"), "--out", str(out), "--tables", str(tables)]) == 0
+    with np.load(out, allow_pickle=False) as file:
+        assert np.mean(file["n_open"][0] == is_open) > 0.999
+        assert file["levels"] == pytest.approx([0, -3], abs=0.05)
+        assert set(file.files) >= {"baseline", "probability", "dead_time_s", "delay_s", "notes", "unit"}
+    names = {path.name for path in tables.iterdir()}
+    assert names == {
+        f"patch_{name}.csv" for name in ("summary", "dwells", "open_dwells", "shut_dwells", "amplitudes")
+    }
+    with (tables / "patch_summary.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert row["n_channels"] == "1"
+    assert float(row["open_probability"]) == pytest.approx(is_open.mean(), rel=0.02)

@@ -498,3 +498,19 @@ def test_what_is_offered_for_recovery_stands_above_the_traces_and_takes_no_width
     layout = dock.layout()
     assert isinstance(layout, QVBoxLayout)
     assert layout.count() >= 1 and dock.view.width() > dock.width() / 3
+
+
+def test_single_channels_are_put_into_numbers_by_a_click(dock: TraceDock, qtbot: Any) -> None:
+    rng = np.random.default_rng(0)
+    is_open = np.repeat(np.tile([0, 1], 300), np.maximum(rng.exponential(80, 600), 1).astype(int))
+    current = (3 * is_open + 0.3 * rng.normal(size=len(is_open))).astype(np.float32)
+    dock.session.add_recording(Recording.from_arrays(current, RATE, "pA"), "patch")
+    dock.show_panel(dock.single_panel)
+    qtbot.mouseClick(dock.single_panel.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Po 0." in dock.single_panel.message.text(), timeout=60_000)
+    assert dock.single_panel.message.text().startswith("1 channel(s) of 3 pA")
+    for view in ("Amplitudes", "Open times", "Shut times"):
+        dock.single_panel.view.setCurrentText(view)
+        assert len(dock.single_panel.canvas.plotItem.items) == 2  # bars and fit
+    dock.session.add_recording(_steps(), "steps")
+    assert dock.single_panel.canvas.plotItem.items == []

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.api.channels import channel_summary, idealize
 from napari_biofm.api.signals import (
     channels_of,
     classify_rhythm,
     features,
     forecast,
-    idealize,
     physio_fm,
     spike_rate,
 )
@@ -45,7 +45,10 @@ def add_verbs(verbs: Any) -> None:
         add_channel(verb)
         add_reading(verb)
         verb.set_defaults(run=run)
-        if name == "forecast":
+        if name == "idealize":
+            help_text = "also write summary, dwells and histograms with fits as CSV into this folder"
+            verb.add_argument("--tables", type=Path, default=None, metavar="DIR", help=help_text)
+        elif name == "forecast":
             verb.add_argument("--at", type=float, required=True, metavar="SECONDS")
             verb.add_argument("--horizon", type=int, required=True, metavar="N", help="samples")
             verb.add_argument("--sweep", type=int, default=0)
@@ -70,8 +73,9 @@ def add_verbs(verbs: Any) -> None:
 
 
 def run_idealize(args: argparse.Namespace) -> None:
-    """Write the number of open channels at every sample of every sweep."""
-    result = idealize(open_recording(args), channel=args.channel)
+    """Write the number of open channels at every sample of every sweep, and tables of what is published of it."""
+    recording = open_recording(args)
+    result = idealize(recording, channel=args.channel)
     levels = result.levels[0] if len(result.levels) == 1 else result.levels
     write_npz(
         args.out,
@@ -88,6 +92,12 @@ def run_idealize(args: argparse.Namespace) -> None:
     for sweep, these in enumerate(result.notes):
         for text in these:
             note(f"sweep {sweep}: {text}")
+    if args.tables is not None:
+        from napari_biofm.events.features.single_channels import to_tables
+
+        args.tables.mkdir(parents=True, exist_ok=True)
+        for name, text in to_tables(channel_summary(recording, channel=args.channel)).items():
+            write_text(args.tables / f"{args.file.stem}_{name}.csv", text)
 
 
 def run_rate(args: argparse.Namespace) -> None:

@@ -12,14 +12,15 @@ from tests.events.generators import FS, calcium, channel, heart
 from napari_biofm.events.detect import detect_events
 from napari_biofm.events.features import definitions, features, to_csv
 from napari_biofm.events.features.ap import AP_DEFINITIONS, ap_features, landmarks
-from napari_biofm.events.features.channel import channel_sweep, dwell_histogram, dwell_times, fit_dwells
+from napari_biofm.events.features.channel import dwell_histogram, dwell_times, fit_dwells
 from napari_biofm.events.features.hrv import HRV_DEFINITIONS, hrv_features
 from napari_biofm.events.features.passive import current_step, step_features
+from napari_biofm.events.features.single_channels import sweep_values
 from napari_biofm.events.features.train import TRAIN_DEFINITIONS, train_features
 from napari_biofm.signals import Recording
 from napari_biofm.signals.quality import assess
 from napari_biofm.simulate import current_clamp, voltage_clamp
-from napari_biofm.types import DetectionSettings, Kind, no_events, run_task
+from napari_biofm.types import DetectionSettings, Kind, Trace, no_events, run_task
 
 Table = dict[str, np.ndarray]
 
@@ -161,7 +162,8 @@ def test_dwell_times_are_those_of_the_channel() -> None:
     edges, counts = dwell_histogram(is_open)
     assert counts.sum() == len(is_open)
     assert len(edges) == len(counts) + 1
-    found = channel_sweep(count, 2.0, FS)
+    current, _ = channel(np.random.default_rng(0), 60)
+    found = sweep_values(Trace(current.astype(np.float32), FS, "pA"))
     assert found["open_probability"] == pytest.approx(10 / 35, rel=0.1)
 
 

@@ -32,7 +32,8 @@ def patch(seed: int, open_ms: float, shut_ms: float, fs: float, cut: float, nois
 
 
 @pytest.mark.parametrize(
-    ("open_ms", "shut_ms", "cut"), [(4.0, 6.0, 0.0), (2.0, 20.0, 0.0), (3.0, 4.0, 2000.0), (20.0, 1.5, 2000.0)]
+    ("open_ms", "shut_ms", "cut"),
+    [(4.0, 6.0, 0.0), (2.0, 20.0, 0.0), (3.0, 4.0, 2000.0), (20.0, 1.5, 2000.0)],
 )
 def test_mean_open_time_and_open_probability_hold_at_high_signal_to_noise(
     open_ms: float, shut_ms: float, cut: float

@@ -14,6 +14,7 @@ from napari_biofm.events.average import (
     events_of_class,
     interval_histogram,
 )
+from napari_biofm.events.features.single_channels import summarize
 from napari_biofm.events.features.step_curves import EVENT_RATE, step_curve
 from napari_biofm.session import Session
 from napari_biofm.signals.display import TraceLines
@@ -41,6 +42,9 @@ class Analyses:
     average_made = Signal(object, str)  # AveragedEvent, name of its channel
     histogram_made = Signal(object)  # Histogram
     shapes_note = Signal(str)
+    channels_summarised = Signal(object)  # ChannelSummary, or None
+    channels_note = Signal(str)
+    channels_busy = Signal(bool)
     message = Signal(str)
     failed = Signal(object)
 
@@ -120,3 +124,15 @@ class Analyses:
         else:
             histogram = amplitude_histogram if view == "Amplitudes" else interval_histogram
             self.histogram_made.emit(histogram(events))
+
+    def summarise_channels(self) -> None:
+        """Idealise the topmost channel of the shown sweep and count its dwells."""
+        recording, lines = self._shown.recording, self._lines
+        if recording is None or not lines.channels:
+            self.channels_note.emit("Open a recording first.")
+            return
+        self.channels_busy.emit(True)
+        self._run(
+            summarize, recording.sweep(lines.sweep, lines.channels[0]), name="Idealise",
+            on_done=self.channels_summarised.emit, on_end=lambda: self.channels_busy.emit(False),
+        )  # fmt: skip

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.features.definitions import Columns, Values
+from napari_biofm.events.features.definitions import Columns
 from napari_biofm.types import Events
 
 Floats = NDArray[np.float64]
-_NAN = float("nan")
 
 CHANNEL_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -28,11 +27,11 @@ CHANNEL_SWEEP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "n_openings": "openings",
         "opening_rate_Hz": "openings per second",
         "n_channels": "most channels seen open at once",
-        "open_probability": "mean number of open channels over the most seen at once (Po)",
+        "open_probability": "mean open channels over channels (Po), with one channel corrected for missed events",
         "n_po": "mean number of open channels (N Po)",
         "step": "mean current of one channel, in the unit of the trace",
-        "mean_open_ms": "mean of complete dwells with at least one channel open",
-        "mean_closed_ms": "mean of complete dwells with no channel open",
+        "mean_open_ms": "mean open time of one channel, with one channel corrected for missed events",
+        "mean_closed_ms": "mean closed time, likewise",
         "open_tau_ms": "time constant of the open dwells with the largest share, by maximum likelihood",
         "closed_tau_ms": "time constant of the closed dwells with the largest share, likewise",
     }
@@ -135,29 +134,3 @@ def channel_features(events: Events) -> Columns:
         "open_ms": events["decay_s"] * 1e3,
         "interval_ms": np.diff(events["time_s"], prepend=np.nan) * 1e3,
     }
-
-
-def channel_sweep(n_open: NDArray[Any], step: float, sampling_rate: float) -> Values:
-    """Return the columns of `CHANNEL_SWEEP_DEFINITIONS` of an idealised trace.
-
-    Parameters
-    ----------
-    n_open : (n_samples,) open channels, from half amplitude or a hidden Markov model.
-    step : current of one channel, unit of the trace.
-    """
-    values: Values = dict.fromkeys(CHANNEL_SWEEP_DEFINITIONS, _NAN)
-    if not len(n_open):
-        return values
-    most = int(np.max(n_open))
-    openings = int(np.sum(np.diff(np.asarray(n_open, np.int64)) > 0))
-    mean = float(np.mean(n_open))
-    values |= {"n_openings": float(openings), "opening_rate_Hz": openings * sampling_rate / len(n_open)}
-    values |= {"n_channels": float(most), "n_po": mean, "open_probability": mean / most if most else 0.0}
-    values["step"] = step if most else _NAN
-    for word, dwell in zip(("open", "closed"), dwell_times(n_open, sampling_rate), strict=True):
-        if len(dwell):
-            values[f"mean_{word}_ms"] = 1e3 * float(dwell.mean())
-        fit = fit_dwells(dwell, 1 / sampling_rate)
-        if fit is not None:
-            values[f"{word}_tau_ms"] = 1e3 * float(fit.tau_s[np.argmax(fit.share)])
-    return values

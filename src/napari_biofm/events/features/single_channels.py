@@ -11,9 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from napari_biofm.events.channels.idealization import Idealized, idealize
-from napari_biofm.events.features.channel import DwellFit, Floats, dwell_histogram, fit_dwells
+from napari_biofm.events.features.channel import (
+    CHANNEL_SWEEP_DEFINITIONS,
+    DwellFit,
+    Floats,
+    dwell_histogram,
+    dwell_times,
+    fit_dwells,
+)
+from napari_biofm.events.features.definitions import Values
 from napari_biofm.types import Trace
 
 BINS = 160  # of the amplitude histogram
@@ -80,8 +89,6 @@ class AmplitudeHistogram:
     @property
     def fitted(self) -> Floats:
         """(n,) counts that the fit expects."""
-        from scipy.special import ndtr
-
         below = ndtr((self.edges[:, None] - self.mean) / self.sd) @ self.share
         return np.asarray(self.counts.sum() * np.diff(below))
 
@@ -148,6 +155,27 @@ def summarize(signal: Trace, ideal: Idealized | None = None) -> ChannelSummary:
     )
 
 
+def sweep_values(signal: Trace) -> Values:
+    """Return the columns of `CHANNEL_SWEEP_DEFINITIONS` of a single-channel trace."""
+    one = summarize(signal)
+    v = one.values
+    values: Values = dict.fromkeys(CHANNEL_SWEEP_DEFINITIONS, _NAN)
+    values |= {
+        "n_openings": float(v["n_openings"]),
+        "opening_rate_Hz": v["n_openings"] / v["seconds"] if v["seconds"] else _NAN,
+        "n_channels": float(v["n_channels"]),
+        "open_probability": v["open_probability"] if v["n_channels"] else 0.0,
+        "n_po": v["n_po"],
+        "step": v["unit_current"],
+        "mean_open_ms": v["mean_open_ms"],
+        "mean_closed_ms": v["mean_shut_ms"],
+    }
+    for word, histogram in (("open", one.open_dwells), ("closed", one.shut_dwells)):
+        if histogram.fit is not None:
+            values[f"{word}_tau_ms"] = 1e3 * float(histogram.fit.tau_s[np.argmax(histogram.fit.share)])
+    return values
+
+
 def resolved(n_open: NDArray[np.int8], shortest: int) -> NDArray[np.int8]:
     """Return open channels with dwells shorter than `shortest` samples counted to the dwell before them."""
     if shortest <= 1 or not len(n_open):
@@ -177,8 +205,6 @@ def dwell_table(n_open: NDArray[np.int8], ideal: Idealized, sampling_rate: float
 
 
 def _any_open(n_open: NDArray[np.int8], fs: float) -> dict[str, Floats]:
-    from napari_biofm.events.features.channel import dwell_times
-
     opened, shut = dwell_times(n_open, fs)
     return {"open": opened, "shut": shut}
 
@@ -211,7 +237,9 @@ def _values(
     if not channels or not closings:
         return values
     if channels == 1:
-        opened, shut = (float(lengths[word].mean()) if len(lengths[word]) else _NAN for word in ("open", "shut"))
+        opened, shut = (
+            float(lengths[word].mean()) if len(lengths[word]) else _NAN for word in ("open", "shut")
+        )
     else:  # all the time that channels spent open, or shut, over how often one of them left it
         opened = float(n_open.sum(dtype=np.int64)) / fs / closings
         shut = float((channels - n_open).sum(dtype=np.int64)) / fs / max(openings, 1)
@@ -296,22 +324,24 @@ def to_tables(summaries: list[ChannelSummary]) -> dict[str, str]:
         rows["dwells"] += [[sweep, *d.tolist(), int(i in (0, last))] for i, d in enumerate(one.dwells)]
         for name, histogram in (("open_dwells", one.open_dwells), ("shut_dwells", one.shut_dwells)):
             fit = histogram.fit
-            side = [] if fit is None else list(zip(fit.tau_s, fit.share, strict=True))
+            side = np.zeros((0, 2)) if fit is None else np.stack([fit.tau_s, fit.share], 1)
             rows[name] += _beside(sweep, histogram.edges_s, histogram.counts, histogram.fitted, side)
         a = one.amplitudes
-        side = list(zip(a.mean, a.sd, a.share, strict=True))
-        rows["amplitudes"] += _beside(sweep, a.edges, a.counts, a.fitted if len(a.counts) else np.zeros(0), side)
+        side = np.stack([a.mean, a.sd, a.share], 1)
+        rows["amplitudes"] += _beside(
+            sweep, a.edges, a.counts, a.fitted if len(a.counts) else np.zeros(0), side
+        )
     return {name: _csv(these) for name, these in rows.items()}
 
 
 def _beside(
-    sweep: int, edges: Floats, counts: NDArray[np.int64], fitted: Floats, side: list[tuple[float, ...]]
+    sweep: int, edges: Floats, counts: NDArray[np.int64], fitted: Floats, side: Floats
 ) -> list[list[Any]]:
     """Return rows of bins, with the parameters of the fit beside the first of them."""
     out: list[list[Any]] = []
     for i in range(max(len(counts), len(side) if len(counts) else 0)):
         own = [edges[i], edges[i + 1], counts[i], fitted[i]] if i < len(counts) else ["", "", "", ""]
-        out.append([sweep, *own, *(side[i] if i < len(side) else ())])
+        out.append([sweep, *own, *(side[i].tolist() if i < len(side) else ())])
     return out
 
 

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from napari_biofm.events.classical.ap import millivolts
 from napari_biofm.events.classical.choice import kind_of_unit
 from napari_biofm.events.classical.common import clean
-from napari_biofm.events.classical.half_amplitude import idealise
-from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc, train
+from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc, single_channels, train
 from napari_biofm.events.features.definitions import Columns, Values
 from napari_biofm.events.features.stimulus import EPOCH_DEFINITIONS, TEST_DEFINITIONS, TEXTS, measured_epoch
 from napari_biofm.events.kinds import kind_of_class
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
-from napari_biofm.types import DetectionSettings, Events, Progress, Task, Trace
+from napari_biofm.types import Events, Progress, Task, Trace
 
 Row = dict[str, Any]
 FIRST = ("row", "sweep", "channel", "class", "time_s", "score")
@@ -123,7 +122,7 @@ def _described(
 
     `stretch` is start and stop (s) of what the sweep is measured in, and whether that is a step.
     """
-    fs, duration = signal.sampling_rate, len(signal.values) / signal.sampling_rate
+    duration = len(signal.values) / signal.sampling_rate
     if kind == "ap":
         return _action_potentials(signal, events, stretch)
     if kind in ("psc", "psp"):
@@ -133,8 +132,7 @@ def _described(
     if kind == "ecg":
         return hrv.hrv_features(events["time_s"]), hrv.beat_features(events), events
     if kind == "channel":
-        ideal = idealise(signal.values, fs, DetectionSettings("channel"))
-        return channel.channel_sweep(ideal.n_open, ideal.step, fs), channel.channel_features(events), events
+        return single_channels.sweep_values(signal), channel.channel_features(events), events
     times = np.asarray(events["time_s"], np.float64)
     summary = train.train_features(times, np.asarray(events["amplitude"], np.float64), *stretch)
     columns: Columns = {"amplitude": events["amplitude"], "interval_ms": np.diff(times, prepend=np.nan) * 1e3}

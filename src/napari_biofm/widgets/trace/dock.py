@@ -43,6 +43,7 @@ from napari_biofm.widgets.trace.movie_layers import ViewerMovies
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
+from napari_biofm.widgets.trace.single_panel import SingleChannelPanel
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
 from napari_biofm.widgets.trace.trace_view import TraceView
 
@@ -98,6 +99,7 @@ class TraceDock(Dock):
         self.quality_panel = QualityPanel(colours)
         self.step_panel = StepPanel(colours)
         self.shapes_panel = ShapesPanel(colours)
+        self.single_panel = SingleChannelPanel(colours)
         self.movie_panel = MoviePanel()
         self.export_panel = ExportPanel()
 
@@ -130,6 +132,7 @@ class TraceDock(Dock):
             ("Channels", self.channels_panel, "Which channels are shown, their units and gains"),
             ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
             ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
+            ("Single", self.single_panel, "Single channels: open times, open probability, unit current"),
             ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
             ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
@@ -239,6 +242,10 @@ class TraceDock(Dock):
         self.analyses.average_made.connect(self.shapes_panel.show_average)
         self.analyses.histogram_made.connect(self.shapes_panel.show_histogram)
         self.analyses.shapes_note.connect(self.shapes_panel.show_message)
+        self.single_panel.asked.connect(self.analyses.summarise_channels)
+        self.analyses.channels_summarised.connect(self.single_panel.show_summary)
+        self.analyses.channels_note.connect(self.single_panel.show_message)
+        self.analyses.channels_busy.connect(self.single_panel.set_busy)
         self.export_panel.asked.connect(self.exports.write)
         self.export_panel.refresh.connect(self.exports.write_methods)
         self.exports.methods_written.connect(self.export_panel.show_methods)
@@ -295,6 +302,7 @@ class TraceDock(Dock):
         self.view.set_filters(self.filters_panel.shown)
         for panel in (self.quality_panel, self.filters_panel, self.export_panel):
             panel.set_recording(recording)
+        self.single_panel.show_summary(None)
         self.channels_panel.set_recording(recording, self.plots.channels, hints)
         self.events.show()
         self.teaching.count()
