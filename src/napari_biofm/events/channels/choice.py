@@ -22,7 +22,6 @@ from napari_biofm.events.channels.steps import (
     ORDER,
     Floats,
     Noise,
-    Steps,
     find_steps,
     quiet_noise,
     rise_samples,
@@ -94,7 +93,12 @@ def choose(x: Floats) -> Choice:
     some = busiest(averaged(wide, more), COMPARED_ON)
     every *= more
     restart = np.arange(len(some)) == 0
-    tried = list(_ladders(some, restart, steps, noises[-1]))
+    units, clear = unit_currents(steps, noises[-1])
+    units = units[: 1 if clear else 2]
+    if len(noises) > 1:  # slow noise looks like steps where it is taken for white
+        others, sure = unit_currents(find_steps(wide, np.arange(len(wide)) == 0, noises[0]), noises[0])
+        units, clear = others[:1] + units[: 1 if sure else 2], sure and clear
+    tried = list(_ladders(some, restart, units, clear))
     flat, nothing = _without_channels(some, restart)
     best = max(tried, key=lambda one: one[1], default=(flat, nothing))
     for one in sorted(tried, key=lambda one: -abs(one[0].unit)):  # a third explains all that the whole does
@@ -104,8 +108,8 @@ def choose(x: Floats) -> Choice:
             break
     if best[1] < nothing + CLEAR:
         return Choice(flat, best[1] - nothing, np.inf, every)
-    others = [e for one, e in tried if abs(one.unit / best[0].unit - 1) > 0.12]
-    return Choice(best[0], best[1] - nothing, best[1] - max(others, default=-np.inf), every)
+    rivals = [e for one, e in tried if abs(one.unit / best[0].unit - 1) > 0.12]
+    return Choice(best[0], best[1] - nothing, best[1] - max(rivals, default=-np.inf), every)
 
 
 def _without_channels(x: Floats, restart: Restart) -> tuple[Ladder, float]:
@@ -147,16 +151,17 @@ def _oversampled(noises: list[Noise]) -> int:
     return max(1, int(np.argmax(noises[0].alike() < 0.5)) - 1)
 
 
-def _ladders(x: Floats, restart: Restart, steps: Steps, noise: Noise) -> Iterator[tuple[Ladder, float]]:
+def _ladders(
+    x: Floats, restart: Restart, units: list[float], clear: bool
+) -> Iterator[tuple[Ladder, float]]:
     """Yield fitted ladders with their evidence."""
     noises = _noises(x)
-    units, clear = unit_currents(steps, noise)
     found: list[tuple[float, Ladder]] = []
     for one in noises:
         if one.sigma == 0:
             continue
         short = x[: SEARCHED * 2]
-        for unit in units[:1] if clear else units[:2] + _searched(x, restart, one):
+        for unit in units if clear else units + _searched(x, restart, one):
             fit = fitted(short, restart[: len(short)], unit, one)
             if fit is not None and all(abs(fit[0].unit / other.unit - 1) > 0.03 for _, other in found):
                 found.append((fit[1], fit[0]))
