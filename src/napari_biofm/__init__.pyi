@@ -27,6 +27,7 @@ from .api.images import (
 )
 from .api.protocols import (
     epochs,
+    kinds_of,
     membrane,
 )
 from .api.sessions import (
@@ -82,6 +83,7 @@ __all__ = [
     "fit_classifier",
     "forecast",
     "idealize",
+    "kinds_of",
     "measure",
     "membrane",
     "movie_clock",

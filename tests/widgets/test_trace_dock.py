@@ -514,3 +514,41 @@ def test_single_channels_are_put_into_numbers_by_a_click(dock: TraceDock, qtbot:
         assert len(dock.single_panel.canvas.plotItem.items) == 2  # bars and fit
     dock.session.add_recording(_steps(), "steps")
     assert dock.single_panel.canvas.plotItem.items == []
+
+
+def test_detecting_again_asks_about_verdicts_and_keeps_them(dock: TraceDock, qtbot: Any) -> None:
+    volts = np.random.default_rng(0).normal(-65, 0.2, 20_000)
+    for at in (4000, 9000, 14_000):
+        volts[at : at + 20] += 90
+    dock.session.add_recording(Recording.from_arrays(volts, 20_000.0, "mV", names=["Vm"]), "cell")
+    panel = dock.events_panel
+    panel.detector.setCurrentText("prominence")
+    panel.kind.setCurrentText("Action potentials")
+    assert panel.counts.text().startswith("No events yet")
+    qtbot.mouseClick(panel.detect_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(dock.events.events) == 3)
+    dock.events.judge([0], "accept")
+    dock.events.judge([1], "reject")
+    dock.events.add(0, 0, 0.05, "AP")
+    qtbot.mouseClick(panel.detect_button, Qt.MouseButton.LeftButton)
+    assert not panel.keep_bar.isHidden() and "3 verdicts" in panel.keep_text.text()
+    keep, _, cancel = panel.keep_buttons
+    qtbot.mouseClick(cancel, Qt.MouseButton.LeftButton)
+    assert panel.keep_bar.isHidden() and len(dock.events.events) == 4
+    qtbot.mouseClick(panel.detect_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(keep, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(
+        lambda: sorted(dock.events.events["verdict"].tolist()) == ["", "accept", "accept", "reject"]
+    )
+    assert dock.events.events["class"].tolist().count("rejected") == 1
+
+
+def test_none_found_is_not_the_same_as_not_looked_for(dock: TraceDock, qtbot: Any) -> None:
+    flat = np.random.default_rng(0).normal(-65, 0.1, 20_000)
+    dock.session.add_recording(Recording.from_arrays(flat, 20_000.0, "mV", names=["Vm"]), "cell")
+    panel = dock.events_panel
+    panel.detector.setCurrentText("prominence")
+    panel.kind.setCurrentText("Action potentials")
+    assert panel.counts.text().startswith("No events yet")
+    qtbot.mouseClick(panel.detect_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.counts.text().startswith("None found"))

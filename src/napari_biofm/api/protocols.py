@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_biofm.api.signals import AnyRecording, WhichChannel, channels_of, opened
-from napari_biofm.types import RecordingError
+from napari_biofm.events import DEFAULT_DETECTOR
+from napari_biofm.types import DetectionSettings, Kind, RecordingError, run_task
 
 if TYPE_CHECKING:
+    from napari_biofm.events.recognising import KindChoice
     from napari_biofm.signals.stability import Rule
 
 
@@ -71,3 +73,34 @@ def membrane(
             "every sweep; `epochs` lists what there is, and epoch=... takes another step"
         )
     return rows
+
+
+def kinds_of(
+    recording: AnyRecording,
+    *,
+    detector: str = DEFAULT_DETECTOR,
+    kind: Kind = "auto",
+    channel: WhichChannel = None,
+) -> dict[int, KindChoice]:
+    """Say what each channel is taken for: one decision for all of its sweeps.
+
+    Parameters
+    ----------
+    recording : or its path.
+    detector : "physio-fm" or "classical"; others look for one kind and take none.
+    kind : what was asked for; "auto" lets the detector say.
+    channel : counted from 0, or "all"; None takes those of cells.
+
+    Returns
+    -------
+    channel -> `KindChoice`, with `kind`, `share` (how sure) and `text`.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such detector or channel.
+    """
+    from napari_biofm.events.detect import channel_kinds
+
+    trace = opened(recording)
+    return run_task(channel_kinds(trace, detector, DetectionSettings(kind), channels_of(trace, channel)))

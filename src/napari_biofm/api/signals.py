@@ -32,6 +32,7 @@ from napari_biofm.types import (
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
     from napari_biofm.events.physio_fm.model import PhysioFM
+    from napari_biofm.events.recognising import KindChoice
     from napari_biofm.signals.calcium import CellTraces
     from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
 
@@ -104,6 +105,7 @@ def detect_events(
     all_scores: bool = False,
     options: Mapping[str, float] | None = None,
     taught: AdaptedHead | str | Path | None = None,
+    kinds: Mapping[int, KindChoice] | None = None,
     progress: ProgressListener | None = None,
 ) -> Events:
     """Find events in a recording.
@@ -112,13 +114,15 @@ def detect_events(
     ----------
     recording : or its path.
     detector : "physio-fm", or a classical method (`napari-biofm events --help` lists them).
-    kind : "psc", "psp", "ap", "calcium", "channel", "spike", "loose", "ecg", or "auto".
+    kind : "psc", "psp", "ap", "calcium", "channel", "spike", "loose", "ecg", or "auto": one decision
+        per channel (see `kinds_of`).
     preset : "balanced" or "precise".
     channel : counted from 0, or "all"; None takes those of cells: no commands, triggers or other signals.
     sweeps : counted from 0; None takes all.
     all_scores : whether to return every candidate, whatever its score.
     options : of the detector, by name.
     taught : what physio-FM was taught, or the path of its file.
+    kinds : of `kinds_of`, where it was asked before; else it is asked for the kind "auto".
     progress : called with each step.
 
     Returns
@@ -140,7 +144,7 @@ def detect_events(
 
         head = AdaptedHead.load(Path(taught))
     settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
-    task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=head)  # type: ignore[arg-type]
+    task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=head, kinds=kinds)  # type: ignore[arg-type]
     return run_task(task, progress)
 
 
@@ -244,6 +248,7 @@ def features(
     *,
     channel: WhichChannel = None,
     detector: str = DEFAULT_DETECTOR,
+    kind: Kind = "auto",
     epoch: str | None = None,
     progress: ProgressListener | None = None,
 ) -> dict[str, NDArray[Any]]:
@@ -254,7 +259,7 @@ def features(
     recording : or its path.
     events : any detector's table; None runs `detector`.
     channel : counted from 0, or "all"; None takes those of cells: no commands, triggers or other signals.
-    detector : used where no events are given.
+    detector, kind : used where no events are given.
     epoch : letter or number of the command's epoch that sweeps are measured in; None takes the one that varies
         across sweeps. The columns `epoch_...` say which was used.
     progress : called with each step.
@@ -269,7 +274,7 @@ def features(
     trace = opened(recording)
     table = events
     if table is None:
-        table = detect_events(trace, detector=detector, channel=channel, progress=progress)
+        table = detect_events(trace, detector=detector, kind=kind, channel=channel, progress=progress)
     return run_task(features_task(trace, table, channels_of(trace, channel), epoch=epoch), progress)
 
 

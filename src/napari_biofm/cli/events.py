@@ -9,9 +9,10 @@ import io
 from pathlib import Path
 from typing import Any, get_args
 
+from napari_biofm.api.protocols import kinds_of
 from napari_biofm.api.signals import channels_of, detect_events
 from napari_biofm.cli.common import inputs_exist, note, shown
-from napari_biofm.cli.reading import add_channel, add_reading, open_one
+from napari_biofm.cli.reading import add_channel, add_reading, open_one, say_kinds
 from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.files import write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
@@ -122,6 +123,10 @@ def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tupl
 
     recording = recipe.prepared(open_one(path, args))
     channels = channels_of(recording, args.channel)
+    kinds = None
+    if head is None and recipe.settings.kind == "auto":
+        kinds = kinds_of(recording, detector=recipe.detector, channel=args.channel)
+        say_kinds(path.name, recording, kinds)
     table = detect_events(
         recording,
         detector=recipe.detector,
@@ -131,6 +136,7 @@ def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tupl
         channel=args.channel,
         all_scores=args.all_scores,
         taught=head,
+        kinds=kinds,
         progress=shown(path.name),
     )
     return to_csv(table), [

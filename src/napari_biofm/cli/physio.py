@@ -6,7 +6,7 @@ import argparse
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.files import write_json, write_text
-from napari_biofm.types import RecordingError
+from napari_biofm.types import Kind, RecordingError
 
 CLIP_RATE = 300.0  # Hz, of electrocardiogram clips that do not say
 RATE_KEYS = ("sampling_rate", "fs")
@@ -55,6 +55,7 @@ def add_verbs(verbs: Any) -> None:
         elif name == "features":
             verb.add_argument("--detector", default=DEFAULT_DETECTOR, choices=list(DETECTORS))
             verb.add_argument("--events", type=Path, default=None, metavar="CSV", help="instead of detecting")
+            verb.add_argument("--kind", default="auto", choices=get_args(Kind), help="of the events detected")
             verb.add_argument(
                 "--epoch",
                 default=None,
@@ -157,6 +158,7 @@ def run_features(args: argparse.Namespace) -> None:
         None if args.events is None else from_csv(args.events),
         channel=args.channel,
         detector=args.detector,
+        kind=args.kind,
         epoch=args.epoch,
         progress=shown(args.file.name),
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_biofm.api.signals import read_recording
 from napari_biofm.cli.common import inputs_exist, note
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import skipped_channels
 from napari_biofm.signals.plausible import hints_in_words, unit_hints
+
+if TYPE_CHECKING:
+    from napari_biofm.events.recognising import KindChoice
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -65,3 +69,18 @@ def open_one(path: Path, args: argparse.Namespace) -> Recording:
         for text in skipped_channels(recording):
             note(f"{path.name}: {text} (--channel N or --channel all searches others)")
     return recording
+
+
+def say_kinds(name: str, recording: Recording, kinds: Mapping[int, KindChoice]) -> None:
+    """Tell on stderr what channels were taken for.
+
+    Parameters
+    ----------
+    name : of the file.
+    recording : with the channels.
+    kinds : of `kinds_of`.
+    """
+    for channel in sorted(kinds)[:1] if recording.is_cells else sorted(kinds):
+        about = recording.channels[channel]
+        what = "traces" if recording.is_cells else f"channel {channel} ({about.name}, {about.unit})"
+        note(f"{name}: {what} taken for {kinds[channel].text}; --kind says otherwise")

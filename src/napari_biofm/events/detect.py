@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_biofm.events.classical.commands import mark_command_steps
 from napari_biofm.events.measuring.measure import measure_events
 from napari_biofm.events.measuring.naming import SYNAPTIC, Potentials, synaptic_names
 from napari_biofm.events.options import option_values
+from napari_biofm.events.recognising import KindChoice, Recogniser, choose_kinds
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
@@ -64,8 +66,11 @@ def detect_events(
     sweeps: Sequence[int] | None = None,
     *,
     head: AdaptedHead | None = None,
+    kinds: Mapping[int, KindChoice] | None = None,
 ) -> Task[Events]:
     """Find events in a recording, one channel of one sweep after the other.
+
+    With the kind "auto" each channel gets one kind for all of its sweeps.
 
     Parameters
     ----------
@@ -75,6 +80,7 @@ def detect_events(
     channels : all signal channels when None (see `signal_channels`).
     sweeps : all when None.
     head : what physio-FM was taught; other detectors cannot be taught.
+    kinds : what channels were taken for, of `channel_kinds`; None finds out.
 
     Returns
     -------
@@ -96,11 +102,17 @@ def detect_events(
     chosen = list(signal_channels(recording) if channels is None else channels)
     which = list(range(recording.n_sweeps) if sweeps is None else sweeps)
     total, done, tables = max(1, len(chosen) * len(which)), 0, []
+    if kinds is None and head is None:
+        kinds = yield from channel_kinds(recording, finder, settings, chosen)
+    given = {c: replace(settings, kind=choice.kind) for c, choice in (kinds or {}).items()}
     for sweep in which:
         for channel in chosen:
             where = f"sweep {sweep}, {recording.channels[channel].name}"
             table = yield from relay(
-                finder.detect(recording.sweep(sweep, channel), settings), done, total, where
+                finder.detect(recording.sweep(sweep, channel), given.get(channel, settings)),
+                done,
+                total,
+                where,
             )
             table = mark_command_steps(table, recording, sweep, channel)
             signal = recording.sweep(sweep, channel)
@@ -112,6 +124,55 @@ def detect_events(
             tables.append(table)
             yield Progress(done, total, f"{where}: {len(table)} events", payload=table)
     return join(tables)
+
+
+def channel_kinds(
+    recording: Recording, detector: str | Detector, settings: DetectionSettings, channels: Sequence[int]
+) -> Task[dict[int, KindChoice]]:
+    """Return what each channel is taken for: as the settings say, or one decision for all of its sweeps.
+
+    Parameters
+    ----------
+    recording : whose sweeps are looked at where the settings say "auto".
+    detector : or its name.
+    settings : kind that was asked for.
+    channels : counted from 0.
+
+    Returns
+    -------
+    channel -> choice; none for detectors that look for one kind only.
+    """
+    finder = make_detector(detector) if isinstance(detector, str) else detector
+    if settings.kind != "auto":
+        return {c: KindChoice(c, settings.kind, 1.0, 0, given=True) for c in channels}
+    if not isinstance(finder, Recogniser):
+        return {}
+    return (yield from choose_kinds(recording, finder, channels))
+
+
+def detect_and_say(
+    recording: Recording,
+    detector: str,
+    settings: DetectionSettings,
+    channels: Sequence[int],
+    *,
+    head: AdaptedHead | None = None,
+) -> Task[tuple[Events, dict[int, KindChoice]]]:
+    """Find events, and say what each channel was taken for.
+
+    Parameters
+    ----------
+    recording, detector, settings, channels, head : as in `detect_events`.
+
+    Returns
+    -------
+    events, and channel -> choice (none where something was taught).
+    """
+    kinds: dict[int, KindChoice] = {}
+    if head is None:
+        kinds = yield from channel_kinds(recording, detector, settings, channels)
+    events = yield from detect_events(recording, detector, settings, channels, head=head, kinds=kinds)
+    return events, kinds
 
 
 def distinct(events: Events, sampling_rate: float) -> Events:

@@ -31,6 +31,7 @@ _FORMATS = {
     "rise_s": "{:.3g}",
     "decay_s": "{:.3g}",
 }
+NONE_FOUND = "None found. Choose another kind, detector or preset, or double-click a trace to add an event."
 NO_EVENTS = "No events yet. Choose a detector and press Detect, or double-click a trace."
 
 
@@ -75,10 +76,16 @@ def cell_text(events: Events, row: int, column: str) -> str:
     return f"{text} {events['unit'][row]}" if column == "amplitude" else text
 
 
-def describe_events(events: Events) -> str:
-    """Return how many events of each class there are, and how many were reviewed."""
+def describe_events(events: Events, searched: bool = False) -> str:
+    """Return how many events of each class there are, and how many were reviewed.
+
+    Parameters
+    ----------
+    events : of a recording.
+    searched : whether a detector looked for them: none found is not the same as not looked for.
+    """
     if not len(events):
-        return NO_EVENTS
+        return NONE_FOUND if searched else NO_EVENTS
     names, counts = np.unique(events["class"], return_counts=True)
     each = ", ".join(f"{n} {name}" for name, n in zip(names, counts, strict=True))
     looked = int(np.count_nonzero(verdicts_of(events) != ""))

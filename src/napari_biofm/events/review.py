@@ -187,27 +187,43 @@ def match_verdicts(former: Events, found: Events, near_s: float) -> Events:
 
     Parameters
     ----------
-    former : the table before, with its verdicts.
+    former : the table before, with its verdicts; events added by hand are accepted ones.
     found : what replaces it.
-    near_s : a found event this close to a judged one takes its verdict. An accepted event that was not found
-        again is put back; a rejected one that was not is forgotten.
+    near_s : a found event this close to a judged one takes its verdict; each
+        takes one, the nearest first. An accepted or unclear event that was not found again is put back; a rejected
+        one that was not is forgotten.
     """
     table = reviewed(found).copy()
+    judged = np.flatnonzero(verdicts_of(former) != "")
+    free = np.ones(len(table), bool)
     back = []
-    for row, verdict in zip(former, verdicts_of(former), strict=True):
-        if not verdict:
+    for row, gap, at in sorted(_nearest(former, judged, table), key=lambda one: one[1]):
+        said = former[row]
+        if gap > near_s or not free[at]:
+            gap, at = _next_free(said, table, free)
+        if gap > near_s:
+            if said["verdict"] != "reject":
+                back.append(row)
             continue
-        same = (table["sweep"] == row["sweep"]) & (table["channel"] == row["channel"])
-        gap = np.where(same, np.abs(table["time_s"] - row["time_s"]), np.inf)
-        if len(gap) and gap.min() <= near_s:
-            table["verdict"][int(gap.argmin())] = verdict
-        elif verdict == "accept":
-            back.append(row)
-    if back:
-        put_back = reviewed(np.array(back, former.dtype))
-        put_back["verdict"] = "accept"
-        table = np.concatenate([table, put_back])
+        free[at] = False
+        table["verdict"][at] = said["verdict"]
+        if said["verdict"] == "reject":
+            table["class_before"][at], table["class"][at] = table["class"][at], "rejected"
+    table = np.concatenate([table, reviewed(former[back])])
     return table[_order(table)]
+
+
+def _nearest(former: Events, rows: np.ndarray, table: Events) -> list[tuple[int, float, int]]:
+    """Return row of the former table, distance (s) and place of the nearest event of the new one."""
+    every = np.ones(len(table), bool)
+    return [(int(row), *_next_free(former[row], table, every)) for row in rows]
+
+
+def _next_free(said: np.void, table: Events, free: np.ndarray) -> tuple[float, int]:
+    """Return distance (s) and place of the nearest free event in the same sweep and channel."""
+    same = free & (table["sweep"] == said["sweep"]) & (table["channel"] == said["channel"])
+    gap = np.where(same, np.abs(table["time_s"] - said["time_s"]), np.inf)
+    return (float(gap.min()), int(gap.argmin())) if len(gap) else (np.inf, -1)
 
 
 def checked_class(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from psygnal import Signal
@@ -10,18 +10,35 @@ from psygnal import Signal
 from napari_biofm.controllers.common.ports import Listen, RunJob
 from napari_biofm.controllers.trace.ports import Shown
 from napari_biofm.events import DEFAULT_DETECTOR, make_detector
-from napari_biofm.events.detect import detect_events, provenance_of
+from napari_biofm.events.detect import detect_and_say, provenance_of
 from napari_biofm.events.options import option_values, options_from_text
 from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.recognising import KindChoice
 from napari_biofm.events.review import match_verdicts
-from napari_biofm.events.reviewed import reviewed
+from napari_biofm.events.reviewed import reviewed, verdicts_of
 from napari_biofm.session import Session
 from napari_biofm.session.event_editor import EventEditor
-from napari_biofm.signals.channels import signal_channels
+from napari_biofm.signals import Recording
+from napari_biofm.signals.channels import signal_channels, skipped_channels
 from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
 
 NEAR_S = 5e-3  # a found event this close to a mark is the marked one
 T = TypeVar("T")
+
+
+def _in_words(recording: Recording, events: Events, kinds: Mapping[int, KindChoice]) -> str:
+    """Return what was found, what channels were taken for, and what was not searched."""
+    said = [f"{len(events)} events found."]
+    words = {kinds[c].text for c in sorted(kinds) if not kinds[c].given}
+    if recording.is_cells or len(words) == 1:
+        said += [f"Taken for {text}; choose another kind beside Detect." for text in sorted(words)[:1]]
+    else:
+        said += [
+            f"{recording.channels[c].name} was taken for {kinds[c].text}."
+            for c in sorted(kinds)[:6]
+            if not kinds[c].given
+        ]
+    return " ".join([*said, *(f"{text[0].upper()}{text[1:]}." for text in skipped_channels(recording)[:4])])
 
 
 class EventsController:
@@ -39,6 +56,7 @@ class EventsController:
     changed = Signal(object)  # the events of the shown recording, of REVIEWED_DTYPE
     edited_row = Signal(int)  # where an added or moved event stands now
     history_changed = Signal(str, bool)  # what undo would take back, whether there is something to redo
+    keep_asked = Signal(str)  # before verdicts would be lost; `answer` goes on
     busy = Signal(bool)
     message = Signal(str)
     failed = Signal(object)
@@ -53,6 +71,7 @@ class EventsController:
         listen: Listen,
     ) -> None:
         self._session, self._shown, self._channels, self._run = session, shown, channels, run
+        self._asked: tuple[str, str, str, str] | None = None
         listen(session.events_changed, self._events_changed)
         listen(session.history.changed, self._history_changed)
 
@@ -67,13 +86,28 @@ class EventsController:
         self.changed.emit(self.events)
         self._history_changed()
 
-    def detect(self, detector: str, kind: str, preset: str, options: str = "") -> None:
+    @property
+    def searched(self) -> bool:
+        """Whether a detector looked for the events of the shown recording."""
+        uid = self._shown.uid
+        return uid is not None and "detector" in self._session.event_table(uid).provenance
+
+    def answer(self, keep: bool | None) -> None:
+        """Go on with what was asked by `keep_asked`: keep what was said, discard it, or do nothing (None)."""
+        asked, self._asked = self._asked, None
+        if asked is not None and keep is not None:
+            self.detect(*asked, keep=keep)
+
+    def detect(
+        self, detector: str, kind: str, preset: str, options: str = "", *, keep: bool | None = None
+    ) -> None:
         """Look for events in all sweeps of the shown channels (of all cells).
 
         Parameters
         ----------
         detector, kind, preset : as in `napari-biofm events`.
         options : of the detector as a person types them, "name=value, name=value".
+        keep : whether verdicts and events added by hand stay; None asks where there are some.
         """
         recording, uid, session = self._shown.recording, self._shown.uid, self._session
         if recording is None or uid is None:
@@ -92,18 +126,27 @@ class EventsController:
         if detector == DEFAULT_DETECTOR and session.detector is not None:
             head = AdaptedHead.from_plain(session.detector)
         provenance = provenance_of(detector, settings, channels, head)
-        former = session.events(uid) if head is not None else None
+        former = session.events(uid)
+        judged = int((verdicts_of(former) != "").sum())
+        if judged and keep is None and head is None:
+            self._asked = (detector, kind, preset, options)
+            self.keep_asked.emit(f"{judged} verdicts and events set by hand are in the table. Keep them?")
+            return
 
-        def put(events: Events) -> None:
+        def put(found: tuple[Events, dict[int, KindChoice]]) -> None:
+            events, kinds = found
             if uid not in session.recordings:
                 return
-            if former is not None:  # marks that taught stay marks
+            if kinds and settings.kind == "auto":
+                provenance["kinds"] = {str(c): kinds[c].kind for c in sorted(kinds)[:64]}
+            if judged and keep is not False:  # marks that taught stay marks
                 events = match_verdicts(former, events, NEAR_S)
             session.set_events(uid, events, provenance)
+            self.message.emit(_in_words(recording, events, kinds))
 
         self.busy.emit(True)
         self._run(
-            detect_events, recording, detector, settings, channels, head=head,
+            detect_and_say, recording, detector, settings, channels, head=head,
             name=f"Find events in {uid}", on_done=put, on_end=lambda: self.busy.emit(False),
         )  # fmt: skip
 

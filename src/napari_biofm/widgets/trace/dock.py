@@ -206,6 +206,8 @@ class TraceDock(Dock):
         self.marks.picked.connect(lambda row: panel.table.select_rows([row]))
         self.marks.moved.connect(events.move)
         self.plots.double_clicked.connect(self._double_clicked)
+        events.keep_asked.connect(panel.ask_keep)
+        panel.keep_answered.connect(events.answer)
         events.busy.connect(panel.set_busy)
         events.changed.connect(self._show_events)
         events.edited_row.connect(lambda row: panel.table.select_rows([row]))
@@ -297,7 +299,7 @@ class TraceDock(Dock):
         if not keep_view:  # a filter is never carried over unseen
             self.filters_panel.show_filters.setChecked(False)
         self.view.show_recording(recording, keep_view=keep_view)
-        hints = {} if recording is None else unit_hints(recording, self.plots.channels)
+        hints = {} if recording is None else unit_hints(recording)
         self.unit_hint.show_hints(recording, hints)
         self.view.set_filters(self.filters_panel.shown)
         for panel in (self.quality_panel, self.filters_panel, self.export_panel):
@@ -309,7 +311,7 @@ class TraceDock(Dock):
         self.recordings.place_time()
 
     def _show_events(self, events: Events) -> None:
-        self.events_panel.set_events(events)
+        self.events_panel.set_events(events, self.events.searched)
         self.shapes_panel.set_events(events)
         rows = self.events_panel.table.selected()
         self.marks.set_events(events, rows[0] if rows else None)

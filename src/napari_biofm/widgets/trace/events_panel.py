@@ -32,6 +32,7 @@ class EventsPanel(QWidget):
     undo = Signal()
     redo = Signal()
     picked = Signal(list)
+    keep_answered = Signal(object)  # True, False, or None for neither
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +68,21 @@ class EventsPanel(QWidget):
         )  # fmt: skip
         self.taught = note()
         self.taught.hide()
+        self.keep_text = note()
+        self.keep_bar = QWidget()
+        self.keep_buttons = [
+            button(text, tip, partial(self._answer, answer))
+            for text, tip, answer in (
+                ("Keep", "Detect again; verdicts go to the events they belong to, yours stay.", True),
+                ("Discard", "Detect again and forget them. Can be undone.", False),
+                ("Cancel", "Leave the table as it is.", None),
+            )
+        ]
+        inside = QVBoxLayout(self.keep_bar)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.addWidget(self.keep_text)
+        inside.addLayout(row(*self.keep_buttons))
+        self.keep_bar.hide()
         self._timer = QTimer(self)
         self._timer.setInterval(NONSTOP_MS)
         self._timer.timeout.connect(lambda: self.table.step(1))
@@ -100,14 +116,24 @@ class EventsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.taught)
+        layout.addWidget(self.keep_bar)
         layout.addWidget(self.counts)
         layout.addLayout(row(self.which_class, self.which_verdict))
         layout.addWidget(table, 1)
         layout.addLayout(row(*verdicts, before, after, self.nonstop))
         layout.addLayout(row(self.new_class, set_class, delete, self.undo_button, self.redo_button))
 
-    def set_events(self, events: Events) -> None:
-        """Show another table."""
+    def ask_keep(self, text: str) -> None:
+        """Ask whether what a person said of the events stays."""
+        self.keep_text.setText(text)
+        self.keep_bar.show()
+
+    def _answer(self, keep: bool | None, *_: Any) -> None:
+        self.keep_bar.hide()
+        self.keep_answered.emit(keep)
+
+    def set_events(self, events: Events, searched: bool = False) -> None:
+        """Show another table, and whether a detector looked for it."""
         self.table.set_events(events)
         classes = sorted(set(events["class"].tolist()))
         now = self.which_class.currentText()
@@ -116,7 +142,7 @@ class EventsPanel(QWidget):
             self.which_class.addItems(["All classes", *classes])
             self.which_class.setCurrentText(now if now in classes else "All classes")
         self._filter()
-        self.counts.setText(describe_events(events))
+        self.counts.setText(describe_events(events, searched))
 
     @property
     def chosen_preset(self) -> str:
