@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.events.measuring.events_with_truth import Recorded, Truth, Wave, marked, recorded
+from tests.events.measuring.events_with_truth import marked, trace_of
 
 from napari_biofm.events.detect import detect_events, distinct
+from napari_biofm.events.measuring.mains import hum
 from napari_biofm.events.measuring.measure import DEFINITIONS, measure_events
 from napari_biofm.events.table import NOT_EVENTS
 from napari_biofm.signals import Recording
+from napari_biofm.simulate.synaptic import Recorded, SynapticTrace, Wave, synaptic_trace
 from napari_biofm.types import EVENT_DTYPE, MEASURED_DTYPE, DetectionSettings, Trace, run_task
 
 
@@ -27,13 +29,12 @@ def test_size_course_and_time_are_those_of_the_trace(
     rate: float, rise: float, decay: float, amplitude: float
 ) -> None:
     n = 8 if rate * decay > 5e3 else 24
-    truth = recorded(Wave(rise, decay), amplitude, Recorded(rate, snr=12, n=n))
-    found = measure_events(truth.signal, marked(truth, -0.3 * rise), model=True)
+    truth = synaptic_trace(Wave(rise, decay), amplitude, Recorded(rate, snr=12, n=n))
+    found = measure_events(trace_of(truth), marked(truth, -0.3 * rise), model=True)
     assert off(found["amplitude"], amplitude) < 0.03
     assert np.median(found["amplitude"]) / amplitude == pytest.approx(1, abs=0.02)
-    assert off(found["decay_s"], decay) < 0.06 and np.nanmedian(found["decay_s"]) == pytest.approx(
-        decay, rel=0.03
-    )
+    assert off(found["decay_s"], decay) < 0.06
+    assert np.nanmedian(found["decay_s"]) == pytest.approx(decay, rel=0.05)
     assert off(found["half_width_s"], truth.half_width_s) < 0.05
     assert off(found["area"], truth.area) < 0.05
     assert np.nanmedian(found["rise_s"]) == pytest.approx(truth.rise_20_80_s, rel=0.12)
@@ -47,8 +48,8 @@ def test_sizes_are_linear_from_5_pA_to_5_nA() -> None:
     true = np.repeat(-np.geomspace(5, 5000, 7), 12)
     found = []
     for k, amplitude in enumerate(np.unique(true)[::-1]):
-        truth = recorded(Wave(0.5e-3, 5e-3), amplitude, Recorded(snr=10, n=12, seed=k))
-        found.append(measure_events(truth.signal, marked(truth))["amplitude"])
+        truth = synaptic_trace(Wave(0.5e-3, 5e-3), amplitude, Recorded(snr=10, n=12, seed=k))
+        found.append(measure_events(trace_of(truth), marked(truth))["amplitude"])
     slope = np.polyfit(true, np.concatenate(found), 1)[0]
     assert slope == pytest.approx(1, abs=0.02)
     ratio = np.median(np.stack(found) / true.reshape(7, 12), axis=1)
@@ -56,8 +57,8 @@ def test_sizes_are_linear_from_5_pA_to_5_nA() -> None:
 
 
 def test_noise_does_not_make_events_larger() -> None:
-    truth = recorded(Wave(0.5e-3, 5e-3), -20.0, Recorded(snr=3, n=200, seed=3))
-    found = measure_events(truth.signal, marked(truth))
+    truth = synaptic_trace(Wave(0.5e-3, 5e-3), -20.0, Recorded(snr=3, n=200, seed=3))
+    found = measure_events(trace_of(truth), marked(truth))
     error = found["amplitude_error"]
     assert np.mean(found["amplitude"]) == pytest.approx(-20, rel=0.02)
     assert np.std(found["amplitude"]) == pytest.approx(np.median(error), rel=0.5)
@@ -74,8 +75,8 @@ def test_noise_does_not_make_events_larger() -> None:
     ids=["filtered", "gentle rise", "two decays", "slow and gentle"],
 )
 def test_other_courses_than_the_fitted_one_are_measured_as_they_are(wave: Wave, how: Recorded) -> None:
-    truth = recorded(wave, -80.0, how)
-    found = measure_events(truth.signal, marked(truth))
+    truth = synaptic_trace(wave, -80.0, how)
+    found = measure_events(trace_of(truth), marked(truth))
     assert off(found["amplitude"], -80.0) < 0.025
     assert off(found["half_width_s"], truth.half_width_s) < 0.05
     assert off(found["area"], truth.area) < 0.04
@@ -83,28 +84,28 @@ def test_other_courses_than_the_fitted_one_are_measured_as_they_are(wave: Wave, 
 
 
 def test_two_decays_are_told_where_there_are_two() -> None:
-    truth = recorded(Wave(0.4e-3, 3e-3, slow=0.3, second=25e-3), -80.0, Recorded(snr=30, n=10))
-    found = measure_events(truth.signal, marked(truth))
+    truth = synaptic_trace(Wave(0.4e-3, 3e-3, slow=0.3, second=25e-3), -80.0, Recorded(snr=30, n=10))
+    found = measure_events(trace_of(truth), marked(truth))
     assert np.nanmedian(found["decay_fast_s"]) == pytest.approx(3e-3, rel=0.12)
     assert np.nanmedian(found["decay_slow_s"]) == pytest.approx(25e-3, rel=0.12)
     assert np.nanmedian(found["decay_fast_share"]) == pytest.approx(0.7, abs=0.06)
-    single = recorded(Wave(0.4e-3, 5e-3), -80.0, Recorded(snr=30, n=10))
-    found = measure_events(single.signal, marked(single))
+    single = synaptic_trace(Wave(0.4e-3, 5e-3), -80.0, Recorded(snr=30, n=10))
+    found = measure_events(trace_of(single), marked(single))
     assert np.isfinite(found["decay_fast_s"]).sum() <= 1
     assert np.nanmedian(found["decay_r2"]) > 0.99
 
 
 def test_an_event_on_the_tail_of_another_is_measured_from_there() -> None:
     first, second = (
-        recorded(Wave(0.5e-3, 12e-3), a, Recorded(snr=1e9, n=12, level=0.0)) for a in (-60.0, -30.0)
+        synaptic_trace(Wave(0.5e-3, 12e-3), a, Recorded(snr=1e9, n=12, level=0.0)) for a in (-60.0, -30.0)
     )
     late = 9e-3
     shift = round(late * 20e3)
-    values = np.asarray(first.signal.values, float)
-    values[shift:] += second.signal.values[:-shift]
+    values = np.asarray(first.values, float)
+    values[shift:] += second.values[:-shift]
     values += np.random.default_rng(0).normal(0, 2, len(values)) + 50
     events = np.concatenate([marked(first), marked(second, shift / 20e3)])
-    found = measure_events(replace(first.signal, values=values.astype(np.float32)), events)
+    found = measure_events(replace(trace_of(first), values=values.astype(np.float32)), events)
     assert np.median(found["amplitude"][:12]) == pytest.approx(-60, rel=0.03)
     assert np.median(found["amplitude"][12:]) == pytest.approx(-30, rel=0.04)
     assert set(found["baseline_from"][12:]) == {"former decay"} and set(found["baseline_from"][:12]) == {
@@ -113,22 +114,22 @@ def test_an_event_on_the_tail_of_another_is_measured_from_there() -> None:
 
 
 def test_slow_events_marked_early_are_moved_to_their_peaks() -> None:
-    truth = recorded(Wave(6e-3, 90e-3), 40.0, Recorded(10e3, 15, n=8))
-    found = measure_events(truth.signal, marked(truth, -17e-3))
+    truth = synaptic_trace(Wave(6e-3, 90e-3), 40.0, Recorded(10e3, 15, n=8))
+    found = measure_events(trace_of(truth), marked(truth, -17e-3))
     assert np.abs(found["time_s"] - truth.peak_s).max() < 2.5e-3
     assert off(found["decay_s"], 90e-3) < 0.05 and set(found["direction"]) == {"outward"}
 
 
 def test_what_cannot_be_measured_is_empty_and_says_why() -> None:
-    truth = recorded(Wave(0.5e-3, 20e-3), -50.0, Recorded(snr=20, n=5))
-    values = truth.signal.values.copy()
+    truth = synaptic_trace(Wave(0.5e-3, 20e-3), -50.0, Recorded(snr=20, n=5))
+    values = truth.values.copy()
     peak = np.rint(truth.peak_s * 20e3).astype(int)
     values[peak[1] - 20 : peak[1] + 20] = np.nan
     stop = peak[4] + 60  # 3 ms after the last peak
     events = marked(truth)
     extra = events[:1].copy()
     extra["time_s"] = truth.peak_s[0] - 0.06  # nothing is there
-    cut = replace(truth.signal, values=values[:stop])
+    cut = replace(trace_of(truth), values=values[:stop])
     found = measure_events(cut, np.concatenate([events, extra]))
     assert found["reason"].tolist() == [
         "",
@@ -159,15 +160,15 @@ def test_every_column_is_defined() -> None:
     assert set(DEFINITIONS) | said == set(MEASURED_DTYPE.names or ())
 
 
-def _of(detector: str, truth: Truth) -> np.ndarray:
-    recording = Recording.from_arrays(truth.signal.values, truth.signal.sampling_rate, truth.signal.unit)
+def _of(detector: str, truth: SynapticTrace) -> np.ndarray:
+    recording = Recording.from_arrays(truth.values, truth.sampling_rate, "pA")
     found = run_task(detect_events(recording, detector, DetectionSettings("psc")))
     found = found[~np.isin(found["class"], NOT_EVENTS)]
     return found[[int(np.argmin(np.abs(found["time_s"] - t))) for t in truth.peak_s]]
 
 
 def test_all_detectors_give_the_same_numbers() -> None:
-    truth = recorded(Wave(0.5e-3, 6e-3), -60.0, Recorded(snr=15, n=12))
+    truth = synaptic_trace(Wave(0.5e-3, 6e-3), -60.0, Recorded(snr=15, n=12))
     tables = [_of(name, truth) for name in ("physio-fm", "threshold", "template", "deconvolution")]
     for table in tables:
         assert off(table["amplitude"], -60.0) < 0.02 and set(table["class"]) == {"PSC"}
@@ -177,8 +178,8 @@ def test_all_detectors_give_the_same_numbers() -> None:
 
 
 def test_one_event_found_twice_stays_once() -> None:
-    truth = recorded(Wave(0.5e-3, 6e-3), -60.0, Recorded(snr=15, n=4))
-    measured = measure_events(truth.signal, marked(truth))
+    truth = synaptic_trace(Wave(0.5e-3, 6e-3), -60.0, Recorded(snr=15, n=4))
+    measured = measure_events(trace_of(truth), marked(truth))
     twice = measured.copy()
     twice["time_s"] += 2e-5
     twice["score"] = [0.95, 0.5, 0.5, 0.5]
@@ -222,3 +223,23 @@ def test_the_field_is_no_part_of_an_extracellular_spike() -> None:
     found = measure_events(Trace(values.astype(np.float32), fs, "uV"), events)
     assert np.median(found["amplitude"]) == pytest.approx(-80, rel=0.03)
     assert np.std(found["amplitude"]) < 8
+
+
+@pytest.mark.parametrize(("rise", "decay", "size"), [(0.5e-3, 5e-3, -20.0), (2e-3, 30e-3, -200.0)])
+def test_hum_is_no_part_of_an_event(rise: float, decay: float, size: float) -> None:
+    how = Recorded(20e3, 15, filter_hz=2000, hum=abs(size) / 10, n=24)
+    truth = synaptic_trace(Wave(rise, decay), size, how)
+    found = measure_events(trace_of(truth), marked(truth))
+    assert off(found["amplitude"], size) < 0.03 and off(found["decay_s"], decay) < 0.06
+    plain = synaptic_trace(Wave(rise, decay), size, replace(how, hum=0.0))
+    assert hum(trace_of(plain).values, 20e3) is None  # and none is seen where there is none
+
+
+def test_marks_in_noise_do_not_shorten_the_events_beside_them() -> None:
+    truth = synaptic_trace(Wave(2e-3, 40e-3), -50.0, Recorded(10e3, 20, n=6))
+    events = marked(truth)
+    beside = events.copy()
+    beside["time_s"] += 0.2  # where nothing is left of the event
+    found = measure_events(trace_of(truth), np.concatenate([events, beside]))
+    assert off(found["decay_s"][:6], 40e-3) < 0.03 and off(found["amplitude"][:6], -50.0) < 0.02
+    assert set(found["reason"][6:]) == {"hidden in the noise"}

@@ -166,12 +166,8 @@ def _misshapen(
 def class_words(unit: str) -> tuple[str, str]:
     """Return the classes of upward and downward events in this unit.
 
-    Currents by the convention that outward is inhibitory and inward excitatory, which holds below the
-    reversal potential of chloride's neighbours (near rest) and for outward IPSCs near 0 mV; potentials
-    the other way round; "PSC" where the unit is not known.
+    Whether a current excites depends on potentials that a trace does not show: see `measuring.naming`.
     """
-    if unit.endswith("A"):
-        return "IPSC", "EPSC"
     if unit.endswith("V"):
-        return "EPSP", "IPSP"
+        return "PSP", "PSP"
     return "PSC", "PSC"

@@ -7,18 +7,21 @@ from types import MappingProxyType
 
 import numpy as np
 
-from napari_biofm.events.classical.kinetics import windows
 from napari_biofm.events.features.definitions import Columns, Values, mean_sd
+from napari_biofm.events.measuring.measure import is_measured, measure_events
 from napari_biofm.types import Events, Trace
 
 PSC_DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
-        "amplitude": "peak minus the mean just before the onset, with its sign, in the unit of the trace",
+        "amplitude": "peak minus baseline, with its sign, in the unit of the trace",
         "rise_20_80_ms": "time from 20 to 80 % of the amplitude",
-        "decay_ms": "time constant of one exponential from 80 % of the amplitude to the next event",
+        "rise_10_90_ms": "time from 10 to 90 % of the amplitude",
+        "decay_ms": "time constant of one exponential",
+        "decay_r2": "share of the variance after the peak that one exponential describes",
+        "decay_fast_ms": "the shorter of two time constants, where two describe the decay better",
+        "decay_slow_ms": "the longer of the two",
         "half_width_ms": "from half the amplitude on the way up to half the amplitude on the way down",
-        "area": "integral over baseline from 2 ms before the peak to three decay times after it or the next "
-        "event, in the unit of the trace times ms (pA ms = fC)",
+        "area": "integral above the baseline, in the unit of the trace times ms (pA ms = fC)",
         "interval_ms": "from the peak before (nan for the first)",
         "instantaneous_rate_Hz": "one over the interval",
     }
@@ -36,49 +39,38 @@ PSC_SWEEP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "median_decay_ms": "median decay time constant",
     }
 )
-_BEFORE_S = 2e-3
 
 
 def psc_features(signal: Trace, events: Events) -> Columns:
     """Return one value per event and column of `PSC_DEFINITIONS`, (n_events,) float64 each.
+
+    The numbers are those of the event table; a table that was not measured (of an older file) is measured here.
 
     Parameters
     ----------
     signal : the trace the events come from.
     events : synaptic events of this sweep and channel, sorted by time.
     """
-    fs, n = signal.sampling_rate, len(events)
-    peak = np.clip(np.rint(events["time_s"] * fs).astype(np.intp), 0, max(len(signal.values) - 1, 0))
+    table = measured(signal, events)
     interval = np.diff(events["time_s"], prepend=np.nan) * 1e3
-    decay = np.where(np.isfinite(events["decay_s"]), events["decay_s"], 5e-3)
-    room = np.diff(events["time_s"], append=np.inf)
-    area, width = np.full(n, np.nan), np.full(n, np.nan)
-    before = max(1, round(_BEFORE_S * fs))
-    for i in range(n):
-        after = max(2, round(min(3 * decay[i], room[i], 0.5) * fs))
-        start = peak[i : i + 1] - 2 * before
-        piece = windows(signal.values, start, 2 * before + after)[0]
-        foot = piece[: before // 2 + 1]
-        piece = piece - (np.nanmean(foot) if np.isfinite(foot).any() else 0.0)
-        area[i] = float(np.nansum(piece[before:])) * 1e3 / fs
-        width[i] = _half_width(piece, 2 * before, events["amplitude"][i]) * 1e3 / fs
     return {
-        "amplitude": np.asarray(events["amplitude"], np.float64),
-        "rise_20_80_ms": events["rise_s"] * 1e3,
-        "decay_ms": events["decay_s"] * 1e3,
-        "half_width_ms": width,
-        "area": area,
+        "amplitude": np.asarray(table["amplitude"], np.float64),
+        "rise_20_80_ms": table["rise_s"] * 1e3,
+        "rise_10_90_ms": table["rise_10_90_s"] * 1e3,
+        "decay_ms": table["decay_s"] * 1e3,
+        "decay_r2": table["decay_r2"],
+        "decay_fast_ms": table["decay_fast_s"] * 1e3,
+        "decay_slow_ms": table["decay_slow_s"] * 1e3,
+        "half_width_ms": table["half_width_s"] * 1e3,
+        "area": table["area"] * 1e3,
         "interval_ms": interval,
         "instantaneous_rate_Hz": np.where(interval > 0, 1e3 / np.where(interval > 0, interval, 1), np.nan),
     }
 
 
-def _half_width(piece: np.ndarray, peak: int, amplitude: float) -> float:
-    """Return samples at half amplitude around `peak`; nan if one flank is cut off."""
-    upright = piece * np.sign(amplitude)
-    below = upright < 0.5 * abs(amplitude)
-    up, down = np.flatnonzero(below[:peak]), np.flatnonzero(below[peak:])
-    return float(peak + down[0] - up[-1] - 1) if len(up) and len(down) else float("nan")
+def measured(signal: Trace, events: Events) -> Events:
+    """Return events of a trace as they are, or measured where the table is of an older file."""
+    return events if is_measured(events) else measure_events(signal, events)
 
 
 def psc_sweep(events: Events, duration_s: float) -> Values:

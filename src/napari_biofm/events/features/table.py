@@ -126,6 +126,7 @@ def _described(
     if kind == "ap":
         return _action_potentials(signal, events, stretch)
     if kind in ("psc", "psp"):
+        events = psc.measured(signal, events)
         return psc.psc_sweep(events, duration), psc.psc_features(signal, events), events
     if kind == "calcium":
         return calcium.calcium_sweep(signal, events), calcium.calcium_features(signal, events), events

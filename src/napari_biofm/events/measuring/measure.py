@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_biofm.events.kinds import kind_of_class
 from napari_biofm.events.measuring import spikes
 from napari_biofm.events.measuring.bins import Floats, Sums
+from napari_biofm.events.measuring.mains import course_of, hum
 from napari_biofm.events.measuring.naming import directions
 from napari_biofm.events.measuring.sizes import sizes
 from napari_biofm.events.measuring.transients import Fitted, fit_events, sample_noise
@@ -31,6 +32,7 @@ _CHUNK = 1 << 22  # samples handled together
 _MOST = 4000  # events handled together
 _CONTEXT = 12  # events before and after, which lend their tails
 _FARTHEST_S = 12.0  # that a window reaches
+_SYNAPTIC = ("psc", "psp")
 _KEPT = ("calcium", "channel")  # measured by their detectors
 _LEAST_STRENGTH = 2.0  # amplitude over its standard error
 _VAGUE = 0.5  # standard error of the logarithm of a time constant
@@ -87,13 +89,20 @@ def measure_events(signal: Trace, events: Events, *, model: bool = False, by_han
         rows = rows[(table["time_s"][rows] >= 0) & (table["time_s"][rows] * fs <= n)]
         if (kind in _KEPT and not by_hand) or n < 3 or not len(rows):
             continue
-        if kind in ("psc", *_KEPT):
+        if kind in (*_SYNAPTIC, *_KEPT):
             for part in _parts(table["time_s"][rows] * fs):
-                _transients(signal, table, rows, part, moves=kind == "psc")
+                _transients(signal, table, rows, part, moves=kind in _SYNAPTIC)
         else:
             _sharp(signal, table, rows, str(kind))
     table["direction"] = directions(table["amplitude"], signal.unit)
     return table
+
+
+def is_measured(events: Events) -> bool:
+    """Return whether every row of a table was measured by `measure_events`."""
+    if "reason" not in (events.dtype.names or ()):
+        return False
+    return bool(((events["direction"] != "") | (events["reason"] != "")).all())
 
 
 def _kinds(events: Events, unit: str) -> NDArray[np.str_]:
@@ -103,7 +112,7 @@ def _kinds(events: Events, unit: str) -> NDArray[np.str_]:
     counts = np.bincount(inverse, minlength=len(words))
     real = [(int(count), str(kind)) for count, kind in zip(counts, known, strict=True) if kind]
     base = si_unit(unit)[0]
-    usual = max(real)[1] if real else "psc" if base in ("A", "V") else "calcium" if base == "dF/F" else "psc"
+    usual = max(real)[1] if real else "calcium" if base == "dF/F" else "psc"
     return np.array([kind or usual for kind in known], "U12")[inverse]
 
 
@@ -132,6 +141,10 @@ def _transients(
     sums = Sums(values)
     sign = np.nan_to_num(np.sign(table["amplitude"][here]))
     fitted = fit_events(sums, at - begin, sign, fs, sample_noise(values))
+    line = hum(values, fs, course_of(fitted.fit.shapes, len(values)))
+    if line is not None:
+        sums = Sums(values - line)
+        fitted = fit_events(sums, at - begin, sign, fs, sample_noise(values))
     columns = _columns(sums, fitted, at - begin, fs)
     keep = slice(part[0] - first, part[1] - first)
     peak = columns.pop("time_s")[keep]
@@ -161,7 +174,8 @@ def _columns(sums: Sums, fitted: Fitted, at: Floats, fs: float) -> dict[str, NDA
     gap = sums.missing(np.floor(made.peak - 1).astype(np.intp), np.ceil(made.peak + 2).astype(np.intp))
     gap |= sums.missing(np.floor(at).astype(np.intp), np.floor(at).astype(np.intp) + 1)
     none = reasons.add(gap, "gap in the trace")
-    none |= reasons.add((made.peak < 0) | (made.peak > sums.n - 1), "cut off by the end")
+    outside = (shapes.sign != 0) & ((made.peak < 0) | (made.peak > sums.n - 1))
+    none |= reasons.add(outside, "cut off by the end")
     lost = (shapes.sign == 0) | ~(strength > _LEAST_STRENGTH) | (made.amplitude * shapes.sign <= 0)
     lost = reasons.add(lost & ~none, "hidden in the noise")
     baseline, level = _plain(sums, fitted, at, fs)
@@ -236,7 +250,7 @@ def _sharp(signal: Trace, table: Events, rows: NDArray[np.intp], kind: str) -> N
         sign = np.sign(table["amplitude"][here])
         if kind == "ap":
             made = spikes.action_potentials(values, fs, signal.unit, at)
-        elif kind == "spike":
+        elif kind in ("spike", "loose"):
             made = spikes.extracellular(values, fs, at, np.where(sign > 0, 1.0, -1.0))
         else:
             made = spikes.heart_beats(values, fs, at, np.where(sign < 0, -1.0, 1.0))

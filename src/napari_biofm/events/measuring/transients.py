@@ -20,8 +20,8 @@ from napari_biofm.events.measuring.shapes import Shapes, in_bins
 _LAGS = 12  # events before one whose tails are taken away
 _GUARD_S = 0.15e-3  # between a window and its neighbour
 _SURE = 12.0  # size over its standard error from which an event tells of the usual shape
-_LEAST_SPREAD = 0.35  # of the logarithm of a time constant among events of one direction
-_FEWEST = 5
+_LEAST_SPREAD = 0.1, 0.35  # of the logarithm of a time constant among many and few events of one direction
+_FEWEST, _MANY = 5, 12
 _WAVES = 6  # events of a pile that are fitted one after the other; later ones together
 _CONVINCING = 15.0  # F of a second decay: two more parameters
 _LEAST_SHARE = 0.07  # of either decay
@@ -139,11 +139,15 @@ class _Work:
         onset = np.where(there, shapes.onset - 2 * shapes.smooth, self.at - self.guard)
         peak[:-1] = np.minimum(peak[:-1], self.at[:-1] + 0.5 * gap)
         onset[1:] = np.maximum(onset[1:], self.at[1:] - 0.5 * gap)
-        first = np.concatenate([[0.0], peak[:-1] + self.guard])
-        last = np.concatenate([onset[1:] - 0.5 * self.guard, [float(self.sums.n)]])
+        # what turned out to be no event limits no window
+        before = np.maximum.accumulate(np.where(there, peak, -np.inf))[:-1]
+        after = np.minimum.accumulate(np.where(there, onset, np.inf)[::-1])[::-1][1:]
+        first = np.concatenate([[0.0], np.maximum(before + self.guard, 0)])
+        last = np.concatenate([np.minimum(after - 0.5 * self.guard, self.sums.n), [float(self.sums.n)]])
         first = np.minimum(first, np.maximum(shapes.onset - 3, 0))
         last = np.maximum(last, shapes.onset + shapes.to_peak + np.maximum(3.0, 0.2 * shapes.to_peak))
-        last[:-1] = np.minimum(last[:-1], np.maximum(self.at[1:], onset[1:]))
+        marks = np.minimum.accumulate(np.where(there, np.maximum(self.at, onset), np.inf)[::-1])[::-1]
+        last[:-1] = np.minimum(last[:-1], marks[1:])
         self.first, self.last = np.clip(first, 0, self.sums.n), np.clip(last, 0, self.sums.n)
 
     def use_what_is_usual(self) -> None:
@@ -236,7 +240,9 @@ def _usual(made: Fit, sign: Floats, at: Floats) -> tuple[Prior, Shapes]:
         centre = np.median(logs[sure], axis=0)
         width = 1.48 * np.median(np.abs(logs[sure] - centre), axis=0)
         mean[mine] = centre
-        spread[mine] = np.maximum(1.5 * width, [_LEAST_SPREAD, 2 * _LEAST_SPREAD, _LEAST_SPREAD])
+        own = np.median(made.error[sure], axis=0)[[1, 1, 2]]  # what of the spread is noise of the fits
+        least = _LEAST_SPREAD[int(sure.sum()) < _MANY]
+        spread[mine] = np.maximum(1.3 * np.sqrt(np.maximum(width**2 - own**2, 0)), least)
         weak = mine & (strength < 0.7 * _SURE)
         held = begun.take(weak)
         held.onset[:] = np.where(way[weak] == 0, at[weak], held.onset + held.to_peak)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.decode import Candidates, sigmoid
-from napari_biofm.events.physio_fm.input_encoding import CLASSES, network_unit
+from napari_biofm.events.physio_fm.input_encoding import network_unit
 from napari_biofm.types import EVENT_DTYPE, DetectionSettings, Events, Trace, no_events
 
 
@@ -92,9 +92,4 @@ def _classes(kind: str, found: Candidates) -> NDArray[np.str_]:
     sole = KINDS[kind].sole_class
     if sole is not None:
         return np.full(len(found.logit), sole, "U12")
-    if kind == "psp":
-        return np.where(found.token[:, 3] >= 0, "EPSP", "IPSP").astype(
-            "U12"
-        )  # the network's word on direction
-    likely = found.token[:, 4 + CLASSES.index("IPSC")] > found.token[:, 4 + CLASSES.index("EPSC")]
-    return np.where(likely, "IPSC", "EPSC").astype("U12")
+    return np.full(len(found.logit), KINDS[kind].taught_class, "U12")  # PSC or PSP; naming needs evidence
