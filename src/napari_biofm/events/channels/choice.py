@@ -151,9 +151,7 @@ def _oversampled(noises: list[Noise]) -> int:
     return max(1, int(np.argmax(noises[0].alike() < 0.5)) - 1)
 
 
-def _ladders(
-    x: Floats, restart: Restart, units: list[float], clear: bool
-) -> Iterator[tuple[Ladder, float]]:
+def _ladders(x: Floats, restart: Restart, units: list[float], clear: bool) -> Iterator[tuple[Ladder, float]]:
     """Yield fitted ladders with their evidence."""
     noises = _noises(x)
     found: list[tuple[float, Ladder]] = []
