@@ -138,14 +138,57 @@ def detect_events(
     from napari_biofm.events.detect import detect_events as task_of
 
     trace = opened(recording)
-    head = taught
+    settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
+    task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=_head_of(taught), kinds=kinds)
+    return run_task(task, progress)
+
+
+def _head_of(taught: AdaptedHead | str | Path | None) -> AdaptedHead | None:
+    """Return what was taught, read from its file where that is given."""
     if isinstance(taught, str | Path):
         from napari_biofm.events.physio_fm.head import AdaptedHead
 
-        head = AdaptedHead.load(Path(taught))
-    settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
-    task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=head, kinds=kinds)  # type: ignore[arg-type]
-    return run_task(task, progress)
+        return AdaptedHead.load(Path(taught))
+    return taught
+
+
+def detection_quality(
+    recording: AnyRecording,
+    *,
+    detector: str = DEFAULT_DETECTOR,
+    kind: Kind = "auto",
+    preset: Preset = "balanced",
+    channel: WhichChannel = None,
+    sweeps: Sequence[int] | None = None,
+    options: Mapping[str, float] | None = None,
+    taught: AdaptedHead | str | Path | None = None,
+    progress: ProgressListener | None = None,
+) -> dict[str, Any]:
+    """Measure how good detection is on one recording, with events hidden in it.
+
+    Parameters
+    ----------
+    recording, detector, kind, preset, channel, sweeps, options, taught, progress : as in `detect_events`.
+
+    Returns
+    -------
+    dict that JSON can hold: `amplitude` and `recall` of hidden events (the average of the found ones, scaled), `limit_50` and
+    `limit_95` (amplitude from which 50 and 95 % are found; None where no amplitude tried reaches that),
+    `false_events_per_min`, `unit`, `noise_sd`, `why` (what could not be measured), `methods` (a sentence), and the same per
+    channel under `channels`.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such channel, or the signal cannot be worked on.
+    """
+    from napari_biofm.events.quality import detection_quality as task_of
+    from napari_biofm.events.quality import report_of
+
+    trace = opened(recording)
+    settings = DetectionSettings(kind, preset, False, dict(options or {}))
+    task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=_head_of(taught))
+    return report_of(run_task(task, progress), detector, settings)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,12 @@ import argparse
 import csv
 import dataclasses
 import io
+import json
 from pathlib import Path
 from typing import Any, get_args
 
 from napari_biofm.api.protocols import kinds_of
-from napari_biofm.api.signals import channels_of, detect_events
+from napari_biofm.api.signals import channels_of, detect_events, detection_quality
 from napari_biofm.cli.common import inputs_exist, note, shown
 from napari_biofm.cli.reading import add_channel, add_reading, open_one, say_kinds
 from napari_biofm.events import DETECTORS, make_detector
@@ -29,7 +30,11 @@ def add_verb(verbs: Any) -> None:
     events.add_argument("-h", "--help", nargs=0, action=_Help, help="show this help and stop")
     events.add_argument("files", type=Path, nargs="+", metavar="FILE")
     events.add_argument(
-        "--out", type=Path, required=True, metavar="CSV|DIR", help="a table; a folder for several files"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CSV|DIR",
+        help="a table; a folder for several files; JSON with --quality",
     )
     events.add_argument("--detector", default=None, choices=list(DETECTORS))
     events.add_argument(
@@ -51,6 +56,11 @@ def add_verb(verbs: Any) -> None:
         help="of the detector, listed below; may be given several times",
     )
     add_channel(events)
+    events.add_argument(
+        "--quality",
+        action="store_true",
+        help="how good detection is on this recording instead: recall of hidden events, false events; --out is a .json",
+    )
     events.add_argument("--all-scores", action="store_true", help="every candidate, whatever its score")
     add_reading(events)
     events.set_defaults(run=run_events)
@@ -96,6 +106,9 @@ def run_events(args: argparse.Namespace) -> None:
         from napari_biofm.events.physio_fm.head import AdaptedHead
 
         head = AdaptedHead.load(args.head)
+    if args.quality:
+        _quality(args, recipe, head)
+        return
     if len(args.files) == 1 and args.out.suffix.lower() == ".csv":
         write_text(args.out, _table(args.files[0], args, recipe, head)[0])
         return
@@ -115,6 +128,33 @@ def run_events(args: argparse.Namespace) -> None:
         raise RecordingError(
             f"{len(failed)} of {len(rows)} files failed ({', '.join(failed[:5])}); see summary.csv"
         )
+
+
+def _quality(args: argparse.Namespace, recipe: Any, head: Any) -> None:
+    """Write how good detection is on one recording.
+
+    Raises
+    ------
+    RecordingError
+        If there are several files, or --out is no .json.
+    """
+    if len(args.files) != 1 or args.out.suffix.lower() != ".json":
+        raise RecordingError(
+            f"--quality looks at one recording and writes a .json, not {len(args.files)} and {args.out.name}: give one file "
+            "and --out quality.json"
+        )
+    report = detection_quality(
+        recipe.prepared(open_one(args.files[0], args)),
+        detector=recipe.detector,
+        kind=recipe.settings.kind,
+        preset=recipe.settings.preset,
+        options=recipe.settings.options,
+        channel=args.channel,
+        taught=head,
+        progress=shown(args.files[0].name),
+    )
+    write_text(args.out, json.dumps({"file": args.files[0].name, **report}, indent=1) + "\n")
+    note(str(report["methods"]))
 
 
 def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tuple[str, list[Any]]:

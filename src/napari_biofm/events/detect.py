@@ -94,11 +94,9 @@ def detect_events(
         If there is no such detector, it has no such option, or it cannot be taught.
     """
     settings = settings or DetectionSettings()
-    finder = make_detector(detector)
+    finder = taught_detector(detector, head)
     option_values(finder, settings)
     potentials = Potentials.from_options(settings.options)
-    if head is not None:
-        _teach(finder, head)
     chosen = list(signal_channels(recording) if channels is None else channels)
     which = list(range(recording.n_sweeps) if sweeps is None else sweeps)
     total, done, tables = max(1, len(chosen) * len(which)), 0, []
@@ -205,6 +203,20 @@ def _named(events: Events, signal: Trace, potentials: Potentials, taught: Sequen
         events["amplitude"][rows], events["baseline"][rows], signal.unit, potentials, signal.holding
     )
     return named
+
+
+def taught_detector(name: str, head: AdaptedHead | None = None) -> Detector:
+    """Return a new detector by name that looks for what was taught, if anything was.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such detector, or it cannot be taught.
+    """
+    finder = make_detector(name)
+    if head is not None:
+        _teach(finder, head)
+    return finder
 
 
 def _teach(detector: Detector, head: AdaptedHead) -> None:
