@@ -23,6 +23,7 @@ from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.signals.calcium import TraceSettings
 from napari_biofm.signals.display import SweepMode, TraceLines
+from napari_biofm.signals.export import methods
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import EVENT_DTYPE
 
@@ -287,3 +288,26 @@ def test_cells_picked_here_are_selected_everywhere_and_the_other_way_round(scene
     assert chosen == [[7], [7, 3]] and scene.session.selection.labels == {8, 4}
     scene.session.select([CellKey("masks", 12), CellKey("masks", 5)])
     assert chosen[-1] == [4, 11]
+
+
+def test_how_good_detection_is_goes_into_the_events_and_the_methods_and_can_be_undone() -> None:
+    scene = Scene()
+    session, rng = scene.session, np.random.default_rng(1)
+    x = 2 * rng.normal(size=60_000)
+    wave = np.exp(-np.arange(400) / 60) - np.exp(-np.arange(400) / 5)
+    for a in range(1500, 58_000, 3000):
+        x[a : a + 400] -= 40 * wave
+    uid = session.add_recording(Recording.from_arrays([[x]], RATE, ["pA"]), "currents")
+    events = scene.events()
+    said: list[str] = []
+    events.assessed.connect(said.append)
+    events.detect("threshold", "psc", "balanced")
+    events.assess("threshold", "psc", "balanced")
+    table = session.event_table(uid)
+    assert len(table.events) == 19 and table.provenance["detector"] == "threshold"
+    assert said[-1] == "\n".join(table.provenance["quality"]) and "95 % from" in said[-1]
+    assert scene.recordings.recording is not None
+    text = methods(scene.recordings.recording, FilterSettings(), table.events, table.provenance)
+    assert said[-1] in text and "quality =" not in text
+    session.undo()
+    assert "quality" not in session.event_table(uid).provenance and len(session.events(uid)) == 19

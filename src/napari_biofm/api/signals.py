@@ -139,7 +139,9 @@ def detect_events(
 
     trace = opened(recording)
     settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
-    task = task_of(trace, detector, settings, channels_of(trace, channel), sweeps, head=_head_of(taught), kinds=kinds)
+    task = task_of(
+        trace, detector, settings, channels_of(trace, channel), sweeps, head=_head_of(taught), kinds=kinds
+    )
     return run_task(task, progress)
 
 

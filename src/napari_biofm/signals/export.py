@@ -24,6 +24,7 @@ from napari_biofm.types import MEASURED_DTYPE, Events, RecordingError
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
 _CHUNK = 1 << 16  # samples of a chunk of NWB; shorter sweeps are held until they are written
+QUALITY = "quality"  # sentences on how good detection is on this recording
 BY_HAND = "by_hand"  # in the provenance of events: how many edits of each kind
 
 
@@ -136,9 +137,10 @@ def methods(
         said.append(
             f"{len(kept)} events were kept ({counts or 'none'}), {len(events) - len(kept)} were rejected."
         )
-        settings = {k: v for k, v in provenance.items() if k not in ("review", "was", BY_HAND)}
+        settings = {k: v for k, v in provenance.items() if k not in ("review", "was", BY_HAND, QUALITY)}
         if settings:
             said.append("Detection: " + "; ".join(f"{k} = {_short(v)}" for k, v in settings.items()) + ".")
+        said += provenance.get(QUALITY, [])
     looked = [r for r in review if r]
     if looked:
         parts = [f"{looked.count(word)} {word}" for word in ("accept", "unclear", "reject") if word in looked]

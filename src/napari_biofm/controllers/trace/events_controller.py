@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from psygnal import Signal
 
@@ -13,6 +13,7 @@ from napari_biofm.events import DEFAULT_DETECTOR, make_detector
 from napari_biofm.events.detect import detect_and_say, provenance_of
 from napari_biofm.events.options import option_values, options_from_text
 from napari_biofm.events.physio_fm.head import AdaptedHead
+from napari_biofm.events.quality import DetectionQuality, detection_quality
 from napari_biofm.events.recognising import KindChoice
 from napari_biofm.events.review import match_verdicts
 from napari_biofm.events.reviewed import reviewed, verdicts_of
@@ -20,6 +21,7 @@ from napari_biofm.session import Session
 from napari_biofm.session.event_editor import EventEditor
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels, skipped_channels
+from napari_biofm.signals.export import QUALITY
 from napari_biofm.types import BiofmError, DetectionSettings, Events, no_events
 
 NEAR_S = 5e-3  # a found event this close to a mark is the marked one
@@ -41,6 +43,16 @@ def _in_words(recording: Recording, events: Events, kinds: Mapping[int, KindChoi
     return " ".join([*said, *(f"{text[0].upper()}{text[1:]}." for text in skipped_channels(recording)[:4])])
 
 
+class _Request(NamedTuple):
+    """What detection is asked for."""
+
+    recording: Recording
+    uid: str
+    settings: DetectionSettings
+    channels: list[int]
+    head: AdaptedHead | None
+
+
 class EventsController:
     """Detects, judges and edits events; every edit is an action of the session.
 
@@ -58,6 +70,7 @@ class EventsController:
     history_changed = Signal(str, bool)  # what undo would take back, whether there is something to redo
     keep_asked = Signal(str)  # before verdicts would be lost; `answer` goes on
     busy = Signal(bool)
+    assessed = Signal(str)  # how good detection is on the shown recording, a sentence per channel
     message = Signal(str)
     failed = Signal(object)
 
@@ -85,6 +98,9 @@ class EventsController:
         """Say what the events are and what can be undone, e.g. for another recording."""
         self.changed.emit(self.events)
         self._history_changed()
+        uid = self._shown.uid
+        noted = [] if uid is None else self._session.event_table(uid).provenance.get(QUALITY, [])
+        self.assessed.emit("\n".join(noted))
 
     @property
     def searched(self) -> bool:
@@ -109,22 +125,10 @@ class EventsController:
         options : of the detector as a person types them, "name=value, name=value".
         keep : whether verdicts and events added by hand stay; None asks where there are some.
         """
-        recording, uid, session = self._shown.recording, self._shown.uid, self._session
-        if recording is None or uid is None:
-            self.message.emit("Open a recording first: drag a file onto napari, or press Open.")
+        session, asked = self._session, self._request(detector, kind, preset, options)
+        if asked is None:
             return
-        try:
-            settings = DetectionSettings(kind=kind, preset=preset, options=options_from_text(options))  # type: ignore[arg-type]
-            option_values(make_detector(detector), settings)
-        except BiofmError as error:
-            self.failed.emit(error)
-            return
-        channels = signal_channels(recording)
-        if not recording.is_cells:
-            channels = [c for c in channels if c in self._channels()] or channels
-        head = None
-        if detector == DEFAULT_DETECTOR and session.detector is not None:
-            head = AdaptedHead.from_plain(session.detector)
+        recording, uid, settings, channels, head = asked
         provenance = provenance_of(detector, settings, channels, head)
         former = session.events(uid)
         judged = int((verdicts_of(former) != "").sum())
@@ -149,6 +153,49 @@ class EventsController:
             detect_and_say, recording, detector, settings, channels, head=head,
             name=f"Find events in {uid}", on_done=put, on_end=lambda: self.busy.emit(False),
         )  # fmt: skip
+
+    def assess(self, detector: str, kind: str, preset: str, options: str = "") -> None:
+        """Measure how good detection is on the shown recording, with events hidden in it; see `detect`.
+
+        What is found out is noted with the events of the recording, for the methods and what is exported.
+        """
+        session, asked = self._session, self._request(detector, kind, preset, options)
+        if asked is None:
+            return
+        recording, uid, settings, channels, head = asked
+
+        def put(found: list[DetectionQuality]) -> None:
+            words = [one.sentence() for one in found]
+            if uid in session.recordings and words:
+                provenance = dict(session.event_table(uid).provenance) | {QUALITY: words}
+                session.set_events(uid, session.events(uid), provenance, "note the quality of detection")
+            self.assessed.emit("\n".join(words))
+
+        self.busy.emit(True)
+        self._run(
+            detection_quality, recording, detector, settings, channels, head=head,
+            name=f"Hide events in {uid}", on_done=put, on_end=lambda: self.busy.emit(False),
+        )  # fmt: skip
+
+    def _request(self, detector: str, kind: str, preset: str, options: str) -> _Request | None:
+        """Return what is to be looked at and how; None where there is nothing, or an option is wrong (told)."""
+        recording, uid, session = self._shown.recording, self._shown.uid, self._session
+        if recording is None or uid is None:
+            self.message.emit("Open a recording first: drag a file onto napari, or press Open.")
+            return None
+        try:
+            settings = DetectionSettings(kind=kind, preset=preset, options=options_from_text(options))  # type: ignore[arg-type]
+            option_values(make_detector(detector), settings)
+        except BiofmError as error:
+            self.failed.emit(error)
+            return None
+        channels = signal_channels(recording)
+        if not recording.is_cells:
+            channels = [c for c in channels if c in self._channels()] or channels
+        head = None
+        if detector == DEFAULT_DETECTOR and session.detector is not None:
+            head = AdaptedHead.from_plain(session.detector)
+        return _Request(recording, uid, settings, channels, head)
 
     # ------------------------------------------------------------------ edits by hand
 

@@ -197,6 +197,8 @@ class TraceDock(Dock):
     def _connect_events(self) -> None:
         panel, events = self.events_panel, self.events
         panel.detect.connect(events.detect)
+        panel.assess.connect(events.assess)
+        events.assessed.connect(panel.show_quality)
         panel.judge.connect(events.judge)
         panel.delete.connect(events.delete)
         panel.reclass.connect(events.reclass)

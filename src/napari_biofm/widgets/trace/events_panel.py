@@ -26,6 +26,7 @@ class EventsPanel(QWidget):
     """Form and table of events; changes nothing itself."""
 
     detect = Signal(str, str, str, str)  # detector, kind, preset, options as they were typed
+    assess = Signal(str, str, str, str)  # the same, to be tried with hidden events
     judge = Signal(list, str)
     delete = Signal(list)
     reclass = Signal(list, str)
@@ -50,6 +51,12 @@ class EventsPanel(QWidget):
         self.detect_button = button(
             "Detect", "Look for events in all sweeps of the shown channels.", self._ask
         )
+        self.assess_button = button(
+            "How good?", "Hide known events in this recording and look for them: recall, limits, false events.",
+            self._ask_how_good,
+        )  # fmt: skip
+        self.quality = note("", selectable=True)
+        self.quality.hide()
         self.table = EventTable()
         self.table.picked.connect(self.picked)
         self.which_class = choice(["All classes"], "Show these events only.")
@@ -94,7 +101,8 @@ class EventsPanel(QWidget):
         form.addWidget(self.detect_button, 0, 1)
         form.addWidget(self.kind, 1, 0)
         form.addWidget(self.preset, 1, 1)
-        form.addWidget(self.options, 2, 0, 1, 2)
+        form.addWidget(self.options, 2, 0)
+        form.addWidget(self.assess_button, 2, 1)
         form.setColumnStretch(0, 1)
         table = self.table
         verdicts = [
@@ -118,6 +126,7 @@ class EventsPanel(QWidget):
         layout.addWidget(self.taught)
         layout.addWidget(self.keep_bar)
         layout.addWidget(self.counts)
+        layout.addWidget(self.quality)
         layout.addLayout(row(self.which_class, self.which_verdict))
         layout.addWidget(table, 1)
         layout.addLayout(row(*verdicts, before, after, self.nonstop))
@@ -164,6 +173,12 @@ class EventsPanel(QWidget):
     def set_busy(self, busy: bool) -> None:
         """Look for events once at a time."""
         self.detect_button.setEnabled(not busy)
+        self.assess_button.setEnabled(not busy)
+
+    def show_quality(self, words: str) -> None:
+        """Say how good detection is on the shown recording; without words nothing is shown."""
+        self.quality.setVisible(bool(words))
+        self.quality.setText(words)
 
     def judge_selected(self, verdict: str) -> None:
         """Judge the selected events and go on to the next."""
@@ -194,12 +209,15 @@ class EventsPanel(QWidget):
         self.table.select_rows(rows, emit=False)
 
     def _ask(self) -> None:
-        self.detect.emit(
-            self.detector.currentText(),
-            KINDS[self.kind.currentText()],
-            self.chosen_preset,
-            self.options.text(),
-        )
+        self.detect.emit(*self._chosen())
+
+    def _ask_how_good(self) -> None:
+        self.assess.emit(*self._chosen())
+
+    def _chosen(self) -> tuple[str, str, str, str]:
+        """Return detector, kind, preset and options."""
+        kind = KINDS[self.kind.currentText()]
+        return self.detector.currentText(), kind, self.chosen_preset, self.options.text()
 
     def _list_options(self, detector: str) -> None:
         """Say under the pointer which options a detector has; those of another detector are not kept."""
