@@ -1,5 +1,6 @@
 """A session that was closed comes back the same; what is damaged or gone is said, and nothing is lost."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,8 +13,9 @@ from napari_biofm.session.saving import SessionWriter, load_session, save_sessio
 from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.filters import FilterSettings, filtered
+from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.simulate import write_abf
-from napari_biofm.timeline import Clock
+from napari_biofm.timeline import Clock, clock_of
 from napari_biofm.types import EVENT_DTYPE, SessionError
 
 MASKS = np.zeros((30, 40), np.int32)
@@ -251,3 +253,35 @@ def test_labels_are_ome_zarr(session, tmp_path):
     assert ome["version"] == "0.5" and "image-label" in ome
     assert [a["name"] for a in ome["multiscales"][0]["axes"]] == ["y", "x"]
     assert ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] == [0.5, 0.5]
+
+
+def test_traces_of_two_planes_of_equal_length_come_back_to_their_own_movie_and_masks(tmp_path):
+    session = Session()
+    layers = []
+    for plane in ("1", "2"):
+        layers += [
+            SavedLayer(f"image-{plane}", "image", f"movie {plane}", shape=(50, 30, 40)),
+            SavedLayer(f"labels-{plane}", "labels", f"cells {plane}", data=MASKS, shape=(30, 40)),
+        ]
+        values = np.full((2, 50), float(plane), np.float32)
+        traces = Recording.from_arrays(values, 10.0, ["dF/F", "z"], labels=[4, 9], rois=MASKS)
+        traces = dataclasses.replace(
+            traces, measured_on=MeasuredOn(f"image-{plane}", f"labels-{plane}", plane)
+        )
+        session.put_traces(traces, f"plane {plane}", spikes([float(plane)]), {"detector": "default"})
+        session.set_clock(f"image-{plane}", Clock.from_rate(50, 10.0, 100.0 * float(plane)))
+    save_session(tmp_path / "two", snapshot(session, layers))
+    again = Session()
+    restore(
+        again,
+        load_session(tmp_path / "two"),
+        {f"{kind}-{p}": f"{kind}-{p}-new" for kind in ("image", "labels") for p in "12"},
+    )
+    for plane in ("1", "2"):
+        entry = again.recordings[f"plane {plane}"]
+        assert entry.recording.measured_on == MeasuredOn(f"image-{plane}-new", f"labels-{plane}-new", plane)
+        assert [c.unit for c in entry.recording.channels] == ["dF/F", "z"]
+        clocks = again.clocks.values()
+        assert clock_of(entry.recording, clocks) is again.clock(f"image-{plane}-new")
+        np.testing.assert_array_equal(entry.events["time_s"], [float(plane)])
+        assert entry.recording.values(0, 0)[0] == float(plane)

@@ -6,7 +6,7 @@ import pytest
 from napari_biofm.timeline import Clock
 from napari_biofm.timeline.cell_positions import CellEvents
 from napari_biofm.timeline.maps import cell_map, event_rates, raster
-from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
+from napari_biofm.timeline.peri_event import own_events_average, peri_event_movie
 from napari_biofm.types import TimelineError, run_task
 
 LABELS = np.array([[0, 4, 4], [9, 9, 0]])
@@ -60,12 +60,47 @@ def test_no_event_inside_the_movie_is_said():
         run_task(peri_event_movie(np.zeros((20, 2, 2)), Clock.from_rate(20, 10.0), np.array([0.0])))
 
 
-def test_traces_around_events_are_taken_between_samples():
-    t = np.arange(1000) / 100
-    traces = np.stack([t, np.where((t % 2) < 0.5, 1.0, 0.0)])
-    lags, mean, error, n = peri_event_traces(traces, 100.0, 0.0, np.array([2.005, 4.005, 9.99]), 0.1, 0.3)
-    assert n == 2
-    np.testing.assert_allclose(mean[0], 3.005 + lags, atol=1e-9)
-    np.testing.assert_allclose(error[0], np.sqrt(2) / np.sqrt(2), atol=1e-9)
-    assert mean[1][np.isclose(lags, 0.2)] == 1 and mean[1][np.isclose(lags, -0.1)] == 0
-    assert peri_event_traces(traces[0], 100.0, 0.0, np.zeros(0), 0.1, 0.1)[3] == 0
+def test_each_cell_is_averaged_around_its_own_events():
+    clock = Clock.from_rate(400, 20.0, offset=3.0)
+    traces = np.zeros((2, 400))
+    own = [np.array([60, 200, 300]), np.array([100, 250])]
+    for row, frames in enumerate(own):
+        for frame in frames:
+            traces[row, frame : frame + 5] = 1.0
+    seconds = [clock.times[frames] for frames in own]
+    lags, mean, error, n = own_events_average(traces, clock, seconds, 0.5, 1.0)
+    assert n == 5 and lags[0] == pytest.approx(-0.5) and lags[-1] == pytest.approx(1.0)
+    np.testing.assert_allclose(mean, (lags > -1e-9) & (lags < 0.24), atol=1e-9)
+    assert error.max() < 1e-9
+    traces[0, 60] = np.nan
+    assert own_events_average(traces, clock, seconds, 0.5, 1.0)[1][10] == pytest.approx(1.0), (
+        "gaps do not count"
+    )
+    assert own_events_average(traces, clock, [np.zeros(0)] * 2, 0.5, 1.0)[3] == 0
+    with pytest.raises(TimelineError, match="they must fit"):
+        own_events_average(traces, clock, seconds[:1], 0.5, 1.0)
+
+
+def test_windows_over_a_pause_are_left_out_and_pauses_count_in_no_rate():
+    times = np.concatenate([np.arange(100) / 10.0, 60 + np.arange(100) / 10.0])
+    clock = Clock(times)
+    assert clock.imaging_rate == pytest.approx(10) and clock.imaged_s == pytest.approx(20)
+    assert clock.covers([5.0, 9.95, 30.0, 60.0, 69.95, 71.0]).tolist() == [
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+    traces = np.arange(200.0)[None]
+    seconds = [np.array([5.0, 9.5, 30.0, 65.0])]
+    _, mean, _, n = own_events_average(traces, clock, seconds, 1.0, 1.0)
+    assert n == 2 and mean[10] == pytest.approx((50 + 150) / 2)
+    movie = np.zeros((200, 4, 5), np.float32)
+    assert run_task(peri_event_movie(movie, clock, seconds[0], before=10, after=10))[1] == 2
+    found = CellEvents(
+        np.array([1.0, 2.0, 61.0, 62.0]), np.array([3, 3, 3, 3]), np.array(["calcium"] * 4),
+        np.ones(4, np.float32), np.zeros(4, np.int64), np.arange(4),
+    )  # fmt: skip
+    assert event_rates(found, np.array([3]), 0.0, 70.0, clock.imaged_s)[0] == pytest.approx(0.2)

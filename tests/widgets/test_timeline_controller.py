@@ -1,5 +1,7 @@
 """What the timeline knows without a window: cells, events and links in play."""
 
+import dataclasses
+
 import numpy as np
 
 from napari_biofm.controllers.timeline.controller import TimelineController
@@ -7,6 +9,7 @@ from napari_biofm.links import Link
 from napari_biofm.selection import CellKey
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
+from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 
@@ -21,6 +24,12 @@ class Layers:
 
     def layer(self, uid):
         return self.known.get(uid)
+
+    def part(self, uid):
+        return ""
+
+    def label_planes(self, uid):
+        yield self.known[uid]
 
     def label_plane(self, uid):
         return self.known[uid]
@@ -72,3 +81,36 @@ def test_cells_are_where_their_pixels_are_until_somebody_paints():
     made.pixels_changed()
     assert made.version == version + 1 and heard == ["cells"]
     assert made.table().obs["label"].tolist() == [3, 7]
+
+
+def test_traces_and_events_belong_to_their_movie_and_their_masks():
+    session = Session()
+    made = TimelineController(session, Layers())
+    for movie, masks, time in (("movie", "cells", 0.1), ("movie 2", "cells 2", 0.3)):
+        session.set_clock(movie, Clock.from_rate(5, 10.0, offset=0.0 if movie == "movie" else 100.0))
+        traces = Recording.from_arrays(np.zeros((2, 5)), 10.0, "dF/F", labels=[3, 7])
+        traces = dataclasses.replace(traces, measured_on=MeasuredOn(movie, masks))
+        events = np.zeros(1, EVENT_DTYPE)
+        events["time_s"], events["class"] = time, "calcium"
+        for _ in range(2):
+            uid = session.put_traces(traces, f"{movie} traces", events, {"detector": "default"})
+        assert session.recordings[uid].events["time_s"].tolist() == [time], "measured twice, counted once"
+    assert len(session.recordings) == 2
+    made.choose("movie", "movie")
+    made.choose("labels", "cells")
+    assert made.events().seconds.tolist() == [0.1] and made.traces() is made.recordings["movie traces"]
+    made.layers.known = {**Layers.known, "movie 2": np.zeros((5, 20, 30)), "cells 2": MASKS}
+    made.choose("movie", "movie 2")
+    made.choose("labels", "cells 2")
+    assert made.events().seconds.tolist() == [100.3] and made.traces() is made.recordings["movie 2 traces"]
+
+
+def test_cells_of_labels_with_a_time_axis_are_where_they_are_shown_or_were_seen():
+    class Moving(Layers):
+        def label_planes(self, uid):
+            yield np.roll(MASKS, 5, axis=1)
+            yield np.where(MASKS == 3, 0, MASKS)
+
+    made = TimelineController(Session(), Moving())
+    made.choose("labels", "cells")
+    assert made.centres()[3] == (4.5, 9.5) and made.centres()[7] == controller().centres()[7]

@@ -25,6 +25,8 @@ from napari_biofm.signals.calcium import TraceSettings
 from napari_biofm.signals.display import SweepMode, TraceLines
 from napari_biofm.signals.export import methods
 from napari_biofm.signals.filters import FilterSettings
+from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 
 RATE = 10_000.0
@@ -250,6 +252,7 @@ class _Layers:
     """A movie of two cells and their masks."""
 
     def __init__(self) -> None:
+        self.rates: dict[str, float] = {}
         self._data = {"m": np.random.default_rng(0).random((60, 20, 20)).astype(np.float32)}
         self._data["c"] = np.zeros((20, 20), int)
         self._data["c"][3:8, 3:8], self._data["c"][12:17, 10:15] = 1, 2
@@ -260,20 +263,57 @@ class _Layers:
     def masks(self) -> list[tuple[str, str]]:
         return [("cells", "c")]
 
-    def data(self, uid: str) -> Any:
+    def frames(self, uid: str) -> Any:
         return self._data.get(uid)
+
+    def plane(self, uid: str) -> Any:
+        return self._data.get(uid)
+
+    def rate(self, uid: str) -> float | None:
+        return self.rates.get(uid)
+
+    def dark(self, uid: str) -> float | None:
+        return 0.1
+
+    def layer_and_part(self, uid: str) -> tuple[str, str]:
+        return uid, ""
 
 
 def test_cells_of_a_movie_become_a_recording_and_closed_layers_are_told(scene: Scene) -> None:
-    movies = MovieTraces(scene.session, layers=_Layers(), run=scene.run, listen=listen)
+    layers = _Layers()
+    movies = MovieTraces(scene.session, layers=layers, run=scene.run, listen=listen)
     notes, offered = heard(movies.note), heard(movies.offered)
     movies.update()
-    assert offered[-1][:2] == ([("movie", "m")], [("cells", "c")]) and offered[-1][4] is None
+    assert offered[-1][:2] == ([("movie", "m")], [("cells", "c")]) and offered[-1][4] == {"m": None}
+    movies.make("m", "c", "movie", None, TraceSettings())
+    assert "never guessed" in notes[-1]
     movies.make("m", "c", "movie", 10.0, TraceSettings())
-    assert notes[0].startswith("2 cells, 60 frames.")
-    assert scene.recordings.recording is not None and scene.recordings.recording.n_channels == 2
+    assert notes[-1].startswith("2 cells, 60 frames.") and "Dark level 0.1" in notes[-1]
+    recording = scene.recordings.recording
+    assert recording is not None and recording.n_channels == 2
+    assert recording.measured_on == MeasuredOn("m", "c")
     movies.make("m", "gone", "movie", 10.0, TraceSettings())
     assert "closed" in notes[-1]
+
+
+def test_measuring_again_replaces_and_the_users_rate_goes_before_clock_and_file(scene: Scene) -> None:
+    layers = _Layers()
+    movies = MovieTraces(scene.session, layers=layers, run=scene.run, listen=listen)
+    notes, offered = heard(movies.note), heard(movies.offered)
+    layers.rates["m"] = 5.0
+    movies.update()
+    assert offered[-1][4] == {"m": 5.0}
+    movies.make("m", "c", "movie", None, TraceSettings())
+    scene.session.set_clock("m", Clock.from_rate(60, 30.0))
+    assert offered[-1][4] == {"m": pytest.approx(30.0)}
+    n = len(scene.session.recordings)
+    movies.make("m", "c", "movie", None, TraceSettings())
+    assert "The file says 5 Hz, but that of the clock is used: 30 Hz." in notes[-1]
+    movies.make("m", "c", "movie", 20.0, TraceSettings())
+    assert len(scene.session.recordings) == n, "the former traces are replaced"
+    assert scene.recordings.recording is not None
+    assert scene.recordings.recording.channels[0].sampling_rate == 20.0
+    assert "The clock says 30 Hz; the file says 5 Hz, but the rate that was typed" in notes[-1]
 
 
 def test_cells_picked_here_are_selected_everywhere_and_the_other_way_round(scene: Scene) -> None:

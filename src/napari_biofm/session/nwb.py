@@ -289,7 +289,7 @@ def _timing(saved: Saved, recording: Recording) -> dict[str, Any]:
     for clock in saved.clocks.values():
         if clock.n_frames == n:
             times: NDArray[np.float64] = np.array(clock.times)
-            rate = clock.frame_rate
+            rate = clock.imaging_rate
             if np.allclose(times, times[0] + np.arange(n) / rate, atol=1e-5 / rate):
                 return {"rate": float(rate), "starting_time": float(times[0])}
             return {"timestamps": times}

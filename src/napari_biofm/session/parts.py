@@ -18,7 +18,7 @@ from napari_biofm.images.io.masks import as_labels
 from napari_biofm.packing import pack, unpack
 from napari_biofm.signals import Channel, Recording, read_recording
 from napari_biofm.signals.filters import FilterSettings, filtered
-from napari_biofm.signals.recording import CHANGED, OPENED_WITH
+from napari_biofm.signals.recording import CHANGED, OPENED_WITH, MeasuredOn
 from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, Labels, SessionError
 
 # ------------------------------------------------------------------ labels: OME-Zarr 0.5
@@ -153,6 +153,8 @@ def recording_record(recording: Recording, folder: Path) -> dict[str, Any]:
         "metadata": _json_able(dict(recording.metadata)),
         "path": "" if recording.path is None else str(Path(recording.path).resolve()),
     }
+    if recording.measured_on is not None:
+        record["measured_on"] = dataclasses.asdict(recording.measured_on)
     if recording.path is not None and Path(recording.path).is_file():
         record["size"] = Path(recording.path).stat().st_size
         record["relative"] = relative_path(recording.path, folder)
@@ -202,6 +204,15 @@ def read_back(record: Mapping[str, Any], folder: Path, samples: Path) -> tuple[R
 
     A file that is gone gives a recording without samples, so that its events and links stay.
     """
+    recording, warning = _opened_again(record, folder, samples)
+    on = record.get("measured_on")
+    if on:
+        of = MeasuredOn(str(on["movie"]), str(on["masks"]), str(on.get("part", "")))
+        recording = dataclasses.replace(recording, measured_on=of)
+    return recording, warning
+
+
+def _opened_again(record: Mapping[str, Any], folder: Path, samples: Path) -> tuple[Recording, str]:
     channels = tuple(Channel(**channel) for channel in record["channels"])
     starts = np.asarray(record["sweep_starts_s"], np.float64)
     if samples.is_file():

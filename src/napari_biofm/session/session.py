@@ -33,7 +33,7 @@ from napari_biofm.events.reviewed import REVIEWED_DTYPE, EventTable, reviewed
 from napari_biofm.links import Link
 from napari_biofm.selection import CellKey, CellSet
 from napari_biofm.session.state import State
-from napari_biofm.types import Events, Segmentation, SessionError, Vectors
+from napari_biofm.types import Events, Segmentation, SessionError, Vectors, no_events
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -373,6 +373,39 @@ class Session:
             uid, n = f"{base} [{n}]", n + 1
         self._state.events[uid] = EventTable()
         self._state.put_recording(uid, recording)
+        return uid
+
+    def put_traces(
+        self,
+        recording: Recording,
+        name: str,
+        events: Events | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Put traces of cells in play in the place of those measured before on the same movie and masks.
+
+        Parameters
+        ----------
+        recording : traces of cells that know their movie and masks.
+        name : of the recording where there are none yet.
+        events : found in them; the events of former traces are replaced, which can be undone.
+        provenance : of the events.
+
+        Returns
+        -------
+        The id of the recording.
+        """
+        on = recording.measured_on
+        former = (
+            uid for uid, one in self._state.recordings.items() if on is not None and one.measured_on == on
+        )
+        uid = next(former, None)
+        if uid is None:
+            uid = self.add_recording(recording, name)
+        else:
+            self._state.put_recording(uid, recording)
+        if events is not None or len(self.events(uid)):
+            self.set_events(uid, no_events() if events is None else events, provenance or {}, "measure cells")
         return uid
 
     def remove_recording(self, uid: str) -> None:

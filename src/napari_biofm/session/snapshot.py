@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from napari_biofm.actions import UseDetector, edit_classes, label_cells
 from napari_biofm.actions.log import moved
 from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.session import CellKey, Link, Session
+from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.types import Events
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def restore(session: Session, saved: Saved, layer_of: Mapping[str, str]) -> None
     def now(uid: str) -> str:
         return layer_of.get(uid, uid)
 
-    names = {uid: session.add_recording(recording, uid) for uid, recording in saved.recordings.items()}
+    names = {uid: session.add_recording(_moved_on(r, now), uid) for uid, r in saved.recordings.items()}
     for uid, events in saved.events.items():
         if len(events) or saved.provenance.get(uid):
             session.set_events(names[uid], events, dict(saved.provenance.get(uid, {})), name="open session")
@@ -153,6 +155,14 @@ def _give_classes(session: Session, uid: str, classes: CellClasses) -> None:
     )
     if given is not None:
         session.do(given)
+
+
+def _moved_on(recording: Recording, now: Callable[[str], str]) -> Recording:
+    """Return the recording with the layers it was measured on as they are called now."""
+    on = recording.measured_on
+    if on is None:
+        return recording
+    return dataclasses.replace(recording, measured_on=MeasuredOn(now(on.movie), now(on.masks), on.part))
 
 
 def _renamed(clock: Clock, names: Mapping[str, str]) -> Clock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +177,7 @@ class State:
         if clock is None:
             self.clocks.pop(image, None)
         else:
-            self.clocks[image] = clock
+            self.clocks[image] = dataclasses.replace(clock, movie=image)
         self.clocks_changed.emit()
 
     @property

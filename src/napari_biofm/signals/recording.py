@@ -54,6 +54,22 @@ class Tag:
     comment: str
 
 
+@dataclass(frozen=True)
+class MeasuredOn:
+    """What traces of cells were measured on.
+
+    Attributes
+    ----------
+    movie : unique id of the movie's layer.
+    masks : unique id of the labels layer whose cells they are.
+    part : which channel or plane of the movie, "" where it has one.
+    """
+
+    movie: str
+    masks: str
+    part: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """Channels x sweeps of samples that stay where they are until asked for.
@@ -74,6 +90,7 @@ class Recording:
     tags : comments with a time.
     metadata : what else the file says (mode, creator, user list ...), JSON-able.
     rois : (Y, X) int32 labels of the cells behind the channels, or None.
+    measured_on : the layers of the session that traces of cells were measured on, None for files and other recordings.
     """
 
     channels: tuple[Channel, ...]
@@ -88,6 +105,7 @@ class Recording:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     rois: NDArray[np.int32] | None = None
     command_source: CommandSource | None = None
+    measured_on: MeasuredOn | None = None
 
     # ------------------------------------------------------------------ making one
 

@@ -41,6 +41,7 @@ def trace_features(
     stop: float,
     traces: Recording | None = None,
     bin_s: float = 0.5,
+    imaged_s: float | None = None,
 ) -> NDArray[np.float32]:
     """Describe the activity of each cell.
 
@@ -52,6 +53,7 @@ def trace_features(
     start, stop : seconds over which rates are taken.
     traces : recording whose channels are cells, for the last three features.
     bin_s : bin of synchrony, seconds.
+    imaged_s : seconds between start and stop during which cells could be seen, all of them if None.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def trace_features(
     the trace. NaN where a cell has too little to say.
     """
     table = np.full((len(ids), len(TRACE_FEATURES)), np.nan, np.float32)
-    shape = _shapes(events, tables)
+    shape, seen = _shapes(events, tables), stop - start if imaged_s is None else imaged_s
     n_bins = max(int(np.ceil((stop - start) / bin_s)), 1)
     edges = start + bin_s * np.arange(n_bins + 1)
     everybody = np.histogram(events.seconds, edges)[0]
@@ -72,7 +74,7 @@ def trace_features(
         mine = order[first:last]
         seconds = np.sort(events.seconds[mine])
         seconds = seconds[(seconds >= start) & (seconds < stop)]
-        table[row, 0] = len(seconds) / (stop - start) if stop > start else np.nan
+        table[row, 0] = len(seconds) / seen if seen > 0 else np.nan
         if len(mine):
             table[row, 1:4] = [_median(shape[mine, k]) for k in range(3)]
         if len(seconds) >= 3:

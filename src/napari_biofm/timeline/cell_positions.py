@@ -36,10 +36,19 @@ def cell_centres(labels: NDArray[np.integer[Any]]) -> dict[int, tuple[float, flo
 
 
 def is_of_movie(recording: Recording, clock: Clock) -> bool:
-    """Return whether a recording holds traces of cells measured on the frames of the clock's movie."""
-    return bool(
-        recording.is_cells and recording.n_sweeps == 1 and recording.n_samples(0, 0) == clock.n_frames
-    )
+    """Return whether a recording holds traces of cells measured on the frames of the clock's movie.
+
+    Traces know their movie by its id. Those of files do not: theirs is the movie with as many frames.
+    """
+    if not recording.is_cells or recording.n_sweeps != 1 or recording.n_samples(0, 0) != clock.n_frames:
+        return False
+    on = recording.measured_on
+    return on is None or not clock.movie or on.movie == clock.movie
+
+
+def is_of_masks(recording: Recording, masks: str | None) -> bool:
+    """Return whether a recording may be of the cells of a labels layer: patched cells and files may be of any."""
+    return recording.measured_on is None or masks is None or recording.measured_on.masks == masks
 
 
 def clock_of(recording: Recording, clocks: Iterable[Clock]) -> Clock | None:
@@ -173,6 +182,8 @@ def cell_events(
     found: Mapping[str, tuple[Recording, Events]],
     cells_of: Mapping[str, Mapping[int, int]],
     clock: Clock | None = None,
+    masks: str | None = None,
+    movie_part: str | None = None,
 ) -> CellEvents:
     """Bring the events of all recordings to their cells and to one clock.
 
@@ -183,16 +194,23 @@ def cell_events(
         their channels carry a label, which an entry overrides.
     clock : of the movie. A recording that is neither the one it is aligned to nor made of the movie has
         no known place in time; its events are left out and its id is returned in `elsewhere`.
+    masks : id of the labels layer whose cells are meant; traces measured on other masks are left out.
+    movie_part : channel or plane of the movie that is meant; traces of its other parts are left out.
     """
     columns: list[tuple[NDArray[Any], ...]] = []
     elsewhere = []
     for i, (uid, (recording, events)) in enumerate(found.items()):
-        cells = {c: a.label for c, a in enumerate(recording.channels) if a.label is not None}
+        on = recording.measured_on
+        own = is_of_masks(recording, masks) and (on is None or movie_part is None or on.part == movie_part)
+        cells = {c: a.label for c, a in enumerate(recording.channels) if own and a.label is not None}
         cells.update(cells_of.get(uid, {}))
         rows = np.flatnonzero(np.isin(events["channel"], list(cells)) & ~np.isin(events["class"], NOT_SHOWN))
         if len(rows) == 0:
             continue
-        if clock is not None and clock.recording not in ("", uid) and not is_of_movie(recording, clock):
+        of_another = clock is not None and on is not None and clock.movie not in ("", on.movie)
+        if of_another or (
+            clock is not None and clock.recording not in ("", uid) and not is_of_movie(recording, clock)
+        ):
             elsewhere.append(uid)
             continue
         part = events[rows]

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from napari_biofm.types import TimelineError
 
+PAUSE = 1.5  # periods from one frame to the next, above which the movie stood still between them
+
 
 @dataclass(frozen=True, eq=False)
 class Clock:
@@ -21,11 +23,13 @@ class Clock:
     times : (n_frames,) float64, strictly increasing.
     source : how the times came about, in words, shown to the user and saved.
     recording : id of the recording whose seconds these are, "" where none is meant.
+    movie : unique id of the movie's layer, "" where the clock belongs to none yet; a session fills it in.
     """
 
     times: NDArray[np.float64]
     source: str = "frame rate"
     recording: str = ""
+    movie: str = ""
 
     def __post_init__(self) -> None:
         times = np.array(self.times, np.float64)
@@ -82,6 +86,34 @@ class Clock:
             return float("nan")
         return float((self.n_frames - 1) / (self.times[-1] - self.times[0]))
 
+    @property
+    def period(self) -> float:
+        """Seconds from frame to frame while the movie runs, the median; NaN for a single frame."""
+        return float(np.median(np.diff(self.times))) if self.n_frames > 1 else float("nan")
+
+    @property
+    def imaging_rate(self) -> float:
+        """Frames per second while the movie runs: pauses do not count, as they do in `frame_rate`."""
+        return 1 / self.period
+
+    @property
+    def imaged_s(self) -> float:
+        """Seconds during which there was a movie, without its pauses."""
+        if self.n_frames < 2:
+            return 0.0
+        steps = np.diff(self.times)
+        return float(np.where(steps > PAUSE * self.period, self.period, steps).sum() + self.period)
+
+    def runs(self, first: NDArray[np.integer[Any]], last: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Return whether the movie ran without a pause from each first frame to its last.
+
+        Parameters
+        ----------
+        first, last : (n,) frames of the movie.
+        """
+        pauses = np.concatenate([[0], np.cumsum(np.diff(self.times) > PAUSE * self.period)])
+        return np.asarray(pauses[first] == pauses[last])
+
     def time_of(self, frame: int) -> float:
         """Return the second at which `frame` began; frames outside are clamped to the ends."""
         return float(self.times[min(max(int(frame), 0), self.n_frames - 1)])
@@ -114,10 +146,14 @@ class Clock:
         return np.asarray(inside + beyond * self.frame_rate)
 
     def covers(self, seconds: NDArray[np.float64] | Sequence[float]) -> NDArray[np.bool_]:
-        """Return which times fall inside the movie, the last frame counted in full."""
-        last = self.times[-1] + (1 / self.frame_rate if self.n_frames > 1 else 0.0)
+        """Return which times fall inside the movie, each frame counted in full and pauses left out."""
         values = np.asarray(seconds, float)
-        return np.asarray((values >= self.times[0]) & (values <= last))
+        if self.n_frames < 2:
+            return np.asarray(values == self.times[0])
+        frames = self.frames_at(values)
+        steps = np.append(np.diff(self.times), np.inf)
+        shown = np.where(steps > PAUSE * self.period, self.period * (1 + 1e-9), steps)
+        return np.asarray((values >= self.times[0]) & (values - self.times[frames] <= shown[frames]))
 
     def describe(self) -> dict[str, Any]:
         """Return a JSON-able account: source, recording, number of frames, rate, first time."""

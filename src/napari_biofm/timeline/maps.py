@@ -36,8 +36,18 @@ def cell_map(
     return lookup[dense_index(labels, np.asarray(ids, np.int64)[order])]
 
 
-def event_rates(events: CellEvents, ids: NDArray[np.int64], start: float, stop: float) -> NDArray[np.float64]:
-    """Return (n,) events per second of each cell between two times; 0 where a cell has none."""
+def event_rates(
+    events: CellEvents, ids: NDArray[np.int64], start: float, stop: float, imaged_s: float | None = None
+) -> NDArray[np.float64]:
+    """Return (n,) events per second of each cell between two times; 0 where a cell has none.
+
+    Parameters
+    ----------
+    events : of the cells.
+    ids : (n,) labels.
+    start, stop : seconds.
+    imaged_s : seconds between them during which cells could be seen, all of them if None: pauses do not count.
+    """
     if not stop > start:
         return np.zeros(len(ids))
     inside = events.labels[(events.seconds >= start) & (events.seconds < stop)]
@@ -45,7 +55,7 @@ def event_rates(events: CellEvents, ids: NDArray[np.int64], start: float, stop: 
     rates = np.zeros(len(ids))
     if len(known):
         place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        rates = np.where(known[place] == ids, counts[place], 0) / (stop - start)
+        rates = np.where(known[place] == ids, counts[place], 0) / (imaged_s or stop - start)
     return rates
 
 

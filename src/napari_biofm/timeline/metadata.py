@@ -33,7 +33,7 @@ def chosen_rate(typed: float | None, clock: Clock | None, stated: float | None) 
     rate : Hz, None where nobody says it.
     message : where a source that was not taken says something else by more than 2 %; else "".
     """
-    timed = clock.frame_rate if clock is not None and clock.n_frames > 1 else None
+    timed = clock.imaging_rate if clock is not None and clock.n_frames > 1 else None
     sources = (("typed", typed), ("the clock", timed), ("the file", stated))
     known = [(name, float(rate)) for name, rate in sources if rate]
     if not known:

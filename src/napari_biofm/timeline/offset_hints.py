@@ -38,7 +38,7 @@ class CellWithSpikes:
 
 
 def activity_of_movie(
-    recordings: Mapping[str, Recording], n_frames: int, linked: Collection[int] = ()
+    recordings: Mapping[str, Recording], n_frames: int, linked: Collection[int] = (), movie: str = ""
 ) -> NDArray[np.float32] | None:
     """Return what the cells of a movie do, frame by frame: the linked ones, else the mean of all.
 
@@ -47,6 +47,7 @@ def activity_of_movie(
     recordings : in the order they were opened; the latest traces of a movie of `n_frames` are taken.
     n_frames : of the movie.
     linked : labels of the cells that were recorded.
+    movie : unique id of the movie's layer; traces that know another movie are left out.
 
     Returns
     -------
@@ -55,9 +56,11 @@ def activity_of_movie(
     for recording in reversed(list(recordings.values())):
         if not recording.is_cells or recording.n_sweeps != 1 or recording.n_samples(0, 0) != n_frames:
             continue
+        if movie and recording.measured_on is not None and recording.measured_on.movie != movie:
+            continue
         channels = [c for c, channel in enumerate(recording.channels) if channel.label in linked]
         channels = channels or list(range(min(recording.n_channels, MOST_CELLS)))
-        return np.asarray(np.mean([recording.values(0, c) for c in channels], axis=0), np.float32)
+        return np.asarray(np.nanmean([recording.values(0, c) for c in channels], axis=0), np.float32)
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ def peri_event_movie(
     ----------
     movie : (T, Y, X) array-like that accepts slices.
     clock : of the movie.
-    seconds : (n,) times of the events. Those too close to the ends for the whole window are left out;
+    seconds : (n,) times of the events. Those too close to the ends or a pause for the whole window are left out;
         of more than 2,000 an even choice is taken.
     before, after : frames before the event's frame, and from it on.
 
@@ -39,69 +41,75 @@ def peri_event_movie(
     seconds = np.asarray(seconds, float)
     frames = clock.frames_at(seconds[clock.covers(seconds)])
     frames = frames[(frames >= before) & (frames + after <= min(clock.n_frames, movie.shape[0]))]
+    frames = frames[clock.runs(frames - before, frames + after - 1)]
     if len(frames) == 0:
         raise TimelineError(
-            f"None of {len(seconds)} events has {before} frames before and {after} after it in the movie."
+            f"None of {len(seconds)} events has {before} frames before and {after} after it in the movie without a "
+            "pause between them."
         )
     if len(frames) > MOST_EVENTS:
         frames = frames[np.linspace(0, len(frames) - 1, MOST_EVENTS).astype(int)]
     total = np.zeros((before + after, *movie.shape[1:3]), np.float64)
+    count = np.zeros(total.shape, np.int32)
     for i, frame in enumerate(frames):
-        total += np.asarray(movie[int(frame) - before : int(frame) + after])
+        cut = np.asarray(movie[int(frame) - before : int(frame) + after])
+        there = np.isfinite(cut)
+        total += np.where(there, cut, 0)
+        count += there
         if i % 16 == 0:
             yield Progress(i, len(frames), f"event {i + 1} of {len(frames)}")
-    mean = (total / len(frames)).astype(np.float32)
+    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0).astype(np.float32)
     return mean - mean[:before].mean(axis=0), len(frames)
 
 
-def peri_event_traces(
+def own_events_average(
     values: NDArray[np.floating],
-    sampling_rate: float,
-    start_s: float,
-    seconds: NDArray[np.float64],
+    clock: Clock,
+    seconds: Sequence[NDArray[np.float64]],
     before_s: float,
     after_s: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
-    """Average traces around events, each event between its samples.
+    """Average traces of cells, each around its own events, on the frames of their movie.
 
     Parameters
     ----------
-    values : (n_samples,) or (n_traces, n_samples).
-    sampling_rate : Hz.
-    start_s : second of the first sample.
-    seconds : (n,) times of the events.
+    values : (n_cells, n_frames) traces; NaN marks gaps, which do not count.
+    clock : of the movie. Windows over a pause, or over an end of the movie, are left out.
+    seconds : per cell the times of its events.
     before_s, after_s : length of the window.
 
     Returns
     -------
     lags : (m,) seconds from the event.
-    mean : (m,) or (n_traces, m).
-    error : standard error of the mean, same shape; NaN for a single event.
-    n : number of events with the whole window inside.
+    mean, error : (m,) over all events of all cells, and the standard error; NaN where there are none.
+    n : number of events used.
+
+    Raises
+    ------
+    TimelineError
+        If there is not one list of events per trace, or another number of frames than the clock has.
     """
     traces = np.atleast_2d(np.asarray(values, float))
-    lags = np.arange(-round(before_s * sampling_rate), round(after_s * sampling_rate) + 1) / sampling_rate
-    place = (np.asarray(seconds, float) - start_s) * sampling_rate
-    inside = (place + lags[0] * sampling_rate >= 0) & (
-        place + lags[-1] * sampling_rate <= traces.shape[1] - 1
-    )
-    place = place[inside]
-    if len(place) == 0:
-        empty = np.full((len(traces), len(lags)), np.nan)
-        return lags, empty if np.ndim(values) == 2 else empty[0], empty.copy(), 0
-    total = np.zeros((len(traces), len(lags)))
-    squares = np.zeros_like(total)
-    steps = np.round(lags * sampling_rate).astype(int)
-    for at in place:
-        left = np.minimum(int(np.floor(at)) + steps, traces.shape[1] - 2)
-        part = at - np.floor(at)
-        cut = (1 - part) * traces[:, left] + part * traces[:, left + 1]
-        total += cut
-        squares += cut**2
-    n = len(place)
-    mean = total / n
-    spread = (
-        np.sqrt(np.maximum(squares / n - mean**2, 0) * n / (n - 1)) if n > 1 else np.full_like(mean, np.nan)
-    )
-    error = spread / np.sqrt(n)
-    return (lags, mean, error, n) if np.ndim(values) == 2 else (lags, mean[0], error[0], n)
+    if len(traces) != len(seconds) or traces.shape[1] != clock.n_frames:
+        raise TimelineError(
+            f"{traces.shape[0]} traces of {traces.shape[1]} frames, events of {len(seconds)} cells, a clock of "
+            f"{clock.n_frames} frames: they must fit."
+        )
+    steps: NDArray[np.intp] = np.arange(-round(before_s / clock.period), round(after_s / clock.period) + 1)
+    cuts = [np.zeros((0, len(steps)))]
+    for trace, when in zip(traces, seconds, strict=True):
+        times = np.asarray(when, float)
+        place = clock.fractional_frames(times[clock.covers(times)])
+        left, part = np.floor(place).astype(int), place - np.floor(place)
+        inside = (left + steps[0] >= 0) & (left + steps[-1] + 1 < clock.n_frames)
+        left, part = left[inside], part[inside]
+        running = clock.runs(left + steps[0], left + steps[-1] + 1)
+        left, part = left[running, None] + steps, part[running, None]
+        cuts.append((1 - part) * trace[left] + part * trace[left + 1])
+    every = np.concatenate(cuts)
+    n = np.isfinite(every).sum(axis=0)
+    mean = np.divide(np.nansum(every, axis=0), n, out=np.full(len(steps), np.nan), where=n > 0)
+    squares = np.nansum((every - mean) ** 2, axis=0)
+    error = np.sqrt(np.divide(squares, n * (n - 1.0), out=np.full(len(steps), np.nan), where=n > 1))
+    lags = np.asarray(steps * clock.period, np.float64)
+    return lags, np.asarray(mean), np.asarray(error), len(every)

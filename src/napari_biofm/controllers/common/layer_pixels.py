@@ -42,7 +42,7 @@ def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
 def shown_step(viewer: Any, layer: Any) -> tuple[int, ...]:
     """Return the index of the shown plane along the layer's leading axes."""
     data = full_data(layer)
-    n_leading = data.ndim - (3 if layer.rgb else 2)
+    n_leading = data.ndim - (3 if getattr(layer, "rgb", False) else 2)  # labels have no colours
     point = layer.world_to_data(viewer.dims.point)
     step = np.round(np.asarray(point)[:n_leading]).astype(int)
     return tuple(int(s) for s in np.clip(step, 0, np.asarray(data.shape[:n_leading]) - 1))

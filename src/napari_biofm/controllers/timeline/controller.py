@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ from psygnal import Signal
 
 from napari_biofm.session import CellKey, Session
 from napari_biofm.signals import Recording
-from napari_biofm.timeline import CellEvents, Clock, cell_centres, cell_events, is_of_movie
+from napari_biofm.timeline import CellEvents, Clock, cell_centres, cell_events, is_of_masks, is_of_movie
 
 
 class LayersInPlay(Protocol):
@@ -17,6 +18,14 @@ class LayersInPlay(Protocol):
 
     def layer(self, uid: str | None) -> Any | None:
         """Return a layer by its id, None where it is gone."""
+        ...
+
+    def part(self, uid: str) -> str:
+        """Return the channel or plane of a movie that is shown, "" where it has one."""
+        ...
+
+    def label_planes(self, uid: str) -> Iterator[np.ndarray]:
+        """Give planes (Y, X) of labels with a time axis, some of very many; the one that is shown last."""
         ...
 
     def label_plane(self, uid: str) -> np.ndarray:
@@ -50,6 +59,7 @@ class TimelineController:
         self.version = 0  # of the pixels of cells: another number after every edit
         self._centres: dict[str, dict[int, tuple[float, float]]] = {}
         self._events: CellEvents | None = None
+        self._part = ""  # of the movie, that `_events` are of
 
     # ------------------------------------------------------------------ what is in play
 
@@ -62,6 +72,10 @@ class TimelineController:
     def labels(self) -> Any | None:
         """The labels layer whose cells are meant, None without one."""
         return self.layers.layer(self.labels_uid)
+
+    def movie_part(self) -> str:
+        """Return the channel or plane of the movie that is shown, "" where it has one."""
+        return self.layers.part(self.movie_uid) if self.movie_uid and self.movie is not None else ""
 
     @property
     def clock(self) -> Clock | None:
@@ -132,7 +146,10 @@ class TimelineController:
         if self.labels_uid is None or self.labels is None:
             return {}
         if self.labels_uid not in self._centres:
-            self._centres[self.labels_uid] = cell_centres(self.label_plane())
+            found: dict[int, tuple[float, float]] = {}
+            for plane in self.layers.label_planes(self.labels_uid):
+                found.update(cell_centres(plane))
+            self._centres[self.labels_uid] = dict(sorted(found.items()))
         return self._centres[self.labels_uid]
 
     def cell_at(self, position: Any, view_direction: Any = None, displayed: Any = None) -> CellKey | None:
@@ -171,9 +188,11 @@ class TimelineController:
 
     def events(self) -> CellEvents:
         """Return all events of the cells in play, on the movie's clock; computed once per change."""
-        if self._events is None:
+        part = self.movie_part()
+        if self._events is None or self._part != part:
             found = {uid: (e.recording, e.events) for uid, e in self.session.recordings.items()}
-            self._events = cell_events(found, self.linked_cells(), self.clock)
+            self._events = cell_events(found, self.linked_cells(), self.clock, self.labels_uid, part)
+            self._part = part
         return self._events
 
     def population(self) -> CellEvents:
@@ -197,8 +216,10 @@ class TimelineController:
         return population.take(np.isin(population.labels, labels))
 
     def traces(self) -> Recording | None:
-        """Return the traces of cells: those of the movie before others, the latest first."""
-        clock = self.clock
-        traces = [one for one in self.recordings.values() if one.is_cells]
+        """Return the traces of the cells in play: those of the movie before others, the latest first."""
+        clock, masks = self.clock, self.labels_uid
+        traces = [one for one in self.recordings.values() if one.is_cells and is_of_masks(one, masks)]
         own = [one for one in traces if clock is not None and is_of_movie(one, clock)]
+        part = self.movie_part()
+        own = [one for one in own if one.measured_on is None or one.measured_on.part == part] or own
         return next(reversed(own or traces), None)

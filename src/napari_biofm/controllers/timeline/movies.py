@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from napari_biofm.controllers.common.layer_pixels import shown_step
-from napari_biofm.controllers.common.layers import is_helper, layer_by_id
-from napari_biofm.timeline.metadata import frame_rate_of_file
+from napari_biofm.controllers.common.layers import full_data, layer_by_id
+from napari_biofm.controllers.common.movie_layers import movie_parts, stated_rate
 
-SECONDS = {"second": 1.0, "s": 1.0, "millisecond": 1e-3, "ms": 1e-3, "minute": 60.0, "min": 60.0}
+MOST_PLANES = 64  # of labels with a time axis that are looked at for where cells are
 
 
 class ViewerLayersInPlay:
@@ -30,6 +30,20 @@ class ViewerLayersInPlay:
         """Return a layer by its id, None where it is gone."""
         return layer_by_id(self._viewer, uid)
 
+    def part(self, uid: str) -> str:
+        """Return the channel or plane of a movie that is shown, "" where it has one."""
+        layer: Any = self.layer(uid)
+        return str(shown_step(self._viewer, layer)[1]) if movie_parts(layer) != [""] else ""
+
+    def label_planes(self, uid: str) -> Iterator[np.ndarray]:
+        """Give planes (Y, X) of labels with a time axis, some of very many; the one that is shown last."""
+        layer: Any = self.layer(uid)
+        data = full_data(layer)
+        if data.ndim == 3:
+            for frame in np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_PLANES)).astype(int)):
+                yield np.asarray(data[int(frame)])
+        yield self.label_plane(uid)
+
     def label_plane(self, uid: str) -> np.ndarray:
         """Return the (Y, X) labels that are shown."""
         layer: Any = self.layer(uid)
@@ -44,11 +58,6 @@ class ViewerLayersInPlay:
         return int(value or 0)
 
 
-def is_movie(layer: Any) -> bool:
-    """Return whether a layer is an image with an axis in front of its plane."""
-    return type(layer).__name__ == "Image" and _ndim(layer) >= 3 and not is_helper(layer)
-
-
 def n_frames(layer: Any) -> int:
     """Return the number of frames, along the layer's first axis."""
     data = layer.data[0] if layer.multiscale else layer.data
@@ -57,14 +66,7 @@ def n_frames(layer: Any) -> int:
 
 def frame_rate(layer: Any) -> float | None:
     """Return the frame rate in Hz that the layer or its file states, None where neither does."""
-    stated = layer.metadata.get("frame_rate_hz")
-    if stated:
-        return float(stated)
-    unit = SECONDS.get(str(layer.units[0]))
-    if unit is not None and layer.scale[0] > 0:
-        return float(1 / (layer.scale[0] * unit))
-    path = layer.metadata.get("path") or layer.source.path
-    return frame_rate_of_file(Path(path)) if path else None
+    return stated_rate(layer)
 
 
 def time_axis(viewer: Any, layer: Any) -> int:

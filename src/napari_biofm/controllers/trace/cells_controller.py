@@ -8,6 +8,7 @@ from napari_biofm.controllers.common.ports import Listen
 from napari_biofm.controllers.trace.ports import Shown
 from napari_biofm.selection import CellKey, CellSet
 from napari_biofm.session import Session
+from napari_biofm.signals import Recording
 from napari_biofm.signals.display import TraceLines
 from napari_biofm.signals.display.layout import MAX_CHANNELS
 
@@ -34,10 +35,17 @@ class CellsController:
         others = [c for c in self._lines.channels if c != channel] if add else []
         channels = [*others, channel][-MAX_CHANNELS:]
         self.channels_chosen.emit(channels)
-        layer, recording = self._session.labels, self._shown.recording
+        recording = self._shown.recording
+        layer = self._masks_of(recording)
         if layer is not None and recording is not None:
             labels = [recording.channels[c].label for c in channels]
             self._session.select(CellKey(layer, label) for label in labels if label is not None)
+
+    def _masks_of(self, recording: Recording | None) -> str | None:
+        """Return the labels layer whose cells a recording's channels are: the one it knows, else the one in play."""
+        if recording is not None and recording.measured_on is not None:
+            return recording.measured_on.masks
+        return self._session.labels
 
     def _selection_changed(self, cells: CellSet) -> None:
         """Show the traces of the cells that were selected anywhere."""
@@ -45,7 +53,8 @@ class CellsController:
         if recording is None or not cells:
             return
         linked = [a.channel for a in self._session.links if a.recording == uid and a.cell in cells]
-        wanted = cells.labels
+        layer = recording.measured_on.masks if recording.measured_on is not None else None
+        wanted = cells.labels if layer is None else set(cells.labels_of(layer).tolist())
         own = [i for i, c in enumerate(recording.channels) if c.label in wanted] if recording.is_cells else []
         channels = sorted({*linked, *own})
         if channels and set(channels) != set(self._lines.channels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,20 +11,34 @@ from psygnal import Signal
 from napari_biofm.controllers.common.ports import Listen, RunJob
 from napari_biofm.session import Session
 from napari_biofm.signals.calcium import CellTraces, TraceSettings, extract_traces
+from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.signals.samples import packed
+from napari_biofm.timeline.metadata import chosen_rate
 
 
 class MovieLayers(Protocol):
     """Layers that cells can be measured in and with."""
 
     def movies(self) -> list[tuple[str, str]]:
-        """Return names and ids of images (T, Y, X)."""
+        """Return names and ids of movies (T, Y, X); a layer of several channels holds several."""
 
     def masks(self) -> list[tuple[str, str]]:
-        """Return names and ids of labels (Y, X)."""
+        """Return names and ids of labels."""
 
-    def data(self, uid: str) -> Any:
-        """Return the array of a layer, None where it is gone."""
+    def frames(self, uid: str) -> Any:
+        """Return the frames (T, Y, X) of a movie, None where it is gone."""
+
+    def plane(self, uid: str) -> Any:
+        """Return the plane (Y, X) of masks that is shown, None where it is gone."""
+
+    def rate(self, uid: str) -> float | None:
+        """Return the frame rate (Hz) that a movie or its file states, None where neither does."""
+
+    def dark(self, uid: str) -> float | None:
+        """Return the dark level that a movie or its file states, None where neither does."""
+
+    def layer_and_part(self, uid: str) -> tuple[str, str]:
+        """Return the id of the layer of a movie, and which channel or plane of it is meant."""
 
 
 class MovieTraces:
@@ -37,7 +52,7 @@ class MovieTraces:
     listen : hears the session until the dock is gone.
     """
 
-    offered = Signal(list, list, object, object, object)  # movies, masks; ids in play and frame rate, or None
+    offered = Signal(list, list, object, object, object)  # movies, masks; ids in play; frame rates by movie
     busy = Signal(bool)
     note = Signal(str)  # what was measured
 
@@ -47,34 +62,53 @@ class MovieTraces:
             listen(signal, self.update)
 
     def update(self, *_: Any) -> None:
-        """Offer the layers there are, and the frame rate that the session knows."""
+        """Offer the layers there are, and the frame rates that clocks and files say."""
         session = self._session
-        clock = session.clock(session.image) if session.image else None
-        rate = clock.frame_rate if clock is not None and clock.n_frames > 1 else None
         movies, masks = self._layers.movies(), self._layers.masks()
-        self.offered.emit(movies, masks, session.image, session.labels, rate)
+        rates = {uid: self._rate(uid, None)[0] for _, uid in movies}
+        self.offered.emit(movies, masks, session.image, session.labels, rates)
 
-    def make(self, movie: str, masks: str, name: str, frame_rate: float, settings: TraceSettings) -> None:
+    def make(
+        self, movie: str, masks: str, name: str, typed_rate: float | None, settings: TraceSettings
+    ) -> None:
         """Measure the cells of a labels layer in a movie; the traces become a recording.
+
+        Traces measured before on the same movie and masks are replaced.
 
         Parameters
         ----------
-        movie, masks : ids of the layers.
+        movie, masks : ids of the movie and of the layer.
         name : of the movie.
+        typed_rate : Hz, None where the user typed none.
+        settings : of the traces.
         """
-        frames, data = self._layers.data(movie), self._layers.data(masks)
-        if frames is None or data is None:
+        frames, labels = self._layers.frames(movie), self._layers.plane(masks)
+        if frames is None or labels is None:
             self.note.emit("This layer was closed: choose another one.")
             return
-        labels = np.asarray(data)
+        rate, said = self._rate(movie, typed_rate)
+        if rate is None:
+            self.note.emit("Type the frame rate of the movie first: it is never guessed.")
+            return
+        dark = self._layers.dark(movie)
+        if settings.dark_level is None and dark is not None:
+            settings = dataclasses.replace(settings, dark_level=dark, dark_source="of the movie's file")
+        labels = np.asarray(labels)
+        layer, part = self._layers.layer_and_part(movie)
+        on = MeasuredOn(layer, masks, part)
 
         def show(traces: CellTraces) -> None:
-            counts = f"{len(traces.labels)} cells, {traces.dff.shape[1]} frames. "
-            self.note.emit(counts + " ".join(traces.warnings))
-            self._session.add_recording(traces.recording(labels), f"{name} dF/F")
+            counts = f"{len(traces.labels)} cells, {traces.dff.shape[1]} frames."
+            recording = dataclasses.replace(traces.recording(labels, name), measured_on=on)
+            self._session.put_traces(recording, f"{name} dF/F")
+            self.note.emit(" ".join(one for one in (counts, said, *traces.warnings) if one))
 
         self.busy.emit(True)
         self._run(
-            extract_traces, packed(frames), labels, frame_rate, settings, name=f"Traces of {name}",
+            extract_traces, packed(frames), labels, rate, settings, name=f"Traces of {name}",
             bound_to=masks, on_done=show, on_end=lambda: self.busy.emit(False),
         )  # fmt: skip
+
+    def _rate(self, movie: str, typed: float | None) -> tuple[float | None, str]:
+        layer, _ = self._layers.layer_and_part(movie)
+        return chosen_rate(typed, self._session.clock(layer), self._layers.rate(movie))

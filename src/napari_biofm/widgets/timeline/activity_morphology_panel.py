@@ -79,10 +79,11 @@ class ActivityMorphologyPanel(Panel):
         table = self.controller.table()
         ids = table.obs["label"].to_numpy(np.int64)
         tables = {name: entry.events for name, entry in session.recordings.items()}
-        traces = [e.recording for e in session.recordings.values() if e.recording.is_cells]
         events = self.controller.population()
         span = float(clock.times[0]), float(clock.at_frames([clock.n_frames])[0])
-        features = trace_features(events, tables, ids, *span, traces[-1] if traces else None)
+        features = trace_features(
+            events, tables, ids, *span, self.controller.traces(), imaged_s=clock.imaged_s
+        )
         session.set_cells(uid, add_trace_features(table, features, {"start_s": span[0], "stop_s": span[1]}))
         active = int((features[:, 0] > 0).sum())
         self.words.setText(f"{len(ids)} cells, {active} with events: {len(TRACE_FEATURES)} columns added.")
@@ -114,19 +115,19 @@ class ActivityMorphologyPanel(Panel):
     def add_vectors(self) -> None:
         """Describe the traces by the physio model in a job, as an embedding of vectors in the table of cells."""
         labels = self.controller.labels
-        traces = [e.recording for e in self.controller.session.recordings.values() if e.recording.is_cells]
-        if labels is None or not traces:
+        traces = self.controller.traces()
+        if labels is None or traces is None:
             self.host.tell("Choose cells and measure their traces under 'Cells' first.")
             return
         uid, table = str(self.controller.labels_uid), self.controller.table()
         self.vector_button.setEnabled(False)
         self.host.run(
             trace_vectors,
-            traces[-1],
+            traces,
             table.obs["label"].to_numpy(np.int64),
             name="physio-FM vectors",
             bound_to=uid,
-            on_done=lambda vectors: self._embedded(uid, vectors, traces[-1].name),
+            on_done=lambda vectors: self._embedded(uid, vectors, traces.name),
             on_end=lambda: self.vector_button.setEnabled(True),
         )
 

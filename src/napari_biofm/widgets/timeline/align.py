@@ -88,6 +88,7 @@ class AlignPanel(Panel):
         self._activity: Any = None
         self._spikes = np.zeros(0)  # seconds
         self._counted: tuple[Pulses, list[Explanation]] | None = None  # where a person has to choose
+        self._rate_of: str | None = None  # movie that the rate in the form belongs to
         self._form = QFormLayout()
         self._form.addRow("Frame times", self.source)
         self._form.addRow("Channel", self.channel)
@@ -185,7 +186,10 @@ class AlignPanel(Panel):
                 prefer=likely_trigger(recording),
             )
         rate = None if movie is None else frame_rate(movie)
-        if rate:
+        if movie is not None and self._rate_of != self.controller.movie_uid:
+            self._rate_of = self.controller.movie_uid
+            self.rate.setValue(rate or 0.0)  # the rate of the former movie says nothing of this one
+        elif rate and not self.rate.value():
             self.rate.setValue(rate)
         if recording is None or likely_trigger(recording) is None:
             if self.controller.clock is None:
@@ -351,7 +355,11 @@ class AlignPanel(Panel):
         controller, uid = self.controller, self.controller.recording_uid or ""
         linked = controller.linked_cells().get(uid, {}).values()
         frames = 0 if movie is None else n_frames(movie)
-        self._activity = activity_of_movie(controller.recordings, frames, linked) if frames else None
+        self._activity = (
+            activity_of_movie(controller.recordings, frames, linked, str(controller.movie_uid))
+            if frames
+            else None
+        )
         recording = controller.recording
         spikes = (
             np.zeros(0) if recording is None else spike_seconds(recording, controller.session.events(uid))

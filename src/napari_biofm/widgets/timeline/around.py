@@ -9,12 +9,15 @@ import pyqtgraph as pg
 from qtpy.QtWidgets import QFormLayout
 
 from napari_biofm.controllers.common.layers import OVERLAY, placing_of
+from napari_biofm.controllers.common.movie_layers import movie_frames
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.cell_positions import is_of_movie
-from napari_biofm.timeline.peri_event import peri_event_movie, peri_event_traces
+from napari_biofm.timeline.peri_event import own_events_average, peri_event_movie
 from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
+
+COLOURS = ("#9aa7e0", "#e0b89a")  # of dF/F and of z-scores
 
 
 class AroundPanel(Panel):
@@ -68,12 +71,12 @@ class AroundPanel(Panel):
         if len(seconds) == 0:
             self.words.setText(f"No events of {whose} yet.")
             return
-        self._traces(seconds, whose)
-        frames = [max(1, round(box.value() * clock.frame_rate)) for box in (self.before, self.after)]
+        self._traces()
+        frames = [max(1, round(box.value() * clock.imaging_rate)) for box in (self.before, self.after)]
         self.button.setEnabled(False)
         self.host.run(
             peri_event_movie,
-            movie.data[0] if movie.multiscale else movie.data,
+            movie_frames(movie, self.controller.movie_part()),
             clock,
             seconds,
             frames[0],
@@ -101,25 +104,32 @@ class AroundPanel(Panel):
         )
         self.words.setText(f"{n} events of {whose} averaged; the mean before the event is subtracted.")
 
-    def _traces(self, seconds: np.ndarray, whose: str) -> None:
-        """Draw the mean trace of the cells meant, with its standard error."""
+    def _traces(self) -> None:
+        """Draw the mean trace of the cells meant, each around its own events, with the standard error."""
         self.plot.clear()
-        clock = self.controller.clock
-        labels = self.controller.selected_labels()
-        for entry in self.controller.session.recordings.values():
-            recording = entry.recording
-            if clock is None or not recording.is_cells or not is_of_movie(recording, clock):
-                continue
-            channels = [c for c, a in enumerate(recording.channels) if not labels or a.label in labels][:50]
-            if not channels:
-                continue
-            values = np.stack([recording.values(0, c) for c in channels]).mean(axis=0)
-            lags, mean, error, n = peri_event_traces(
-                values, clock.frame_rate, clock.times[0], seconds, self.before.value(), self.after.value()
+        clock, recording = self.controller.clock, self.controller.traces()
+        if clock is None or recording is None or not is_of_movie(recording, clock):
+            self.words.setText("No traces of these cells in this movie yet: measure them under 'Cells'.")
+            return
+        chosen = self.controller.selected_labels()
+        everybody = self.controller.population()
+        channels = [c for c, a in enumerate(recording.channels) if not chosen or a.label in chosen]
+        units = {recording.channels[c].unit for c in channels}
+        for unit, colour in zip(sorted(units), COLOURS, strict=False):
+            mine = [c for c in channels if recording.channels[c].unit == unit]
+            labels = [int(recording.channels[c].label or 0) for c in mine]
+            if chosen:  # a patched cell's spikes before what was found in its trace
+                own = [self.controller.events_of([label]).seconds for label in labels]
+            else:
+                own = [everybody.seconds[everybody.labels == label] for label in labels]
+            values = np.stack([recording.values(0, c) for c in mine])
+            lags, mean, error, n = own_events_average(
+                values, clock, own, self.before.value(), self.after.value()
             )
             if n == 0:
                 continue
             edges = [pg.PlotCurveItem(lags, mean + sign * error) for sign in (-1, 1)]
             self.plot.addItem(pg.FillBetweenItem(*edges, brush=(154, 167, 224, 70)))
-            self.plot.plot(lags, mean, pen=pg.mkPen("#9aa7e0", width=1))
+            self.plot.plot(lags, mean, pen=pg.mkPen(colour, width=1), name=unit)
+        self.plot.setLabel("left", " and ".join(sorted(units)) or "dF/F")
         self.plot.addItem(pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(ACCENT, width=1)))

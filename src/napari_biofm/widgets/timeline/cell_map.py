@@ -69,9 +69,8 @@ class MapOverlay(Overlay):
         if self.what == RATE:
             ids = np.array(sorted(self.controller.centres()), np.int64)
             clock, events = self.controller.clock, self.controller.population()
-            times = events.seconds if clock is None else clock.times
-            start, stop = (float(times[0]), float(times[-1])) if len(times) else (0.0, 0.0)
-            return ids, event_rates(events, ids, start, stop)
+            imaged = None if clock is None else clock.imaged_s
+            return ids, event_rates(events, ids, *self.controller.span, imaged)
         table = self.controller.cells()
         if table is None or self.what not in table.obs:
             return np.zeros(0, np.int64), np.zeros(0)

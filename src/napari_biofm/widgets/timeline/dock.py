@@ -8,8 +8,9 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
 
 from napari_biofm.controllers.common.layers import is_helper
+from napari_biofm.controllers.common.movie_layers import is_movie
 from napari_biofm.controllers.timeline.controller import TimelineController
-from napari_biofm.controllers.timeline.movies import ViewerLayersInPlay, is_movie
+from napari_biofm.controllers.timeline.movies import ViewerLayersInPlay
 from napari_biofm.controllers.timeline.sync import SliderSync
 from napari_biofm.session import Session
 from napari_biofm.widgets.common.dock import Dock

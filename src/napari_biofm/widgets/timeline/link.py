@@ -13,10 +13,14 @@ from qtpy.QtWidgets import (
     QListWidgetItem,
 )
 
+from napari_biofm.controllers.common.movie_layers import movie_frames, stated_dark
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import frame_rate
 from napari_biofm.session import CellKey, Link
+from napari_biofm.signals.calcium import TraceSettings
+from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.timeline.cell_traces import measure_cells
+from napari_biofm.timeline.metadata import chosen_rate
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
@@ -109,32 +113,38 @@ class LinkPanel(Panel):
         if movie is None or self.controller.labels is None:
             self.host.tell("Open a movie and its cells first.")
             return
-        clock = self.controller.clock
-        rate = frame_rate(movie) or (clock.frame_rate if clock is not None else None)
+        rate, said = chosen_rate(None, self.controller.clock, frame_rate(movie))
         if rate is None:
             self.host.tell("The frame rate is not known: type it under 'Align' and press Align.")
             return
-        uid, name = self.controller.movie_uid, f"{movie.name} traces"
+        uid, part = str(self.controller.movie_uid), self.controller.movie_part()
+        name = f"{movie.name}{f' [{part}]' if part else ''} traces"
+        dark = stated_dark(movie, part)
+        settings = TraceSettings(
+            dark_level=dark, dark_source="of the movie's file" if dark is not None else ""
+        )
         self.measure_button.setEnabled(False)
         self.host.run(
             measure_cells,
-            movie.data[0] if movie.multiscale else movie.data,
+            movie_frames(movie, part),
             self.controller.label_plane(),
             rate,
             name,
+            settings,
+            MeasuredOn(uid, str(self.controller.labels_uid), part),
             name=f"Measure cells of '{movie.name}'",
             bound_to=uid,
-            on_done=lambda found: self._measured(name, found),
+            on_done=lambda found: self._measured(name, found, said),
             on_end=lambda: self.measure_button.setEnabled(True),
         )
 
-    def _measured(self, name: str, found: Any) -> None:
+    def _measured(self, name: str, found: Any, said: str) -> None:
         recording, events, warnings = found
-        uid = self.controller.session.add_recording(recording, name)
-        self.controller.session.set_events(
-            uid, events, {"detector": "default", "kind": "calcium"}, "measure cells"
+        self.controller.session.put_traces(
+            recording, name, events, {"detector": "default", "kind": "calcium"}
         )
-        self.host.tell(" ".join([f"{recording.n_channels} cells, {len(events)} events.", *warnings]))
+        counts = f"{recording.n_channels} cells, {len(events)} events."
+        self.host.tell(" ".join(one for one in (counts, said, *warnings) if one))
 
     def things_chosen(self) -> None:
         """Offer the channels of the recording in play."""

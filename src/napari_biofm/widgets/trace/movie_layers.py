@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari.layers import Image, Labels
+import numpy as np
+from napari.layers import Labels
 
-from napari_biofm.controllers.common.layers import is_helper, layer_by_id, layer_id
+from napari_biofm.controllers.common.layer_pixels import shown_step
+from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id
+from napari_biofm.controllers.common.movie_layers import (
+    is_movie,
+    movie_frames,
+    movie_parts,
+    stated_dark,
+    stated_rate,
+)
+
+_PART = "#"  # between the id of a layer and the channel or plane of it
 
 
 class ViewerMovies:
     """The movies and masks of a viewer that traces of cells can be made from.
+
+    A layer of several channels or planes is offered as one movie each; their ids are "layer#channel".
 
     Parameters
     ----------
@@ -21,20 +34,47 @@ class ViewerMovies:
         self._viewer = viewer
 
     def movies(self) -> list[tuple[str, str]]:
-        """Return names and ids of images (T, Y, X)."""
-        images = (layer for layer in self._viewer.layers if isinstance(layer, Image))
+        """Return names and ids of movies (T, Y, X)."""
         return [
-            (layer.name, layer_id(layer))
-            for layer in images
-            if layer.ndim == 3 and not layer.rgb and not is_helper(layer)
-        ]
+            (f"{layer.name} [{part}]", f"{layer_id(layer)}{_PART}{part}") if part else (layer.name, layer_id(layer))
+            for layer in self._viewer.layers
+            if is_movie(layer) and not layer.rgb and layer.ndim <= 4
+            for part in movie_parts(layer)
+        ]  # fmt: skip
 
     def masks(self) -> list[tuple[str, str]]:
-        """Return names and ids of labels (Y, X)."""
-        labels = (layer for layer in self._viewer.layers if isinstance(layer, Labels))
-        return [(layer.name, layer_id(layer)) for layer in labels if layer.ndim == 2 and not is_helper(layer)]
+        """Return names and ids of labels, (Y, X) or with leading axes of which the shown plane is meant."""
+        labels = (one for one in self._viewer.layers if isinstance(one, Labels) and not is_helper(one))
+        return [(layer.name, layer_id(layer)) for layer in labels]
 
-    def data(self, uid: str) -> Any:
-        """Return the array of a layer, None where it is gone."""
-        layer = layer_by_id(self._viewer, uid)
-        return None if layer is None else layer.data
+    def frames(self, uid: str) -> Any:
+        """Return the frames (T, Y, X) of a movie, None where it is gone."""
+        layer, part = self._found(uid)
+        return None if layer is None else movie_frames(layer, part)
+
+    def plane(self, uid: str) -> Any:
+        """Return the plane (Y, X) of masks that is shown, None where it is gone."""
+        layer, _ = self._found(uid)
+        if layer is None:
+            return None
+        data = full_data(layer)
+        return np.asarray(data if data.ndim == 2 else data[shown_step(self._viewer, layer)])
+
+    def rate(self, uid: str) -> float | None:
+        """Return the frame rate (Hz) that a movie or its file states, None where neither does."""
+        layer, _ = self._found(uid)
+        return None if layer is None else stated_rate(layer)
+
+    def dark(self, uid: str) -> float | None:
+        """Return the dark level that a movie or its file states, None where neither does."""
+        layer, part = self._found(uid)
+        return None if layer is None else stated_dark(layer, part)
+
+    def layer_and_part(self, uid: str) -> tuple[str, str]:
+        """Return the id of the layer of a movie, and which channel or plane of it is meant."""
+        layer, _, part = uid.partition(_PART)
+        return layer, part
+
+    def _found(self, uid: str) -> tuple[Any | None, str]:
+        layer, part = self.layer_and_part(uid)
+        return layer_by_id(self._viewer, layer), part

@@ -20,8 +20,8 @@ class MoviePanel(QWidget):
     """A form for `TraceSettings` and the layers they apply to."""
 
     asked = Signal(
-        str, str, str, float, object
-    )  # ids of movie and masks, name of the movie, frame rate, settings
+        str, str, str, object, object
+    )  # ids of movie and masks, name of the movie, frame rate where it was typed, settings
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +56,10 @@ class MoviePanel(QWidget):
             ("Neuropil", self.factor), ("Percentile", self.percentile), ("Window", self.window_s),
             ("Bad frames", self.bad), ("Dark level", self.dark), ("Pixels are", self.values),
         )  # fmt: skip
+        self._rates: dict[str, float | None] = {}
+        self._typed: dict[str, float] = {}
+        self.rate.valueChanged.connect(self._rate_typed)
+        self.movie.currentIndexChanged.connect(lambda _: self._show_rate())
         layout = QVBoxLayout(self)
         layout.addLayout(form(boxes))
         for widget in (self.bleaching, self.go, self.message):
@@ -81,15 +85,16 @@ class MoviePanel(QWidget):
         masks: list[tuple[str, str]],
         movie: str | None,
         mask: str | None,
-        rate: float | None,
+        rates: dict[str, float | None],
     ) -> None:
         """Offer movies and masks, names and ids.
 
         Parameters
         ----------
         movie, mask : ids of those in play, which are chosen; None keeps the choice.
-        rate : Hz, None where the session does not know it.
+        rates : Hz by id of the movie, None where neither clock nor file says it.
         """
+        self._rates = rates
         for box, layers, wanted in ((self.movie, movies, movie), (self.masks, masks, mask)):
             now = wanted or box.currentData()
             box.clear()
@@ -97,8 +102,7 @@ class MoviePanel(QWidget):
                 box.addItem(name, uid)
             if now is not None and box.findData(now) >= 0:
                 box.setCurrentIndex(box.findData(now))
-        if rate is not None:
-            self.rate.setValue(rate)
+        self._show_rate()
         ready = bool(movies and masks)
         self.go.setEnabled(ready)
         if not ready or self.message.text() == EMPTY:
@@ -112,12 +116,26 @@ class MoviePanel(QWidget):
         """Ask for one at a time."""
         self.go.setEnabled(not busy)
 
+    def _show_rate(self) -> None:
+        """Show the rate of the chosen movie: the one that was typed for it, else the one that is known."""
+        uid = self.movie.currentData()
+        self.rate.blockSignals(True)
+        self.rate.setValue(self._typed.get(uid) or self._rates.get(uid) or 0.0)
+        self.rate.blockSignals(False)
+
+    def _rate_typed(self, rate: float) -> None:
+        self._typed[self.movie.currentData()] = rate
+
     def _ask(self) -> None:
         if self.rate.value() <= 0:
             self.message.setText("Type the frame rate of the movie first: it is never guessed.")
             self.rate.setFocus()
             return
+        uid = self.movie.currentData()
         self.asked.emit(
-            self.movie.currentData(), self.masks.currentData(), self.movie.currentText(),
-            self.rate.value(), self.settings,
-        )  # fmt: skip
+            uid,
+            self.masks.currentData(),
+            self.movie.currentText(),
+            self._typed.get(uid) or None,
+            self.settings,
+        )
