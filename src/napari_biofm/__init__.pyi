@@ -30,6 +30,10 @@ from .api.protocols import (
     kinds_of,
     membrane,
 )
+from .api.rates import (
+    SpikeRate,
+    spike_rate,
+)
 from .api.sessions import (
     OpenedSession,
     open_session,
@@ -37,14 +41,12 @@ from .api.sessions import (
 )
 from .api.signals import (
     Forecast,
-    SpikeRate,
     classify_rhythm,
     detect_events,
     detection_quality,
     features,
     forecast,
     read_recording,
-    spike_rate,
     traces,
 )
 from .types import (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.signals.readers import find_format
+from napari_biofm.signals.recording import NOTES
 from napari_biofm.types import RecordingError
 
 LayerData = list[tuple[Any, ...]]
@@ -91,6 +92,7 @@ def read(path: str | Sequence[str]) -> LayerData:
         If no viewer is open, or a file cannot be read; recordings read before it stay open.
     """
     import napari
+    from napari.utils.notifications import show_info
 
     from napari_biofm.controllers.common.recording_layers import put_recording
     from napari_biofm.widgets.common.recording_dialog import open_asking
@@ -106,6 +108,8 @@ def read(path: str | Sequence[str]) -> LayerData:
         recording = open_asking(Path(one), _window())
         if recording is not None:
             put_recording(viewer, session, recording)
+            if recording.metadata.get(NOTES):
+                show_info(f"{recording.name}: {' '.join(recording.metadata[NOTES])}")
     viewer.window.add_plugin_dock_widget(*TRACE_DOCK)
     return NO_LAYER
 

@@ -119,3 +119,15 @@ def test_cases_that_others_write_say_their_rate(shared_cases: Path) -> None:
     assert first.frames.shape == second.frames.shape == (10, 48, 64)
     assert (first.dark_level, second.dark_level) == (-400, -380)
     assert not np.array_equal(first.frames[:], second.frames[:])
+
+
+@pytest.mark.parametrize("kind", [{}, {"imagej": True}, {"compression": "zlib"}])
+def test_a_movie_that_is_cut_off_is_refused_when_it_is_opened(tmp_path: Path, kind: dict) -> None:
+    path = tmp_path / "movie.tif"
+    data = np.random.default_rng(0).integers(0, 999, (20, 32, 32)).astype(np.uint16)
+    tifffile.imwrite(path, data, photometric="minisblack", **kind)
+    assert open_movie(path).frames.shape == (20, 32, 32)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(ImageError, match="cut off"):
+        open_movie(path)

@@ -194,62 +194,6 @@ def detection_quality(
 
 
 @dataclass(frozen=True, eq=False)
-class SpikeRate:
-    """Spike rates of cells.
-
-    Attributes
-    ----------
-    rate : (n, T) float32, spikes/s.
-    low, high : (n, T) float32, the band that holds the true rate in 90 % of frames.
-    frame_rate : Hz.
-    """
-
-    rate: NDArray[np.float32]
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
-    frame_rate: float
-
-
-def spike_rate(
-    traces: AnyRecording | NDArray[Any], *, frame_rate: float | None = None, channel: WhichChannel = None
-) -> SpikeRate:
-    """Infer spikes per second from calcium traces.
-
-    Parameters
-    ----------
-    traces : recording of cells or its path; or dF/F (n, T) as a fraction (0.1 is 10 %), NaN marks gaps.
-    frame_rate : Hz; needed for an array.
-    channel : of a recording, counted from 0; None takes all cells.
-
-    Raises
-    ------
-    RecordingError
-        If traces differ in length or rate, or the frame rate is missing.
-    """
-    if isinstance(traces, np.ndarray):
-        if frame_rate is None:
-            raise RecordingError("an array of traces does not say its frame rate; give frame_rate in Hz")
-        rows = np.atleast_2d(traces).astype(np.float32)
-        rate = float(frame_rate)
-    else:
-        rows, rate = _calcium_rows(opened(traces), channel)
-    result, low, high = physio_fm().rate(rows, rate)
-    return SpikeRate(result, low, high, rate)
-
-
-def _calcium_rows(recording: Recording, channel: WhichChannel) -> tuple[NDArray[np.float32], float]:
-    from napari_biofm.events.physio_fm.input_encoding import network_unit
-
-    chosen = channels_of(recording, channel)
-    sweeps = [recording.sweep(sweep, c) for sweep in range(recording.n_sweeps) for c in chosen]
-    rows = [np.asarray(one.values[:], np.float32) * network_unit(one, "calcium")[1] for one in sweeps]
-    rates = {recording.channels[c].sampling_rate for c in chosen}
-    if len(rates) != 1 or len({len(row) for row in rows}) != 1:
-        raise RecordingError(f"{recording.name}: traces of different lengths or rates; choose one channel")
-    return np.stack(rows), rates.pop()
-
-
-@dataclass(frozen=True, eq=False)
 class Forecast:
     """Quantiles of the samples to come.
 

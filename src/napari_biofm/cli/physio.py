@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.api.channels import channel_summary, idealize
+from napari_biofm.api.rates import spike_rate
 from napari_biofm.api.signals import (
     channels_of,
     classify_rhythm,
     features,
     forecast,
     physio_fm,
-    spike_rate,
 )
 from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
@@ -104,6 +104,8 @@ def run_idealize(args: argparse.Namespace) -> None:
 def run_rate(args: argparse.Namespace) -> None:
     """Write spikes/s of every trace: cells, or the sweeps of a channel."""
     result = spike_rate(open_recording(args), channel=args.channel)
+    for warning in result.warnings:
+        note(warning)
     write_npz(args.out, rate=result.rate, low=result.low, high=result.high)
 
 

@@ -11,7 +11,9 @@ from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.events import add_verb as add_events
 from napari_biofm.cli.reading import add_reading, open_recording
 from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
-from napari_biofm.signals.recording import COMMAND_UNKNOWN
+from napari_biofm.signals.calcium.tables import ENDINGS, write_traces
+from napari_biofm.signals.recording import COMMAND_UNKNOWN, NOTES
+from napari_biofm.types import RecordingError
 
 
 def add_verbs(verbs: Any) -> None:
@@ -27,7 +29,7 @@ def add_verbs(verbs: Any) -> None:
     verb = verbs.add_parser("traces", help="dF/F of every cell of a movie")
     verb.add_argument("movie", type=Path, metavar="MOVIE")
     verb.add_argument("--masks", type=Path, required=True, metavar="MASK")
-    verb.add_argument("--out", type=Path, required=True, metavar="NPZ")
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE", help=", ".join(ENDINGS))
     add_movie_reading(verb)
     verb.add_argument("--neuropil-factor", type=float, default=0.7)
     verb.add_argument(
@@ -87,6 +89,8 @@ def run_info(args: argparse.Namespace) -> None:
             print(f"  {key}: {summary[key]}")
     if COMMAND_UNKNOWN in summary["metadata"]:
         print(f"  command: unknown ({summary['metadata'][COMMAND_UNKNOWN]})")
+    for said in summary["metadata"].get(NOTES, []):
+        print(f"  note: {said}")
     for tag in summary["tags"]:
         print(f"  tag at {tag['time_s']:.3f} s: {tag['comment']}")
 
@@ -94,6 +98,10 @@ def run_info(args: argparse.Namespace) -> None:
 def run_traces(args: argparse.Namespace) -> None:
     """Write the traces of every cell of a movie."""
     inputs_exist([args.movie, args.masks])
+    if args.out.suffix.lower() not in ENDINGS:
+        raise RecordingError(
+            f"{args.out.name}: traces are written as {', '.join(ENDINGS)}; choose one of them"
+        )
     measured = traces(
         args.movie,
         args.masks,
@@ -110,4 +118,4 @@ def run_traces(args: argparse.Namespace) -> None:
     for warning in measured.warnings:
         note(warning)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    measured.save(args.out)
+    write_traces(measured, args.out)

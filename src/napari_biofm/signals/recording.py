@@ -23,6 +23,7 @@ CommandSource = Callable[[int, int], Trace | None]  # (sweep, channel) -> the co
 # keys of `Recording.metadata`
 COMMAND_UNKNOWN = "command_unknown"  # why a command that was given cannot be rebuilt
 OPENED_WITH = "opened_with"  # options of `read_recording`: what the file did not say, or which part of it
+NOTES = "notes"  # what the user should know of a file that was not all as it should be, sentences
 CHANGED = "changed"  # what `with_channel` put right, in order
 
 

@@ -41,7 +41,10 @@ def chosen_rate(typed: float | None, clock: Clock | None, stated: float | None) 
     name, rate = known[0]
     others = [f"{other} says {hz:.4g} Hz" for other, hz in known[1:] if abs(hz / rate - 1) > 0.02]
     taken = "the rate that was typed" if name == "typed" else f"that of {name}"
-    return rate, f"{'; '.join(others).capitalize()}, but {taken} is used: {rate:.4g} Hz." if others else ""
+    if not others:
+        return rate, ""
+    said = "; ".join(others)
+    return rate, f"{said[0].upper()}{said[1:]}, but {taken} is used: {rate:.4g} Hz."
 
 
 def frame_times_of_file(path: Path, n_frames: int) -> tuple[NDArray[np.float64], str]:

@@ -11,6 +11,7 @@ from napari_biofm.actions import SetUnit
 from napari_biofm.controllers.common.ports import Listen
 from napari_biofm.session import Pointed, Session
 from napari_biofm.signals import Recording, read_part
+from napari_biofm.signals.recording import NOTES
 from napari_biofm.timeline import clock_of, recording_time, session_time
 from napari_biofm.types import BiofmError
 
@@ -34,6 +35,7 @@ class RecordingsController:
     listed = Signal(list)  # ids of the recordings there are
     time_moved = Signal(float)  # the session's time in seconds of the shown recording
     failed = Signal(object)
+    noted = Signal(str)  # what the user should know of a file that was opened
 
     def __init__(
         self,
@@ -85,6 +87,8 @@ class RecordingsController:
             return
         if recording is not None:
             self.show(self._add(recording, None))
+            if recording.metadata.get(NOTES):
+                self.noted.emit(" ".join(recording.metadata[NOTES]))
 
     def open_part(self, number: int) -> None:
         """Show another part of the shown recording's file; it becomes a recording of its own."""

@@ -123,8 +123,14 @@ def open_movie(path: Path, channel: int | None = None, plane: int | None = None)
         ) from error
     array, axes, sizes = _interleaved(array, axes, facts)
     lead = next((axes.index(a) for a in _TIME if a in axes and array.shape[axes.index(a)] > 1), None)
+    others = [a for a, letter in enumerate(axes) if letter not in "YXS" and array.shape[a] > 1]
+    if lead is None and len(others) == 1:  # whatever the file calls its only other axis
+        lead = others[0]
     if lead is None or len(axes) < 3:
-        raise ImageError(f"{path.name} has shape {tuple(array.shape)}; a movie is (T, Y, X).")
+        raise ImageError(
+            f"{path.name} has shape {tuple(array.shape)}; a movie is (T, Y, X). If it had more frames, the file is cut "
+            "off: copy it again from its source."
+        )
     inside = {"C": facts.n_channels, "Z": facts.kept_planes} if sizes else {}
     said: list[str] = []
     chosen: dict[str, int] = {}
@@ -138,6 +144,13 @@ def open_movie(path: Path, channel: int | None = None, plane: int | None = None)
             said.append(f"{n} {word}s, {word} 0 is taken (--{word} N for another)")
     message = f"{path.name} holds {' and '.join(said)}." if said else ""
     frames = _frames(array, axes, lead, chosen, sizes)
+    try:
+        np.asarray(frames[len(frames) - 1 :])
+    except Exception as error:  # readers raise whatever their C libraries do
+        raise ImageError(
+            f"{path.name} is cut off: the last of its {len(frames)} frames cannot be read ({error}); copy it again "
+            "from its source."
+        ) from error
     return Movie(frames, facts, chosen["C"], chosen["Z"], message)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.readers.footprints import labels_of
 from napari_biofm.signals.readers.optional import H5Trace, need
-from napari_biofm.signals.recording import Channel, Recording, checked_rate
+from napari_biofm.signals.recording import NOTES, Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 
@@ -17,6 +18,8 @@ from napari_biofm.types import RecordingError
 CAIMAN_PARTS = {
     "F_dff": ("dF/F (F_dff)", "dF/F"), "C": ("denoised (C)", "a.u."), "S": ("deconvolved (S)", "a.u."),
 }  # fmt: skip
+
+_LEAST_WEIGHT = 0.2  # of a footprint's largest weight, that a pixel of its mask must have
 
 
 def read_hdf5(
@@ -31,7 +34,8 @@ def read_hdf5(
 
     Parameters
     ----------
-    sampling_rate, unit : of the dataset, unless its attributes `sampling_rate` and `unit` say so.
+    sampling_rate, unit : of the dataset, unless its attributes `sampling_rate` and `unit` say so; of CaImAn's traces
+        it goes before the rate in the file, which may be CaImAn's default.
     dataset : which to read where there are several; (n_samples,) or (n_sweeps, n_samples).
     part : which of CaImAn's traces; `metadata["parts"]` names them.
 
@@ -111,7 +115,7 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
             f"{path.name} holds neither estimates/F_dff nor estimates/C: run CaImAn's CNMF first"
         )
     stored = file["params/data/fr"][()] if "params/data/fr" in file else None
-    told = sampling_rate if stored is None else float(stored)
+    told = sampling_rate or (None if stored is None else float(stored))
     if told is None:
         raise RecordingError(f"{path.name} does not state its frame rate: give sampling_rate (Hz)")
     rate = checked_rate(told)
@@ -123,6 +127,7 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
     unit = CAIMAN_PARTS[key][1]
     channels = tuple(Channel(f"cell {i + 1}", unit, rate, i + 1) for i in range(n_cells))
     arrays = [[H5Trace(str(path), f"estimates/{key}", (n_frames,), i) for i in range(n_cells)]]
+    rois, notes = _caiman_rois(estimates, n_cells)
     return Recording(
         channels,
         ArraySamples(arrays),
@@ -135,8 +140,9 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
             "parts": [CAIMAN_PARTS[k][0] for k in there],
             "part": part,
             "part_option": "part",
+            NOTES: notes,
         },
-        rois=_caiman_rois(estimates, n_cells),
+        rois=rois,
     )
 
 
@@ -147,17 +153,29 @@ def _indices(estimates: Any, key: str) -> list[int]:
     return [int(i) for i in item[()]]
 
 
-def _caiman_rois(estimates: Any, n_cells: int) -> NDArray[np.int32] | None:
-    """Return masks from the sparse footprints `A` (pixels x cells, column-major pixels)."""
-    if "A" not in estimates or "dims" not in estimates or "indptr" not in estimates["A"]:
-        return None
-    height, width = (int(v) for v in estimates["dims"][()][:2])
+def _caiman_rois(estimates: Any, n_cells: int) -> tuple[NDArray[np.int32] | None, list[str]]:
+    """Return masks from the sparse footprints `A` (pixels x cells, column-major pixels), and what is to be known."""
+    if "A" not in estimates or "indptr" not in estimates["A"]:
+        return None, ["The file holds no footprints (estimates/A): traces without masks."]
+    dims = estimates.get("dims")
+    sizes = dims[()] if getattr(dims, "dtype", np.dtype(object)).kind in "iuf" else None
+    if sizes is None or np.ndim(sizes) != 1:
+        return None, ["CaImAn did not keep the size of the field (estimates/dims): traces without masks."]
+    if len(sizes) != 2:
+        field = " x ".join(str(int(n)) for n in sizes)
+        return None, [
+            f"The footprints are those of a volume ({field}): traces without masks, which are flat here."
+        ]
+    height, width = (int(n) for n in sizes)
     data, rows, ends = (estimates["A"][k][()] for k in ("data", "indices", "indptr"))
-    best = np.zeros(height * width, np.float32)
-    labels = np.zeros(height * width, np.int32)
+    if len(rows) and int(rows.max()) >= height * width:
+        return None, [
+            f"The footprints do not fit a field of {height} x {width} pixels: traces without masks."
+        ]
+    prints = []
     for cell in range(min(n_cells, len(ends) - 1)):
         pixels, weights = rows[ends[cell] : ends[cell + 1]], data[ends[cell] : ends[cell + 1]]
-        inside = pixels[(weights > 0.2 * weights.max(initial=0)) & (weights > best[pixels])]
-        labels[inside] = cell + 1
-        best[pixels] = np.maximum(best[pixels], weights)
-    return labels.reshape((height, width), order="F")
+        strong = weights > _LEAST_WEIGHT * weights.max(initial=0)
+        x, y = np.divmod(pixels[strong].astype(np.intp), height)
+        prints.append((y, x, weights[strong]))
+    return labels_of(prints, range(1, len(prints) + 1), (height, width))

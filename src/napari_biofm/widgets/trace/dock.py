@@ -253,6 +253,7 @@ class TraceDock(Dock):
         self.export_panel.asked.connect(self.exports.write)
         self.export_panel.refresh.connect(self.exports.write_methods)
         self.exports.methods_written.connect(self.export_panel.show_methods)
+        self.recordings.noted.connect(self.tell)
         movie.asked.connect(self.movies.make)
         self.movies.offered.connect(movie.offer)
         self.movies.busy.connect(movie.set_busy)
