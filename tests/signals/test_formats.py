@@ -173,7 +173,7 @@ def test_nwb_roi_responses_are_cells_with_masks(nwb_file, tmp_path: Path) -> Non
     assert recording.is_cells and recording.labels.tolist() == [1, 2]
     assert recording.channels[0].unit == "dF/F"
     np.testing.assert_array_equal(recording.values(0, 1), traces[:, 1])
-    assert recording.rois is not None and recording.rois[2, 3] == 2 and recording.rois[0, 3] == 1
+    assert recording.rois is not None and recording.rois[3, 2] == 2 and recording.rois[3, 0] == 1, "(x, y)"
 
 
 def test_an_nwb_file_that_is_none_is_refused(tmp_path: Path) -> None:

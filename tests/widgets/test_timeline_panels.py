@@ -112,7 +112,7 @@ def test_cells_are_coloured_by_their_event_rate(scene):
     viewer, dock = scene
     dock.show_panel.map_of.choose("event rate (Hz)")
     layer, masks = viewer.layers["event rate (Hz)"], viewer.layers["cells"].data
-    np.testing.assert_allclose(layer.data[masks == 8], 3 / 7.9, rtol=1e-5)
+    np.testing.assert_allclose(layer.data[masks == 8], 3 / 8.0, rtol=1e-5)
     assert np.isnan(layer.data[masks == 0]).all()
     dock.show_panel.map_of.choose("")
     assert "event rate (Hz)" not in viewer.layers

@@ -24,6 +24,9 @@ CommandSource = Callable[[int, int], Trace | None]  # (sweep, channel) -> the co
 COMMAND_UNKNOWN = "command_unknown"  # why a command that was given cannot be rebuilt
 OPENED_WITH = "opened_with"  # options of `read_recording`: what the file did not say, or which part of it
 NOTES = "notes"  # what the user should know of a file that was not all as it should be, sentences
+FRAME_CLOCK = (
+    "frame_clock"  # of a movie that paused: (first frame, second) of each stretch, on the file's clock
+)
 CHANGED = "changed"  # what `with_channel` put right, in order
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.recording import FRAME_CLOCK
 from napari_biofm.timeline.clock import Clock
 from napari_biofm.timeline.overlay import NOT_SHOWN
 from napari_biofm.types import Events
@@ -76,6 +77,12 @@ def event_seconds(events: Events, recording: Recording, clock: Clock | None = No
     if recording.n_sweeps == 0:
         return seconds
     sweeps = np.clip(events["sweep"], 0, recording.n_sweeps - 1)
+    stretches = recording.metadata.get(FRAME_CLOCK)
+    if stretches:  # the movie paused: a time within the trace is a frame, and the file says when that was
+        rate = recording.channels[0].sampling_rate
+        first, at = np.asarray(stretches, float).T
+        which = np.clip(np.searchsorted(first / rate, seconds + 1e-9, "right") - 1, 0, len(first) - 1)
+        return np.asarray(at[which] + seconds - first[which] / rate)
     return np.asarray(seconds + recording.sweep_starts[sweeps])
 
 
@@ -178,6 +185,20 @@ def cells_inside(centres: Mapping[int, tuple[float, float]], corners: NDArray[np
     return [label for label, there in zip(centres, inside, strict=True) if there]
 
 
+def _shares_clock(
+    uid: str, recording: Recording, clock: Clock | None, found: Mapping[str, tuple[Recording, Events]]
+) -> bool:
+    """Return whether the seconds of a recording are those of a clock.
+
+    They are where the clock is of no recording, of this one, or of another part of the same file, and for traces of
+    the clock's movie.
+    """
+    if clock is None or clock.recording in ("", uid) or is_of_movie(recording, clock):
+        return True
+    other = found.get(clock.recording)
+    return other is not None and recording.path is not None and recording.path == other[0].path
+
+
 def cell_events(
     found: Mapping[str, tuple[Recording, Events]],
     cells_of: Mapping[str, Mapping[int, int]],
@@ -208,9 +229,7 @@ def cell_events(
         if len(rows) == 0:
             continue
         of_another = clock is not None and on is not None and clock.movie not in ("", on.movie)
-        if of_another or (
-            clock is not None and clock.recording not in ("", uid) and not is_of_movie(recording, clock)
-        ):
+        if of_another or not _shares_clock(uid, recording, clock, found):
             elsewhere.append(uid)
             continue
         part = events[rows]

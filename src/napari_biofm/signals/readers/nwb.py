@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_biofm.signals.readers.nwb_cells import cell_parts
 from napari_biofm.signals.readers.nwb_patch import Stimuli, patch_parts
 from napari_biofm.signals.readers.nwb_series import (
     SeriesOnDisk,
@@ -28,7 +28,6 @@ from napari_biofm.signals.recording import Channel, Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 
-_PREFERRED = ("DfOverF", "Fluorescence")
 _EXPORTED = re.compile(r"^sweep(\d+)_(\d+)_(.*)$")  # names given by our own export
 
 
@@ -40,7 +39,7 @@ class Part:
     make: Callable[[], dict[str, Any]]
 
 
-def read_nwb(path: Path, *, series: int = 0) -> Recording:
+def read_nwb(path: Path, *, series: int = 0, mask_order: str = "xy") -> Recording:
     """Open an NWB file: patch-clamp sweeps first, then ROI responses as cells, then any other series.
 
     Parameters
@@ -48,6 +47,7 @@ def read_nwb(path: Path, *, series: int = 0) -> Recording:
     series : which part of the file, counted from 0; `metadata["parts"]` names them all. Series that
         share electrode, quantity and clock are one part, so that nothing is laid side by side that was
         not recorded together.
+    mask_order : of the axes of `image_mask`, "xy" as NWB's schema says, or "yx".
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read_nwb(path: Path, *, series: int = 0) -> Recording:
             warnings.simplefilter("ignore")
             io = pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True)
             with io:
-                return _read(path, io.read(), pynwb, series)
+                return _read(path, io.read(), pynwb, series, mask_order)
     except RecordingError:
         raise
     except Exception as error:  # hdmf raises in many ways on a damaged file
@@ -69,14 +69,14 @@ def read_nwb(path: Path, *, series: int = 0) -> Recording:
         ) from error
 
 
-def _read(path: Path, nwb: Any, pynwb: Any, number: int) -> Recording:
+def _read(path: Path, nwb: Any, pynwb: Any, number: int, mask_order: str) -> Recording:
     acquired = [s for s in nwb.acquisition.values() if isinstance(s, pynwb.TimeSeries) and _is_numeric(s)]
     patch = [s for s in acquired if isinstance(s, pynwb.icephys.PatchClampSeries) and has_clock(s)]
-    cells = _roi_series(nwb, pynwb)
+    cells = cell_parts(path, nwb, pynwb, mask_order)
     others = [s for s in acquired if s not in patch and has_clock(s)]
     parts = [
         *(Part(name, make) for name, make in patch_parts(path, nwb, patch)),
-        *(Part(_name_of(s), partial(_cells, path, s)) for s in cells),
+        *(Part(name, make) for name, make in cells),
         *_plain_parts(path, others, nwb.stimulus),
     ]
     if not parts:
@@ -94,6 +94,7 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int) -> Recording:
         "parts": names,
         "part": number,
         "part_option": "series",
+        **found.pop("more", {}),
     }
     if said:
         metadata["timestamps"] = said
@@ -105,55 +106,6 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int) -> Recording:
         metadata=metadata,
         **found,
     )
-
-
-# ------------------------------------------------------------------ cells
-
-
-def _roi_series(nwb: Any, pynwb: Any) -> list[Any]:
-    """Return ROI responses, dF/F before fluorescence before others."""
-    found: list[tuple[int, Any]] = []
-    for module in nwb.processing.values():
-        for container in module.data_interfaces.values():
-            kind = type(container).__name__
-            if kind in _PREFERRED:
-                found += [(_PREFERRED.index(kind), s) for s in container.roi_response_series.values()]
-            elif isinstance(container, pynwb.ophys.RoiResponseSeries):
-                found.append((len(_PREFERRED), container))
-    return [s for _, s in sorted(found, key=lambda pair: pair[0]) if has_clock(s) and _is_numeric(s)]
-
-
-def _cells(path: Path, series: Any) -> dict[str, Any]:
-    disk = SeriesOnDisk(path, series)
-    table = series.rois.table if series.rois is not None else None
-    rows = [int(i) for i in series.rois.data[:]] if table is not None else list(range(disk.width))
-    ids = [int(table.id[row]) + 1 for row in rows] if table is not None else [row + 1 for row in rows]
-    is_dff = "dff" in series.name.lower() or "DfOverF" in type(series.parent).__name__
-    unit = "dF/F" if is_dff else "a.u."
-    arrays, starts, rate, said = sweeps_of([disk])
-    scale = (float(series.conversion or 1.0), float(getattr(series, "offset", 0.0) or 0.0))
-    return {
-        "kind": "ophys",
-        "channels": tuple(Channel(f"cell {i}", unit, rate, i) for i in ids[: disk.width]),
-        "samples": ArraySamples(arrays, () if scale == (1.0, 0.0) else [scale] * disk.width),
-        "sweep_starts": starts,
-        "rois": None if table is None else _masks(table, rows, ids),
-        "said": said,
-    }
-
-
-def _masks(table: Any, rows: Sequence[int], ids: Sequence[int]) -> NDArray[np.int32] | None:
-    if "image_mask" not in table.colnames:
-        return None
-    labels: NDArray[np.int32] | None = None
-    for row, label in zip(rows, ids, strict=True):
-        mask = np.asarray(table["image_mask"][row]) > 0
-        if mask.ndim != 2:
-            return None
-        if labels is None:
-            labels = np.zeros(mask.shape, np.int32)
-        labels[mask & (labels == 0)] = label
-    return labels
 
 
 # ------------------------------------------------------------------ any other series
