@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_biofm.images.edit.labels_edit import ArrayTarget
 from napari_biofm.session import Session
+from napari_biofm.session.nwb_read import read_nwb_session
 from napari_biofm.session.saving import load_session
 from napari_biofm.session.saving import save_session as save_folder
 from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
@@ -49,18 +50,19 @@ class OpenedSession:
 
 
 def open_session(folder: str | Path) -> OpenedSession:
-    """Open a session that a dock or `save_session` wrote.
+    """Open a session that a dock or `save_session` wrote, or the NWB file that a dock exported.
 
     Parameters
     ----------
-    folder : of the session.
+    folder : of the session, or the .nwb file.
 
     Raises
     ------
     SessionError
         If the folder is no session, is damaged, or was written by a newer version.
     """
-    saved = load_session(Path(folder))
+    path = Path(folder)
+    saved = read_nwb_session(path) if path.suffix.lower() == ".nwb" else load_session(path)
     session = Session()
     for layer in saved.layers:
         if layer.data is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,37 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm import __version__
-from napari_biofm.events.reviewed import reviewed, verdicts_of
-from napari_biofm.files import atomic_write
+from napari_biofm.events.reviewed import REVIEWED_DTYPE, reviewed, verdicts_of
+from napari_biofm.files import atomic_write, plain_json
+from napari_biofm.session.nwb_sweeps import add_sweeps, safe_name, session_start, starts_at
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
-from napari_biofm.types import MEASURED_DTYPE, SessionError
+from napari_biofm.timeline import Clock, clock_of, event_seconds
+from napari_biofm.types import SessionError
 
-# unit -> (factor to the unit NWB wants, class of the series, that unit)
-CURRENT = {"pA": 1e-12, "nA": 1e-9, "uA": 1e-6, "µA": 1e-6, "A": 1.0}
-VOLTAGE = {"uV": 1e-6, "µV": 1e-6, "mV": 1e-3, "V": 1.0}
+INDEX_NAME, INDEX_VERSION = "napari_biofm", 1  # in the scratch of a file: how to open it as a session
 
 
 def write_nwb(
     path: Path,
     saved: Saved,
     *,
-    subject_id: str = "unknown",
-    species: str = "Mus musculus",
-    age: str = "P0D/",
+    subject_id: str | None = None,
+    species: str | None = None,
+    age: str | None = None,
     description: str = "Cells and signals, annotated with napari-biofm.",
 ) -> Path:
-    """Export a session as NWB 2.
+    """Export a session as NWB 2. What nobody said is left out, or "unknown" and NaN where NWB asks for it.
 
     Masks become a `PlaneSegmentation`, traces of cells `RoiResponseSeries` (dF/F or fluorescence), patch
     sweeps `CurrentClampSeries` or `VoltageClampSeries` with their electrode, other channels `TimeSeries`,
-    events a table with the cell each belongs to. Frame times are those of the movie's clock.
+    events a table with the cell each belongs to. All times are seconds of the session, which starts with the earliest
+    recording; frame times are those of the movie's clock. `nwb_read.read_nwb_session` opens it as a session again.
 
     Parameters
     ----------
     path : file to write, ending in .nwb; replaced atomically.
     saved : of `snapshot`.
-    subject_id, species, age : of the animal; NWB asks for them. `age` in ISO 8601, e.g. "P60D".
+    subject_id, species, age : of the animal, where they are known. `age` in ISO 8601, e.g. "P60D".
     description : of the session.
 
     Raises
@@ -56,33 +59,68 @@ def write_nwb(
         raise SessionError("NWB export needs pynwb: pip install 'napari-biofm[formats]'.") from error
     if not saved.recordings and not any(layer.data is not None for layer in saved.layers):
         raise SessionError("There is nothing to export yet: neither cells nor recordings.")
-    starts = [r.t0 for r in saved.recordings.values() if r.t0 is not None]
-    start = min(starts) if starts else datetime(1970, 1, 1, tzinfo=UTC)
+    start = session_start(saved)
+    if start is None:
+        description += " No recording says when it began: the start of the session is a placeholder."
+    begin = start or datetime(1970, 1, 1, tzinfo=UTC)
+    known = {"subject_id": subject_id, "species": species, "age": age}
+    given = {key: value for key, value in known.items() if value is not None}
     nwb = pynwb.NWBFile(
         session_description=description,
         identifier=str(uuid.uuid4()),
-        session_start_time=start.replace(tzinfo=start.tzinfo or UTC),
-        experiment_description=description,
-        experimenter=["unknown, unknown"],
-        institution="unknown",
-        keywords=["calcium imaging", "patch clamp"],
-        subject=pynwb.file.Subject(
-            subject_id=subject_id, species=species, age=age, sex="U", description="as stated by the user"
-        ),
+        session_start_time=begin.replace(tzinfo=begin.tzinfo or UTC),
+        subject=pynwb.file.Subject(**given) if given else None,
     )
     regions = _add_regions(nwb, saved)
+    index: dict[str, Any] = {
+        "version": INDEX_VERSION,
+        "layers": [
+            {"table": regions[layer.uid].name, "uid": layer.uid, "name": layer.name, "shape": list(layer.data.shape)}
+            for layer in saved.layers if layer.data is not None and layer.uid in regions
+        ],
+        "links": [[a.recording, a.channel, a.cell.layer, a.cell.label] for a in saved.links],
+        "labels": saved.labels, "image": saved.image,
+        "recordings": [],
+    }  # fmt: skip
     for uid, recording in saved.recordings.items():
-        if recording.is_cells:
-            _add_traces(nwb, saved, uid, recording, regions)
-        else:
-            _add_sweeps(nwb, saved, uid, recording)
+        add = _add_traces if recording.is_cells else add_sweeps
+        index["recordings"].append(
+            {
+                "uid": uid,
+                "kind": "cells" if recording.is_cells else "sweeps",
+                "channels": [dataclasses.asdict(channel) for channel in recording.channels],
+                "sweep_starts": recording.sweep_starts.tolist(),
+                "t0": None if recording.t0 is None else recording.t0.isoformat(),
+                "measured_on": None
+                if recording.measured_on is None
+                else dataclasses.asdict(recording.measured_on),
+                "provenance": dict(saved.provenance.get(uid, {})),
+                "clock": _clock_index(saved, recording),
+                "series": add(nwb, saved, uid, recording, regions),
+            }
+        )
     _add_events(nwb, saved)
+    text = json.dumps(index, default=plain_json)
+    nwb.add_scratch(text, name=INDEX_NAME, description="how napari-biofm opens this file as a session again")
     try:
         with atomic_write(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
             io.write(nwb)
     except OSError as error:
         raise SessionError(f"{path} cannot be written ({error.strerror or error}).") from error
     return path
+
+
+def _clock_of(saved: Saved, recording: Recording) -> Clock | None:
+    """Return the clock of the movie that traces were measured on."""
+    clocks = (dataclasses.replace(clock, movie=uid) for uid, clock in saved.clocks.items())
+    return clock_of(recording, clocks)
+
+
+def _clock_index(saved: Saved, recording: Recording) -> dict[str, Any] | None:
+    clock = _clock_of(saved, recording)
+    if clock is None:
+        return None
+    return {"image": clock.movie, "source": clock.source, "recording": clock.recording}
 
 
 def _add_regions(nwb: Any, saved: Saved) -> dict[str, Any]:
@@ -92,24 +130,27 @@ def _add_regions(nwb: Any, saved: Saved) -> dict[str, Any]:
     layers = [layer for layer in saved.layers if layer.data is not None and layer.data.ndim == 2]
     if not layers:
         return {}
-    device = nwb.create_device(name="Microscope", description="as recorded")
-    channel = pynwb.ophys.OpticalChannel(name="OpticalChannel", description="emission", emission_lambda=520.0)
-    plane = nwb.create_imaging_plane(
-        name="ImagingPlane",
-        optical_channel=channel,
-        description="field of the movie",
-        device=device,
-        excitation_lambda=488.0,
-        indicator="unknown",
-        location="unknown",
-    )
+    device = nwb.create_device(name="Microscope")
     segmentation = pynwb.ophys.ImageSegmentation(name="ImageSegmentation")
     _module(nwb, "ophys", "cells and their fluorescence").add(segmentation)
     made = {}
     for i, layer in enumerate(layers):
+        height, width = np.asarray(layer.data).shape
+        channel = pynwb.ophys.OpticalChannel(
+            name="OpticalChannel", description="unknown", emission_lambda=float("nan")
+        )
+        plane = nwb.create_imaging_plane(
+            name="ImagingPlane" if i == 0 else f"ImagingPlane{i + 1}",
+            optical_channel=channel,
+            description=f"field of the labels layer '{layer.name}'",
+            device=device,
+            excitation_lambda=float("nan"),
+            indicator="unknown",
+            location="unknown",
+        )
         table = segmentation.create_plane_segmentation(
             name="PlaneSegmentation" if i == 0 else f"PlaneSegmentation{i + 1}",
-            description=f"labels layer '{layer.name}'",
+            description=f"labels layer '{layer.name}' of {height} x {width} pixels (y, x)",
             imaging_plane=plane,
         )
         table.add_column(name="label", description="label value in the mask image; the id of the cell")
@@ -130,136 +171,86 @@ def _pixels(data: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp], ND
         yield int(label), y, x
 
 
-def _add_traces(nwb: Any, saved: Saved, uid: str, recording: Recording, regions: dict[str, Any]) -> None:
-    """Write traces of cells as RoiResponseSeries beside their regions."""
-    import pynwb
+def _add_traces(
+    nwb: Any, saved: Saved, uid: str, recording: Recording, regions: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Write traces of cells as RoiResponseSeries beside their regions, one per unit; return what was written.
 
-    labels, table, layer = recording.labels, None, _layer_of(saved, recording)
-    if layer is not None and layer.uid in regions:
-        known = np.asarray(regions[layer.uid]["label"].data)
-        rows = [int(np.flatnonzero(known == n)[0]) for n in labels if n in known]
-        table = regions[layer.uid] if len(rows) == len(labels) else None
-    values = np.stack([recording.values(0, c) for c in range(recording.n_channels)], axis=1)
-    unit = recording.channels[0].unit
-    timing = _timing(saved, recording)
-    if table is None:
-        series = pynwb.TimeSeries(
-            name=_safe(uid),
-            data=values,
-            unit=unit,
-            description="traces of cells; one column per cell",
-            **timing,
-        )
-        nwb.add_acquisition(series)
-        return
-    region = table.create_roi_table_region(region=rows, description="cells of the columns")
-    response = pynwb.ophys.RoiResponseSeries(
-        name=_safe(uid), data=values, rois=region, unit="n.a." if "/" in unit else unit, **timing
-    )
-    kind = pynwb.ophys.DfOverF if "F" in unit and "/" in unit else pynwb.ophys.Fluorescence
-    module = _module(nwb, "ophys", "cells and their fluorescence")
-    name = kind.__name__
-    if name not in module.data_interfaces:
-        module.add(kind(name=name))
-    module[name].add_roi_response_series(response)
-
-
-def _add_sweeps(nwb: Any, saved: Saved, uid: str, recording: Recording) -> None:
-    """Write each channel of each sweep; current and voltage as intracellular series of one electrode each.
-
-    The icephys tables say which channels were recorded together (one row per sweep) and which sweeps
-    followed each other (one row per recording); an electrode carries the label of its cell.
+    Cells that were deleted since have no region; their traces go to a series of their own, the others stay named.
     """
-    electrodes = _electrodes(nwb, saved, uid, recording)
-    sweeps = []
-    for sweep in range(recording.n_sweeps):
-        made = {
-            c: _series(recording, uid, sweep, c, electrodes.get(c))
-            for c in range(recording.n_channels)
-            if recording.n_samples(sweep, c)
-        }
-        rows = []
-        for c, series in made.items():
-            nwb.add_acquisition(series)
-            if c in electrodes:
-                rows.append(nwb.add_intracellular_recording(electrode=electrodes[c], response=series))
-        if rows:
-            sweeps.append(nwb.add_icephys_simultaneous_recording(recordings=[int(r) for r in rows]))
-    if sweeps:
-        nwb.add_icephys_sequential_recording(
-            simultaneous_recordings=[int(s) for s in sweeps], stimulus_type="as recorded"
-        )
-
-
-def _electrodes(nwb: Any, saved: Saved, uid: str, recording: Recording) -> dict[int, Any]:
-    """Return the electrode of each channel that is a clamped cell's current or voltage."""
-    cell_of = {(a.recording, a.channel): a.cell.label for a in saved.links}
-    clamped = [
-        c
-        for c, channel in enumerate(recording.channels)
-        if channel.unit in {**CURRENT, **VOLTAGE} and not _is_helper(recording, c)
-    ]
-    if clamped and "Amplifier" not in nwb.devices:
-        nwb.create_device(name="Amplifier", description="patch-clamp amplifier")
-    made = {}
-    for c in clamped:
-        cell = cell_of.get((uid, c))
-        made[c] = nwb.create_icephys_electrode(
-            name=f"{_safe(uid)}_electrode{c:02d}",
-            description=f"channel {recording.channels[c].name} of {uid}",
-            device=nwb.devices["Amplifier"],
-            **({} if cell is None else {"cell_id": str(cell)}),
-        )
-    return made
-
-
-def _series(recording: Recording, uid: str, sweep: int, c: int, electrode: Any) -> Any:
-    """Return one channel of one sweep: of a clamped cell, the command of one, or anything else."""
     import pynwb
 
-    channel = recording.channels[c]
-    common = {
-        "name": f"{_safe(uid)}_sweep{sweep:04d}_{c:02d}_{_safe(channel.name)}",
-        "starting_time": float(recording.sweep_starts[sweep]),
-        "rate": float(channel.sampling_rate),
-        "description": f"{uid}, channel {channel.name}, sweep {sweep}",
-    }
-    values = recording.values(sweep, c)
-    scale = {**CURRENT, **VOLTAGE}.get(channel.unit)
-    if scale is None or electrode is None:
-        return pynwb.TimeSeries(data=values, unit=channel.unit, **common)
-    clamp = pynwb.icephys.VoltageClampSeries if channel.unit in CURRENT else pynwb.icephys.CurrentClampSeries
-    return clamp(
-        data=np.asarray(values, np.float64) * scale,
-        electrode=electrode,
-        gain=1.0,
-        sweep_number=np.uint32(sweep),
-        **common,
+    layer = _layer_of(saved, recording)
+    known = (
+        np.asarray(regions[layer.uid]["label"].data) if layer is not None and layer.uid in regions else None
     )
+    rows = (
+        {c: np.flatnonzero(known == n) for c, n in enumerate(recording.labels.tolist())}
+        if known is not None
+        else {}
+    )
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for c, channel in enumerate(recording.channels):
+        groups.setdefault((channel.unit, len(rows.get(c, ())) > 0), []).append(c)
+    timing, written = _timing(saved, uid, recording), []
+    for (unit, has_region), columns in groups.items():
+        values = np.stack([recording.values(0, c) for c in columns], axis=1)
+        name = safe_name(uid) + ("" if unit in ("dF/F", "a.u.") else f"_{safe_name(unit)}")
+        names = ", ".join(str(recording.channels[c].label) for c in columns)
+        if not has_region or layer is None:
+            name += "_without_mask"
+            nwb.add_acquisition(
+                pynwb.TimeSeries(
+                    name=name, data=values, unit=unit, description=f"traces of the cells {names}; one column per cell",
+                    **timing,
+                )
+            )  # fmt: skip
+            written.append({"place": f"acquisition/{name}", "columns": columns})
+            continue
+        region = regions[layer.uid].create_roi_table_region(
+            region=[int(rows[c][0]) for c in columns], description="cells of the columns"
+        )
+        response = pynwb.ophys.RoiResponseSeries(
+            name=name, data=values, rois=region, unit="n.a." if "/" in unit else unit,
+            description=f"traces of the cells {names}", **timing,
+        )  # fmt: skip
+        kind = pynwb.ophys.DfOverF if unit == "dF/F" else pynwb.ophys.Fluorescence
+        module = _module(nwb, "ophys", "cells and their fluorescence")
+        if kind.__name__ not in module.data_interfaces:
+            module.add(kind(name=kind.__name__))
+        module[kind.__name__].add_roi_response_series(response)
+        written.append({"place": f"processing/ophys/{kind.__name__}/{name}", "columns": columns})
+    return written
 
 
 def _add_events(nwb: Any, saved: Saved) -> None:
-    """Write all events as one table, each with its recording, channel and cell."""
+    """Write all events as one table, each with its second of the session, its recording, channel and cell."""
     from hdmf.common import DynamicTable, VectorData
 
     columns: dict[str, list[Any]] = {}
     cell_of = {(a.recording, a.channel): a.cell.label for a in saved.links}
-    for uid, table in saved.events.items():
-        events, recording = reviewed(table), saved.recordings[uid]
-        for name in (*(MEASURED_DTYPE.names or ()), "verdict"):
+    for uid, found in saved.events.items():
+        recording, events = saved.recordings[uid], reviewed(found)
+        for name in REVIEWED_DTYPE.names or ():
             column = verdicts_of(events) if name == "verdict" else events[name]
             values = column.astype(str).tolist() if column.dtype.kind == "U" else column.tolist()
-            columns.setdefault(name, []).extend(values)
+            columns.setdefault("sweep_time_s" if name == "time_s" else name, []).extend(values)
+        clock = _clock_of(saved, recording)
+        begin = starts_at(saved, uid if clock is None else clock.recording)
+        seconds = begin + event_seconds(events, recording, clock)
+        columns.setdefault("time_s", []).extend(seconds.tolist())
         columns.setdefault("recording", []).extend([uid] * len(events))
         cells = [cell_of.get((uid, c), recording.channels[c].label) for c in events["channel"].tolist()]
         columns.setdefault("cell", []).extend(-1 if n is None else int(n) for n in cells)
     if not columns or not columns["time_s"]:
         return
     about = {
-        "time_s": "seconds from the start of the sweep",
+        "time_s": "seconds from the start of the session",
+        "sweep_time_s": "seconds from the start of the sweep, or of the movie's traces",
         "cell": "label of the cell, -1 where the channel is linked to none",
         "score": "confidence, 0 to 1",
     }
+    words = ("class", "unit", "verdict", "recording", "class_before")
     table = DynamicTable(
         name="events",
         description="events found by napari-biofm, one row each",
@@ -267,7 +258,7 @@ def _add_events(nwb: Any, saved: Saved) -> None:
             VectorData(
                 name=name,
                 description=about.get(name, name),
-                data=data if isinstance(data[0], str) else np.asarray(data),
+                data=data if name in words else np.asarray(data),
             )
             for name, data in columns.items()
         ],
@@ -276,40 +267,34 @@ def _add_events(nwb: Any, saved: Saved) -> None:
 
 
 def _layer_of(saved: Saved, recording: Recording) -> SavedLayer | None:
-    """Return the labels layer that holds all cells of a recording, the one in play before others."""
-    wanted = set(recording.labels.tolist())
+    """Return the labels layer that traces are of: the one they know, else the one with the most of their cells."""
     layers = [layer for layer in saved.layers if layer.data is not None and layer.data.ndim == 2]
+    on = recording.measured_on
+    if on is not None:
+        return next((layer for layer in layers if layer.uid == on.masks), None)
     layers.sort(key=lambda layer: layer.uid != saved.labels)
-    return next((y for y in layers if wanted <= set(np.unique(np.asarray(y.data)).tolist())), None)
+    wanted = set(recording.labels.tolist())
+    found = [(len(wanted & set(np.unique(np.asarray(layer.data)).tolist())), layer) for layer in layers]
+    most = max((n for n, _ in found), default=0)
+    return next((layer for n, layer in found if n == most and n > 0), None)
 
 
-def _timing(saved: Saved, recording: Recording) -> dict[str, Any]:
-    """Return frame times where a clock fits the traces, else rate and start."""
-    n = recording.n_samples(0, 0)
-    for clock in saved.clocks.values():
-        if clock.n_frames == n:
-            times: NDArray[np.float64] = np.array(clock.times)
-            rate = clock.imaging_rate
-            if np.allclose(times, times[0] + np.arange(n) / rate, atol=1e-5 / rate):
-                return {"rate": float(rate), "starting_time": float(times[0])}
-            return {"timestamps": times}
+def _timing(saved: Saved, uid: str, recording: Recording) -> dict[str, Any]:
+    """Return frame times where the movie has a clock, else rate and start; seconds of the session."""
+    clock, n = _clock_of(saved, recording), recording.n_samples(0, 0)
+    if clock is not None:
+        times: NDArray[np.float64] = np.array(clock.times) + starts_at(saved, clock.recording)
+        rate = clock.imaging_rate
+        if np.allclose(times, times[0] + np.arange(n) / rate, atol=1e-5 / rate):
+            return {"rate": float(rate), "starting_time": float(times[0])}
+        return {"timestamps": times}
     return {
         "rate": float(recording.channels[0].sampling_rate),
-        "starting_time": float(recording.sweep_starts[0]),
+        "starting_time": starts_at(saved, uid) + float(recording.sweep_starts[0]),
     }
-
-
-def _is_helper(recording: Recording, channel: int) -> bool:
-    """Return whether a channel is a command or a trigger: recorded as the command of another, or in volts."""
-    commands = {recording.command_channel(c) for c in range(recording.n_channels)}
-    return channel in commands or recording.channels[channel].unit == "V"
 
 
 def _module(nwb: Any, name: str, description: str) -> Any:
     if name in nwb.processing:
         return nwb.processing[name]
     return nwb.create_processing_module(name=name, description=description)
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name).strip("_") or "recording"
