@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import napari_biofm as biofm
 from napari_biofm.cli import main
 from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.events.detect import detect_events
@@ -140,6 +141,16 @@ def test_the_command_line_takes_options(tmp_path: Path, capsys: pytest.CaptureFi
     code = main([*common, "--out", str(tmp_path / "x.csv"), "--option", "sgma=3"])
     assert code != 0 and "did you mean 'sigma'" in capsys.readouterr().err
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_the_template_is_given_by_rise_and_decay(tmp_path: Path) -> None:
+    common = ["events", str(_file(tmp_path)), "--detector", "template", "--kind", "psc", "--out"]
+    named, plain = tmp_path / "a.csv", tmp_path / "b.csv"
+    assert main([*common, str(named), "--rise", "0.0004", "--decay", "0.004"]) == 0
+    assert main([*common, str(plain), "--option", "rise_s=0.0004", "--option", "decay_s=0.004"]) == 0
+    assert named.read_text() == plain.read_text()
+    events = biofm.detect_events(_file(tmp_path), detector="template", kind="psc", rise_s=4e-4, decay_s=4e-3)
+    assert len(events) == len(plain.read_text().splitlines()) - 1
 
 
 def test_options_on_the_command_line_go_before_those_of_the_settings_file(tmp_path: Path) -> None:

@@ -516,6 +516,21 @@ def test_single_channels_are_put_into_numbers_by_a_click(dock: TraceDock, qtbot:
     assert dock.single_panel.canvas.plotItem.items == []
 
 
+def test_a_template_is_given_by_hand(dock: TraceDock, qtbot: Any) -> None:
+    uid, panel = dock.session.add_recording(_steps(), "steps"), dock.events_panel
+    assert panel.template.isHidden()  # physio-FM has no template
+    panel.detector.setCurrentText("template")
+    assert not panel.template.isHidden()
+    for name, typed in (("rise_s", "0.5"), ("decay_s", "4")):
+        box = panel.template.fields[name]
+        box.selectAll()
+        qtbot.keyClicks(box, typed)
+    qtbot.mouseClick(panel.detect_button, Qt.MouseButton.LeftButton)
+    assert dock.session.event_table(uid).provenance["options"] == {"rise_s": 5e-4, "decay_s": 4e-3}
+    panel.detector.setCurrentText("threshold")
+    assert panel.template.isHidden() and panel.template.added_to("sigma=4") == "sigma=4"
+
+
 def test_detecting_again_asks_about_verdicts_and_keeps_them(dock: TraceDock, qtbot: Any) -> None:
     volts = np.random.default_rng(0).normal(-65, 0.2, 20_000)
     for at in (4000, 9000, 14_000):

@@ -104,6 +104,8 @@ def detect_events(
     sweeps: Sequence[int] | None = None,
     all_scores: bool = False,
     options: Mapping[str, float] | None = None,
+    rise_s: float | None = None,
+    decay_s: float | None = None,
     taught: AdaptedHead | str | Path | None = None,
     kinds: Mapping[int, KindChoice] | None = None,
     progress: ProgressListener | None = None,
@@ -120,15 +122,18 @@ def detect_events(
     channel : counted from 0, or "all"; None takes those of cells: no commands, triggers or other signals.
     sweeps : counted from 0; None takes all.
     all_scores : whether to return every candidate, whatever its score.
-    options : of the detector, by name.
+    options : of the detector, by name; of every detector `holding_mv`, `excitatory_mv`, `inhibitory_mv`.
+    rise_s, decay_s : time constants of the template, for the detectors "template" and "deconvolution"; what is not
+        given is learned from the recording.
     taught : what physio-FM was taught, or the path of its file.
     kinds : of `kinds_of`, where it was asked before; else it is asked for the kind "auto".
     progress : called with each step.
 
     Returns
     -------
-    structured array (n_events,) of `types.EVENT_DTYPE`: sweep, channel, time_s (from the start of the sweep), class,
-    score, amplitude in `unit`, rise_s, decay_s. Rows of class "artefact" and "rejected" are no events.
+    structured array (n_events,) of `types.MEASURED_DTYPE`: sweep, channel, time_s (from the start of the sweep), class,
+    score, amplitude in `unit`, rise_s, decay_s and what else was measured on the trace. Rows of class "artefact" and
+    "rejected" are no events.
 
     Raises
     ------
@@ -138,7 +143,8 @@ def detect_events(
     from napari_biofm.events.detect import detect_events as task_of
 
     trace = opened(recording)
-    settings = DetectionSettings(kind, preset, all_scores, dict(options or {}))
+    shape = {name: value for name, value in (("rise_s", rise_s), ("decay_s", decay_s)) if value is not None}
+    settings = DetectionSettings(kind, preset, all_scores, {**shape, **(options or {})})
     task = task_of(
         trace, detector, settings, channels_of(trace, channel), sweeps, head=_head_of(taught), kinds=kinds
     )

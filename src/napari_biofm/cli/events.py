@@ -55,6 +55,13 @@ def add_verb(verbs: Any) -> None:
         metavar="NAME=NUMBER",
         help="of the detector, listed below; may be given several times",
     )
+    for name in ("rise", "decay"):
+        events.add_argument(
+            f"--{name}",
+            type=float,
+            metavar="S",
+            help=f"{name} time constant of the template (detectors template, deconvolution), in seconds",
+        )
     add_channel(events)
     events.add_argument(
         "--quality",
@@ -97,7 +104,10 @@ def run_events(args: argparse.Namespace) -> None:
     given = {key: getattr(args, key) for key in ("detector", "kind", "preset") if getattr(args, key)}
     if recipe.detector != given.get("detector", recipe.detector):
         recipe = dataclasses.replace(recipe, options={})  # those of the file are for another detector
-    options = {**recipe.options, **dict(map(option_from_text, args.option))}
+    shape = {
+        f"{name}_s": getattr(args, name) for name in ("rise", "decay") if getattr(args, name) is not None
+    }
+    options = {**recipe.options, **shape, **dict(map(option_from_text, args.option))}
     recipe = dataclasses.replace(recipe, **given, options=options)
     recipe.check()
     inputs_exist([*args.files, *([args.head] if args.head is not None else [])])

@@ -16,6 +16,7 @@ from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note, row
 from napari_biofm.widgets.trace.event_table import EventTable
+from napari_biofm.widgets.trace.template_row import TemplateRow
 
 KINDS = {"Auto": "auto", **{spec.title: spec.name for spec in kinds.KINDS.values()}}
 PRESETS = {"Balanced": "balanced", "Precise (95 %)": "precise"}
@@ -48,6 +49,7 @@ class EventsPanel(QWidget):
         self.options.setToolTip("Numbers of the detector, NAME=NUMBER with commas between them.")
         self.options.returnPressed.connect(self._ask)
         self.detector.currentTextChanged.connect(self._list_options)
+        self.template = TemplateRow()
         self.detect_button = button(
             "Detect", "Look for events in all sweeps of the shown channels.", self._ask
         )
@@ -103,6 +105,7 @@ class EventsPanel(QWidget):
         form.addWidget(self.preset, 1, 1)
         form.addWidget(self.options, 2, 0)
         form.addWidget(self.assess_button, 2, 1)
+        form.addWidget(self.template, 3, 0, 1, 2)
         form.setColumnStretch(0, 1)
         table = self.table
         verdicts = [
@@ -217,11 +220,18 @@ class EventsPanel(QWidget):
     def _chosen(self) -> tuple[str, str, str, str]:
         """Return detector, kind, preset and options."""
         kind = KINDS[self.kind.currentText()]
-        return self.detector.currentText(), kind, self.chosen_preset, self.options.text()
+        return (
+            self.detector.currentText(),
+            kind,
+            self.chosen_preset,
+            self.template.added_to(self.options.text()),
+        )
 
     def _list_options(self, detector: str) -> None:
         """Say under the pointer which options a detector has; those of another detector are not kept."""
-        lines = option_lines(make_detector(detector).options)
+        declared = make_detector(detector).options
+        lines = option_lines(declared)
+        self.template.show_for(declared)
         self.options.clear()
         self.options.setEnabled(bool(lines))
         self.options.setToolTip("\n".join(lines) or f"The detector {detector} has no options.")
