@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.calcium.settings import TraceSettings
 from napari_biofm.signals.samples import release_pages
-from napari_biofm.types import Progress, RecordingError, Task
+from napari_biofm.types import LazyArray, Progress, RecordingError, Task
 
 _MOST_FRAMES, _LEAST_FRAMES = 48, 8  # looked at
 _BYTES = 64 << 20  # of float32 held for it
@@ -54,7 +54,7 @@ class Survey:
     is_dff: bool
 
 
-def survey(movie: Any, settings: TraceSettings) -> Task[Survey]:
+def survey(movie: LazyArray, settings: TraceSettings) -> Task[Survey]:
     """Look at pairs of successive frames, evenly over the movie.
 
     Parameters

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _ACCEPTED = ("iscell", "is_cell", "accepted", "Accepted")  # columns that say wh
 _FIELD = re.compile(r"of (\d+) x (\d+) pixels")  # in the description that our own export writes
 
 
-def roi_series(nwb: Any, pynwb: Any) -> list[tuple[str, Any]]:
+def _roi_series(nwb: Any, pynwb: ModuleType) -> list[tuple[str, Any]]:
     """Return responses of regions with their names, dF/F before fluorescence before others.
 
     Parameters
@@ -47,7 +48,7 @@ def roi_series(nwb: Any, pynwb: Any) -> list[tuple[str, Any]]:
     return [(f"{name} {s.name}".strip(), s) for _, name, s in known]
 
 
-def cell_parts(path: Path, nwb: Any, pynwb: Any, mask_order: str = "xy") -> list[tuple[str, Any]]:
+def cell_parts(path: Path, nwb: Any, pynwb: ModuleType, mask_order: str = "xy") -> list[tuple[str, Any]]:
     """Return the name of each set of traces and what makes it a recording's parts.
 
     Parameters
@@ -63,7 +64,7 @@ def cell_parts(path: Path, nwb: Any, pynwb: Any, mask_order: str = "xy") -> list
     """
     if mask_order not in ("xy", "yx"):
         raise RecordingError(f"mask_order is {mask_order!r}; choose xy or yx")
-    found = roi_series(nwb, pynwb)
+    found = _roi_series(nwb, pynwb)
     return [
         (f"{name} ({_unit(name, one)})", partial(_cells, path, name, one, mask_order)) for name, one in found
     ]
