@@ -157,12 +157,18 @@ class SegmentationParameters:
     flow_threshold : largest mean squared flow error a mask may have; 0 keeps all.
     cellprob_threshold : logit above which a pixel belongs to a cell.
     min_size : smallest object kept, in pixels.
+    relative_size : smallest object kept, as a share of the image's usual object; 0 keeps all, also the specks of a field
+        that holds nothing else.
+    least_contrast : how far an object has to stand above its ground, in units of what the ground itself varies by over
+        patches of its size; noise reaches 7. 0 keeps all.
     """
 
     diameter: float | None = None
     flow_threshold: float = 0.4
     cellprob_threshold: float = 0.0
     min_size: int = 15
+    relative_size: float = 0.05
+    least_contrast: float = 8.0
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def test_the_command_line_takes_axes_and_channel(tmp_path: Path, capsys: Any) ->
     assert main([*call, "--axes", "CYX", "--channel", "1"]) == 0
     masks = tifffile.imread(tmp_path / "o" / "a_mask.tif")
     assert masks.shape == (60, 70) and masks.max() == 2
-    assert main([*call, "--channel", "1", "--axes", "CYXZ"]) == 1
+    assert main([*call, "--channel", "1", "--axes", "CYXZ", "--force"]) == 1
     assert "name each" in capsys.readouterr().err
     assert json.loads((tmp_path / "o" / "report.json").read_text())["failed"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from napari_biofm.images.io.checks import check_image
 from napari_biofm.images.io.lazy import LazyImage, OpenedImage, open_described, read_stack
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.io.sources import Channel, position_of
+from napari_biofm.images.left_out import with_told
 from napari_biofm.images.protocols import StackOptions
+from napari_biofm.images.segment.careful import careful
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
-from napari_biofm.images.segment.jobs import keep_passes
+from napari_biofm.images.segment.jobs import keep_passes, useful_part
 from napari_biofm.images.segment.stacks import segment_pixels
 from napari_biofm.images.tiling.large_images import LargeResult, segment_large
 from napari_biofm.types import (
@@ -125,6 +128,8 @@ def segment(
     flow_threshold: float = 0.4,
     cellprob_threshold: float = 0.0,
     min_size: int = 15,
+    relative_size: float = 0.05,
+    least_contrast: float = 8.0,
     is_stack: bool | None = None,
     axes: str | None = None,
     channel: Channel | None = None,
@@ -142,6 +147,9 @@ def segment(
     flow_threshold : largest mean squared flow error a mask may have; 0 keeps all.
     cellprob_threshold : logit above which a pixel belongs to a cell.
     min_size : smallest object kept, in pixels.
+    relative_size : smallest object kept, as a share of the image's usual object; 0 keeps specks.
+    least_contrast : how far an object has to stand above its ground, in units of what the ground itself varies by over
+        patches of its size; noise reaches 7. 0 keeps all.
     is_stack : whether the first axis of an array is Z or time; None decides by the number of axes (3 axes are a
         stack unless the last has at most 16 entries). For a file its own axes decide.
     axes : of a file: letters of TZCYXS, one an axis, where it does not name them or names them wrongly.
@@ -166,15 +174,21 @@ def segment(
     -----
     Flows follow Stringer et al., Nature Methods 18:100 (2021).
     """
-    parameters = SegmentationParameters(diameter, flow_threshold, cellprob_threshold, min_size)
+    parameters = SegmentationParameters(
+        diameter, flow_threshold, cellprob_threshold, min_size, relative_size, least_contrast
+    )
     channels = chosen_channels(channel, second_channel)
     if isinstance(image, str | Path):
         opened = open_described(Path(image), axes, channels)
         pixels, stacked = opened.pixels, opened.is_stack
+        names = opened.channels if channels is None else None
     else:
         stacked = _is_stack(image, is_stack)
         pixels = image if channels is None else _channels_of(image, stacked, channels)
-    result = segment_opened(pixels, stacked, parameters, model=model, device=device, progress=progress)
+        names = () if channels is None else None
+    result = segment_opened(
+        pixels, stacked, parameters, channels=names, model=model, device=device, progress=progress
+    )
     if isinstance(result, LargeResult):
         return Segmentation(result.labels(), diameter=result.diameter, provenance=dict(result.provenance))
     return result
@@ -185,6 +199,7 @@ def segment_opened(
     is_stack: bool,
     parameters: SegmentationParameters,
     *,
+    channels: Sequence[str] | None = (),
     model: str = DEFAULT_MODEL,
     device: str = "auto",
     progress: ProgressListener | None = None,
@@ -196,28 +211,37 @@ def segment_opened(
     image : (Y, X), (Y, X, C), or with a leading Z or T.
     is_stack : whether it has a leading Z or T.
     parameters : diameter (pixels) and thresholds.
+    channels : names of the channels, where they are known; those that show nothing are left out. None: they were chosen
+        by the user, and all are used.
     model : name of the catalogue, or the path of weights.
     device : "auto", "cpu", "cuda" or "mps".
     progress : called with each step.
     """
-    return run_task(segment_task(make_segmenter(model, device), image, is_stack, parameters), progress)
+    task = segment_task(make_segmenter(model, device), image, is_stack, parameters, channels)
+    return run_task(task, progress)
 
 
 def segment_task(
-    segmenter: Segmenter, image: NDArray[Any] | LazyImage, is_stack: bool, parameters: SegmentationParameters
+    segmenter: Segmenter,
+    image: NDArray[Any] | LazyImage,
+    is_stack: bool,
+    parameters: SegmentationParameters,
+    channels: Sequence[str] | None = (),
 ) -> Task[Segmentation | LargeResult]:
     """Return the job for a plane, a stack or a large image; a model with a way of its own for stacks goes that way.
 
     Parameters
     ----------
     segmenter : see `images.segment.catalogue.make_segmenter`.
-    image, is_stack, parameters : as for `segment_opened`.
+    image, is_stack, parameters, channels : as for `segment_opened`.
     """
     stack = StackOptions() if is_stack else None
     if isinstance(image, LazyImage):
         keep_passes(segmenter)
-        return (yield from segment_large(segmenter, image, parameters, stack))
-    return (yield from segment_pixels(segmenter, image, parameters, stack))
+        image, told = useful_part(image, channels)
+        result = yield from segment_large(careful(segmenter), image, parameters, stack)
+        return replace(result, provenance=with_told(result.provenance, {}, told))
+    return (yield from segment_pixels(segmenter, image, parameters, stack, channels=channels))
 
 
 def chosen_channels(channel: Channel | None, second: Channel | None) -> list[Channel] | None:

@@ -17,6 +17,7 @@ from napari_biofm.cli.results import MaskResults, add_replacing, click_files, ke
 from napari_biofm.files import atomic_write, write_json
 from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.io.names import stem_of
+from napari_biofm.images.left_out import describe
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of
 from napari_biofm.types import ImageError, Labels, SegmentationParameters, Segmenter
@@ -34,6 +35,20 @@ def add_verbs(verbs: Any) -> None:
     segment.add_argument("--cellprob-threshold", type=float, default=0.0, metavar="LOGIT")
     segment.add_argument("--flow-threshold", type=float, default=0.4)
     segment.add_argument("--min-size", type=int, default=15, metavar="PX")
+    segment.add_argument(
+        "--relative-size",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="of the usual object; 0 keeps specks",
+    )
+    segment.add_argument(
+        "--least-contrast",
+        type=float,
+        default=8.0,
+        metavar="N",
+        help="over what the ground varies by; 0 keeps all",
+    )
     segment.add_argument("--channel", metavar="NAME|N", help="channel to segment, by name or counted from 0")
     segment.add_argument("--second-channel", metavar="NAME|N", help="one more, e.g. nuclei beside cells")
     segment.add_argument("--axes", metavar="TZCYX", help="what the axes are, where the file does not say")
@@ -76,7 +91,12 @@ def run_segment(args: argparse.Namespace) -> None:
         return
     model = make_segmenter(args.model, args.device)
     parameters = SegmentationParameters(
-        args.diameter, args.flow_threshold, args.cellprob_threshold, args.min_size
+        args.diameter,
+        args.flow_threshold,
+        args.cellprob_threshold,
+        args.min_size,
+        args.relative_size,
+        args.least_contrast,
     )
     warm_up(model)
     rows: list[dict[str, Any]] = []
@@ -84,10 +104,16 @@ def run_segment(args: argparse.Namespace) -> None:
     provenance: dict[str, Any] = {}
     for path in todo:
         try:
-            image, is_stack = _open(path, args)
+            image, is_stack, names = _open(path, args)
             start = time.perf_counter()
             result = segment_opened(
-                image, is_stack, parameters, model=args.model, device=args.device, progress=shown(path.name)
+                image,
+                is_stack,
+                parameters,
+                channels=names,
+                model=args.model,
+                device=args.device,
+                progress=shown(path.name),
             )
         except ImageError as error:
             failed.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
@@ -98,7 +124,7 @@ def run_segment(args: argparse.Namespace) -> None:
         else:
             masks, objects = result.masks, len(np.unique(result.masks[result.masks > 0]))
         write_mask(results.file_of(path), masks)
-        provenance = dict(result.provenance) or provenance
+        provenance = dict(result.provenance)
         rows.append(
             {
                 **results.row(path),
@@ -107,9 +133,14 @@ def run_segment(args: argparse.Namespace) -> None:
                 "objects": objects,
                 "diameter_px": result.diameter,
                 "peak_memory_mb": peak_memory_mb(),
+                "left_out": dict(provenance.get("left_out") or {}),
+                "notes": list(provenance.get("notes") or ()),
             }
         )
-        note(f"{path.name}: {rows[-1]['objects']} objects, {seconds:.2f} s")
+        for told in describe(provenance):
+            note(f"{path.name}: {told}.")
+        found = f"{objects} objects" if objects else "no cells found"
+        note(f"{path.name}: {found}, {seconds:.2f} s")
     report = {
         "model": provenance.get("model", args.model),
         "weights_sha256": provenance.get("weights_sha256"),
@@ -123,15 +154,15 @@ def run_segment(args: argparse.Namespace) -> None:
         raise ImageError(f"{len(failed)} of {len(paths)} images failed: " + " | ".join(failed))
 
 
-def _open(path: Path, args: argparse.Namespace) -> tuple[Any, bool]:
-    """Return an image and whether it is a stack; how it was read, and that a large one goes in parts, is said."""
+def _open(path: Path, args: argparse.Namespace) -> tuple[Any, bool, tuple[str, ...] | None]:
+    """Return an image, whether it is a stack, and the names of its channels where none was chosen; how it was read, and that a large one goes in parts, is said."""
     opened = describe_image(path, args.axes, chosen_channels(args.channel, args.second_channel))
     for told in opened.notes:
         note(f"{path.name} {told}.")
     image, is_stack = opened.pixels, opened.is_stack
     if isinstance(image, LazyImage):
         note(f"{path.name}: {parts_of(image).describe()}")
-    return image, is_stack
+    return image, is_stack, opened.channels if args.channel is None else None
 
 
 def warm_up(model: Segmenter) -> None:

@@ -68,7 +68,7 @@ class LazyImage:
             )
         n = int(array.shape[axes.index("C")]) if "C" in axes else 1
         self._chosen = tuple(range(n)) if channels is None or "C" not in axes else tuple(channels)
-        self._array, self._axes = array, axes
+        self._array, self._axes, self._name = array, axes, name
         self.axes = axes
         self._order = "".join(leading) + "YX" + ("C" if len(self._chosen) > 1 else "")
         self.is_stack = bool(leading)
@@ -94,6 +94,16 @@ class LazyImage:
             part = np.take(part, np.asarray(several) - first, axis=left.index("C"))
         order = [a for a in self._order if a in left]
         return np.transpose(part, [left.index(a) for a in order])
+
+    def with_channels(self, kept: Sequence[int]) -> LazyImage:
+        """Return the same view with some of its channels.
+
+        Parameters
+        ----------
+        kept : positions among the channels of this view.
+        """
+        chosen = [self._chosen[k] for k in kept]
+        return LazyImage(self._array, self._axes, self._name, self._at, chosen)
 
     @property
     def source(self) -> LazyArray:

@@ -5,13 +5,18 @@ Module-level functions of plain arguments, so that they travel to a worker proce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from napari_biofm.images.io.channels import SIDE, useful_channels
 from napari_biofm.images.io.lazy import LazyImage
+from napari_biofm.images.left_out import with_told
 from napari_biofm.images.protocols import Box, StackOptions, estimates, keeps_passes, remasks
+from napari_biofm.images.segment.careful import careful
 from napari_biofm.images.segment.catalogue import capabilities_of_family, make_segmenter
 from napari_biofm.images.segment.match_ids import match_ids
+from napari_biofm.images.segment.sizes import drop_specks
 from napari_biofm.images.segment.stacks import masks_of_planes, segment_pixels
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of, segment_large
 from napari_biofm.types import (
@@ -34,6 +39,7 @@ def segment_job(
     device: str = "auto",
     stack: StackOptions | None = None,
     viewport: Box | None = None,
+    channels: Sequence[str] | None = (),
 ) -> Task[Segmentation]:
     """Segment an image or a stack; the first step tells time and memory where the model can predict them.
 
@@ -45,15 +51,16 @@ def segment_job(
     device : "auto", "cpu", "cuda" or "mps".
     stack : how planes become objects; None for a single plane.
     viewport : part of the image to begin with, y0, x0, y1, x1.
+    channels : as for `stacks.segment_pixels`.
     """
     yield Progress(0, 0, f"loading {model}")
-    segmenter = make_segmenter(model, device)
+    segmenter = careful(make_segmenter(model, device))
     keep_passes(segmenter)
     shape = pixels.shape[1:3] if stack is not None else pixels.shape[:2]
     told = estimate_of(segmenter, shape, parameters, len(pixels) if stack is not None else 1)
     if told:
         yield Progress(0, 0, told)
-    return (yield from segment_pixels(segmenter, pixels, parameters, stack, viewport))
+    return (yield from segment_pixels(segmenter, pixels, parameters, stack, viewport, channels))
 
 
 def segment_large_job(
@@ -71,7 +78,7 @@ def segment_large_job(
     model, parameters, device, stack : as for `segment_job`.
     """
     yield Progress(0, 0, f"loading {model}")
-    segmenter = make_segmenter(model, device)
+    segmenter = careful(make_segmenter(model, device))
     keep_passes(segmenter)
     cut = parts_of(image, stack)
     flows = stack is not None and stack.mode == "flows"
@@ -79,8 +86,27 @@ def segment_large_job(
     told = estimate_of(segmenter, cut.shape, parameters, planes * cut.blocks)
     if told:
         yield Progress(0, 0, told)
+    image, notes = useful_part(image)
     result = yield from segment_large(segmenter, image, parameters, stack)
-    return result
+    return replace(result, provenance=with_told(result.provenance, {}, notes))
+
+
+def useful_part(image: LazyImage, channels: Sequence[str] | None = ()) -> tuple[LazyImage, list[str]]:
+    """Return a large image with the channels that show something in its middle, and what was left out, in words.
+
+    Parameters
+    ----------
+    image : as for `segment_large_job`.
+    channels : as for `stacks.segment_pixels`.
+    """
+    spatial = 2 + image.is_stack
+    if channels is None or image.ndim == spatial:
+        return image, []
+    middle = [slice(max(0, n // 2 - SIDE), n // 2 + SIDE) for n in image.shape[spatial - 2 : spatial]]
+    index = (image.shape[0] // 2, *middle) if image.is_stack else tuple(middle)
+    choice = useful_channels(image[index], channels)
+    told = choice.describe(channels)
+    return (image.with_channels(choice.kept), [told]) if told else (image, [])
 
 
 def estimate_job(
@@ -137,7 +163,7 @@ def remask_job(
     """
     if segmentation.flows is None or segmentation.cell_prob is None:
         raise ImageError("This segmentation keeps no flows; run it with Cellpose-SAM or the embedded model.")
-    masks = masks_again(make_segmenter(model, device), segmentation, parameters)
+    masks = masks_again(careful(make_segmenter(model, device)), segmentation, parameters)
     return match_ids(segmentation.masks, masks)
 
 
@@ -155,7 +181,8 @@ def masks_again(model: Model, segmentation: Segmentation, parameters: Segmentati
     from napari_biofm.images.segment.flows import masks_from_flows
 
     chosen = replace(parameters, diameter=segmentation.diameter)
-    return masks_of_planes(segmentation, lambda flows, cell_prob: masks_from_flows(flows, cell_prob, chosen))
+    masks = masks_of_planes(segmentation, lambda flows, cell_prob: masks_from_flows(flows, cell_prob, chosen))
+    return drop_specks(masks, parameters.relative_size)[0]
 
 
 def import_job(path: Path, name: str | None = None) -> str:

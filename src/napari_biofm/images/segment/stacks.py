@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.io.channels import with_useful_channels
 from napari_biofm.images.io.checks import check_finite
+from napari_biofm.images.left_out import SPECKS, merged, with_told
 from napari_biofm.images.protocols import Box, StackOptions, begins_anywhere, segments_stacks
+from napari_biofm.images.segment.careful import careful
+from napari_biofm.images.segment.sizes import drop_specks
 from napari_biofm.images.tiling.stitching import STITCH_IOU, numbered, stitch
 from napari_biofm.types import (
     Image,
@@ -32,6 +37,7 @@ def segment_pixels(
     parameters: SegmentationParameters,
     stack: StackOptions | None = None,
     viewport: Box | None = None,
+    channels: Sequence[str] | None = (),
 ) -> Task[Segmentation]:
     """Segment an image or a stack in memory, the way the segmenter does it best.
 
@@ -42,6 +48,8 @@ def segment_pixels(
     parameters : diameter (pixels) and thresholds.
     stack : how planes become objects; None for a single plane.
     viewport : part of a plane to begin with, y0, x0, y1, x1 in pixels.
+    channels : names of the channels, where they are known; those that show nothing are left out. None: they were chosen
+        by the user, and all are used.
 
     Returns
     -------
@@ -56,6 +64,18 @@ def segment_pixels(
         For an image without a finite value.
     """
     check_finite(pixels)
+    pixels, told = with_useful_channels(pixels, 2 + (stack is not None), channels)
+    found = yield from _segment(careful(segmenter), pixels, parameters, stack, viewport)
+    return replace(found, provenance=with_told(found.provenance, {}, told))
+
+
+def _segment(
+    segmenter: Segmenter,
+    pixels: Image,
+    parameters: SegmentationParameters,
+    stack: StackOptions | None,
+    viewport: Box | None,
+) -> Task[Segmentation]:
     if stack is None:
         if begins_anywhere(segmenter):
             return (yield from segmenter.segment(pixels, parameters, viewport=viewport))
@@ -97,23 +117,17 @@ def segment_stack(
     provenance: dict[str, Any] = {}
     middle = yield from segmenter.segment(stack[n // 2], parameters)
     diameter = parameters.diameter or middle.diameter
-    fixed = SegmentationParameters(
-        diameter, parameters.flow_threshold, parameters.cellprob_threshold, parameters.min_size
-    )
+    fixed = replace(parameters, diameter=diameter, relative_size=0.0)  # the tip of a cell is no speck
     for z in range(n):
         found = yield from segmenter.segment(stack[z], fixed)
         masks[z] = found.masks
         kept.put(z, found)
-        provenance = dict(found.provenance)
+        provenance = merged(provenance, found.provenance)
         yield Progress(z + 1, n, f"plane {z + 1} of {n}")
     flows, cell_prob = kept.whole
-    return Segmentation(
-        stitch(masks),
-        flows,
-        cell_prob,
-        diameter=diameter,
-        provenance={**provenance, "stitch_iou": STITCH_IOU},
-    )
+    joined, dropped = drop_specks(stitch(masks), parameters.relative_size)
+    told = with_told({**provenance, "stitch_iou": STITCH_IOU}, {SPECKS: dropped} if dropped else {}, ())
+    return Segmentation(joined, flows, cell_prob, diameter=diameter, provenance=told)
 
 
 def segment_series(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_biofm.files import write_text
 from napari_biofm.images.io.checks import NOT_FINITE
 from napari_biofm.images.io.lazy import LARGE, LARGE_STACK, LazyImage
+from napari_biofm.images.left_out import merged
 from napari_biofm.images.protocols import Limits, StackOptions, segments_stacks, takes_limits
 from napari_biofm.images.tiling.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
 from napari_biofm.images.tiling.pass_store import Pass, PassStore
@@ -193,7 +194,7 @@ class LabelsOnDisk:
         """Note that a part is written, with what was found there: its provenance is kept."""
         self.labels.flush()
         self.highest, self.diameter = highest, diameter
-        self.provenance = {**self.provenance, **found.provenance}
+        self.provenance = merged(self.provenance, found.provenance)
         state = {"highest": highest, "diameter": diameter, "provenance": self.provenance}
         write_text(self._kept.folder / "state.json", json.dumps(state, default=str))
         self._kept.mark(index)
