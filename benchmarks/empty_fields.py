@@ -85,7 +85,7 @@ def litter(side: int, seed: int = 0) -> Iterator[Field]:
     """Draw dust, fibres, bubbles, and light from out of focus."""
     rng, shape = np.random.default_rng(seed + 1), (side, side)
     for k in range(2):
-        glow = sum(smooth(shape, sigma, rng) for sigma in (25, 45, 70))
+        glow = np.sum([smooth(shape, sigma, rng) for sigma in (25, 45, 70)], axis=0)
         light = 400 + 90 * (glow - glow.min())
         yield empty("out of focus", f"glow {k}", rng.poisson(light).astype(np.uint16))
     for name, level, ground in (("dust on dark", 60, 100), ("dust on bright", -1500, 9000)):
