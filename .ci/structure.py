@@ -27,6 +27,7 @@ CORE = (
     "session",
     "images",
     "cells",
+    "conditions",
     "signals",
     "events",
     "timeline",

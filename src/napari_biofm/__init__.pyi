@@ -18,6 +18,10 @@ from .api.channels import (
 from .api.clocks import (
     movie_clock,
 )
+from .api.conditions import (
+    join_conditions,
+    read_plate_map,
+)
 from .api.images import (
     click,
     open_image,
@@ -52,6 +56,7 @@ from .api.signals import (
 from .types import (
     BiofmError,
     CellsError,
+    ConditionsError,
     EngineError,
     ImageError,
     ModelError,
@@ -65,6 +70,7 @@ __all__ = [
     "BiofmError",
     "CellsError",
     "Classifier",
+    "ConditionsError",
     "EngineError",
     "Forecast",
     "Idealization",
@@ -87,6 +93,7 @@ __all__ = [
     "fit_classifier",
     "forecast",
     "idealize",
+    "join_conditions",
     "kinds_of",
     "measure",
     "membrane",
@@ -96,6 +103,7 @@ __all__ = [
     "predict",
     "read_image",
     "read_masks",
+    "read_plate_map",
     "read_recording",
     "readings",
     "save_session",

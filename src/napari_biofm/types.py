@@ -70,6 +70,10 @@ class CellsError(BiofmError):
     """A table of cells or a classifier that cannot do what was asked."""
 
 
+class ConditionsError(BiofmError):
+    """A plate map that cannot be read or joined, or a profile or fit that cannot be made of it."""
+
+
 class TimelineError(BiofmError):
     """Clocks that cannot be brought together."""
 

@@ -22,6 +22,7 @@ ROOMS = (
     "protocols",
     "clocks",
     "cells",
+    "conditions",
     "models",
     "train",
     "cache",
