@@ -121,3 +121,30 @@ def test_a_judge_is_a_logistic_regression_on_columns_and_their_products() -> Non
     np.testing.assert_array_equal(products(columns)[0], [1, 2, 1, 2, 4])
     judge = {"middle": [0, 0], "spread": [1, 1], "weights": [1, 0, 0, 0, 0.5], "bias": -1.0}
     np.testing.assert_allclose(judged(columns, judge), 1 / (1 + np.exp(-np.array([2.0, 2.5]))), rtol=1e-5)
+
+
+def test_a_plateau_is_one_event_or_two_and_a_burst_on_it_stays_one(stock: PhysioFM) -> None:
+    fs, rng = 20.0, np.random.default_rng(6)
+    t = np.arange(1800) / fs - 30
+    wave = (1 - np.exp(-np.maximum(t, 0) / 0.5)) * np.exp(-np.maximum(t - 30, 0) / 1.5)
+    x = 1.2 * wave + 0.05 * rng.normal(size=1800)
+    found = events(stock, Trace(x.astype(np.float32), fs, "dF/F"), "calcium")
+    assert 1 <= len(found) <= 2 and np.abs(found["time_s"] - 30).min() < 0.5
+    late = np.where(t > 15, np.exp(-(t - 15) / 0.8), 0.0)
+    found = events(stock, Trace((x + 1.5 * late).astype(np.float32), fs, "dF/F"), "calcium")
+    assert np.abs(found["time_s"] - 45).min() < 0.3
+
+
+def test_rates_are_scaled_to_counted_spikes_and_keep_their_course(stock: PhysioFM) -> None:
+    fs, rng = 30.0, np.random.default_rng(2)
+    drive = (rng.random(3600) < 0.02) * 0.25
+    x = (lfilter([1.0], [1, -np.exp(-1 / (0.4 * fs))], drive) + 0.04 * rng.normal(size=3600)).astype(
+        np.float32
+    )
+    rate, low, high = stock.rate(x[None], fs)
+    plain = PhysioFM(threads=1)
+    plain.use(stock.network(), {k: v for k, v in stock.card.items() if k != "rate_gain"})
+    unscaled = plain.rate(x[None], fs)[0]
+    gain = rate.sum() / unscaled.sum()
+    np.testing.assert_allclose(rate, gain * unscaled, rtol=1e-4)
+    assert 0.3 < gain < 1.2 and (low <= high).all()

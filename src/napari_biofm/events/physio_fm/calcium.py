@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -50,10 +51,32 @@ def spike_rate(
         )
     else:
         out = np.repeat(per_cell, resampling.thin, axis=1)[:, :length] * resampling.sampling_rate
-    out = out.astype(np.float32)
+    out = (out * rate_gain(out, runner.card.get("rate_gain"))[:, None]).astype(np.float32)
     out[~np.isfinite(traces)] = np.nan
     low, high = band(out, sampling_rate, runner.card.get("rate_band"))
     return out, low, high
+
+
+def rate_describes(rate: NDArray[Any]) -> NDArray[np.float64]:
+    """Return what the gain of a cell's rate depends on, (n_cells, 2): the logarithm of its mean, the share of its top 5 %."""
+    n = rate.shape[1]
+    total = np.maximum(rate.sum(1, dtype=np.float64), 1e-9)
+    top = np.sort(rate, axis=1)[:, n - max(1, n // 20) :].sum(1, dtype=np.float64)
+    return np.stack([np.log(np.maximum(total / n, 1e-3)), top / total], axis=1)
+
+
+def rate_gain(rate: NDArray[Any], table: Mapping[str, Any] | None) -> NDArray[np.float64]:
+    """Return the factor that brings the network's expected spikes to those counted, (n_cells,); 1 without a table.
+
+    The network spreads spikes it is not sure of over the quiet stretches of weak cells: the lower and the flatter a rate, the
+    more of it is too much. The numbers come from kept-back cells with simultaneous recordings (training/physio/counts.py).
+    """
+    if table is None:
+        return np.ones(len(rate))
+    described = (rate_describes(rate) - np.asarray(table["middle"])) / np.asarray(table["spread"])
+    return np.asarray(
+        np.exp(np.clip(described @ np.asarray(table["weights"]) + table["bias"], *table["limits"]))
+    )
 
 
 def with_transients(signal: Trace, events: Events, least: float) -> Events:

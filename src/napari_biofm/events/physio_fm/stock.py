@@ -17,6 +17,7 @@ from napari_biofm.events.physio_fm.evidence import calcium_evidence, in_calcium
 from napari_biofm.events.physio_fm.inference import recognise
 from napari_biofm.events.physio_fm.input_encoding import network_unit
 from napari_biofm.events.physio_fm.judge import judge_of, judged, silent
+from napari_biofm.events.physio_fm.plateaus import one_per_plateau
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling, choose_resampling
 from napari_biofm.events.physio_fm.runner import NetworkRunner
 from napari_biofm.events.physio_fm.streaming import decode_trace
@@ -136,6 +137,8 @@ def _transients(runner: NetworkRunner, signal: Trace, settings: DetectionSetting
     found, score = judged_candidates(runner, signal, "calcium", found)
     chosen = _with_threshold(runner, "calcium", found, score, settings)
     events = as_events(signal, "calcium", found, runner.card, chosen, score)
+    if not settings.all_scores:
+        events = one_per_plateau(signal, events)
     events = with_transients(signal, events, threshold("calcium", runner.card, chosen))
     yield Progress(1, 1, f"calcium: {len(events)} events", events)
     return events
