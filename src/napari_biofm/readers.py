@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,61 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
     if not paths or not all(is_recording(Path(p)) for p in paths):
         return None
     return read
+
+
+def get_mask_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
+    """Return a reader for masks of other programs (ImageJ, QuPath, COCO, Cellpose), None for anything else."""
+    paths = [Path(path)] if isinstance(path, str) else [Path(p) for p in path]
+    return read_mask_layers if paths and all(is_masks(p) for p in paths) else None
+
+
+def is_masks(path: Path) -> bool:
+    """Whether a file holds masks of cells; archives and JSON are looked into, as others have such files, too."""
+    if path.name.lower().endswith(("_seg.npy", ".geojson", ".roi")):
+        return path.is_file()
+    try:
+        if path.suffix.lower() == ".zip":
+            with zipfile.ZipFile(path) as held:
+                return any(name.lower().endswith(".roi") for name in held.namelist())
+        if path.suffix.lower() == ".json":
+            with path.open(encoding="utf-8", errors="replace") as file:
+                start = file.read(1 << 20)
+            return '"annotations"' in start and '"images"' in start
+    except (OSError, zipfile.BadZipFile):
+        pass
+    return False
+
+
+def read_mask_layers(path: str | Sequence[str]) -> LayerData:
+    """Return Labels layers of the masks in files, on the grid of the topmost image that is open.
+
+    Raises
+    ------
+    ImageError
+        If a file is damaged.
+    """
+    import napari
+    import pandas as pd
+
+    from napari_biofm.controllers.cells.layers import shape_of_image
+    from napari_biofm.images.io.exchange.formats import read_cells
+    from napari_biofm.images.io.names import stem_of
+
+    viewer = napari.current_viewer()
+    shape = None if viewer is None else shape_of_image(viewer)
+    made: LayerData = []
+    for one in [path] if isinstance(path, str) else path:
+        found = read_cells(Path(one), shape if not str(one).lower().endswith("_seg.npy") else None)
+        for words in found.notes:
+            warnings.warn(f"{Path(one).name}: {words}.", stacklevel=1)
+        features = {"index": list(found.classes), "class": list(found.classes.values())}
+        options = (
+            {"name": stem_of(Path(one)), "features": pd.DataFrame(features)}
+            if found.classes
+            else {"name": stem_of(Path(one))}
+        )
+        made.append((found.labels, options, "labels"))
+    return made
 
 
 def is_recording(path: Path) -> bool:

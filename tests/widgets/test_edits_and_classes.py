@@ -132,3 +132,32 @@ def test_rotation_shear_predictions_and_threshold_come_back(
     np.testing.assert_array_equal(states.prediction.probabilities, cells.states.prediction.probabilities)
     np.testing.assert_array_equal(states.shown_codes, cells.states.shown_codes)
     assert frame.content.form.confidence.value() == states.min_probability == 0.9
+
+
+def test_masks_and_classes_go_to_another_program_and_come_back(
+    viewer: Any, docks: tuple[Any, Any], tmp_path: Any, monkeypatch: Any
+) -> None:
+    from qtpy.QtWidgets import QFileDialog, QPushButton
+
+    cells = docks[1]
+    panel = cells.files_panel
+    buttons = {b.text(): b for b in panel.findChildren(QPushButton)}
+    masks = viewer.layers["cells"].data.copy()
+    viewer.layers["field"].scale = viewer.layers["cells"].scale = (2, 2)
+    path = tmp_path / "out.geojson"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    buttons["Export masks ..."].click()
+    buttons["Read masks ..."].click()
+    assert "64 cells read from out.geojson" in panel.words.text()
+    back = viewer.layers["out"]
+    np.testing.assert_array_equal(back.data, masks)
+    np.testing.assert_array_equal(matrix_of(back), matrix_of(viewer.layers["cells"]))
+    given = cells.session.classes(layer_id(back))
+    assert sorted(given.names) == sorted(KINDS) and len(given.labels) == 9
+    viewer.open(str(path), plugin="napari-biofm")  # as when it is dropped on the window
+    np.testing.assert_array_equal(viewer.layers[-1].data, masks)
+    viewer.layers["cells"].save(str(tmp_path / "saved.zip"), plugin="napari-biofm")
+    (tmp_path / "saved.zip").rename(tmp_path / "rois.zip")
+    viewer.open(str(tmp_path / "rois.zip"), plugin="napari-biofm")
+    np.testing.assert_array_equal(viewer.layers[-1].data, masks)

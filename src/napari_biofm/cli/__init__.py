@@ -23,6 +23,7 @@ ROOMS = (
     "clocks",
     "cells",
     "conditions",
+    "convert",
     "models",
     "train",
     "cache",

@@ -19,6 +19,14 @@ def cell_layers(viewer: Any) -> list[Any]:
     return [layer for layer in viewer.layers if type(layer).__name__ == "Labels" and not is_helper(layer)]
 
 
+def shape_of_image(viewer: Any) -> tuple[int, ...] | None:
+    """Return the shape of the plane of the topmost image, without colours; None where there is none."""
+    for layer in reversed(list(viewer.layers)):
+        if type(layer).__name__ == "Image" and not is_helper(layer):
+            return tuple(int(n) for n in full_data(layer).shape[: layer.ndim])[-2:]
+    return None
+
+
 def tracks_layers(viewer: Any) -> list[tuple[str, str]]:
     """Return name and unique id of every Tracks layer."""
     return [(layer.name, layer_id(layer)) for layer in viewer.layers if type(layer).__name__ == "Tracks"]

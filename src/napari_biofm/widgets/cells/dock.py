@@ -17,6 +17,7 @@ from napari_biofm.controllers.cells import layers
 from napari_biofm.controllers.cells.canvas import CanvasClicks, go_to
 from napari_biofm.controllers.cells.controller import CellsController
 from napari_biofm.controllers.cells.latest import Latest
+from napari_biofm.controllers.cells.mask_files import MaskFiles
 from napari_biofm.controllers.cells.mirror import mirror_steps
 from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 from napari_biofm.teaching.cell_lists import LISTS, NEXT
@@ -148,7 +149,11 @@ class CellsDockContent(Dock):
         return _narrow(timeline)
 
     def _make_files(self) -> FilesPanel:
-        files = FilesPanel(self.controller.files, self.add_class_layer, self.tell_error)
+        masks = MaskFiles(self.viewer, self.session)
+        files = FilesPanel(
+            self.controller.files, masks, lambda: self.controller.uid, self.add_class_layer, self.tell_error
+        )
+        self.listen(masks.said, files.say)
         self.listen(self.controller.files.said, files.say)
         return files
 

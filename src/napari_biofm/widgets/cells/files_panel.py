@@ -29,19 +29,34 @@ class FilesSource(Protocol):
     def export_h5ad(self, path: Path) -> None: ...
 
 
+class MasksSource(Protocol):
+    """Reads and writes masks of other programs."""
+
+    formats: tuple[str, ...]
+
+    def read(self, path: Path) -> None: ...
+
+    def write(self, path: Path, uid: str | None) -> None: ...
+
+
 class FilesPanel(QWidget):
     """Buttons for files.
 
     Parameters
     ----------
-    files : what they do. add_class_layer : makes a layer of classes. tell_error : shows an error.
+    files, masks : what they do. layer : returns the id of the labels in play. add_class_layer : makes a layer of classes. tell_error : shows an error.
     """
 
     def __init__(
-        self, files: FilesSource, add_class_layer: Callable[[], None], tell_error: TellError
+        self,
+        files: FilesSource,
+        masks: MasksSource,
+        layer: Callable[[], str | None],
+        add_class_layer: Callable[[], None],
+        tell_error: TellError,
     ) -> None:
         super().__init__()
-        self._files = files
+        self._files, self._masks, self._layer = files, masks, layer
         self._tell_error = tell_error
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -56,6 +71,8 @@ class FilesPanel(QWidget):
             ("Read labels ...", "Read classes by hand from a CSV: object_id,label.", self._ask_labels),
             ("Export CSV ...", "Write one line per cell, as shown.", self._ask_csv),
             ("Export AnnData ...", "Write the table with all vectors (.h5ad).", self._ask_h5ad),
+            ("Read masks ...", f"Read masks and classes: {', '.join(masks.formats)}.", self._ask_masks),
+            ("Export masks ...", f"Write masks and classes: {', '.join(masks.formats)}.", self._ask_export),
             ("Class image as layer", "Make a Labels layer whose values are classes.", add_class_layer),
         ):
             button = QPushButton(words)
@@ -96,6 +113,18 @@ class FilesPanel(QWidget):
         name, _ = QFileDialog.getOpenFileName(self, "Labels", "", "CSV (*.csv)")
         if name:
             self._files.read_labels(Path(name))
+
+    def _ask_masks(self) -> None:
+        endings = "Masks (*.zip *.roi *.geojson *.json *_seg.npy *.tif *.tiff *.png *.npy)"
+        name, _ = QFileDialog.getOpenFileName(self, "Masks", "", endings)
+        if name:
+            self._masks.read(Path(name))
+
+    def _ask_export(self) -> None:
+        kinds = "GeoJSON (*.geojson);;ImageJ ROIs (*.zip);;COCO (*.json);;TIFF (*.tif);;PNG (*.png);;NumPy (*.npy)"
+        name, _ = QFileDialog.getSaveFileName(self, "Export masks", "cells.geojson", kinds)
+        if name:
+            self._masks.write(Path(name), self._layer())
 
     def _ask_csv(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Export CSV", "cells.csv", "CSV (*.csv)")
