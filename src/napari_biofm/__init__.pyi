@@ -18,6 +18,13 @@ from .api.channels import (
 from .api.clocks import (
     movie_clock,
 )
+from .api.collections import (
+    Collected,
+    collect,
+    compare_groups,
+    fit_between,
+    fit_curve,
+)
 from .api.conditions import (
     join_conditions,
     read_plate_map,
@@ -70,6 +77,7 @@ __all__ = [
     "BiofmError",
     "CellsError",
     "Classifier",
+    "Collected",
     "ConditionsError",
     "EngineError",
     "Forecast",
@@ -85,12 +93,16 @@ __all__ = [
     "channel_summary",
     "classify_rhythm",
     "click",
+    "collect",
+    "compare_groups",
     "detect_events",
     "detection_quality",
     "embed",
     "epochs",
     "features",
+    "fit_between",
     "fit_classifier",
+    "fit_curve",
     "forecast",
     "idealize",
     "join_conditions",

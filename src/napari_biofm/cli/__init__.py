@@ -20,6 +20,7 @@ ROOMS = (
     "physio",
     "analyses",
     "protocols",
+    "collections",
     "clocks",
     "cells",
     "conditions",
