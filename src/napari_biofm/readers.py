@@ -16,8 +16,8 @@ from napari_biofm.types import RecordingError
 LayerData = list[tuple[Any, ...]]
 NO_LAYER: LayerData = [(None,)]  # what napari takes for "handled, nothing to add"
 SUFFIXES = (
-    ".abf", ".nwb", ".hea",  # and what neo reads:
-    ".edf", ".bdf", ".smr", ".smrx", ".wcp", ".axgd", ".axgx", ".plx", ".rhd", ".rhs", ".ncs", ".nev", ".vhdr",
+    ".abf", ".nwb", ".hea", ".atf", ".edf", ".bdf", ".wcp", ".ibw", ".pxp", ".acq", ".tdms",  # and what neo reads:
+    ".smr", ".smrx", ".axgd", ".axgx", ".plx", ".rhd", ".rhs", ".ncs", ".nev", ".vhdr",
 )  # fmt: skip
 CERTAIN = ("Axon ABF", "HEKA PatchMaster", "suite2p", "WFDB")
 TRACE_DOCK = ("napari-biofm", "Traces and events")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Raw = NDArray[Any]  # (n,) as stored: int16, int32, float32 ...
 
@@ -186,3 +186,14 @@ def scaled(raw: Raw, scale: tuple[float, float] | None) -> NDArray[np.float32]:
         np.multiply(values, np.float32(scale[0]), out=values)
         np.add(values, np.float32(scale[1]), out=values)
     return values
+
+
+def as_float32(values: ArrayLike) -> NDArray[np.float32]:
+    """Return (n,) float32, contiguous; what is beyond float32 becomes infinite without a warning.
+
+    Parameters
+    ----------
+    values : numbers of any kind, as damaged files hold them, too.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.ascontiguousarray(values, np.float32)

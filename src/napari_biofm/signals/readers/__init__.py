@@ -52,6 +52,13 @@ FORMATS: tuple[Format, ...] = (
     Format("NWB", (".nwb",), "nwb", "read_nwb"),
     Format("HDF5", (".h5", ".hdf5"), "hdf5", "read_hdf5", (b"\x89HDF\r\n",), explicit=True),
     Format("WFDB", (".hea",), "wfdb", "read_wfdb"),
+    Format("Axon Text File", (".atf",), "atf", "read_atf", (b"ATF\t", b"ATF ")),
+    Format("EDF or BDF", (".edf", ".bdf"), "edf", "read_edf"),
+    Format("WinWCP", (".wcp",), "winwcp", "read_wcp"),
+    Format("Igor", (".ibw", ".pxp"), "igor", "read_igor", explicit=True),
+    Format("TDMS", (".tdms",), "tdms", "read_tdms", (b"TDSm",), explicit=True),
+    Format("MATLAB", (".mat",), "matlab", "read_mat", (b"MATLAB ",), explicit=True),
+    Format("AcqKnowledge", (".acq",), "biopac", "read_acq"),
     Format("text", (".csv", ".tsv", ".txt"), "text", "read_text", explicit=True),
 )
 SUITE2P = Format("suite2p", (), "suite2p", "read_suite2p", explicit=True)
@@ -74,12 +81,12 @@ def find_format(path: Path) -> Format | None:
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(16)
+    if path.suffix.lower() in (".dat", ".mat") and path.with_suffix(".hea").is_file():
+        return next(one for one in FORMATS if one.name == "WFDB")
     by_name = next((one for one in FORMATS if name.endswith(one.suffixes or ("\0",))), None)
     by_head = next((one for one in FORMATS if any(head.startswith(m) for m in one.magic)), None)
     if by_name is not None and not by_name.magic:
         return by_name
-    if by_head is None and path.suffix.lower() in (".dat", ".mat") and path.with_suffix(".hea").is_file():
-        return next(one for one in FORMATS if one.name == "WFDB")
     return by_head or by_name
 
 

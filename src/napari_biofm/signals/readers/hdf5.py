@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.footprints import labels_of
 from napari_biofm.signals.readers.optional import H5Trace, need
+from napari_biofm.signals.readers.wavesurfer import is_wavesurfer, read_wavesurfer
 from napari_biofm.signals.recording import NOTES, Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
@@ -53,8 +54,12 @@ def read_hdf5(
                 from napari_biofm.signals.readers.nwb import read_nwb
 
                 return read_nwb(path)
+            if dataset is None and is_wavesurfer(file):
+                return read_wavesurfer(path, file, sampling_rate)
             return _plain(path, file, h5py, dataset, sampling_rate, unit)
-    except (OSError, KeyError, ValueError) as error:
+    except RecordingError:
+        raise
+    except Exception as error:  # h5py raises whatever a damaged byte leads the library to
         raise RecordingError(f"{path.name} is no readable HDF5 file: {error}") from error
 
 

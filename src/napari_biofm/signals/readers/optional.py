@@ -72,9 +72,12 @@ class H5Trace:
     axis: int = 0
 
     def __getitem__(self, span: slice) -> NDArray[Any]:
-        data = open_hdf5(Path(self.path))[self.key]
-        if self.index is None:
-            values = data[span]
-        else:
-            values = data[self.index, span] if self.axis == 0 else data[span, self.index]
+        try:
+            data = open_hdf5(Path(self.path))[self.key]
+            if self.index is None:
+                values = data[span]
+            else:
+                values = data[self.index, span] if self.axis == 0 else data[span, self.index]
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise RecordingError(f"{self.key} of {Path(self.path).name} cannot be read: {error}") from error
         return np.asarray(values)

@@ -18,6 +18,7 @@ from napari_biofm.signals.readers.text_table import (
     time_factor,
 )
 from napari_biofm.signals.recording import Recording, checked_rate
+from napari_biofm.signals.samples import as_float32
 from napari_biofm.types import RecordingError
 
 _UNIT = re.compile(r"^(.*?)\s*[\[(]([^\])]+)[\])]\s*$")
@@ -63,10 +64,7 @@ def read_text(path: Path, *, sampling_rate: float | None = None, unit: str | Non
         axis = TimeAxis(checked_rate(sampling_rate), (0, len(table.columns)), (0.0,))
     rate = agreed_rate(path, axis.rate, sampling_rate)
     return Recording.from_arrays(
-        [
-            [np.ascontiguousarray(table.columns[a:b, i], np.float32) for i in keep]
-            for a, b in pairwise(axis.bounds)
-        ],
+        [[as_float32(table.columns[a:b, i]) for i in keep] for a, b in pairwise(axis.bounds)],
         rate,
         [str(one) for one in units],
         names=[titles[i][0] for i in keep],
