@@ -8,6 +8,7 @@ from napari_biofm.events.listing import (
     COLUMNS,
     NO_EVENTS,
     cell_text,
+    describe_event,
     describe_events,
     followed_rows,
     listed_rows,
@@ -80,3 +81,11 @@ def test_values_are_listed_with_the_digits_and_units_people_read() -> None:
         "-",
     )
     assert (row["verdict"], cell_text(events, 1, "verdict"), row["class"]) == ("accept", "-", "EPSC")
+
+
+def test_what_cannot_be_measured_says_why_in_the_list() -> None:
+    events = reviewed(_events()).copy()
+    events["amplitude"][0], events["reason"][0], events["direction"][1] = np.nan, "gap in the trace", "inward"
+    assert cell_text(events, 0, "amplitude") == "-"
+    assert describe_event(events[0]).endswith("gap in the trace")
+    assert describe_event(events[1]).startswith("EPSC inward, score 0.60")

@@ -129,7 +129,7 @@ def _cut(
         return None
     if not slack:
         return values
-    sign = np.sign(event["amplitude"]) or 1.0
+    sign = np.sign(np.nan_to_num(event["amplitude"])) or 1.0
     slope = np.diff(sign * values[before : before + slack + 1])
     start = int(np.argmax(slope))
     return values[start : start + before + after]

@@ -72,6 +72,8 @@ def cell_text(events: Events, row: int, column: str) -> str:
         return value or "-"
     if column in ("rise_s", "decay_s"):
         return _FORMATS[column].format(value * 1e3) if np.isfinite(value) else "-"
+    if column == "amplitude" and not np.isfinite(value):
+        return "-"
     text = _FORMATS[column].format(value)
     return f"{text} {events['unit'][row]}" if column == "amplitude" else text
 
@@ -93,11 +95,14 @@ def describe_events(events: Events, searched: bool = False) -> str:
 
 
 def describe_event(event: np.void) -> str:
-    """Return the class, score, verdict, time and amplitude of one event, in two lines."""
-    verdict = "verdict" in (event.dtype.names or ()) and event["verdict"]
+    """Return class, direction, score, verdict, time and amplitude of one event, and why something is empty."""
+    names = event.dtype.names or ()
+    verdict = "verdict" in names and event["verdict"]
+    direction = f" {event['direction']}" if "direction" in names and event["direction"] else ""
+    reason = f"\n{event['reason']}" if "reason" in names and event["reason"] else ""
     return (
-        f"{event['class']}, score {event['score']:.2f}, {verdict or 'not reviewed'}\n"
-        f"{event['time_s']:.5f} s, {event['amplitude']:.4g} {event['unit']}"
+        f"{event['class']}{direction}, score {event['score']:.2f}, {verdict or 'not reviewed'}\n"
+        f"{event['time_s']:.5f} s, {event['amplitude']:.4g} {event['unit']}{reason}"
     )
 
 

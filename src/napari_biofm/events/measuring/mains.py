@@ -40,12 +40,12 @@ def hum(values: NDArray[Any], sampling_rate: float, events: NDArray[Any] | float
     middle = np.median(rest[good][:: max(1, int(good.sum()) // 100_000)])
     spread = 1.4826 * np.median(np.abs(rest[good][:: max(1, int(good.sum()) // 100_000)] - middle))
     rest = np.clip(np.where(good, rest - middle, 0.0), -5 * spread, 5 * spread)
-    told = slice(0, int(_LONGEST * sampling_rate))
+    power, size = _powers(rest[: int(_LONGEST * sampling_rate)], sampling_rate)
     lines = [
         [
             m * k
             for k in _HARMONICS
-            if m * k < 0.4 * sampling_rate and _stands_out(rest[told], sampling_rate, m * k)
+            if m * k < 0.4 * sampling_rate and _stands_out(power, size / sampling_rate, m * k)
         ]
         for m in _MAINS
     ]
@@ -53,7 +53,6 @@ def hum(values: NDArray[Any], sampling_rate: float, events: NDArray[Any] | float
     if not found:
         return None
     out = np.zeros(len(rest))
-    size = int(min(_SPAN_S * sampling_rate, len(rest)))
     weight = _twice(good.astype(np.float64), size)
     for frequency in found:
         turn = np.exp(-2j * np.pi * frequency / sampling_rate * np.arange(len(rest)))
@@ -69,17 +68,19 @@ def _twice(values: Floats, size: int) -> Floats:
     return np.asarray(uniform_filter1d(once, half, mode="constant"))
 
 
-def _stands_out(rest: Floats, sampling_rate: float, frequency: float) -> bool:
-    """Return whether a frequency has more power than those beside it, in stretches of half a second to one."""
+def _powers(rest: Floats, sampling_rate: float) -> tuple[Floats, int]:
+    """Return the mean power of each frequency over stretches of up to a second, and the samples of one."""
     size = int(min(_SPAN_S * sampling_rate, len(rest)))
-    n = len(rest) // size
-    rows = rest[: n * size].reshape(n, size) * np.hanning(size)
-    t = np.arange(size) / sampling_rate
-    power = [
-        float(np.mean(np.abs(rows @ np.exp(-2j * np.pi * f * t)) ** 2))
-        for f in (frequency, *(frequency + shift for shift in _BESIDE))
-    ]
-    return power[0] > _CLEAR * max(float(np.median(power[1:])), 1e-300)
+    rows = rest[: len(rest) // size * size].reshape(-1, size) * np.hanning(size)
+    return np.asarray(np.mean(np.abs(np.fft.rfft(rows, axis=1)) ** 2, axis=0)), size
+
+
+def _stands_out(power: Floats, seconds: float, frequency: float) -> bool:
+    """Return whether a frequency has more power than those beside it."""
+    at, *beside = (
+        power[min(round((frequency + shift) * seconds), len(power) - 1)] for shift in (0.0, *_BESIDE)
+    )
+    return bool(at > _CLEAR * max(float(np.median(beside)), 1e-300))
 
 
 def course_of(shapes: Shapes, n: int) -> Floats:
