@@ -89,3 +89,43 @@ def test_the_choice_follows_the_layers(viewer: Any, dock: SegmentDock) -> None:
     assert dock.image.value is layer
     viewer.layers.remove(layer)
     assert dock.image.value is None
+
+
+def test_a_second_channel_is_another_layer_or_one_named_by_the_file(
+    viewer: Any, dock: SegmentDock, tmp_path: Any
+) -> None:
+    import tifffile
+
+    field = simulate_field((128, 128), 12, crowding=-0.5, seed=1)
+    noise = np.random.default_rng(0).poisson(9, field.image.shape)
+    planes = np.stack([noise, field.image / field.image.max() * 900]).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "two.tif", planes, imagej=True, metadata={"axes": "CYX", "Labels": ["empty dye", "DAPI"]}
+    )
+    (opened,) = viewer.open(tmp_path / "two.tif", plugin="napari")
+    dock.image.value = opened
+    assert [str(c) for c in dock.channels.first.choices] == ["as shown", "0: empty dye", "1: DAPI"]
+    dock.channels.first.value = "1: DAPI"
+    press(dock)
+    labels = viewer.layers["two cells"]
+    assert labels.data.shape == field.image.shape and labels.data.max() >= 8
+    assert labels.metadata["biofm"]["channels"] == ["DAPI"]
+    other = viewer.add_image(field.image, name="nuclei")
+    dock.image.value = other
+    assert not dock.channels.first.visible and "two" in dock.channels.second.choices
+
+
+def test_an_empty_field_gives_no_cells_and_what_was_left_out_is_said(viewer: Any, dock: SegmentDock) -> None:
+    image = np.random.default_rng(0).poisson(8, (128, 128)).astype(np.uint16)
+    viewer.add_image(image, name="dark")
+    dock.model.value = "biofm-image"
+    press(dock)
+    assert not viewer.layers["dark cells"].data.any()
+    assert dock.result.text().startswith("No cells found in 'dark'")
+
+
+def test_what_is_left_out_can_be_set_in_the_form(viewer: Any, dock: SegmentDock) -> None:
+    names = [widget.label for widget in dock._thresholds]
+    assert {"Smallest (share)", "Least contrast"} <= set(names)
+    dock.relative_size.value, dock.least_contrast.value = 0, 0
+    assert (dock.parameters.relative_size, dock.parameters.least_contrast) == (0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,13 @@ from napari_biofm.actions import ReplaceMasks
 from napari_biofm.controllers.common.layer_pixels import spatial_placing
 from napari_biofm.controllers.common.layers import full_data, layer_by_id, layer_id
 from napari_biofm.controllers.common.ports import RunJob, TellError
+from napari_biofm.controllers.segment.channels import Channels, channel_pixels, with_channels
 from napari_biofm.controllers.segment.flows import describe_loaded, recipe_of
 from napari_biofm.controllers.segment.painter import TilePainter, visible_box
 from napari_biofm.controllers.segment.pixels import STACKS, pixels_of, plane_shape, whole_placing
 from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.images.io.lazy import LazyImage
+from napari_biofm.images.left_out import describe
 from napari_biofm.images.segment.jobs import estimate_job, remask_job, segment_job, segment_large_job
 from napari_biofm.images.tiling.large_images import LargeResult
 from napari_biofm.images.tiling.passes import TilePiece
@@ -33,6 +35,7 @@ class Request:
     ----------
     layer : Image layer to segment. pixels : which of its pixels, one of the words of the form.
     model : name in the catalogue. device : where the network runs.
+    channels : of the layer, and a second one.
     """
 
     layer: Any
@@ -40,6 +43,7 @@ class Request:
     model: str
     parameters: SegmentationParameters
     device: str
+    channels: Channels = field(default_factory=Channels)
 
 
 class SegmentController:
@@ -70,14 +74,18 @@ class SegmentController:
     def segment(self, request: Request) -> None:
         """Start the job; the result comes to its layer, whatever is chosen then."""
         layer = request.layer
-        pixels, stack = pixels_of(self._viewer, layer, request.pixels)
+        chosen = request.channels != Channels()
+        if chosen:
+            pixels, stack = channel_pixels(self._viewer, layer, request.pixels, request.channels), None
+        else:
+            pixels, stack = pixels_of(self._viewer, layer, request.pixels)
         uid = layer_id(layer)
         self.running_changed.emit(True)
         self._say(f"Segmenting '{layer.name}' ...")
         is_large = isinstance(pixels, LazyImage)
         job: tuple[Any, ...] = (pixels, request.model, request.parameters, request.device, stack)
         if not is_large:
-            job = (*job, visible_box(self._viewer, layer))
+            job = (*job, visible_box(self._viewer, layer), None if chosen else ())
             self.estimate_changed.emit("")
             self._painter = TilePainter(self._viewer, layer, plane_shape(layer), spatial_placing(layer))
         self._run(
@@ -86,7 +94,9 @@ class SegmentController:
             name=f"Segment '{layer.name}'",
             bound_to=uid,
             on_step=self._step,
-            on_done=lambda result: self._show(uid, request.model, result),
+            on_done=lambda result: self._show(
+                uid, request.model, with_channels(result, layer, request.channels)
+            ),
             on_end=self._ended,
         )
 
@@ -244,7 +254,9 @@ def describe_count(name: str, result: Segmentation, count: int | None = None) ->
     """Return in words how many cells were found."""
     if count is None:
         count = len(np.unique(result.masks[result.masks > 0]))
+    told = [f"{note[:1].upper()}{note[1:]}." for note in describe(result.provenance)]
     if not count:
-        return f"No cells found in '{name}'. Try another model, a diameter, or a lower cell probability."
+        advice = f"No cells found in '{name}'. Try another model, a diameter, or a lower cell probability, if there are some."
+        return " ".join([advice, *told])
     size = f", median diameter {result.diameter:.0f} px" if result.diameter else ""
-    return f"{count} cells in '{name}'{size}."
+    return " ".join([f"{count} cells in '{name}'{size}.", *told])

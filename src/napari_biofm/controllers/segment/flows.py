@@ -34,8 +34,8 @@ def recipe_of(viewer: Any, session: Any) -> Recipe | None:
     labels, image = layer_by_id(viewer, session.labels), layer_by_id(viewer, session.image)
     made = {} if labels is None else labels.metadata.get("biofm", {})
     model = made.get("choice") or made.get("model")
-    if image is None or not model or made.get("parts"):  # a large image keeps no flows
-        return None
+    if image is None or not model or made.get("parts") or made.get("channels"):
+        return None  # a large image keeps no flows; channels of several layers are not put together again
     known = SegmentationParameters.__dataclass_fields__
     parameters = {k: v for k, v in dict(made.get("parameters", {})).items() if k in known}
     stack = StackOptions(**made["stack"]) if made.get("stack") else None

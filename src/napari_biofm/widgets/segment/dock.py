@@ -22,6 +22,7 @@ from napari_biofm.models import store
 from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.segment.channel_boxes import ChannelBoxes
 from napari_biofm.widgets.segment.form import ThresholdForm
 from napari_biofm.widgets.segment.model_choice import ModelChooser
 from napari_biofm.widgets.segment.preview import ThresholdPreview
@@ -93,6 +94,7 @@ class SegmentDock(Dock):
             choices=lambda _: self._pixel_choices,
             tooltip="Of a movie or stack: the plane you see, the mean over its first axis, or all of it.",
         )
+        self.channels = ChannelBoxes()
         self.device = ComboBox(label="Device", choices=DEVICES, tooltip="Where the network runs.")
         self.diameter = FloatSpinBox(
             label="Diameter (px)",
@@ -107,16 +109,27 @@ class SegmentDock(Dock):
         )
         self.run_button = PushButton(text="Segment", tooltip="Find the cells in the chosen image.")
         self._form = Container(
-            widgets=[self.image, self.pixels, self.model, self.device, self.diameter, self.estimate_button],
+            widgets=[
+                self.image,
+                self.pixels,
+                self.channels.first,
+                self.channels.second,
+                self.model,
+                self.device,
+                self.diameter,
+                self.estimate_button,
+            ],
             labels=True,
         )
-        for box in (self.image, self.model, self.pixels):  # long names do not make the dock wide
+        boxes = self.image, self.model, self.pixels, self.channels.first, self.channels.second
+        for box in boxes:  # long names do not make the dock wide
             box.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.native.setMinimumContentsLength(16)
         thresholds = ThresholdForm()
         self._thresholds = thresholds.container
         self.cell_prob, self.flow_threshold = thresholds.cell_prob, thresholds.flow_threshold
         self.min_size, self.apply_button = thresholds.min_size, thresholds.apply_button
+        self.relative_size, self.least_contrast = thresholds.relative_size, thresholds.least_contrast
         self.load_button = thresholds.load_button
 
     def _connect(self) -> None:
@@ -124,7 +137,7 @@ class SegmentDock(Dock):
         self.estimate_button.changed.connect(self.tell_estimate)
         self.apply_button.changed.connect(self.apply_thresholds)
         self.image.changed.connect(self._image_changed)
-        for widget in (self.cell_prob, self.flow_threshold, self.min_size):
+        for widget in (self.cell_prob, self.flow_threshold, self.min_size, self.relative_size):
             widget.changed.connect(lambda _: self.preview.touch())
         self.chooser.download_asked.connect(self.download)
         self.chooser.import_asked.connect(self.import_weights)
@@ -148,6 +161,8 @@ class SegmentDock(Dock):
             flow_threshold=self.flow_threshold.value,
             cellprob_threshold=self.cell_prob.value,
             min_size=self.min_size.value,
+            relative_size=self.relative_size.value,
+            least_contrast=self.least_contrast.value,
         )
 
     # ------------------------------------------------------------------ jobs
@@ -156,7 +171,12 @@ class SegmentDock(Dock):
     def request(self) -> Request:
         """All that the form says."""
         return Request(
-            self.image.value, self.pixels.value, self.chooser.value, self.parameters, self.device.value
+            self.image.value,
+            self.pixels.value,
+            self.chooser.value,
+            self.parameters,
+            self.device.value,
+            self.channels.value,
         )
 
     def segment(self) -> None:
@@ -247,6 +267,7 @@ class SegmentDock(Dock):
         leading = 0 if layer is None else full_data(layer).ndim - (3 if layer.rgb else 2)
         self._pixel_choices = [SHOWN, MEAN, SPREAD, *(STACKS if leading == 1 else ())]
         self.pixels.reset_choices()
+        self.channels.refresh(layer, self.image.choices)
         self._tell_size()
 
     def _tell_size(self, *_: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import Container, FloatSlider, PushButton, SpinBox
+from magicgui.widgets import Container, FloatSlider, FloatSpinBox, PushButton, SpinBox
 from magicgui.widgets.bases import Widget
 
 
@@ -33,6 +33,23 @@ class ThresholdForm:
             max=100_000,
             tooltip="Objects with fewer pixels are dropped.",
         )
+        self.relative_size = FloatSpinBox(
+            label="Smallest (share)",
+            value=0.05,
+            min=0,
+            max=1,
+            step=0.01,
+            tooltip="Objects smaller than this share of the usual one are specks and dropped; 0 keeps them.",
+        )
+        self.least_contrast = FloatSpinBox(
+            label="Least contrast",
+            value=8,
+            min=0,
+            max=1000,
+            step=1,
+            tooltip="How far an object has to stand above its ground, in units of what the ground varies by over patches of "
+            "its size; noise reaches 7. 0 keeps all. Counts when Segment is pressed.",
+        )
         self.apply_button = PushButton(
             text="Apply to all", tooltip="Make all masks again with these thresholds. Can be undone."
         )
@@ -46,6 +63,8 @@ class ThresholdForm:
             self.cell_prob,
             self.flow_threshold,
             self.min_size,
+            self.relative_size,
+            self.least_contrast,
             self.apply_button,
             self.load_button,
         ]
