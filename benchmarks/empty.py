@@ -26,9 +26,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from benchmarks import empty_fields as fields  # noqa: E402
 from training.image.metrics import iou_matrix  # noqa: E402
 
+import empty_fields as fields  # noqa: E402
 from napari_biofm.api.images import segment  # noqa: E402
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL  # noqa: E402
 
