@@ -60,7 +60,15 @@ from .api.signals import (
     read_recording,
     traces,
 )
+from .batch.recipe import (
+    Recipe,
+)
+from .batch.run import (
+    BatchResult,
+    run_recipe,
+)
 from .types import (
+    BatchError,
     BiofmError,
     CellsError,
     ConditionsError,
@@ -74,6 +82,10 @@ from .types import (
 
 __version__: str
 __all__ = [
+    "BatchError",
+    "BatchResult",
+    "Recipe",
+    "run_recipe",
     "BiofmError",
     "CellsError",
     "Classifier",

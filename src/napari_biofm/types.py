@@ -74,6 +74,10 @@ class ConditionsError(BiofmError):
     """A plate map that cannot be read or joined, or a profile or fit that cannot be made of it."""
 
 
+class BatchError(BiofmError):
+    """A recipe that cannot be run as it says."""
+
+
 class TimelineError(BiofmError):
     """Clocks that cannot be brought together."""
 

@@ -22,6 +22,7 @@ ROOMS = (
     "protocols",
     "collections",
     "clocks",
+    "batch",
     "cells",
     "conditions",
     "convert",
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         try:
-            args.run(args)
+            code = args.run(args)
         finally:
             clear_line()
     except BiofmError as error:
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(
             f"unexpected {type(error).__name__}: {error} (add --debug after napari-biofm for details)", 70
         )
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _fail(message: str, code: int) -> int:

@@ -63,13 +63,3 @@ def inputs_exist(paths: list[Path]) -> list[Path]:
         if not path.exists():
             raise BiofmError(f"{path} does not exist.")
     return paths
-
-
-def peak_memory_mb() -> float:
-    """Return the largest resident size of this process so far, MB."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024

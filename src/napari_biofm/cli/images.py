@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,17 @@ import numpy as np
 
 from napari_biofm.api.cells import embed
 from napari_biofm.api.images import chosen_channels, click, describe_image, segment_opened
-from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, peak_memory_mb, shown
+from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
+from napari_biofm.engine.memory import peak_memory_mb
 from napari_biofm.files import atomic_write, write_json
 from napari_biofm.images.io.lazy import LazyImage
+from napari_biofm.images.io.masks import write_mask
 from napari_biofm.images.io.names import stem_of
 from napari_biofm.images.left_out import describe
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of
-from napari_biofm.types import ImageError, Labels, SegmentationParameters, Segmenter
-
-_TILE = 512  # pixels of a TIFF tile
+from napari_biofm.types import ImageError, SegmentationParameters, Segmenter
 
 
 def add_verbs(verbs: Any) -> None:
@@ -171,39 +170,6 @@ def warm_up(model: Segmenter) -> None:
     y, x = np.mgrid[:64, :64]
     spot = 200 * np.exp(-((y - 32) ** 2 + (x - 32) ** 2) / 100) + rng.normal(20, 2, (64, 64))
     drain(model.segment(spot.astype(np.float32), SegmentationParameters()))
-
-
-def write_mask(path: Path, masks: Labels) -> None:
-    """Write labels as TIFF, uint16 where they fit, else int32, and int64 for ids of 2^31 and above."""
-    import tifffile
-
-    highest = masks.max(initial=0)
-    dtype = np.dtype(np.uint16 if highest < 2**16 else np.int32 if highest < 2**31 else np.int64)
-    options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
-    with atomic_write(path) as temporary:
-        if not isinstance(masks, np.memmap):
-            tifffile.imwrite(temporary, masks.astype(dtype), **options)
-            return
-        tiles = _tiles_of(masks, dtype)  # of labels on disk never more than one tile is in memory
-        size = (_TILE, _TILE)
-        tifffile.imwrite(
-            temporary,
-            tiles,
-            shape=masks.shape,
-            dtype=dtype,
-            tile=size,
-            bigtiff=masks.nbytes > 2**31,
-            **options,
-        )
-
-
-def _tiles_of(masks: Labels, dtype: np.dtype[Any]) -> Iterator[Labels]:
-    for plane in masks if masks.ndim == 3 else (masks,):
-        for y in range(0, plane.shape[0], _TILE):
-            for x in range(0, plane.shape[1], _TILE):
-                part = plane[y : y + _TILE, x : x + _TILE]
-                missing = [(0, _TILE - n) for n in part.shape]
-                yield np.pad(np.asarray(part).astype(dtype), missing)
 
 
 def run_embed(args: argparse.Namespace) -> None:

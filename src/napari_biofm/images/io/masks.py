@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_biofm.files import atomic_write
 from napari_biofm.images.io.files import read_stored
 from napari_biofm.types import ImageError, Labels
 
+_TILE = 512  # pixels of a TIFF tile
 _LARGEST = np.iinfo(np.int64).max
 _EXACT = 2**24  # whole numbers up to which float32 holds every one
 
@@ -128,3 +130,36 @@ def numbered(labels: NDArray[Any]) -> NDArray[np.int32]:
     if int(labels.max(initial=0)) <= max(labels.size, 1 << 16):
         return np.asarray(labels, np.int32)
     return compact(labels)[1]
+
+
+def write_mask(path: Path, masks: Labels) -> None:
+    """Write labels as TIFF, uint16 where they fit, else int32, and int64 for ids of 2^31 and above."""
+    import tifffile
+
+    highest = masks.max(initial=0)
+    dtype = np.dtype(np.uint16 if highest < 2**16 else np.int32 if highest < 2**31 else np.int64)
+    options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
+    with atomic_write(path) as temporary:
+        if not isinstance(masks, np.memmap):
+            tifffile.imwrite(temporary, masks.astype(dtype), **options)
+            return
+        tiles = _tiles_of(masks, dtype)  # of labels on disk never more than one tile is in memory
+        size = (_TILE, _TILE)
+        tifffile.imwrite(
+            temporary,
+            tiles,
+            shape=masks.shape,
+            dtype=dtype,
+            tile=size,
+            bigtiff=masks.nbytes > 2**31,
+            **options,
+        )
+
+
+def _tiles_of(masks: Labels, dtype: np.dtype[Any]) -> Iterator[Labels]:
+    for plane in masks if masks.ndim == 3 else (masks,):
+        for y in range(0, plane.shape[0], _TILE):
+            for x in range(0, plane.shape[1], _TILE):
+                part = plane[y : y + _TILE, x : x + _TILE]
+                missing = [(0, _TILE - n) for n in part.shape]
+                yield np.pad(np.asarray(part).astype(dtype), missing)

@@ -44,7 +44,8 @@ def read_numpy(
     try:
         if path.suffix.lower() == ".npy":
             return _from_npy(path, sampling_rate, unit, rows)
-        with np.load(path, allow_pickle=False) as stored:
+        # the file is ours to close: numpy leaves it open where the archive is damaged
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{path.name} is no readable NumPy file: {error}") from error

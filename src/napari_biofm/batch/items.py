@@ -1,0 +1,208 @@
+"""The files a recipe works on, each with a key of its own and what is known of its sample."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_biofm.batch.parameters import IMAGE, RECORDING
+from napari_biofm.batch.recipe import Recipe
+from napari_biofm.images.io.names import is_mask_name, stem_of
+from napari_biofm.types import BatchError
+
+IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".zarr", ".btf", ".npy")
+RECORDING_ENDINGS = (
+    ".abf",
+    ".nwb",
+    ".hea",
+    ".dat",
+    ".npz",
+    ".csv",
+    ".h5",
+    ".hdf5",
+    ".edf",
+    ".bdf",
+    ".mat",
+    ".wcp",
+)
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+LONGEST = 80  # characters of a key before its hash
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to work on.
+
+    Attributes
+    ----------
+    key : name of its results, of letters that every disk takes, unique in a run.
+    path : absolute.
+    kind : "image" or "recording".
+    masks : file of masks that were given, or None.
+    columns : what the table of files and the plate map say of it.
+    """
+
+    key: str
+    path: Path
+    kind: str
+    masks: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def items_of(recipe: Recipe) -> list[Item]:
+    """Return the items of a recipe, sorted by their keys.
+
+    Raises
+    ------
+    BatchError
+        If a file or folder is missing, a pattern matches nothing, or a table lacks its columns.
+    """
+    found: dict[tuple[Path, str], dict[str, str]] = {}
+    for kind, patterns in ((IMAGE, recipe.images), (RECORDING, recipe.recordings)):
+        for pattern in patterns:
+            for path in _matches(recipe.folder, pattern, kind):
+                found.setdefault((path, kind), {})
+    if recipe.files is not None:
+        for path, kind, columns in _listed(recipe):
+            found[(path, kind)] = columns
+    conditions = _Conditions.read(recipe) if recipe.conditions else None
+    masks = None if recipe.masks is None else recipe.folder / recipe.masks
+    if masks is not None and not masks.is_dir():
+        raise BatchError(f"the folder of masks {masks} is not there.")
+    images = [path for path, kind in found if kind == IMAGE]
+    by_mask = _masks(masks, images) if masks is not None else {}
+    items = []
+    for (path, kind), columns in found.items():
+        row = {**columns, **(conditions.of(path) if conditions else {})}
+        items.append(Item(_key(path, recipe.folder), path, kind, by_mask.get(path), row))
+    return sorted(items, key=lambda item: (item.key, str(item.path)))
+
+
+def _key(path: Path, folder: Path) -> str:
+    """Return a name from the path below the recipe's folder; what differs in a letter differs in the hash."""
+    try:
+        text = path.relative_to(folder).as_posix()
+    except ValueError:
+        text = path.as_posix()
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    return f"{_UNSAFE.sub('_', text).strip('._')[-LONGEST:]}-{digest}"
+
+
+def _matches(folder: Path, pattern: str, kind: str) -> Iterator[Path]:
+    whole = Path(pattern)
+    start = whole if whole.is_absolute() else folder / pattern
+    endings = IMAGE_ENDINGS if kind == IMAGE else RECORDING_ENDINGS
+    if start.exists() and not (start.is_dir() and start.suffix.lower() != ".zarr"):
+        yield start.absolute()
+        return
+    if start.is_dir():
+        inside = [p for p in sorted(start.iterdir()) if p.suffix.lower() in endings]
+    elif any(c in pattern for c in "*?["):
+        anchor = Path(whole.anchor) if whole.is_absolute() else folder
+        inside = sorted(anchor.glob(str(whole.relative_to(whole.anchor)) if whole.is_absolute() else pattern))
+    else:
+        raise BatchError(f"{start}: there is no such file or folder.")
+    chosen = [p.absolute() for p in inside if kind != IMAGE or not is_mask_name(p)]
+    if not chosen:
+        raise BatchError(f"{pattern!r} matches no {kind} in {folder}.")
+    yield from chosen
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV or TSV with a header."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BatchError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    lines = text.splitlines()
+    first = lines[0] if lines else ""
+    separator = max(",;\t", key=first.count)
+    return [
+        {str(k).strip(): (v or "").strip() for k, v in row.items() if k is not None}
+        for row in csv.DictReader(lines, delimiter=separator)
+    ]
+
+
+def _listed(recipe: Recipe) -> Iterator[tuple[Path, str, dict[str, str]]]:
+    table = recipe.folder / str(recipe.files)
+    rows = _rows(table)
+    if not rows or "file" not in rows[0]:
+        columns = ", ".join(rows[0]) if rows else "none"
+        raise BatchError(f"{table}: has no column 'file' (its columns: {columns}).")
+    for number, row in enumerate(rows, 2):
+        path = Path(row["file"])
+        path = path if path.is_absolute() else table.parent / path
+        kind = row.get("kind") or (IMAGE if path.suffix.lower() in IMAGE_ENDINGS else RECORDING)
+        if kind not in (IMAGE, RECORDING):
+            raise BatchError(f"{table}, line {number}: kind {kind!r} is neither image nor recording.")
+        yield path.absolute(), kind, {k: v for k, v in row.items() if k not in ("file", "kind")}
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """A plate map: rows by well or by file."""
+
+    column: str
+    rows: Mapping[str, Mapping[str, str]]
+    match: re.Pattern[str] | None
+
+    @classmethod
+    def read(cls, recipe: Recipe) -> _Conditions:
+        path = recipe.folder / str(recipe.conditions)
+        rows = _rows(path)
+        columns = list(rows[0]) if rows else []
+        column = next((name for name in ("file", "well") if name in columns), "")
+        if not column:
+            raise BatchError(f"{path}: has no column 'well' or 'file' (its columns: {', '.join(columns)}).")
+        pattern = None
+        if column == "well":
+            try:
+                pattern = re.compile(recipe.match or r"(?<![A-Za-z0-9])(?P<well>[A-Pa-p]0?\d{1,2})(?!\d)")
+            except re.error as error:
+                raise BatchError(f"match = {recipe.match!r} is no regular expression: {error}") from error
+            if "well" not in pattern.groupindex:
+                raise BatchError(f"match = {recipe.match!r} has no group (?P<well>...).")
+        named: dict[str, Mapping[str, str]] = {}
+        for number, row in enumerate(rows, 2):
+            name = plain_well(row[column]) if column == "well" else row[column]
+            if name in named:
+                raise BatchError(f"{path}, line {number}: {column} {row[column]} stands there twice.")
+            named[name] = {k: v for k, v in row.items() if k != "file"}
+        return cls(column, named, pattern)
+
+    def of(self, path: Path) -> Mapping[str, str]:
+        """Return what the map says of a file, {} where it says nothing."""
+        if self.match is None:
+            for name in (path.name, stem_of(path)):
+                if name in self.rows:
+                    return self.rows[name]
+            return {}
+        wells = [m.group("well") for m in self.match.finditer(path.name)] or [
+            m.group("well") for m in self.match.finditer(path.parent.as_posix())
+        ]
+        return self.rows.get(plain_well(wells[-1]), {}) if wells else {}
+
+
+def plain_well(well: str) -> str:
+    """Return a well's name in one spelling: "b03" and "B3" are "B3"."""
+    fits = re.fullmatch(r"([A-Za-z]{1,2})0*(\d+)", well.strip())
+    return f"{fits.group(1).upper()}{fits.group(2)}" if fits else well.strip()
+
+
+def _masks(folder: Path, images: list[Path]) -> dict[Path, Path]:
+    from napari_biofm.images.io.names import masks_of
+
+    found = {}
+    for image in images:
+        mask = masks_of(image, folder, images)
+        if mask is not None:
+            found[image] = mask
+    return found

@@ -1,0 +1,198 @@
+"""Where items are worked on: in this process, on processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from napari_biofm import __version__
+from napari_biofm.batch.work import Job
+from napari_biofm.types import BatchError
+
+AHEAD = 3  # items per worker that are handed out at a time
+CONNECT_TIMEOUT = 8.0  # s
+QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONSAFEPATH": "1",
+}  # fmt: skip
+Work = Callable[[Job], dict[str, Any]]
+
+
+class Pool(Protocol):
+    """Runs a function on many jobs."""
+
+    description: str
+
+    def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Yield each job with its row as it is done, in any order."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the workers."""
+        ...
+
+
+class ThisProcess:
+    """Works on one item after the other."""
+
+    description = "in this process"
+
+    def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        for job in jobs:
+            yield job, work(job)
+
+    def close(self) -> None:
+        pass
+
+
+class Cluster:
+    """Works on items on the workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    scheduler : "local" for processes of this machine, the address of a scheduler, or "slurm", "pbs", "lsf".
+    n_workers : processes of this machine, or jobs of the queue.
+
+    Raises
+    ------
+    BatchError
+        If what is needed is not installed, no scheduler answers, or a worker runs another version.
+    """
+
+    def __init__(self, scheduler: str, n_workers: int) -> None:
+        try:
+            import dask
+            from distributed import Client, LocalCluster
+        except ImportError as error:
+            raise BatchError("More than one worker needs: pip install 'napari-biofm[distributed]'") from error
+        dask.config.set(
+            {
+                "distributed.nanny.pre-spawn-environ": {
+                    **dask.config.get("distributed.nanny.pre-spawn-environ", {}), **ONE_THREAD,
+                },
+                "logging": {"distributed": "critical", "tornado": "critical"},  # we say what goes wrong ourselves
+                "distributed.scheduler.allowed-failures": 2,
+                "distributed.worker.memory.terminate": False,
+            }
+        )  # fmt: skip
+        for name in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._cluster: Any = None
+        if scheduler == "local":
+            self._cluster = LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=0,
+            )
+            self.description = f"on {n_workers} processes"
+        elif scheduler in QUEUES:
+            self._cluster = _queue(scheduler, n_workers)
+            self.description = f"on {n_workers} jobs of {scheduler}"
+        else:
+            self.description = f"on the workers of {scheduler}"
+        try:
+            where = scheduler if self._cluster is None else self._cluster
+            self._client = Client(where, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise BatchError(
+                f"No Dask scheduler answers at {scheduler}: start one with 'dask scheduler', or leave "
+                "--scheduler out."
+            ) from error
+        try:
+            self._check_versions()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_versions(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=60)
+        except TimeoutError as error:
+            raise BatchError(
+                f"No worker came within 60 s {self.description}; start some, or look at the queue."
+            ) from error
+        for worker, version in self._client.run(_version).items():
+            if version != __version__:
+                raise BatchError(
+                    f"The worker {worker} runs napari-biofm {version}, this is {__version__}; install one "
+                    "version everywhere."
+                )
+
+    def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Yield each job with its row as it is done; a worker that dies costs the item another try."""
+        from distributed import as_completed
+
+        waiting = iter(jobs)
+        known: dict[str, Job] = {}
+        done = as_completed([], loop=self._client.loop)
+
+        def hand_out(n: int) -> None:
+            for _, job in zip(range(n), waiting, strict=False):
+                future = self._client.submit(work, job, pure=False, key=f"biofm-{job.item.key}", retries=0)
+                known[future.key] = job
+                done.add(future)
+
+        hand_out(AHEAD * max(1, len(self._client.scheduler_info()["workers"])))
+        for future in done:
+            job = known.pop(future.key)
+            if future.status == "finished":
+                yield job, future.result()
+            elif future.status == "error":
+                error = future.exception()
+                yield job, _lost(job, f"a worker died of it: {type(error).__name__}: {error}")
+            else:
+                raise BatchError(
+                    "The scheduler is gone. Finished items are kept: run again with --resume when it is back."
+                )
+            future.release()
+            hand_out(1)
+
+    def close(self) -> None:
+        self._client.close(timeout=5)
+        if self._cluster is not None:
+            self._cluster.close(timeout=10)
+
+
+def make_pool(scheduler: str, n_workers: int, n_jobs: int) -> Pool:
+    """Return where to work.
+
+    Parameters
+    ----------
+    scheduler : "local", the address of a scheduler, or the name of a queue.
+    n_workers : at most; with one, or one job, "local" is this process.
+    n_jobs : to be done.
+    """
+    if scheduler == "local" and min(n_workers, n_jobs) <= 1:
+        os.environ.update({k: v for k, v in ONE_THREAD.items() if k not in os.environ})
+        return ThisProcess()
+    return Cluster(scheduler, min(n_workers, max(n_jobs, 1)) if scheduler == "local" else n_workers)
+
+
+def _version() -> str:
+    return __version__
+
+
+def _lost(job: Job, why: str) -> dict[str, Any]:
+    return {
+        "key": job.item.key, "path": str(job.item.path), "kind": job.item.kind, "state": "failed",
+        "error": f"{job.item.path}: {why}", "fingerprint": job.fingerprint, "seconds": 0.0,
+    }  # fmt: skip
+
+
+def _queue(name: str, n_jobs: int) -> Any:
+    """Return a cluster whose workers are jobs of a queue; cores, memory and queue come from Dask's own settings."""
+    try:
+        import dask_jobqueue
+    except ImportError as error:
+        raise BatchError(f"The queue {name} needs: pip install dask-jobqueue") from error
+    try:
+        cluster = getattr(dask_jobqueue, QUEUES[name])()
+    except (ValueError, TypeError) as error:
+        raise BatchError(f"{name}: {error} (set cores and memory in Dask's jobqueue.yaml)") from error
+    cluster.scale(jobs=n_jobs)
+    return cluster

@@ -1,0 +1,193 @@
+"""Run a recipe: nothing is lost, nothing is done twice, nothing is overwritten without being asked."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_biofm import __version__
+from napari_biofm.batch.collect import collect_tables
+from napari_biofm.batch.folder_lock import FolderLock
+from napari_biofm.batch.items import Item, items_of
+from napari_biofm.batch.manifest import NAME as MANIFEST
+from napari_biofm.batch.manifest import Manifest
+from napari_biofm.batch.pools import make_pool
+from napari_biofm.batch.recipe import Recipe
+from napari_biofm.batch.report import write_report
+from napari_biofm.batch.work import ITEMS, Job, finished, work_on
+from napari_biofm.files import write_text
+from napari_biofm.types import BatchError
+
+RECIPE = "recipe.toml"
+SPARE = 4  # pictures are made of so many times more images than are shown: some images fail
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What came of a run.
+
+    Attributes
+    ----------
+    out : folder of the results.
+    rows : of the manifest, one per item, by key.
+    tables : number of rows of each joint table.
+    kept : number of items whose results were there from a former run.
+    seconds : from start to end, without what was kept.
+    where : on what it ran.
+    """
+
+    out: Path
+    rows: list[dict[str, Any]]
+    tables: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+    seconds: float = 0.0
+    where: str = ""
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """Rows of items that failed."""
+        return [row for row in self.rows if row["state"] == "failed"]
+
+
+Listener = Callable[[int, int, dict[str, Any]], None]
+
+
+def run_recipe(
+    recipe: Recipe | str | Path,
+    out: str | Path | None = None,
+    *,
+    scheduler: str = "local",
+    jobs: int = 1,
+    resume: bool = False,
+    force: bool = False,
+    limit: int | None = None,
+    listener: Listener | None = None,
+) -> BatchResult:
+    """Run a recipe on all its files.
+
+    Parameters
+    ----------
+    recipe : or its TOML file.
+    out : folder of the results; that of the recipe if None.
+    scheduler : "local", the address of a Dask scheduler, or "slurm", "pbs", "lsf".
+    jobs : worker processes, or jobs of the queue.
+    resume : take up a run that was stopped: only what is missing, failed or changed is done.
+    force : throw away what is in the folder and begin anew.
+    limit : work on that many items only, the first by name.
+    listener : called with the number of items done, of all, and the row of the last one.
+
+    Returns
+    -------
+    BatchResult
+        Rows, tables and where they are.
+
+    Raises
+    ------
+    BatchError
+        If the recipe cannot be run, the folder holds a former run and neither `resume` nor `force` is given,
+        another run works in it, or the scheduler goes away. Items that fail are no error: see `failed`.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else Recipe.read(Path(recipe))
+    folder = _folder(chosen, out)
+    items = items_of(chosen)[:limit]
+    todo = [_job(chosen, item, folder, i < SPARE * chosen.thumbnails) for i, item in enumerate(items)]
+    _prepare(folder, resume=resume, force=force)
+    with FolderLock(folder):
+        if force:
+            _clear(folder)
+        write_text(folder / RECIPE, chosen.text())
+        return _run(chosen, folder, todo, scheduler, jobs, resume, listener)
+
+
+def planned(recipe: Recipe, limit: int | None = None) -> list[tuple[Item, list[str]]]:
+    """Return each item with the names of the steps it would go through.
+
+    Parameters
+    ----------
+    limit : as for `run_recipe`.
+    """
+    return [(item, [s.name for s in recipe.steps_for(item.kind)]) for item in items_of(recipe)[:limit]]
+
+
+def _run(
+    recipe: Recipe,
+    folder: Path,
+    todo: Sequence[Job],
+    scheduler: str,
+    jobs: int,
+    resume: bool,
+    listener: Listener | None,
+) -> BatchResult:
+    started = time.perf_counter()
+    manifest = Manifest(folder)
+    rows: dict[str, dict[str, Any]] = {}
+    if resume:
+        for job in todo:
+            row = finished(job)
+            if row is not None:
+                rows[job.item.key] = row
+                manifest.record(row, __version__)
+    kept = len(rows)
+    missing = [job for job in todo if job.item.key not in rows]
+    where = "nothing was left to do"
+    if missing:
+        pool = make_pool(scheduler, jobs, len(missing))
+        where = pool.description
+        try:
+            for done, (job, row) in enumerate(pool.run(work_on, missing), kept + 1):
+                rows[job.item.key] = row
+                manifest.record(row, __version__)
+                if listener is not None:
+                    listener(done, len(todo), row)
+        finally:
+            pool.close()
+    manifest.keep_only({job.item.key for job in todo})
+    ordered = [rows[job.item.key] for job in todo]
+    tables = collect_tables(folder, [row["key"] for row in ordered if row["state"] == "done"])
+    result = BatchResult(folder, ordered, tables, kept, time.perf_counter() - started, where)
+    write_report(result, recipe)
+    return result
+
+
+def _job(recipe: Recipe, item: Item, folder: Path, thumbnail: bool) -> Job:
+    steps = tuple((one.name, dict(one.parameters)) for one in recipe.steps_for(item.kind))
+    return Job(
+        item, steps, folder, recipe.fingerprint(item.kind), recipe.labels, thumbnail, recipe.folder,
+        recipe.sampling_rate, recipe.unit,
+    )  # fmt: skip
+
+
+def _folder(recipe: Recipe, out: str | Path | None) -> Path:
+    if out is not None:
+        return Path(out).absolute()
+    if recipe.out is None:
+        raise BatchError("no folder for the results: give --out DIR, or folder in [output].")
+    return (recipe.folder / recipe.out).absolute()
+
+
+def _prepare(folder: Path, *, resume: bool, force: bool) -> None:
+    """Make the folder, or refuse one that holds something."""
+    if resume and force:
+        raise BatchError("give --resume or --force, not both.")
+    folder.mkdir(parents=True, exist_ok=True)
+    there = any(folder.iterdir())
+    ours = (folder / MANIFEST).exists() or (folder / ITEMS).exists()
+    if there and not ours:
+        raise BatchError(f"{folder}: holds other files; give a folder that is empty or not there.")
+    if ours and not (resume or force):
+        raise BatchError(
+            f"{folder}: holds the results of a former run; --resume does what is missing, --force begins anew."
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove the results of a former run, and nothing else."""
+    shutil.rmtree(folder / ITEMS, ignore_errors=True)
+    for name in (MANIFEST, "report.html"):
+        (folder / name).unlink(missing_ok=True)
+    for table in folder.glob("*.parquet"):
+        table.unlink()

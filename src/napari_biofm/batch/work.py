@@ -1,0 +1,215 @@
+"""Work on one item: run its steps, write its results as one folder that is whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_biofm.batch.items import Item
+from napari_biofm.events import DEFAULT_DETECTOR
+from napari_biofm.files import plain_json, write_json
+from napari_biofm.types import BiofmError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ITEMS = "items"  # folder of one folder per item
+DONE = "done.json"
+NETWORKS = ("segment", "embed", "classify", "features")  # steps that may use one
+TABLES = ("cells", "events", "features", "channels")
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs for one item.
+
+    Attributes
+    ----------
+    item : the file.
+    steps : (name, parameters) in order.
+    out : folder of the run.
+    fingerprint : of what decides the results.
+    labels : "tiff", "zarr" or "none".
+    thumbnail : whether a picture for the report is made.
+    folder : of the recipe; paths in parameters start from it.
+    sampling_rate, unit : of recordings that do not say.
+    """
+
+    item: Item
+    steps: tuple[tuple[str, Mapping[str, Any]], ...]
+    out: Path
+    fingerprint: str
+    labels: str = "tiff"
+    thumbnail: bool = False
+    folder: Path = field(default_factory=Path)
+    sampling_rate: float | None = None
+    unit: str | None = None
+
+    @property
+    def results(self) -> Path:
+        """Folder of the item's results."""
+        return self.out / ITEMS / self.item.key
+
+
+def work_on(job: Job) -> dict[str, Any]:
+    """Run an item's steps and return its row of the manifest; errors become part of the row.
+
+    The results are written beside their place and put there in one move.
+    """
+    started = time.perf_counter()
+    one_thread(job.steps)
+    row: dict[str, Any] = {"key": job.item.key, "path": str(job.item.path), "kind": job.item.kind}
+    row |= {"fingerprint": job.fingerprint, "host": platform.node(), "state": "done", "error": ""}
+    making = job.results.with_name(f".{job.item.key}-{os.getpid()}")
+    try:
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(parents=True)
+        row |= stamp_of(job.item.path)
+        row["input_sha256"] = content_hash(job.item.path)
+        row |= _steps(job, making)
+        row["seconds"] = round(time.perf_counter() - started, 4)
+        row["peak_memory_mb"] = _peak_memory_mb()
+        write_json(making / DONE, row)
+        shutil.rmtree(job.results, ignore_errors=True)
+        making.replace(job.results)
+    except BiofmError as error:
+        row |= {"state": "failed", "error": " ".join(str(error).split())}
+    except OSError as error:
+        row |= {"state": "failed", "error": f"{error.filename or job.item.path}: {error.strerror or error}"}
+    except MemoryError:
+        row |= {"state": "failed", "error": f"{job.item.path}: not enough memory; run fewer items at a time"}
+    except Exception as error:  # noqa: BLE001 -- one item must never end the run
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno}"
+        row |= {
+            "state": "failed",
+            "error": f"{job.item.path}: unexpected {type(error).__name__}: {error} ({place})",
+        }
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    row.setdefault("seconds", round(time.perf_counter() - started, 4))
+    return row
+
+
+def finished(job: Job) -> dict[str, Any] | None:
+    """Return the row of an item whose results are there, whole, and of this recipe and file; else None."""
+    try:
+        row = json.loads((job.results / DONE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(row, dict) or row.get("fingerprint") != job.fingerprint:
+        return None
+    try:
+        now = stamp_of(job.item.path)
+    except OSError:
+        return row  # the file has gone since; its results are still those of it
+    if any(row.get(key) != value for key, value in now.items()):
+        return None
+    return row
+
+
+def stamp_of(path: Path) -> dict[str, int]:
+    """Return size and time of change of a file, by which a changed one is noticed."""
+    about = path.stat()
+    return {"input_bytes": about.st_size, "input_mtime_ns": about.st_mtime_ns}
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and sizes in a folder."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for one in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{one.relative_to(path).as_posix()} {one.stat().st_size}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def one_thread(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Have numpy and torch use one thread: items run beside each other, and results do not hang on how many.
+
+    Parameters
+    ----------
+    steps : that will run; torch is loaded only where one of them uses a network.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    if any(name in NETWORKS or p.get("detector") == DEFAULT_DETECTOR for name, p in steps):
+        import torch
+
+        if torch.get_num_threads() != 1:
+            torch.set_num_threads(1)
+
+
+def _peak_memory_mb() -> float:
+    from napari_biofm.engine.memory import peak_memory_mb
+
+    return round(peak_memory_mb(), 1)
+
+
+@dataclass
+class Bench:
+    """What the steps of an item hand on to each other."""
+
+    job: Job
+    folder: Path
+    image: Any = None
+    is_stack: bool = False
+    channels: tuple[str, ...] = ()
+    masks: Any = None
+    cells: DataFrame | None = None
+    recording: Any = None
+    events: Any = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def path(self, text: str) -> Path:
+        """Return a path of the recipe."""
+        return Path(text) if Path(text).is_absolute() else self.job.folder / text
+
+
+def _steps(job: Job, folder: Path) -> dict[str, Any]:
+    """Run the steps and return facts for the manifest."""
+    from napari_biofm.batch.steps import RUN, open_item, write_results
+
+    bench = Bench(job, folder)
+    open_item(bench)
+    for name, parameters in job.steps:
+        run: Callable[[Bench, Mapping[str, Any]], None] = RUN[name]
+        run(bench, parameters)
+    write_results(bench)
+    return json.loads(json.dumps(bench.facts, default=plain_json))  # type: ignore[no-any-return]
+
+
+def small_picture(image: np.ndarray, masks: np.ndarray | None, size: int = 160) -> np.ndarray:
+    """Return a picture for the report: brightness stretched, masks outlined, (h, w, 3) uint8.
+
+    Parameters
+    ----------
+    image : (Y, X), or with colours or channels last.
+    masks : (Y, X) labels, or None.
+    size : of the longer side, pixels.
+    """
+    from skimage.segmentation import find_boundaries
+
+    step = max(1, -(-max(image.shape[:2]) // size))
+    small = np.asarray(image[::step, ::step], np.float32)
+    grey = small if small.ndim == 2 else small.max(axis=-1)
+    finite = grey[np.isfinite(grey)]
+    low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.0, 1.0)
+    grey = np.nan_to_num((grey - low) / max(float(high - low), 1e-9)).clip(0, 1)
+    picture = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=-1)
+    if masks is not None:
+        picture[find_boundaries(masks[::step, ::step], mode="inner")] = (255, 200, 0)
+    return picture
