@@ -63,8 +63,10 @@ from .api.signals import (
 from .batch.recipe import (
     Recipe,
 )
-from .batch.run import (
+from .batch.result import (
     BatchResult,
+)
+from .batch.run import (
     run_recipe,
 )
 from .types import (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from napari_biofm.batch.work import ITEMS, TABLES
+from napari_biofm.batch.jobs import ITEMS, TABLES
 from napari_biofm.files import atomic_write
 from napari_biofm.types import BatchError
 
@@ -53,7 +54,7 @@ def _collect(out: Path, name: str, keys: Sequence[str]) -> int | None:
     return rows
 
 
-def _schema(pieces: Sequence[Path]) -> object:
+def _schema(pieces: Sequence[Path]) -> Any:
     """Return columns of all pieces, numbers as wide as the widest; empty pieces decide no type."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -71,7 +72,7 @@ def _schema(pieces: Sequence[Path]) -> object:
     )
 
 
-def _wider(one: object, other: object) -> object:
+def _wider(one: Any, other: Any) -> Any:
     import pyarrow as pa
 
     if one == other or pa.types.is_null(other):

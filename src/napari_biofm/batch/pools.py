@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from napari_biofm import __version__
-from napari_biofm.batch.work import Job
+from napari_biofm.batch.jobs import Job
 from napari_biofm.types import BatchError
 
 AHEAD = 3  # items per worker that are handed out at a time

@@ -196,7 +196,7 @@ def schema() -> dict[str, Any]:
         steps.append(
             {"type": "object", "properties": properties, "required": ["do"], "additionalProperties": False}
         )
-    given = {key: {"type": "string"} for key in INPUT}
+    given: dict[str, Any] = {key: {"type": "string"} for key in INPUT}
     given |= {"images": texts, "recordings": texts, "sampling_rate": {"type": "number"}}
     out = {"folder": {"type": "string"}, "labels": {"enum": list(LABELS)}, "thumbnails": {"type": "integer"}}
     return {

@@ -6,18 +6,16 @@ import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm import __version__
+from napari_biofm.batch.jobs import ITEMS
 from napari_biofm.batch.recipe import Recipe
-from napari_biofm.batch.work import ITEMS
+from napari_biofm.batch.result import BatchResult
 from napari_biofm.files import write_text
-
-if TYPE_CHECKING:
-    from napari_biofm.batch.run import BatchResult
 
 SHOWN_FAILURES = 200
 BINS = 24
@@ -127,7 +125,7 @@ def histogram(values: NDArray[np.float64]) -> str:
 
 
 def _pictures(out: Path, done: Sequence[dict[str, Any]], most: int) -> str:
-    figures = []
+    figures: list[str] = []
     for row in done:
         if len(figures) >= most:
             break

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +12,19 @@ from napari_biofm import __version__
 from napari_biofm.batch.collect import collect_tables
 from napari_biofm.batch.folder_lock import FolderLock
 from napari_biofm.batch.items import Item, items_of
+from napari_biofm.batch.jobs import ITEMS, Job
 from napari_biofm.batch.manifest import NAME as MANIFEST
 from napari_biofm.batch.manifest import Manifest
 from napari_biofm.batch.pools import make_pool
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.batch.report import write_report
-from napari_biofm.batch.work import ITEMS, Job, finished, work_on
+from napari_biofm.batch.result import BatchResult
+from napari_biofm.batch.work import finished, work_on
 from napari_biofm.files import write_text
 from napari_biofm.types import BatchError
 
 RECIPE = "recipe.toml"
 SPARE = 4  # pictures are made of so many times more images than are shown: some images fail
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """What came of a run.
-
-    Attributes
-    ----------
-    out : folder of the results.
-    rows : of the manifest, one per item, by key.
-    tables : number of rows of each joint table.
-    kept : number of items whose results were there from a former run.
-    seconds : from start to end, without what was kept.
-    where : on what it ran.
-    """
-
-    out: Path
-    rows: list[dict[str, Any]]
-    tables: dict[str, int] = field(default_factory=dict)
-    kept: int = 0
-    seconds: float = 0.0
-    where: str = ""
-
-    @property
-    def failed(self) -> list[dict[str, Any]]:
-        """Rows of items that failed."""
-        return [row for row in self.rows if row["state"] == "failed"]
 
 
 Listener = Callable[[int, int, dict[str, Any]], None]

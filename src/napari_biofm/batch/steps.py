@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_biofm.batch.jobs import Bench
 from napari_biofm.batch.parameters import IMAGE
-from napari_biofm.batch.work import Bench, small_picture
 from napari_biofm.files import write_json
 from napari_biofm.types import BatchError, ImageError, SegmentationParameters, run_task
 
@@ -187,7 +188,7 @@ def idealize(bench: Bench, given: Parameters) -> None:
     """Idealise a patch: open channels at every sample, and a row per sweep."""
     import pandas as pd
 
-    from napari_biofm.api.signals import idealize as idealize_recording
+    from napari_biofm.api.channels import idealize as idealize_recording
     from napari_biofm.files import atomic_write
 
     found = idealize_recording(bench.recording, channel=given["channel"])
@@ -285,3 +286,28 @@ def _write(bench: Bench, name: str, table: Any) -> None:
         column = column if column not in table.columns else f"sample_{column}"
         table.insert(position, column, value)
     table.to_parquet(bench.folder / f"{name}.parquet", index=False)
+
+
+def small_picture(
+    image: NDArray[np.generic], masks: NDArray[np.integer] | None, size: int = 160
+) -> NDArray[np.uint8]:
+    """Return a picture for the report: brightness stretched, masks outlined, (h, w, 3) uint8.
+
+    Parameters
+    ----------
+    image : (Y, X), or with colours or channels last.
+    masks : (Y, X) labels, or None.
+    size : of the longer side, pixels.
+    """
+    from skimage.segmentation import find_boundaries
+
+    step = max(1, -(-max(image.shape[:2]) // size))
+    small = np.asarray(image[::step, ::step], np.float32)
+    grey = small if small.ndim == 2 else small.max(axis=-1)
+    finite = grey[np.isfinite(grey)]
+    low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.0, 1.0)
+    grey = np.nan_to_num((grey - low) / max(float(high - low), 1e-9)).clip(0, 1)
+    picture = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=-1)
+    if masks is not None:
+        picture[find_boundaries(masks[::step, ::step], mode="inner")] = (255, 200, 0)
+    return picture

@@ -10,56 +10,17 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from napari_biofm.batch.items import Item
+from napari_biofm.batch.jobs import Bench, Job
+from napari_biofm.batch.steps import RUN, open_item, write_results
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.files import plain_json, write_json
 from napari_biofm.types import BiofmError
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-ITEMS = "items"  # folder of one folder per item
 DONE = "done.json"
 NETWORKS = ("segment", "embed", "classify", "features")  # steps that may use one
-TABLES = ("cells", "events", "features", "channels")
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a worker needs for one item.
-
-    Attributes
-    ----------
-    item : the file.
-    steps : (name, parameters) in order.
-    out : folder of the run.
-    fingerprint : of what decides the results.
-    labels : "tiff", "zarr" or "none".
-    thumbnail : whether a picture for the report is made.
-    folder : of the recipe; paths in parameters start from it.
-    sampling_rate, unit : of recordings that do not say.
-    """
-
-    item: Item
-    steps: tuple[tuple[str, Mapping[str, Any]], ...]
-    out: Path
-    fingerprint: str
-    labels: str = "tiff"
-    thumbnail: bool = False
-    folder: Path = field(default_factory=Path)
-    sampling_rate: float | None = None
-    unit: str | None = None
-
-    @property
-    def results(self) -> Path:
-        """Folder of the item's results."""
-        return self.out / ITEMS / self.item.key
 
 
 def work_on(job: Job) -> dict[str, Any]:
@@ -159,30 +120,8 @@ def _peak_memory_mb() -> float:
     return round(peak_memory_mb(), 1)
 
 
-@dataclass
-class Bench:
-    """What the steps of an item hand on to each other."""
-
-    job: Job
-    folder: Path
-    image: Any = None
-    is_stack: bool = False
-    channels: tuple[str, ...] = ()
-    masks: Any = None
-    cells: DataFrame | None = None
-    recording: Any = None
-    events: Any = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def path(self, text: str) -> Path:
-        """Return a path of the recipe."""
-        return Path(text) if Path(text).is_absolute() else self.job.folder / text
-
-
 def _steps(job: Job, folder: Path) -> dict[str, Any]:
     """Run the steps and return facts for the manifest."""
-    from napari_biofm.batch.steps import RUN, open_item, write_results
-
     bench = Bench(job, folder)
     open_item(bench)
     for name, parameters in job.steps:
@@ -190,26 +129,3 @@ def _steps(job: Job, folder: Path) -> dict[str, Any]:
         run(bench, parameters)
     write_results(bench)
     return json.loads(json.dumps(bench.facts, default=plain_json))  # type: ignore[no-any-return]
-
-
-def small_picture(image: np.ndarray, masks: np.ndarray | None, size: int = 160) -> np.ndarray:
-    """Return a picture for the report: brightness stretched, masks outlined, (h, w, 3) uint8.
-
-    Parameters
-    ----------
-    image : (Y, X), or with colours or channels last.
-    masks : (Y, X) labels, or None.
-    size : of the longer side, pixels.
-    """
-    from skimage.segmentation import find_boundaries
-
-    step = max(1, -(-max(image.shape[:2]) // size))
-    small = np.asarray(image[::step, ::step], np.float32)
-    grey = small if small.ndim == 2 else small.max(axis=-1)
-    finite = grey[np.isfinite(grey)]
-    low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.0, 1.0)
-    grey = np.nan_to_num((grey - low) / max(float(high - low), 1e-9)).clip(0, 1)
-    picture = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=-1)
-    if masks is not None:
-        picture[find_boundaries(masks[::step, ::step], mode="inner")] = (255, 200, 0)
-    return picture

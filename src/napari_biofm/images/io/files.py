@@ -68,7 +68,7 @@ def _read(path: Path, stored: bool) -> NDArray[Any]:
     if suffix == ".npy":
         return np.asarray(np.load(path, allow_pickle=False))
     if suffix == ".npz":
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             names = archive.files
             if not names:
                 raise ImageError(f"{path.name} holds no array.")

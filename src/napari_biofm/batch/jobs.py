@@ -1,0 +1,68 @@
+"""What a worker gets for one item, and what the steps of the item hand on to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_biofm.batch.items import Item
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ITEMS = "items"  # folder of one folder per item
+TABLES = ("cells", "events", "features", "channels")
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs for one item.
+
+    Attributes
+    ----------
+    item : the file.
+    steps : (name, parameters) in order.
+    out : folder of the run.
+    fingerprint : of what decides the results.
+    labels : "tiff", "zarr" or "none".
+    thumbnail : whether a picture for the report is made.
+    folder : of the recipe; paths in parameters start from it.
+    sampling_rate, unit : of recordings that do not say.
+    """
+
+    item: Item
+    steps: tuple[tuple[str, Mapping[str, Any]], ...]
+    out: Path
+    fingerprint: str
+    labels: str = "tiff"
+    thumbnail: bool = False
+    folder: Path = field(default_factory=Path)
+    sampling_rate: float | None = None
+    unit: str | None = None
+
+    @property
+    def results(self) -> Path:
+        """Folder of the item's results."""
+        return self.out / ITEMS / self.item.key
+
+
+@dataclass
+class Bench:
+    """What the steps of an item hand on to each other."""
+
+    job: Job
+    folder: Path
+    image: Any = None
+    is_stack: bool = False
+    channels: tuple[str, ...] = ()
+    masks: Any = None
+    cells: DataFrame | None = None
+    recording: Any = None
+    events: Any = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def path(self, text: str) -> Path:
+        """Return a path of the recipe."""
+        return Path(text) if Path(text).is_absolute() else self.job.folder / text

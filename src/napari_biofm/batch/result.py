@@ -1,0 +1,34 @@
+"""What came of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What came of a run.
+
+    Attributes
+    ----------
+    out : folder of the results.
+    rows : of the manifest, one per item, by key.
+    tables : number of rows of each joint table.
+    kept : number of items whose results were there from a former run.
+    seconds : from start to end, without what was kept.
+    where : on what it ran.
+    """
+
+    out: Path
+    rows: list[dict[str, Any]]
+    tables: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+    seconds: float = 0.0
+    where: str = ""
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """Rows of items that failed."""
+        return [row for row in self.rows if row["state"] == "failed"]
