@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import SupportsFloat
 
 from napari_biofm.batch.parameters import IMAGE, RECORDING
 from napari_biofm.batch.recipe import Recipe
-from napari_biofm.images.io.names import is_mask_name, stem_of
+from napari_biofm.conditions.joins import Join, join_names
+from napari_biofm.conditions.plates import read_plate_map
+from napari_biofm.images.io.names import is_mask_name, masks_of
 from napari_biofm.types import BatchError
 
 IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".zarr", ".btf", ".npy")
@@ -50,7 +53,7 @@ class Item:
     path: Path
     kind: str
     masks: Path | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str | float] = field(default_factory=dict)
 
 
 def items_of(recipe: Recipe) -> list[Item]:
@@ -59,7 +62,9 @@ def items_of(recipe: Recipe) -> list[Item]:
     Raises
     ------
     BatchError
-        If a file or folder is missing, a pattern matches nothing, or a table lacks its columns.
+        If a file or folder is missing, a pattern matches nothing, or the table of files lacks its columns.
+    ConditionsError
+        If the plate map cannot be used.
     """
     found: dict[tuple[Path, str], dict[str, str]] = {}
     for kind, patterns in ((IMAGE, recipe.images), (RECORDING, recipe.recordings)):
@@ -69,7 +74,9 @@ def items_of(recipe: Recipe) -> list[Item]:
     if recipe.files is not None:
         for path, kind, columns in _listed(recipe):
             found[(path, kind)] = columns
-    conditions = _Conditions.read(recipe) if recipe.conditions else None
+    conditions = (
+        _conditions(recipe, list(dict.fromkeys(path for path, _ in found))) if recipe.conditions else {}
+    )
     masks = None if recipe.masks is None else recipe.folder / recipe.masks
     if masks is not None and not masks.is_dir():
         raise BatchError(f"the folder of masks {masks} is not there.")
@@ -77,7 +84,7 @@ def items_of(recipe: Recipe) -> list[Item]:
     by_mask = _masks(masks, images) if masks is not None else {}
     items = []
     for (path, kind), columns in found.items():
-        row = {**columns, **(conditions.of(path) if conditions else {})}
+        row = {**columns, **conditions.get(path, {})}
         items.append(Item(_key(path, recipe.folder), path, kind, by_mask.get(path), row))
     return sorted(items, key=lambda item: (item.key, str(item.path)))
 
@@ -146,60 +153,33 @@ def _listed(recipe: Recipe) -> Iterator[tuple[Path, str, dict[str, str]]]:
         yield path.absolute(), kind, {k: v for k, v in row.items() if k not in ("file", "kind")}
 
 
-@dataclass(frozen=True)
-class _Conditions:
-    """A plate map: rows by well or by file."""
+def join_of(recipe: Recipe, paths: Sequence[Path]) -> Join:
+    """Return which row of the recipe's plate map each file belongs to.
 
-    column: str
-    rows: Mapping[str, Mapping[str, str]]
-    match: re.Pattern[str] | None
-
-    @classmethod
-    def read(cls, recipe: Recipe) -> _Conditions:
-        path = recipe.folder / str(recipe.conditions)
-        rows = _rows(path)
-        columns = list(rows[0]) if rows else []
-        column = next((name for name in ("file", "well") if name in columns), "")
-        if not column:
-            raise BatchError(f"{path}: has no column 'well' or 'file' (its columns: {', '.join(columns)}).")
-        pattern = None
-        if column == "well":
-            try:
-                pattern = re.compile(recipe.match or r"(?<![A-Za-z0-9])(?P<well>[A-Pa-p]0?\d{1,2})(?!\d)")
-            except re.error as error:
-                raise BatchError(f"match = {recipe.match!r} is no regular expression: {error}") from error
-            if "well" not in pattern.groupindex:
-                raise BatchError(f"match = {recipe.match!r} has no group (?P<well>...).")
-        named: dict[str, Mapping[str, str]] = {}
-        for number, row in enumerate(rows, 2):
-            name = plain_well(row[column]) if column == "well" else row[column]
-            if name in named:
-                raise BatchError(f"{path}, line {number}: {column} {row[column]} stands there twice.")
-            named[name] = {k: v for k, v in row.items() if k != "file"}
-        return cls(column, named, pattern)
-
-    def of(self, path: Path) -> Mapping[str, str]:
-        """Return what the map says of a file, {} where it says nothing."""
-        if self.match is None:
-            for name in (path.name, stem_of(path)):
-                if name in self.rows:
-                    return self.rows[name]
-            return {}
-        wells = [m.group("well") for m in self.match.finditer(path.name)] or [
-            m.group("well") for m in self.match.finditer(path.parent.as_posix())
-        ]
-        return self.rows.get(plain_well(wells[-1]), {}) if wells else {}
+    Raises
+    ------
+    ConditionsError
+        If the map cannot be read or the pattern not be used.
+    """
+    plates = read_plate_map(recipe.folder / str(recipe.conditions))
+    return join_names(plates, [str(path) for path in paths], recipe.match)
 
 
-def plain_well(well: str) -> str:
-    """Return a well's name in one spelling: "b03" and "B3" are "B3"."""
-    fits = re.fullmatch(r"([A-Za-z]{1,2})0*(\d+)", well.strip())
-    return f"{fits.group(1).upper()}{fits.group(2)}" if fits else well.strip()
+def _conditions(recipe: Recipe, paths: Sequence[Path]) -> dict[Path, dict[str, str | float]]:
+    join = join_of(recipe, paths)
+    columns = [name for name in join.map.table.columns if name != "file"]
+    table = join.map.table
+    return {
+        path: {name: _plain(table[name].iloc[row]) for name in columns} if row >= 0 else {}
+        for path, row in zip(paths, join.rows, strict=True)
+    }
+
+
+def _plain(value: object) -> str | float:
+    return float(value) if isinstance(value, SupportsFloat) and not isinstance(value, str) else str(value)
 
 
 def _masks(folder: Path, images: list[Path]) -> dict[Path, Path]:
-    from napari_biofm.images.io.names import masks_of
-
     found = {}
     for image in images:
         mask = masks_of(image, folder, images)

@@ -37,8 +37,8 @@ class Recipe:
     images, recordings : files, folders and patterns, relative to `folder`.
     masks : folder of masks of the images, or None.
     files : CSV with a column `file` (and any others, which travel into the tables), or None.
-    conditions : plate map: CSV with a column `well` or `file`, or None.
-    match : regular expression with a group `well`, searched in each file's path, for `conditions`.
+    conditions : plate map (see `conditions.plates`), or None.
+    match : how the well stands in a file's name, see `conditions.joins.join_names`.
     sampling_rate, unit : of recordings that do not say.
     out : folder of the results, or None.
     labels : "tiff", "zarr" or "none".

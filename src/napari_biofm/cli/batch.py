@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.batch.items import join_of
 from napari_biofm.batch.recipe import Recipe, schema
 from napari_biofm.batch.run import planned, run_recipe
 from napari_biofm.cli.common import note, print_json
@@ -94,6 +95,8 @@ def run_batch(args: argparse.Namespace) -> int:
             for row in rows:
                 print(f"{row['file']}: {', '.join(row['steps'])}")
             print(f"{len(rows)} files")
+            if recipe.conditions is not None:
+                print(join_of(recipe, [item.path for item, _ in planned(recipe, args.limit)]).preview())
         return 0
     told = _Told(args.log_json)
     result = run_recipe(
