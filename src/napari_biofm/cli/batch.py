@@ -85,7 +85,7 @@ def run_batch(args: argparse.Namespace) -> int:
         raise BatchError("give the recipe: napari-biofm run RECIPE.toml")
     recipe = Recipe.read(args.recipe)
     if args.dry_run:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"file": str(item.path), "kind": item.kind, "steps": steps, **dict(item.columns)}
             for item, steps in planned(recipe, args.limit)
         ]
