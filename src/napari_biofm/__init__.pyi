@@ -26,7 +26,9 @@ from .api.collections import (
     fit_curve,
 )
 from .api.conditions import (
+    dose_response,
     join_conditions,
+    profiles,
     read_plate_map,
 )
 from .api.images import (
@@ -111,6 +113,7 @@ __all__ = [
     "compare_groups",
     "detect_events",
     "detection_quality",
+    "dose_response",
     "embed",
     "epochs",
     "features",
@@ -127,6 +130,7 @@ __all__ = [
     "open_image",
     "open_session",
     "predict",
+    "profiles",
     "read_image",
     "read_masks",
     "read_plate_map",

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_biofm.conditions import joins, plates
+from napari_biofm.conditions.dose_response import DoseFit, dose_responses
+from napari_biofm.conditions.hits import without_edge_effect
 from napari_biofm.conditions.joins import Join
 from napari_biofm.conditions.plates import PlateMap
+from napari_biofm.conditions.profiles import Normalisation, Profiles, normalised, well_profiles
 from napari_biofm.types import ConditionsError
 
 if TYPE_CHECKING:
@@ -73,3 +76,65 @@ def join_conditions(
         raise ConditionsError(f"{rows}: names are given as a list, rows as a table.")
     join = joins.join_names(known, rows, pattern)
     return join.table(), join
+
+
+def profiles(
+    cells: DataFrame,
+    features: Sequence[str] = (),
+    *,
+    classes: str = "",
+    normalise: Normalisation = "robust_z",
+    min_cells: int = 10,
+    correct_edges: bool = False,
+) -> Profiles:
+    """Turn cells into one row per well: medians, spreads, class fractions, set against the plate's controls.
+
+    Parameters
+    ----------
+    cells : one row per cell with `well`, `plate`, `control` (see `join_conditions`).
+    features : columns; all columns of numbers that describe a cell if not given.
+    classes : column with the class of each cell, for fractions of each class.
+    normalise : `robust_z`, `sphering` or `none`.
+    min_cells : wells with fewer cells are left out, and told.
+    correct_edges : take away what edge wells differ by from wells inside that were treated alike, where a test finds it.
+
+    Returns
+    -------
+    Profiles
+        `table` with a row per well, `values`, and `notes` on what was left out.
+
+    Raises
+    ------
+    ConditionsError
+        If a column is missing, or a plate has fewer than three wells of negative controls.
+    """
+    found = well_profiles(cells, features, classes=classes, min_cells=min_cells)
+    if correct_edges:
+        found = without_edge_effect(found)
+    return normalised(found, normalise)
+
+
+def dose_response(
+    wells: DataFrame, values: Sequence[str], by: Sequence[str] = ("compound",)
+) -> tuple[DataFrame, dict[tuple[str, ...], DoseFit]]:
+    """Fit the four-parameter logistic to values of wells against the dose.
+
+    Parameters
+    ----------
+    wells : one row per well with `dose`, `control` and the columns of `by`; controls stand at dose 0.
+    values : columns to fit: a class fraction, a feature, an event rate, a current.
+    by : columns that make one series of doses.
+
+    Returns
+    -------
+    table : DataFrame
+        EC50, Hill slope, top and bottom with 95 % intervals, and `reason` where the fit means nothing.
+    fits : dict of DoseFit
+        The curves by (series ..., value).
+
+    Raises
+    ------
+    ConditionsError
+        If a column is missing or one series has doses in units that differ.
+    """
+    return dose_responses(wells, values, by)

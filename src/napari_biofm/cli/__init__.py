@@ -26,6 +26,7 @@ ROOMS = (
     "cells",
     "conditions",
     "convert",
+    "profiles",
     "models",
     "train",
     "cache",
