@@ -250,7 +250,6 @@ def _add_events(nwb: Any, saved: Saved) -> None:
         "cell": "label of the cell, -1 where the channel is linked to none",
         "score": "confidence, 0 to 1",
     }
-    words = ("class", "unit", "verdict", "recording", "class_before")
     table = DynamicTable(
         name="events",
         description="events found by napari-biofm, one row each",
@@ -258,7 +257,7 @@ def _add_events(nwb: Any, saved: Saved) -> None:
             VectorData(
                 name=name,
                 description=about.get(name, name),
-                data=data if name in words else np.asarray(data),
+                data=data if isinstance(data[0], str) else np.asarray(data),
             )
             for name, data in columns.items()
         ],
