@@ -4,7 +4,8 @@
 trained on (other files, cells and records; see training/physio/real.py), made harder or given known events
 where a truth is needed; those that chose thresholds (the even ones) are left out. All detectors see the same
 samples. Single channels are scored per sample without hand-given levels, calcium rates by r as well. The last
-line is one JSON object with `msamples_per_s` per detector, `f1` per detector and set, and `rate_r`.
+line is one JSON object with `msamples_per_s` per detector, `f1` per detector and set, `rate_r`, `false_events_per_min` of
+physio-FM per kind and sort of noise (recordings without any event, 10 Hz to 200 kHz), and `idealize_msamples_per_s`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from scipy.signal import bessel, sosfilt
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from training.physio.hard import NOISES, silent  # noqa: E402
+from training.physio.hard import RATES as SILENT_RATES  # noqa: E402
 from training.physio.measure import smooth  # noqa: E402
 from training.physio.real import Real, build_cache, build_ecg  # noqa: E402
 from training.physio.sets import TOLERANCE, Scores, labelled_sets  # noqa: E402
@@ -33,6 +36,7 @@ from napari_biofm.types import BiofmError, DetectionSettings, Detector, Trace, r
 
 MEANT_FOR = {"half-amplitude": "channel"}  # scored per sample elsewhere
 SPEED_SECONDS = 30.0
+MOST_SILENT = 2_000_000  # samples per silent recording
 
 
 def kinds_of(name: str, detector: Detector) -> list[str]:
@@ -194,6 +198,34 @@ def speed_table(detectors: dict[str, Detector], real: Real, seconds: float) -> d
     return out
 
 
+def false_table(detectors: dict[str, Detector], quick: bool) -> dict[str, dict[str, float]]:
+    """Return false events per minute of physio-FM on recordings without any event, per kind and sort of noise."""
+    minutes = {"calcium": 12.0 if quick else 36.0, "ecg": 2.0 if quick else 8.0}
+    out: dict[str, dict[str, float]] = {}
+    for kind in SILENT_RATES:
+        for name in NOISES:
+            count, spent = 0, 0.0
+            for signal in silent(kind, name, minutes.get(kind, 0.3 if quick else 1.0), seed=9):
+                some = Trace(signal.values[:MOST_SILENT], signal.sampling_rate, signal.unit)
+                count += len(found(detectors["physio-fm"], some, kind)[0])
+                spent += len(some.values) / some.sampling_rate / 60
+            out.setdefault(kind, {})[name] = round(count / spent, 3)
+    return out
+
+
+def idealize_speed(data: Path, seconds: float) -> float:
+    """Return million samples per second of idealisation without given levels, on real single-channel records."""
+    from napari_biofm.events.channels.idealization import idealize
+
+    with np.load(data / "channels/deep_channel_train.npz") as file:
+        x, fs = file["0_signal"].astype(np.float32), float(file["0_fs"])
+    signal = Trace(np.resize(x, int(max(seconds, 10.0) * fs)), fs, "pA")
+    idealize(Trace(x[:20_000], fs, "pA"))
+    start = time.perf_counter()
+    idealize(signal)
+    return round(len(signal.values) / 1e6 / (time.perf_counter() - start), 3)
+
+
 def main() -> None:
     wait_asleep()
     parser = argparse.ArgumentParser(description=__doc__)
@@ -223,6 +255,8 @@ def main() -> None:
     for name, row in channel_table(arguments.data, quick).items():
         f1.setdefault(name, {}).update(row)
     rate_r = rate_table(detectors, real, 12 if quick else 2)
+    false = false_table(detectors, quick)
+    ideal = idealize_speed(arguments.data, 20.0 if quick else 60.0)
     if not arguments.json:
         for key in dict.fromkeys(k for row in f1.values() for k in row):
             cells = [f"{n} {row[key]:.3f}" for n, row in f1.items() if key in row]
@@ -232,7 +266,20 @@ def main() -> None:
             print(f"r of rates / {key:29s} " + "  ".join(cells))
         for name, value in speed.items():
             print(f"{name:42s} {value:.3f} Msamples/s")
-    print(json.dumps({"msamples_per_s": speed, "f1": {k: v for k, v in f1.items() if v}, "rate_r": rate_r}))
+        print(f"{'idealisation':42s} {ideal:.3f} Msamples/s")
+        for kind, row in false.items():
+            print(f"false per minute / {kind:25s} " + "  ".join(f"{n} {v:.2f}" for n, v in row.items()))
+    print(
+        json.dumps(
+            {
+                "msamples_per_s": speed,
+                "f1": {k: v for k, v in f1.items() if v},
+                "rate_r": rate_r,
+                "false_events_per_min": false,
+                "idealize_msamples_per_s": ideal,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

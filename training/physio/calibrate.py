@@ -31,6 +31,13 @@ from training.physio.measure import DEFAULT_CARD, model_of, smooth  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 from training.physio.sets import TOLERANCE, labelled_sets  # noqa: E402
 
+# median score of the beats of a recording, below which there is no heart: noise of any sort has .50 to .71, the even kept-back
+# recordings .74 and more, R waves no larger than the noise included
+QUIET_HEART = 0.72
+# score that one current of a trace of 5 s or more must reach: noise of any sort stays at .90, the weakest kept-back recording
+# (SNR 2) has .93
+SURE_CURRENT = 0.91
+
 
 def collect(model: PhysioFM, kind: str, real: Real) -> list[dict[str, Any]]:
     """Return per trace: its set, logits, which candidates are true, how many truths there are."""
@@ -228,7 +235,10 @@ def main() -> None:
         "training": training,
         "report": report,
     }
-    card |= {k: v for k, v in old.items() if k == "rhythm"}  # its trees lie beside the weights
+    # trees that lie beside the weights; what judges.py and counts.py fit must be fitted again for other weights
+    card |= {k: v for k, v in old.items() if k == "rhythm"}
+    card["presets"].get("ecg", {}).setdefault("recording", QUIET_HEART)
+    card["presets"].get("psc", {}).setdefault("sure", SURE_CURRENT)
     weights.write(arguments.out, model.network(), card)
 
 

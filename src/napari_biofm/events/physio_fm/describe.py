@@ -69,7 +69,9 @@ def describe(runner: NetworkRunner, signal: Trace) -> Description:
     proposed = signal.unit
     if unit == "dF/F" and factor == 0.01 and known_unit(signal.unit)[1] == 1.0:
         proposed = "%dF/F"
-        messages.append(f"noise of more than 1 {signal.unit}: the values are taken for percent ({proposed}).")
+        messages.append(
+            f"values no fraction can have ({signal.unit} below -1, or noise of more than 0.6): taken for percent ({proposed})."
+        )
     elif unit == "mV" and known_unit(signal.unit)[0] == "uV":
         messages.append(f"{signal.unit} spanning more than 20 mV: taken for a membrane potential.")
     guess = TOKEN_KINDS[int(np.argmax(blind))]

@@ -34,6 +34,7 @@ from napari_biofm.types import (
     run_task,
 )
 
+LONG_S = 5.0  # of a trace that is asked for one sure event
 SHORTEST = 16  # resampled samples; below that there is nothing to see
 
 
@@ -74,7 +75,19 @@ def detect_stock(runner: NetworkRunner, signal: Trace, settings: DetectionSettin
         part = as_events(signal, kind, found, runner.card, settings)
         parts.append(part)
         yield Progress(done, total, f"{kind}: {sum(map(len, parts))} events", part)
-    return cast("Events", np.concatenate(parts))
+    events = cast("Events", np.concatenate(parts))
+    return no_events() if _is_quiet(runner, signal, kind, settings, events) else events
+
+
+def _is_quiet(
+    runner: NetworkRunner, signal: Trace, kind: str, settings: DetectionSettings, events: Events
+) -> bool:
+    """Return whether a trace of some length has but half-sure events: noise has such, a recording surer ones too."""
+    presets = runner.card["presets"].get(KINDS[kind].network, {})
+    if settings.all_scores or "threshold" in settings.options or "sure" not in presets or not len(events):
+        return False
+    seconds = len(signal.values) / signal.sampling_rate
+    return seconds >= LONG_S and float(events["score"].max()) < float(presets["sure"])
 
 
 def candidates(runner: NetworkRunner, signal: Trace, kind: str) -> Iterator[tuple[int, int, Candidates]]:
@@ -112,6 +125,12 @@ def _beats(runner: NetworkRunner, signal: Trace, settings: DetectionSettings) ->
     if found is None:
         return no_events()
     beats = as_events(signal, "ecg", found, runner.card, settings)
+    if not settings.all_scores and "threshold" not in settings.options and len(beats):
+        least = float(runner.card["presets"].get("ecg", {}).get("recording", 0.0))
+        if (
+            float(np.median(beats["score"])) < least
+        ):  # noise has beats that are half sure, a heart has none such
+            beats = no_events()
     yield Progress(1, 1, f"ecg: {len(beats)} events", beats)
     return beats
 
