@@ -17,7 +17,7 @@ from napari_biofm.session.snapshot import Saved, SavedLayer  # noqa: E402
 from napari_biofm.signals import Recording  # noqa: E402
 from napari_biofm.signals.recording import MeasuredOn  # noqa: E402
 from napari_biofm.timeline import Clock  # noqa: E402
-from napari_biofm.types import EVENT_DTYPE, SessionError  # noqa: E402
+from napari_biofm.types import EVENT_DTYPE, SessionError, Trace  # noqa: E402
 
 MASKS = np.zeros((20, 30), np.int32)
 MASKS[2:6, 3:9], MASKS[10:15, 20:26] = 4, 9
@@ -195,3 +195,32 @@ def test_a_file_of_another_program_is_no_session_and_says_so(tmp_path):
         io.write(nwb)
     with pytest.raises(SessionError, match="no session of napari-biofm"):
         read_nwb_session(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """Three steps of current for the first channel."""
+
+    def __call__(self, sweep, channel):
+        wave = np.zeros(500, np.float32)
+        wave[100:400] = 20.0 * sweep - 20.0
+        return Trace(wave, 10_000.0, "pA", sweep, channel) if channel == 0 else None
+
+
+def test_commands_and_protocols_come_back_with_the_sweeps(tmp_path):
+    values = RNG.normal(-60, 1, (3, 500)).astype(np.float32)
+    cell = Recording.from_arrays(
+        values, 10_000.0, "mV", names=["Vm"], protocol="FI curve", command_source=Steps()
+    )
+    path = write_nwb(tmp_path / "steps.nwb", Saved(recordings={"cell": cell}))
+    with pynwb.NWBHDF5IO(str(path), "r") as io:
+        nwb = io.read()
+        stimulus = nwb.stimulus["cell_command0002_00"]
+        assert type(stimulus).__name__ == "CurrentClampStimulusSeries"
+        assert stimulus.data[200] == pytest.approx(20e-12)
+        assert stimulus.electrode is nwb.acquisition["cell_sweep0002_00_Vm"].electrode
+    back = read_nwb_session(path).recordings["cell"]
+    assert back.protocol == "FI curve"
+    for sweep in range(3):
+        np.testing.assert_array_equal(back.values(sweep, 0), values[sweep])
+        np.testing.assert_allclose(back.command(sweep, 0).values, cell.command(sweep, 0).values, rtol=1e-6)

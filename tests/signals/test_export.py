@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_biofm.signals import Recording, export, read_recording
+from napari_biofm.signals import Recording, nwb_icephys, read_recording
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
 from napari_biofm.signals.filters import FilterSettings, filtered
-from napari_biofm.types import EVENT_DTYPE, Events, RecordingError, no_events
+from napari_biofm.types import EVENT_DTYPE, Events, RecordingError, Trace, no_events
 
 
 def _events() -> Events:
@@ -103,7 +104,7 @@ def test_the_methods_paragraph_states_filters_counts_and_settings() -> None:
 
 def test_long_sweeps_are_written_to_nwb_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pynwb = pytest.importorskip("pynwb")
-    monkeypatch.setattr(export, "_CHUNK", 1 << 7)
+    monkeypatch.setattr(nwb_icephys, "CHUNK", 1 << 7)
     values = np.arange(5000, dtype=np.float32)
     values[1000:1200] = np.nan
     write_nwb(tmp_path / "long.nwb", Recording.from_arrays(values, 1000, "pA"))
@@ -118,3 +119,52 @@ def test_nwb_written_is_nwb_read(tmp_path: Path) -> None:
     back = read_recording(tmp_path / "out.nwb")
     np.testing.assert_allclose(back.values(0, 0), values[0], rtol=1e-5)
     assert back.channels[0].unit == "pA"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A step command whose level changes from sweep to sweep."""
+
+    unit: str
+
+    def __call__(self, sweep: int, channel: int) -> Trace | None:
+        wave = np.full(400, -70.0, np.float32)
+        wave[100:300] += 10 * sweep
+        return Trace(wave, 1000.0, self.unit, sweep, channel) if channel == 0 else None
+
+
+def test_nwb_keeps_clamps_electrodes_stimuli_and_their_names(tmp_path: Path) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    rng = np.random.default_rng(0)
+    current = rng.normal(-50, 4, (3, 400)).astype(np.float32)
+    trigger = np.zeros((3, 400), np.float32)
+    trigger[:, 50:60] = 5
+    recording = Recording.from_arrays(
+        [[i, t] for i, t in zip(current, trigger, strict=True)], 1000, ["pA", "V"], names=["Im (cell 1)", "TTL"],
+        protocol="IV curve", command_source=Steps("mV"), sweep_starts=[0.0, 1.5, 3.0],
+    )  # fmt: skip
+    path = tmp_path / "out.nwb"
+    write_nwb(path, recording)
+    assert not pynwb.validate(path=str(path))
+    with pynwb.NWBHDF5IO(str(path), "r") as io:
+        nwb = io.read()
+        series = nwb.acquisition["sweep0001_00_Im__cell_1"]
+        assert type(series).__name__ == "VoltageClampSeries" and series.electrode is not None
+        assert series.stimulus_description == "IV curve"
+        assert type(nwb.stimulus["command0001_00"]).__name__ == "VoltageClampStimulusSeries"
+        assert type(nwb.acquisition["sweep0000_01_TTL"]).__name__ == "TimeSeries"
+        table = nwb.intracellular_recordings
+        assert len(table) == 3 and table["stimuli"]["stimulus"][1].timeseries is not None
+        assert nwb.subject is None and "placeholder" in nwb.session_description, (
+            "nobody and no date is invented"
+        )
+    back = read_recording(path)
+    assert back.t0 is None and back.protocol == "IV curve"
+    assert [(c.name, c.unit) for c in back.channels] == [("Im (cell 1)", "pA"), ("TTL", "mV")]
+    assert back.sweep_starts.tolist() == [0.0, 1.5, 3.0]
+    for sweep in range(3):
+        np.testing.assert_allclose(back.values(sweep, 0), current[sweep], rtol=2e-7)
+        told, there = recording.command(sweep, 0), back.command(sweep, 0)
+        assert told is not None and there is not None and there.unit == "mV"
+        np.testing.assert_allclose(there.values, told.values, rtol=1e-6)
+    assert back.command(0, 1) is None

@@ -90,6 +90,7 @@ def write_nwb(
                 "kind": "cells" if recording.is_cells else "sweeps",
                 "channels": [dataclasses.asdict(channel) for channel in recording.channels],
                 "sweep_starts": recording.sweep_starts.tolist(),
+                "protocol": recording.protocol,
                 "t0": None if recording.t0 is None else recording.t0.isoformat(),
                 "measured_on": None
                 if recording.measured_on is None

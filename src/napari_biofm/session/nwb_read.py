@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from napari_biofm.events.reviewed import REVIEWED_DTYPE
 from napari_biofm.session import CellKey, Link
 from napari_biofm.session.nwb import INDEX_NAME, INDEX_VERSION
-from napari_biofm.session.nwb_sweeps import CURRENT, VOLTAGE, starts_at
+from napari_biofm.session.nwb_sweeps import starts_at
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Channel, Recording
 from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.units import si_unit
 from napari_biofm.timeline import Clock
-from napari_biofm.types import Events, SessionError
+from napari_biofm.types import Events, SessionError, Trace
 
 
 def read_nwb_session(path: Path) -> Saved:
@@ -105,21 +106,56 @@ def _recording(file: Any, about: Mapping[str, Any]) -> Recording:
             values = np.asarray(data)
             for i, c in enumerate(one["columns"]):
                 sweeps[0][c] = values[:, i]
-        else:
+        elif not one.get("command"):
             sweeps[one["sweep"]][one["channel"]] = _in_unit(data, channels[one["channel"]].unit)
     made = Recording.from_arrays(
         sweeps, channels[0].sampling_rate if channels else 1.0, [c.unit for c in channels], sweep_starts=starts,
         format="NWB", t0=datetime.fromisoformat(about["t0"]) if about["t0"] else None,
     )  # fmt: skip
     on = MeasuredOn(**about["measured_on"]) if about["measured_on"] else None
-    return dataclasses.replace(made, channels=channels, measured_on=on)
+    source = _commands(file, about, lambda c: channels[c].sampling_rate)
+    return dataclasses.replace(
+        made,
+        channels=channels,
+        measured_on=on,
+        command_source=source,
+        protocol=str(about.get("protocol", "")),
+    )
 
 
 def _in_unit(data: Any, unit: str) -> NDArray[np.float32]:
-    """Return samples in the unit of their channel: clamped ones are stored in SI units."""
+    """Return samples in the unit of their channel; those of cells and their commands say what takes them to SI."""
     stored = _text(data.attrs["unit"])
-    factor = {**CURRENT, **VOLTAGE}.get(unit, 1.0) if stored in ("amperes", "volts") else 1.0
-    return (np.asarray(data, np.float64) / factor).astype(np.float32)
+    factor = si_unit(unit)[1] if stored in ("amperes", "volts", "A", "V") else 1.0
+    conversion = float(data.attrs.get("conversion", 1.0))
+    values = np.asarray(data)
+    if np.isclose(conversion, factor, rtol=1e-12):
+        return values.astype(np.float32)
+    return (values.astype(np.float64) * (conversion / factor)).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Commands:
+    """The commands that a file holds: (sweep, channel) -> command."""
+
+    traces: Mapping[tuple[int, int], Trace]
+
+    def __call__(self, sweep: int, channel: int) -> Trace | None:
+        """Return a command, None where the file has none."""
+        return self.traces.get((sweep, channel))
+
+
+def _commands(file: Any, about: Mapping[str, Any], rate: Callable[[int], float]) -> Commands | None:
+    traces = {}
+    for one in about["series"]:
+        if not one.get("command"):
+            continue
+        data = file[one["place"]]["data"]
+        quantity = _text(data.attrs["unit"])
+        unit = {"amperes": "pA", "volts": "mV", "A": "pA", "V": "mV"}.get(quantity, quantity)
+        sweep, channel = int(one["sweep"]), int(one["channel"])
+        traces[sweep, channel] = Trace(_in_unit(data, unit), rate(channel), unit, sweep, channel)
+    return Commands(traces) if traces else None
 
 
 def _frame_times(file: Any, about: Mapping[str, Any]) -> NDArray[np.float64]:

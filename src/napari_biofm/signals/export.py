@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ import numpy as np
 from napari_biofm import __version__
 from napari_biofm.files import atomic_write
 from napari_biofm.signals.filters import FilterSettings
+from napari_biofm.signals.nwb_icephys import NO_DATE, PLACEHOLDER, add_sweeps
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
-from napari_biofm.signals.units import si_unit
 from napari_biofm.types import MEASURED_DTYPE, Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")
 _MAX_ROWS = 20_000_000
-_CHUNK = 1 << 16  # samples of a chunk of NWB; shorter sweeps are held until they are written
 QUALITY = "quality"  # sentences on how good detection is on this recording
 BY_HAND = "by_hand"  # in the provenance of events: how many edits of each kind
 
@@ -173,8 +171,8 @@ def _opened(recording: Recording) -> list[str]:
 def write_nwb(path: Path, recording: Recording, events: Events | None = None) -> None:
     """Write a recording and its events as NWB, in SI units.
 
-    Sweeps become one series each, commands that the protocol steps or waves stimuli beside them, events a
-    table in the processing module "events". Samples are read while they are written.
+    Sweeps of cells become clamp series of their electrodes with the protocol's commands as stimuli (see
+    `nwb_icephys.add_sweeps`), other channels plain series, events a table in the processing module "events". Samples are read while they are written. Where the file has no date, its start is a placeholder, and says so.
 
     Raises
     ------
@@ -182,34 +180,14 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
         If pynwb is missing.
     """
     pynwb = need("pynwb", path)
-    start = recording.t0 or datetime(1970, 1, 1)
+    start = recording.t0 or PLACEHOLDER
+    said = recording.comment or recording.protocol or recording.name
     nwb = pynwb.NWBFile(
-        session_description=recording.comment or recording.protocol or recording.name,
+        session_description=said if recording.t0 is not None else f"{said}. {NO_DATE}",
         identifier=recording.sha256 or recording.name,
         session_start_time=start.replace(tzinfo=start.tzinfo or UTC),
     )
-    for sweep in range(recording.n_sweeps):
-        for index, channel in enumerate(recording.channels):
-            n = recording.n_samples(sweep, index)
-            nwb.add_acquisition(
-                pynwb.TimeSeries(
-                    name=f"sweep{sweep:04d}_{index:02d}_{_safe(channel.name)}",
-                    data=_nwb_values(functools.partial(recording.values, sweep, index, si=True), n),
-                    unit=si_unit(channel.unit)[0],
-                    rate=channel.sampling_rate,
-                    starting_time=float(recording.sweep_starts[sweep]),
-                )
-            )
-            if (unit := _command_unit(recording, sweep, index)) is not None:
-                nwb.add_stimulus(
-                    pynwb.TimeSeries(
-                        name=f"command{sweep:04d}_{index:02d}",
-                        data=_nwb_values(functools.partial(_command_si, recording, sweep, index), n),
-                        unit=unit,
-                        rate=channel.sampling_rate,
-                        starting_time=float(recording.sweep_starts[sweep]),
-                    )
-                )
+    add_sweeps(nwb, recording)
     if events is not None and len(events):
         module = nwb.create_processing_module(name="events", description="events found by napari-biofm")
         columns = []
@@ -221,41 +199,6 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
         module.add(table)
     with atomic_write(path) as partial, pynwb.NWBHDF5IO(str(partial), "w") as io:
         io.write(nwb)
-
-
-def _command_unit(recording: Recording, sweep: int, channel: int) -> str | None:
-    """Return the SI unit of a command that the protocol changes in a sweep, None where it gives none."""
-    command = recording.command(sweep, channel)
-    if command is None or command.values.strides == (0,) or not np.isfinite(command.values).all():
-        return None
-    return si_unit(command.unit)[0]
-
-
-def _command_si(recording: Recording, sweep: int, channel: int, start: int, stop: int) -> Any:
-    command = recording.command(sweep, channel)
-    assert command is not None
-    return command.values[start:stop] * np.float32(si_unit(command.unit)[1])
-
-
-def _nwb_values(read: Callable[[int, int], Any], n: int) -> Any:
-    """Return `n` samples that `read(start, stop)` gives; of a long sweep piece by piece, as they are written."""
-    if n <= _CHUNK:
-        return read(0, n)
-    from hdmf.data_utils import GenericDataChunkIterator
-
-    class Pieces(GenericDataChunkIterator):  # type: ignore[misc]
-        """Reads a span when it is written."""
-
-        def _get_data(self, selection: tuple[slice, ...]) -> Any:
-            return read(selection[0].start, selection[0].stop)
-
-        def _get_maxshape(self) -> tuple[int]:
-            return (n,)
-
-        def _get_dtype(self) -> Any:
-            return np.dtype(np.float32)
-
-    return Pieces(buffer_shape=(min(16 * _CHUNK, n),), chunk_shape=(_CHUNK,))
 
 
 def _as_text(column: Any) -> list[str]:
@@ -270,7 +213,3 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_short(v)}" for k, v in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.signals.nwb_icephys import PLACEHOLDER
 from napari_biofm.signals.readers.nwb_cells import cell_parts
 from napari_biofm.signals.readers.nwb_patch import Stimuli, patch_parts
 from napari_biofm.signals.readers.nwb_series import (
@@ -73,11 +74,15 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int, mask_order: str) -> Rec
     acquired = [s for s in nwb.acquisition.values() if isinstance(s, pynwb.TimeSeries) and _is_numeric(s)]
     patch = [s for s in acquired if isinstance(s, pynwb.icephys.PatchClampSeries) and has_clock(s)]
     cells = cell_parts(path, nwb, pynwb, mask_order)
-    others = [s for s in acquired if s not in patch and has_clock(s)]
+    clocked = [s for s in acquired if has_clock(s)]
+    ours = {s.name: match for s in clocked if (match := _EXPORTED.match(s.name))}
+    whole = len(ours) == len(clocked) > 0  # sweeps of our own export, clamped and other channels together
+    patch, others = ([], []) if whole else (patch, [s for s in clocked if s not in patch])
     parts = [
+        *([Part("sweeps", lambda: _exported(path, clocked, ours, nwb.stimulus))] if whole else []),
         *(Part(name, make) for name, make in patch_parts(path, nwb, patch)),
         *(Part(name, make) for name, make in cells),
-        *_plain_parts(path, others, nwb.stimulus),
+        *_plain_parts(path, others),
     ]
     if not parts:
         raise RecordingError(f"{path.name} holds no series of samples with a rate or time stamps")
@@ -101,7 +106,7 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int, mask_order: str) -> Rec
     return Recording(
         path=path,
         format="NWB",
-        t0=nwb.session_start_time.replace(tzinfo=None) if nwb.session_start_time else None,
+        t0=_start(nwb),
         comment="; ".join(text for text in (nwb.session_description, said) if text),
         metadata=metadata,
         **found,
@@ -111,11 +116,8 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int, mask_order: str) -> Rec
 # ------------------------------------------------------------------ any other series
 
 
-def _plain_parts(path: Path, series: Sequence[Any], stimuli: Mapping[str, Any]) -> list[Part]:
+def _plain_parts(path: Path, series: Sequence[Any]) -> list[Part]:
     """Return series that share a clock and a length as channels of one part."""
-    exported = {s.name: match for s in series if (match := _EXPORTED.match(s.name))}
-    if series and len(exported) == len(series):
-        return [Part("sweeps", lambda: _exported(path, series, exported, stimuli))]
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for one in series:
         stamps = one.timestamps.name if one.timestamps is not None else None
@@ -159,11 +161,25 @@ def _exported(
                 commands[row, column] = (trace, scale_of(one), unit_of(one)[0], rate_of(one))
     return {
         "kind": "sweeps",
-        "channels": tuple(Channel(names[s.name][3], unit_of(s)[0], rate_of(s)) for s in first),
+        "channels": tuple(Channel(_title(s, names[s.name]), unit_of(s)[0], rate_of(s)) for s in first),
+        "protocol": str(getattr(first[0], "stimulus_description", "") or ""),
         "samples": ArraySamples(arrays, [scale_of(s) for s in first]),
         "sweep_starts": np.array([start_of(at[sweep, indices[0]]) for sweep in sweeps]),
         "command_source": Stimuli(commands) if commands else None,
     }
+
+
+def _start(nwb: Any) -> Any:
+    """Return when the session began, None where the file has the placeholder of one that did not say."""
+    start = nwb.session_start_time
+    plain = start.replace(tzinfo=None) if start else None
+    return None if plain == PLACEHOLDER else plain
+
+
+def _title(series: Any, name: re.Match[str]) -> str:
+    """Return the name of a channel as it was, which the names of series cannot hold."""
+    said = str(series.comments or "")
+    return said if said and said != "no comments" else name[3]
 
 
 def _name_of(series: Any, together: int = 1) -> str:
