@@ -79,7 +79,9 @@ class RasterPanel(Panel):
         self.raster_plot.setLimits(xMin=start, xMax=stop, yMin=-0.5, yMax=max(len(self.ids), 1) + 0.5)
         self.raster_plot.setRange(xRange=(start, stop), yRange=(0, max(len(self.ids), 1)), padding=0)
         n = int(np.isin(events.labels, self.ids).sum())
-        self.words.setText(f"{n} events of {len(self.ids)} cells" if n else self._why_empty())
+        silent = len(self.ids) - len(np.intersect1d(events.labels, self.ids))
+        without = f"; {silent} without any" if silent else ""
+        self.words.setText(f"{n} events of {len(self.ids)} cells{without}" if n else self._why_empty())
         self.fill()
         self.show_selection()
         self.show_time(controller.session.time_s)
