@@ -161,3 +161,88 @@ def test_masks_and_classes_go_to_another_program_and_come_back(
     (tmp_path / "saved.zip").rename(tmp_path / "rois.zip")
     viewer.open(str(tmp_path / "rois.zip"), plugin="napari-biofm")
     np.testing.assert_array_equal(viewer.layers[-1].data, masks)
+
+
+def test_the_gallery_shows_cells_by_score_and_a_click_selects(viewer: Any, docks: tuple[Any, Any]) -> None:
+    cells = docks[1]
+    cells.tabs.setCurrentIndex([cells.tabs.tabText(i) for i in range(cells.tabs.count())].index("Gallery"))
+    QApplication.processEvents()
+    gallery = cells.gallery
+    gallery.fill()
+    assert gallery.pictures.count() == 64 and gallery.which.count() == 4
+    gallery.order.setCurrentText("Least sure first")
+    gallery.which.setCurrentText("bar")
+    gallery.which.activated.emit(2)
+    rows = [gallery.pictures.item(i).data(256) for i in range(gallery.pictures.count())]
+    states = cells.states
+    assert sorted(rows) == np.flatnonzero(states.shown_codes == 2).tolist()
+    probability = states.prediction.probability[rows]
+    assert (np.diff(probability) >= 0).all()
+    gallery.pictures.item(0).setSelected(True)
+    assert states.selected_rows.tolist() == [rows[0]]
+    picture = gallery.pictures.item(0).icon().pixmap(56, 56).toImage()
+    assert picture.pixelColor(28, 28).value() > picture.pixelColor(2, 28).value()
+
+
+def test_cells_are_grouped_without_labels_and_groups_become_classes(
+    viewer: Any, docks: tuple[Any, Any]
+) -> None:
+    cells = docks[1]
+    plot = cells.plot
+    plot.project()
+    plot.number.setValue(3)
+    for method in ("HDBSCAN", "k-means"):
+        plot.method.setCurrentText(method)
+        plot.cluster_button.click()
+        assert "groups" in plot.words.text()
+    groups = cells.states.table.obs["cluster"].to_numpy()
+    assert set(groups) == {1, 2, 3}
+    n_log = len(cells.session.log)
+    plot.classes_button.click()
+    assert len(cells.session.log) == n_log + 1 and (cells.states.by_hand >= 0).all()
+    cells.session.undo()
+    assert int((cells.states.by_hand >= 0).sum()) == 9
+
+
+def test_labelling_by_clicks_and_editing_masks_exclude_each_other(
+    viewer: Any, docks: tuple[Any, Any]
+) -> None:
+    from napari_biofm.controllers.annotate.tools import Tool
+
+    annotator, cells = docks
+    annotate = next(w for w in QApplication.allWidgets() if isinstance(w, AnnotateDock))
+    cells.form.click_button.setChecked(True)
+    annotate.choose_tool(Tool.DELETE)
+    assert not cells.form.click_button.isChecked() and annotator.tool is Tool.DELETE
+    cells.form.click_button.setChecked(True)
+    assert annotator.tool is Tool.OFF and cells.controller.labels_by_clicking
+
+
+def test_columns_of_other_plugins_stay_when_cells_are_measured(viewer: Any, docks: tuple[Any, Any]) -> None:
+    import pandas as pd
+
+    from napari_biofm.controllers.cells.mirror import mirror_features
+
+    cells, layer = docks[1], viewer.layers["cells"]
+    for key in ("index", "label"):
+        layer.features = pd.DataFrame({key: np.arange(64, 0, -1), "theirs": np.arange(64, 0, -1) * 2.0})
+        mirror_features(layer, cells.states.table)
+        assert layer.features["theirs"].tolist() == (2.0 * layer.features["label"]).tolist()
+        assert layer.features["index"].tolist() == layer.features["label"].tolist() == list(range(1, 65))
+
+
+def test_a_class_is_merged_and_removed_from_the_menu(viewer: Any, docks: tuple[Any, Any]) -> None:
+    cells = docks[1]
+    classes = cells.form.class_list
+    classes.choose(0)
+    menu = classes.edit_button.menu()
+    menu.aboutToShow.emit()
+    assert [a.text() for a in menu.actions()] == [
+        "Remove 'dot'",
+        "Merge 'dot' into 'bar'",
+        "Merge 'dot' into 'big'",
+    ]
+    menu.actions()[1].trigger()
+    assert [name for name, _ in cells.states.classes] == ["bar", "big"] and class_of(cells, 1) == "bar"
+    cells.session.undo()
+    assert class_of(cells, 1) == "dot"

@@ -78,6 +78,7 @@ class Session:
 
     layers_changed = Signal()  # which image and which labels are in play
     selection_changed = Signal(CellSet)
+    canvas_taken = Signal(str)  # by which mode clicks on the canvas are taken from now on: others give way
     time_changed = Signal(float)  # seconds on the session's clock
     pointed_changed = Signal(object)  # Pointed, or None when the mouse left
     log_begun = Signal()  # the log goes on from that of a session that was opened
@@ -186,6 +187,7 @@ class Session:
             self.layers_changed,
             self.selection_changed,
             self.time_changed,
+            self.canvas_taken,
             self.pointed_changed,
             self.log_begun,
             self.closed,

@@ -24,6 +24,7 @@ from napari_biofm.cells.table.cell_table import BASELINE, add_embedding, text, v
 from napari_biofm.cells.table.classes import CellClasses, checked_name
 from napari_biofm.selection import CellSet
 from napari_biofm.session import Session
+from napari_biofm.teaching.class_editing import class_removed
 from napari_biofm.teaching.predictions import (
     Codes,
     columns_of,
@@ -217,6 +218,21 @@ class CellStates:
         if name != former:
             checked_name(name, [n for n, _ in self.classes])
             self._set_class(code, (name, colour), "rename class")
+
+    def remove_class(self, code: int, into: int | None = None) -> None:
+        """Take a class away; its cells get the class `into`, or lose their label. Can be undone in one step."""
+        pairs, name = self.classes, self.classes[code][0]
+        target = None if into is None else pairs[into]
+        self._palette = [pair for pair in self._palette if pair[0] != name]
+        given = self._given
+        if self.uid is None or name not in given.names:
+            self.classes_changed.emit()
+            return
+        if target is not None and target[0] not in given.names:
+            self.session.set_classes(self.uid, pairs, "add classes")
+            given = self._given
+        at = None if target is None else given.names.index(target[0])
+        self.session.do(class_removed(self.uid, given, given.names.index(name), at))
 
     def _set_class(self, code: int, pair: tuple[str, str], name: str) -> None:
         pairs = self.classes

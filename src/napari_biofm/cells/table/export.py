@@ -68,7 +68,7 @@ def read_h5ad(path: Path) -> AnnData:
 
 
 def read_classes(table: AnnData, path: Path) -> dict[str, str]:
-    """Read classes by hand from a CSV: `object_id,label`, the id being `cell_id` or the label value.
+    """Read classes by hand from a CSV: `object_id,label`, the id being `cell_id`, the label value, or `image:label`.
 
     Returns
     -------
@@ -82,8 +82,14 @@ def read_classes(table: AnnData, path: Path) -> dict[str, str]:
     of_label = {str(v): str(c) for v, c in zip(table.obs["label"], table.obs["cell_id"], strict=True)}
     ids = set(table.obs["cell_id"].astype(str))
     found, unknown = {}, []
-    for row in read_label_rows(path):
+    rows = read_label_rows(path)
+    images = {row.object_id.rpartition(":")[0] for row in rows}
+    mine = images if len(images) == 1 else {str(name) for name in list(table.uns.get("images", ()))[:1]}
+    for row in rows:
         cell = row.object_id if row.object_id in ids else of_label.get(row.object_id)
+        image, _, label = row.object_id.rpartition(":")
+        if cell is None and image in mine:  # `image:label`, as tables of ours name cells
+            cell = of_label.get(label)
         if cell is None:
             unknown.append(row.object_id)
         else:

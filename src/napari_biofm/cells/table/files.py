@@ -64,7 +64,8 @@ def read_array(path: Path) -> NDArray[Any]:
 def read_label_rows(path: Path) -> list[LabelRow]:
     """Read `object_id,label[,group]`; rows without a label are skipped.
 
-    Columns `image` and `object` may stand in place of object_id.
+    Columns `image` and `object` may stand in place of object_id. In a table of cells of ours `label` is the cell, and
+    its classes by hand are read from `class_by_hand`.
 
     Raises
     ------
@@ -82,13 +83,14 @@ def read_label_rows(path: Path) -> list[LabelRow]:
                 f"{path} needs the columns object_id and label (and may have group); it has: {columns}."
             )
         rows = []
+        named = "class_by_hand" if "class_by_hand" in columns else "label"
         for row in reader:
             name = f"{row['image']}:{row['object']}" if by_image else row["object_id"]
-            if (row["label"] or "").strip():
+            if (row[named] or "").strip():
                 rows.append(
                     LabelRow(
                         read_cell((name or "").strip()),
-                        read_cell(row["label"].strip()),
+                        read_cell(row[named].strip()),
                         read_cell((row.get("group") or "").strip()),
                     )
                 )

@@ -55,9 +55,12 @@ def mirror_steps(layer: Any, table: AnnData) -> Iterator[None]:
                 layer.events.features()
         return
     made = pd.DataFrame(columns)
-    others = [c for c in former.columns if c not in made.columns and c != "index"]
-    if others and "label" in former.columns:
-        made = made.merge(former[["label", *others]].drop_duplicates("label"), on="label", how="left")
+    others = [c for c in former.columns if c not in made.columns]
+    key = next(
+        (name for name in ("label", "index") if name in former.columns), None
+    )  # others know one of them only
+    if others and key is not None:
+        made = made.merge(former[[key, *others]].drop_duplicates(key), on=key, how="left")
     yield
     layer.features = made
 

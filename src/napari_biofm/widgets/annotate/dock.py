@@ -26,6 +26,8 @@ from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
+EDITING = "edit masks"  # the mode of clicks while a tool is chosen
+
 
 class AnnotateDock(Dock):
     """Point and click on the image in play; every edit goes through the session's history."""
@@ -100,6 +102,7 @@ class AnnotateDock(Dock):
         self.listen(self.annotator.changed, self._show_state)
         self.listen(self.session.history.changed, self._show_state)
         self.listen(self.session.segmentation_changed, self._segmented)
+        self.listen(self.session.canvas_taken, self._give_way)
         self.listen(self.viewer.layers.events.inserted, self.layers.refresh)
         self.listen(self.viewer.layers.events.removed, self.layers.refresh)
         self.listen(self.viewer.layers.events.moved, self.layers.refresh)
@@ -174,6 +177,13 @@ class AnnotateDock(Dock):
         if tool is not Tool.OFF and self.annotator.labels is None:
             self.layers.new_labels()
         self._guarded(self.annotator.set_tool, tool)
+        if self.annotator.tool is not Tool.OFF:
+            self.session.canvas_taken.emit(EDITING)
+
+    def _give_way(self, mode: str) -> None:
+        """Put the tool away where clicks do something else from now on."""
+        if mode != EDITING and self.annotator.tool is not Tool.OFF:
+            self.choose_tool(Tool.OFF)
 
     def press(self, name: str) -> None:
         """Do what a key or a button of this name does."""

@@ -8,20 +8,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QAction, QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QMenu,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_biofm.types import CellsError
+from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.qt_parts import there
 
@@ -45,6 +46,8 @@ class ClassesSource(Protocol):
 
     def set_colour(self, code: int, colour: str) -> None: ...
 
+    def remove_class(self, code: int, into: int | None = None) -> None: ...
+
 
 class ClassList(QWidget):
     """Define classes and choose the one that clicks and hot keys give."""
@@ -58,6 +61,10 @@ class ClassList(QWidget):
         self.name = QLineEdit()
         self.name.setPlaceholderText("New class, e.g. metaphase")
         self.add_button = push_button("Add class", "Add this class; cells you click then get it.")
+        self.edit_button = push_button("Edit ...", "Remove the chosen class, or merge it into another.")
+        self._menu = QMenu(self)
+        self._menu.aboutToShow.connect(self._fill_menu)
+        self.edit_button.setMenu(self._menu)
         self.table = QTableWidget(0, 4)
         self.table.setHorizontalHeaderLabels(["", "Class", "Key", "Labelled"])
         self.table.setToolTip(
@@ -74,6 +81,7 @@ class ClassList(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.name, 1)
         row.addWidget(self.add_button)
+        row.addWidget(self.edit_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
@@ -125,6 +133,27 @@ class ClassList(QWidget):
         if self.states.classes:
             self.choose(min(max(current, 0), len(self.states.classes) - 1))
         self.recount()
+
+    def _fill_menu(self) -> None:
+        """Offer what can be done with the chosen class."""
+        self._menu.clear()
+        names, code = [name for name, _ in self.states.classes], self.current
+        if not 0 <= code < len(names):
+            return
+        remove = QAction(f"Remove '{names[code]}'", self._menu)
+        remove.triggered.connect(lambda: self._remove(code, None))
+        self._menu.addAction(remove)
+        for other, name in enumerate(names):
+            if other != code:
+                merge = QAction(f"Merge '{names[code]}' into '{name}'", self._menu)
+                merge.triggered.connect(lambda _=False, other=other: self._remove(code, other))
+                self._menu.addAction(merge)
+
+    def _remove(self, code: int, into: int | None) -> None:
+        try:
+            self.states.remove_class(code, into)
+        except BiofmError as error:
+            self._tell_error(error)
 
     def recount(self) -> None:
         """Show how many cells of each class are labelled."""

@@ -26,6 +26,7 @@ from napari_biofm.types import CellsError
 from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.classes import N_KEYS
 from napari_biofm.widgets.cells.files_panel import FilesPanel
+from napari_biofm.widgets.cells.gallery import GalleryPanel
 from napari_biofm.widgets.cells.overlay import Overlay
 from napari_biofm.widgets.cells.plot_panel import PlotPanel
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
@@ -39,7 +40,10 @@ from napari_biofm.widgets.common.later_tabs import LaterTabs
 from napari_biofm.widgets.common.qt_parts import timer
 from napari_biofm.widgets.common.viewers import QtPost
 
-CELLS, PLOT, SCORES, TIME, VALUES, FILES = "Cells", "Plot", "Scores", "Time", "Values", "Files"  # tabs
+CELLS, GALLERY, PLOT, SCORES, TIME, VALUES, FILES = (
+    "Cells", "Gallery", "Plot", "Scores", "Time", "Values", "Files",
+)  # tabs  # fmt: skip
+LABELLING = "label cells"  # the mode of clicks while 'Label by clicking' is down
 WIDTH = 360  # pixels
 QUIET = 700  # ms without a click before slow mirrors (features, table) are written
 Panel = TypeVar("Panel", bound=QWidget)
@@ -111,6 +115,7 @@ class CellsDockContent(Dock):
         self.tabs = LaterTabs()
         self.tabs.addTab(cells, CELLS)
         self.tabs.add(PLOT, self._make_plot, lambda _: self._refresh_plot())
+        self.tabs.add(GALLERY, self._make_gallery, lambda panel: panel.fill())
         self.tabs.add(SCORES, self._make_scores)
         self.tabs.add(TIME, self._make_timeline, TimelinePanel.add_plot)
         self.tabs.add(VALUES, lambda: ValuesPanel(control.values, self.add_value_layer, self.tell_error))
@@ -126,6 +131,10 @@ class CellsDockContent(Dock):
         layout.addWidget(self.job_bar)
         _narrow(self)
         self.setMinimumWidth(WIDTH)
+
+    def _make_gallery(self) -> GalleryPanel:
+        control = self.controller
+        return _narrow(GalleryPanel(self.states, self.tables.pixels_of, control.go_to_row, self.tell_error))
 
     def _make_plot(self) -> PlotPanel:
         plot = PlotPanel(self.states, self.run)
@@ -156,6 +165,10 @@ class CellsDockContent(Dock):
         self.listen(masks.said, files.say)
         self.listen(self.controller.files.said, files.say)
         return files
+
+    @property
+    def gallery(self) -> GalleryPanel:
+        return self.tabs.panel(GALLERY)  # type: ignore[return-value]
 
     @property
     def plot(self) -> PlotPanel:
@@ -227,6 +240,7 @@ class CellsDockContent(Dock):
         self.listen(session.cells_changed, control.cells_changed)
         self.listen(session.selection_changed, self._selection_changed)
         self.listen(session.layers_changed, self._follow_session)
+        self.listen(session.canvas_taken, self._give_way)
         self.listen(session.history.changed, lambda: form.show_undo(session.history.undo_name))
         self.listen(events.inserted, self._layers_changed)
         self.listen(events.removed, self._layers_changed)
@@ -297,6 +311,13 @@ class CellsDockContent(Dock):
 
     def _clicking(self, on: bool) -> None:
         self.controller.labels_by_clicking = on
+        if on:
+            self.session.canvas_taken.emit(LABELLING)
+
+    def _give_way(self, mode: str) -> None:
+        """Clicks edit masks from now on: they label no more."""
+        if mode != LABELLING:
+            self.form.click_button.setChecked(False)
 
     def _vectors_chosen(self, name: str) -> None:
         if name and self.states.table is not None:

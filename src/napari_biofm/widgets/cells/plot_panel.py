@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QVBoxLayout, QWidget
 
+from napari_biofm.cells.classify.clustering import METHODS, cluster
 from napari_biofm.cells.classify.live import Prepared
 from napari_biofm.cells.classify.projection import AXES as UMAP_AXES
 from napari_biofm.cells.classify.projection import UMAP_MISSING, has_umap, pca, umap
+from napari_biofm.cells.table.classes import COLOURS
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.widgets.cells.scatter import Scatter
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.event_loop import EventLoopTask
-from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.forms import choice, note
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
 RUNNING = "UMAP runs in the background; PCA is shown meanwhile."
@@ -42,8 +45,25 @@ class PlotPanel(QWidget):
         row.addWidget(self.words, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.method = choice(METHODS, "How cells that look alike are grouped, without labels.")
+        self.number = QSpinBox()
+        self.number.setRange(2, 99)
+        self.number.setValue(4)
+        self.number.setToolTip("Number of groups; for HDBSCAN the smallest number of cells of a group.")
+        self.cluster_button = push_button("Cluster", "Group the cells; the table gets a column 'cluster'.")
+        self.classes_button = push_button(
+            "As classes", "Label every cell with its group; undo takes it back."
+        )
+        self.classes_button.setEnabled(False)
+        groups = QHBoxLayout()
+        for part in (self.method, self.number, self.cluster_button, self.classes_button):
+            groups.addWidget(part)
         layout.addLayout(row)
+        layout.addLayout(groups)
         layout.addWidget(self.scatter, 1)
+        self.cluster_button.clicked.connect(self._cluster)
+        self.classes_button.clicked.connect(self._as_classes)
+        self._groups: Any = None
         self.kind.currentTextChanged.connect(self.project)
         self._projected: Any = None
         self._pca: tuple[Any, int] | None = None  # the vectors shown by PCA, first axis
@@ -89,9 +109,43 @@ class PlotPanel(QWidget):
             on_end=self._umap_ended,
         )
 
+    def _cluster(self) -> None:
+        """Group the cells by the vectors in use, in the worker."""
+        prepared = self.states.prepared
+        if prepared is None:
+            self.words.setText("Measure the cells first.")
+            return
+        features = prepared.features.copy()
+        features[~prepared.finite] = np.nan
+        self._run(
+            cluster, features, self.method.currentText(), self.number.value(),
+            name="Cluster", bound_to=self.states.uid, on_done=lambda groups: self._show_groups(prepared, groups),
+        )  # fmt: skip
+
+    def _show_groups(self, prepared: Prepared, groups: Any) -> None:
+        if prepared is not self.states.prepared:
+            return
+        self._groups = groups
+        n = int(groups.max(initial=0))
+        self.states.write_columns({"cluster": groups})
+        self.classes_button.setEnabled(n > 0)
+        colours = [COLOURS[i % len(COLOURS)] for i in range(n)]
+        self.scatter.set_colours(groups.astype(np.uint8), colours)
+        alone = int((groups == 0).sum())
+        self.words.setText(f"{n} groups" + (f", {alone} cells in none" if alone else ""))
+
+    def _as_classes(self) -> None:
+        """Give every cell its group as a class, as one edit."""
+        ids = self.states.measured().obs["cell_id"].astype(str).to_numpy()
+        if self._groups is not None and len(self._groups) == len(ids):
+            on = np.flatnonzero(self._groups > 0)
+            self.states.assign_names({ids[i]: f"group {self._groups[i]}" for i in on})
+
     def refresh(self) -> None:
         """Colour the points like the cells; lay them out first where the vectors are others."""
         if self._projected is not self.states.prepared:
+            self._groups = None
+            self.classes_button.setEnabled(False)
             self.project()
         else:
             self.scatter.set_colours(self.states.shown_codes, [c for _, c in self.states.classes])
