@@ -27,6 +27,7 @@ ROOMS = (
     "conditions",
     "convert",
     "profiles",
+    "compounds",
     "models",
     "train",
     "cache",
