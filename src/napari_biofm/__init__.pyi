@@ -62,6 +62,10 @@ from .api.signals import (
     read_recording,
     traces,
 )
+from .api.what_if import (
+    WhatIf,
+    what_if,
+)
 from .batch.recipe import (
     Recipe,
 )
@@ -105,6 +109,7 @@ __all__ = [
     "SessionError",
     "SpikeRate",
     "TimelineError",
+    "WhatIf",
     "average_event",
     "channel_summary",
     "classify_rhythm",
@@ -141,4 +146,5 @@ __all__ = [
     "spike_rate",
     "step_curve",
     "traces",
+    "what_if",
 ]

@@ -16,6 +16,7 @@ from napari_biofm.cli import main
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.train.examples import check_examples, hold_back, read_examples
 from napari_biofm.simulate import simulate_field
+from napari_biofm.simulate.files import write_abf
 from napari_biofm.types import ImageError
 
 
@@ -157,3 +158,19 @@ def test_idealize_writes_tables_of_dwells_and_amplitudes(tmp_path: Path) -> None
         row = next(csv.DictReader(file))
     assert row["n_channels"] == "1"
     assert float(row["open_probability"]) == pytest.approx(is_open.mean(), rel=0.02)
+
+
+def test_what_if_writes_the_sweep_of_another_step(tmp_path: Path) -> None:
+    command = np.zeros((5, 6000))
+    command[:, 1000:5000] = np.arange(-40, 41, 20.0)[:, None]
+    charge = 1 - np.exp(-np.arange(4000) / 10_000 / 0.02)
+    volts = np.full((5, 6000), -70.0)
+    volts[:, 1000:5000] += 0.1 * command[:, 1000:5000] * charge
+    path = write_abf(tmp_path / "cell.abf", [volts, command], ["V", "command"], ["mV", "pA"], 10_000.0)
+    assert run("what-if", path, "--step", "30", "--out", tmp_path / "one.npz") == 0
+    with np.load(tmp_path / "one.npz", allow_pickle=False) as file:
+        assert file["mean"].max() == pytest.approx(-67, abs=0.15)
+        assert file["nearest_sweep"] in (3, 4) and file["command_unit"] == "pA"
+        assert not file["counts"].any()
+    assert run("what-if", path, "--step", "30", "--start", "9", "--out", tmp_path / "no.npz") == 1
+    assert not (tmp_path / "no.npz").exists()

@@ -18,6 +18,7 @@ ROOMS = (
     "images",
     "signals",
     "physio",
+    "what_if",
     "analyses",
     "protocols",
     "collections",

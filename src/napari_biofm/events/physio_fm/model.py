@@ -13,7 +13,7 @@ from napari_biofm.events.options import option_values
 from napari_biofm.events.physio_fm.calcium import spike_rate
 from napari_biofm.events.physio_fm.decode import Candidates
 from napari_biofm.events.physio_fm.describe import Description, describe
-from napari_biofm.events.physio_fm.forecast import HISTORY, QUANTILES, forecast_quantiles
+from napari_biofm.events.physio_fm.forecast import HISTORY, QUANTILES, forecast_quantiles, kind_of
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.events.physio_fm.inference import embed, recognise, surprise
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling
@@ -146,7 +146,7 @@ class PhysioFM(NetworkRunner):
         trace = ResampledTrace(signal.values, Resampling(signal.sampling_rate))
         past = trace.read(max(0, at - HISTORY), at)[0]
         return (
-            forecast_quantiles(past, horizon),
+            forecast_quantiles(past, horizon, kind_of(signal.unit, signal.sampling_rate)),
             QUANTILES.copy(),
             (at + np.arange(horizon)) / signal.sampling_rate,
         )

@@ -1,0 +1,57 @@
+"""The verb what-if: the sweep for a command that was not given."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.api.what_if import what_if
+from napari_biofm.cli.common import inputs_exist, note, write_npz
+from napari_biofm.cli.reading import add_channel, add_reading, open_recording
+from napari_biofm.types import RecordingError
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verb to the parser."""
+    verb = verbs.add_parser("what-if", help="predict the sweep for a command that was not given")
+    verb.add_argument("file", type=Path, metavar="FILE")
+    verb.add_argument("--out", type=Path, required=True, metavar="NPZ")
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("--step", type=float, metavar="LEVEL", help="in the command's unit")
+    what.add_argument("--ramp", type=float, nargs=2, metavar=("FROM", "TO"))
+    what.add_argument("--waveform", type=Path, metavar="NPY", help="one row, at the recording's rate")
+    verb.add_argument("--start", type=float, default=None, metavar="S", help="default: where sweeps differ")
+    verb.add_argument("--stop", type=float, default=None, metavar="S")
+    add_channel(verb)
+    add_reading(verb)
+    verb.set_defaults(run=run_what_if)
+
+
+def run_what_if(args: argparse.Namespace) -> None:
+    """Write command, response with its band, spike times and counts."""
+    said = what_if(
+        open_recording(args),
+        None if args.waveform is None else _waveform(args.waveform),
+        step=args.step,
+        ramp=None if args.ramp is None else tuple(args.ramp),
+        start_s=args.start,
+        stop_s=args.stop,
+        channel=args.channel,
+    )
+    write_npz(
+        args.out, time_s=said.time_s, command=said.command, mean=said.mean, low=said.low, high=said.high,
+        spikes_s=said.spikes_s, counts=said.counts, nearest_sweep=np.array(said.nearest_sweep),
+        beyond=np.array(said.beyond), unit=np.array(said.unit), command_unit=np.array(said.command_unit),
+    )  # fmt: skip
+    note(said.text)
+
+
+def _waveform(path: Path) -> Any:
+    inputs_exist([path])
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise RecordingError(f"{path.name} is no .npy of one row ({error})") from error
