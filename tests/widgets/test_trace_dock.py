@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QShortcut, QVBoxLayout
+from qtpy.QtWidgets import QPushButton, QShortcut, QVBoxLayout
 
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording, Tag
@@ -567,3 +567,23 @@ def test_none_found_is_not_the_same_as_not_looked_for(dock: TraceDock, qtbot: An
     assert panel.counts.text().startswith("No events yet")
     qtbot.mouseClick(panel.detect_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.counts.text().startswith("None found"))
+
+
+def test_the_step_plot_takes_an_epoch_of_the_command(dock: TraceDock, qtbot: Any) -> None:
+    rng = np.random.default_rng(0)
+    sweeps = []
+    for level in (-90.0, -80.0, -70.0, -60.0):
+        command = np.full(6000, -70.0)
+        command[2000:4000] = level
+        sweeps.append([(command + 70) * 2 + rng.normal(0, 0.5, 6000), command])
+    recording = Recording.from_arrays(sweeps, 10_000.0, ["pA", "mV"], names=["I", "V command"])
+    dock.session.add_recording(recording, "iv")
+    panel = dock.step_panel
+    dock.show_panel(panel)
+    panel.where.setCurrentText("Epoch that varies")
+    qtbot.mouseClick(panel.findChildren(QPushButton)[0], Qt.MouseButton.LeftButton)
+    assert "Conductance 2 nS" in panel.message.text()
+    assert "epoch A (step), 0.2 to 0.4 s" in panel.message.text()
+    panel.where.setCurrentText("Epoch F")
+    qtbot.mouseClick(panel.findChildren(QPushButton)[0], Qt.MouseButton.LeftButton)
+    assert "epochs A" in panel.message.text(), "what there is, is said"

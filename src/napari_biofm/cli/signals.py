@@ -72,7 +72,10 @@ def add_movie_reading(verb: argparse.ArgumentParser) -> None:
 
 def run_info(args: argparse.Namespace) -> None:
     """Print what is inside a recording."""
-    summary = open_recording(args).summary()
+    recording = open_recording(args)
+    summary = recording.summary()
+    for about, role in zip(summary["channels"], recording.roles, strict=True):
+        about["role"] = role.name
     if args.json:
         print_json(summary)
         return
@@ -80,7 +83,9 @@ def run_info(args: argparse.Namespace) -> None:
         f"{summary['name']}: {summary['format']}, {summary['n_sweeps']} sweeps, {summary['duration_s']:.3f} s"
     )
     for i, channel in enumerate(summary["channels"]):
-        print(f"  channel {i}: {channel['name']} [{channel['unit']}] at {channel['sampling_rate']:g} Hz")
+        print(
+            f"  channel {i}: {channel['name']} [{channel['unit']}] at {channel['sampling_rate']:g} Hz, {channel['role']}"
+        )
     parts = summary["metadata"].get("parts", [])
     for i, part in enumerate(parts if len(parts) > 1 else []):
         print(f"  part {i}: {part}{' (shown here)' if i == summary['metadata']['part'] else ''}")

@@ -17,10 +17,12 @@ from napari_biofm.events.average import (
 from napari_biofm.events.features.single_channels import summarize
 from napari_biofm.events.features.step_curves import EVENT_RATE, step_curve
 from napari_biofm.session import Session
+from napari_biofm.signals import Recording
 from napari_biofm.signals.display import TraceLines
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.quality import report
-from napari_biofm.types import BiofmError
+from napari_biofm.signals.steps import epoch_of, text_of
+from napari_biofm.types import BiofmError, RecordingError
 
 
 class Analyses:
@@ -87,10 +89,19 @@ class Analyses:
                 name="Measure quality", lane="interactive", on_done=self.quality_measured.emit,
             )  # fmt: skip
 
-    def plot_steps(self, measure: str) -> None:
-        """Measure all sweeps between the cursors against the command."""
+    def plot_steps(self, measure: str, epoch: str = "") -> None:
+        """Measure all sweeps against the command: between the cursors, or in an epoch of it.
+
+        Parameters
+        ----------
+        measure : one of `step_curves.MEASURES`, or `EVENT_RATE`.
+        epoch : letter, "*" for the one that varies across sweeps, "" for the cursors.
+        """
         recording, uid, lines = self._shown.recording, self._shown.uid, self._lines
         if recording is None or uid is None or not lines.channels:
+            return
+        if epoch:
+            self._plot_epoch(measure, recording, uid, epoch)
             return
         cursors = self._cursors()
         if cursors is None:
@@ -106,6 +117,28 @@ class Analyses:
         self.steps_measured.emit(
             step_curve(recording, lines.channels[0], start, stop, measure, events, lines.chosen)
         )
+
+    def _plot_epoch(self, measure: str, recording: Recording, uid: str, epoch: str) -> None:
+        """Measure all sweeps in an epoch of the command, and say which it was."""
+        lines, events = self._lines, self._session.events(uid)
+        channel = lines.channels[0]
+        try:
+            used = epoch_of(recording, lines.sweep, channel, None if epoch == "*" else epoch)
+        except RecordingError as error:
+            self.steps_note.emit(str(error))
+            return
+        if used is None:
+            self.steps_note.emit("The command holds, or nobody knows it: measure between the cursors.")
+            return
+        if measure == EVENT_RATE and not len(events):
+            self.steps_note.emit("No events to count. Find events first, then press Plot.")
+            return
+        rate = recording.channels[channel].sampling_rate
+        curve = step_curve(
+            recording, channel, used.start / rate, used.stop / rate, measure, events, lines.chosen
+        )
+        self.steps_measured.emit(curve)
+        self.steps_note.emit(f"{curve.text} In {text_of(used, rate)}.")
 
     def plot_shapes(self, view: str, name: str, before_s: float = 0.005, after_s: float = 0.03) -> None:
         """Average the events of a class in the first shown channel that has any, or count them."""

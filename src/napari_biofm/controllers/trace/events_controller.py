@@ -190,8 +190,9 @@ class EventsController:
             self.failed.emit(error)
             return None
         channels = signal_channels(recording)
-        if not recording.is_cells:
-            channels = [c for c in channels if c in self._channels()] or channels
+        if not recording.is_cells:  # who shows nothing but a trigger or a pressure asks for it
+            drawn = list(self._channels())
+            channels = [c for c in channels if c in drawn] or drawn or channels
         head = None
         if detector == DEFAULT_DETECTOR and session.detector is not None:
             head = AdaptedHead.from_plain(session.detector)

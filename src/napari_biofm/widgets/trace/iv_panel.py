@@ -13,28 +13,40 @@ from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, note, row
 from napari_biofm.widgets.common.plot_style import small_plot
 
+WHERE = {
+    "Between the cursors": "", "Epoch that varies": "*",
+    **{f"Epoch {letter}": letter for letter in "ABCDEFGHIJ"},
+}  # fmt: skip
+
 
 class StepPanel(QWidget):
     """The plot and its table."""
 
-    asked = Signal(str)  # measure
+    asked = Signal(
+        str, str
+    )  # measure, and where: "" between the cursors, "*" the epoch that varies, or its letter
 
     def __init__(self, colours: Colours | None = None) -> None:
         super().__init__()
         colours = colours or Colours()
         self.measure = choice([*MEASURES, EVENT_RATE], "What is measured between the cursors in every sweep.")
+        self.where = choice(
+            WHERE,
+            "Between the cursors, or in a part of the command: the one that varies across sweeps, or by letter.",
+        )
         self.message = note("Switch the cursors on, put them around a step, and press Plot.")
         self.canvas = small_plot(colours)
         self.canvas.setMinimumHeight(160)
         self._colours = colours
         self.table = ""  # the numbers, tab-separated, with a header
         plot = button(
-            "Plot", "Measure every sweep between the cursors against its command.",
-            lambda: self.asked.emit(self.measure.currentText()),
+            "Plot", "Measure every sweep there against its command.",
+            lambda: self.asked.emit(self.measure.currentText(), WHERE[self.where.currentText()]),
         )  # fmt: skip
         copy = button("Copy table", "Copy the numbers for a spreadsheet.", self.copy)
         layout = QVBoxLayout(self)
         layout.addLayout(row(self.measure, plot, copy, stretched=self.measure))
+        layout.addLayout(row(self.where))
         layout.addWidget(self.message)
         layout.addWidget(self.canvas, 1)
 
