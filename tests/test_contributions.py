@@ -95,24 +95,49 @@ def test_a_layer_without_features_is_saved_too(tmp_path: Path) -> None:
 
 
 def _drop(viewer: Any, path: Path) -> list[str]:
-    viewer.open(str(path), plugin="napari-biofm")
+    """Drop a file on the trace dock, as a person does with one that another reader of napari would take."""
+    from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+    from qtpy.QtWidgets import QApplication
+
+    from napari_biofm.widgets.trace import TraceDock
+
+    dock = TraceDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    carried = QMimeData()
+    carried.setUrls([QUrl.fromLocalFile(str(path))])
+    how = (Qt.DropAction.CopyAction, carried, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    enter = QDragEnterEvent(QPoint(5, 5), *how)
+    QApplication.sendEvent(dock, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(dock, QDropEvent(QPointF(5, 5), *how))
     return list(session_of(viewer).recordings)
 
 
-def test_what_is_dropped_opens_where_it_is_a_signal_and_is_left_alone_where_not(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
-    np.savez(tmp_path / "signal.npz", signal=np.zeros(9), sampling_rate=10.0, unit="pA")
-    np.savez(tmp_path / "weights.npz", w=np.zeros(9))
-    np.save(tmp_path / "line.npy", np.zeros(9))
-    np.save(tmp_path / "image.npy", np.zeros((9, 9)))
-    (tmp_path / "trace.csv").write_text("time (s),Vm (mV)\n0,-70\n")
+def test_only_what_no_other_reader_of_napari_opens_is_claimed() -> None:
+    """Else napari asks 'Choose reader' for every table, array and folder, and viewer.open raises."""
+    import npe2
+
+    manager = npe2.PluginManager.instance()
+    manager.discover()
+    patterns: dict[str, set[str]] = {}
+    for manifest in manager.iter_manifests():
+        for reader in manifest.contributions.readers or []:
+            patterns.setdefault(manifest.name, set()).update(reader.filename_patterns)
+            assert manifest.name != "napari-biofm" or not reader.accepts_directories
+    assert patterns["napari-biofm"] & patterns["napari"] == set()
+    assert (
+        patterns["napari-biofm"] & {"*.csv", "*.npy", "*.npz", "*.h5", "*.mat", "*.dat", "*.json", "*.zip"}
+        == set()
+    )
+
+
+def test_a_table_is_opened_by_napari_without_a_question(tmp_path: Path, viewer: Any) -> None:
     (tmp_path / "points.csv").write_text("index,axis-0,axis-1\n0,1,2\n")
-    with h5py.File(tmp_path / "sweeps.h5", "w") as file:
-        file["a"] = np.zeros((3, 9))
-    with h5py.File(tmp_path / "movie.h5", "w") as file:
-        file["a"] = np.zeros((3, 9, 9))
-    taken = {p.name for p in tmp_path.iterdir() if get_reader(str(p)) is not None}
-    assert taken == {"signal.npz", "line.npy", "trace.csv", "sweeps.h5"}
+    np.save(tmp_path / "image.npy", np.zeros((9, 9)))
+    viewer.open(str(tmp_path / "points.csv"))
+    viewer.open(str(tmp_path / "image.npy"))
+    assert [type(layer).__name__ for layer in viewer.layers] == ["Points", "Image"]
 
 
 def test_dropped_cells_come_with_their_masks_as_labels_in_play(tmp_path: Path, viewer: Any) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.signals.readers import find_format
 from napari_biofm.signals.recording import NOTES
 from napari_biofm.types import RecordingError
 
@@ -19,10 +16,7 @@ SUFFIXES = (
     ".abf", ".nwb", ".hea", ".atf", ".edf", ".bdf", ".wcp", ".ibw", ".pxp", ".acq", ".tdms",  # and what neo reads:
     ".smr", ".smrx", ".axgd", ".axgx", ".plx", ".rhd", ".rhs", ".ncs", ".nev", ".vhdr",
 )  # fmt: skip
-CERTAIN = ("Axon ABF", "HEKA PatchMaster", "suite2p", "WFDB")
 TRACE_DOCK = ("napari-biofm", "Traces and events")
-_HEAD = re.compile(r"(^|[,;\t])\s*\"?(time|t)\b|[\[(]\s*(s|ms|pA|nA|A|mV|V|uV|dF/F)\s*[\])]", re.IGNORECASE)
-_NAPARI_CSV = re.compile(r"^index,(axis-0|shape-type)")  # points and shapes that napari saved
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
@@ -40,20 +34,8 @@ def get_mask_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | N
 
 
 def is_masks(path: Path) -> bool:
-    """Whether a file holds masks of cells; archives and JSON are looked into, as others have such files, too."""
-    if path.name.lower().endswith(("_seg.npy", ".geojson", ".roi")):
-        return path.is_file()
-    try:
-        if path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(path) as held:
-                return any(name.lower().endswith(".roi") for name in held.namelist())
-        if path.suffix.lower() == ".json":
-            with path.open(encoding="utf-8", errors="replace") as file:
-                start = file.read(1 << 20)
-            return '"annotations"' in start and '"images"' in start
-    except (OSError, zipfile.BadZipFile):
-        pass
-    return False
+    """Whether a file is called like masks that no other reader of napari opens."""
+    return path.suffix.lower() in (".geojson", ".roi") and path.is_file()
 
 
 def read_mask_layers(path: str | Sequence[str]) -> LayerData:
@@ -89,52 +71,8 @@ def read_mask_layers(path: str | Sequence[str]) -> LayerData:
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a file is a recording: napari also asks about images, arrays and tables of other kinds."""
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return True
-    form = find_format(path) if path.exists() else None
-    if form is None or path.is_dir():
-        return form is not None and form.name in CERTAIN
-    looks = {".npz": _npz, ".npy": _npy, ".h5": _hdf5, ".hdf5": _hdf5, ".csv": _table, ".tsv": _table}
-    try:
-        return form.name in CERTAIN or (suffix in looks and looks[suffix](path))
-    except (OSError, ValueError, KeyError, ImportError):
-        return False  # damaged or of another kind: the others are asked
-
-
-def _npz(path: Path) -> bool:
-    with zipfile.ZipFile(path) as stored:
-        keys = {name.removesuffix(".npy") for name in stored.namelist()}
-    return "signal" in keys or {"dff", "frame_rate"} <= keys
-
-
-def _npy(path: Path) -> bool:
-    """A line of numbers; anything of two and more dimensions may be an image."""
-    import numpy as np
-
-    return bool(np.load(path, mmap_mode="r", allow_pickle=False).ndim == 1)
-
-
-def _hdf5(path: Path) -> bool:
-    """CaImAn's results, NWB, and datasets of one or two dimensions; movies and images are left to others."""
-    import h5py
-
-    found: list[bool] = []
-    with h5py.File(path, "r") as file:
-        if "estimates" in file or "nwb_version" in file.attrs:
-            return True
-        file.visititems(
-            lambda _, item: found.append(item.ndim <= 2) if isinstance(item, h5py.Dataset) else None
-        )
-    return bool(found) and all(found)
-
-
-def _table(path: Path) -> bool:
-    """Columns that begin with the time or name a unit."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline(2000).lstrip("\N{ZERO WIDTH NO-BREAK SPACE}")
-    return bool(_HEAD.search(first)) and not _NAPARI_CSV.match(first)
+    """Whether a file is called like a recording that no other reader of napari opens."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def read(path: str | Sequence[str]) -> LayerData:

@@ -159,7 +159,8 @@ def test_masks_and_classes_go_to_another_program_and_come_back(
     np.testing.assert_array_equal(viewer.layers[-1].data, masks)
     viewer.layers["cells"].save(str(tmp_path / "saved.zip"), plugin="napari-biofm")
     (tmp_path / "saved.zip").rename(tmp_path / "rois.zip")
-    viewer.open(str(tmp_path / "rois.zip"), plugin="napari-biofm")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "rois.zip"), ""))
+    buttons["Read masks ..."].click()
     np.testing.assert_array_equal(viewer.layers[-1].data, masks)
 
 

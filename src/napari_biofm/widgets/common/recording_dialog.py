@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from qtpy.QtCore import QMimeData
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -26,6 +27,13 @@ FILTER = (
     "All files (*)"
 )
 UNITS = ("pA", "nA", "mV", "V", "uV", "dF/F", "a.u.")
+
+
+def files_of(dragged: QMimeData | None) -> list[Path]:
+    """Return the files and folders that are dragged, [] where something else is."""
+    if dragged is None:
+        return []
+    return [Path(url.toLocalFile()) for url in dragged.urls() if url.isLocalFile()]
 
 
 class RateDialog(QDialog):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QSizePolicy,
     QSplitter,
@@ -31,7 +32,7 @@ from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.qt_parts import there
-from napari_biofm.widgets.common.recording_dialog import ask_for_file, open_asking
+from napari_biofm.widgets.common.recording_dialog import ask_for_file, files_of, open_asking
 from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
 from napari_biofm.widgets.trace.events_panel import EventsPanel
@@ -62,6 +63,7 @@ class TraceDock(Dock):
 
     def __init__(self, napari_viewer: Any, *, session: Session | None = None) -> None:
         super().__init__(napari_viewer, session=session)
+        self.setAcceptDrops(True)
         self._build_widgets()
         self._arrange()
         self._build_controllers()
@@ -290,6 +292,19 @@ class TraceDock(Dock):
     def recording(self) -> Recording | None:
         """The recording that is shown."""
         return self.recordings.recording
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take files that are dragged here: also those that napari would give to another reader."""
+        if event is not None and files_of(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Open the files that were dropped, one after the other."""
+        if event is None:
+            return
+        for path in files_of(event.mimeData()):
+            self.recordings.open(path)
+        event.acceptProposedAction()
 
     def _ask_for_file(self) -> None:
         path = ask_for_file(self)
