@@ -17,7 +17,8 @@ from napari_biofm.engine.memory import peak_memory_mb
 from napari_biofm.files import atomic_write, write_json
 from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.io.masks import write_mask
-from napari_biofm.images.io.names import stem_of
+from napari_biofm.images.io.names import image_id, stem_of
+from napari_biofm.images.io.plates import fields_of
 from napari_biofm.images.left_out import describe
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of
@@ -83,7 +84,7 @@ def _positive(text: str) -> float:
 
 def run_segment(args: argparse.Namespace) -> None:
     """Write one mask per image, and the report; images that fail are named after the others are done."""
-    paths = inputs_exist(args.images)
+    paths = [field for path in inputs_exist(args.images) for field in fields_of(path)]
     results = MaskResults(args.out, paths)
     todo = results.still_to_do(force=args.force, resume=args.resume)
     if not todo:
@@ -112,10 +113,10 @@ def run_segment(args: argparse.Namespace) -> None:
                 channels=names,
                 model=args.model,
                 device=args.device,
-                progress=shown(path.name),
+                progress=shown(image_id(path)),
             )
         except ImageError as error:
-            failed.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
+            failed.append(str(error) if image_id(path) in str(error) else f"{image_id(path)}: {error}")
             continue
         seconds = time.perf_counter() - start
         if isinstance(result, LargeResult):
@@ -137,9 +138,9 @@ def run_segment(args: argparse.Namespace) -> None:
             }
         )
         for told in describe(provenance):
-            note(f"{path.name}: {told}.")
+            note(f"{image_id(path)}: {told}.")
         found = f"{objects} objects" if objects else "no cells found"
-        note(f"{path.name}: {found}, {seconds:.2f} s")
+        note(f"{image_id(path)}: {found}, {seconds:.2f} s")
     report = {
         "model": provenance.get("model", args.model),
         "weights_sha256": provenance.get("weights_sha256"),
@@ -157,10 +158,10 @@ def _open(path: Path, args: argparse.Namespace) -> tuple[Any, bool, tuple[str, .
     """Return an image, whether it is a stack, and the names of its channels where none was chosen; how it was read, and that a large one goes in parts, is said."""
     opened = describe_image(path, args.axes, chosen_channels(args.channel, args.second_channel))
     for told in opened.notes:
-        note(f"{path.name} {told}.")
+        note(f"{image_id(path)} {told}.")
     image, is_stack = opened.pixels, opened.is_stack
     if isinstance(image, LazyImage):
-        note(f"{path.name}: {parts_of(image).describe()}")
+        note(f"{image_id(path)}: {parts_of(image).describe()}")
     return image, is_stack, opened.channels if args.channel is None else None
 
 

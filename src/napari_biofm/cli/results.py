@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.cli.common import note
-from napari_biofm.images.io.names import REPORT, result_names, stem_of
+from napari_biofm.images.io.names import REPORT, image_id, result_names, stem_of
 from napari_biofm.types import ImageError
 
 
@@ -77,19 +77,19 @@ class MaskResults:
                 "or another --out."
             )
         for path in there:
-            row = next((row for row in self._former if row["image"] == path.name), {})
+            row = next((row for row in self._former if row["image"] == image_id(path)), {})
             source = Path(str(row.get("source", path)))
             if source.exists() and not source.samefile(path):
                 raise ImageError(
                     f"{self.file_of(path)} holds the masks of {source}, not of {path}; give another --out."
                 )
             made = f", made by {row['model']}" if "model" in row else ""
-            note(f"{path.name}: {self.file_of(path).name} exists and was kept{made}")
+            note(f"{image_id(path)}: {self.file_of(path).name} exists and was kept{made}")
         return [path for path in self._paths if path not in there]
 
     def row(self, path: Path) -> dict[str, str]:
         """Return what the report says of whose masks a file holds."""
-        return {"image": path.name, "mask": self.file_of(path).name, "source": str(path.resolve())}
+        return {"image": image_id(path), "mask": self.file_of(path).name, "source": str(path.resolve())}
 
     def with_former(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the rows of a new report: those of masks in the folder that this call did not make come first."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.images.io.plates import in_zarr
 from napari_biofm.types import ImageError
 
 DOUBLE_ENDINGS = (".ome.tiff", ".ome.tif", ".ome.btf", ".ome.tf2", ".ome.zarr", ".nii.gz")
@@ -23,11 +24,20 @@ LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".npy", ".npz")  # formats that masks
 
 def stem_of(path: Path) -> str:
     """Return the file name without its ending; `.ome.tif` and the like count as one ending."""
+    plate = in_zarr(path)
+    if plate is not None:  # a field of a plate: `plate_A_1_0`
+        return "_".join([stem_of(plate), *path.relative_to(plate).parts])
     name = path.name
     for ending in DOUBLE_ENDINGS:
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
     return path.stem
+
+
+def image_id(path: Path) -> str:
+    """Return what an image is called in accounts of results: its file name, of a plate's field with the plate's."""
+    plate = in_zarr(path)
+    return path.name if plate is None else "/".join([plate.name, *path.relative_to(plate).parts])
 
 
 def is_mask_name(path: Path) -> bool:
@@ -51,13 +61,15 @@ def result_names(paths: Iterable[Path], taken: Mapping[str, str] | None = None) 
     images = list(dict.fromkeys(paths))
     owner = {name.casefold(): image for name, image in (taken or {}).items()}
     former = {image: name for name, image in (taken or {}).items()}
-    names = {path: former.get(path.name, stem_of(path)) for path in images}
+    names = {path: former.get(image_id(path), stem_of(path)) for path in images}
     for _ in range(2):  # a whole file name may be the stem of a third image
         often = Counter(name.casefold() for name in names.values())
         for path, name in names.items():
-            alone = often[name.casefold()] == 1 and owner.get(name.casefold(), path.name) == path.name
-            if path.name not in former and not alone:
-                names[path] = path.name
+            alone = often[name.casefold()] == 1 and owner.get(name.casefold(), image_id(path)) == image_id(
+                path
+            )
+            if image_id(path) not in former and not alone:
+                names[path] = image_id(path).replace("/", "_")
     _refuse_equal(names, owner)
     return names
 
@@ -70,7 +82,7 @@ def _refuse_equal(names: Mapping[Path, str], owner: Mapping[str, str]) -> None:
             raise ImageError(
                 f"{other} and {path} would both be written as {name}_...; run them into different folders."
             )
-        if owner.get(name.casefold(), path.name) != path.name:
+        if owner.get(name.casefold(), image_id(path)) != image_id(path):
             raise ImageError(
                 f"The results of {path} would be called {name}_..., like those of {owner[name.casefold()]}; "
                 "give another folder."

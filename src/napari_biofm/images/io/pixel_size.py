@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.images.io.plates import in_zarr
 from napari_biofm.images.io.tiff import TIFF_ENDINGS
 from napari_biofm.types import BiofmError
 
@@ -47,7 +48,7 @@ def pixel_size_um(path: Path, n_axes: int) -> tuple[float, ...] | None:
     try:
         if path.suffix.lower() in TIFF_ENDINGS and path.is_file():
             by_axis = _of_tiff(path)
-        elif path.suffix.lower() == ".zarr":
+        elif path.suffix.lower() == ".zarr" or in_zarr(path) is not None:
             by_axis = _of_zarr(path)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, BiofmError):
         return None  # damaged metadata say nothing

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_biofm.images.io.files import lazy_tiff, read_image
+from napari_biofm.images.io.plates import in_zarr
 from napari_biofm.images.io.tiff import TIFF_ENDINGS, tiff_facts
 from napari_biofm.images.io.zarr_images import zarr_image
 from napari_biofm.types import ImageError, LazyArray
@@ -51,7 +52,7 @@ def source_of(path: Path) -> Source:
         If it is missing, damaged or of another kind.
     """
     suffix = path.suffix.lower()
-    if suffix == ".zarr" and path.exists():
+    if (suffix == ".zarr" or in_zarr(path) is not None) and path.is_dir():
         image = zarr_image(path)
         return Source(image.array, image.axes.upper() or None, image.channels, image.notes)
     if suffix == ".npy" and path.is_file() and path.stat().st_size:
