@@ -22,7 +22,8 @@ from napari_biofm.events.measuring import spikes
 from napari_biofm.events.measuring.bins import Floats, Sums
 from napari_biofm.events.measuring.mains import course_of, hum
 from napari_biofm.events.measuring.naming import directions
-from napari_biofm.events.measuring.sizes import sizes
+from napari_biofm.events.measuring.shapes import unit_shape
+from napari_biofm.events.measuring.sizes import Sizes, residual_mean, sizes
 from napari_biofm.events.measuring.transients import Fitted, fit_events, sample_noise
 from napari_biofm.events.table import as_dtype
 from napari_biofm.signals.units import si_unit
@@ -178,6 +179,7 @@ def _columns(sums: Sums, fitted: Fitted, at: Floats, fs: float) -> dict[str, NDA
     none |= reasons.add(outside, "cut off by the end")
     lost = (shapes.sign == 0) | ~(strength > _LEAST_STRENGTH) | (made.amplitude * shapes.sign <= 0)
     lost = reasons.add(lost & ~none, "hidden in the noise")
+    lost |= reasons.add(~_ends(sums, fitted, made, at, fs) & ~none & ~lost, "no peak that ends again")
     baseline, level = _plain(sums, fitted, at, fs)
     amplitude = np.where(none, np.nan, np.where(lost, level - baseline, made.amplitude))
     unclear = none | lost
@@ -213,6 +215,26 @@ def _columns(sums: Sums, fitted: Fitted, at: Floats, fs: float) -> dict[str, NDA
         "decay_fast_share": told(np.where(fast_first, share, 1 - share), ~two, 1.0),
         "reason": reasons.words,
     }
+
+
+def _ends(sums: Sums, fitted: Fitted, made: Sizes, at: Floats, fs: float) -> NDArray[np.bool_]:
+    """Return which events fall again: a time constant after the peak, the trace is well below it, and not far beyond.
+
+    Where that is not seen, the peak must lie near the mark.
+    """
+    shapes = fitted.fit.shapes
+    stop = np.minimum(made.peak + 1.3 * shapes.length, np.minimum(fitted.last, sums.n))
+    left, _ = residual_mean(sums, fitted, made.peak + 0.7 * shapes.length, stop)
+    u = made.peak + shapes.length - shapes.onset
+    fitted_there = shapes.size * unit_shape(u, shapes.rise, shapes.decay)
+    fitted_there += shapes.second_size * unit_shape(u, shapes.rise, shapes.second)
+    share = (fitted_there + left) / np.where(made.amplitude == 0, 1, made.amplitude)
+    near = np.abs(made.peak - at) < 0.5 * shapes.to_peak + 2e-3 * fs + 1
+    there = fitted.bins.count > 0
+    highest = np.where(there, fitted.bins.y, -np.inf).max(1)
+    lowest = np.where(there, fitted.bins.y, np.inf).min(1)
+    near &= np.abs(made.amplitude) < 2 * (highest - lowest)  # no mere slope
+    return np.where(stop < made.peak + shapes.length, near, (share < 0.9) & (share > -0.7))
 
 
 def _plain(sums: Sums, fitted: Fitted, at: Floats, fs: float) -> tuple[Floats, Floats]:
