@@ -186,8 +186,15 @@ def test_where_nothing_opens_nothing_is_open(x: np.ndarray) -> None:
     assert len(opening_events(signal)) == 0
 
 
-def test_noise_alone_is_one_level() -> None:
+@pytest.mark.parametrize("kind", ["white", "drift", "hum", "filtered", "1/f"])
+def test_noise_alone_is_one_level(kind: str) -> None:
     x = np.random.default_rng(0).normal(size=20_000)
+    t = np.arange(len(x)) / 10e3
+    if kind == "1/f":
+        x = np.fft.irfft(np.fft.rfft(x) / np.sqrt(np.maximum(np.arange(len(x) // 2 + 1), 5)), len(x))
+    elif kind == "filtered":
+        x = sosfilt(bessel(4, 0.2, output="sos", norm="mag"), x)
+    x = x + {"drift": 5 * np.sin(3 * t), "hum": np.sin(2 * np.pi * 50 * t)}.get(kind, 0.0)
     assert not idealize(Trace(x.astype(np.float32), 10e3, "pA")).n_open.any()
 
 
