@@ -39,7 +39,7 @@ def heads(task: str, seed: int) -> list[Any]:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC, SVR
 
-    forest: dict[str, Any] = {"n_estimators": 300, "max_features": 0.2, "n_jobs": 1, "random_state": seed}
+    forest: dict[str, Any] = {"n_estimators": 100, "max_features": 0.1, "n_jobs": 1, "random_state": seed}
     if task == "esol":
         return [ExtraTreesRegressor(**forest), make_pipeline(StandardScaler(), SVR(C=10))]
     return [ExtraTreesClassifier(**forest), make_pipeline(StandardScaler(), SVC(C=3))]

@@ -283,7 +283,7 @@ def import_model(
 ) -> Weights:
     """Take a user's own (fine-tuned) weights into the folder of models.
 
-    The file is opened, identified and copied; its SHA-256 is recorded and checked at every use.
+    The file is opened, identified and copied (an ONNX encoder with the JSON beside it); its SHA-256 is recorded and checked at every use.
 
     Parameters
     ----------
@@ -300,7 +300,14 @@ def import_model(
     from napari_biofm.models.checkpoints import open_checkpoint
 
     source = Path(path)
-    family = open_checkpoint(source).family
+    if source.suffix.lower() == ".onnx":
+        from napari_biofm.models.onnx_files import check_onnx, read_description
+
+        check_onnx(source)
+        licence = read_description(source.with_suffix(".json")).licence
+        family, about = "onnx", {"licence": licence, **(about or {})}
+    else:
+        family = open_checkpoint(source).family
     if family == "embedded" and not source.with_suffix(".json").is_file():
         raise ModelError(f"{source.with_suffix('.json')} is missing; it belongs to {source.name}")
     name = name or source.stem
@@ -311,7 +318,7 @@ def import_model(
         shutil.copyfile(source, part)
         sha256 = sha256_of(part)
     beside = source.with_suffix(".json")
-    if family == "embedded":  # its architecture and how it is to be used
+    if family in ("embedded", "onnx"):  # its architecture and how it is to be used
         shutil.copyfile(beside, target.with_suffix(".json"))
     record = {"name": name, "family": family, "source": str(source), "sha256": sha256, "imported": _now()}
     _write_record(target, {**record, "about": dict(about or {})})

@@ -108,6 +108,7 @@ ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
         "sam": Adapter("napari_biofm.images.prompt.sam", "SAM", _SAM),
         "mobile-sam": Adapter("napari_biofm.images.prompt.mobile_sam", "MobileSAM", _SAM),
         "embedded": Adapter("napari_biofm.images.segment.embedded.model", "EmbeddedModel", _EMBEDDED),
+        "onnx": Adapter("napari_biofm.images.segment.onnx_encoder", "OnnxEncoder", Capabilities(crops=True)),
     }
 )
 
@@ -248,7 +249,9 @@ def _make(name: str | Path, device: str, can: Can, lacks: str) -> Model:
     weights = _weights(key)
     adapter = _adapter(weights)
     _check(key, adapter.capabilities, can, lacks)
-    return keep((weights.sha256, device), lambda: _from_weights(adapter, weights, device))
+    beside = weights.path.with_suffix(".json")  # says how they are used, so that it is part of what they are
+    said = beside.read_bytes() if beside.is_file() else b""
+    return keep((weights.sha256, said, device), lambda: _from_weights(adapter, weights, device))
 
 
 def _check(name: str, capabilities: Capabilities, can: Can, lacks: str) -> None:
