@@ -29,7 +29,7 @@ LICENCE = (
 def load_network(config: dict[str, Any], run: Path) -> tuple[Network, dict[str, int]]:
     """Put the averaged backbone and, where it exists, the trained mask decoder together."""
     network = Network(Architecture.from_json(config["architecture"]))
-    backbone = torch.load(run / "backbone.pt", weights_only=True)
+    backbone = torch.load(run / "backbone.pt", map_location="cpu", weights_only=True)
     network.load_state_dict(backbone["average"])
     steps = {"backbone": int(backbone["step"])}
     if (run / "prompt.pt").exists():

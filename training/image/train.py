@@ -169,8 +169,9 @@ class Backbone:
     def __init__(self, config: dict[str, Any], classes: dict[str, int]) -> None:
         torch.manual_seed(config["seed"])
         self.config, self.settings, self.step = config, config["backbone"], 0
-        self.network = beginning(config).to(memory_format=torch.channels_last)
-        self.heads = StateHeads(self.network.architecture.vector, classes)
+        self.device = torch.device(config.get("device", "cpu"))
+        self.network = beginning(config).to(self.device, memory_format=torch.channels_last)
+        self.heads = StateHeads(self.network.architecture.vector, classes).to(self.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         decay = self.settings["weight_decay"]
         parameters = [p for n, p in self.network.named_parameters() if not n.startswith("mask_decoder")]
@@ -183,7 +184,7 @@ class Backbone:
             lr=1.0,
             betas=(0.9, 0.98),
         )
-        self.queue = torch.zeros(0, PAIR_WIDTH)
+        self.queue = torch.zeros(0, PAIR_WIDTH, device=self.device)
 
     def update(self, sampler: Sampler) -> dict[str, float]:
         """Take one step and return its losses."""
@@ -197,7 +198,8 @@ class Backbone:
         grids = [augment.mosaic(views[i : i + 4]) for i in range(0, len(views), 4)]
         if grids:
             planes = torch.cat([planes, torch.from_numpy(np.stack(grids))])
-        levels = self.network.encode(planes.to(memory_format=torch.channels_last))
+        target = {name: values.to(self.device) for name, values in target.items()}
+        levels = self.network.encode(planes.to(self.device, memory_format=torch.channels_last))
         flow, cell_prob, log_diameter, _ = self.network.decode([level[: len(crops)] for level in levels])
         parts = dict(zip(("flow", "cell"), losses.mask_losses(flow, cell_prob, target), strict=True))
         parts["scale"] = losses.scale_loss(log_diameter, target)
@@ -223,8 +225,8 @@ class Backbone:
         for name, head in self.heads.classify.items():
             mine = [i for i, (set_name, _) in enumerate(labels) if set_name == name]
             if mine:
-                rows = torch.tensor(mine + [i + n for i in mine])
-                wanted = torch.tensor([labels[i][1] for i in mine] * 2)
+                rows = torch.tensor(mine + [i + n for i in mine], device=self.device)
+                wanted = torch.tensor([labels[i][1] for i in mine] * 2, device=self.device)
                 total = (
                     total + F.cross_entropy(head(pooled[rows]), wanted, label_smoothing=0.1) * len(mine) / n
                 )
@@ -300,7 +302,8 @@ def run(
     """
     checkpoint, curve = out / f"{name}.pt", out / f"{name}.csv"
     if resume and checkpoint.exists():
-        trainer.restore(torch.load(checkpoint, weights_only=True))
+        place = getattr(trainer, "device", torch.device("cpu"))
+        trainer.restore(torch.load(checkpoint, map_location=place, weights_only=True))
         log.info("resumed %s at step %d", name, trainer.step)
     out.mkdir(parents=True, exist_ok=True)
     recent: list[dict[str, float]] = []
@@ -353,10 +356,11 @@ def main() -> int:
     parser.add_argument("--phase", choices=("all", "backbone", "prompt"), default="all")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, of the first phase")
     parser.add_argument("--minutes", type=float, default=np.inf, help="stop after a checkpoint at this time")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = tomllib.loads(arguments.config.read_text())
+    config = tomllib.loads(arguments.config.read_text()) | {"device": arguments.device}
     torch.set_num_threads(arguments.threads or config["threads"])
     out = Path(config["out"]).expanduser()
     until = time.monotonic() + 60 * arguments.minutes
@@ -369,7 +373,9 @@ def main() -> int:
     if arguments.phase in ("all", "prompt"):
         from training.image.clicks import Clicks
 
-        trainer = Clicks(config, torch.load(out / "backbone.pt", weights_only=True)["average"])
+        trainer = Clicks(
+            config, torch.load(out / "backbone.pt", map_location="cpu", weights_only=True)["average"]
+        )
         if not run(trainer, sampler, config["prompt"], out, "prompt", arguments.resume, until):
             return 3
     return 0
