@@ -115,6 +115,13 @@ def test_light_from_out_of_focus_has_no_edge() -> None:
     assert measure_evidence(100 + cell + noise_of, masks).real(8.0)[1]
 
 
+def test_shading_that_fills_a_field_is_no_cell() -> None:
+    y, x = np.mgrid[:256, :256] / 256
+    image = np.random.default_rng(0).poisson(400 + 300 * np.cos(2 * (y - 0.5)) * np.cos(2 * (x - 0.5)))
+    masks = (np.hypot(y - 0.5, x - 0.5) < 0.52).astype(np.int32)
+    assert not measure_evidence(image, masks).real(8.0)[1]
+
+
 def test_a_stack_s_objects_are_judged_by_their_best_plane() -> None:
     masks = np.stack([FIELD.masks, FIELD.masks])
     rng = np.random.default_rng(0)

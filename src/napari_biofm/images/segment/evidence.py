@@ -31,6 +31,10 @@ COARSEST = (
 TEXTURE = 1.7
 SAME_TEXTURE = 0.02  # natural logarithm of the variance; a background without noise would differ by less
 FEW_PATCHES = 4.0  # of background of an object's size, under which their spread is not known
+MOST_OF_IT, LARGE_FIELD = (
+    0.5,
+    256,
+)  # what fills half of a field of so many pixels, and leaves too little ground, is shading
 MOST_CHANNELS = 3
 # An object wider than this (pixels) has an edge: of its contrast at least this share is made within a quarter of its
 # radius. Light from out of focus has none (0.1 to 0.3; 99 % of annotated cells of this size exceed 0.42).
@@ -171,7 +175,8 @@ class _Surroundings:
             # where most may be noise, it was taken from among the ground, which without it varies too little
             strong = (result >= DOUBTFUL)[self.nearest] & (self.distance <= GAP + 1)
             ground = ~strong
-        result[self.area == 0] = 0
+        filling = (self.area > MOST_OF_IT * self.labels.size) & (min(self.labels.shape) >= LARGE_FIELD)
+        result[(self.area == 0) | (np.isinf(result) & filling)] = 0
         return self._with_neighbours(result)
 
     def _with_neighbours(self, contrast: Float) -> Float:
