@@ -228,7 +228,8 @@ def _ends(sums: Sums, fitted: Fitted, made: Sizes, at: Floats, fs: float) -> NDA
     u = made.peak + shapes.length - shapes.onset
     fitted_there = shapes.size * unit_shape(u, shapes.rise, shapes.decay)
     fitted_there += shapes.second_size * unit_shape(u, shapes.rise, shapes.second)
-    share = (fitted_there + left) / np.where(made.amplitude == 0, 1, made.amplitude)
+    after, tiny = fitted_there + left, 1e-6 * (np.abs(fitted_there) + np.abs(left)) + 1e-300
+    share = after / np.where(np.abs(made.amplitude) > tiny, made.amplitude, np.inf)
     near = np.abs(made.peak - at) < 0.5 * shapes.to_peak + 2e-3 * fs + 1
     there = fitted.bins.count > 0
     highest = np.where(there, fitted.bins.y, -np.inf).max(1)
