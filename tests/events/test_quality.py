@@ -108,3 +108,31 @@ def test_limits_are_read_between_levels() -> None:
     assert limit_of(amplitude, np.array([0.0, 0.5, 1.0]), 0.75) == pytest.approx(3.0)
     assert limit_of(amplitude, np.array([0.6, 0.5, 1.0]), 0.5) == 1.0
     assert np.isnan(limit_of(amplitude, np.array([0.0, 0.1, 0.4]), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [(np.ones(5000), "constant"), (np.full(5000, np.nan), "numbers"), (np.zeros(10), "too few")],
+)
+def test_where_there_is_nothing_to_look_at_that_is_said(
+    tmp_path: Path, capsys: Any, values: np.ndarray, words: str
+) -> None:
+    path = saved(tmp_path / "empty.npz", values)
+    report = biofm.detection_quality(path, detector="threshold", kind="psc")
+    assert report["false_events_per_min"] is None and words in report["why"] and words in report["methods"]
+    assert (
+        main(
+            [
+                "events",
+                str(path),
+                "--out",
+                str(tmp_path / "e.csv"),
+                "--detector",
+                "threshold",
+                "--kind",
+                "psc",
+            ]
+        )
+        == 0
+    )
+    assert words in capsys.readouterr().err

@@ -169,6 +169,7 @@ def _quality(args: argparse.Namespace, recipe: Any, head: Any) -> None:
 
 def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tuple[str, list[Any]]:
     """Return the events as CSV, and sweeps, seconds, number of events and of channels."""
+    from napari_biofm.events.quality import why_nothing
     from napari_biofm.events.table import to_csv
 
     recording = recipe.prepared(open_one(path, args))
@@ -189,6 +190,9 @@ def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tupl
         kinds=kinds,
         progress=shown(path.name),
     )
+    if not len(table):
+        for words in why_nothing(recording, channels):
+            note(f"{path.name}: {words}")
     return to_csv(table), [
         recording.n_sweeps,
         len(channels),

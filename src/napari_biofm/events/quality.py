@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events import DEFAULT_DETECTOR
+from napari_biofm.events.classical.common import baseline, clean, noise_sd
 from napari_biofm.events.detect import detect_events, taught_detector
 from napari_biofm.events.gaps import filled, runs
 from napari_biofm.events.kinds import KINDS, KindSpec, kind_of_class
@@ -41,6 +42,7 @@ LEVELS = (0.15, 0.25, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0)  # of the average event
 MORE = 4  # levels beyond them at most: down until half is missed, up until 95 % are found
 HIDDEN = 60  # events per level, where the recording has room for as many
 MOST_SAMPLES = 3_000_000  # looked at per level; a longer recording is represented by its first part
+FEWEST_SAMPLES = 64  # of a sweep that is looked at
 FEWEST = 3  # events that make an average
 LENGTH = 8.0  # of the hidden event, in event lengths of the kind, at most
 SEED = 12
@@ -104,6 +106,8 @@ class DetectionQuality:
 
     def sentence(self) -> str:
         """Return one sentence for a methods text."""
+        if not np.isfinite(self.false_events_per_min):
+            return f"Detection on this recording could not be measured: {self.why}."
         rate = f"{self.false_events_per_min:.2g} false events per minute in the recording's own noise"
         if not len(self.recall):
             return f"Detection on this recording: {rate}; recall was not measured ({self.why})."
@@ -199,6 +203,15 @@ def _of_channel(
         places.append(_Place(replace(signal, values=values), events["time_s"][events["sweep"] == sweep]))
     fs, unit = places[0].signal.sampling_rate, recording.channels[channel].unit
     seconds = sum(len(p.signal.values) for p in places) / fs
+    nothing = [
+        words for p in places for cleaned, words in [clean(p.signal, FEWEST_SAMPLES)] if cleaned is None
+    ]
+    if len(nothing) == len(places):
+        empty, kind = np.zeros(0), spec.name if spec else settings.kind
+        nan = np.nan
+        return DetectionQuality(
+            channel, kind, unit, 0, nan, empty, empty, 0, nan, nan, nan, nan, nan, seconds, nothing[0]
+        )
     noise = float(np.nanmedian([_noise(p.signal.values) for p in places]))
     free, inverted = yield from _false_rates(places, finder, settings, spec)
     base = DetectionQuality(
@@ -256,8 +269,6 @@ def _kind_of(events: Events, settings: DetectionSettings, head: AdaptedHead | No
 
 def _noise(x: NDArray[np.float32]) -> float:
     """Return the robust standard deviation of a trace around its slow course."""
-    from napari_biofm.events.classical.common import baseline, noise_sd
-
     kept = x[np.isfinite(x)]
     return noise_sd(kept - baseline(kept, max(10, len(kept) // 20))) if len(kept) > 20 else np.nan
 
@@ -434,6 +445,17 @@ def event_free(
     spectrum = np.fft.rfft(y - line)
     phase = np.exp(2j * np.pi * np.random.default_rng(SEED).random(len(spectrum)))
     return np.asarray(np.fft.irfft(spectrum * phase, len(y)) + line, np.float32)
+
+
+def why_nothing(recording: Recording, channels: Sequence[int]) -> list[str]:
+    """Return why a channel holds no events where its first sweep says so: constant, missing, too short, saturated."""
+    found = []
+    for channel in channels[:8]:
+        signal = recording.sweep(0, channel)
+        _, words = clean(replace(signal, values=np.asarray(signal.values[:MOST_SAMPLES], np.float32)), 16)
+        if words:
+            found.append(f"{recording.channels[channel].name}: {words}")
+    return found
 
 
 def report_of(
