@@ -38,6 +38,10 @@ from .api.images import (
     read_masks,
     segment,
 )
+from .api.motion import (
+    MotionCorrection,
+    correct_motion,
+)
 from .api.protocols import (
     epochs,
     kinds_of,
@@ -104,6 +108,7 @@ __all__ = [
     "Idealization",
     "ImageError",
     "ModelError",
+    "MotionCorrection",
     "OpenedSession",
     "RecordingError",
     "SessionError",
@@ -116,6 +121,7 @@ __all__ = [
     "click",
     "collect",
     "compare_groups",
+    "correct_motion",
     "detect_events",
     "detection_quality",
     "dose_response",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.signals.calcium_movies import RATE, Known, gain_and_r, known_movie
 
+from napari_biofm.events.detect import detect_events
 from napari_biofm.signals import read_recording
 from napari_biofm.signals.calcium import TraceSettings, extract_traces
 from napari_biofm.types import RecordingError, run_task
@@ -93,6 +94,18 @@ def test_a_border_that_comes_and_goes_moves_no_baseline(plain: Known) -> None:
     found = traces(plain, holes)
     assert np.isnan(found.dff[:3]).all() and np.isfinite(found.dff[3:]).all()
     assert any("3 cells (1, 2, 3): no pixel" in one for one in found.warnings)
+
+
+def test_bad_frames_cost_no_events(plain: Known) -> None:
+    whole = run_task(detect_events(traces(plain).recording(), "oasis"))
+    movie = plain.movie.copy()
+    movie[np.random.default_rng(2).integers(0, len(movie), 12)] = np.nan
+    found = run_task(detect_events(traces(plain, movie).recording(), "oasis"))
+    assert len(whole) > 10 and abs(len(found) - len(whole)) <= 2
+    near = [
+        np.abs(found["time_s"][found["channel"] == e["channel"]] - e["time_s"]).min(initial=9) for e in whole
+    ]
+    assert np.mean(np.array(near) < 0.15) > 0.9
 
 
 # ------------------------------------------------------------------ dark level and F0

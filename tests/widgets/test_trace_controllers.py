@@ -278,6 +278,9 @@ class _Layers:
     def layer_and_part(self, uid: str) -> tuple[str, str]:
         return uid, ""
 
+    def add_movie(self, frames: Any, name: str, like: str) -> None:
+        self.added = (frames, name, like)
+
 
 def test_cells_of_a_movie_become_a_recording_and_closed_layers_are_told(scene: Scene) -> None:
     layers = _Layers()
@@ -294,6 +297,16 @@ def test_cells_of_a_movie_become_a_recording_and_closed_layers_are_told(scene: S
     assert recording.measured_on == MeasuredOn("m", "c")
     movies.make("m", "gone", "movie", 10.0, TraceSettings())
     assert "closed" in notes[-1]
+
+
+def test_a_movie_whose_motion_was_corrected_becomes_a_layer(scene: Scene) -> None:
+    layers = _Layers()
+    movies = MovieTraces(scene.session, layers=layers, run=scene.run, listen=listen)
+    notes = heard(movies.note)
+    movies.correct("m", "movie", "rigid")
+    frames, name, like = layers.added
+    assert frames.shape == (60, 20, 20) and (name, like) == ("movie, motion corrected", "m")
+    assert "The field moved by up to" in notes[-1]
 
 
 def test_measuring_again_replaces_and_the_users_rate_goes_before_clock_and_file(scene: Scene) -> None:

@@ -17,6 +17,7 @@ from napari_biofm.types import BiofmError
 ROOMS = (
     "images",
     "signals",
+    "motion",
     "physio",
     "what_if",
     "analyses",

@@ -17,6 +17,7 @@ from napari_biofm.events.recognising import KindChoice, Recogniser, choose_kinds
 from napari_biofm.events.table import join
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
+from napari_biofm.signals.filters import bridged
 from napari_biofm.types import (
     DetectionSettings,
     Detector,
@@ -30,6 +31,8 @@ from napari_biofm.types import (
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
+
+_BRIDGED_S = 0.25  # gaps in traces of cells that detectors do not see
 
 
 def provenance_of(
@@ -107,7 +110,7 @@ def detect_events(
         for channel in chosen:
             where = f"sweep {sweep}, {recording.channels[channel].name}"
             table = yield from relay(
-                finder.detect(recording.sweep(sweep, channel), given.get(channel, settings)),
+                finder.detect(_without_short_gaps(recording, sweep, channel), given.get(channel, settings)),
                 done,
                 total,
                 where,
@@ -122,6 +125,18 @@ def detect_events(
             tables.append(table)
             yield Progress(done, total, f"{where}: {len(table)} events", payload=table)
     return join(tables)
+
+
+def _without_short_gaps(recording: Recording, sweep: int, channel: int) -> Trace:
+    """Return a trace as the detector sees it: bad frames of a movie, up to a quarter of a second, are bridged.
+
+    A transient is longer than they are; detectors that begin anew after each gap would lose it.
+    """
+    signal = recording.sweep(sweep, channel)
+    if not recording.is_cells:
+        return signal
+    longest = max(int(_BRIDGED_S * signal.sampling_rate), 1)
+    return replace(signal, values=bridged(signal.values, longest))
 
 
 def channel_kinds(

@@ -254,6 +254,27 @@ def _by_segment(values: Values, function: Callable[[Values], Values]) -> Values:
     return result
 
 
+def bridged(values: NDArray[Any], longest: int) -> Values:
+    """Return a trace with straight lines over its gaps of up to `longest` samples; longer ones stay NaN.
+
+    Parameters
+    ----------
+    values : (n_samples,) NaN marks gaps.
+    longest : samples.
+    """
+    row = np.array(values, np.float32)
+    gap = ~np.isfinite(row)
+    if gap.all() or not gap.any():
+        return row
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], gap, [False]]).astype(np.int8))).reshape(-1, 2)
+    index = np.arange(len(row))
+    line = np.interp(index, index[~gap], row[~gap])
+    for start, stop in edges:
+        if stop - start <= longest:
+            row[start:stop] = line[start:stop]
+    return row
+
+
 def _fill_gaps(values: Values) -> Values:
     """Return `values` with gaps bridged by straight lines."""
     finite = np.isfinite(values)

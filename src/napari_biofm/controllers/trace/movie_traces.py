@@ -9,11 +9,15 @@ import numpy as np
 from psygnal import Signal
 
 from napari_biofm.controllers.common.ports import Listen, RunJob
+from napari_biofm.images.motion.apply import CorrectedMovie
+from napari_biofm.images.motion.estimate import estimate_motion
+from napari_biofm.images.motion.settings import Mode, Motion, MotionSettings
 from napari_biofm.session import Session
 from napari_biofm.signals.calcium import CellTraces, TraceSettings, extract_traces
 from napari_biofm.signals.recording import MeasuredOn
-from napari_biofm.signals.samples import packed
+from napari_biofm.signals.samples import packed, unpacked
 from napari_biofm.timeline.metadata import chosen_rate
+from napari_biofm.types import Task
 
 
 class MovieLayers(Protocol):
@@ -39,6 +43,14 @@ class MovieLayers(Protocol):
 
     def layer_and_part(self, uid: str) -> tuple[str, str]:
         """Return the id of the layer of a movie, and which channel or plane of it is meant."""
+
+    def add_movie(self, frames: Any, name: str, like: str) -> None:
+        """Add frames (T, Y, X) as a layer that lies where the movie `like` does."""
+
+
+def motion_of(frames: Any, settings: MotionSettings) -> Task[Motion]:
+    """Measure the motion of a movie, mapped again where it was mapped."""
+    return (yield from estimate_motion(unpacked(frames), settings))
 
 
 class MovieTraces:
@@ -107,6 +119,31 @@ class MovieTraces:
         self._run(
             extract_traces, packed(frames), labels, rate, settings, name=f"Traces of {name}",
             bound_to=masks, on_done=show, on_end=lambda: self.busy.emit(False),
+        )  # fmt: skip
+
+    def correct(self, movie: str, name: str, mode: Mode) -> None:
+        """Measure the motion of a movie; the corrected movie becomes a layer.
+
+        Parameters
+        ----------
+        movie : id.
+        name : of the movie.
+        mode : how it moves.
+        """
+        frames = self._layers.frames(movie)
+        if frames is None:
+            self.note.emit("This layer was closed: choose another one.")
+            return
+
+        def show(motion: Motion) -> None:
+            self._layers.add_movie(CorrectedMovie(frames, motion), f"{name}, motion corrected", movie)
+            self.note.emit(motion.in_words())
+
+        layer, _ = self._layers.layer_and_part(movie)
+        self.busy.emit(True)
+        self._run(
+            motion_of, packed(frames), MotionSettings(mode=mode), name=f"Motion of {name}", bound_to=layer,
+            on_done=show, on_end=lambda: self.busy.emit(False),
         )  # fmt: skip
 
     def _rate(self, movie: str, typed: float | None) -> tuple[float | None, str]:

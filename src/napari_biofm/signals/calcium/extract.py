@@ -19,11 +19,13 @@ from napari_biofm.signals.calcium.motion import MotionCheck, motion_in_words
 from napari_biofm.signals.calcium.result import CellTraces
 from napari_biofm.signals.calcium.settings import TraceSettings
 from napari_biofm.signals.calcium.survey import Survey, survey
+from napari_biofm.signals.filters import bridged
 from napari_biofm.signals.recording import checked_rate
 from napari_biofm.signals.samples import Mapped, release_pages, unpacked
 from napari_biofm.types import LazyArray, Progress, RecordingError, Task
 
 _CHUNK_BYTES = 48 << 20  # of float32 frames held at once
+_MOST_CELLS, _LEAST_CELLS = 64, 6  # that bleaching is read from
 _BRIDGED_S = 1.0  # the longest gap over which a line is drawn
 Values = NDArray[np.float32]
 
@@ -62,11 +64,14 @@ def extract_traces(
     if settings.bad_frames != "keep":
         summed[:, list(bad)] = np.nan
     if settings.bad_frames == "bridge":
-        _bridge(summed, rate)
+        for row in summed:
+            row[:] = bridged(row, max(int(_BRIDGED_S * rate), 3))
     raw, neuropil, field = summed[: len(ids)], summed[len(ids) : -1], summed[-1]
     neuropil[~groups.there[len(ids) :]] = field  # no annulus left between cells: the whole field
     dark = first.dark.level
-    decay = np.ones(len(field), np.float32) if first.is_dff else bleaching_of(field - dark, rate)
+    decay = np.ones(len(field), np.float32)
+    if not first.is_dff:
+        decay = bleaching_of(_usual_course(raw, neuropil, field, dark, settings), rate)
     dff, zscore, trusted = yield from _relative(raw, neuropil, decay, first, rate, settings)
     bleaching = decay if settings.correct_bleaching else np.ones_like(decay)
     frames, shifts = (
@@ -137,21 +142,27 @@ def _frames_per_chunk(movie: Any, n_pixels: int) -> int:
     return most
 
 
-def _bridge(values: Values, rate: float) -> None:
-    """Draw lines over the gaps of each row (n, T) that are no longer than a second, or three frames."""
-    longest = max(int(_BRIDGED_S * rate), 3)
-    for row in values:
-        gap = ~np.isfinite(row)
-        if gap.all() or not gap.any():
-            continue
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], gap, [False]]).astype(np.int8))).reshape(
-            -1, 2
-        )
-        index = np.arange(len(row))
-        line = np.interp(index, index[~gap], row[~gap])
-        for start, stop in edges:
-            if stop - start <= longest:
-                row[start:stop] = line[start:stop]
+def _usual_course(
+    raw: Values, neuropil: Values, field: Values, dark: float, settings: TraceSettings
+) -> Values:
+    """Return the brightness that bleaching is read from: the median over cells, of the field where there are few.
+
+    What cells have in common after the neuropil is subtracted is bleaching; the field has its neuropil's waves, too.
+    """
+    rows = np.unique(np.linspace(0, len(raw) - 1, min(len(raw), _MOST_CELLS)).astype(int))
+    rows = rows[np.isfinite(raw[rows] - neuropil[rows]).sum(axis=1) > 0.5 * raw.shape[1]]
+    light = raw[rows] - np.float32(dark)
+    cells = light - np.float32(settings.neuropil_factor) * (neuropil[rows] - np.float32(dark))
+    if len(cells):
+        middle = np.nanmedian(cells, axis=1)
+        good = middle > LEAST_SHARE * np.maximum(np.nanmedian(light, axis=1), 1e-9)
+        cells = cells[good] / middle[good, None]
+    if len(cells) < _LEAST_CELLS:
+        return field - np.float32(dark)
+    known = np.isfinite(cells).any(axis=0)
+    usual = np.full(cells.shape[1], np.nan, np.float32)
+    usual[known] = np.nanmedian(cells[:, known], axis=0)
+    return usual
 
 
 def _relative(

@@ -257,6 +257,7 @@ class TraceDock(Dock):
         self.exports.methods_written.connect(self.export_panel.show_methods)
         self.recordings.noted.connect(self.tell)
         movie.asked.connect(self.movies.make)
+        movie.motion_asked.connect(self.movies.correct)
         self.movies.offered.connect(movie.offer)
         self.movies.busy.connect(movie.set_busy)
         self.movies.note.connect(movie.show_message)

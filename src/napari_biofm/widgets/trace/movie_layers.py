@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_biofm.controllers.common.layer_pixels import shown_step
-from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id
+from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id, placing_of
 from napari_biofm.controllers.common.movie_layers import (
     is_movie,
     movie_frames,
@@ -69,6 +69,25 @@ class ViewerMovies:
         """Return the dark level that a movie or its file states, None where neither does."""
         layer, part = self._found(uid)
         return None if layer is None else stated_dark(layer, part)
+
+    def add_movie(self, frames: Any, name: str, like: str) -> None:
+        """Add frames (T, Y, X) as a layer that lies where the movie `like` does, in its own contrast and rate."""
+        layer, _ = self._found(like)
+        if layer is None:
+            return
+        placed = placing_of(layer) if layer.ndim == 3 else {}
+        about = {"frame_rate_hz": rate} if (rate := stated_rate(layer)) else {}
+        dark = self.dark(like)
+        if dark is not None:
+            about["dark_level"] = dark
+        self._viewer.add_image(
+            frames,
+            name=name,
+            contrast_limits=layer.contrast_limits,
+            metadata=about,
+            multiscale=False,
+            **placed,
+        )
 
     def layer_and_part(self, uid: str) -> tuple[str, str]:
         """Return the id of the layer of a movie, and which channel or plane of it is meant."""

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from napari_biofm.signals.calcium import TraceSettings
 from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
 from napari_biofm.widgets.common.buttons import button
-from napari_biofm.widgets.common.forms import choice, form, note, number
+from napari_biofm.widgets.common.forms import choice, form, note, number, row
 
 BAD_FRAMES: dict[str, BadFrames] = {"gaps": "exclude", "bridged": "bridge", "kept": "keep"}
 VALUES: dict[str, MovieValues] = {"found out": "auto", "fluorescence": "fluorescence", "dF/F": "dff"}
@@ -22,6 +22,8 @@ class MoviePanel(QWidget):
     asked = Signal(
         str, str, str, object, object
     )  # ids of movie and masks, name of the movie, frame rate where it was typed, settings
+
+    motion_asked = Signal(str, str, str)  # id and name of the movie, how it moves
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +53,14 @@ class MoviePanel(QWidget):
         self.go = button(
             "Make traces", "Measure every cell in every frame; the movie is read in pieces.", self._ask
         )
+        self.mode = choice(
+            ("rigid", "piecewise"), "Frames move as a whole, or in overlapping blocks of 96 pixels."
+        )
+        self.motion = button(
+            "Correct motion",
+            "Measure how each frame has moved, and add the corrected movie as a layer.",
+            self._ask_motion,
+        )
         boxes = (
             ("Movie", self.movie), ("Cells", self.masks), ("Frame rate", self.rate),
             ("Neuropil", self.factor), ("Percentile", self.percentile), ("Window", self.window_s),
@@ -62,6 +72,7 @@ class MoviePanel(QWidget):
         self.movie.currentIndexChanged.connect(lambda _: self._show_rate())
         layout = QVBoxLayout(self)
         layout.addLayout(form(boxes))
+        layout.addLayout(row(self.motion, self.mode, None))
         for widget in (self.bleaching, self.go, self.message):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -105,6 +116,7 @@ class MoviePanel(QWidget):
         self._show_rate()
         ready = bool(movies and masks)
         self.go.setEnabled(ready)
+        self.motion.setEnabled(bool(movies))
         if not ready or self.message.text() == EMPTY:
             self.message.setText("" if ready else EMPTY)
 
@@ -115,6 +127,10 @@ class MoviePanel(QWidget):
     def set_busy(self, busy: bool) -> None:
         """Ask for one at a time."""
         self.go.setEnabled(not busy)
+        self.motion.setEnabled(not busy)
+
+    def _ask_motion(self) -> None:
+        self.motion_asked.emit(self.movie.currentData(), self.movie.currentText(), self.mode.currentText())
 
     def _show_rate(self) -> None:
         """Show the rate of the chosen movie: the one that was typed for it, else the one that is known."""
