@@ -86,7 +86,8 @@ def pixel_size_of(
 
     Parameters
     ----------
-    images : as for `channels_of_images`. n_axes : of the labels.
+    images : as for `channels_of_images`.
+    n_axes : number of axes of the labels.
     told : one number for all axes, or one per axis.
     """
     if told is not None:
