@@ -39,7 +39,9 @@ def test_the_table_says_what_the_class_says_and_has(name: str) -> None:
     assert made.capabilities == told
     for flag, method in METHODS.items():
         assert getattr(told, flag) == hasattr(made, method), method
-    arguments = inspect.signature(made.segment).parameters
+    arguments = (
+        inspect.signature(made.segment).parameters if told.segments else {}
+    )  # encoders of crops find no cells
     assert told.viewport == ("viewport" in arguments) and told.limits == ("limits" in arguments)
 
 
