@@ -170,7 +170,7 @@ class Backbone:
         torch.manual_seed(config["seed"])
         self.config, self.settings, self.step = config, config["backbone"], 0
         self.device = torch.device(config.get("device", "cpu"))
-        self.network = beginning(config).to(self.device, memory_format=torch.channels_last)
+        self.network = beginning(config).to(self.device).to(memory_format=torch.channels_last)
         self.heads = StateHeads(self.network.architecture.vector, classes).to(self.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         decay = self.settings["weight_decay"]
