@@ -192,6 +192,10 @@ def test_jobs_that_never_ran_leave_no_shared_memory(
 ) -> None:
     first = running(worker, "bulk")
     waiting = [worker.submit(probe.echo, np.zeros(100_000)) for _ in range(3)]
+    packed = threading.Event()
+    # refused when it is packed, which comes after the jobs ahead of it were packed
+    worker.submit(lambda: 1, name="a lambda", on_error=lambda _: packed.set())
+    assert packed.wait(WAIT)
     if end == "cancel":
         for job in waiting:
             job.cancel()

@@ -28,6 +28,9 @@ def truth():
     return labels
 
 
+BRIGHT = 100  # grey levels of a cell's number: one level above the ground would be rounding, not a cell
+
+
 class PlaneSegmenter:
     name = "planes"
     weights_sha256 = ""
@@ -36,14 +39,15 @@ class PlaneSegmenter:
     def segment(self, image, parameters):
         yield Progress(1, 1, "plane")
         prob = np.where(image > 0, 4.0, -4.0).astype(np.float32)
-        return Segmentation(image.astype(np.int32), flows_from_masks(image), prob, diameter=19.0)
+        masks = (image // BRIGHT).astype(np.int32)
+        return Segmentation(masks, flows_from_masks(masks), prob, diameter=19.0)
 
 
 @pytest.mark.parametrize("mode", ["stitch", "time"])
 def test_flows_of_all_planes_are_kept_and_give_the_masks_again(mode):
     stack = truth()
     found = run_task(
-        stacks.segment_pixels(PlaneSegmenter(), stack, SegmentationParameters(), StackOptions(mode))
+        stacks.segment_pixels(PlaneSegmenter(), BRIGHT * stack, SegmentationParameters(), StackOptions(mode))
     )
     assert found.flows.shape == (2, 3, 50, 60)
     assert found.cell_prob.shape == (3, 50, 60)

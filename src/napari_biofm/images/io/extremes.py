@@ -69,7 +69,9 @@ def _hot(plane: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any]]:
     none = np.zeros(0, np.intp), np.zeros(0, plane.dtype)
     if min(height, width) < 8 or plane.dtype.kind == "b":
         return none
-    padded = np.pad(plane.astype(np.float32), 1, mode="reflect")
+    values = plane.astype(np.float32)
+    values[~np.isfinite(values)] = np.nan  # infinity is no intensity either
+    padded = np.pad(values, 1, mode="reflect")
     step = max(1, int(np.sqrt(plane.size / _SAMPLE)))
     rows, columns = np.meshgrid(np.arange(0, height, step), np.arange(0, width, step), indexing="ij")
     sample = _neighbours(padded, rows.ravel(), columns.ravel())
