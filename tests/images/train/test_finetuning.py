@@ -140,7 +140,8 @@ def test_some_are_always_kept_back(examples):
     [
         (np.ones((40, 40)), np.ones((40, 41), int), "must be equal"),
         (np.ones((40, 40)), np.zeros((40, 40), int), "no cell"),
-        (np.ones((40, 40)), np.full((40, 40), 0.5), "no whole number"),  # whole numbers of any type are labels
+        # whole numbers of any type are labels
+        (np.ones((40, 40)), np.full((40, 40), 0.5), "no whole number"),
         (np.ones((8, 40)), np.ones((8, 40), int), "at least"),
     ],
 )
