@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -51,8 +52,8 @@ def add_verbs(verbs: Any) -> None:
         help="where to work (default local)",
     )
     run.add_argument(
-        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N",
-        help="worker processes, or jobs of the queue (default: one per core)",
+        "--jobs", type=_positive, default=_workers(), metavar="N",
+        help="worker processes, or jobs of the queue (default: one per core; 1 without the extra distributed)",
     )  # fmt: skip
     again = run.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="do what is missing, failed or changed")
@@ -67,6 +68,11 @@ def add_verbs(verbs: Any) -> None:
     )
     run.add_argument("--schema", action="store_true", help="print the JSON schema of recipes, and stop")
     run.set_defaults(run=run_batch)
+
+
+def _workers() -> int:
+    """Return how many processes are started where nobody says: one without what more of them need."""
+    return (os.cpu_count() or 1) if importlib.util.find_spec("distributed") else 1
 
 
 def _positive(text: str) -> int:
