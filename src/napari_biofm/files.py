@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin to calculate at
 
@@ -63,3 +68,48 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return str(value)
+
+
+DAMAGED = (SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, EOFError, struct.error,
+           NotImplementedError, OverflowError, RuntimeError)  # fmt: skip
+
+
+def load_numpy(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+    """Read an `.npy` file; what numpy raises on a damaged one becomes a ValueError.
+
+    Parameters
+    ----------
+    path : the file.
+    mapped : whether it stays on the disk.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, or holds objects.
+    """
+    try:
+        return np.asanyarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
+    except DAMAGED as error:
+        raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def numpy_archive(path: Path) -> Iterator[Any]:
+    """Open an `.npz` file and close it whatever happens; what is raised on a damaged one becomes a ValueError.
+
+    Parameters
+    ----------
+    path : the file.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, holds objects, or a part of it is damaged.
+    """
+    # the file is ours to close: numpy leaves it open where the archive is damaged
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                yield archive
+        except DAMAGED as error:
+            raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.io.tiff import TIFF_ENDINGS, tiff_facts
+from napari_biofm.files import load_numpy, numpy_archive
+from napari_biofm.images.io.tiff import TIFF_ENDINGS, opened_tiff, tiff_facts
 from napari_biofm.images.io.zarr_images import zarr_image
 from napari_biofm.types import ImageError, LazyArray
 
@@ -66,18 +67,16 @@ def read_stored(path: Path) -> NDArray[Any]:
 def _read(path: Path, stored: bool) -> NDArray[Any]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
+        return np.asarray(load_numpy(path))
     if suffix == ".npz":
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        with numpy_archive(path) as archive:
             names = archive.files
             if not names:
                 raise ImageError(f"{path.name} holds no array.")
             return np.asarray(archive["image" if "image" in names else names[0]])
     if suffix in TIFF_ENDINGS:
-        import tifffile
-
         facts = tiff_facts(path)
-        with tifffile.TiffFile(path) as file:
+        with opened_tiff(path) as file:
             values = np.asarray(file.series[facts.series].asarray())
         return values if stored else np.asarray(facts.view(values)[:])
     if suffix == ".zarr":
@@ -121,7 +120,9 @@ class LazyTiff:
         import tifffile
         import zarr
 
-        self._store: Any = tifffile.imread(path, aszarr=True, series=series)
+        self._file: Any = tifffile.TiffFile(path)
+        len(self._file.pages)  # see `opened_tiff`
+        self._store: Any = self._file.aszarr(series=series)
         node = zarr.open(self._store, mode="r")
         self._array: Any = node["0"] if isinstance(node, zarr.Group) else node
         self.shape: tuple[int, ...] = tuple(self._array.shape)
@@ -135,9 +136,9 @@ class LazyTiff:
         return self.shape[0]
 
     def __del__(self) -> None:
-        store = getattr(self, "_store", None)
-        if store is not None:
-            store.close()
+        for held in (getattr(self, "_store", None), getattr(self, "_file", None)):
+            if held is not None:
+                held.close()
 
 
 def lazy_tiff(path: Path) -> LazyArray:
@@ -145,13 +146,13 @@ def lazy_tiff(path: Path) -> LazyArray:
 
     Palettes become colours and alpha is left out, as by `read_image`.
     """
-    import tifffile
-
     facts = tiff_facts(path)
-    try:
-        stored: LazyArray = tifffile.memmap(path, mode="r", series=facts.series)
-    except ValueError:  # compressed, or not in one piece
-        stored = LazyTiff(path, facts.series)
+    with opened_tiff(path) as file:
+        chosen = file.series[facts.series]
+        offset, kind = chosen.dataoffset, np.dtype(file.byteorder + chosen.dtype.char)
+    if offset is None:  # compressed, or not in one piece
+        return facts.view(LazyTiff(path, facts.series))
+    stored: LazyArray = np.memmap(path, kind, "r", offset, tuple(chosen.shape))
     return facts.view(stored)
 
 

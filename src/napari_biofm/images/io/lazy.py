@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import load_numpy
 from napari_biofm.images.io.files import lazy_tiff, read_image
 from napari_biofm.images.io.sources import Channel, axes_of, count_channels, position_of, source_of
 from napari_biofm.images.io.zarr_images import zarr_image
@@ -240,7 +241,7 @@ def open_saved_image(path: Path) -> LazyArray:
     if path.is_file() and path.stat().st_size <= READ_WHOLE:
         return read_image(path)
     if suffix == ".npy":
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return load_numpy(path, mapped=True)
     if suffix in (".tif", ".tiff") and path.is_file():
         return lazy_tiff(path)
     if suffix == ".zarr" and path.is_dir():

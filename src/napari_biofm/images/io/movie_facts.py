@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.images.io.tiff import opened_tiff
+
 _TO_SECONDS = {
     "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "": 1.0,
     "ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3,
@@ -78,10 +80,8 @@ def movie_facts(path: Path) -> MovieFacts:
         return _of_zarr(path)
     if not path.is_file() or path.suffix.lower() not in (".tif", ".tiff"):
         return MovieFacts()
-    import tifffile
-
     try:
-        with tifffile.TiffFile(path) as file:
+        with opened_tiff(path) as file:
             if file.is_scanimage:
                 return of_scanimage(dict(file.scanimage_metadata or {}).get("FrameData") or {})
             ome, imagej = file.ome_metadata, file.imagej_metadata

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import load_numpy
 from napari_biofm.images.io.files import lazy_tiff, read_image, tiff_axes
 from napari_biofm.images.io.movie_facts import MovieFacts, movie_facts
+from napari_biofm.images.io.tiff import opened_tiff
 from napari_biofm.types import ImageError, LazyArray
 
 _TIME = "TQIZ"  # letters of an axis along which frames may lie, the surest first
@@ -171,16 +173,14 @@ def _opened(path: Path) -> tuple[LazyArray, str]:
         if image is None:
             raise ImageError(f"{path} does not exist.")
         return image.source, image.axes
-    array = np.load(path, mmap_mode="r", allow_pickle=False) if suffix == ".npy" else read_image(path)
+    array = load_numpy(path, mapped=True) if suffix == ".npy" else read_image(path)
     if array.ndim == 3:
         return array, "TYX"
     raise ImageError(f"{path.name} has shape {tuple(array.shape)}; a movie is (T, Y, X).")
 
 
 def _series_axes(path: Path) -> str:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with opened_tiff(path) as file:
         return str(file.series[0].axes) if file.series else ""
 
 

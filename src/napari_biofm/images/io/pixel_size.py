@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.images.io.plates import in_zarr
-from napari_biofm.images.io.tiff import TIFF_ENDINGS
+from napari_biofm.images.io.tiff import TIFF_ENDINGS, opened_tiff
 from napari_biofm.types import BiofmError
 
 MICROMETRES = {
@@ -57,9 +57,7 @@ def pixel_size_um(path: Path, n_axes: int) -> tuple[float, ...] | None:
 
 
 def _of_tiff(path: Path) -> dict[str, float]:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with opened_tiff(path) as file:
         if file.is_ome and file.ome_metadata:
             return _of_ome(file.ome_metadata)
         about = file.imagej_metadata or {}

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from napari_biofm.files import load_numpy
 from napari_biofm.images.io.files import lazy_tiff, read_image
 from napari_biofm.images.io.plates import in_zarr
 from napari_biofm.images.io.tiff import TIFF_ENDINGS, tiff_facts
@@ -57,7 +56,7 @@ def source_of(path: Path) -> Source:
         return Source(image.array, image.axes.upper() or None, image.channels, image.notes)
     if suffix == ".npy" and path.is_file() and path.stat().st_size:
         try:
-            return Source(np.load(path, mmap_mode="r", allow_pickle=False), None)
+            return Source(load_numpy(path, mapped=True), None)
         except ValueError:
             return Source(read_image(path), None)
     if suffix in TIFF_ENDINGS and path.is_file():

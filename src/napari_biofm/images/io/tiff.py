@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.types import ImageError, LazyArray
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
 
 TIFF_ENDINGS = (".tif", ".tiff", ".lsm", ".stk")
 ALPHA = (1, 2)  # associated and unassociated, in the tag ExtraSamples
@@ -107,6 +111,41 @@ class Samples:
         return np.asarray(np.take(part, self._chosen[wanted], axis=position))
 
 
+@contextmanager
+def opened_tiff(path: Path) -> Iterator[TiffFile]:
+    """Open a TIFF with its chain of pages walked to the end once.
+
+    tifffile finds out then whether a page of a damaged file leads back to a former one; reading its pages one after the
+    other would never end.
+
+    Parameters
+    ----------
+    path : the file.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        len(file.pages)
+        yield file
+
+
+def _check_parts(page: Any, name: str) -> None:
+    """Raise `ImageError` if a page lists fewer parts than its size needs, or plain ones that hold less than it claims."""
+    needed = int(np.prod(page.chunked, dtype=np.int64)) if page.size else 0
+    listed = len(page.dataoffsets)
+    if listed < needed:
+        raise ImageError(
+            f"{name} claims {' x '.join(str(n) for n in page.shape)} pixels and lists {listed} of the {needed} parts "
+            "they would be stored in; it is damaged. Save it again from its source."
+        )
+    plain = int(page.compression) == 1 and all(page.databytecounts)
+    held, claimed = sum(page.databytecounts), page.size * page.bitspersample // 8
+    if plain and held < 0.99 * claimed:
+        raise ImageError(
+            f"{name} claims {claimed} bytes of pixels and holds {held}; it is damaged. Save it again from its source."
+        )
+
+
 def tiff_facts(path: Path) -> TiffFacts:
     """Read what a TIFF says of its image.
 
@@ -119,14 +158,13 @@ def tiff_facts(path: Path) -> TiffFacts:
     ImageError
         If it holds no image.
     """
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
+    with opened_tiff(path) as file:
         if len(file.series) == 0:
             raise ImageError(f"{path.name} holds no image; it may be truncated.")
         series, notes = _largest(file)
         chosen = file.series[series]
         page, stored = chosen.keyframe, str(chosen.axes)
+        _check_parts(page, path.name)
         colours = _palette(page)
         samples = _without_alpha(page, chosen, stored)
         axes: str | None = stored + "S" if colours is not None else stored

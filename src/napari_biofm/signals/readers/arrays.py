@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import load_numpy, numpy_archive
 from napari_biofm.signals.calcium.result import shown_values
 from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
@@ -44,8 +45,7 @@ def read_numpy(
     try:
         if path.suffix.lower() == ".npy":
             return _from_npy(path, sampling_rate, unit, rows)
-        # the file is ours to close: numpy leaves it open where the archive is damaged
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with numpy_archive(path) as stored:
             arrays = {key: stored[key] for key in stored.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{path.name} is no readable NumPy file: {error}") from error
@@ -57,7 +57,7 @@ def read_numpy(
 def _from_npy(path: Path, sampling_rate: float | None, unit: str | None, rows: str | None) -> Recording:
     if sampling_rate is None or unit is None:
         raise RecordingError(f"{path.name} is a bare array: {_ASK}")
-    values = np.load(path, mmap_mode="r", allow_pickle=False)
+    values = load_numpy(path, mapped=True)
     _check_numbers(path, "array", values)
     return Recording.from_arrays(
         _laid_out(path, values, rows), sampling_rate, unit, path=path, format="NumPy"

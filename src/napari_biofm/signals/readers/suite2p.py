@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import load_numpy
 from napari_biofm.signals.readers.footprints import labels_of
 from napari_biofm.signals.recording import NOTES, Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
@@ -188,7 +189,7 @@ class _Plane:
 
 def _array(path: Path) -> NDArray[Any]:
     try:
-        values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        values: NDArray[Any] = load_numpy(path, mapped=True)
     except (ValueError, EOFError) as error:
         raise RecordingError(f"{path.name} is no plain array: {error}") from error
     return values
