@@ -152,6 +152,9 @@ def lazy_tiff(path: Path) -> LazyArray:
         offset, kind = chosen.dataoffset, np.dtype(file.byteorder + chosen.dtype.char)
     if offset is None:  # compressed, or not in one piece
         return facts.view(LazyTiff(path, facts.series))
+    end, held = offset + chosen.size * kind.itemsize, path.stat().st_size
+    if end > held:
+        raise ImageError(f"{path.name} is cut off: it needs {end} bytes and has {held}; copy it again.")
     stored: LazyArray = np.memmap(path, kind, "r", offset, tuple(chosen.shape))
     return facts.view(stored)
 
