@@ -166,6 +166,7 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_tables(project: Path) -> N
             break
         time.sleep(0.005)
     process.wait()
+    (killed / "items" / ".half-written-1").mkdir(exist_ok=True)
     result = run_recipe(project / "recipe.toml", killed, resume=True)
     assert result.kept >= 2
     assert_equal(undisturbed, killed)

@@ -73,6 +73,8 @@ def run_recipe(
     with FolderLock(folder):
         if force:
             _clear(folder)
+        for unfinished in (folder / ITEMS).glob(".*"):  # of a run that was killed: nobody else works here now
+            shutil.rmtree(unfinished, ignore_errors=True)
         write_text(folder / RECIPE, chosen.text())
         return _run(chosen, folder, todo, scheduler, jobs, resume, listener)
 

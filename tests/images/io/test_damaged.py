@@ -69,8 +69,12 @@ def test_a_damaged_archive_is_a_value_error_and_closed(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[60:90] = bytes(30)
     path.write_bytes(bytes(raw))
-    with pytest.raises(ValueError), numpy_archive(path) as archive:
-        for name in archive.files:
-            archive[name]
+    with pytest.raises(ValueError):
+        _all_of(path)
     with pytest.raises(RecordingError, match=r"x\.npz"):
         read_recording(path)
+
+
+def _all_of(path: Path) -> list[np.ndarray]:
+    with numpy_archive(path) as archive:
+        return [archive[name] for name in archive.files]
