@@ -37,7 +37,7 @@ def test_borders_without_numbers_are_left_out_of_mean_and_variation():
 
 
 @pytest.mark.shared_data
-def test_a_calcium_movie_goes_from_file_to_raster(viewer: Any, shared_data: Path, tmp_path: Path) -> None:
+def test_a_calcium_movie_goes_from_file_to_raster(shared_data: Path, viewer: Any, tmp_path: Path) -> None:
     whole = tifffile.imread(shared_data / "imaging" / "calcium_1p" / "ca1p_8-8-17.tif")
     part = tmp_path / "movie.tif"
     metadata = {"axes": "TYX", "finterval": 0.05}
