@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.events.reviewed import REVIEWED_DTYPE, reviewed
 from napari_biofm.events.table import as_dtype
+from napari_biofm.files import numpy_archive
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.packing import pack, unpack
 from napari_biofm.signals import Channel, Recording, read_recording
@@ -241,7 +242,7 @@ def _from_samples(
     record: Mapping[str, Any], channels: tuple[Channel, ...], starts: NDArray[np.float64], path: Path
 ) -> Recording:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with numpy_archive(path) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError) as error:
         raise SessionError(f"The samples in {path} cannot be read ({error}).") from error

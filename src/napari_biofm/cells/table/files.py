@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import plain_cell, read_cell, write_text
+from napari_biofm.files import load_numpy, numpy_archive, plain_cell, read_cell, write_text
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.io.names import is_mask_name, masks_of, result_names, stem_of
+from napari_biofm.images.io.tiff import opened_tiff
 from napari_biofm.types import CellsError, Labels
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".npz")
@@ -42,16 +43,15 @@ def read_array(path: Path) -> NDArray[Any]:
         raise CellsError(f"{path} does not exist.")
     try:
         if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            return load_numpy(path)
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as held:
+            with numpy_archive(path) as held:
                 if len(held.files) != 1:
                     raise CellsError(f"{path} holds {len(held.files)} arrays; one is needed.")
                 return np.asarray(held[held.files[0]])
         if path.suffix.lower() in (".tif", ".tiff"):
-            import tifffile
-
-            return np.asarray(tifffile.imread(path))
+            with opened_tiff(path) as file:
+                return np.asarray(file.asarray())
         import imageio.v3
 
         return np.asarray(imageio.v3.imread(path))
