@@ -189,8 +189,10 @@ def test_processes_give_the_same_tables_and_a_worker_that_dies_costs_nothing(pro
             killed.append(workers[-1].pid)
             workers[-1].kill()
 
+    environment = dict(os.environ)
     result = run_recipe(project / "recipe.toml", beside, jobs=2, listener=kill_one)
     assert killed and len(result.failed) == 2
+    assert dict(os.environ) == environment  # what a nanny sets for its workers does not stay in this process
     assert_equal(alone, beside)
 
 

@@ -18,6 +18,12 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONSAFEPATH": "1",
 }  # fmt: skip
+OF_WORKERS = (
+    *ONE_THREAD,
+    "PYTHONHASHSEED",
+    "MALLOC_TRIM_THRESHOLD_",
+    "__DASK_PARENT_PID",
+)  # the last three by Dask
 Work = Callable[[Job], dict[str, Any]]
 
 
@@ -36,16 +42,20 @@ class Pool(Protocol):
 
 
 class ThisProcess:
-    """Works on one item after the other."""
+    """Works on one item after the other, on one thread, as the workers of a cluster do."""
 
     description = "in this process"
+
+    def __init__(self) -> None:
+        self._before = dict(os.environ)
+        os.environ.update({k: v for k, v in ONE_THREAD.items() if k not in os.environ})
 
     def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
         for job in jobs:
             yield job, work(job)
 
     def close(self) -> None:
-        pass
+        _restore(self._before)
 
 
 class Cluster:
@@ -80,6 +90,7 @@ class Cluster:
         )  # fmt: skip
         for name in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._before = dict(os.environ)  # a nanny writes the variables of its worker into it
         self._cluster: Any = None
         if scheduler == "local":
             self._cluster = LocalCluster(
@@ -99,6 +110,7 @@ class Cluster:
             where = scheduler if self._cluster is None else self._cluster
             self._client = Client(where, timeout=CONNECT_TIMEOUT, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
+            _restore(self._before)
             raise BatchError(
                 f"No Dask scheduler answers at {scheduler}: start one with 'dask scheduler', or leave "
                 "--scheduler out."
@@ -156,6 +168,7 @@ class Cluster:
         self._client.close(timeout=5)
         if self._cluster is not None:
             self._cluster.close(timeout=10)
+        _restore(self._before)
 
 
 def make_pool(scheduler: str, n_workers: int, n_jobs: int) -> Pool:
@@ -168,9 +181,17 @@ def make_pool(scheduler: str, n_workers: int, n_jobs: int) -> Pool:
     n_jobs : to be done.
     """
     if scheduler == "local" and min(n_workers, n_jobs) <= 1:
-        os.environ.update({k: v for k, v in ONE_THREAD.items() if k not in os.environ})
         return ThisProcess()
     return Cluster(scheduler, min(n_workers, max(n_jobs, 1)) if scheduler == "local" else n_workers)
+
+
+def _restore(before: dict[str, str]) -> None:
+    """Give this process the variables back that it had; others that came since stay."""
+    for name in OF_WORKERS:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            os.environ.pop(name, None)
 
 
 def _version() -> str:
