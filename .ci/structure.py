@@ -34,6 +34,7 @@ CORE = (
     "models",
     "engine",
     "simulate",
+    "analyses",
 )
 COMPATIBILITY = {  # files that may touch what is private in a library
     "widgets/common/napari_compat.py": ("napari", "vispy", "Qt"),

@@ -1,3 +1,10 @@
+from .analyses.description import (
+    Result,
+    Source,
+)
+from .analyses.running import (
+    analyse,
+)
 from .api.analyses import (
     average_event,
     readings,
@@ -115,6 +122,9 @@ __all__ = [
     "SpikeRate",
     "TimelineError",
     "WhatIf",
+    "Result",
+    "Source",
+    "analyse",
     "average_event",
     "channel_summary",
     "classify_rhythm",

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "contributing.md"
-RECIPES = ("A segmenter", "A reader", "A detector", "A dock")
+RECIPES = ("A segmenter", "A reader", "A detector", "An analysis", "A dock")
 
 
 def blocks_of(title: str) -> list[str]:

@@ -23,6 +23,7 @@ ROOMS = (
     "analyses",
     "protocols",
     "collections",
+    "described",
     "clocks",
     "batch",
     "cells",

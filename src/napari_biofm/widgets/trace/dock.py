@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.controllers.common.analysing import Analysing
 from napari_biofm.controllers.common.recording_layers import put_recording
 from napari_biofm.controllers.trace.analyses import Analyses
 from napari_biofm.controllers.trace.cells_controller import CellsController
@@ -23,11 +24,13 @@ from napari_biofm.controllers.trace.exporting import Exports
 from napari_biofm.controllers.trace.forecasting import Forecasting
 from napari_biofm.controllers.trace.movie_traces import MovieTraces
 from napari_biofm.controllers.trace.recordings_controller import RecordingsController
+from napari_biofm.controllers.trace.sources import TAKES, TraceSources
 from napari_biofm.controllers.trace.teaching import Teaching
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.signals.plausible import unit_hints
 from napari_biofm.types import Events
+from napari_biofm.widgets.common.analyse_panel import AnalysePanel
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.plot_style import colours_of
@@ -65,8 +68,8 @@ class TraceDock(Dock):
         super().__init__(napari_viewer, session=session)
         self.setAcceptDrops(True)
         self._build_widgets()
-        self._arrange()
         self._build_controllers()
+        self._arrange()
         self._connect_recordings()
         self._connect_view()
         self._connect_events()
@@ -117,6 +120,9 @@ class TraceDock(Dock):
         self.analyses = Analyses(
             session, shown=shown, lines=lines, cursors=lambda: self.cursors.shown_span, run=run
         )
+        sources = TraceSources(session, shown=shown, lines=lines, cursors=lambda: self.cursors.shown_span)
+        self.analysing = Analysing(TAKES, source=sources.source, run=run, add=session.add_recording)
+        self.analyse_panel = AnalysePanel(self.analysing, colours_of(self.viewer), sources.offers)
         self.movies = MovieTraces(session, layers=ViewerMovies(self.viewer), run=run, listen=listen)
         self.exports = Exports(
             session, shown=shown, lines=lines, span=self.plots.span, filters=lambda: self.filters_panel.shown,
@@ -129,6 +135,11 @@ class TraceDock(Dock):
         for name, panel, tip in (
             ("Events", self.events_panel, "Find, judge and correct events"),
             ("Teach", self.teach_panel, "Teach physio-FM an event shape from a few marks"),
+            (
+                "Analyse",
+                self.analyse_panel,
+                "All analyses of recordings, events and tables: form, table, figure",
+            ),
             ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
             ("Forecast", self.forecast_panel, "What comes next, and how unexpected the present is"),
             ("Channels", self.channels_panel, "Which channels are shown, their units and gains"),
@@ -176,11 +187,12 @@ class TraceDock(Dock):
         self.unit_hint.taken.connect(recordings.set_unit)
         for signal in (
             recordings.failed, self.events.failed, self.teaching.failed, self.analyses.failed, self.exports.failed,
+            self.analysing.failed,
         ):  # fmt: skip
             signal.connect(self.tell_error)
         for signal in (
             self.events.message, self.teaching.message, self.forecasting.message, self.analyses.message,
-            self.exports.message,
+            self.exports.message, self.analysing.message,
         ):  # fmt: skip
             signal.connect(self.tell)
 
@@ -323,6 +335,7 @@ class TraceDock(Dock):
         self.view.set_filters(self.filters_panel.shown)
         for panel in (self.quality_panel, self.filters_panel, self.export_panel):
             panel.set_recording(recording)
+        self.analyse_panel.refresh()
         self.single_panel.show_summary(None)
         self.channels_panel.set_recording(recording, self.plots.channels, hints)
         self.events.show()

@@ -1,0 +1,1 @@
+"""Analyses of recordings of patch clampers."""
