@@ -88,6 +88,13 @@ def test_the_schema_is_json_and_knows_every_step() -> None:
         assert f'"const": "{name}"' in text
 
 
+def test_the_published_schema_is_the_one_of_the_program() -> None:
+    published = Path(__file__).parents[2] / "docs" / "recipe.schema.json"
+    assert json.loads(published.read_text(encoding="utf-8")) == json.loads(json.dumps(schema())), (
+        "napari-biofm run --schema > docs/recipe.schema.json"
+    )
+
+
 def test_items_have_keys_of_their_own_and_what_the_plate_map_says(tmp_path: Path) -> None:
     for name in ("p1/f_B02.tif", "p2/f_B02.tif", "p1/f_b3.png", "p1/f_B02_mask.tif", "p1/notes.txt"):
         path = tmp_path / name

@@ -216,3 +216,50 @@ def test_formulas_and_tags_in_names_stay_text(project: Path) -> None:
     result = run_recipe(project / "recipe.toml", project / "out")
     assert len(result.failed) == 3
     assert "<b>" not in (project / "out" / "report.html").read_text()
+
+
+PROFILES = """
+[input]
+images = ["fields/*.tif"]
+masks = "masks"
+conditions = "plate.csv"
+
+[[step]]
+do = "measure"
+
+[[step]]
+do = "profiles"
+min_cells = 1
+negative = "dmso"
+features = ["area_px", "intensity_mean"]
+by = ["compound"]
+
+[[step]]
+do = "export"
+tables = ["csv", "anndata"]
+masks = ["geojson"]
+"""
+
+
+def test_wells_and_files_for_other_programs_are_steps_of_a_recipe(project: Path) -> None:
+    import anndata
+
+    (project / "plate.csv").write_text(
+        "well,compound\nA1,dmso\nA2,dmso\nA3,dmso\nA4,dmso\nA5,x\nA6,x\nB1,x\n"
+    )
+    (project / "recipe.toml").write_text(PROFILES)
+    out = project / "out"
+    result = run_recipe(project / "recipe.toml", out)
+    found = tables(out)
+    assert set(found) == {"cells", "wells", "hits", "activity"} and not result.problems
+    assert found["wells"]["n_cells"].tolist() == [1, 2, 3, 4, 5]
+    cells = anndata.read_zarr(out / "cells.zarr")
+    assert cells.obs["area_px"].tolist() == found["cells"]["area_px"].tolist()
+    assert len(pd.read_csv(out / "cells.csv")) == len(found["cells"]) == 15
+    assert len(list((out / "items").glob("*/cells.geojson"))) == 6
+    (project / "plate.csv").write_text("well,compound\nA2,dmso\nA3,x\n")
+    other = run_recipe(project / "recipe.toml", out, resume=True)
+    assert other.kept == 6, "another plate map needs no image to be done again"
+    assert "3 are needed" in other.problems[0], "too few controls are told; the cells are kept"
+    assert tables(out)["cells"]["compound"].dropna().tolist() == ["dmso"] + 2 * ["x"]
+    assert "wells" not in tables(out) and len(tables(out)["cells"]) == 15

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.api.images import describe_image
 from napari_biofm.cells.table.quantities import REACH, MeasuredOn, distinct, quantities
+from napari_biofm.images.io.lazy import OpenedImage
 from napari_biofm.images.io.names import stem_of
 from napari_biofm.images.io.pixel_size import pixel_size_um
 from napari_biofm.types import CellsError, Labels, ProgressListener, run_task
@@ -19,7 +20,7 @@ from napari_biofm.types import CellsError, Labels, ProgressListener, run_task
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Images = NDArray[Any] | str | Path | Sequence[NDArray[Any] | str | Path] | None
+Images = NDArray[Any] | OpenedImage | str | Path | Sequence[NDArray[Any] | str | Path] | None
 _NO_NAME = re.compile(r"(channel )?\d*")  # what stands where a file gives no name
 ONE = "intensity"  # the name of a channel that has none
 
@@ -35,7 +36,7 @@ def channels_of_images(
 
     Parameters
     ----------
-    images : array or path, or several of them.
+    images : array, path or what was opened, or several of them.
     shape : of the labels.
     names : of all channels together; those of the files, or ch0, ch1 ..., when not given.
     axes : of the files, where they do not name theirs.
@@ -62,9 +63,10 @@ def _one(
 ) -> list[tuple[str, NDArray[Any]]]:
     names: tuple[str, ...] = ()
     title = "the image"
-    if isinstance(image, str | Path):
-        opened = describe_image(image, axes, channels)
-        pixels, names, title = np.asarray(opened.pixels[...]), opened.channels, Path(image).name
+    if isinstance(image, str | Path | OpenedImage):
+        opened = image if isinstance(image, OpenedImage) else describe_image(image, axes, channels)
+        title = "the image" if isinstance(image, OpenedImage) else Path(image).name
+        pixels, names = np.asarray(opened.pixels[...]), opened.channels
     else:
         pixels = np.asarray(image)
     if pixels.shape == tuple(shape):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
 
 AnyRecording = Recording | str | Path
-WhichChannel = int | Literal["all"] | None
+WhichChannel = int | Literal["all"] | Sequence[int] | None
 
 
 def read_recording(
@@ -74,7 +74,7 @@ def channels_of(recording: Recording, channel: WhichChannel) -> list[int]:
     Parameters
     ----------
     recording : with its channels.
-    channel : number from 0, "all" for every channel, or None for those of cells.
+    channel : number from 0, several of them, "all" for every channel, or None for those of cells.
 
     Raises
     ------
@@ -85,6 +85,8 @@ def channels_of(recording: Recording, channel: WhichChannel) -> list[int]:
         return signal_channels(recording)
     if channel == "all":
         return list(range(recording.n_channels))
+    if not isinstance(channel, int | str):
+        return [one for each in channel for one in channels_of(recording, each)]
     if not isinstance(channel, int):
         raise RecordingError(f"channel {channel!r} asked for: give its number, counted from 0, or 'all'")
     if not 0 <= channel < recording.n_channels:

@@ -6,52 +6,112 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.batch.items import Item
 from napari_biofm.batch.jobs import ITEMS, TABLES
 from napari_biofm.files import atomic_write
 from napari_biofm.types import BatchError
 
+GROUP = 20_000  # rows written at a time
+FRONT = 2  # columns of a piece before what is known of its sample: item and file
 
-def collect_tables(out: Path, keys: Sequence[str]) -> dict[str, int]:
+
+def collect_tables(out: Path, items: Sequence[Item]) -> dict[str, int]:
     """Write `cells.parquet`, `events.parquet` and the like from the pieces of the items.
+
+    What the plate map or the table of files says of an item stands in each of its rows, as it is said now: another plate
+    map needs no item to be done again.
 
     Parameters
     ----------
     out : folder of the run.
-    keys : of the items that are done, in order; rows come in that order.
+    items : those that are done, in order; rows come in that order.
 
     Returns
     -------
     Number of rows by table; a table that no item has is not written (a former one is removed).
     """
-    return {name: n for name in TABLES if (n := _collect(out, name, keys)) is not None}
+    said = _said(items)
+    return {name: n for name in TABLES if (n := _collect(out, name, items, said)) is not None}
 
 
-def _collect(out: Path, name: str, keys: Sequence[str]) -> int | None:
+def _said(items: Sequence[Item]) -> dict[str, Any]:
+    """Return the columns that are known of samples: a number where all values are numbers, else text."""
+    import pyarrow as pa
+
+    kinds: dict[str, Any] = {}
+    for item in items:
+        for name, value in item.columns.items():
+            kind = pa.float64() if isinstance(value, float) else pa.string()
+            kinds[name] = kind if kinds.get(name, kind) == kind else pa.string()
+    return kinds
+
+
+def _collect(out: Path, name: str, items: Sequence[Item], said: dict[str, Any]) -> int | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     target = out / f"{name}.parquet"
-    pieces = [p for key in keys if (p := out / ITEMS / key / f"{name}.parquet").is_file()]
+    pieces = [(item, p) for item in items if (p := out / ITEMS / item.key / f"{name}.parquet").is_file()]
     if not pieces:
         target.unlink(missing_ok=True)
         return None
     try:
-        schema = _schema(pieces)
-        rows = 0
-        with atomic_write(target) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-            for piece in pieces:
+        schema = _schema([piece for _, piece in pieces])
+        front = [
+            pa.field(one if one not in schema.names else f"sample_{one}", kind) for one, kind in said.items()
+        ]
+        rows, waiting = 0, _Waiting()
+        whole = pa.schema([*list(schema)[:FRONT], *front, *list(schema)[FRONT:]])
+        with atomic_write(target) as temporary, pq.ParquetWriter(temporary, whole) as writer:
+            for item, piece in pieces:
                 table = pq.read_table(piece)
                 rows += table.num_rows
-                columns = [
-                    table[field.name].cast(field.type)
-                    if field.name in table.column_names
-                    else pa.nulls(table.num_rows, field.type)
-                    for field in schema
-                ]
-                writer.write_table(pa.table(columns, schema=schema))
+                columns = [_column(table, field) for field in schema]
+                known = [_constant(item.columns.get(one), kind, table.num_rows) for one, kind in said.items()]
+                waiting.add(pa.table([*columns[:FRONT], *known, *columns[FRONT:]], schema=whole), writer)
+            waiting.write(writer)
     except pa.ArrowException as error:
         raise BatchError(f"{target}: the tables of the items do not fit together: {error}") from error
     return rows
+
+
+def _column(table: Any, field: Any) -> Any:
+    import pyarrow as pa
+
+    if field.name in table.column_names:
+        return table[field.name].cast(field.type)
+    return pa.nulls(table.num_rows, field.type)
+
+
+def _constant(value: str | float | None, kind: Any, n: int) -> Any:
+    import pyarrow as pa
+
+    if value is None:
+        return pa.nulls(n, kind)
+    return pa.repeat(pa.scalar(str(value) if pa.types.is_string(kind) else value, kind), n)
+
+
+class _Waiting:
+    """Rows that wait until a group of them is worth writing: one group per item would cost more than its rows."""
+
+    def __init__(self) -> None:
+        self._tables: list[Any] = []
+        self._rows = 0
+
+    def add(self, table: Any, writer: Any) -> None:
+        """Add rows, and write all that wait if they are many."""
+        self._tables.append(table)
+        self._rows += table.num_rows
+        if self._rows >= GROUP or len(self._tables) >= GROUP:
+            self.write(writer)
+
+    def write(self, writer: Any) -> None:
+        """Write all that wait."""
+        import pyarrow as pa
+
+        if self._tables:
+            writer.write_table(pa.concat_tables(self._tables))
+        self._tables, self._rows = [], 0
 
 
 def _schema(pieces: Sequence[Path]) -> Any:

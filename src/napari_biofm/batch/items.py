@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,10 @@ from napari_biofm.batch.parameters import IMAGE, RECORDING
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.conditions.joins import Join, join_names
 from napari_biofm.conditions.plates import read_plate_map
-from napari_biofm.images.io.names import is_mask_name, masks_of
-from napari_biofm.types import BatchError
+from napari_biofm.conditions.sheets import read_sheet
+from napari_biofm.images.io.names import MaskNames, is_mask_name
+from napari_biofm.images.io.plates import fields_of, well_of_field
+from napari_biofm.types import BatchError, ConditionsError
 
 IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".zarr", ".btf", ".npy")
 RECORDING_ENDINGS = (
@@ -33,6 +34,7 @@ RECORDING_ENDINGS = (
     ".wcp",
 )
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+LARGEST_TABLE = 1 << 30  # bytes; a million files take some hundred megabytes
 LONGEST = 80  # characters of a key before its hash
 
 
@@ -70,10 +72,12 @@ def items_of(recipe: Recipe) -> list[Item]:
     for kind, patterns in ((IMAGE, recipe.images), (RECORDING, recipe.recordings)):
         for pattern in patterns:
             for path in _matches(recipe.folder, pattern, kind):
-                found.setdefault((path, kind), {})
+                for one in fields_of(path) if kind == IMAGE else [path]:
+                    found.setdefault((one, kind), {})
     if recipe.files is not None:
         for path, kind, columns in _listed(recipe):
-            found[(path, kind)] = columns
+            for one in fields_of(path) if kind == IMAGE else [path]:
+                found[(one, kind)] = columns
     conditions = (
         _conditions(recipe, list(dict.fromkeys(path for path, _ in found))) if recipe.conditions else {}
     )
@@ -84,7 +88,7 @@ def items_of(recipe: Recipe) -> list[Item]:
     by_mask = _masks(masks, images) if masks is not None else {}
     items = []
     for (path, kind), columns in found.items():
-        row = {**columns, **conditions.get(path, {})}
+        row = {**_of_plate(path), **columns, **conditions.get(path, {})}
         items.append(Item(_key(path, recipe.folder), path, kind, by_mask.get(path), row))
     return sorted(items, key=lambda item: (item.key, str(item.path)))
 
@@ -119,32 +123,28 @@ def _matches(folder: Path, pattern: str, kind: str) -> Iterator[Path]:
     yield from chosen
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV or TSV with a header."""
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows of a CSV or TSV with a header, each with its line."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise BatchError(f"{path}: cannot be read: {error.strerror or error}") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
-    lines = text.splitlines()
-    first = lines[0] if lines else ""
-    separator = max(",;\t", key=first.count)
+        sheet = read_sheet(path, "table of files", largest=LARGEST_TABLE, comments=False)
+    except ConditionsError as error:
+        raise BatchError(str(error)) from error
+    names = [name.strip() for name in sheet.header]
     return [
-        {str(k).strip(): (v or "").strip() for k, v in row.items() if k is not None}
-        for row in csv.DictReader(lines, delimiter=separator)
+        (number, dict(zip(names, (cell.strip() for cell in row), strict=True)))
+        for number, row in zip(sheet.numbers, sheet.rows, strict=True)
     ]
 
 
 def _listed(recipe: Recipe) -> Iterator[tuple[Path, str, dict[str, str]]]:
     table = recipe.folder / str(recipe.files)
     rows = _rows(table)
-    if not rows or "file" not in rows[0]:
-        columns = ", ".join(rows[0]) if rows else "none"
+    if "file" not in rows[0][1]:
+        columns = ", ".join(rows[0][1])
         raise BatchError(f"{table}: has no column 'file' (its columns: {columns}).")
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
+        if not row["file"]:
+            raise BatchError(f"{table}, line {number}: names no file.")
         path = Path(row["file"])
         path = path if path.is_absolute() else table.parent / path
         kind = row.get("kind") or (IMAGE if path.suffix.lower() in IMAGE_ENDINGS else RECORDING)
@@ -162,7 +162,18 @@ def join_of(recipe: Recipe, paths: Sequence[Path]) -> Join:
         If the map cannot be read or the pattern not be used.
     """
     plates = read_plate_map(recipe.folder / str(recipe.conditions))
-    return join_names(plates, [str(path) for path in paths], recipe.match)
+    return join_names(plates, [_name_to_join(path) for path in paths], recipe.match)
+
+
+def _name_to_join(path: Path) -> str:
+    """Return the path; of a field of a plate a name that says plate, well and field."""
+    field = well_of_field(path)
+    return str(path) if field is None else f"{field[0]}/{field[0]}_{field[1]}_s{field[2]}"
+
+
+def _of_plate(path: Path) -> dict[str, str | float]:
+    field = well_of_field(path)
+    return {} if field is None else {"plate": field[0], "well": field[1], "field": field[2]}
 
 
 def _conditions(recipe: Recipe, paths: Sequence[Path]) -> dict[Path, dict[str, str | float]]:
@@ -180,9 +191,6 @@ def _plain(value: object) -> str | float:
 
 
 def _masks(folder: Path, images: list[Path]) -> dict[Path, Path]:
-    found = {}
-    for image in images:
-        mask = masks_of(image, folder, images)
-        if mask is not None:
-            found[image] = mask
-    return found
+    names = MaskNames(folder, images)
+    found = {image: names.of(image) for image in images}
+    return {image: mask for image, mask in found.items() if mask is not None}

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 ITEMS = "items"  # folder of one folder per item
-TABLES = ("cells", "events", "features", "channels")
+TABLES = ("cells", "events", "features", "channels")  # of items, put together at the end
+OUTPUTS = (*TABLES, "wells", "hits", "activity", "fractions", "doses")  # of a run
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 from napari_biofm.types import BatchError
 
 IMAGE, RECORDING = "image", "recording"
+TABLE = "table"  # steps that work on the tables of the whole run, after all items
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class Parameter:
         if not fits or (isinstance(value, bool) and bool not in self.types):
             wanted = " or ".join(_KINDS[one] for one in self.types)
             raise BatchError(f"{where} = {value!r}: give {wanted} ({self.text}).")
-        if self.choices and value not in self.choices:
-            raise BatchError(f"{where} = {value!r}{did_you_mean(str(value), self.choices)}")
-        if isinstance(value, int | float) and not (math.isfinite(value) and value >= self.low):
-            raise BatchError(f"{where} = {value!r}: give a number of at least {self.low:g} ({self.text}).")
+        for one in value if isinstance(value, list) else [value]:
+            if self.choices and one not in self.choices:
+                raise BatchError(f"{where} = {one!r}{did_you_mean(str(one), self.choices)}")
+            if isinstance(one, int | float) and not (math.isfinite(one) and one >= self.low):
+                raise BatchError(f"{where} = {one!r}: give a number of at least {self.low:g} ({self.text}).")
 
 
 _KINDS = {
@@ -61,7 +63,12 @@ _KINDS = {
 _CHANNEL = Parameter(None, (str, int), "channel, by name or counted from 0")
 _MODEL = Parameter("biofm-image", (str,), "name of the catalogue, or path of weights")
 _DEVICE = Parameter("auto", (str,), "where the network runs", ("auto", "cpu", "cuda", "mps"))
-_RECORDED = Parameter(None, (str, int), 'channel counted from 0, or "all"; those of cells when not given')
+_RECORDED = Parameter(None, (str, int, list), 'channel(s) from 0, or "all"; those of cells when not given')
+_PLANE = Parameter(
+    None,
+    (int, str),
+    'plane of a movie or stack that flat masks lie on: counted from 0, "mean" or "variation"',
+)
 
 
 @dataclass(frozen=True)
@@ -99,22 +106,33 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "projection": Parameter(
                     None, (str,), "picture of a movie or stack that is segmented", ("mean", "variation")
                 ),
+                "relative_size": Parameter(0.05, (float,), "smallest object, share of the usual one", low=0),
+                "least_contrast": Parameter(8.0, (float,), "contrast of an object over its ground", low=0),
                 "device": _DEVICE,
             },
         ),
         "measure": Step(
             (IMAGE,),
             "shape, intensities and neighbours of every cell",
-            {"pixel_size_um": Parameter(None, (float,), "micrometres per pixel where the file does not say", low=1e-9)},
+            {
+                "pixel_size_um": Parameter(None, (float, list), "micrometres per pixel, or per axis", low=1e-9),
+                "plane": _PLANE,
+                "channels": Parameter(None, (list,), "names of the channels, in the order of the file"),
+                "frames": Parameter(False, (bool,), "the first axis is time: a row per cell and frame"),
+                "neighbour_distance": Parameter(4.0, (float,), "pixels between the borders of neighbours", low=0),
+            },
             ("segment",),
         ),
-        "embed": Step((IMAGE,), "one vector per cell", {"model": _MODEL, "device": _DEVICE}, ("segment",)),
+        "embed": Step(
+            (IMAGE,), "one vector per cell", {"model": _MODEL, "plane": _PLANE, "device": _DEVICE}, ("segment",)
+        ),
         "classify": Step(
             (IMAGE,),
             "class and probability of every cell by a saved classifier",
             {
                 "head": Parameter("", (str,), "folder of the classifier, relative to the recipe"),
-                "min_probability": Parameter(0.0, (float,), "below it a cell is \"unknown\"", low=0),
+                "min_probability": Parameter(0.0, (float,), 'below it a cell is "unknown"', low=0),
+                "plane": _PLANE,
                 "device": _DEVICE,
             },
             ("segment",),
@@ -128,6 +146,10 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "neuropil_factor": Parameter(0.7, (float,), "share of the surround that is subtracted", low=0),
                 "bad_frames": Parameter("exclude", (str,), "frames without use", ("exclude", "bridge", "keep")),
                 "dark_level": Parameter(None, (float,), "what a pixel without light reads"),
+                "correct_bleaching": Parameter(False, (bool,), "divide the field's decay out of z-scores"),
+                "values": Parameter("auto", (str,), "what the movie holds", ("auto", "fluorescence", "dff")),
+                "channel": Parameter(None, (int,), "of a file with several, counted from 0", low=0),
+                "plane": Parameter(None, (int,), "of a file with several, counted from 0", low=0),
             },
             ("segment",),
         ),
@@ -140,12 +162,44 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "preset": Parameter("balanced", (str,), "how sure", ("balanced", "precise")),
                 "channel": _RECORDED,
                 "options": Parameter(None, (dict,), "numbers for the detector, by name"),
+                "head": Parameter(None, (str,), "file of what physio-FM was taught, relative to the recipe"),
             },
         ),
         "features": Step(
-            (RECORDING,), "numbers of every sweep and event", {"channel": _RECORDED, "epoch": Parameter(None, (str, int), "epoch of the command")}
+            (RECORDING,),
+            "numbers of every sweep and event",
+            {
+                "channel": _RECORDED,
+                "epoch": Parameter(None, (str, int), "epoch of the command"),
+                "detector": Parameter("physio-fm", (str,), "where no events were found before"),
+                "kind": Parameter("auto", (str,), "kind of signal, where no events were found before"),
+            },
         ),
         "idealize": Step((RECORDING,), "open channels of a patch", {"channel": Parameter(None, (int,), "counted from 0", low=0)}),
+        "profiles": Step(
+            (TABLE,),
+            "cells to wells, normalised to the plate's controls; hits, activity, fractions, dose and response",
+            {
+                "features": Parameter(None, (list,), "columns of cells; all that describe cells when not given"),
+                "classes": Parameter(None, (str,), "column of classes; that of classify when not given"),
+                "normalise": Parameter("robust_z", (str,), "to the controls", ("robust_z", "sphering", "none")),
+                "min_cells": Parameter(10, (int,), "wells with fewer cells are left out", low=1),
+                "correct_edges": Parameter(False, (bool,), "take away what edge wells are found to differ by"),
+                "negative": Parameter(None, (str,), "compound of the negative controls"),
+                "by": Parameter(["compound", "dose"], (list,), "columns that make a condition"),
+                "dose": Parameter(None, (list,), "values of wells that a dose-response curve is fitted to"),
+            },
+            ("measure", "classify"),
+        ),
+        "export": Step(
+            (IMAGE, RECORDING, TABLE),
+            "files for other programs",
+            {
+                "tables": Parameter([], (list,), "of the whole run", ("csv", "anndata")),
+                "masks": Parameter([], (list,), "per image", ("imagej", "geojson", "coco")),
+                "recordings": Parameter([], (list,), "per recording", ("nwb",)),
+            },
+        ),
     }
 )  # fmt: skip
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.batch.parameters import IMAGE, RECORDING, STEPS, checked, did_you_mean
+from napari_biofm.batch.parameters import IMAGE, RECORDING, STEPS, TABLE, checked, did_you_mean
 from napari_biofm.types import BatchError
 
 FORMAT = 1
+LAYOUT = 2  # of what an item leaves; results of another layout are made again
 INPUT = ("images", "recordings", "masks", "files", "conditions", "match", "sampling_rate", "unit")
 OUTPUT = ("folder", "labels", "thumbnails")
 LABELS = ("tiff", "zarr", "none")
@@ -148,18 +149,26 @@ class Recipe:
                 raise BatchError(f"no step works on {kind}s; leave them out of [input] or add a step.")
 
     def steps_for(self, kind: str) -> list[RecipeStep]:
-        """Return the steps that work on items of a kind; events on images only where there are traces."""
+        """Return the steps that work on items of a kind, or on the tables of the run.
+
+        Events are looked for in images only where there are traces; files are exported where some are asked for.
+        """
         traced = any(one.name == "traces" for one in self.steps)
-        return [
-            one
-            for one in self.steps
-            if kind in STEPS[one.name].on and (one.name != "events" or kind == RECORDING or traced)
-        ]
+        found = []
+        for one in self.steps:
+            asked = one.parameters
+            if one.name == "export":
+                wanted = {IMAGE: "masks", RECORDING: "recordings", TABLE: "tables"}[kind]
+                if asked[wanted]:
+                    found.append(RecipeStep(one.name, {wanted: asked[wanted]}))
+            elif kind in STEPS[one.name].on and (one.name != "events" or kind != IMAGE or traced):
+                found.append(one)
+        return found
 
     def fingerprint(self, kind: str) -> str:
         """Return a hash of all that decides the results of an item of this kind, apart from its file."""
         steps = [[one.name, dict(one.parameters)] for one in self.steps_for(kind)]
-        value = [FORMAT, steps, self.labels, self.sampling_rate, self.unit, bool(self.masks)]
+        value = [FORMAT, LAYOUT, steps, self.labels, self.sampling_rate, self.unit, bool(self.masks)]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
     def text(self) -> str:

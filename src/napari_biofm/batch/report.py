@@ -39,6 +39,7 @@ def write_report(result: BatchResult, recipe: Recipe) -> None:
         f"<h1>{_text(result.out.name)}</h1>",
         _table(_facts(result, done)),
         _failures(result.failed),
+        _notes(result),
         _numbers(done),
         _pictures(result.out, done, recipe.thumbnails),
         f"<h2>Recipe</h2><pre>{_text(recipe.text())}</pre>",
@@ -82,6 +83,12 @@ def _failures(failed: Sequence[dict[str, Any]]) -> str:
     more = len(failed) - SHOWN_FAILURES
     rest = f"<p>and {more} more, in manifest.sqlite</p>" if more > 0 else ""
     return f'<h2 class="bad">Failed</h2><table>{rows}</table>{rest}'
+
+
+def _notes(result: BatchResult) -> str:
+    bad = "".join(f'<li class="bad">{_text(one)}</li>' for one in result.problems)
+    rest = "".join(f"<li>{_text(one)}</li>" for one in result.notes)
+    return f"<h2>Tables</h2><ul>{bad}{rest}</ul>" if bad or rest else ""
 
 
 def _numbers(done: Sequence[dict[str, Any]]) -> str:

@@ -19,6 +19,8 @@ class BatchResult:
     kept : number of items whose results were there from a former run.
     seconds : from start to end, without what was kept.
     where : on what it ran.
+    notes : what steps on the tables left out or could not tell.
+    problems : why steps on the tables failed; one failing leaves the others as they are.
     """
 
     out: Path
@@ -27,6 +29,8 @@ class BatchResult:
     kept: int = 0
     seconds: float = 0.0
     where: str = ""
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def failed(self) -> list[dict[str, Any]]:

@@ -12,16 +12,18 @@ from napari_biofm import __version__
 from napari_biofm.batch.collect import collect_tables
 from napari_biofm.batch.folder_lock import FolderLock
 from napari_biofm.batch.items import Item, items_of
-from napari_biofm.batch.jobs import ITEMS, Job
+from napari_biofm.batch.jobs import ITEMS, OUTPUTS, TABLES, Job
 from napari_biofm.batch.manifest import NAME as MANIFEST
 from napari_biofm.batch.manifest import Manifest
+from napari_biofm.batch.parameters import TABLE
 from napari_biofm.batch.pools import make_pool
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.batch.report import write_report
 from napari_biofm.batch.result import BatchResult
+from napari_biofm.batch.table_steps import RUN_ON_TABLES
 from napari_biofm.batch.work import finished, work_on
 from napari_biofm.files import write_text
-from napari_biofm.types import BatchError
+from napari_biofm.types import BatchError, BiofmError
 
 RECIPE = "recipe.toml"
 SPARE = 4  # pictures are made of so many times more images than are shown: some images fail
@@ -114,19 +116,36 @@ def _run(
         pool = make_pool(scheduler, jobs, len(missing))
         where = pool.description
         try:
-            for done, (job, row) in enumerate(pool.run(work_on, missing), kept + 1):
+            for n_done, (job, row) in enumerate(pool.run(work_on, missing), kept + 1):
                 rows[job.item.key] = row
                 manifest.record(row, __version__)
                 if listener is not None:
-                    listener(done, len(todo), row)
+                    listener(n_done, len(todo), row)
         finally:
             pool.close()
     manifest.keep_only({job.item.key for job in todo})
     ordered = [rows[job.item.key] for job in todo]
-    tables = collect_tables(folder, [row["key"] for row in ordered if row["state"] == "done"])
-    result = BatchResult(folder, ordered, tables, kept, time.perf_counter() - started, where)
+    done = [job.item for job in todo if rows[job.item.key]["state"] == "done"]
+    tables = collect_tables(folder, done)
+    notes, problems = _on_tables(recipe, folder)
+    seconds = time.perf_counter() - started
+    result = BatchResult(folder, ordered, tables, kept, seconds, where, notes, problems)
     write_report(result, recipe)
     return result
+
+
+def _on_tables(recipe: Recipe, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Run the steps on the tables of the run; return their notes, and why some failed."""
+    for name in OUTPUTS[len(TABLES) :]:
+        (folder / f"{name}.parquet").unlink(missing_ok=True)  # of a former run
+    notes: list[str] = []
+    problems: list[str] = []
+    for step in recipe.steps_for(TABLE):
+        try:
+            notes += RUN_ON_TABLES[step.name](folder, step.parameters)
+        except BiofmError as error:
+            problems.append(f"{step.name}: {' '.join(str(error).split())}")
+    return tuple(notes), tuple(problems)
 
 
 def _job(recipe: Recipe, item: Item, folder: Path, thumbnail: bool) -> Job:
@@ -165,5 +184,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / ITEMS, ignore_errors=True)
     for name in (MANIFEST, "report.html"):
         (folder / name).unlink(missing_ok=True)
-    for table in folder.glob("*.parquet"):
-        table.unlink()
+    for name in OUTPUTS:
+        for ending in (".parquet", ".csv"):
+            (folder / f"{name}{ending}").unlink(missing_ok=True)
+    shutil.rmtree(folder / "cells.zarr", ignore_errors=True)

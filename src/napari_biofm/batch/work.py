@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.batch.jobs import Bench, Job
-from napari_biofm.batch.steps import RUN, open_item, write_results
+from napari_biofm.batch.steps import RUN, open_item
+from napari_biofm.batch.writing import write_results
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.files import plain_json, write_json
 from napari_biofm.types import BiofmError

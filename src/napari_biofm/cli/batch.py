@@ -113,6 +113,8 @@ def run_batch(args: argparse.Namespace) -> int:
     failed = result.failed
     for row in failed[:10]:
         note(f"failed: {row['error']}")
+    for words in (*result.problems, *result.notes):
+        note(words)
     note(
         f"{len(result.rows) - len(failed)} of {len(result.rows)} files done ({result.kept} from before), "
         f"{result.seconds:.1f} s {result.where}; see {result.out / 'report.html'}"
@@ -122,10 +124,11 @@ def run_batch(args: argparse.Namespace) -> int:
             {
                 "items": len(result.rows), "done": len(result.rows) - len(failed), "failed": len(failed),
                 "kept": result.kept, "seconds": round(result.seconds, 3), "tables": result.tables,
-                "errors": {row["path"]: row["error"] for row in failed},
+                "errors": {row["path"]: row["error"] for row in failed}, "problems": list(result.problems),
+                "notes": list(result.notes),
             }
         )  # fmt: skip
-    return SOME_FAILED if failed else 0
+    return SOME_FAILED if failed or result.problems else 0
 
 
 class _Told:

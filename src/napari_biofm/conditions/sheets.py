@@ -24,8 +24,17 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
 
-def read_sheet(path: Path) -> Sheet:
+def read_sheet(
+    path: Path, what: str = "plate map", *, largest: int = MAX_BYTES, comments: bool = True
+) -> Sheet:
     """Read a table as text: the first line that is not empty names the columns.
+
+    Parameters
+    ----------
+    path : CSV, TSV or XLSX.
+    what : it should be, for messages.
+    largest : size of the file in bytes that is still read.
+    comments : whether lines that begin with # are left out.
 
     Raises
     ------
@@ -35,18 +44,18 @@ def read_sheet(path: Path) -> Sheet:
     ending = path.suffix.lower()
     if not path.is_file():
         raise ConditionsError(f"{path} does not exist.")
-    if path.stat().st_size > MAX_BYTES:
-        raise ConditionsError(f"{path.name} is larger than {MAX_BYTES >> 20} MB; that is no plate map.")
+    if path.stat().st_size > largest:
+        raise ConditionsError(f"{path.name} is larger than {largest >> 20} MB; that is no {what}.")
     if ending in (".xlsx", ".xlsm"):
         lines, notes = _excel(path)
     elif ending in (".csv", ".tsv", ".txt", ".tab"):
-        lines, notes = _text(path), []
+        lines, notes = _text(path, what, comments), []
     else:
-        raise ConditionsError(f"{path.name}: plate maps are read from .csv, .tsv and .xlsx.")
+        raise ConditionsError(f"{path.name}: {what}s are read from .csv, .tsv and .xlsx.")
     filled = [
         (i, line)
         for i, line in enumerate(lines, 1)
-        if any(c.strip() for c in line) and not line[0].lstrip().startswith("#")
+        if any(c.strip() for c in line) and not (comments and line[0].lstrip().startswith("#"))
     ]
     if len(filled) < 2:
         raise ConditionsError(f"{path.name}: there is no row below the names of the columns.")
@@ -79,7 +88,7 @@ def unrolled(sheet: Sheet, name: str) -> Sheet | None:
     return Sheet(("well", name), tuple(rows), tuple(numbers), sheet.notes)
 
 
-def _text(path: Path) -> list[list[str]]:
+def _text(path: Path, what: str, comments: bool) -> list[list[str]]:
     raw = path.read_bytes()
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = raw.decode("utf-16", "replace")
@@ -89,8 +98,9 @@ def _text(path: Path) -> list[list[str]]:
         except UnicodeDecodeError:
             text = raw.decode("cp1252", "replace")  # what spreadsheets of Windows write
     if "\0" in text:
-        raise ConditionsError(f"{path.name} is no text; save the plate map as CSV or XLSX.")
-    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+        raise ConditionsError(f"{path.name} is no text; save the {what} as CSV or XLSX.")
+    filled = (line for line in text.splitlines() if line.strip())
+    first = next((line for line in filled if not (comments and line.startswith("#"))), "")
     mark = max(("\t", ";", ","), key=first.count)
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))

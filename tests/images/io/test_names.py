@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_biofm.images.io.names import is_mask_name, kept_names, masks_of, result_names, stem_of
+from napari_biofm.images.io.names import MaskNames, is_mask_name, kept_names, result_names, stem_of
 from napari_biofm.images.io.series import Series
 from napari_biofm.types import ImageError
 
@@ -49,16 +49,16 @@ def test_a_picture_beside_an_image_is_no_mask_of_it(tmp_path: Path):
     for name in ("a.png", "a.tif", "b.png"):
         (tmp_path / name).touch()
     images = [tmp_path / n for n in ("a.png", "a.tif", "b.png")]
-    assert masks_of(images[0], tmp_path, images) is None
+    assert MaskNames(tmp_path, images).of(images[0]) is None
     other = tmp_path / "masks"
     other.mkdir()
     (other / "b.tif").touch()
-    assert masks_of(images[2], other, images) == other / "b.tif"
+    assert MaskNames(other, images).of(images[2]) == other / "b.tif"
     (other / "a_mask.tif").touch()
     with pytest.raises(ImageError, match=r"a\.png or of a\.tif"):
-        masks_of(images[0], other, images)
+        MaskNames(other, images).of(images[0])
     (other / "a.png_mask.tif").touch()
-    assert masks_of(images[0], other, images) == other / "a.png_mask.tif"
+    assert MaskNames(other, images).of(images[0]) == other / "a.png_mask.tif"
 
 
 def test_the_folder_of_results_says_whose_masks_it_holds(tmp_path: Path):
@@ -68,7 +68,7 @@ def test_the_folder_of_results_says_whose_masks_it_holds(tmp_path: Path):
     assert kept_names(tmp_path) == {"a.png": "a_mask.tif"}  # a path never leaves the folder
     (tmp_path / "a_mask.tif").touch()
     images = [tmp_path / "a.png", tmp_path / "a.tif"]
-    assert masks_of(images[0], tmp_path, images) == tmp_path / "a_mask.tif"
+    assert MaskNames(tmp_path, images).of(images[0]) == tmp_path / "a_mask.tif"
 
 
 def test_labels_of_twins_in_a_series_do_not_meet(tmp_path: Path):

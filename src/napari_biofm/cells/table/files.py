@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_biofm.files import load_numpy, numpy_archive, plain_cell, read_cell, write_text
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import read_labels
-from napari_biofm.images.io.names import is_mask_name, masks_of, result_names, stem_of
+from napari_biofm.images.io.names import MaskNames, is_mask_name, result_names, stem_of
 from napari_biofm.images.io.tiff import opened_tiff
 from napari_biofm.types import CellsError, Labels
 
@@ -187,8 +187,9 @@ def mask_pairs(images: Path, masks: Path) -> Iterator[tuple[Path, Path]]:
     paths = [
         p for p in sorted(images.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not is_mask_name(p)
     ]
+    names = MaskNames(masks, paths)
     for image in paths:
-        mask = masks_of(image, masks, paths)
+        mask = names.of(image)
         if mask is None:
             raise CellsError(
                 f"No mask for {image.name} in {masks}; {stem_of(image)}_mask.tif was looked for."

@@ -8,6 +8,7 @@ Names are compared without regard to case, because many disks do not tell `A` fr
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -113,42 +114,51 @@ def _json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def masks_of(
-    image: Path, folder: Path, images: Sequence[Path], endings: Iterable[str] = MASK_ENDINGS
-) -> Path | None:
-    """Return the file that holds the masks of an image; None where there is none.
+class MaskNames:
+    """The files of masks of a folder, looked through once for all of its images.
 
-    What the folder itself says (`kept_names`) comes first, then files called after the whole file name (`a.png_mask.tif`), then
-    those called after its stem. A file called like the image itself counts in another folder only: beside it, it is
+    What the folder itself says (`kept_names`) comes first, then files called after the whole file name (`a.png_mask.tif`),
+    then those called after its stem. A file called like the image itself counts in another folder only: beside it, it is
     another picture.
 
     Parameters
     ----------
-    image : the file. folder : where masks lie.
+    folder : where masks lie.
     images : all images of the folder, to see whether a stem belongs to more than one of them.
     endings : what masks are called.
-
-    Raises
-    ------
-    ImageError
-        If masks called after the stem might belong to two images.
     """
-    kept = folder / kept_names(folder).get(image.name, "")
-    if kept.is_file():
-        return kept
-    plain = [] if folder.resolve() == image.parent.resolve() else [""]
-    own = [stem_of(other).casefold() for other in images].count(stem_of(image).casefold()) <= 1
-    for base in dict.fromkeys((image.name, stem_of(image))):
-        for ending in (*endings, *plain):
-            for suffix in LABEL_SUFFIXES:
-                path = folder / f"{base}{ending}{suffix}"
-                if not path.is_file() or path == image:
-                    continue
-                if base != image.name and not own:
-                    twins = [o.name for o in images if stem_of(o).casefold() == stem_of(image).casefold()]
-                    raise ImageError(
-                        f"{path.name} may hold the masks of {' or of '.join(twins)}; call it "
-                        f"{image.name}{ending or '_mask'}{suffix}."
-                    )
-                return path
-    return None
+
+    def __init__(self, folder: Path, images: Sequence[Path], endings: Iterable[str] = MASK_ENDINGS) -> None:
+        self._folder, self._resolved, self._endings = folder, folder.resolve(), tuple(endings)
+        self._kept = kept_names(folder)
+        self._files = {os.path.normcase(one.name) for one in os.scandir(folder) if one.is_file()}
+        self._by_stem: dict[str, list[str]] = {}
+        for one in images:
+            self._by_stem.setdefault(stem_of(one).casefold(), []).append(one.name)
+
+    def of(self, image: Path) -> Path | None:
+        """Return the file that holds the masks of one of the images; None where there is none.
+
+        Raises
+        ------
+        ImageError
+            If masks called after the stem might belong to two images.
+        """
+        kept = self._kept.get(image.name)
+        if kept is not None and (self._folder / kept).is_file():
+            return self._folder / kept
+        plain = [] if self._resolved == image.parent.resolve() else [""]
+        twins = self._by_stem.get(stem_of(image).casefold(), [])
+        for base in dict.fromkeys((image.name, stem_of(image))):
+            for ending in (*self._endings, *plain):
+                for suffix in LABEL_SUFFIXES:
+                    path = self._folder / f"{base}{ending}{suffix}"
+                    if os.path.normcase(path.name) not in self._files or path == image:
+                        continue
+                    if base != image.name and len(twins) > 1:
+                        raise ImageError(
+                            f"{path.name} may hold the masks of {' or of '.join(twins)}; call it "
+                            f"{image.name}{ending or '_mask'}{suffix}."
+                        )
+                    return path
+        return None

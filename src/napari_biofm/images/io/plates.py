@@ -39,6 +39,17 @@ def fields_of(path: Path) -> list[Path]:
     return fields
 
 
+def well_of_field(path: Path) -> tuple[str, str, str] | None:
+    """Return plate, well (`A01`) and field of a path inside a plate; None for other paths."""
+    plate = in_zarr(path)
+    if plate is None:
+        return None
+    parts = path.relative_to(plate).parts
+    if len(parts) != 3 or not parts[0].isalpha() or not parts[1].isdigit():
+        return None
+    return plate.stem, f"{parts[0].upper()}{int(parts[1]):02d}", parts[2]
+
+
 def _below(folder: Path, name: str, plate: Path) -> Path:
     steps = name.split("/")
     if not all(_STEP.fullmatch(step) and step.strip(".") for step in steps):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import as_labels, numbered, read_labels
-from napari_biofm.images.io.names import is_mask_name, masks_of, stem_of
+from napari_biofm.images.io.names import MaskNames, is_mask_name, stem_of
 from napari_biofm.images.io.normalization import as_channels
 from napari_biofm.images.io.series import ENDINGS
 from napari_biofm.types import Image, ImageError, Labels
@@ -147,8 +147,9 @@ def read_examples(images: Path, masks: Path | None = None) -> list[Example]:
     if masks is None:
         masks = images / "labels" if (images / "labels").is_dir() else images
     found = []
+    labelled = MaskNames(masks, names)
     for path in names:
-        label_file = masks_of(path, masks, names)
+        label_file = labelled.of(path)
         if label_file is not None:
             pixels = _plane(path)
             found.append(Example(pixels, read_labels(label_file), path.name))
