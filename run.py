@@ -18,6 +18,8 @@ import platform
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -26,6 +28,8 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "biofm-installed"
 OLDEST = (3, 11)
 WHAT = {"demo": [".[all]"], "test": [".[all]", "--group", "test"]}
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's builds without NVIDIA's libraries
+REACH_S = 5.0
 PYTEST_THREADS = {"OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
 
 # Debian/Ubuntu package -> shared library it brings (None: a program)
@@ -97,14 +101,44 @@ def environment(what: str, reinstall: bool) -> Path:
         except (subprocess.CalledProcessError, ModuleNotFoundError):
             install_packages(["python3-venv"], "this Python cannot make environments")
             venv.create(VENV, with_pip=True, clear=True)
-    say("installing, several GB at the first time (torch and torchvision in one step, so that they match)")
     check = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*check, "--upgrade", "pip>=25.1"], check=True, cwd=ROOT)
+    torch_for_processors(python, check)
+    say("installing the rest; this takes minutes at the first time")
     target = WHAT[what]
     subprocess.run([*check, "--editable", *target], check=True, cwd=ROOT)
     former = [word for word in done if word in WHAT] if needs in done else []
     STAMP.write_text(" ".join([needs, *sorted({*former, what})]))
     return python
+
+
+def torch_for_processors(python: Path, install: list[str]) -> None:
+    """Install the build of torch for processors where no NVIDIA card is seen.
+
+    On Linux, pip's own torch brings 4 GB of libraries for these cards. Where PyTorch's index cannot be reached, or
+    torch is there already, everything comes from pip's usual index as before.
+    """
+    if not sys.platform.startswith("linux") or has_nvidia_card():
+        return
+    there = [str(python), "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is None)"]
+    if subprocess.run(there).returncode == 0:
+        return
+    try:
+        with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=REACH_S):
+            pass
+        say(f"no NVIDIA card is seen: installing torch for processors from {CPU_INDEX}")
+        subprocess.run([*install, "torch", "torchvision", "--index-url", CPU_INDEX], check=True, cwd=ROOT)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        say(
+            f"no NVIDIA card is seen, but torch for processors cannot be had from {CPU_INDEX} ({reason}): taking pip's "
+            "usual build, several GB; it works without a card too"
+        )
+
+
+def has_nvidia_card() -> bool:
+    """Whether the driver of an NVIDIA card is loaded (also in WSL)."""
+    return any(Path(p).exists() for p in ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg"))
 
 
 def has_screen() -> bool:

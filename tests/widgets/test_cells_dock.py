@@ -666,6 +666,19 @@ def test_a_second_dock_of_the_same_viewer_shows_the_same_labels(
     assert session_of(viewer).cells(dock.states.uid) is dock.states.table
 
 
+def test_a_dock_opened_again_takes_over_the_layer_of_classes(
+    viewer: Any, dock: CellsDockContent, click: Any
+) -> None:
+    teach(viewer, dock, click, 1)
+    viewer.window.remove_dock_widget("all")
+    settle()
+    again = CellsDock(viewer)
+    viewer.window.add_dock_widget(again, name="Cells again")
+    assert again.content.states.table is not None
+    settle()
+    assert [layer.name for layer in viewer.layers if "classes" in layer.name] == ["cells · classes"]
+
+
 def _point(xy: Any) -> Any:
     from qtpy.QtCore import QPointF
 

@@ -250,3 +250,30 @@ def test_a_session_cannot_set_what_is_no_placing(make_napari_viewer, tmp_path):
     assert again.session_panel.files.open_from(tmp_path / "day1")
     assert viewer.layers["cells"].visible
     again.deleteLater()
+
+
+def test_the_file_menu_saves_and_opens_what_the_dock_does(make_napari_viewer, tmp_path, monkeypatch):
+    from napari._app_model import get_app_model
+    from qtpy.QtWidgets import QFileDialog
+
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "cache" / "autosave"))
+    viewer = make_napari_viewer()
+    dock = scene(viewer)
+    panel, run = dock.session_panel, get_app_model().commands.execute_command
+    folder = tmp_path / "day.biofm"
+    asked = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (asked.append(a) or str(folder), ""))
+    run("napari-biofm.save_session").result()
+    panel.background.wait()
+    QApplication.processEvents()
+    assert panel.words.text() == f"Saved to {folder}." and len(asked) == 1
+    dock.session.set_events("patch", np.zeros(0, EVENT_DTYPE), {"detector": "threshold"})
+    run("napari-biofm.save_session").result()
+    panel.background.wait()
+    assert len(asked) == 1, "the second time the folder is known"
+    panel.recent_menu.aboutToShow.emit()
+    assert [action.text() for action in panel.recent_menu.actions()] == [str(folder)]
+    layers = len(viewer.layers)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: str(folder))
+    run("napari-biofm.open_session").result()
+    assert len(viewer.layers) > layers

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from napari_biofm import __version__
 from napari_biofm.cli.common import clear_line
 from napari_biofm.engine.threads import wait_asleep
+from napari_biofm.engine.torch_there import without_torch
 from napari_biofm.types import BiofmError
 
 ROOMS = (
@@ -70,10 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+        told = without_torch(error)
+        words = f"{error.filename or 'a file'}: {error.strerror or error}"
+        return _fail(words if told is error else str(told), 1)
     except MemoryError:
         return _fail("not enough memory; give smaller files or fewer at a time", 1)
     except Exception as error:
+        told = without_torch(error)
+        if told is not error:
+            return _fail(str(told), 1)
         if args.debug:
             raise
         return _fail(

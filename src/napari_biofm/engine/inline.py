@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari_biofm.engine.base import CancelledError, Engine, Job, JobState, run_steps
+from napari_biofm.engine.torch_there import without_torch
 
 
 class InlineEngine(Engine):
@@ -22,7 +23,7 @@ class InlineEngine(Engine):
         except CancelledError:
             job.ended(JobState.CANCELLED)
         except Exception as error:  # noqa: BLE001 (whatever a job raises is its result)
-            job.ended(JobState.FAILED, error=error)
+            job.ended(JobState.FAILED, error=without_torch(error))
         else:
             job.ended(JobState.DONE, result)
 

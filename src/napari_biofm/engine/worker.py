@@ -18,6 +18,7 @@ from typing import Any
 
 from napari_biofm.engine.base import CancelledError, run_steps
 from napari_biofm.engine.channel import Channel, UnreadableError
+from napari_biofm.engine.torch_there import without_torch
 from napari_biofm.types import BiofmError, EngineError, Progress
 
 
@@ -72,7 +73,7 @@ def _run(channel: Channel, number: int, call: tuple[Any, ...], cancelled: set[in
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # noqa: BLE001 (whatever a job raises is sent to the window)
-        channel.send("failed", number, _portable(error))
+        channel.send("failed", number, _portable(without_torch(error)))
 
 
 def main() -> None:

@@ -79,6 +79,17 @@ ACTIONS: Mapping[str, tuple[str, str]] = {
     "next_image": ("J", "Save and go to the next image of the series"),
 }
 
+NO_PREVIEW, NO_CELL = "Off: no mask is previewed yet.", "Off: no cell is selected and nothing is prompted."
+WHY_OFF: Mapping[str, str] = {
+    "commit": NO_PREVIEW,
+    "alternative": "Off: the last click has no other answer.",
+    "clear": "Off: nothing is prompted.",
+    "grow": NO_CELL,
+    "shrink": NO_CELL,
+    "undo": "Off: nothing to undo.",
+    "redo": "Off: nothing was undone.",
+}
+
 
 def usual_keys() -> dict[str, str]:
     """Return the keys a new user finds: name of the tool or action -> key."""

@@ -11,6 +11,7 @@ from napari_biofm.cells.table.cell_table import text
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
 
 def mirror_features(layer: Any, table: AnnData) -> None:
@@ -54,15 +55,35 @@ def mirror_steps(layer: Any, table: AnnData) -> Iterator[None]:
                 layer.events.properties()
                 layer.events.features()
         return
-    made = pd.DataFrame(columns)
-    others = [c for c in former.columns if c not in made.columns]
-    key = next(
-        (name for name in ("label", "index") if name in former.columns), None
-    )  # others know one of them only
-    if others and key is not None:
-        made = made.merge(former[[key, *others]].drop_duplicates(key), on=key, how="left")
     yield
-    layer.features = made
+    layer.features = with_columns_of_others(pd.DataFrame(columns), former)
+
+
+def with_columns_of_others(made: DataFrame, former: DataFrame) -> DataFrame:
+    """Return a table of cells with the columns that others wrote beside it, and the rows of cells it does not know.
+
+    Parameters
+    ----------
+    made : ours, with "label" and "index".
+    former : features of the layer. A row is the cell named by "label" or "index"; without either it is, as napari
+        takes it, the cell whose label is the number of the row.
+    """
+    import pandas as pd
+
+    others = [c for c in former.columns if c not in made.columns]
+    if not others:
+        return made
+    keys = [name for name in ("label", "index") if name in former.columns]
+    theirs = former[others].assign(label=former[keys[0]] if keys else range(len(former)))
+    theirs = theirs.drop_duplicates("label")
+    rest = theirs[~theirs["label"].isin(made["label"]) & (theirs["label"] != 0)].dropna(
+        subset=others, how="all"
+    )
+    made = made.merge(theirs, on="label", how="left")
+    if rest.empty:
+        return made
+    empty = {c: "" for c in made.columns if c not in others and made[c].dtype == object}
+    return pd.concat([made, rest.assign(index=rest["label"], **empty)], ignore_index=True)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from psygnal import Signal
 
+from napari_biofm.controllers.common.recent_sessions import remember_session
 from napari_biofm.session import Session
 from napari_biofm.session.journal_list import settle
 from napari_biofm.session.nwb import write_nwb
@@ -73,8 +74,13 @@ class SessionFiles:
     opened = Signal(object)  # Opened
 
     def __init__(self, session: Session, layers: LayersOfSessions, writer: Writer) -> None:
-        self._session, self._layers, self._writer = session, layers, writer
+        self._session, self._layers, self.writer = session, layers, writer
         self._folder: SessionWriter | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the session was saved last, None where it was not yet."""
+        return None if self._folder is None else self._folder.folder
 
     def taken(self) -> Saved:
         """Return what lasts of the session, apart from what may still be changed in place."""
@@ -85,7 +91,13 @@ class SessionFiles:
         """Have the session saved beside the window."""
         if self._folder is None or self._folder.folder != folder:
             self._folder = SessionWriter(folder)
-        self._write("Saving to", "Saved to", "Not saved.", folder, self._folder.save)
+        save = self._folder.save
+
+        def write(saved: Saved) -> None:
+            save(saved)
+            remember_session(folder)
+
+        self._write("Saving to", "Saved to", "Not saved.", folder, write)
 
     def export_nwb(self, path: Path) -> None:
         """Have the session written as NWB beside the window."""
@@ -95,13 +107,14 @@ class SessionFiles:
 
     def open_from(self, folder: Path) -> bool:
         """Open a saved session into this viewer; return whether that worked."""
-        self._writer.wait()
+        self.writer.wait()
         try:
             saved = load_session(folder)
             opened = self._restore(saved)
         except BiofmError as error:
             self.failed.emit(error)
             return False
+        remember_session(folder)
         self.told.emit(" ".join([f"Opened {folder}.", *opened.warnings]))
         self.opened.emit(opened)
         return True
@@ -139,4 +152,4 @@ class SessionFiles:
             self.told.emit(not_done)
             self.failed.emit(error)
 
-        self._writer.run(lambda: write(saved), lambda: self.told.emit(f"{done} {place}."), fail)
+        self.writer.run(lambda: write(saved), lambda: self.told.emit(f"{done} {place}."), fail)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QTabWidget
 
 from napari_biofm.controllers.annotate.annotator import Annotator
 from napari_biofm.controllers.annotate.mouse import Mouse
@@ -79,7 +79,7 @@ class AnnotateDock(Dock):
             self.panels.addTab(panel, title)
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
+        layout = self.scrolled_column()
         for part in (
             self.layers,
             self.toolbox,

@@ -22,7 +22,7 @@ from napari_biofm.controllers.common.ports import RunJob, TellError
 from napari_biofm.images.edit.review_queue import ReviewItem, outline, part_around, review_items
 from napari_biofm.session import CellKey
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.forms import note
 
 NOTHING = "no second segmentation"
@@ -93,7 +93,7 @@ class ReviewPanel(QWidget):
         prob = segmentation.cell_prob if segmentation is not None else None
         prob = prob[box] if prob is not None and prob.shape == shape else None
         self._view = view
-        self.find_button.setEnabled(False)
+        enable(self.find_button, False)
         self._run(
             review_items,
             np.ascontiguousarray(labels),
@@ -103,7 +103,7 @@ class ReviewPanel(QWidget):
             name="Looking for doubtful cells",
             bound_to=layer_id(annotator.labels),
             on_done=self.show_items,
-            on_end=lambda: self.find_button.setEnabled(True),
+            on_end=lambda: enable(self.find_button, True),
         )
 
     def _part(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -22,10 +22,11 @@ from napari_biofm.controllers.common.ports import TellError
 from napari_biofm.images.io.series import Series, read_image
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.prefetch import Prefetch
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_id
 
+NO_SERIES, FIRST = "Off: open a folder of images first.", "Off: this is the first image."
 HOW = "Choose a folder of images. Labels are kept in the folder 'labels' beside them, with the progress."
 
 
@@ -164,8 +165,8 @@ class SeriesPanel(QWidget):
         is_open = self.series is not None
         self.bar.setVisible(is_open)
         self.ahead.setVisible(is_open)
-        self.next_button.setEnabled(is_open)
-        self.previous_button.setEnabled(is_open and self.number > 0)
+        enable(self.next_button, is_open, NO_SERIES)
+        enable(self.previous_button, is_open and self.number > 0, FIRST if is_open else NO_SERIES)
         if self.series is None:
             self.bar.setRange(0, 1)
             self.bar.setValue(0)

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -26,9 +25,10 @@ from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS
 from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_basins, propagate_stack
 from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.forms import note
 
+NOTHING_NEW = "Off: no planes are done; press Propagate first."
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 
 
@@ -58,14 +58,12 @@ class TimePanel(QWidget):
         self.go_button = push_button(
             "Propagate", "Carry the selected cell to the other plane; stops where it becomes doubtful."
         )
-        self.keep_button = QPushButton("Keep")
-        self.drop_button = QPushButton("Discard")
+        self.keep_button = push_button("Keep", "Write the planes that are done into the labels, as one edit.")
+        self.drop_button = push_button("Discard", "Forget the planes that are done; nothing is written.")
         self.link_button = push_button(
             "Link over time",
             "Follow all cells along the first axis; each gets its track's id. Divisions are found.",
         )
-        self.keep_button.setToolTip("Write the planes that are done into the labels, as one edit.")
-        self.drop_button.setToolTip("Forget the planes that are done; nothing is written.")
         self.outcome = note()
         self.go_button.clicked.connect(self.propagate)
         self.keep_button.clicked.connect(self.keep)
@@ -98,7 +96,8 @@ class TimePanel(QWidget):
             if self.axis.count():
                 self.last.setValue(layer_shape(labels)[self.axis.itemData(0)] - 1)
         possible = self.axis.count() > 0
-        self.setEnabled(possible)
+        for part in (self, self.go_button, self.link_button):
+            enable(part, possible, f"Off: {FLAT[:1].lower()}{FLAT[1:]}")
         if not possible:
             self.outcome.setText(FLAT)
         elif self.outcome.text() == FLAT:
@@ -143,7 +142,7 @@ class TimePanel(QWidget):
         self._steps, self._plan = [], (view, axis, way)
         self.outcome.setText("")
         self._offer(False)
-        self.go_button.setEnabled(False)
+        enable(self.go_button, False)
         self._map = plane_map
         self._run(
             job[0],
@@ -190,7 +189,7 @@ class TimePanel(QWidget):
         self._show_plane(view, axis, plane)
 
     def _ended(self) -> None:
-        self.go_button.setEnabled(True)
+        enable(self.go_button, True)
         if self._steps and not self.keep_button.isEnabled() and not self.outcome.text():
             self.outcome.setText(f"Cancelled; {len(self._steps)} planes are done.")
             self._offer(True)
@@ -220,8 +219,8 @@ class TimePanel(QWidget):
         self._offer(False)
 
     def _offer(self, on: bool) -> None:
-        self.keep_button.setEnabled(on)
-        self.drop_button.setEnabled(on)
+        enable(self.keep_button, on, NOTHING_NEW)
+        enable(self.drop_button, on, NOTHING_NEW)
 
     def _show_plane(self, view: Any, axis: int, index: int) -> None:
         labels, viewer = self._annotator.labels, self._annotator.viewer
@@ -240,14 +239,14 @@ class TimePanel(QWidget):
             self._tell_error(SessionError("Linking needs labels over time (T, Y, X)."))
             return
         uid = layer_id(labels)
-        self.link_button.setEnabled(False)
+        enable(self.link_button, False)
         self._run(
             link_array,
             np.asarray(full_data(labels)),
             name="Linking cells over time",
             bound_to=uid,
             on_done=lambda tracking: self._linked(labels, tracking),
-            on_end=lambda: self.link_button.setEnabled(True),
+            on_end=lambda: enable(self.link_button, True),
         )
 
     def _linked(self, labels: Any, tracking: Tracking) -> None:

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_biofm.controllers.annotate.tools import ACTIONS, TOOLS, Tool
+from napari_biofm.controllers.annotate.tools import ACTIONS, TOOLS, WHY_OFF, Tool
+from napari_biofm.widgets.common.buttons import enable
 
 SLIDER = 10  # steps of the threshold slider per logit
 COLUMNS = 3
@@ -83,7 +84,7 @@ class Toolbox(QWidget):
     def enable(self, states: Mapping[str, bool]) -> None:
         """Enable and disable actions by name."""
         for name, on in states.items():
-            self.action_buttons[name].setEnabled(on)
+            enable(self.action_buttons[name], on, WHY_OFF[name])
 
 
 class ThresholdSlider(QWidget):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSplitter, QVBoxLayout, QWidget
 
 from napari_biofm.cells.classify.movies import ClassifiedMovie
 from napari_biofm.cells.track.tracks import tracks_from_csv
@@ -33,6 +33,7 @@ from napari_biofm.widgets.cells.scores_panel import ScoresPanel
 from napari_biofm.widgets.cells.teaching_form import TeachingForm, row_of
 from napari_biofm.widgets.cells.timeline_panel import TimelinePanel
 from napari_biofm.widgets.cells.values_panel import ValuesPanel
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.cell_tables import cell_tables
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.event_loop import EventLoopTask
@@ -102,10 +103,10 @@ class CellsDockContent(Dock):
         self.list_box = QComboBox()
         self.list_box.addItems(list(LISTS))
         self.list_box.setToolTip("Which cells the table shows, and in what order.")
-        self.next_button = QPushButton("Next")
-        self.next_button.setToolTip("Go to the cell whose label would teach most.")
-        self.similar_button = QPushButton("Find similar")
-        self.similar_button.setToolTip("List the cells that look most like the selected ones.")
+        self.next_button = push_button("Next", "Go to the cell whose label would teach most.")
+        self.similar_button = push_button(
+            "Find similar", "List the cells that look most like the selected ones."
+        )
         self.cell_table = CellTable(self.states)
         cells = QWidget()
         column = QVBoxLayout(cells)
@@ -126,7 +127,7 @@ class CellsDockContent(Dock):
         split.setChildrenCollapsible(False)
         split.setStretchFactor(0, 0)
         split.setStretchFactor(1, 1)  # the classes are few, the cells many
-        layout = QVBoxLayout(self)
+        layout = self.scrolled_column()
         layout.addWidget(split, 1)
         layout.addWidget(self.job_bar)
         _narrow(self)
@@ -253,8 +254,8 @@ class CellsDockContent(Dock):
     def measure(self) -> None:
         """Make the table of the chosen layer, in the worker."""
         button = self.form.measure_button
-        button.setEnabled(False)
-        self.controller.measure(lambda: button.setEnabled(True))
+        enable(button, False)
+        self.controller.measure(lambda: enable(button, True))
 
     def undo(self) -> None:
         """Take the last edit back."""

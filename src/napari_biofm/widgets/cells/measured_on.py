@@ -9,6 +9,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QMenu, QPushButton, QWidget
 
+from napari_biofm.widgets.common.buttons import enable
+
 NONE, WHOLE, PLANE = "Shape only", "All planes", "Plane in view"
 
 
@@ -54,7 +56,6 @@ class ImageChoice(QPushButton):
             action.setCheckable(True)
             action.setChecked(uid in self._chosen)
             action.toggled.connect(lambda on, uid=uid: self._toggle(uid, on))
-        self.setEnabled(bool(names))
         self._show()
 
     def _toggle(self, uid: str, on: bool) -> None:
@@ -72,9 +73,8 @@ class ImageChoice(QPushButton):
         self.setText(
             text if len(text) <= 28 else f"{len(names)} images" if len(names) > 1 else text[:27] + "…"
         )
-        self.setToolTip(
-            f"Cells are measured on: {', '.join(names) or 'shape alone'}. Tick images to add their columns."
-        )
+        tip = f"Cells are measured on: {', '.join(names) or 'shape alone'}. Tick images to add their columns."
+        enable(self, bool(self._names), "Off: no image layer is open.", tip=tip)
 
 
 class MeasuredOnRow(QWidget):

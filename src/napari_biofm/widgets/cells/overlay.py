@@ -109,6 +109,9 @@ class Overlay:
                 self.layer.data = self.coded
             return
         self.hide()
+        for left in [x for x in self.viewer.layers if SUFFIX in x.name]:  # by a dock that was closed
+            if left.metadata.get(OVERLAY_OF) == str(labels_layer.unique_id):
+                self.viewer.layers.remove(left)
         self._of, self.coded = labels_layer, CodedLabels(full_data(labels_layer), n_max, ids)
         from napari.layers import Labels
 

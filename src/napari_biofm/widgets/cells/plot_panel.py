@@ -15,11 +15,12 @@ from napari_biofm.cells.classify.projection import UMAP_MISSING, has_umap, pca, 
 from napari_biofm.cells.table.classes import COLOURS
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.widgets.cells.scatter import Scatter
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.event_loop import EventLoopTask
 from napari_biofm.widgets.common.forms import choice, note
 
 PCA, PCA_34, UMAP = "PCA 1, 2", "PCA 3, 4", "UMAP"
+NO_GROUPS = "Off: cluster the cells first."
 RUNNING = "UMAP runs in the background; PCA is shown meanwhile."
 
 
@@ -54,7 +55,7 @@ class PlotPanel(QWidget):
         self.classes_button = push_button(
             "As classes", "Label every cell with its group; undo takes it back."
         )
-        self.classes_button.setEnabled(False)
+        enable(self.classes_button, False, NO_GROUPS)
         groups = QHBoxLayout()
         for part in (self.method, self.number, self.cluster_button, self.classes_button):
             groups.addWidget(part)
@@ -128,7 +129,7 @@ class PlotPanel(QWidget):
         self._groups = groups
         n = int(groups.max(initial=0))
         self.states.write_columns({"cluster": groups})
-        self.classes_button.setEnabled(n > 0)
+        enable(self.classes_button, n > 0, NO_GROUPS)
         colours = [COLOURS[i % len(COLOURS)] for i in range(n)]
         self.scatter.set_colours(groups.astype(np.uint8), colours)
         alone = int((groups == 0).sum())
@@ -145,7 +146,7 @@ class PlotPanel(QWidget):
         """Colour the points like the cells; lay them out first where the vectors are others."""
         if self._projected is not self.states.prepared:
             self._groups = None
-            self.classes_button.setEnabled(False)
+            enable(self.classes_button, False, NO_GROUPS)
             self.project()
         else:
             self.scatter.set_colours(self.states.shown_codes, [c for _, c in self.states.classes])

@@ -7,7 +7,6 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -16,6 +15,7 @@ from napari_biofm.cells.classify.more_heads import HEADS
 from napari_biofm.widgets.cells.classes import ClassesSource, ClassList, TellError
 from napari_biofm.widgets.cells.measured_on import Measured, MeasuredOnRow
 from napari_biofm.widgets.cells.vectors_menu import VectorsButton, VectorsSource
+from napari_biofm.widgets.common.buttons import push_button
 from napari_biofm.widgets.common.forms import note
 
 
@@ -42,14 +42,14 @@ class TeachingForm(QWidget):
         self.vectors_box.setToolTip(
             "What a cell is described by; several embeddings can be used side by side."
         )
-        self.measure_button = _button(
+        self.measure_button = push_button(
             "Measure cells", "Make the table of cells: shape, intensity and texture of each."
         )
         self.measured_on = MeasuredOnRow(measured)
         self.head_box = QComboBox()
         self.head_box.addItems(list(HEADS))
         self.head_box.setToolTip("Logistic regression learns at each click; the others when you press Train.")
-        self.train_button = _button("Train", "Train the chosen classifier in the background.")
+        self.train_button = push_button("Train", "Train the chosen classifier in the background.")
         self.confidence = QDoubleSpinBox()
         self.confidence.setRange(0.0, 0.99)
         self.confidence.setSingleStep(0.05)
@@ -58,16 +58,16 @@ class TeachingForm(QWidget):
             "Cells whose likeliest class is less probable than this are called unknown."
         )
         self.class_list = ClassList(classes, tell_error)
-        self.click_button = _button(
+        self.click_button = push_button(
             "Label by clicking",
             "While down, a click on a cell gives it the chosen class; Shift+click takes the label away. "
             "Up, a click selects the cell.",
         )
         self.click_button.setCheckable(True)
-        self.assign_button = _button(
+        self.assign_button = push_button(
             "Label selection", "Give the chosen class to the selected cells (or use the class's key)."
         )
-        self.undo_button = _button("Undo", "Take the last label back.")
+        self.undo_button = push_button("Undo", "Take the last label back.")
         self.status = note("")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -116,9 +116,3 @@ def row_of(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         row.addWidget(widget, 1)
     return row
-
-
-def _button(words: str, tip: str) -> QPushButton:
-    button = QPushButton(words)
-    button.setToolTip(tip)
-    return button

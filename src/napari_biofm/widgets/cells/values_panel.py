@@ -23,7 +23,7 @@ from napari_biofm.cells.values.regression import RegressionHead, RegressionScore
 from napari_biofm.cells.values.targets import Targets
 from napari_biofm.widgets.cells.classes import TellError
 from napari_biofm.widgets.cells.files_panel import guarded
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.forms import note
 
 EMPTY = (
@@ -31,6 +31,7 @@ EMPTY = (
     "per target) or for whole wells (group), e.g. the expression of genes; a regression learns them from the "
     "vectors in use."
 )
+UNTRAINED = "Off: train or load a model of values first."
 HEADER = ("R²", "permuted", "p", "regionprops", "cells")
 
 
@@ -122,10 +123,10 @@ class ValuesPanel(QWidget):
         if targets != [self.target_box.itemText(i) for i in range(self.target_box.count())]:
             self.target_box.clear()
             self.target_box.addItems(targets)
-        self.train_button.setEnabled(source.targets is not None)
-        self.save_button.setEnabled(source.head is not None and bool(source.embeddings))
-        self.target_box.setEnabled(bool(targets))
-        self.show_button.setEnabled(bool(targets))
+        enable(self.train_button, source.targets is not None, "Off: read values of cells first.")
+        enable(self.save_button, source.head is not None and bool(source.embeddings), UNTRAINED)
+        for one in (self.target_box, self.show_button):
+            enable(one, bool(targets), UNTRAINED)
         self._show_scores()
         if source.targets is None and source.head is None:
             self.words.setText(EMPTY)
@@ -153,7 +154,7 @@ class ValuesPanel(QWidget):
         guarded(work, self._tell_error)
 
     def _learn(self) -> None:
-        self.train_button.setEnabled(False)
+        enable(self.train_button, False)
         self.guarded(self.source.learn)
 
     def _ask_targets(self) -> None:

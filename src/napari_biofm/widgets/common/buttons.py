@@ -9,6 +9,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QPushButton, QShortcut, QWidget
 
+TIP = "biofm_tip"  # property: what a tooltip says while the widget is on
+BUSY = "Off until the running job has ended."
+
 
 def push_button(text: str, tip: str) -> QPushButton:
     """Return a push button with what it says under the mouse."""
@@ -30,6 +33,17 @@ def button(text: str, tip: str, on_click: Callable[..., Any], *, checkable: bool
     one.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     (one.toggled if checkable else one.clicked).connect(on_click)
     return one
+
+
+def enable(widget: QWidget, on: bool, why: str = BUSY, *, tip: str | None = None) -> None:
+    """Switch a widget on or off; while it is off, its tooltip says why before it says what it does.
+
+    `tip` is what it does, where that changed; else what the tooltip said at first.
+    """
+    tip = tip or widget.property(TIP) or widget.toolTip()
+    widget.setProperty(TIP, tip)
+    widget.setEnabled(on)
+    widget.setToolTip(tip if on else f"{why} {tip}".strip())
 
 
 def shortcut(parent: QWidget, keys: str, call: Callable[..., Any]) -> QShortcut:

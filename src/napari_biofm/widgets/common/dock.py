@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QBoxLayout, QDockWidget, QMainWindow, QSizePolicy, QWidget
+from qtpy.QtWidgets import QBoxLayout, QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_biofm.controllers.common.session_files import Opened, SessionFiles
 from napari_biofm.controllers.common.session_layers import ViewerLayers
@@ -19,6 +19,7 @@ from napari_biofm.widgets.common.background import Background
 from napari_biofm.widgets.common.job_bar import JobBar
 from napari_biofm.widgets.common.opening import RIGHT_WIDTH
 from napari_biofm.widgets.common.recovery_bar import RecoveryBar, is_first
+from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.common.viewers import close_with_window, viewer_session
 
 AREAS = {
@@ -54,6 +55,15 @@ class Dock(QWidget):
         self._gone = False
         self.is_placed = False
         self.destroyed.connect(_let_go(self._connections, self.__dict__))
+
+    def scrolled_column(self) -> QVBoxLayout:
+        """Return the layout to fill; it scrolls where the window is lower than what is in it."""
+        inside, outside = QWidget(), QVBoxLayout(self)
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 4, 0)
+        outside.setContentsMargins(4, 4, 0, 4)
+        outside.addWidget(Scrolled(inside))
+        return column
 
     def listen(self, signal: Any, callback: Callable[..., Any]) -> None:
         """Connect a psygnal signal or a napari event emitter until this dock is destroyed."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
+
+LOWEST = 80  # pixels
 
 
 class Scrolled(QScrollArea):
@@ -34,10 +36,20 @@ class Scrolled(QScrollArea):
         """Follow a panel that needs more or less room."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._fit()
+            self.updateGeometry()
         return super().eventFilter(watched, event)
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the panel needs: it scrolls up and down only."""
+        panel, bar = self.widget(), self.verticalScrollBar()
+        wide = 0 if panel is None else max(panel.minimumSizeHint().width(), panel.minimumWidth())
+        return QSize(wide + (0 if bar is None else bar.sizeHint().width()), LOWEST)
 
     def _fit(self) -> None:
         panel, viewport = self.widget(), self.viewport()
-        if panel is not None and viewport is not None:
-            least = panel.minimumSizeHint().height()
-            panel.resize(viewport.width(), max(viewport.height(), least))
+        if panel is None or viewport is None:
+            return
+        least, layout = panel.minimumSizeHint().height(), panel.layout()
+        if layout is not None and layout.hasHeightForWidth():  # wrapped text is higher where it is narrow
+            least = layout.minimumHeightForWidth(viewport.width())
+        panel.resize(viewport.width(), max(viewport.height(), least))

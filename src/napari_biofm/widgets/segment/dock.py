@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, PushButton, create_widget
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox
 from superqt import QCollapsible
 
 from napari_biofm.controllers.common.layer_pixels import SHOWN
@@ -20,6 +19,7 @@ from napari_biofm.images.io.projections import MEAN, SPREAD
 from napari_biofm.images.segment.jobs import import_job
 from napari_biofm.models import store
 from napari_biofm.types import Segmentation, SegmentationParameters
+from napari_biofm.widgets.common.buttons import enable
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.segment.channel_boxes import ChannelBoxes
@@ -52,9 +52,7 @@ class SegmentDock(Dock):
         )
         self.teaching = QCollapsible("Teach Cellpose-SAM with corrected masks")
         self.teaching.addWidget(self.teach_panel)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(0, 0, 4, 0)
+        layout = self.scrolled_column()
         for widget in (
             self._form.native,
             self.chooser,
@@ -67,12 +65,6 @@ class SegmentDock(Dock):
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        QVBoxLayout(self).addWidget(scroll)
         self.preview = ThresholdPreview(self.viewer, self._ask_preview, self)
         self._connect()
         self._layers_changed()
@@ -243,8 +235,10 @@ class SegmentDock(Dock):
         layer = layer_by_id(self.viewer, uid)
         found = self.session.segmentation(uid) if uid else None
         kept = layer is not None and found is not None and found.flows is not None
-        self.apply_button.enabled = kept
-        self.load_button.enabled = not kept and recipe_of(self.viewer, self.session) is not None
+        can_load = not kept and recipe_of(self.viewer, self.session) is not None
+        why = "Off: the flows are here." if kept else "Off: these masks do not say how they were made."
+        enable(self.apply_button.native, kept, "Off: segment an image first, or load the flows of its masks.")
+        enable(self.load_button.native, can_load, why)
         if kept and found is not None:
             self.preview.watch(layer, found)
 
@@ -255,7 +249,7 @@ class SegmentDock(Dock):
         self.estimate.setText(text)
 
     def _running_changed(self, is_running: bool) -> None:
-        self.run_button.enabled = not is_running
+        enable(self.run_button.native, not is_running)
 
     def _layers_changed(self, event: Any = None) -> None:
         self.image.reset_choices()

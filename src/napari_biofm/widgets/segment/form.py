@@ -53,12 +53,10 @@ class ThresholdForm:
         self.apply_button = PushButton(
             text="Apply to all", tooltip="Make all masks again with these thresholds. Can be undone."
         )
-        self.apply_button.enabled = False
         self.load_button = PushButton(
             text="Load flows",
             tooltip="Of masks from an earlier session: fetch their flows, from the tiles that were kept on disk.",
         )
-        self.load_button.enabled = False
         parts: list[Widget] = [
             self.cell_prob,
             self.flow_threshold,

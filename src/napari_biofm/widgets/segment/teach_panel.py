@@ -31,7 +31,7 @@ from napari_biofm.images.train.finetuning import Tuned, TuningSettings, tune_job
 from napari_biofm.models import registry, store
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import BUSY, enable, push_button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
@@ -243,7 +243,7 @@ class TeachPanel(QWidget):
             examples = [replace(examples[0], held_back=False)]
         self._running = True
         self.result.setText("Teaching; Cancel keeps what was learnt, and the same examples go on from there.")
-        self.teach_button.setEnabled(False)
+        enable(self.teach_button, False)
         self._run(
             tune_job,
             examples,
@@ -267,7 +267,8 @@ class TeachPanel(QWidget):
 
     def _enable(self, *_: Any) -> None:
         missing = self.what_is_missing()
-        self.remove_button.setEnabled(bool(self.examples.selectedItems()))
-        self.teach_button.setEnabled(not missing and not self._running)
+        why = f"Off: {missing[:1].lower()}{missing[1:]}" if missing else BUSY
+        enable(self.remove_button, bool(self.examples.selectedItems()), "Off: choose an example in the list.")
+        enable(self.teach_button, not missing and not self._running, why)
         if not self._running:
             self.result.setText(missing or (SHARED if share_origin(self._all()) else READY))

@@ -23,7 +23,7 @@ from napari_biofm.timeline.patched import (
     patch_features,
     trace_vectors,
 )
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
 COLUMNS = ("looks", "activity", "rho", "q", "information", "q")
@@ -101,7 +101,7 @@ class ActivityMorphologyPanel(Panel):
         for name in linked.keys() & recordings.keys():
             for channel, label in linked[name].items():
                 places.setdefault(label, []).append((name, channel))
-        self.patch_button.setEnabled(False)
+        enable(self.patch_button, False)
         self.host.run(
             patch_features,
             {name: (e.recording, e.events) for name, e in recordings.items() if name in linked},
@@ -109,7 +109,7 @@ class ActivityMorphologyPanel(Panel):
             name="Features of patched cells",
             bound_to=uid,
             on_done=lambda found: self._patched(uid, found),
-            on_end=lambda: self.patch_button.setEnabled(True),
+            on_end=lambda: enable(self.patch_button, True),
         )
 
     def add_vectors(self) -> None:
@@ -120,7 +120,7 @@ class ActivityMorphologyPanel(Panel):
             self.host.tell("Choose cells and measure their traces under 'Cells' first.")
             return
         uid, table = str(self.controller.labels_uid), self.controller.table()
-        self.vector_button.setEnabled(False)
+        enable(self.vector_button, False)
         self.host.run(
             trace_vectors,
             traces,
@@ -128,7 +128,7 @@ class ActivityMorphologyPanel(Panel):
             name="physio-FM vectors",
             bound_to=uid,
             on_done=lambda vectors: self._embedded(uid, vectors, traces.name),
-            on_end=lambda: self.vector_button.setEnabled(True),
+            on_end=lambda: enable(self.vector_button, True),
         )
 
     def _patched(self, uid: str, found: PatchFeatures) -> None:
@@ -159,7 +159,7 @@ class ActivityMorphologyPanel(Panel):
         names = list(table.uns["blocks"]["regionprops"]["columns"])
         looks = np.asarray(table.obsm["regionprops"], float)
         few = [i for i, name in enumerate(names) if "intensity" not in name][:12]
-        self.test_button.setEnabled(False)
+        enable(self.test_button, False)
         self.host.run(
             associate,
             looks[:, few],
@@ -169,7 +169,7 @@ class ActivityMorphologyPanel(Panel):
             name="Test what goes together",
             bound_to=self.controller.labels_uid,
             on_done=self._show,
-            on_end=lambda: self.test_button.setEnabled(True),
+            on_end=lambda: enable(self.test_button, True),
         )
 
     def _show(self, found: Associations) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QWidget
 
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import frame_rate, n_frames
@@ -24,6 +24,7 @@ from napari_biofm.timeline.offset_hints import (
     uncovered,
 )
 from napari_biofm.types import TimelineError
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.offset_plot import OffsetPlot
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
@@ -70,18 +71,16 @@ class AlignPanel(Panel):
         self.file.setToolTip(
             "OME-TIFF or NWB that states when each frame began; empty = the movie's own file."
         )
-        self.file_button = QPushButton("Choose ...")
-        self.file_button.setToolTip("Choose the file that states the frame times.")
+        self.file_button = push_button("Choose ...", "Choose the file that states the frame times.")
         self._file_row = QWidget()
         row = QHBoxLayout(self._file_row)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.file, 1)
         row.addWidget(self.file_button)
-        self.button = QPushButton("Align")
-        self.button.setToolTip("Give the movie these frame times. Can be undone.")
-        self.propose_button = QPushButton("Propose from spikes")
-        self.propose_button.setToolTip(
-            "Find the offset at which a cell's calcium trace looks like the response to its spikes."
+        self.button = push_button("Align", "Give the movie these frame times. Can be undone.")
+        self.propose_button = push_button(
+            "Propose from spikes",
+            "Find the offset at which a cell's calcium trace looks like the response to its spikes.",
         )
         self.report = self.words
         self.plot = OffsetPlot()
@@ -145,7 +144,7 @@ class AlignPanel(Panel):
         except TimelineError as error:
             self.host.tell_error(error)
             return
-        self.propose_button.setEnabled(False)
+        enable(self.propose_button, False)
         self.host.run(
             propose_offset,
             found.trace,
@@ -154,7 +153,7 @@ class AlignPanel(Panel):
             name=f"Match the calcium of cell {found.label} with its spikes",
             bound_to=self.controller.movie_uid,
             on_done=self._proposed,
-            on_end=lambda: self.propose_button.setEnabled(True),
+            on_end=lambda: enable(self.propose_button, True),
         )
 
     def _proposed(self, proposal: OffsetProposal) -> None:
@@ -239,7 +238,7 @@ class AlignPanel(Panel):
             self._pulses_counted(uid, self._counted, str(self.meaning.key))
             return
         skipped = parse_numbers(self.skipped.text())
-        self.button.setEnabled(False)
+        enable(self.button, False)
         self.host.run(
             explain_channel,
             recording,
@@ -250,7 +249,7 @@ class AlignPanel(Panel):
             name="Find frame pulses",
             bound_to=uid,
             on_done=lambda counted: self._pulses_counted(uid, counted, "auto"),
-            on_end=lambda: self.button.setEnabled(True),
+            on_end=lambda: enable(self.button, True),
         )
 
     def _pulses_counted(self, uid: str, counted: tuple[Pulses, list[Explanation]], choice: str) -> None:

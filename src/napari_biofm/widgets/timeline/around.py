@@ -13,7 +13,7 @@ from napari_biofm.controllers.common.movie_layers import movie_frames
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.cell_positions import is_of_movie
 from napari_biofm.timeline.peri_event import own_events_average, peri_event_movie
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
 
@@ -73,7 +73,7 @@ class AroundPanel(Panel):
             return
         self._traces()
         frames = [max(1, round(box.value() * clock.imaging_rate)) for box in (self.before, self.after)]
-        self.button.setEnabled(False)
+        enable(self.button, False)
         self.host.run(
             peri_event_movie,
             movie_frames(movie, self.controller.movie_part()),
@@ -84,7 +84,7 @@ class AroundPanel(Panel):
             name=f"Movie around events of {whose}",
             bound_to=self.controller.movie_uid,
             on_done=lambda found: self._show(found, whose),
-            on_end=lambda: self.button.setEnabled(True),
+            on_end=lambda: enable(self.button, True),
         )
 
     def _show(self, found: tuple[np.ndarray, int], whose: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Hashable, Sequence
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
+from napari_biofm.widgets.common.buttons import enable
+
 
 class Chooser(QComboBox):
     """Shows texts, speaks of keys. `chosen` is emitted when another key is in force, by hand or not."""
@@ -43,7 +45,7 @@ class Chooser(QComboBox):
         self.clear()
         self._keys = [key for _, key in choices]
         self.addItems([text for text, _ in choices] or [self._empty])
-        self.setEnabled(bool(choices))
+        enable(self, bool(choices), f"Off: {self._empty}.")
         for key in (former, prefer):
             if key is not None and key in self._keys:
                 self.setCurrentIndex(self._keys.index(key))

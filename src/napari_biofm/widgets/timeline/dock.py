@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QTabWidget
 
 from napari_biofm.controllers.common.layers import is_helper
 from napari_biofm.controllers.common.movie_layers import is_movie
@@ -13,6 +13,7 @@ from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import ViewerLayersInPlay
 from napari_biofm.controllers.timeline.sync import SliderSync
 from napari_biofm.session import Session
+from napari_biofm.widgets.common.buttons import enable
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
@@ -103,7 +104,7 @@ class TimelineDock(Dock):
         buttons = QHBoxLayout()
         buttons.addWidget(self.undo_button)
         buttons.addWidget(self.redo_button)
-        layout = QVBoxLayout(self)
+        layout = self.scrolled_column()
         layout.addLayout(form)
         layout.addWidget(self.player)
         layout.addWidget(self.tabs, 1)
@@ -183,9 +184,8 @@ class TimelineDock(Dock):
 
     def _history_changed(self) -> None:
         history = self.session.history
-        self.undo_button.setEnabled(history.can_undo)
-        self.redo_button.setEnabled(history.can_redo)
-        self.undo_button.setToolTip(f"Undo: {history.undo_name}" if history.can_undo else "Nothing to undo.")
+        enable(self.undo_button, history.can_undo, "Nothing to undo.", tip=f"Undo: {history.undo_name}")
+        enable(self.redo_button, history.can_redo, "Nothing was undone.")
 
 
 class _Callbacks:

@@ -22,7 +22,7 @@ from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.timeline.metadata import chosen_rate
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.timeline.chooser import Chooser
@@ -123,7 +123,7 @@ class LinkPanel(Panel):
         settings = TraceSettings(
             dark_level=dark, dark_source="of the movie's file" if dark is not None else ""
         )
-        self.measure_button.setEnabled(False)
+        enable(self.measure_button, False)
         self.host.run(
             measure_cells,
             movie_frames(movie, part),
@@ -135,7 +135,7 @@ class LinkPanel(Panel):
             name=f"Measure cells of '{movie.name}'",
             bound_to=uid,
             on_done=lambda found: self._measured(name, found, said),
-            on_end=lambda: self.measure_button.setEnabled(True),
+            on_end=lambda: enable(self.measure_button, True),
         )
 
     def _measured(self, name: str, found: Any, said: str) -> None:
@@ -192,5 +192,6 @@ class LinkPanel(Panel):
         self.controller.session.select([item.data(Qt.ItemDataRole.UserRole).cell])
 
     def _enable(self, *_: Any) -> None:
-        self.button.setEnabled(isinstance(self.channel.key, int) and self.candidate() is not None)
-        self.unlink_button.setEnabled(bool(self.links.selectedItems()))
+        ready = isinstance(self.channel.key, int) and self.candidate() is not None
+        enable(self.button, ready, "Off: choose a channel and a cell first.")
+        enable(self.unlink_button, bool(self.links.selectedItems()), "Off: choose a link in the list first.")

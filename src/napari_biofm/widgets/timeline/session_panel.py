@@ -8,22 +8,28 @@ from typing import Any
 from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
+    QGridLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
-from napari_biofm.controllers.common.session_files import Opened, SessionFiles
-from napari_biofm.controllers.common.session_layers import ViewerLayers
+from napari_biofm.controllers.common.session_files import Opened
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import n_frames, show_frame, shown_frame
 from napari_biofm.timeline.movie_file import write_movie
 from napari_biofm.types import BiofmError
-from napari_biofm.widgets.common.background import Background
 from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.session_menu import (
+    fill_recent,
+    open_session,
+    save_session,
+    save_session_as,
+    session_files,
+)
 from napari_biofm.widgets.timeline.canvas_movie import canvas_pictures
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
@@ -41,12 +47,17 @@ class SessionPanel(Panel):
     def __init__(self, host: Host, controller: TimelineController, viewer: Any) -> None:
         super().__init__(host, controller, "Nothing was saved yet in this window.")
         self.viewer = viewer
-        self.background = Background(self)
-        self.files = SessionFiles(controller.session, ViewerLayers(viewer), self.background)
+        self.files = files = session_files(viewer)
+        self.background = files.writer
         self.save_button = push_button(
-            "Save session ...", "Cells, tables, events, links and clocks into one folder."
+            "Save session", "Cells, tables, events, links and clocks into the folder of before, or a new one."
         )
+        self.save_as_button = push_button("Save session as ...", "The same into another folder.")
         self.open_button = push_button("Open session ...", "Bring a saved folder into this window.")
+        self.recent_button = push_button("Recent", "Open one of the sessions used last.")
+        self.recent_menu = QMenu(self)
+        self.recent_menu.aboutToShow.connect(lambda: fill_recent(self.recent_menu, files))
+        self.recent_button.setMenu(self.recent_menu)
         self.nwb_button = push_button(
             "Export NWB ...", "Regions, dF/F, sweeps and events as one file for DANDI and other programs."
         )
@@ -58,15 +69,19 @@ class SessionPanel(Panel):
         self.fps = _frames(20, "Frames per second of the exported movie.")
         self._exporting = False
         self._lay_out()
-        self.files.told.connect(lambda message: self.words.setText(message))
-        self.files.failed.connect(host.tell_error)
-        self.files.opened.connect(self._opened)
-        self.save_button.clicked.connect(lambda: self._ask_save())
-        self.open_button.clicked.connect(lambda: self._ask_open())
+        host.listen(files.told, self._say)
+        host.listen(files.failed, host.tell_error)
+        host.listen(files.opened, self._opened)
+        self.save_button.clicked.connect(lambda: save_session())
+        self.save_as_button.clicked.connect(lambda: save_session_as())
+        self.open_button.clicked.connect(lambda: open_session())
         self.nwb_button.clicked.connect(lambda: self._ask_nwb())
         self.movie_button.clicked.connect(lambda: self._ask_movie())
         host.listen(controller.chosen, self._movie_chosen)
         self._movie_chosen()
+
+    def _say(self, message: str) -> None:
+        self.words.setText(message)
 
     def _opened(self, opened: Opened) -> None:
         """Take up the movie and the cells of a session that was opened."""
@@ -108,16 +123,6 @@ class SessionPanel(Panel):
 
     # ------------------------------------------------------------------ dialogs and layout
 
-    def _ask_save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Folder of the session", "session.biofm")
-        if name:
-            self.files.save_to(Path(name))
-
-    def _ask_open(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder of a session")
-        if name:
-            self.files.open_from(Path(name))
-
     def _ask_nwb(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Export NWB", "session.nwb", "NWB (*.nwb)")
         if name:
@@ -140,11 +145,11 @@ class SessionPanel(Panel):
 
     def _lay_out(self) -> None:
         keep = QGroupBox("Session")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.save_button)
-        buttons.addWidget(self.open_button)
-        column = QVBoxLayout(keep)
-        column.addLayout(buttons)
+        buttons = QGridLayout(keep)
+        for at, one in enumerate(
+            (self.save_button, self.save_as_button, self.open_button, self.recent_button)
+        ):
+            buttons.addWidget(one, at // 2, at % 2)
         give = QGroupBox("Export")
         form = QFormLayout(give)
         form.addRow(self.nwb_button)

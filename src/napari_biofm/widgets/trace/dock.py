@@ -151,7 +151,7 @@ class TraceDock(Dock):
             ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
-        self.tabs.setMinimumWidth(360)
+        self.tabs.setMinimumWidth(370)
         there(self.tabs.tabBar()).setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         right = QWidget()
