@@ -7,7 +7,10 @@ import pytest
 from tests.events.generators import detect, f1, real, synaptic
 
 from napari_biofm.events.classical.choice import guess_kind
-from napari_biofm.types import Trace
+from napari_biofm.events.detect import detect_events
+from napari_biofm.events.physio_fm.model import PhysioFM
+from napari_biofm.signals import Recording
+from napari_biofm.types import Trace, run_task
 
 FS = 10e3
 
@@ -83,3 +86,55 @@ def test_the_field_does_not_enter_the_amplitude_of_extracellular_spikes() -> Non
     assert f1((starts + 30) / 20e3, found["time_s"], 0.5e-3) > 0.97
     assert np.median(found["amplitude"]) == pytest.approx(-80, rel=0.15)
     assert np.std(found["amplitude"]) < 15
+
+
+def slow(
+    tau_rise: float, tau_decay: float, sizes: list[float], fs: float, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slow events of known sizes, eight decays apart, and the moments of their peaks."""
+    rng = np.random.default_rng(7)
+    apart = max(0.4, 8 * tau_decay)
+    t = np.arange(round((len(sizes) * apart + 1) * fs)) / fs
+    x = noise * rng.normal(size=len(t))
+    starts = 0.5 + apart * np.arange(len(sizes))
+    to_peak = tau_rise * np.log(1 + tau_decay / tau_rise)
+    top = (1 - np.exp(-to_peak / tau_rise)) * np.exp(-to_peak / tau_decay)
+    for start, size in zip(starts, sizes, strict=True):
+        u = np.clip(t - start, 0, None)
+        x += size / top * (1 - np.exp(-u / tau_rise)) * np.exp(-u / tau_decay)
+    return x, starts + to_peak
+
+
+@pytest.mark.parametrize(("rise", "decay"), [(4e-3, 60e-3), (4e-3, 80e-3), (8e-3, 120e-3), (8e-3, 200e-3)])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_slow_currents_are_found_and_measured(rise: float, decay: float, sign: float) -> None:
+    sizes = [12.0, 15.0, 20.0, 30.0, 40.0, 60.0]
+    x, truth = slow(rise, decay, [sign * size for size in sizes], 10e3, 3.0)
+    made = run_task(detect_events(Recording.from_arrays([x], 10e3, "pA")))
+    assert f1(truth, made["time_s"], 0.03) == 1.0
+    np.testing.assert_allclose(made["amplitude"], sign * np.array(sizes), rtol=0.08)
+    assert abs(np.median(made["decay_s"]) / decay - 1) < 0.05
+
+
+@pytest.mark.parametrize("fs", [5e3, 25e3])
+@pytest.mark.parametrize("decay", [20e-3, 100e-3, 200e-3])
+def test_what_rests_at_minus_60_mv_is_a_membrane_potential(fs: float, decay: float) -> None:
+    """No electrocardiogram rests there; slow potentials are potentials too."""
+    x, _ = slow(decay / 12, decay, [2.0, 3.0, 4.0] * 3, fs, 0.1)
+    model = PhysioFM(threads=1)
+    for sign in (1, -1):
+        signal = Trace((sign * x - 62).astype(np.float32), fs, "mV")
+        assert guess_kind(signal) == "psp"
+        assert model.recognise(signal)[0] == "psp"
+
+
+def test_steps_of_the_command_are_no_potentials() -> None:
+    t = np.arange(100_000) / FS
+    x = -70 + 0.1 * np.random.default_rng(0).normal(size=len(t))
+    for start in np.arange(0.5, 9.5, 1.0):  # charged and discharged with 20 ms, 0.2 s long
+        x -= (
+            8
+            * (1 - np.exp(-np.clip(t - start, 0, 0.2) / 0.02))
+            * np.exp(-np.clip(t - start - 0.2, 0, None) / 0.02)
+        )
+    assert guess_kind(Trace(x.astype(np.float32), FS, "mV")) == "ap"

@@ -15,6 +15,7 @@ from napari_biofm.signals.units import si_unit
 from napari_biofm.types import DetectionSettings, Events, Kind, Option, Progress, Task, Trace
 
 MOST_SKEWED = 0.5  # skewness of the large changes of a channel
+RESTS_FROM_V = 20e-3  # further from zero no electrode outside of a cell drifts
 LARGEST_CHANNEL_A = 100e-12  # larger steps of current are no single channels
 
 
@@ -36,7 +37,9 @@ def guess_kind(signal: Trace) -> Kind:
     values = signal.values[:: max(1, len(signal.values) // 200_000)]
     values = np.asarray(values[np.isfinite(values)], np.float32)
     if base == "V" and len(values):
-        if signal.sampling_rate < 1100 and abs(float(np.median(values))) * factor < 20e-3:
+        if rests_like_a_cell(signal):
+            return finer_kind(signal, "ap")
+        if signal.sampling_rate < 1100:
             return "ecg"
         small = float(np.quantile(np.abs(values), 0.999)) * factor < 5e-3
         if small:
@@ -47,6 +50,14 @@ def guess_kind(signal: Trace) -> Kind:
     if base == "A":
         return "channel" if _has_openings(signal) else finer_kind(signal, "psc")
     return "calcium" if signal.sampling_rate < 500 else "psc"
+
+
+def rests_like_a_cell(signal: Trace) -> bool:
+    """Return whether the median of a trace of volts lies 20 mV or more from zero, as only a membrane potential does."""
+    base, factor = si_unit(signal.unit)
+    values = signal.values[:: max(1, len(signal.values) // 200_000)]
+    values = np.asarray(values[np.isfinite(values)], np.float32)
+    return base == "V" and len(values) > 0 and abs(float(np.median(values))) * factor >= RESTS_FROM_V
 
 
 def finer_kind(signal: Trace, kind: Kind) -> Kind:

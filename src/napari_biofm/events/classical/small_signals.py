@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as sps
@@ -15,12 +17,29 @@ Floats = NDArray[np.float64]
 
 LOOKED_AT = 400_000  # samples per piece, of five at most
 LARGEST_PSP_V = 0.015
-PSP_WIDTH_S = (4e-3, 0.06)  # at half height: action potentials are narrower, steps of the command wider
 LONGEST_SPIKE_S = 1.5e-3
 FEWEST = 4  # spikes, below which there is no verdict
 FEWEST_PSPS = 6
 STANDS_OUT = 6.0  # standard deviations of the noise
 _MANY = 200
+
+
+class _Look(NamedTuple):
+    """How deflections of the membrane potential are looked for; widths at half height.
+
+    Action potentials are narrower than `width_s`, steps of the command wider, or as steep on both sides.
+    """
+
+    baseline_s: float
+    smoothed_s: float
+    reach_s: float
+    width_s: tuple[float, float]
+    steeper: float  # so many times steeper they rise than fall, at their steepest
+    rate: float  # Hz, to which the trace is thinned
+
+
+QUICK = _Look(0.5, 1e-3, 0.3, (4e-3, 0.06), 1.3, 10e3)
+SLOW = _Look(3.0, 5e-3, 0.5, (0.03, 0.5), 2.0, 1000.0)
 
 
 def pieces_of(signal: Trace) -> list[NDArray[np.float32]]:
@@ -40,31 +59,62 @@ def only_synaptic_potentials(signal: Trace) -> bool:
     """Return whether a membrane potential holds small and slow deflections, and nothing like a spike.
 
     At least six deflections of one direction leave the noise by 6 standard deviations, none reaches 15 mV, and they are 4 to
-    60 ms wide at half of their prominence (median).
+    60 ms wide at half of their prominence (median) and rise more steeply than they fall. Wider ones, up to 0.5 s, must
+    rise twice as steeply as they fall, which steps of the command do not.
     """
     base, factor = si_unit(signal.unit)
-    fs = signal.sampling_rate
-    if base != "V" or fs < 500:
+    if base != "V" or signal.sampling_rate < 500:
         return False
+    pieces = pieces_of(signal)
+    return _are_deflections(pieces, signal.sampling_rate, factor, QUICK) or _are_deflections(
+        pieces, signal.sampling_rate, factor, SLOW
+    )
+
+
+def _are_deflections(pieces: list[NDArray[np.float32]], fs: float, factor: float, looked: _Look) -> bool:
+    """Return whether what stands out is small, of one direction, and as wide and as steep as `looked` says."""
     widths: dict[float, list[float]] = {1.0: [], -1.0: []}
-    for values in pieces_of(signal):
-        rest = values - baseline(values, max(10, round(0.5 * fs)))
+    steepness: dict[float, list[float]] = {1.0: [], -1.0: []}
+    sizes = {1.0: 0.0, -1.0: 0.0}
+    thin = max(1, round(fs / looked.rate))
+    fs /= thin
+    for native in pieces:
+        values = native if thin == 1 else native[: len(native) // thin * thin].reshape(-1, thin).mean(1)
+        if len(values) < 10:
+            continue
+        rest = values - baseline(values, max(10, round(looked.baseline_s * fs)))
         if float(np.abs(rest).max()) * factor > LARGEST_PSP_V:
             return False
-        smooth = boxcar(rest, max(1, round(1e-3 * fs)) | 1)
-        sigma = noise_sd(smooth)
+        smooth = boxcar(rest, max(1, round(looked.smoothed_s * fs)) | 1)
+        sigma = max(noise_sd(smooth), 1e-12)
         for sign in widths:
-            widths[sign] += _widths(sign * smooth, STANDS_OUT * max(sigma, 1e-12), round(0.3 * fs))
-    main = max(widths.values(), key=len)
-    low, high = PSP_WIDTH_S
-    return len(main) >= FEWEST_PSPS and low <= float(np.median(main)) / fs <= high
+            size, wide, steep = _widths(sign * smooth, STANDS_OUT * sigma, round(looked.reach_s * fs))
+            sizes[sign] += size
+            widths[sign] += wide
+            steepness[sign] += steep
+    main = max(sizes, key=lambda sign: sizes[sign])
+    if len(widths[main]) < FEWEST_PSPS:
+        return False
+    low, high = looked.width_s
+    fits = low <= float(np.median(widths[main])) / fs <= high
+    return fits and float(np.median(steepness[main])) >= looked.steeper
 
 
-def _widths(x: NDArray[np.float32], least: float, reach: int) -> list[float]:
-    """Return the widths at half prominence of the most prominent peaks, in samples."""
+def _widths(x: NDArray[np.float32], least: float, reach: int) -> tuple[float, list[float], list[float]]:
+    """Return the most prominent peaks: sum of prominences, widths at half of them (samples), how often steeper they rise than fall."""
     peaks, found = sps.find_peaks(x, prominence=least, wlen=2 * reach + 1)
     strongest = peaks[np.argsort(-found["prominences"], kind="stable")[:_MANY]]
-    return list(sps.peak_widths(x, strongest, 0.5, wlen=2 * reach + 1)[0]) if len(strongest) else []
+    if not len(strongest):
+        return 0.0, [], []
+    width = sps.peak_widths(x, strongest, 0.5, wlen=2 * reach + 1)[0]
+    steeper = []
+    for at, wide in zip(strongest.tolist(), width.tolist(), strict=True):
+        lag = max(1, round(wide / 8))
+        here = x[max(0, at - reach) : at + reach]
+        change, top = here[lag:] - here[:-lag], at - max(0, at - reach)
+        up, down = change[: max(1, top - lag + 1)].max(), -change[min(top, len(change) - 1) :].min()
+        steeper.append(float(up / max(down, 1e-12)))
+    return float(np.sort(found["prominences"])[-_MANY:].sum()), list(width), steeper
 
 
 def looks_cell_attached(signal: Trace) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.events.classical.choice import finer_kind
+from napari_biofm.events.classical.choice import finer_kind, rests_like_a_cell
 from napari_biofm.events.kinds import KINDS, kinds_in_unit
 from napari_biofm.events.physio_fm.input_encoding import (
     PATCH,
@@ -26,7 +26,8 @@ def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, floa
     """Return the kind of a signal and the probability of each, from up to 16 windows over its length.
 
     The unit narrows the choice: pA is a current, dF/F is calcium; mV may be a membrane potential, an
-    extracellular recording or an electrocardiogram; microvolts too, where they span more than 20 mV.
+    extracellular recording or an electrocardiogram; microvolts too, where they span more than 20 mV. What rests
+    20 mV or more away from zero is a membrane potential.
     """
     unit, factor = known_unit(signal.unit)
     if unit == "uV" and _span(signal) * factor > 20_000:
@@ -35,6 +36,8 @@ def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, floa
     if unit == "dF/F":
         return "calcium", {"calcium": 1.0}
     possible = [kind for kind in kinds_in_unit(unit, rate) if kind in TOKEN_KINDS]
+    if "ap" in possible and rests_like_a_cell(signal):
+        possible = ["ap"]
     if len(possible) == 1:
         kind = finer_kind(signal, possible[0])
         return kind, {kind: 1.0}
