@@ -168,6 +168,14 @@ def test_a_drifting_baseline_is_followed() -> None:
     assert np.abs(ideal.baseline - drift).mean() < 0.2
 
 
+@pytest.mark.parametrize(("sign", "leak"), [(-1, -20.0), (1, 20.0), (-1, -45.0)])
+def test_a_leak_flows_the_way_the_channels_do(sign: int, leak: float) -> None:
+    truth = gating(np.random.default_rng(6), 60_000, 1)
+    x = leak + sign * 3.0 * truth + 0.4 * np.random.default_rng(7).normal(size=len(truth))
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
+    assert np.mean(ideal.n_open == truth) > 0.98
+
+
 def test_inward_openings_from_zero_are_downward() -> None:
     rng = np.random.default_rng(4)
     truth = gating(rng, 30_000, 1)

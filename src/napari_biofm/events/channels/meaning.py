@@ -19,6 +19,8 @@ SURE = 0.9
 NEAR_ZERO = 0.08  # of the unit: spread of the shut level around zero current, in recordings without leak
 LEAK = 16.0  # units: range of the shut level in recordings with leak
 
+WITH_CURRENT = 0.8  # how often a leak flows the way the channels do: the same potential drives both
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -65,8 +67,9 @@ def read_levels(
             if lowest is not None:
                 shut = lowest + seen + hidden if downward else lowest - hidden
                 near = np.exp(-0.5 * (shut / NEAR_ZERO) ** 2) / (NEAR_ZERO * np.sqrt(2 * np.pi))
-                score += float(np.log(0.6 * near + 0.4 / LEAK))
-            score += -1.0 * downward - 1.5 * hidden
+                leak = WITH_CURRENT if (shut <= 0) == downward else 1 - WITH_CURRENT
+                score += float(np.log(0.6 * near + 0.4 * leak / (LEAK / 2)))
+            score += -1.3 * downward - 1.5 * hidden
             if holding is not None and abs(holding) > 1e-4:
                 score += 2.5 if (holding < 0) == downward else -2.5
             score += _quieter(
