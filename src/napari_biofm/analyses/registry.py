@@ -12,6 +12,13 @@ from napari_biofm.types import BiofmError
 MODULES: tuple[str, ...] = (
     "napari_biofm.analyses.ephys.tables",
     "napari_biofm.analyses.ephys.protocol",
+    "napari_biofm.analyses.ephys.cursors",
+    "napari_biofm.analyses.ephys.evoked",
+    "napari_biofm.analyses.ephys.sweeps",
+    "napari_biofm.analyses.ephys.leak",
+    "napari_biofm.analyses.ephys.iv",
+    "napari_biofm.analyses.ephys.excitability",
+    "napari_biofm.analyses.ephys.statistics",
 )  # each holds a tuple `ANALYSES`
 
 

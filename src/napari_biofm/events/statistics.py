@@ -124,6 +124,8 @@ def _mixed(
     design = np.stack([np.ones(len(values)), second.astype(float)], 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of cells at 0 is an answer, too
-        fitted = sm.MixedLM(values / scale, design, groups=names).fit(reml=True, method="lbfgs")
+        fitted = sm.MixedLM(values / scale, design, groups=names).fit(
+            reml=True, method="powell"
+        )  # lbfgs may end far away and call that converged
     low, high = fitted.conf_int()[1]
     return float(fitted.params[1] * scale), float(low * scale), float(high * scale), float(fitted.pvalues[1])
