@@ -80,8 +80,6 @@ def _projected(bench: Bench, image: Any, what: int | str) -> Any:
                 f"{bench.job.item.path}: has no plane {what}; there are 0 to {image.shape[0] - 1}."
             )
         return np.asarray(image[what])
-    if what not in ("mean", "variation"):
-        raise BatchError(f'a plane is a number from 0, "mean" or "variation", not {what!r}.')
     colours = image.ndim > 3
     return projection(image, MEAN if what == "mean" else SPREAD, 3 if colours else 2)
 

@@ -46,7 +46,8 @@ class Parameter:
             wanted = " or ".join(_KINDS[one] for one in self.types)
             raise BatchError(f"{where} = {value!r}: give {wanted} ({self.text}).")
         for one in value if isinstance(value, list) else [value]:
-            if self.choices and one not in self.choices:
+            counted = isinstance(one, int) and int in self.types  # a number, or one of the words
+            if self.choices and not counted and one not in self.choices:
                 raise BatchError(f"{where} = {one!r}{did_you_mean(str(one), self.choices)}")
             if isinstance(one, int | float) and not (math.isfinite(one) and one >= self.low):
                 raise BatchError(f"{where} = {one!r}: give a number of at least {self.low:g} ({self.text}).")
@@ -66,8 +67,9 @@ _DEVICE = Parameter("auto", (str,), "where the network runs", ("auto", "cpu", "c
 _RECORDED = Parameter(None, (str, int, list), 'channel(s) from 0, or "all"; those of cells when not given')
 _PLANE = Parameter(
     None,
-    (int, str),
-    'plane of a movie or stack that flat masks lie on: counted from 0, "mean" or "variation"',
+    (str, int),
+    "plane of a movie or stack that flat masks lie on, counted from 0, or a picture of it",
+    ("mean", "variation"),
 )
 
 
@@ -104,7 +106,10 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "second_channel": _CHANNEL,
                 "axes": Parameter(None, (str,), "letters of TZCYXS where the file names none"),
                 "projection": Parameter(
-                    None, (str,), "picture of a movie or stack that is segmented", ("mean", "variation")
+                    None,
+                    (str, int),
+                    "picture of a movie or stack that is segmented, or its plane counted from 0",
+                    ("mean", "variation"),
                 ),
                 "relative_size": Parameter(0.05, (float,), "smallest object, share of the usual one", low=0),
                 "least_contrast": Parameter(8.0, (float,), "contrast of an object over its ground", low=0),
@@ -162,6 +167,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "preset": Parameter("balanced", (str,), "how sure", ("balanced", "precise")),
                 "channel": _RECORDED,
                 "options": Parameter(None, (dict,), "numbers for the detector, by name"),
+                "filters": Parameter(None, (dict,), "of the copy that is searched: lowpass, highpass, notch ..."),
                 "head": Parameter(None, (str,), "file of what physio-FM was taught, relative to the recipe"),
             },
         ),

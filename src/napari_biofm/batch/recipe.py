@@ -177,15 +177,15 @@ class Recipe:
         for key in INPUT:
             value = getattr(self, key)
             if value not in (None, ()):
-                lines.append(f"{key} = {_toml(list(value) if isinstance(value, tuple) else value)}")
+                lines.append(f"{key} = {toml(list(value) if isinstance(value, tuple) else value)}")
         lines += ["", "[output]"]
         if self.out is not None:
-            lines.append(f"folder = {_toml(self.out)}")
-        lines += [f"labels = {_toml(self.labels)}", f"thumbnails = {self.thumbnails}"]
+            lines.append(f"folder = {toml(self.out)}")
+        lines += [f"labels = {toml(self.labels)}", f"thumbnails = {self.thumbnails}"]
         for one in self.steps:
-            lines += ["", "[[step]]", f"do = {_toml(one.name)}"]
+            lines += ["", "[[step]]", f"do = {toml(one.name)}"]
             defaults = {key: p.default for key, p in STEPS[one.name].parameters.items()}
-            lines += [f"{k} = {_toml(v)}" for k, v in one.parameters.items() if v != defaults[k]]
+            lines += [f"{k} = {toml(v)}" for k, v in one.parameters.items() if v != defaults[k]]
         return "\n".join(lines) + "\n"
 
 
@@ -267,9 +267,15 @@ def _rate(given: Mapping[str, Any]) -> float | None:
     return float(value)
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """Return a value as TOML on one line.
+
+    Parameters
+    ----------
+    value : text, number, truth value, list or table.
+    """
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(str(k))} = {toml(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
+        return "[" + ", ".join(toml(one) for one in value) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ Listener = Callable[[int, int, dict[str, Any]], None]
 
 
 def run_recipe(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | Mapping[str, Any] | str | Path,
     out: str | Path | None = None,
     *,
     scheduler: str = "local",
@@ -47,7 +47,7 @@ def run_recipe(
 
     Parameters
     ----------
-    recipe : or its TOML file.
+    recipe : its TOML file, or the content of one as dictionaries and lists.
     out : folder of the results; that of the recipe if None.
     scheduler : "local", the address of a Dask scheduler, or "slurm", "pbs", "lsf".
     jobs : worker processes, or jobs of the queue.
@@ -67,7 +67,10 @@ def run_recipe(
         If the recipe cannot be run, the folder holds a former run and neither `resume` nor `force` is given,
         another run works in it, or the scheduler goes away. Items that fail are no error: see `failed`.
     """
-    chosen = recipe if isinstance(recipe, Recipe) else Recipe.read(Path(recipe))
+    if isinstance(recipe, Mapping):
+        chosen = Recipe.of(recipe, Path.cwd())
+    else:
+        chosen = recipe if isinstance(recipe, Recipe) else Recipe.read(Path(recipe))
     folder = _folder(chosen, out)
     items = items_of(chosen)[:limit]
     todo = [_job(chosen, item, folder, i < SPARE * chosen.thumbnails) for i, item in enumerate(items)]

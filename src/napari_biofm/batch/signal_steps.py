@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_biofm.batch.jobs import Bench
 from napari_biofm.batch.writing import write_table
+from napari_biofm.types import BatchError
 
 Parameters = Mapping[str, Any]
 
@@ -38,8 +39,16 @@ def events(bench: Bench, given: Parameters) -> None:
     """Find events."""
     from napari_biofm.api.signals import detect_events
 
+    recording = bench.recording
+    if given["filters"]:
+        from napari_biofm.signals.filters import FilterSettings, filtered
+
+        try:
+            recording = filtered(recording, FilterSettings(**given["filters"]))
+        except TypeError as error:
+            raise BatchError(f"events.filters = {given['filters']!r}: {error}") from error
     bench.events = detect_events(
-        bench.recording,
+        recording,
         detector=given["detector"],
         kind=given["kind"],
         preset=given["preset"],

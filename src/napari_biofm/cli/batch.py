@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
   napari-biofm run recipe.toml --out results --jobs 4
   napari-biofm run recipe.toml --out results --resume
   napari-biofm run recipe.toml --out results --scheduler tcp://10.0.0.5:8786
+  napari-biofm run --images "fields/*.tif" --step "do='segment', diameter=30" --step "do='measure'" --out results
 
 a recipe:
   [input]
@@ -44,6 +46,26 @@ def add_verbs(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("recipe", type=Path, nargs="?", metavar="TOML", help="the recipe")
+    run.add_argument(
+        "--images", nargs="+", metavar="FILE", help="instead of a recipe: files, folders, patterns"
+    )
+    run.add_argument(
+        "--recordings", nargs="+", metavar="FILE", help="instead of a recipe: files, folders, patterns"
+    )
+    run.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="instead of a recipe: an entry of [input]",
+    )
+    run.add_argument(
+        "--step",
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="instead of a recipe: a step, such as \"do='segment', diameter=30\"; again for more",
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: the recipe's)")
     run.add_argument(
         "--scheduler",
@@ -87,9 +109,7 @@ def run_batch(args: argparse.Namespace) -> int:
     if args.schema:
         print_json(schema())
         return 0
-    if args.recipe is None:
-        raise BatchError("give the recipe: napari-biofm run RECIPE.toml")
-    recipe = Recipe.read(args.recipe)
+    recipe = _recipe(args)
     if args.dry_run:
         rows: list[dict[str, Any]] = [
             {"file": str(item.path), "kind": item.kind, "steps": steps, **dict(item.columns)}
@@ -129,6 +149,32 @@ def run_batch(args: argparse.Namespace) -> int:
             }
         )  # fmt: skip
     return SOME_FAILED if failed or result.problems else 0
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """Return the recipe of a file, or the one that the options spell."""
+    spelt = bool(args.images or args.recordings or args.input or args.step)
+    if args.recipe is not None:
+        if spelt:
+            raise BatchError("give a recipe, or --images, --recordings, --input and --step, not both.")
+        return Recipe.read(args.recipe)
+    if not spelt:
+        raise BatchError("give the recipe: napari-biofm run RECIPE.toml")
+    entries: dict[str, Any] = {}
+    for text in args.input:
+        entries |= _table(text, "--input")
+    entries |= {k: v for k, v in (("images", args.images), ("recordings", args.recordings)) if v}
+    return Recipe.of({"input": entries, "step": [_table(text, "--step") for text in args.step]}, Path.cwd())
+
+
+def _table(text: str, option: str) -> dict[str, Any]:
+    """Return what stands between the braces of a TOML table."""
+    try:
+        return dict(tomllib.loads(f"x = {{{text}}}")["x"])
+    except tomllib.TOMLDecodeError as error:
+        raise BatchError(
+            f"{option} {text!r} is no TOML ({error}); write \"do='segment', diameter=30\"."
+        ) from error
 
 
 class _Told:

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     with _screen(args.headless):
         run_demo(args.out, args.headless)
     if args.out is not None:
-        note(f"screenshot.png, cells.csv, events.csv and report.json are in {args.out}")
+        note(f"screenshot.png, cells.csv, events.csv, report.json and recipes for 'run' are in {args.out}")
 
 
 @contextmanager

@@ -56,6 +56,11 @@ class Region:
         self._data, self._plane = data, plane
 
     @property
+    def plane(self) -> Plane:
+        """Index along the leading axes of the array; () where all of it is meant."""
+        return self._plane
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return tuple(int(n) for n in self._data.shape[len(self._plane) :])
 

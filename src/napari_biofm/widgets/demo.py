@@ -157,7 +157,7 @@ class Demo:
     # ------------------------------------------------------------------ what it leaves
 
     def save(self, folder: Path, started: float) -> None:
-        """Write `screenshot.png`, `cells.csv`, `events.csv` and `report.json`."""
+        """Write `screenshot.png`, `cells.csv`, `events.csv`, `report.json`, and the recipes that make the tables again."""
         from napari_biofm.events.table import join, to_csv
         from napari_biofm.files import write_json
         from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
@@ -167,6 +167,10 @@ class Demo:
         self.viewer.screenshot(str(folder / "screenshot.png"), canvas_only=False, flash=False)
         table = there(self.session.cells(self.uid))
         write_text(folder / "cells.csv", table.obs.to_csv(index=False))
+        self._dock("Cell states").recipe.save(folder / "cells.toml")
+        for recording in self.session.recordings:
+            self.trace.recordings.show(recording)
+            self.trace.recipe.save(folder / f"{Path(recording).stem}.toml")
         write_text(
             folder / "events.csv", to_csv(join(self.session.events(r) for r in self.session.recordings))
         )

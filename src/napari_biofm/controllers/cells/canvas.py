@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.controllers.common.layers import sizes_of_axes
+
 STILL = 3.0  # screen pixels the mouse may move between press and release of a click
 
 
@@ -103,7 +105,7 @@ def go_to(viewer: Any, layer: Any, centroid: np.ndarray[Any, Any], size: float) 
     centre = np.zeros(3)
     centre[-len(shown) :] = world[-len(shown) :]
     viewer.camera.center = tuple(centre)
-    scale = float(np.abs(np.asarray(layer.scale)[-1])) or 1.0
+    scale = float(sizes_of_axes(layer)[-1]) or 1.0
     wanted = 60.0 / max(size * scale, 1e-9)  # screen pixels per world unit
     if viewer.camera.zoom < wanted:
         viewer.camera.zoom = wanted

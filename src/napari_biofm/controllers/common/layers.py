@@ -44,6 +44,14 @@ def placing_of(layer: Any) -> dict[str, Any]:
     return {name: getattr(layer, name) for name in PLACING}
 
 
+def sizes_of_axes(layer: Any) -> NDArray[np.float64]:
+    """Return how long a step along each axis of a layer is in the world, whether its scale or its affine says so."""
+    n = int(layer.ndim)
+    origin = np.asarray(layer.data_to_world(np.zeros(n)), float)
+    steps = [np.asarray(layer.data_to_world(row), float) - origin for row in np.eye(n)]
+    return np.array([float(np.linalg.norm(step)) for step in steps])
+
+
 def full_data(layer: Any) -> Any:
     """Return the array of a layer, of a pyramid that of the full resolution."""
     return layer.data[0] if layer.multiscale else layer.data

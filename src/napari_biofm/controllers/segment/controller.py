@@ -10,9 +10,10 @@ import numpy as np
 from psygnal import Signal
 
 from napari_biofm.actions import ReplaceMasks
-from napari_biofm.controllers.common.layer_pixels import spatial_placing
+from napari_biofm.controllers.common.layer_pixels import shown_step, spatial_placing
 from napari_biofm.controllers.common.layers import full_data, layer_by_id, layer_id
 from napari_biofm.controllers.common.ports import RunJob, TellError
+from napari_biofm.controllers.common.recipes import made_from
 from napari_biofm.controllers.segment.channels import Channels, channel_pixels, with_channels
 from napari_biofm.controllers.segment.flows import describe_loaded, recipe_of
 from napari_biofm.controllers.segment.painter import TilePainter, visible_box
@@ -79,7 +80,7 @@ class SegmentController:
             pixels, stack = channel_pixels(self._viewer, layer, request.pixels, request.channels), None
         else:
             pixels, stack = pixels_of(self._viewer, layer, request.pixels)
-        uid = layer_id(layer)
+        uid, source = layer_id(layer), made_from(layer, request.pixels, shown_step(self._viewer, layer))
         self.running_changed.emit(True)
         self._say(f"Segmenting '{layer.name}' ...")
         is_large = isinstance(pixels, LazyImage)
@@ -95,7 +96,7 @@ class SegmentController:
             bound_to=uid,
             on_step=self._step,
             on_done=lambda result: self._show(
-                uid, request.model, with_channels(result, layer, request.channels)
+                uid, request.model, with_channels(result, layer, request.channels), source
             ),
             on_end=self._ended,
         )
@@ -123,7 +124,9 @@ class SegmentController:
         if self._painter is not None and isinstance(progress.payload, TilePiece):
             self._painter.paint(progress.payload)
 
-    def _show(self, image_uid: str, model: str, result: Segmentation | LargeResult) -> None:
+    def _show(
+        self, image_uid: str, model: str, result: Segmentation | LargeResult, source: dict[str, Any]
+    ) -> None:
         layer = layer_by_id(self._viewer, image_uid)
         if layer is None:
             self._say("The image was removed while it was being segmented; its masks were dropped.")
@@ -132,7 +135,7 @@ class SegmentController:
         if isinstance(result, LargeResult):
             count = result.objects
             result = Segmentation(result.labels(), diameter=result.diameter, provenance=result.provenance)
-        result = replace(result, provenance={**result.provenance, "choice": model})
+        result = replace(result, provenance={**result.provenance, "choice": model, "made_from": source})
         placing = spatial_placing(layer) if result.masks.ndim == 2 else whole_placing(layer)
         labels = self._viewer.add_labels(
             result.masks, name=f"{layer.name} cells", metadata={"biofm": dict(result.provenance)}, **placing

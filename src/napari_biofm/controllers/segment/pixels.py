@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.controllers.common.layer_pixels import plane_of, shown_step
-from napari_biofm.controllers.common.layers import full_data
+from napari_biofm.controllers.common.layers import full_data, sizes_of_axes
 from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.io.projections import MEAN, SPREAD
 from napari_biofm.images.protocols import StackOptions
@@ -44,7 +44,7 @@ def stack_options(layer: Any, choice: str) -> StackOptions | None:
     mode: Any = STACKS.get(choice)
     if mode is None:
         return None
-    scale = np.abs(np.asarray(layer.scale, float))
+    scale = sizes_of_axes(layer)
     anisotropy = float(scale[-3] / scale[-1]) if mode == "flows" and scale[-1] > 0 else 1.0
     return StackOptions(mode, anisotropy)
 

@@ -19,6 +19,7 @@ from napari_biofm.controllers.cells.controller import CellsController
 from napari_biofm.controllers.cells.latest import Latest
 from napari_biofm.controllers.cells.mask_files import MaskFiles
 from napari_biofm.controllers.cells.mirror import mirror_steps
+from napari_biofm.controllers.cells.recipe import cells_draft
 from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 from napari_biofm.teaching.cell_lists import LISTS, NEXT
 from napari_biofm.teaching.cell_states import ALL
@@ -39,6 +40,7 @@ from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.event_loop import EventLoopTask
 from napari_biofm.widgets.common.later_tabs import LaterTabs
 from napari_biofm.widgets.common.qt_parts import timer
+from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.common.viewers import QtPost
 
 CELLS, GALLERY, PLOT, SCORES, TIME, VALUES, FILES = (
@@ -67,6 +69,7 @@ class CellsDockContent(Dock):
             self.session, self.tables, self._run_job, self.latest.submit, self.lists.submit
         )
         self.states = self.controller.states
+        self.recipe = RecipeBar(lambda: cells_draft(self.viewer, self.controller), self.tell, self.tell_error)
         self.overlay = Overlay(self.viewer)
         self._below: list[Any] = []  # what this dock put under the image
         self._overlay_task, self._mirror = EventLoopTask(self), EventLoopTask(self)
@@ -161,8 +164,9 @@ class CellsDockContent(Dock):
     def _make_files(self) -> FilesPanel:
         masks = MaskFiles(self.viewer, self.session)
         files = FilesPanel(
-            self.controller.files, masks, lambda: self.controller.uid, self.add_class_layer, self.tell_error
-        )
+            self.controller.files, masks, lambda: self.controller.uid, self.add_class_layer, self.tell_error,
+            self.recipe,
+        )  # fmt: skip
         self.listen(masks.said, files.say)
         self.listen(self.controller.files.said, files.say)
         return files

@@ -45,6 +45,7 @@ class FilesPanel(QWidget):
     Parameters
     ----------
     files, masks : what they do. layer : returns the id of the labels in play. add_class_layer : makes a layer of classes. tell_error : shows an error.
+    recipe : the buttons for recipes.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FilesPanel(QWidget):
         layer: Callable[[], str | None],
         add_class_layer: Callable[[], None],
         tell_error: TellError,
+        recipe: QWidget,
     ) -> None:
         super().__init__()
         self._files, self._masks, self._layer = files, masks, layer
@@ -80,6 +82,7 @@ class FilesPanel(QWidget):
             button.clicked.connect(lambda _=False, ask=ask: self.guarded(ask))
             layout.addWidget(button)
         self.words = note("")
+        layout.addWidget(recipe)
         layout.addWidget(self.words)
         layout.addStretch(1)
 

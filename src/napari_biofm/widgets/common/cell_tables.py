@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
-from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id
+from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id, sizes_of_axes
 from napari_biofm.images.io.pixel_size import size_along
 from napari_biofm.session import Session
 from napari_biofm.teaching.cell_tables import CellTables
@@ -85,9 +85,7 @@ class LayerPixels:
         layer = layer_by_id(self._viewer(), uid)
         if layer is None:
             return None
-        return size_along(
-            "zyx"[-n_axes:], [abs(float(s)) for s in layer.scale], [str(u) for u in layer.units]
-        )
+        return size_along("zyx"[-n_axes:], sizes_of_axes(layer).tolist(), [str(u) for u in layer.units])
 
     def images(self, uid: str, plane: Plane) -> dict[str, Region]:
         """See `CellPixels`; the plane of an image is the one that lies where the plane of the labels lies."""

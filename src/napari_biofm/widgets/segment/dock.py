@@ -11,6 +11,7 @@ from superqt import QCollapsible
 
 from napari_biofm.controllers.common.layer_pixels import SHOWN
 from napari_biofm.controllers.common.layers import full_data, layer_by_id
+from napari_biofm.controllers.common.recipes import segmentation_steps
 from napari_biofm.controllers.segment.controller import Request, SegmentController
 from napari_biofm.controllers.segment.flows import recipe_of
 from napari_biofm.controllers.segment.painter import Box
@@ -22,6 +23,7 @@ from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.buttons import enable
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.segment.channel_boxes import ChannelBoxes
 from napari_biofm.widgets.segment.form import ThresholdForm
 from napari_biofm.widgets.segment.model_choice import ModelChooser
@@ -52,6 +54,11 @@ class SegmentDock(Dock):
         )
         self.teaching = QCollapsible("Teach Cellpose-SAM with corrected masks")
         self.teaching.addWidget(self.teach_panel)
+        self.recipe = RecipeBar(
+            lambda: segmentation_steps(self.viewer, self.session, self.session.labels or ""),
+            self.tell,
+            self.tell_error,
+        )
         layout = self.scrolled_column()
         for widget in (
             self._form.native,
@@ -61,6 +68,7 @@ class SegmentDock(Dock):
             self.job_bar,
             self.result,
             self._thresholds.native,
+            self.recipe,
             self.teaching,
         ):
             layout.addWidget(widget)

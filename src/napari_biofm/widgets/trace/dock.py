@@ -23,6 +23,7 @@ from napari_biofm.controllers.trace.events_controller import EventsController
 from napari_biofm.controllers.trace.exporting import Exports
 from napari_biofm.controllers.trace.forecasting import Forecasting
 from napari_biofm.controllers.trace.movie_traces import MovieTraces
+from napari_biofm.controllers.trace.recipe import recording_draft
 from napari_biofm.controllers.trace.recordings_controller import RecordingsController
 from napari_biofm.controllers.trace.sources import TAKES, TraceSources
 from napari_biofm.controllers.trace.teaching import Teaching
@@ -35,6 +36,7 @@ from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.qt_parts import there
+from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.common.recording_dialog import ask_for_file, files_of, open_asking
 from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
@@ -106,7 +108,12 @@ class TraceDock(Dock):
         self.shapes_panel = ShapesPanel(colours)
         self.single_panel = SingleChannelPanel(colours)
         self.movie_panel = MoviePanel()
-        self.export_panel = ExportPanel()
+        self.recipe = RecipeBar(
+            lambda: recording_draft(self.viewer, self.session, self.recordings.uid),
+            self.tell,
+            self.tell_error,
+        )
+        self.export_panel = ExportPanel(self.recipe)
 
     def _build_controllers(self) -> None:
         session, lines, run, listen = self.session, self.plots.lines, self.run, self.listen

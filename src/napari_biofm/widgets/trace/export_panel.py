@@ -34,12 +34,17 @@ EXPORTS = {  # key: text of the button, kind and ending of the file, tip
 
 
 class ExportPanel(QWidget):
-    """Buttons that ask for an export, and the methods paragraph."""
+    """Buttons that ask for an export, and the methods paragraph.
+
+    Parameters
+    ----------
+    recipe : the buttons for recipes.
+    """
 
     asked = Signal(str, object)  # key of EXPORTS, Path
     refresh = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, recipe: QWidget) -> None:
         super().__init__()
         grid = QGridLayout()
         for i, (key, (text, _, _, tip)) in enumerate(EXPORTS.items()):
@@ -54,6 +59,7 @@ class ExportPanel(QWidget):
         grid.addWidget(button("Copy methods", "Copy the paragraph.", self.copy), 4, 1)
         layout = QVBoxLayout(self)
         layout.addLayout(grid)
+        layout.addWidget(recipe)
         layout.addWidget(self.methods, 1)
 
     def set_recording(self, recording: Recording | None) -> None:
