@@ -167,7 +167,7 @@ class Demo:
         self.viewer.screenshot(str(folder / "screenshot.png"), canvas_only=False, flash=False)
         table = there(self.session.cells(self.uid))
         write_text(folder / "cells.csv", table.obs.to_csv(index=False))
-        self._dock("Cell states").recipe.save(folder / "cells.toml")
+        self._dock("Cell states").files_panel.recipe.save(folder / "cells.toml")
         for recording in self.session.recordings:
             self.trace.recordings.show(recording)
             self.trace.recipe.save(folder / f"{Path(recording).stem}.toml")

@@ -69,7 +69,6 @@ class CellsDockContent(Dock):
             self.session, self.tables, self._run_job, self.latest.submit, self.lists.submit
         )
         self.states = self.controller.states
-        self.recipe = RecipeBar(lambda: cells_draft(self.viewer, self.controller), self.tell, self.tell_error)
         self.overlay = Overlay(self.viewer)
         self._below: list[Any] = []  # what this dock put under the image
         self._overlay_task, self._mirror = EventLoopTask(self), EventLoopTask(self)
@@ -163,9 +162,10 @@ class CellsDockContent(Dock):
 
     def _make_files(self) -> FilesPanel:
         masks = MaskFiles(self.viewer, self.session)
+        recipe = RecipeBar(lambda: cells_draft(self.viewer, self.controller), self.tell, self.tell_error)
         files = FilesPanel(
             self.controller.files, masks, lambda: self.controller.uid, self.add_class_layer, self.tell_error,
-            self.recipe,
+            recipe,
         )  # fmt: skip
         self.listen(masks.said, files.say)
         self.listen(self.controller.files.said, files.say)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 from napari_biofm.types import BiofmError, CellsError
 from napari_biofm.widgets.cells.classes import TellError
 from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.recipe_bar import RecipeBar
 
 
 class FilesSource(Protocol):
@@ -55,7 +56,7 @@ class FilesPanel(QWidget):
         layer: Callable[[], str | None],
         add_class_layer: Callable[[], None],
         tell_error: TellError,
-        recipe: QWidget,
+        recipe: RecipeBar,
     ) -> None:
         super().__init__()
         self._files, self._masks, self._layer = files, masks, layer
@@ -82,6 +83,7 @@ class FilesPanel(QWidget):
             button.clicked.connect(lambda _=False, ask=ask: self.guarded(ask))
             layout.addWidget(button)
         self.words = note("")
+        self.recipe = recipe
         layout.addWidget(recipe)
         layout.addWidget(self.words)
         layout.addStretch(1)
