@@ -138,3 +138,24 @@ def test_steps_of_the_command_are_no_potentials() -> None:
             * np.exp(-np.clip(t - start - 0.2, 0, None) / 0.02)
         )
     assert guess_kind(Trace(x.astype(np.float32), FS, "mV")) == "ap"
+
+
+@pytest.mark.parametrize(
+    ("height", "noise", "unit"), [(200.0, 6.0, "pA"), (400.0, 8.0, "uV"), (80.0, 8.0, "uV")]
+)
+def test_what_a_large_spike_and_the_filter_leave_behind_is_no_spike(
+    height: float, noise: float, unit: str
+) -> None:
+    """Troughs 2 ms beside spikes of 30 standard deviations were called spikes; the deepest sample holds the noise too."""
+    rng = np.random.default_rng(11)
+    t = np.arange(-100, 100) / 20.0
+    wave = -np.exp(-0.5 * (t / 0.25) ** 2) + 0.35 * np.exp(-0.5 * ((t - 0.9) / 0.35) ** 2)
+    x = noise * rng.normal(size=120_000)
+    at = np.arange(2000, 118_000, 5800) + rng.integers(0, 900, 20)
+    for k in at:
+        x[k - 100 : k + 100] += height * wave
+    made = run_task(detect_events(Recording.from_arrays([x], 20e3, unit)))
+    made = real(made)
+    assert len(made) == 20 and set(made["class"]) == {"spike"}
+    assert np.abs(made["time_s"] - at / 20e3).max() < 3e-4
+    assert np.median(made["amplitude"]) == pytest.approx(-height, rel=0.03)

@@ -85,10 +85,13 @@ def extracellular(values: NDArray[np.floating], fs: float, at: Indices, sign: Fl
     """Measure extracellular spikes from the line between what lies before and after them.
 
     The ends of the line are medians 0.6 to 1.8 ms before and 1.6 to 2.8 ms after the trough, so that a slow field
-    is no part of the amplitude. The trough is the vertex of a parabola through five samples.
+    is no part of the amplitude. The trough is the vertex of a parabola through the samples of the middle two fifths of the
+    usual half width (that of the median spike), and is looked for on means of as many: the deepest single sample
+    would have the noise in it.
     """
+    reach = _top(values, at, sign, fs)
     peak = np.concatenate(
-        [_extreme(values, at[sign == s], max(1, round(0.3e-3 * fs)), s) for s in (-1.0, 1.0)]
+        [_extreme(values, at[sign == s], max(1, round(0.3e-3 * fs)), s, reach) for s in (-1.0, 1.0)]
     )
     peak = peak[np.argsort(np.concatenate([np.flatnonzero(sign == s) for s in (-1.0, 1.0)]), kind="stable")]
     width = max(3, round(1.2e-3 * fs))
@@ -97,7 +100,6 @@ def extracellular(values: NDArray[np.floating], fs: float, at: Indices, sign: Fl
     right = np.median(windows(values, peak + after, width), axis=1)
     share = (before + width / 2) / (before + after + width)
     base = left + (right - left) * share
-    reach = max(1, round(0.05e-3 * fs))
     top, place = _vertex(values, peak, sign, reach)
     made = _read(
         values, peak, base, sign, np.full(len(peak), float(round(1e-3 * fs))), max(6, round(1.5e-3 * fs)), top
@@ -118,11 +120,33 @@ def heart_beats(values: NDArray[np.floating], fs: float, at: Indices, sign: Floa
     return _read(values, at, base, sign, np.full(len(at), float(round(0.06 * fs))), max(6, round(0.08 * fs)))
 
 
-def _extreme(values: NDArray[np.floating], at: Indices, reach: int, sign: float) -> Indices:
+def _top(values: NDArray[np.floating], at: Indices, sign: Floats, fs: float) -> int:
+    """Return how many samples on each side of the trough belong to it: a fifth of the half width of the median spike."""
+    least, half = max(1, round(0.05e-3 * fs)), max(3, round(1e-3 * fs))
+    if not len(at):
+        return least
+    some = np.unique(np.linspace(0, len(at) - 1, min(len(at), 500)).astype(np.intp))
+    pieces = windows(values, at[some] - half, 2 * half + 1) * sign[some, None]
+    pieces = pieces[np.isfinite(pieces).all(1)]
+    if not len(pieces):
+        return least
+    middle = np.median(pieces, axis=0)
+    top = half - half // 3 + int(np.argmax(middle[half - half // 3 : half + half // 3 + 1]))
+    low = np.flatnonzero(middle < 0.5 * (middle[top] + np.median(middle)))
+    left, right = low[low < top], low[low > top]
+    if not len(left) or not len(right):
+        return least
+    return int(np.clip(round(0.2 * (right[0] - left[-1])), least, max(least, round(0.15e-3 * fs))))
+
+
+def _extreme(values: NDArray[np.floating], at: Indices, reach: int, sign: float, smooth: int = 0) -> Indices:
+    """Return the highest places within `reach` of each, of means over 2 `smooth` + 1 samples."""
     found = np.empty(len(at), np.intp)
     for k in range(0, len(at), _AT_ONCE):
         part = at[k : k + _AT_ONCE]
-        piece = windows(values, part - reach, 2 * reach + 1) * sign
+        piece = windows(values, part - reach - smooth, 2 * (reach + smooth) + 1) * sign
+        if smooth:
+            piece = np.lib.stride_tricks.sliding_window_view(piece, 2 * smooth + 1, axis=1).mean(-1)
         found[k : k + _AT_ONCE] = part - reach + np.argmax(np.nan_to_num(piece, nan=-np.inf), axis=1)
     return np.clip(found, 0, len(values) - 1)
 

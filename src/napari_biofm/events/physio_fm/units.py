@@ -29,6 +29,9 @@ COUNTED = 3.3  # troughs and peaks beyond it are counted against each other
 SHAPE_S = (0.5e-3, 1.2e-3)  # before and after the trough
 TOGETHER_S = 0.35e-3  # a trough and what the network says of it
 APART_S = 0.6e-3
+SWING_S = (4e-3, 6e-3)  # before and after a large spike, where it and the filter swing
+LARGE = 8.0  # standard deviations
+FEWEST_LARGE = 5  # isolated ones, to know their course
 UNSEEN = -6.0  # logit of a trough the network says nothing about
 _DEEPEST = 200  # troughs that make the shape
 
@@ -80,14 +83,17 @@ def _of_block(piece: Trace, start: int, fs: float, found: Candidates) -> tuple[C
     depth = sign * band / sigma
     trough, _ = find_peaks(depth, height=SHALLOWEST, distance=max(1, round(APART_S * fs)))
     trough = trough[cleaned.usable(trough, max(2, round(1e-3 * fs)))]
+    peeled = _peeled(depth.astype(np.float64), trough, fs)
+    beside = np.where(depth[trough] > LARGE, depth[trough], peeled[trough])
+    trough, beside = (v[beside >= np.maximum(SHALLOWEST, 0.5 * depth[trough])] for v in (trough, beside))
     peak, _ = find_peaks(-depth, height=COUNTED, distance=max(1, round(APART_S * fs)))
     deep = int((depth[trough] > COUNTED).sum())
     index, logit = _said(trough, start, fs, found)
     rows = np.stack(
         [
             np.maximum(logit, UNSEEN),
-            np.clip(depth[trough], 0, 10),
-            np.clip(_matched(depth.astype(np.float64), trough, fs), 0, 12),
+            np.clip(beside, 0, 10),
+            np.clip(_matched(depth.astype(np.float64), peeled, trough, fs), 0, 12),
             np.full(len(trough), np.clip(np.log((deep + 3) / (len(peak) + 3)), -1, 4)),
             np.full(len(trough), np.sqrt(deep * fs / max(len(depth), fs))),
         ],
@@ -109,6 +115,25 @@ def _of_block(piece: Trace, start: int, fs: float, found: Candidates) -> tuple[C
         of_network(found.features, 0.0),
     )
     return made, rows
+
+
+def _peeled(depth: Floats, trough: NDArray[np.intp], fs: float) -> Floats:
+    """Return the trace without its large spikes and what the filter of the band leaves around them.
+
+    Taken away is the median course around isolated large spikes, scaled to each.
+    """
+    before, after = round(SWING_S[0] * fs), round(SWING_S[1] * fs)
+    large = trough[depth[trough] > LARGE]
+    apart = np.diff(large, prepend=-2 * after, append=len(depth) + 2 * after) > before + after
+    alone = large[apart[:-1] & apart[1:] & (large >= before) & (large < len(depth) - after)][:_DEEPEST]
+    if len(alone) < FEWEST_LARGE:
+        return depth
+    course = np.median([depth[k - before : k + after] / depth[k] for k in alone], axis=0)
+    out = depth.copy()
+    for k in large.tolist():
+        a, b = max(0, k - before), min(len(out), k + after)
+        out[a:b] -= depth[k] * course[a - k + before : b - k + before]
+    return out
 
 
 def _heights(x: NDArray[np.float32], trough: NDArray[np.intp], sign: float, fs: float) -> NDArray[np.float32]:
@@ -147,8 +172,11 @@ def _said(
     return index, logit
 
 
-def _matched(depth: Floats, trough: NDArray[np.intp], fs: float) -> Floats:
-    """Return the output of the matched filter of the block's own shape at troughs, in standard deviations of noise."""
+def _matched(depth: Floats, peeled: Floats, trough: NDArray[np.intp], fs: float) -> Floats:
+    """Return the output of the matched filter of the block's own shape at troughs, in standard deviations of noise.
+
+    A trough beside a large spike is looked at in the trace without that spike (`peeled`), whose flanks pass the filter too.
+    """
     before, after = max(2, int(SHAPE_S[0] * fs)), max(4, int(SHAPE_S[1] * fs))
     size = before + after
     inner = trough[(trough > before) & (trough < len(depth) - after - 1)]
@@ -169,7 +197,11 @@ def _matched(depth: Floats, trough: NDArray[np.intp], fs: float) -> Floats:
         out[before : before + len(filtered)] = filtered
         chosen = inner[np.argsort(-out[inner], kind="stable")[:count]]
     around = np.clip(trough[:, None] + np.arange(-2, 3), 0, len(out) - 1)
-    return np.asarray(out[around].max(1))
+    best = out[around].max(1)
+    if peeled is depth:
+        return np.asarray(best)
+    out[before : before + len(filtered)] = fftconvolve(peeled, kernel[::-1], "valid")
+    return np.asarray(np.where(depth[trough] > LARGE, best, out[around].max(1)))
 
 
 def _autocovariance(x: Floats, spikes: NDArray[np.intp], lags: int) -> Floats:
