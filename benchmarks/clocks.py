@@ -4,7 +4,10 @@
 
 Each case is a simulated rig with one, two or three peculiarities (preview, dropped frames, gated sweeps ...)
 whose frame times are known. A clock is right if its worst frame is off by at most half a frame; a refusal
-counts as such, with whether the right explanation was offered first or at all. An hour at 20 kHz is timed.
+counts as such, with whether the right explanation was offered first or at all, whether the clock is right once
+the numbers of frames that the file lacks are given, and whether it says that pulses of stimuli may be no frames.
+A wrong clock that says what it assumed (as many pulses as frames by chance) is counted apart, as is how often a
+right one says so. An hour at 20 kHz is timed.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import time
 import tracemalloc
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -21,9 +25,16 @@ import numpy as np
 from napari_biofm.signals import Recording
 from napari_biofm.simulate.triggers import NAMES, REPLACING, TriggerCase, simulate_triggers
 from napari_biofm.timeline.align import clock_from_triggers
+from napari_biofm.timeline.explain import leave_out
 from napari_biofm.timeline.explanations import ClockUnclearError
-from napari_biofm.timeline.triggers import find_triggers, triggers_of
+from napari_biofm.timeline.triggers import Pulses, find_triggers, triggers_of
 from napari_biofm.types import TimelineError
+
+RIGHT, SAID = "right", "right, says what it assumes"
+FIRST, OFFERED = "asks, right one first", "asks, right one offered"
+NUMBERS, STIMULI, ASKS = "asks, right with numbers", "asks: perhaps stimuli", "asks"
+WRONG, WARNED = "wrong", "wrong, says what it assumes"
+COLUMNS = (RIGHT, SAID, FIRST, OFFERED, NUMBERS, STIMULI, ASKS, WRONG, WARNED)
 
 
 def main() -> None:
@@ -43,27 +54,32 @@ def main() -> None:
         outcome, error, name = judge(case, seed)
         row = counts[" + ".join(what) if len(what) < 2 else f"mixtures of {len(what)}"]
         row[outcome] += 1
-        if outcome == "wrong":
+        if outcome in (WRONG, WARNED):
             wrong.append((what, seed, error, name))
     total = sum(counts.values(), Counter())
-    columns = ("right", "refused, right one first", "refused, right one offered", "refused", "wrong")
-    print(f"{'case':24s}" + "".join(f"{column:>28s}" for column in columns))
+    columns = COLUMNS
+    print(f"{'case':24s}" + "".join(f"{column:>29s}" for column in columns))
     for name, row in counts.items():
-        print(f"{name or 'nothing special':24s}" + "".join(f"{row[column]:28d}" for column in columns))
+        print(f"{name or 'nothing special':24s}" + "".join(f"{row[column]:29d}" for column in columns))
     for what, seed, error, name in wrong[:20]:
         print(f"wrong: {' + '.join(what)}, seed {seed}: {error:.2f} frames, explained as {name}")
     seconds, megabytes = hour()
     print(f"an hour at 20 kHz: {seconds:.2f} s, {megabytes:.0f} MB")
     if args.json:
-        refused = sum(total[column] for column in columns[1:4])
+        refused = sum(total[column] for column in columns[2:7])
         print(
             json.dumps(
                 {
-                    "silent_wrong": total["wrong"],
+                    "silent_wrong": total[WRONG],
+                    "wrong_says_what_it_assumes": total[WARNED],
+                    "right_says_what_it_assumes": total[SAID],
+                    "right": total[RIGHT] + total[SAID],
                     "cases": sum(total.values()),
                     "refused": refused,
-                    "refused_right_first": total[columns[1]],
-                    "refused_right_offered": total[columns[1]] + total[columns[2]],
+                    "refused_right_first": total[FIRST],
+                    "refused_right_offered": total[FIRST] + total[OFFERED],
+                    "refused_right_with_frame_numbers": total[NUMBERS],
+                    "refused_perhaps_stimuli": total[STIMULI],
                     "hour_s": round(seconds, 2),
                     "hour_mb": round(megabytes),
                 }
@@ -96,16 +112,38 @@ def judge(case: TriggerCase, seed: int) -> tuple[str, float, str]:
         return float(np.abs(times - case.frames).max() / case.period)
 
     try:
-        found = clock_from_triggers(find_triggers(sweeps, 5000.0, starts), n, case.rate)
+        pulses = find_triggers(sweeps, 5000.0, starts)
+        found = clock_from_triggers(pulses, n, case.rate)
     except ClockUnclearError as unclear:
         errors = [error(one.times) for one in unclear.explanations]
         if errors and errors[0] <= 0.5:
-            return "refused, right one first", errors[0], ""
-        return ("refused, right one offered" if min(errors, default=9) <= 0.5 else "refused"), 0.0, ""
+            return FIRST, errors[0], ""
+        if min(errors, default=9) <= 0.5:
+            return OFFERED, 0.0, ""
+        if "stimulus" in case.what and unclear.no_frames:
+            return STIMULI, 0.0, ""
+        return (NUMBERS if with_numbers(case, pulses, error) else ASKS), 0.0, ""
     except TimelineError:
-        return "refused", 0.0, ""
+        return ASKS, 0.0, ""
     worst = error(found.clock.times)
-    return ("right" if worst <= 0.5 else "wrong"), worst, found.explanation
+    if worst <= 0.5:
+        return (SAID if found.assumed else RIGHT), worst, found.explanation
+    return (WARNED if found.assumed else WRONG), worst, found.explanation
+
+
+def with_numbers(case: TriggerCase, pulses: Pulses, error: Callable[[np.ndarray], float]) -> bool:
+    """Return whether the clock is right, or the right one offered first, when the frames the file lacks are given."""
+    if not case.skipped:
+        return False
+    n = len(case.frames)
+    try:
+        return error(clock_from_triggers(pulses, n, case.rate, skipped=case.skipped).clock.times) <= 0.5
+    except ClockUnclearError as unclear:
+        if not unclear.explanations:
+            return False
+        return error(leave_out(unclear.explanations[0], case.skipped, n).times) <= 0.5
+    except TimelineError:
+        return False
 
 
 def hour() -> tuple[float, float]:

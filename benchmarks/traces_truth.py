@@ -55,14 +55,18 @@ def movie(kind: str, n: int, seed: int, peak_snr: float) -> dict[str, Any]:
         spikes.append(times)
     base = rng.uniform(60, 140, N_CELLS)
     ground = 40 * (1 + 0.4 * ndimage.gaussian_filter1d(rng.standard_normal(n), 20) * 5)
-    if kind == "slow drift":
-        base_drift = 1 + 0.25 * np.sin(2 * np.pi * t / 180.0)
+    if kind in ("slow drift", "fast drift"):
+        base_drift = 1 + 0.25 * np.sin(2 * np.pi * t / (180.0 if kind == "slow drift" else 60.0))
     else:
         base_drift = np.exp(-t / (2.5 * n / RATE)) if kind == "bleaching" else np.ones(n)
     pixels = np.array([(labels == k + 1).sum() for k in range(N_CELLS)])
     # noise of a cell's mean: shot noise of its light and of the neuropil in it; the transient is `peak_snr` times that
     gain = 2.0
-    noise = np.sqrt(gain * (base + 0.7 * 40) / pixels) / base
+    texture = np.ones((SIDE, SIDE))
+    if kind == "motion":  # something to register on: light is uneven, cells and their neuropil alike
+        texture = 1 + 0.3 * ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), 1.5) * 5
+    uneven = np.array([texture[labels == k + 1].mean() for k in range(N_CELLS)])
+    noise = np.sqrt(gain * (base + 0.7 * 40) / (uneven * pixels)) / base
     dff[: N_CELLS // 2] *= (peak_snr * noise[: N_CELLS // 2])[:, None]
     light = np.empty((n, SIDE, SIDE), np.float32)
     light[:] = ground[:, None, None]
@@ -71,7 +75,6 @@ def movie(kind: str, n: int, seed: int, peak_snr: float) -> dict[str, Any]:
     light *= base_drift[:, None, None]
     shifts = np.zeros((n, 2))
     if kind == "motion":
-        texture = 1 + 0.3 * ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), 1.5) * 5
         light *= texture
         walk = ndimage.gaussian_filter1d(np.cumsum(rng.normal(0, 0.5, (n, 2)), axis=0), 2, axis=0)
         shifts = 4 * (walk - walk.mean(axis=0)) / np.abs(walk - walk.mean(axis=0)).max()
@@ -208,7 +211,15 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     kinds = ["offset 100", "NaN frames and border"]
     if not options.quick:
-        kinds += ["plain", "bleaching", "int16 offset -400", "offset 32768", "slow drift", "motion"]
+        kinds += [
+            "plain",
+            "bleaching",
+            "int16 offset -400",
+            "offset 32768",
+            "slow drift",
+            "fast drift",
+            "motion",
+        ]
     n = 900 if options.quick else 2700
     print(f"{'movie':24}{'gain':>8}{'r':>8}{'F1 active':>11}{'silent/min':>12}{'s':>8}")
     rows = []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.model import PhysioFM
     from napari_biofm.events.recognising import KindChoice
     from napari_biofm.signals.calcium import CellTraces
-    from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
+    from napari_biofm.signals.calcium.settings import BadFrames, MovieValues, Neuropil
 
 AnyRecording = Recording | str | Path
 WhichChannel = int | Literal["all"] | Sequence[int] | None
@@ -299,6 +299,7 @@ def traces(
     *,
     frame_rate: float | None = None,
     neuropil_factor: float = 0.7,
+    neuropil: Neuropil = "factor",
     correct_bleaching: bool = False,
     bad_frames: BadFrames = "exclude",
     dark_level: float | None = None,
@@ -315,6 +316,7 @@ def traces(
     masks : (Y, X) labels, or the path of a label image.
     frame_rate : Hz; it goes before what the file says, and is needed where the file does not say.
     neuropil_factor : how much of the surround is subtracted.
+    neuropil : "factor" subtracts that share from every cell, "regression" reads the share from each cell.
     correct_bleaching : whether the decay of the whole field is divided out of the z-scores; dF/F follows it anyway.
     bad_frames : what becomes of black, saturated and torn frames and of those without numbers: "exclude" makes them
         gaps, "bridge" draws lines over gaps of up to a second, "keep" takes what is there.
@@ -351,7 +353,7 @@ def traces(
     settings = TraceSettings(
         neuropil_factor=neuropil_factor, correct_bleaching=correct_bleaching, bad_frames=bad_frames,
         dark_level=source.dark_level if from_file else dark_level,
-        dark_source=f"of the header of {name}" if from_file else "", values=values,
+        dark_source=f"of the header of {name}" if from_file else "", values=values, neuropil=neuropil,
     )  # fmt: skip
     found = run_task(extract_traces(source.frames, labels, rate, settings), progress)
     told = tuple(one for one in (source.message, said) if one)

@@ -149,6 +149,9 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             {
                 "frame_rate": Parameter(None, (float,), "Hz, where the file does not say", low=1e-6),
                 "neuropil_factor": Parameter(0.7, (float,), "share of the surround that is subtracted", low=0),
+                "neuropil": Parameter(
+                    "factor", (str,), "that share for all, or read from each cell", ("factor", "regression")
+                ),
                 "bad_frames": Parameter("exclude", (str,), "frames without use", ("exclude", "bridge", "keep")),
                 "dark_level": Parameter(None, (float,), "what a pixel without light reads"),
                 "correct_bleaching": Parameter(False, (bool,), "divide the field's decay out of z-scores"),

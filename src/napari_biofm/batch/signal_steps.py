@@ -23,6 +23,7 @@ def traces(bench: Bench, given: Parameters) -> None:
         np.asarray(bench.masks),
         frame_rate=given["frame_rate"],
         neuropil_factor=given["neuropil_factor"],
+        neuropil=given["neuropil"],
         bad_frames=given["bad_frames"],
         dark_level=given["dark_level"],
         correct_bleaching=given["correct_bleaching"],

@@ -10,7 +10,7 @@ from napari_biofm.api.signals import traces
 from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.events import add_verb as add_events
 from napari_biofm.cli.reading import add_reading, open_recording
-from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
+from napari_biofm.signals.calcium.settings import BadFrames, MovieValues, Neuropil
 from napari_biofm.signals.calcium.tables import ENDINGS, write_traces
 from napari_biofm.signals.recording import COMMAND_UNKNOWN, NOTES
 from napari_biofm.types import RecordingError
@@ -31,7 +31,19 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("--masks", type=Path, required=True, metavar="MASK")
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help=", ".join(ENDINGS))
     add_movie_reading(verb)
-    verb.add_argument("--neuropil-factor", type=float, default=0.7)
+    verb.add_argument(
+        "--neuropil-factor",
+        type=float,
+        default=0.7,
+        metavar="SHARE",
+        help="share of the surround that is subtracted (default 0.7)",
+    )
+    verb.add_argument(
+        "--neuropil",
+        choices=get_args(Neuropil),
+        default="factor",
+        help="factor: that share for every cell; regression: read from each cell (default factor)",
+    )
     verb.add_argument(
         "--correct-bleaching",
         action="store_true",
@@ -112,6 +124,7 @@ def run_traces(args: argparse.Namespace) -> None:
         args.masks,
         frame_rate=args.frame_rate,
         neuropil_factor=args.neuropil_factor,
+        neuropil=args.neuropil,
         correct_bleaching=args.correct_bleaching,
         bad_frames=args.bad_frames,
         dark_level=args.dark_level,

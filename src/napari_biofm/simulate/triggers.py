@@ -26,6 +26,7 @@ class TriggerCase:
     sweeps : [start, stop) seconds of the sweeps that were recorded; empty for one without a gap.
     active_low : whether the channel is high between pulses.
     what : names of what is special.
+    skipped : numbers of frames that the camera took and the file lacks, counted from 0 on the camera.
     """
 
     frames: NDArray[np.float64]
@@ -38,6 +39,7 @@ class TriggerCase:
     sweeps: tuple[tuple[float, float], ...] = ()
     active_low: bool = False
     what: tuple[str, ...] = field(default=())
+    skipped: tuple[int, ...] = ()
 
     def channel(self, rng: np.random.Generator) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
         """Return the sweeps of the channel, (n_samples,) volts each, and their starts, s; time 0 is `first`."""
@@ -113,7 +115,8 @@ def _ran_on(case: TriggerCase, rng: np.random.Generator) -> TriggerCase:
 def _dropped(case: TriggerCase, rng: np.random.Generator) -> TriggerCase:
     """Some frames were taken, with their pulses, but not stored."""
     gone = 5 + rng.choice(len(case.frames) - 10, int(rng.integers(1, 8)), replace=False)
-    return replace(case, frames=np.delete(case.frames, gone))
+    skipped = tuple(sorted(int(one) for one in gone))
+    return replace(case, frames=np.delete(case.frames, gone), skipped=skipped)
 
 
 def _lost(case: TriggerCase, rng: np.random.Generator) -> TriggerCase:

@@ -39,12 +39,16 @@ class DriftFit:
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """A clock, the drift fitted to its pulses, what the user must know about it, and how it was explained."""
+    """A clock, the drift fitted to its pulses, what the user must know about it, and how it was explained.
+
+    `assumed` is the part of the notes that says what the channel cannot tell.
+    """
 
     clock: Clock
     fit: DriftFit
     notes: tuple[str, ...]
     explanation: str = "all"
+    assumed: tuple[str, ...] = ()
 
 
 def fit_drift(times: NDArray[np.float64], frame_rate: float | None = None) -> DriftFit:
@@ -133,7 +137,7 @@ def clock_from_explanations(
     explanations : of `explain`, for the frames of the movie and the skipped ones.
     """
     taken = n_frames + len(set(skipped))
-    chosen = decide(explanations, pulses, taken, choice)
+    chosen = decide(explanations, pulses, taken, choice, frame_rate)
     if skipped:
         chosen = leave_out(chosen, skipped, n_frames)
     return _alignment(chosen, pulses, frame_rate, recording)
@@ -141,7 +145,7 @@ def clock_from_explanations(
 
 def _alignment(chosen: Explanation, pulses: Pulses, frame_rate: float | None, recording: str) -> Alignment:
     """Make the clock of an explanation, fit its drift, and say what was done."""
-    notes = [pulses.describe(), chosen.text]
+    notes = [pulses.describe(), chosen.text, *chosen.assumed]
     if not pulses.edge_is_clear:
         notes.append(
             "The level between pulses was not seen: the rising edge was taken. If frames begin at the "
@@ -168,7 +172,7 @@ def _alignment(chosen: Explanation, pulses: Pulses, frame_rate: float | None, re
             f"jitter {1e3 * fit.jitter:.3g} ms."
         )
     source = "frame pulses" if chosen.name == "all" else f"frame pulses ({chosen.name})"
-    return Alignment(Clock(chosen.times, source, recording), fit, tuple(notes), chosen.name)
+    return Alignment(Clock(chosen.times, source, recording), fit, tuple(notes), chosen.name, chosen.assumed)
 
 
 def pauses(times: NDArray[np.float64]) -> int:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_biofm.timeline.assumptions import assumptions, perhaps_no_frames
 from napari_biofm.timeline.certain import certain
 from napari_biofm.timeline.explanations import ClockUnclearError, Explanation, distinct
 from napari_biofm.timeline.likely import likely
@@ -37,11 +38,21 @@ def explain(pulses: Pulses, n_frames: int, frame_rate: float | None = None) -> l
         raise TimelineError("The movie has no frames; open another one.")
     if len(pulses.times) < 2:
         raise TimelineError(f"Only {len(pulses.times)} pulse; at least two are needed.")
-    return distinct([*certain(pulses, n_frames, frame_rate), *likely(pulses, n_frames, frame_rate)])
+    sure = certain(pulses, n_frames, frame_rate)
+    taken = {one.name for one in sure}
+    others = [
+        replace(one, name=f"{one.name}-b") if one.name in taken else one
+        for one in likely(pulses, n_frames, frame_rate)
+    ]
+    return distinct([*sure, *others])
 
 
 def decide(
-    explanations: Sequence[Explanation], pulses: Pulses, n_frames: int, choice: str = "auto"
+    explanations: Sequence[Explanation],
+    pulses: Pulses,
+    n_frames: int,
+    choice: str = "auto",
+    frame_rate: float | None = None,
 ) -> Explanation:
     """Return the explanation that is chosen, or the one that is certain.
 
@@ -50,6 +61,11 @@ def decide(
     explanations : of `explain`.
     pulses, n_frames : that they explain.
     choice : name of an explanation, or "auto".
+    frame_rate : nominal rate of the movie, Hz, if known.
+
+    Returns
+    -------
+    The explanation; where it was taken without asking, `assumed` says what the channel cannot tell.
 
     Raises
     ------
@@ -66,13 +82,14 @@ def decide(
         raise TimelineError(f"There is no explanation '{choice}' for these pulses; choose one of {names}.")
     agreeing = [one for one in explanations if one.agrees]
     if agreeing and (agreeing[0].name == "all" or len(agreeing) == 1):
-        return agreeing[0]
+        return replace(agreeing[0], assumed=assumptions(agreeing[0], pulses, n_frames))
     what = "fit in more than one way" if agreeing else "do not agree"
     lines = "; ".join(f"{one.name}: {one.text}" for one in explanations)
     message = f"{len(pulses.times)} pulses and {n_frames} frames {what}. Choose what happened: {lines}"
     if len(pulses.times) > n_frames:
         message += " If the camera took frames that the file lacks, give their numbers."
-    raise ClockUnclearError(message, explanations)
+    doubt = perhaps_no_frames(pulses, n_frames, frame_rate)
+    raise ClockUnclearError(f"{message} Or: {doubt}" if doubt else message, explanations, doubt)
 
 
 def leave_out(explanation: Explanation, skipped: Sequence[int], n_frames: int) -> Explanation:

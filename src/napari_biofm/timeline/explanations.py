@@ -25,6 +25,7 @@ class Explanation:
     agrees : whether pulses and frames agree under this meaning without anything being assumed.
     extrapolated : number of frames whose time comes from no pulse beside them.
     pulses_per_frame : float, pulses for a frame.
+    assumed : what was taken for granted where it was taken without asking, sentences.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Explanation:
     agrees: bool = False
     extrapolated: int = 0
     pulses_per_frame: float = 1.0
+    assumed: tuple[str, ...] = ()
 
     @property
     def period(self) -> float:
@@ -46,14 +48,16 @@ class ClockUnclearError(TimelineError):
     Attributes
     ----------
     explanations : what the pulses may mean, the most likely first.
+    no_frames : why they may be no frame pulses at all, "" where that is not likely.
     """
 
-    def __init__(self, message: str, explanations: Sequence[Explanation]) -> None:
+    def __init__(self, message: str, explanations: Sequence[Explanation], no_frames: str = "") -> None:
         super().__init__(message)
         self.explanations = tuple(explanations)
+        self.no_frames = no_frames
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (str(self), self.explanations)
+        return type(self), (str(self), self.explanations, self.no_frames)
 
 
 def every_pulse(pulses: Pulses, n: int) -> Explanation | None:
@@ -115,6 +119,22 @@ def at_pulses(times: NDArray[np.float64], steps: NDArray[np.floating]) -> NDArra
     inside = np.interp(steps, np.arange(len(times)), times)
     outside = steps - np.clip(steps, 0, len(times) - 1)
     return np.asarray(inside + outside * frame_period(times))
+
+
+def placed(times: NDArray[np.float64], steps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the times at fractional pulse numbers; no frame is drawn into a pause, outside the period is continued.
+
+    Parameters
+    ----------
+    times : (m,) seconds of pulses, ascending, m >= 2.
+    steps : (n,) pulse numbers.
+    """
+    usual = frame_period(times)
+    before = np.clip(np.floor(steps + 1e-9), 0, len(times) - 1).astype(int)
+    intervals = np.append(np.minimum(np.diff(times), 1.5 * usual), usual)
+    longer = np.append(np.diff(times) > 1.5 * usual, False)
+    intervals[longer] = usual
+    return np.asarray(times[before] + (steps - before) * np.where(steps < 0, usual, intervals[before]))
 
 
 def distinct(explanations: Sequence[Explanation]) -> list[Explanation]:

@@ -31,11 +31,13 @@ class Relative:
     dff : (T,) (F - F0) / F0, NaN throughout where F0 cannot be trusted.
     zscore : (T,) (F - F0) / standard deviation of the noise from frame to frame.
     trusted : whether F0 is a baseline.
+    floor : (T,) F0.
     """
 
     dff: NDArray[np.float32]
     zscore: NDArray[np.float32]
     trusted: bool
+    floor: NDArray[np.float32]
 
 
 def noise_of(trace: NDArray[np.floating]) -> float:
@@ -135,7 +137,7 @@ def relative_to_baseline(
     finite = floor[np.isfinite(floor)]
     trusted = bool(finite.size and finite.min() > max(least, 1e-9))
     dff = rise / floor if trusted else np.full(len(values), np.nan)
-    return Relative(np.asarray(dff, np.float32), np.asarray(score, np.float32), trusted)
+    return Relative(np.asarray(dff, np.float32), np.asarray(score, np.float32), trusted, floor)
 
 
 def bleaching_of(field: NDArray[np.floating], frame_rate: float) -> NDArray[np.float32]:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals.calcium.bad_frames import FrameFacts, bad_in_words
 from napari_biofm.signals.calcium.baseline import LEAST_SHARE, bleaching_of, relative_to_baseline
+from napari_biofm.signals.calcium.drift import common_drift, unsteady
 from napari_biofm.signals.calcium.groups import PixelGroups, pixel_groups
 from napari_biofm.signals.calcium.motion import MotionCheck, motion_in_words
+from napari_biofm.signals.calcium.neuropil import neuropil_share
 from napari_biofm.signals.calcium.result import CellTraces
 from napari_biofm.signals.calcium.settings import TraceSettings
 from napari_biofm.signals.calcium.survey import Survey, survey
@@ -69,10 +71,16 @@ def extract_traces(
     raw, neuropil, field = summed[: len(ids)], summed[len(ids) : -1], summed[-1]
     neuropil[~groups.there[len(ids) :]] = field  # no annulus left between cells: the whole field
     dark = first.dark.level
-    decay = np.ones(len(field), np.float32)
+    decay, shares = np.ones(len(field), np.float32), np.zeros(len(raw), np.float32)
+    drift = None
     if not first.is_dff:
-        decay = bleaching_of(_usual_course(raw, neuropil, field, dark, settings), rate)
-    dff, zscore, trusted = yield from _relative(raw, neuropil, decay, first, rate, settings)
+        shares = _shares(raw - np.float32(dark), neuropil - np.float32(dark), rate, settings)
+        cells = _usual_cells(raw, neuropil, shares, dark)
+        usual = _usual_course(cells, field - np.float32(dark))
+        decay = bleaching_of(usual, rate)
+        drift = common_drift(cells / decay, rate, settings)
+        decay = decay if drift is None else decay * drift
+    dff, zscore, trusted, moving = yield from _relative(raw, neuropil, decay, first, rate, settings, shares)
     bleaching = decay if settings.correct_bleaching else np.ones_like(decay)
     frames, shifts = (
         motion.result() if motion is not None else (np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
@@ -82,10 +90,13 @@ def extract_traces(
         _values_in_words(first, ids, trusted, groups.there[: len(ids)]),
         motion_in_words(motion) if motion is not None else "",
         "" if settings.correct_bleaching or first.is_dff else _bleaching_in_words(field - dark),
+        "" if drift is None else _drift_in_words(drift),
+        _moving_in_words(ids[moving], settings.window),
     ]
     return CellTraces(
         ids.astype(np.int64), raw, neuropil, dff, rate, bleaching, shifts, frames,
         tuple(one for one in warnings if one), settings, zscore, trusted, bad, dark,
+        shares,
     )  # fmt: skip
 
 
@@ -142,23 +153,35 @@ def _frames_per_chunk(movie: Any, n_pixels: int) -> int:
     return most
 
 
-def _usual_course(
-    raw: Values, neuropil: Values, field: Values, dark: float, settings: TraceSettings
-) -> Values:
-    """Return the brightness that bleaching is read from: the median over cells, of the field where there are few.
+def _shares(light: Values, surround: Values, rate: float, settings: TraceSettings) -> Values:
+    """Return the share of the neuropil that is subtracted from each cell (n,)."""
+    usual = settings.neuropil_factor
+    if settings.neuropil == "factor":
+        return np.full(len(light), usual, np.float32)
+    pairs = zip(light, surround, strict=True)
+    return np.array([neuropil_share(cell, around, rate, usual) for cell, around in pairs], np.float32)
 
-    What cells have in common after the neuropil is subtracted is bleaching; the field has its neuropil's waves, too.
-    """
+
+def _usual_cells(raw: Values, neuropil: Values, shares: Values, dark: float) -> Values:
+    """Return up to 64 cells without their neuropil, each over its median; those with too little own light left out."""
     rows = np.unique(np.linspace(0, len(raw) - 1, min(len(raw), _MOST_CELLS)).astype(int))
     rows = rows[np.isfinite(raw[rows] - neuropil[rows]).sum(axis=1) > 0.5 * raw.shape[1]]
     light = raw[rows] - np.float32(dark)
-    cells = light - np.float32(settings.neuropil_factor) * (neuropil[rows] - np.float32(dark))
+    cells = light - shares[rows, None] * (neuropil[rows] - np.float32(dark))
     if len(cells):
         middle = np.nanmedian(cells, axis=1)
         good = middle > LEAST_SHARE * np.maximum(np.nanmedian(light, axis=1), 1e-9)
         cells = cells[good] / middle[good, None]
+    return cells
+
+
+def _usual_course(cells: Values, field: Values) -> Values:
+    """Return the brightness that bleaching is read from: the median over cells, of the field where there are few.
+
+    What cells have in common after the neuropil is subtracted is bleaching; the field has its neuropil's waves, too.
+    """
     if len(cells) < _LEAST_CELLS:
-        return field - np.float32(dark)
+        return field
     known = np.isfinite(cells).any(axis=0)
     usual = np.full(cells.shape[1], np.nan, np.float32)
     usual[known] = np.nanmedian(cells[:, known], axis=0)
@@ -166,17 +189,23 @@ def _usual_course(
 
 
 def _relative(
-    raw: Values, neuropil: Values, decay: Values, first: Survey, rate: float, settings: TraceSettings
-) -> Task[tuple[Values, Values, NDArray[np.bool_]]]:
-    """Return dF/F and z-scores (n, T), and which cells have an F0 to trust (n,)."""
+    raw: Values,
+    neuropil: Values,
+    decay: Values,
+    first: Survey,
+    rate: float,
+    settings: TraceSettings,
+    shares: Values,
+) -> Task[tuple[Values, Values, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Return dF/F and z-scores (n, T), which cells have an F0 to trust (n,), and of which it moves too fast (n,)."""
     dff, zscore = np.empty_like(raw), np.empty_like(raw)
-    trusted = np.zeros(len(raw), bool)
+    trusted, moving = np.zeros(len(raw), bool), np.zeros(len(raw), bool)
     dark = np.float32(first.dark.level)
     for i in range(len(raw)):
         if i % 64 == 0:
             yield Progress(raw.shape[1], raw.shape[1], f"dF/F of cell {i + 1} of {len(raw)}")
         light = raw[i] - dark
-        cell = light - np.float32(settings.neuropil_factor) * (neuropil[i] - dark)
+        cell = light - shares[i] * (neuropil[i] - dark)
         if first.is_dff:
             cell = raw[i]
         known = light[np.isfinite(light)]
@@ -186,7 +215,9 @@ def _relative(
         dff[i], zscore[i], trusted[i] = one.dff, one.zscore, one.trusted
         if first.is_dff and known.size:
             dff[i], trusted[i] = raw[i], True
-    return dff, zscore, trusted
+        elif trusted[i]:
+            moving[i] = unsteady(cell, one.floor, rate, settings)
+    return dff, zscore, trusted, moving
 
 
 def _values_in_words(
@@ -213,6 +244,22 @@ def _values_in_words(
 def _cells(ids: NDArray[Any]) -> str:
     names = ", ".join(str(int(i)) for i in ids[:12])
     return f"{len(ids)} cell{'s' if len(ids) > 1 else ''} ({names}{' ...' if len(ids) > 12 else ''})"
+
+
+def _drift_in_words(drift: Values) -> str:
+    return (
+        f"The brightness of all cells moves together by {float(np.ptp(drift)) / float(np.median(drift)):.0%} "
+        "(lamp, laser or focus): F0 follows it."
+    )
+
+
+def _moving_in_words(ids: NDArray[Any], window: float) -> str:
+    if not len(ids):
+        return ""
+    return (
+        f"{_cells(ids)}: the baseline moves within the window of {window:g} s (focus, drift or lasting activity): dF/F "
+        "may be too large by a tenth and more; try a shorter window."
+    )
 
 
 def _bleaching_in_words(field: Values) -> str:

@@ -33,6 +33,7 @@ class CellTraces:
     f0_trusted : (n,) whether dF/F could be made.
     bad_frames : numbers of bad frames, and what is wrong with each.
     dark_level : what a pixel without light reads, subtracted before anything else.
+    neuropil_shares : (n,) of the neuropil that was subtracted from each cell.
     """
 
     labels: NDArray[np.int64]
@@ -49,6 +50,7 @@ class CellTraces:
     f0_trusted: NDArray[np.bool_]
     bad_frames: dict[int, str] = field(default_factory=dict)
     dark_level: float = 0.0
+    neuropil_shares: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def recording(self, rois: NDArray[np.int32] | None = None, name: str = "traces") -> Recording:
         """Return dF/F as a recording whose channels are the cells; z-scores where F0 cannot be trusted.
@@ -82,6 +84,7 @@ class CellTraces:
                 frame_rate=self.frame_rate, zscore=self.zscore, f0_trusted=self.f0_trusted,
                 bad_frames=np.array(list(self.bad_frames), np.int64),
                 bad_frame_kinds=np.array(list(self.bad_frames.values()), "U16"), dark_level=self.dark_level,
+                neuropil_shares=self.neuropil_shares,
             )  # fmt: skip
 
 

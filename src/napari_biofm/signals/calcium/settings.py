@@ -9,6 +9,7 @@ from napari_biofm.types import RecordingError
 
 BadFrames = Literal["exclude", "bridge", "keep"]
 MovieValues = Literal["auto", "fluorescence", "dff"]
+Neuropil = Literal["factor", "regression"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class TraceSettings:
     Attributes
     ----------
     neuropil_factor : share of the neuropil that is subtracted from the cell; 0 leaves it in.
+    neuropil : "factor" takes that share for all cells, "regression" reads it from each cell over frames without its own
+        activity (the factor stays where the surround does not change enough).
     inner, outer : pixels between the cell and its annulus, and to the annulus' far side.
     percentile, window : of the running baseline F0, and its length in seconds.
     correct_bleaching : divide by a fitted exponential decay of the whole field, so that z-scores do not fade with the
@@ -41,11 +44,13 @@ class TraceSettings:
     dark_level: float | None = None
     dark_source: str = ""
     values: MovieValues = "auto"
+    neuropil: Neuropil = "factor"
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("bad_frames", self.bad_frames, get_args(BadFrames)),
             ("values", self.values, get_args(MovieValues)),
+            ("neuropil", self.neuropil, get_args(Neuropil)),
         ):
             if value not in known:
                 raise RecordingError(f"{name} is {value!r}; choose one of {', '.join(known)}")

@@ -31,6 +31,8 @@ class MoviePanel(QWidget):
         self.masks = choice((), "Labels layer with one value per cell, on one frame: (Y, X).")
         self.rate = number(0, 0, 1e5, "Frames per second of the movie.", suffix=" Hz", lowest="?")
         self.factor = number(0.7, 0, 1, "Share of the neuropil around a cell that is subtracted from it.")
+        self.shares = QCheckBox("Read the share from each cell")
+        self.shares.setToolTip("By regression on the neuropil, over frames without the cell's own activity.")
         self.percentile = number(
             8, 0, 50, "Percentile of the running window that is taken for F0.", suffix=" %"
         )
@@ -73,7 +75,7 @@ class MoviePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(form(boxes))
         layout.addLayout(row(self.motion, self.mode, None))
-        for widget in (self.bleaching, self.go, self.message):
+        for widget in (self.shares, self.bleaching, self.go, self.message):
             layout.addWidget(widget)
         layout.addStretch(1)
 
@@ -88,6 +90,7 @@ class MoviePanel(QWidget):
             bad_frames=BAD_FRAMES[self.bad.currentText()],
             dark_level=None if self.dark.value() <= _NO_DARK else self.dark.value(),
             values=VALUES[self.values.currentText()],
+            neuropil="regression" if self.shares.isChecked() else "factor",
         )
 
     def offer(
