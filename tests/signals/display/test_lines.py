@@ -66,6 +66,7 @@ def test_scale_modes_relate_the_axes() -> None:
     own = y_ranges(extrema, units, ScaleMode.BY_CHANNEL)
     assert own[1][1] - own[1][0] < 3
     assert y_ranges([None], ["pA"], ScaleMode.REAL) == [(-1.0, 1.0)]
+    assert y_ranges([(0.0, 0.0)], ["pA"], ScaleMode.BY_CHANNEL) == [(-1.0, 1.0)]
 
 
 def test_a_thinned_line_keeps_every_extreme() -> None:

@@ -141,5 +141,5 @@ def _padded(extrema: tuple[float, float] | None) -> tuple[float, float]:
     if extrema is None:
         return -1.0, 1.0
     low, high = extrema
-    margin = 0.06 * (high - low) or max(abs(low) * 0.05, 1e-9)
+    margin = 0.06 * (high - low) or abs(low) * 0.05 or 1.0
     return low - margin, high + margin
