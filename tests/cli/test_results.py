@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
+import napari_biofm as biofm
 from napari_biofm.cli import main
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.train.examples import check_examples, hold_back, read_examples
@@ -172,5 +173,16 @@ def test_what_if_writes_the_sweep_of_another_step(tmp_path: Path) -> None:
         assert file["mean"].max() == pytest.approx(-67, abs=0.15)
         assert file["nearest_sweep"] in (3, 4) and file["command_unit"] == "pA"
         assert not file["counts"].any()
+    table = biofm.analyse("what-if", path, step=30).table
+    assert table["response_mV"].max() == pytest.approx(-67, abs=0.15) and not table["spikes"].any()
+    assert run("what-if", path, "--step", "30", "--out", tmp_path / "one.csv") == 0
+    header, *rows = (tmp_path / "one.csv").read_text().splitlines()
+    assert header == "time_s,command_pA,response_mV,low_mV,high_mV,spikes" and len(rows) == len(
+        table["time_s"]
+    )
+    assert run("what-if", path, "--step", "0", "--ramp-to", "30", "--out", tmp_path / "ramp.npz") == 0
+    with np.load(tmp_path / "ramp.npz", allow_pickle=False) as file:
+        ramp = biofm.analyse("what-if", path, step=0, ramp_to=30).table
+        np.testing.assert_array_equal(file["command"], ramp["command_pA"])
     assert run("what-if", path, "--step", "30", "--start", "9", "--out", tmp_path / "no.npz") == 1
     assert not (tmp_path / "no.npz").exists()

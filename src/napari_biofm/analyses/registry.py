@@ -18,6 +18,7 @@ MODULES: tuple[str, ...] = (
     "napari_biofm.analyses.ephys.leak",
     "napari_biofm.analyses.ephys.iv",
     "napari_biofm.analyses.ephys.excitability",
+    "napari_biofm.analyses.ephys.what_if",
     "napari_biofm.analyses.ephys.statistics",
 )  # each holds a tuple `ANALYSES`
 
