@@ -1,4 +1,4 @@
-"""The verb `demo`: the whole path on a simulated co-recording."""
+"""The verbs `demo` (the whole path on a simulated co-recording) and `samples` (its files, and others)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,24 @@ from napari_biofm.types import BiofmError
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add the verb to the parser."""
+    """Add the verbs to the parser."""
+    samples = verbs.add_parser("samples", help="sample data of the tutorials, simulated: images, recordings")
+    samples.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the files; those of the same name go"
+    )
+    samples.set_defaults(run=run_samples)
     demo = verbs.add_parser("demo", help="a worked example in napari")
     demo.add_argument("--headless", action="store_true", help="without a person: needs --out")
     demo.add_argument("--out", type=Path, default=None, metavar="DIR")
     demo.set_defaults(run=run)
+
+
+def run_samples(args: argparse.Namespace) -> None:
+    """Write the files of the tutorials."""
+    from napari_biofm.simulate.sample_files import write_samples
+
+    made = write_samples(args.out)
+    note(f"{len(made)} files in {args.out}: {', '.join(path.name for path in made)}")
 
 
 def run(args: argparse.Namespace) -> None:
