@@ -9,6 +9,8 @@ block failed or a line is missing.
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -20,6 +22,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PAGES = Path(__file__).resolve().parent / "tutorials"
+TABLES = ("columns.md", "measures.md", "features.md", "conditions.md")
+NAMED = [
+    name.strip()
+    for page in TABLES
+    for code in re.findall(r"`([^`\n]+)`", (PAGES.parent / page).read_text(encoding="utf-8"))
+    for name in re.split(r"[,;]", code)
+]
+DEFINED = {name for name in NAMED if "<" not in name and "#" not in name}
+PATTERNS = [  # `dff_#` is of a cell, `<ch>_mean` of a channel; a pattern that is all name would fit anything
+    re.compile(re.sub(r"<[a-z ]+>", ".+", re.escape(name).replace(r"\ ", " ").replace(r"\#", r"\d+")))
+    for name in NAMED
+    if re.search(r"<[a-z ]+>|#", name) and not re.fullmatch(r"<[a-z ]+>", name)
+]
 MARK = "-- next block --"
 BLOCK = re.compile(r"^```(bash|python|text)\n(.*?)^```", re.M | re.S)
 
@@ -42,9 +57,38 @@ def faults_of(page: Path, sample: Path) -> list[str]:
                 said = output_of(["bash", "-e", "-c", code], folder, faults)
             else:
                 if parts is None:
-                    parts = output_of([sys.executable, "-W", "ignore", "-c", script], folder, faults).split(MARK)
+                    parts = output_of([sys.executable, "-W", "ignore", "-c", script], folder, faults).split(
+                        MARK
+                    )
                 said = parts.pop(0) if parts else ""
-        return faults
+        return faults + undefined(folder / "out")
+
+
+def undefined(folder: Path) -> list[str]:
+    """Return the columns of the tables in a folder that no page defines."""
+    found = []
+    given = {
+        name for table in folder.parent.glob("sample/*.csv") for name in head_of(table)
+    }  # columns that went in
+    for table in sorted(folder.rglob("*.csv")):
+        beside = table.with_name(f"{table.stem}.definitions.json")
+        own = set(json.loads(beside.read_text(encoding="utf-8"))) if beside.exists() else set()
+        known = own | given | DEFINED
+        missing = [name for name in head_of(table) if not is_known(name, known)]
+        found += [f"{table.name}: column {name} is defined nowhere" for name in missing[:5]]
+    return found
+
+
+def is_known(name: str, known: set[str]) -> bool:
+    """Whether a column is defined: by its name, with its unit in pixels for micrometres, or by a pattern."""
+    pixels = f"{name.removesuffix('_um')}_px"
+    return name in known or pixels in known or any(pattern.fullmatch(name) for pattern in PATTERNS)
+
+
+def head_of(table: Path) -> list[str]:
+    """Return the names of the columns of a table."""
+    with table.open(encoding="utf-8", newline="") as lines:
+        return next(csv.reader(lines))
 
 
 def output_of(command: list[str], folder: Path, faults: list[str]) -> str:
@@ -63,7 +107,13 @@ def squeezed(text: str) -> str:
 def surroundings() -> dict[str, str]:
     """Return the environment: this Python and its commands first, nothing kept, one thread for each of two pages."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, "NAPARI_BIOFM_AUTOSAVE": "off", "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    return {
+        **os.environ,
+        "PATH": path,
+        "NAPARI_BIOFM_AUTOSAVE": "off",
+        "PYTHONWARNINGS": "ignore",
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def timed(page: Path, sample: Path) -> tuple[float, list[str]]:

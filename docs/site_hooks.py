@@ -93,7 +93,11 @@ def _plain(text: str) -> str:
 def functions_page() -> str:
     """Return the reference of the public functions and classes."""
     package = importlib.import_module("napari_biofm")
-    lines = ["# Functions", "", "`import napari_biofm as biofm`; examples that run are in [Scripting](api.md)."]
+    lines = [
+        "# Functions",
+        "",
+        "`import napari_biofm as biofm`; examples that run are in [Scripting](api.md).",
+    ]
     functions = [n for n in package.__all__ if not inspect.isclass(getattr(package, n))]
     classes = [n for n in package.__all__ if inspect.isclass(getattr(package, n))]
     for title, names in (("Functions", functions), ("Results and errors", classes)):

@@ -20,7 +20,11 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs to the parser."""
     samples = verbs.add_parser("samples", help="sample data of the tutorials, simulated: images, recordings")
     samples.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for the files; those of the same name go"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the files; those of the same name go",
     )
     samples.set_defaults(run=run_samples)
     demo = verbs.add_parser("demo", help="a worked example in napari")

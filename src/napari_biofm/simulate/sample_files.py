@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_biofm import __version__
-from napari_biofm.simulate.field import simulate_field
 from napari_biofm.simulate.corecording import simulate_corecording
+from napari_biofm.simulate.field import simulate_field
 from napari_biofm.simulate.files import write_abf, write_corecording, write_ome_tiff
 from napari_biofm.simulate.plate import simulate_plate
 
