@@ -54,8 +54,9 @@ def _open(dock: Any, path: Path) -> str:
 
 
 def _tab(dock: Any, name: str) -> None:
-    names = [dock.tabs.tabText(i) for i in range(dock.tabs.count())]
-    dock.tabs.setCurrentIndex(names.index(name))
+    panels = {"Events": dock.events_panel, "Steps": dock.step_panel, "Shapes": dock.shapes_panel,
+              "Channels": dock.channels_panel, "Quality": dock.quality_panel}  # fmt: skip
+    dock.show_panel(panels[name])
 
 
 def action_potentials(dock: Any, ephys: Path) -> None:

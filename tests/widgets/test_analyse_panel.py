@@ -55,7 +55,7 @@ def test_an_analysis_is_chosen_filled_run_and_saved(
         )
     )
     click("Copy methods")
-    assert "lmfit" in clipboard.text() and "start s 0.005 s" in clipboard.text()
+    assert "lmfit" in clipboard.text() and "start 0.005 s" in clipboard.text()
     panel.choose("fit-columns")
     assert panel.analysis.takes == ("table",)
     assert [panel._boxes["x"].itemText(i) for i in range(4)] == ["x", "parameter", "value", "error"]

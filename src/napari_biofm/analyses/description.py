@@ -61,9 +61,16 @@ class Option:
         return "--" + (self.said_as or self.name).replace("_", "-")
 
     @property
+    def words(self) -> str:
+        """Name in words, without the unit at its end."""
+        ending = f"_{self.unit.lower()}"
+        name = self.name.removesuffix(ending) if self.unit else self.name
+        return name.replace("_", " ")
+
+    @property
     def label(self) -> str:
         """Name in a form."""
-        text = self.name.replace("_", " ")
+        text = self.words
         return (text[0].upper() + text[1:]) + (f" ({self.unit})" if self.unit else "")
 
     def parse(self, value: object) -> bool | int | float | str | None:

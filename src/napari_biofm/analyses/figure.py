@@ -77,6 +77,8 @@ def _draw(axes: Axes, plot: Plot) -> None:
     across, up = plot.labels
     axes.set_xlabel(across)
     axes.set_ylabel(up)
+    if all(np.issubdtype(np.asarray(curve.x).dtype, np.integer) for curve in plot.curves):
+        axes.locator_params(axis="x", integer=True)
     if plot.scale_bars:
         _scale_bars(axes, plot)
 
@@ -108,5 +110,12 @@ def _scale_bars(axes: Axes, plot: Plot) -> None:
     bottom = y0 - 0.12 * (y1 - y0)
     axes.set_ylim(bottom - 0.1 * (y1 - y0), y1)
     axes.plot([x1 - width, x1, x1], [bottom, bottom, bottom + height], color=COLOURS[0], lw=1)
-    axes.text(x1 - width / 2, bottom, f"{width:g} {plot.x_unit}", ha="center", va="top")
+    axes.annotate(
+        f"{width:g} {plot.x_unit}",
+        (x1 - width / 2, bottom),
+        (0, -2),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+    )
     axes.text(x1, bottom + height / 2, f" {height:g} {plot.y_unit}", ha="left", va="center")

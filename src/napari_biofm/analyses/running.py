@@ -43,7 +43,19 @@ def run_analysis(name: str, source: Source, given: Mapping[str, object]) -> Task
     out = chosen.function(source, parameters)
     result = (yield from out) if inspect.isgenerator(out) else out
     assert isinstance(result, Result)
-    return dataclasses.replace(result, methods=methods_of(chosen, parameters, result, source.name))
+    said = methods_of(chosen, parameters, result, source.name)
+    if source.recording is not None:
+        said = f"{recorded(source.recording)} {said}"
+    return dataclasses.replace(result, methods=said)
+
+
+def recorded(recording: Recording) -> str:
+    """Return what was recorded, with units and sampling, in a sentence."""
+    about = [f"{c.name} in {c.unit} at {c.sampling_rate:g} Hz" for c in recording.channels[:4]]
+    more = f" and {recording.n_channels - 4} more" if recording.n_channels > 4 else ""
+    sweeps = f"{recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)}"
+    protocol = f", protocol {recording.protocol}" if recording.protocol else ""
+    return f"{recording.name} ({recording.format}{protocol}) holds {sweeps} of {', '.join(about)}{more}."
 
 
 def analyse(
@@ -150,7 +162,7 @@ def methods_of(chosen: Analysis, parameters: object, result: Result, name: str =
         value = getattr(parameters, one.name)
         if value not in (None, ""):
             text = f"{value:g}" if isinstance(value, float) else str(value)
-            values.append(f"{one.name.replace('_', ' ')} {text}" + (f" {one.unit}" if one.unit else ""))
+            values.append(f"{one.words} {text}" + (f" {one.unit}" if one.unit else ""))
     said = [result.methods or chosen.methods or chosen.help]
     if values:
         said.append(f"Settings: {', '.join(values)}.")

@@ -18,6 +18,7 @@ from napari_biofm.analyses.ephys.common import (
 from napari_biofm.analyses.ephys.responses import Responses, Window, find_responses
 from napari_biofm.analyses.ephys.stimuli import Where, stimulus_times
 from napari_biofm.signals.recording import Recording
+from napari_biofm.signals.units import si_unit
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,18 @@ def evoked(source: Source, p: EvokedParameters) -> Result:
     plots = _plots(found, table, pulses, excluded)
     return Result(
         table if p.rows == "response" else pulses, plots, _words(found, pulses, origin, excluded),
-        found.notes + (("access resistance was not measured: no test pulse",) if access is None else ()),
+        found.notes + _own(recording, channel, origin) + (("access resistance was not measured: no test pulse",) if access is None else ()),
     )  # fmt: skip
+
+
+def _own(recording: Recording, channel: int, origin: str) -> tuple[str, ...]:
+    """Say where the stimuli are steps of the clamp: then responses are the cell's own currents and its capacitance."""
+    command = recording.stimulus(0, channel) if origin == "from the command" else None
+    if command is None or si_unit(command.unit)[0] != "V":
+        return ()
+    return (
+        "stimuli are steps of the voltage: what follows them are capacitance and the cell's own currents",
+    )
 
 
 def _access(

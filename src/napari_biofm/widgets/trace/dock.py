@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -139,25 +140,28 @@ class TraceDock(Dock):
 
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
-        for name, panel, tip in (
-            ("Events", self.events_panel, "Find, judge and correct events"),
-            ("Teach", self.teach_panel, "Teach physio-FM an event shape from a few marks"),
-            (
-                "Analyse",
-                self.analyse_panel,
-                "All analyses of recordings, events and tables: form, table, figure",
-            ),
-            ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
-            ("Forecast", self.forecast_panel, "What comes next, and how unexpected the present is"),
-            ("Channels", self.channels_panel, "Which channels are shown, their units and gains"),
-            ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
-            ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
-            ("Single", self.single_panel, "Single channels: open times, open probability, unit current"),
-            ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
-            ("Export", self.export_panel, "Tables, figures, NWB and a methods paragraph"),
-            ("Movie", self.movie_panel, "Traces of cells from a movie and masks"),
-        ):
-            self.tabs.setTabToolTip(self.tabs.addTab(Scrolled(panel), name), tip)
+        for group, panels in (
+            ("Events", (
+                ("Find", self.events_panel, "Find, judge and correct events"),
+                ("Teach", self.teach_panel, "Teach physio-FM an event shape from a few marks"),
+                ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
+                ("Forecast", self.forecast_panel, "What comes next, and how unexpected the present is"),
+            )),
+            ("Analyse", (("", self.analyse_panel, "All analyses of recordings, events and tables"),)),
+            ("Steps", (
+                ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
+                ("Single", self.single_panel, "Single channels: open times, open probability, unit current"),
+            )),
+            ("Channels", (
+                ("Shown", self.channels_panel, "Which channels are shown, their units and gains"),
+                ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
+                ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
+            )),
+            ("Export", (("", self.export_panel, "Tables, figures, NWB and a methods paragraph"),)),
+            ("Movie", (("", self.movie_panel, "Traces of cells from a movie and masks"),)),
+        ):  # fmt: skip
+            tip = ", ".join(name for name, _, _ in panels) if len(panels) > 1 else panels[0][2]
+            self.tabs.setTabToolTip(self.tabs.addTab(_grouped(panels), group), tip)
         self.tabs.setMinimumWidth(370)
         there(self.tabs.tabBar()).setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -366,7 +370,19 @@ class TraceDock(Dock):
         self.events.add(sweep, channel, time_s, self.events_panel.new_class.currentText())
 
     def show_panel(self, panel: QWidget) -> None:
-        """Bring the tab that holds a panel to the front."""
-        for i in range(self.tabs.count()):
-            if there(self.tabs.widget(i)).isAncestorOf(panel):
-                self.tabs.setCurrentIndex(i)
+        """Bring the tab that holds a panel to the front, in its group, too."""
+        for tabs in (self.tabs, *self.tabs.findChildren(QTabWidget)):
+            for i in range(tabs.count()):
+                if there(tabs.widget(i)).isAncestorOf(panel):
+                    tabs.setCurrentIndex(i)
+
+
+def _grouped(panels: Sequence[tuple[str, QWidget, str]]) -> QWidget:
+    """Return a panel that scrolls, or several as tabs within their tab."""
+    if len(panels) == 1:
+        return Scrolled(panels[0][1])
+    group = QTabWidget()
+    group.setDocumentMode(True)
+    for name, panel, tip in panels:
+        group.setTabToolTip(group.addTab(Scrolled(panel), name), tip)
+    return group
