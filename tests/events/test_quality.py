@@ -76,7 +76,9 @@ def test_extracellular_spikes_are_hidden_on_their_trough(tmp_path: Path) -> None
     x, _ = extracellular(np.random.default_rng(2), 120, 5.0, 8.0)
     report = biofm.detection_quality(saved(tmp_path / "spikes.npz", x, FS, "uV"), kind="spike")
     assert report["kind"] == "spike" and report["limit_95"] < 80
-    assert 20 < report["limit_50"] < 70  # noise of 10 uV; sizes are those of the vertex, not of the deepest sample
+    assert (
+        20 < report["limit_50"] < 70
+    )  # noise of 10 uV; sizes are those of the vertex, not of the deepest sample
     assert report["false_events_per_min"] <= 12
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import struct
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyabf
 import pytest
 
 from napari_biofm.signals import read_recording
+from napari_biofm.signals.readers.abf_command import Epoch, _user_lists
+from napari_biofm.signals.steps import epoch_rows
 from napari_biofm.types import RecordingError
 
 ABF = Path(__file__).parents[2].parent / "shared" / "data" / "ephys" / "abf"
@@ -19,6 +24,8 @@ FILES = sorted(ABF.glob("*.abf"))
 FRACTIONAL_RATE = {"File_axon_7.abf"}  # 2480 us per sample; pyabf cuts 403.2258 Hz to 403
 # headers of 2 kB: pyabf takes samples for the protocol there
 NO_PROTOCOL = {"130618-1-12.abf", "invalidDate-abf1.abf"}
+# user lists, which pyabf leaves out of the command; see test_user_lists_agree_with_what_was_recorded
+USER_LISTS = {"2020_03_02_0000.abf", "user-list-durations.abf"}
 # the synch array of these contradicts the interval that pyabf assumes
 OWN_STARTS = {
     "05210017_vc_abf1.abf", "File_axon_3.abf", "File_axon_7.abf", "multichannelAbf1WithTags.abf",
@@ -51,7 +58,7 @@ def test_values_units_times_and_commands_equal_pyabf(path: Path) -> None:
                 np.testing.assert_array_equal(recording.values(sweep, channel), peer.sweepY)
                 if path.name in NO_PROTOCOL:
                     assert recording.command(sweep, channel) is None
-                elif sweep % 10 == 0:
+                elif sweep % 10 == 0 and path.name not in USER_LISTS:
                     _same_command(recording.command(sweep, channel), peer)
 
 
@@ -117,3 +124,54 @@ def test_a_recording_travels_to_another_process_without_its_samples() -> None:
     arrived = pickle.loads(parcel)
     np.testing.assert_array_equal(arrived.values(0, 1), recording.values(0, 1))
     np.testing.assert_array_equal(arrived.command(0, 0).values, recording.command(0, 0).values)
+
+
+def _header(major: int, minor: int, parameter: int, values: list[float], repeats: int = 0) -> Any:
+    return SimpleNamespace(
+        abfVersion={"major": major, "minor": minor}, userList=values, userListEnable=[1], userListParamToVary=[parameter],
+        userListRepeat=[repeats],
+    )  # fmt: skip
+
+
+def test_a_user_list_takes_the_place_of_start_and_step_of_one_number() -> None:
+    (level,) = _user_lists(_header(2, 9, 62, [-200.0, -150.0, 600.0])).values()
+    assert (level.what, level.number) == ("level", 1), "fifty columns from ABF 2.9 on"
+    (length,) = _user_lists(_header(2, 0, 35, [4000.0, 6000.0], repeats=1)).values()
+    assert (length.what, length.number) == ("duration", 4), "ten columns before"
+    assert [level.at(k) for k in (0, 2, 5)] == [-200, 600, 600]
+    assert [length.at(k) for k in (0, 1, 2)] == [4000, 6000, 4000]
+    epoch = Epoch(1, 10.0, 5.0, 100, 7, number=1)
+    assert (epoch.at(2).level, epoch.at(2).duration) == (20, 114)
+    listed = dataclasses.replace(epoch, user_list=level)
+    assert (listed.at(2).level, listed.at(2).duration) == (600, 114)
+    assert _user_lists(_header(2, 9, 7, [1.0])) == {}, "it varies the time between sweeps"
+    assert _user_lists(_header(2, 9, 62, [])) == {}
+
+
+@pytest.mark.shared_data
+@shared_data
+def test_user_lists_agree_with_what_was_recorded() -> None:
+    steps = read_recording(
+        ABF / "2020_03_02_0000.abf"
+    )  # its table says 50 pA more per sweep, its list does not
+    levels = [r["level"] for r in epoch_rows(steps, [0]) if r["epoch"] == "B"]
+    assert levels == [-200, -150, -100, -50, 0, 25, 50, 100, 150, 200, 250, 300, 350, 400, 500, 600]
+    volts = np.array(
+        [
+            np.median(steps.values(k, 0, 5500, 6200)) - np.median(steps.values(k, 0, 0, 1000))
+            for k in range(16)
+        ]
+    )
+    np.testing.assert_allclose(
+        volts[np.array(levels) != 0] / np.array([x for x in levels if x]), 0.505, rtol=0.03
+    )
+    lengths = read_recording(ABF / "user-list-durations.abf")  # here the command was recorded, too
+    rows = [r for r in epoch_rows(lengths, [0]) if r["epoch"] == "G"]
+    assert [(r["start"], r["stop"], r["source"]) for r in rows] == [
+        (10_006, 16_006, "protocol"), (12_006, 18_006, "protocol"), (12_006, 18_006, "protocol"),
+    ]  # fmt: skip
+    assert [float(np.median(lengths.values(r["sweep"], 1, r["start"] + 5, r["stop"] - 5))) for r in rows] == [
+        0,
+        0,
+        0,
+    ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from napari_biofm.signals.readers.pyabf_compat import (
     first_header,
     indexed_strings,
     output_section,
+    user_lists,
 )
 from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError, Trace
@@ -32,8 +33,32 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _HOLDS, _EPOCHS, _FILE = 0, 1, 2
 _OFF, _STEP, _RAMP, _PULSE, _TRIANGLE, _COSINE, _BIPHASIC = 0, 1, 2, 3, 4, 5, 7
+_PARALLEL_VALUES = 11  # number of the first parallel value among what a user list may vary
+_LISTED = ("level", "duration", "period", "width")
 _KINDS = {_STEP: STEP, _RAMP: RAMP, _PULSE: "pulses", _TRIANGLE: "triangles", _COSINE: "cosine",
           _BIPHASIC: "biphasic"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UserList:
+    """Values that one number of the waveform table takes from sweep to sweep, in place of its start and its step.
+
+    Attributes
+    ----------
+    what : "level", "duration", "period" or "width". number : of the epoch.
+    values : one per sweep, in the units of the table.
+    repeats : whether the list starts again at its end; else its last value stays.
+    """
+
+    what: str
+    number: int
+    values: tuple[float, ...]
+    repeats: bool
+
+    def at(self, sweep: int) -> float:
+        """Return the value of a sweep."""
+        n = len(self.values)
+        return self.values[sweep % n if self.repeats else min(sweep, n - 1)]
 
 
 @dataclass(frozen=True)
@@ -48,6 +73,22 @@ class Epoch:
     period: int = 0
     width: int = 0
     number: int = 0
+    user_list: UserList | None = None
+
+    def at(self, sweep: int) -> Epoch:
+        """Return the column as it was in a sweep: nothing steps any more."""
+        level, duration = self.level + self.level_step * sweep, self.duration + self.duration_step * sweep
+        one = replace(self, level=level, duration=duration, level_step=0.0, duration_step=0, user_list=None)
+        if self.user_list is not None:
+            what, value = self.user_list.what, self.user_list.at(sweep)
+            one = replace(
+                one,
+                level=value if what == "level" else one.level,
+                duration=round(value) if what == "duration" else one.duration,
+                period=round(value) if what == "period" else one.period,
+                width=round(value) if what == "width" else one.width,
+            )
+        return replace(one, duration=max(one.duration, 0))
 
 
 @dataclass(frozen=True)
@@ -109,9 +150,10 @@ class AbfCommand:
 
     def _ends(self, output: Output) -> int:
         """Return where the epochs end in the sweep in which they are longest, in samples."""
+        listed = any(one.user_list is not None for one in output.epochs)
+        sweeps = range(len(self.lengths)) if listed else (0, len(self.lengths) - 1)
         return int(self.lengths[0]) // 64 + max(
-            sum(max(one.duration + one.duration_step * sweep, 0) for one in output.epochs)
-            for sweep in (0, len(self.lengths) - 1)
+            sum(one.at(sweep).duration for one in output.epochs) for sweep in sweeps
         )
 
     def epochs(self, sweep: int, channel: int) -> tuple[CommandEpoch, ...] | None:
@@ -126,13 +168,12 @@ class AbfCommand:
             return None
         before = _last_level(sweep - 1, output) if sweep else output.holding
         found = [CommandEpoch(-1, HOLD, 0, n // 64, before, before, output.unit)]
-        for epoch in output.epochs:
+        for epoch in (one.at(sweep) for one in output.epochs):
             start = found[-1].stop
-            stop = start + max(epoch.duration + epoch.duration_step * sweep, 0)
-            level = epoch.level + epoch.level_step * sweep
             kind = _KINDS.get(epoch.kind, "unknown")
-            found.append(CommandEpoch(epoch.number, kind, start, stop, before, level, output.unit))
-            before = level
+            stop = start + epoch.duration
+            found.append(CommandEpoch(epoch.number, kind, start, stop, before, epoch.level, output.unit))
+            before = epoch.level
         last = _last_level(sweep, output)
         return (*found, CommandEpoch(-1, HOLD, found[-1].stop, n, before, last, output.unit))
 
@@ -161,9 +202,8 @@ class AbfCommand:
         before = _last_level(sweep - 1, output) if sweep else output.holding
         position = n // 64  # the amplifier holds for 1/64 of a sweep before the first epoch
         values[:position] = before
-        for epoch in output.epochs:
-            level = epoch.level + epoch.level_step * sweep
-            duration = max(epoch.duration + epoch.duration_step * sweep, 0)
+        for epoch in (one.at(sweep) for one in output.epochs):
+            level, duration = epoch.level, epoch.duration
             if position + duration > n:
                 _log.warning("the epochs of %s exceed its sweep: its command is unknown", self.path.name)
                 return None
@@ -194,6 +234,7 @@ def abf_command(
     first = header.abfVersion["major"] == 1
     section = output_section(header)
     outputs = []
+    lists = _user_lists(header)
     for i in range(min(len(section.nWaveformEnable), len(header.holdingCommand))):
         unit = clean_unit(header.dacUnits[i]) if i < len(header.dacUnits) else "?"
         holding = float(header.holdingCommand[i])
@@ -204,7 +245,7 @@ def abf_command(
                 holding=holding,
                 source=int(section.nWaveformSource[i]) if section.nWaveformEnable[i] else 0,
                 keeps_level=bool(section.nInterEpisodeLevel[i]),
-                epochs=tuple(e for e in _epochs(header, i) if e.kind != _OFF),
+                epochs=tuple(_listed(e, lists.get(i)) for e in _epochs(header, i) if e.kind != _OFF),
                 file=_stimulus_name(header, i),
                 si_holding=holding * si_unit(unit)[1] if stored else None,
             )
@@ -212,11 +253,30 @@ def abf_command(
     return AbfCommand(path, rate, bounds[:, 1] - bounds[:, 0], tuple(outputs), first_sweep)
 
 
+def _listed(epoch: Epoch, one: UserList | None) -> Epoch:
+    return replace(epoch, user_list=one) if one is not None and one.number == epoch.number else epoch
+
+
+def _user_lists(header: ABF) -> dict[int, UserList]:
+    """Return the user list of each output that has one for a column of its waveform table.
+
+    The number of what a list varies counts levels, durations, periods and widths of all columns behind 11 and a block of
+    parallel values; a table had ten columns up to pCLAMP 10, and has fifty from pCLAMP 11 on (ABF 2.9).
+    """
+    columns = 10 if (header.abfVersion["major"], header.abfVersion["minor"]) < (2, 9) else 50
+    found = {}
+    for output, parameter, repeats, values in user_lists(header):
+        block, number = divmod(parameter - _PARALLEL_VALUES - columns, columns)
+        if 0 <= block < len(_LISTED) and values:
+            found[output] = UserList(_LISTED[block], number, tuple(values), repeats)
+    return found
+
+
 def _last_level(sweep: int, output: Output) -> float:
     """Return the level held between `sweep` and the next."""
     if not output.epochs or not output.keeps_level:
         return output.holding
-    return output.epochs[-1].level + output.epochs[-1].level_step * sweep
+    return output.epochs[-1].at(sweep).level
 
 
 def _epochs(header: Any, channel: int) -> Iterator[Epoch]:

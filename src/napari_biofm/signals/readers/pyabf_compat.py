@@ -76,6 +76,19 @@ def output_section(header: ABF) -> Any:
     return first_header(header) if is_first(header) else _part(header, "_dacSection")
 
 
+def user_lists(header: ABF) -> list[tuple[int, int, bool, list[float]]]:
+    """Return output, what is varied (its number), whether it repeats, and values of each user list that is on.
+
+    pyabf reads the values of the first list only: another one is left out.
+    """
+    values = header.userList
+    if not values or not all(isinstance(value, float) and np.isfinite(value) for value in values):
+        return []
+    on, what, again = header.userListEnable, header.userListParamToVary, header.userListRepeat
+    enabled = [i for i, flag in enumerate(on) if flag]
+    return [(i, int(what[i]), bool(again[i]), list(values)) for i in enabled[:1]]
+
+
 def epoch_section(header: ABF) -> Any:
     """Return the epochs of all outputs of a file of version 2."""
     return _part(header, "_epochPerDacSection")
