@@ -54,7 +54,7 @@ def _open(dock: Any, path: Path) -> str:
 
 
 def _tab(dock: Any, name: str) -> None:
-    panels = {"Events": dock.events_panel, "Steps": dock.step_panel, "Shapes": dock.shapes_panel,
+    panels = {"Events": dock.events_panel, "Analyse": dock.analyse_panel,
               "Channels": dock.channels_panel, "Quality": dock.quality_panel}  # fmt: skip
     dock.show_panel(panels[name])
 
@@ -75,8 +75,9 @@ def voltage_steps(dock: Any, ephys: Path) -> None:
     dock.toolbar.mode.setCurrentText("Overlaid")
     dock.toolbar.cursors.setChecked(True)
     dock.cursors.place(0.8, 1.0)
-    _tab(dock, "Steps")
-    dock.analyses.plot_steps("Mean")
+    _tab(dock, "Analyse")
+    dock.analyse_panel.choose("steps")
+    dock.analyse_panel.run()
 
 
 def synaptic(dock: Any, ephys: Path) -> None:
@@ -86,8 +87,9 @@ def synaptic(dock: Any, ephys: Path) -> None:
     dock.events.detect("deconvolution", "psc", "balanced")
     dock.plots.show_span(0.25, 0.6)
     dock.plots.fit_y()
-    _tab(dock, "Shapes")
-    dock.analyses.plot_shapes("Averaged event", "")
+    _tab(dock, "Analyse")
+    dock.analyse_panel.choose("average")
+    dock.analyse_panel.run()
 
 
 def stacked(dock: Any, ephys: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_biofm.controllers.common.analysing import Analysing
 from napari_biofm.controllers.trace.analyses import Analyses
 from napari_biofm.controllers.trace.cells_controller import CellsController
 from napari_biofm.controllers.trace.events_controller import EventsController
@@ -16,6 +17,7 @@ from napari_biofm.controllers.trace.exporting import Exports
 from napari_biofm.controllers.trace.forecasting import Forecasting
 from napari_biofm.controllers.trace.movie_traces import MovieTraces
 from napari_biofm.controllers.trace.recordings_controller import RecordingsController
+from napari_biofm.controllers.trace.sources import TAKES, TraceSources
 from napari_biofm.controllers.trace.teaching import Teaching
 from napari_biofm.engine import InlineEngine
 from napari_biofm.selection import CellKey
@@ -181,38 +183,39 @@ def test_marks_of_this_recording_or_of_all_are_counted(scene: Scene) -> None:
     assert teaching.head is None and teaching.kind == "auto"
 
 
-def test_steps_are_measured_between_the_cursors_once_there_are_any(scene: Scene) -> None:
+def test_analyses_get_the_shown_recording_and_the_times_of_the_cursors_in_its_sweep(scene: Scene) -> None:
     places: list[tuple[float, float] | None] = [None]
-    analyses = Analyses(
-        scene.session, shown=scene.recordings, lines=scene.lines, cursors=lambda: places[0], run=scene.run
+    sources = TraceSources(
+        scene.session, shown=scene.recordings, lines=scene.lines, cursors=lambda: places[0]
     )
-    notes, curves, asked = heard(analyses.steps_note), heard(analyses.steps_measured), []
-    analyses.cursors_asked.connect(lambda: asked.append(True))
-    analyses.plot_steps("Mean")
-    assert asked and "Put the cursors" in notes[0]
-    places[0] = (0.1, 0.3)
-    analyses.plot_steps("Mean")
-    assert curves[0].slope == pytest.approx(2)
+    made = Analysing(TAKES, source=sources.source, run=scene.run)
+    results, failures = heard(made.done), heard(made.failed)
+    assert "from" not in sources.offers() and sources.offers()["class"] == ["", "EPSC"]
+    assert sources.offers()["channel"] == ["0: I (pA)", "1: V command (mV)"]
+    made.run("steps", {})
+    assert results == [], "the command holds, and there are no cursors"
+    made.run("steps", {"start_s": 0.1, "stop_s": 0.3})
+    assert "Slope 2 pA/mV" in results[0].summary
     scene.lines.mode = SweepMode.IN_TIME
-    places[0] = (0.6, 0.8)
     scene.lines.set_sweep(1)
-    analyses.plot_steps("Events per second")
-    assert curves[1].y.tolist() == pytest.approx([5, 5, 5])
+    places[0] = (0.6, 0.8)
+    offers = sources.offers()
+    assert (offers["from"], offers["to"]) == (["0.1"], ["0.3"])
+    made.run("steps", {"start_s": "0.1", "stop_s": "0.3", "measure": "rate"})
+    assert list(results[1].table.values())[1].tolist() == pytest.approx([5, 5, 5]), "events of the session"
+    made.run("average", {"name": "EPSC"})
+    made.run("histogram", {"of": "amplitude"})
+    assert "3 events" in results[2].summary and "3 values" in results[3].summary
+    made.run("histogram", {"name": "AP"})
+    assert len(results) == 4, "there are none of this class"
+    made.run("histogram", {"bins": "many"})
+    assert "give a number" in str(failures[0])
+    assert made.command == "napari-biofm histogram recording --out table.csv"
 
 
-def test_shapes_quality_and_copies_go_where_they_are_asked(scene: Scene) -> None:
-    analyses = Analyses(
-        scene.session, shown=scene.recordings, lines=scene.lines, cursors=lambda: None, run=scene.run
-    )
-    averages, histograms = heard(analyses.average_made), heard(analyses.histogram_made)
-    notes, reports, messages = (
-        heard(signal) for signal in (analyses.shapes_note, analyses.quality_measured, analyses.message)
-    )
-    analyses.plot_shapes("Averaged event", "EPSC")
-    analyses.plot_shapes("Amplitudes", "")
-    analyses.plot_shapes("Intervals", "AP")
-    assert averages[0][0].n == 3 and averages[0][1] == "I"
-    assert len(histograms[0].sorted_values) == 3 and "Find events first" in notes[0]
+def test_quality_and_copies_go_where_they_are_asked(scene: Scene) -> None:
+    analyses = Analyses(scene.session, shown=scene.recordings, lines=scene.lines, run=scene.run)
+    reports, messages = heard(analyses.quality_measured), heard(analyses.message)
     analyses.measure(1)
     assert reports[0][0].unit == "mV"
     analyses.make_copy(FilterSettings())

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QPushButton, QShortcut, QVBoxLayout
+from qtpy.QtWidgets import QShortcut, QVBoxLayout
 
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording, Tag
 from napari_biofm.signals.display.layout import SweepMode, parse_sweeps
 from napari_biofm.timeline import class_colours
 from napari_biofm.types import EVENT_DTYPE, RecordingError
+from napari_biofm.widgets.common.analyse_panel import AnalysePanel
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.trace import TraceDock
 from napari_biofm.widgets.trace.plots import TracePlots
@@ -47,6 +49,27 @@ def dock(viewer: Any, qtbot: Any) -> TraceDock:
     viewer.window.add_dock_widget(dock, area="bottom", name="Traces and events")
     qtbot.wait(20)
     return dock
+
+
+def _analyse(dock: TraceDock, analysis: str, **values: str) -> AnalysePanel:
+    """Choose an analysis, fill its form and press Run."""
+    panel = dock.analyse_panel
+    dock.show_panel(panel)
+    panel.choose(analysis)
+    panel.refresh()
+    for key, value in values.items():
+        panel.set_value(key, value)
+    panel.run_button.click()
+    return panel
+
+
+def _header(panel: AnalysePanel) -> list[str]:
+    return [panel.table.horizontalHeaderItem(i).text() for i in range(panel.table.columnCount())]
+
+
+def _rows(panel: AnalysePanel) -> list[list[str]]:
+    table = panel.table
+    return [[table.item(i, j).text() for j in range(table.columnCount())] for i in range(table.rowCount())]
 
 
 def _press_key(dock: TraceDock, keys: str) -> None:
@@ -136,26 +159,22 @@ def test_cursors_tell_what_lies_between_them(dock: TraceDock) -> None:
     dock.toolbar.cursors.setChecked(True)
     dock.cursors.place(0.1, 0.15)
     assert "dt 50 ms" in dock.readout.text() and "V command" in dock.readout.text()
-    dock.analyses.plot_steps("Mean")
-    assert "Conductance" in dock.step_panel.message.text()
-    assert dock.step_panel.table.splitlines()[0] == "Command (mV)\tMean of I (pA)"
+    panel = _analyse(dock, "steps")
+    assert "Conductance" in panel.summary.text()
+    assert _header(panel) == ["Command (mV)", "Mean of I (pA)"]
 
 
 def test_events_are_counted_against_the_command(dock: TraceDock) -> None:
     uid = dock.session.add_recording(_steps(), "steps")
     dock.toolbar.cursors.setChecked(True)
     dock.cursors.place(0.1, 0.3)
-    dock.step_panel.measure.setCurrentText("Events per second")
-    dock.analyses.plot_steps("Events per second")
-    assert "Find events first" in dock.step_panel.message.text()
     events = np.zeros(4, EVENT_DTYPE)
     events["sweep"], events["time_s"], events["class"] = [0, 1, 1, 2], [0.2, 0.21, 0.25, 0.22], "AP"
     events["class"][3] = "rejected"
     dock.session.set_events(uid, events, {})
-    dock.analyses.plot_steps("Events per second")
-    assert dock.step_panel.table.splitlines() == [
-        "Command (mV)\tEvents of I (Hz)", "-70\t5", "-60\t10", "-50\t0"
-    ]  # fmt: skip
+    panel = _analyse(dock, "steps", measure="rate")
+    assert _header(panel) == ["Command (mV)", "Events of I (Hz)"]
+    assert _rows(panel) == [["-70", "5"], ["-60", "10"], ["-50", "0"]]
 
 
 def test_only_chosen_sweeps_are_drawn_averaged_and_measured(dock: TraceDock, qtbot: Any) -> None:
@@ -173,8 +192,7 @@ def test_only_chosen_sweeps_are_drawn_averaged_and_measured(dock: TraceDock, qtb
     np.testing.assert_allclose(dock.plots.lines.mean(0, 0, 1, 5000).values, mean, rtol=1e-4, atol=1e-4)
     dock.toolbar.cursors.setChecked(True)
     dock.cursors.place(0.1, 0.15)
-    dock.analyses.plot_steps("Mean")
-    assert [line.split()[0] for line in dock.step_panel.table.splitlines()[1:]] == ["-60", "-50"]
+    assert [row[0] for row in _rows(_analyse(dock, "steps"))] == ["-60", "-50"]
     dock.toolbar.chosen.clear()
     dock.toolbar.chosen.editingFinished.emit()
     assert dock.plots.lines.sweeps() == [0, 1, 2]
@@ -285,12 +303,12 @@ def test_a_display_filter_changes_the_picture_only_and_a_copy_is_a_recording(doc
 
 def test_events_are_averaged_and_counted(dock: TraceDock) -> None:
     _with_events(dock)
-    dock.analyses.plot_shapes("Averaged event", "EPSC")
-    assert "3 events" in dock.shapes_panel.message.text()
-    dock.analyses.plot_shapes("Amplitudes", "")
-    assert "3 values" in dock.shapes_panel.message.text()
-    dock.analyses.plot_shapes("Intervals", "AP")
-    assert "Find events first" in dock.shapes_panel.message.text()
+    assert "3 events" in _analyse(dock, "average", name="EPSC").summary.text()
+    panel = _analyse(dock, "histogram")
+    assert "3 values" in panel.summary.text() and len(panel.plots.items) == 2
+    before = len(notification_manager.records)
+    _analyse(dock, "histogram", of="interval", name="AP")
+    assert "Find events first" in str(notification_manager.records[before].message)
 
 
 def test_quality_is_measured_in_words(dock: TraceDock) -> None:
@@ -477,8 +495,6 @@ def test_dragging_an_event_behind_its_neighbour_sorts_the_table_and_keeps_it_sel
 
 
 def test_an_undo_that_no_longer_fits_is_told_and_the_ones_before_it_are_undone(dock: TraceDock) -> None:
-    from napari.utils.notifications import notification_manager
-
     uid = _with_events(dock)
     other = dock.session.add_recording(_cells(), "cells")
     dock.recordings.show(uid)
@@ -578,12 +594,9 @@ def test_the_step_plot_takes_an_epoch_of_the_command(dock: TraceDock, qtbot: Any
         sweeps.append([(command + 70) * 2 + rng.normal(0, 0.5, 6000), command])
     recording = Recording.from_arrays(sweeps, 10_000.0, ["pA", "mV"], names=["I", "V command"])
     dock.session.add_recording(recording, "iv")
-    panel = dock.step_panel
-    dock.show_panel(panel)
-    panel.where.setCurrentText("Epoch that varies")
-    qtbot.mouseClick(panel.findChildren(QPushButton)[0], Qt.MouseButton.LeftButton)
-    assert "Conductance 2 nS" in panel.message.text()
-    assert "epoch A (step), 0.2 to 0.4 s" in panel.message.text()
-    panel.where.setCurrentText("Epoch F")
-    qtbot.mouseClick(panel.findChildren(QPushButton)[0], Qt.MouseButton.LeftButton)
-    assert "epochs A" in panel.message.text(), "what there is, is said"
+    panel = _analyse(dock, "steps")
+    assert "Conductance 2 nS" in panel.summary.text()
+    assert "epoch A (step), 0.2 to 0.4 s" in panel.summary.text()
+    before = len(notification_manager.records)
+    _analyse(dock, "steps", epoch="F")
+    assert "epochs A" in str(notification_manager.records[before].message), "what there is, is said"

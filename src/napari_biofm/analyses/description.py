@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Table = Mapping[str, NDArray[Any]]  # column name -> (n_rows,) array
 Takes = Literal["recording", "recordings", "events", "traces", "cells", "table"]
-Role = Literal["", "channel", "sweep", "from", "to", "column", "class", "epoch", "file"]
+Role = Literal["", "channel", "sweep", "sweeps", "from", "to", "column", "class", "epoch", "file"]
 Style = Literal["line", "points", "both", "steps", "bars", "band"]
 _OPTION = "option"  # key of the metadata of a dataclass field
 
@@ -309,6 +309,7 @@ class Analysis:
     parameters : frozen dataclass whose fields are made by `option`.
     methods : sentence for a methods section, with its citation.
     own_verb : whether the command line has a verb of this name of its own.
+    optional : what it uses where it is there, beside `takes`.
     """
 
     name: str
@@ -320,6 +321,7 @@ class Analysis:
     parameters: type = NoParameters
     methods: str = ""
     own_verb: bool = False
+    optional: tuple[Takes, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -13,6 +13,7 @@ MODULES: tuple[str, ...] = (
     "napari_biofm.analyses.ephys.tables",
     "napari_biofm.analyses.ephys.protocol",
     "napari_biofm.analyses.ephys.cursors",
+    "napari_biofm.analyses.ephys.steps",
     "napari_biofm.analyses.ephys.evoked",
     "napari_biofm.analyses.ephys.sweeps",
     "napari_biofm.analyses.ephys.leak",

@@ -10,27 +10,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.api.analyses import average_event, readings, step_curve
-from napari_biofm.cli.common import inputs_exist, note
+from napari_biofm.api.analyses import average_event, readings
+from napari_biofm.api.signals import channels_of
+from napari_biofm.cli.common import drain, inputs_exist, note
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.files import write_text
 from napari_biofm.types import Events
-
-MEASURES = {
-    "mean": "Mean",
-    "largest": "Peak (largest)",
-    "smallest": "Peak (smallest)",
-    "sd": "Standard deviation",
-    "rate": "Events per second",
-}
 
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser."""
     steps = _verb(verbs, "steps", "a measure of every sweep against its command: IV and FI curves", run_steps)
-    _span(steps)
+    _span(steps, required=False)
     steps.add_argument(
-        "--measure", choices=list(MEASURES), default="mean", help="what is measured of each sweep"
+        "--epoch", default="", metavar="LETTER", help="in place of two times; else the one that varies"
+    )
+    steps.add_argument("--sweeps", default="", metavar="LIST", help="such as 0-5,8; all by default")
+    steps.add_argument(
+        "--measure",
+        choices=("mean", "largest", "smallest", "sd", "rate"),
+        default="mean",
+        help="what is measured of each sweep",
     )
     steps.add_argument(
         "--events", type=Path, metavar="CSV", help="counted for --measure rate; else they are detected"
@@ -62,12 +62,12 @@ def _verb(verbs: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser
     return verb
 
 
-def _span(verb: argparse.ArgumentParser) -> None:
+def _span(verb: argparse.ArgumentParser, required: bool = True) -> None:
     verb.add_argument(
-        "--from", dest="start", type=float, required=True, metavar="S", help="seconds in the sweep"
+        "--from", dest="start", type=float, required=required, metavar="S", help="seconds in the sweep"
     )
     verb.add_argument(
-        "--to", dest="stop", type=float, required=True, metavar="S", help="seconds in the sweep"
+        "--to", dest="stop", type=float, required=required, metavar="S", help="seconds in the sweep"
     )
 
 
@@ -82,16 +82,20 @@ def _events(path: Path | None) -> Events | None:
 
 def run_steps(args: argparse.Namespace) -> None:
     """Write the command and the measure of every sweep."""
-    curve = step_curve(
-        open_recording(args),
-        args.start,
-        args.stop,
-        measure=MEASURES[args.measure],
-        channel=args.channel,
-        events=_events(args.events),
+    from napari_biofm.analyses.description import Source
+    from napari_biofm.analyses.running import run_analysis
+
+    recording = open_recording(args)
+    given = {
+        "measure": args.measure, "start_s": args.start, "stop_s": args.stop, "epoch": args.epoch, "sweeps": args.sweeps,
+        "channel": channels_of(recording, args.channel)[0],
+    }  # fmt: skip
+    found = drain(
+        run_analysis("steps", Source(recording.name, recording, _events(args.events)), given), "steps"
     )
-    _write(args.out, curve.labels, zip(curve.x.tolist(), curve.y.tolist(), strict=True))
-    note(curve.text)
+    table = found.table
+    _write(args.out, list(table), zip(*(column.tolist() for column in table.values()), strict=True))
+    note(found.summary)
 
 
 def run_read(args: argparse.Namespace) -> None:

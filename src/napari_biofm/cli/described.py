@@ -30,7 +30,7 @@ def _add(verbs: Any, one: Analysis) -> None:
         verb.add_argument("file", type=Path, metavar="CSV" if table else "FILE")
     for parameter in one.options:
         _argument(verb, parameter)
-    if "events" in one.takes and not table:
+    if "events" in (*one.takes, *one.optional) and not table:
         verb.add_argument(
             "--events", type=Path, metavar="CSV", help="as `events` writes it; else they are detected"
         )
@@ -99,7 +99,7 @@ def _source(args: argparse.Namespace, chosen: Analysis) -> Source:
         args.channel = int(args.channel)
     recording = open_recording(args)
     events = None
-    if "events" in chosen.takes and args.events is not None:
+    if getattr(args, "events", None) is not None:
         inputs_exist([args.events])
         events = from_csv(args.events)
     return Source(recording.name, recording, events)

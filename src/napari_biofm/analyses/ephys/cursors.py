@@ -46,7 +46,7 @@ class CursorParameters:
     )
     plot: Measure = option("peak", "What is drawn.")
     against: Literal["sweep", "time", "command"] = option("sweep", "Against what it is drawn.")
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     channel: int | None = option(None, CHANNEL_HELP, low=0, role="channel")
 
 

@@ -54,7 +54,7 @@ class EvokedParameters:
     rows: Literal["response", "pulse"] = option(
         "response", "A row per response, or per pulse over all sweeps."
     )
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     channel: int | None = option(None, CHANNEL_HELP, low=0, role="channel")
 
 

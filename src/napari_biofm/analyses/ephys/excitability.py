@@ -34,7 +34,7 @@ class ExcitabilityParameters:
         low=10,
         high=100,
     )
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     channel: int | None = option(None, CHANNEL_HELP, low=0, role="channel")
 
 
@@ -164,7 +164,7 @@ class PhaseParameters:
         10.0, "dV/dt at which an action potential begins.", unit="mV/ms", low=0.5, high=500
     )
     epoch: str = option("", EPOCH_HELP, role="epoch")
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     channel: int | None = option(None, CHANNEL_HELP, low=0, role="channel")
 
 
@@ -254,7 +254,7 @@ class SagParameters:
     least_mv: float = option(2.0, "Smaller hyperpolarisations are left out.", unit="mV", low=0.1, high=100)
     rebound_ms: float = option(200.0, "Rebound is looked for up to this time.", unit="ms", low=5, high=5000)
     epoch: str = option("", EPOCH_HELP, role="epoch")
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     channel: int | None = option(None, CHANNEL_HELP, low=0, role="channel")
 
 

@@ -62,7 +62,7 @@ class IvParameters:
         high=300,
     )
     fit: bool = option(True, "Fit a Boltzmann to the conductance.")
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     channel: int | None = option(None, CHANNEL_HELP, low=0, role="channel")
 
 

@@ -31,7 +31,7 @@ _HOW = "Sweeps were combined sample by sample; the table is a recording with a c
 class AverageParameters:
     """Which sweeps are averaged."""
 
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     every: int | None = option(None, "Average each so many sweeps in a row; not given: all together.", low=1)
     baseline_from_s: float | None = option(
         None, "Take the mean from this time off each sweep first.", unit="s", low=0, role="from"
@@ -115,7 +115,7 @@ def concatenated(source: Source, p: JoinParameters) -> Result:
 class SplitParameters:
     """What is cut out."""
 
-    sweeps: str = option("", SWEEPS_HELP)
+    sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     from_s: float | None = option(None, "From this time of each sweep.", unit="s", low=0, role="from")
     to_s: float | None = option(None, "To this time.", unit="s", low=0, role="to")
     every_s: float | None = option(

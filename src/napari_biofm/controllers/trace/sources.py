@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from napari_biofm.analyses.description import Analysis, Source, Takes
 from napari_biofm.controllers.trace.ports import Shown
+from napari_biofm.events.table import NOT_EVENTS
 from napari_biofm.session import Session
 from napari_biofm.signals.display import TraceLines
 from napari_biofm.types import RecordingError
@@ -51,7 +54,8 @@ class TraceSources:
             return Source(f"{len(several)} recordings", recordings=several)
         if "traces" in analysis.takes and not recording.is_cells:
             raise RecordingError(f"{recording.name} holds no traces of cells: make them in the tab Movie.")
-        events = self._session.events(uid) if "events" in analysis.takes else None
+        wanted = "events" in (*analysis.takes, *analysis.optional)
+        events = self._session.events(uid) if wanted else None
         return Source(recording.name, recording, events if events is not None and len(events) else None)
 
     def offers(self) -> Mapping[str, Sequence[str]]:
@@ -64,6 +68,12 @@ class TraceSources:
             "channel": [f"{i}: {c.name} ({c.unit})" for i, c in enumerate(about)],
             "sweep": [str(lines.sweep)],
         }
+        names = (
+            np.unique(self._session.events(self._shown.uid)["class"]) if self._shown.uid is not None else ()
+        )
+        offered["class"] = ["", *(str(name) for name in names if name not in NOT_EVENTS)]
+        if lines.chosen is not None:
+            offered["sweeps"] = [", ".join(map(str, lines.chosen))]
         cursors = self._cursors()
         if cursors is not None:
             shift = lines.to_axis(lines.sweep, 0.0)

@@ -165,12 +165,18 @@ class AnalysePanel(QWidget):
         return box
 
     def fill(self) -> None:
-        """Put the shown sweep and the times of the cursors where they are asked for."""
-        offers = self._offers()
-        for role in ("sweep", "from", "to"):
-            wanted = [one.name for one in self.analysis.options if one.role == role]
-            for name, value in zip(wanted, offers.get(role, ()), strict=False):
-                self.set_value(name, value)
+        """Put the shown sweeps there, and the times of the cursors into the first empty pair, else into the last."""
+        offers, options = self._offers(), self.analysis.options
+        for role in ("sweep", "sweeps"):
+            for one, value in zip([o for o in options if o.role == role], offers.get(role, ()), strict=False):
+                self.set_value(one.name, value)
+        pairs = list(
+            zip(*([o.name for o in options if o.role == role] for role in ("from", "to")), strict=True)
+        )
+        if pairs and "from" in offers:
+            pair = next((p for p in pairs if not set(p) & set(self.values)), pairs[-1])
+            for name, role in zip(pair, ("from", "to"), strict=True):
+                self.set_value(name, offers[role][0])
 
     def refresh(self) -> None:
         """Offer the channels of another recording, or the columns of another table; what was typed stays."""

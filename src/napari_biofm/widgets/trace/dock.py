@@ -45,11 +45,9 @@ from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel, save_figure
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
 from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
-from napari_biofm.widgets.trace.iv_panel import StepPanel
 from napari_biofm.widgets.trace.movie_layers import ViewerMovies
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
-from napari_biofm.widgets.trace.shapes_panel import ShapesPanel
 from napari_biofm.widgets.trace.single_panel import SingleChannelPanel
 from napari_biofm.widgets.trace.teach_panel import TeachPanel
 from napari_biofm.widgets.trace.trace_view import TraceView
@@ -105,8 +103,6 @@ class TraceDock(Dock):
         self.channels_panel = ChannelsPanel()
         self.filters_panel = FiltersPanel()
         self.quality_panel = QualityPanel(colours)
-        self.step_panel = StepPanel(colours)
-        self.shapes_panel = ShapesPanel(colours)
         self.single_panel = SingleChannelPanel(colours)
         self.movie_panel = MoviePanel()
         self.recipe = RecipeBar(
@@ -125,9 +121,7 @@ class TraceDock(Dock):
         )
         self.teaching = Teaching(session, shown=shown, run=run, listen=listen)
         self.forecasting = Forecasting(session, shown=shown, lines=lines, run=run, listen=listen)
-        self.analyses = Analyses(
-            session, shown=shown, lines=lines, cursors=lambda: self.cursors.shown_span, run=run
-        )
+        self.analyses = Analyses(session, shown=shown, lines=lines, run=run)
         sources = TraceSources(session, shown=shown, lines=lines, cursors=lambda: self.cursors.shown_span)
         self.analysing = Analysing(TAKES, source=sources.source, run=run, add=session.add_recording)
         self.analyse_panel = AnalysePanel(self.analysing, colours_of(self.viewer), sources.offers)
@@ -144,14 +138,10 @@ class TraceDock(Dock):
             ("Events", (
                 ("Find", self.events_panel, "Find, judge and correct events"),
                 ("Teach", self.teach_panel, "Teach physio-FM an event shape from a few marks"),
-                ("Shapes", self.shapes_panel, "Averaged event, histograms of amplitudes and intervals"),
                 ("Forecast", self.forecast_panel, "What comes next, and how unexpected the present is"),
             )),
             ("Analyse", (("", self.analyse_panel, "All analyses of recordings, events and tables"),)),
-            ("Steps", (
-                ("Steps", self.step_panel, "IV and other plots of sweeps against their command"),
-                ("Single", self.single_panel, "Single channels: open times, open probability, unit current"),
-            )),
+            ("Single", (("", self.single_panel, "Single channels: open times, open probability, unit current"),)),
             ("Channels", (
                 ("Shown", self.channels_panel, "Which channels are shown, their units and gains"),
                 ("Filters", self.filters_panel, "Filters for display or as a processed copy"),
@@ -263,14 +253,6 @@ class TraceDock(Dock):
         self.filters_panel.copy_asked.connect(self.analyses.make_copy)
         self.quality_panel.asked.connect(self.analyses.measure)
         self.analyses.quality_measured.connect(self.quality_panel.show_report)
-        self.step_panel.asked.connect(self.analyses.plot_steps)
-        self.analyses.cursors_asked.connect(lambda: self.toolbar.cursors.setChecked(True))
-        self.analyses.steps_measured.connect(self.step_panel.show_curve)
-        self.analyses.steps_note.connect(self.step_panel.show_message)
-        self.shapes_panel.asked.connect(self.analyses.plot_shapes)
-        self.analyses.average_made.connect(self.shapes_panel.show_average)
-        self.analyses.histogram_made.connect(self.shapes_panel.show_histogram)
-        self.analyses.shapes_note.connect(self.shapes_panel.show_message)
         self.single_panel.asked.connect(self.analyses.summarise_channels)
         self.analyses.channels_summarised.connect(self.single_panel.show_summary)
         self.analyses.channels_note.connect(self.single_panel.show_message)
@@ -355,7 +337,6 @@ class TraceDock(Dock):
 
     def _show_events(self, events: Events) -> None:
         self.events_panel.set_events(events, self.events.searched)
-        self.shapes_panel.set_events(events)
         rows = self.events_panel.table.selected()
         self.marks.set_events(events, rows[0] if rows else None)
 
