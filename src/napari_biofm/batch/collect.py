@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.batch.items import Item
-from napari_biofm.batch.jobs import ITEMS, TABLES
+from napari_biofm.batch.jobs import ITEMS, PIECE, TABLES
 from napari_biofm.files import atomic_write
 from napari_biofm.types import BatchError
 
@@ -34,6 +34,19 @@ def collect_tables(out: Path, items: Sequence[Item]) -> dict[str, int]:
     return {name: n for name in TABLES if (n := _collect(out, name, items, said)) is not None}
 
 
+def read_piece(path: Path) -> Any:
+    """Return the table of an item, as an Arrow table.
+
+    Parameters
+    ----------
+    path : of the file that a step wrote.
+    """
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "rb") as file:
+        return pa.ipc.open_file(file).read_all()
+
+
 def _said(items: Sequence[Item]) -> dict[str, Any]:
     """Return the columns that are known of samples: a number where all values are numbers, else text."""
     import pyarrow as pa
@@ -51,7 +64,7 @@ def _collect(out: Path, name: str, items: Sequence[Item], said: dict[str, Any]) 
     import pyarrow.parquet as pq
 
     target = out / f"{name}.parquet"
-    pieces = [(item, p) for item in items if (p := out / ITEMS / item.key / f"{name}.parquet").is_file()]
+    pieces = [(item, p) for item in items if (p := out / ITEMS / item.key / f"{name}{PIECE}").is_file()]
     if not pieces:
         target.unlink(missing_ok=True)
         return None
@@ -64,7 +77,7 @@ def _collect(out: Path, name: str, items: Sequence[Item], said: dict[str, Any]) 
         whole = pa.schema([*list(schema)[:FRONT], *front, *list(schema)[FRONT:]])
         with atomic_write(target) as temporary, pq.ParquetWriter(temporary, whole) as writer:
             for item, piece in pieces:
-                table = pq.read_table(piece)
+                table = read_piece(piece)
                 rows += table.num_rows
                 columns = [_column(table, field) for field in schema]
                 known = [_constant(item.columns.get(one), kind, table.num_rows) for one, kind in said.items()]
@@ -117,13 +130,12 @@ class _Waiting:
 def _schema(pieces: Sequence[Path]) -> Any:
     """Return columns of all pieces, numbers as wide as the widest; empty pieces decide no type."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     known: dict[str, pa.DataType] = {}
     for piece in pieces:
-        file = pq.ParquetFile(piece)
-        empty = file.metadata.num_rows == 0
-        for field in file.schema_arrow:
+        table = read_piece(piece)
+        empty = table.num_rows == 0
+        for field in table.schema:
             kind = pa.null() if empty else field.type
             former = known.get(field.name, pa.null())
             known[field.name] = kind if pa.types.is_null(former) else _wider(former, kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from napari_biofm.types import BatchError
 
 NAME = "manifest.sqlite"
+PAUSE = 1.0  # s between commits
 COLUMNS = {
     "key": "TEXT PRIMARY KEY", "path": "TEXT", "kind": "TEXT", "state": "TEXT", "error": "TEXT",
     "fingerprint": "TEXT", "input_sha256": "TEXT", "input_bytes": "INTEGER", "seconds": "REAL",
@@ -30,6 +32,8 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
+        self._waiting: list[list[Any]] = []
+        self._written = 0.0
         try:
             with self._open() as db:
                 columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -47,16 +51,30 @@ class Manifest:
             db.close()
 
     def record(self, row: Mapping[str, Any], version: str) -> None:
-        """Write the row of an item in place of a former one."""
+        """Write the row of an item in place of a former one, at the latest with the next row after `PAUSE` seconds.
+
+        A commit takes as long as measuring some cells. Rows that a kill loses are found again by the next run: what
+        says that an item is done lies in its own folder.
+        """
         known = {name: row.get(name) for name in COLUMNS}
         known["version"] = version
         known["facts"] = json.dumps({k: v for k, v in row.items() if k not in COLUMNS})
+        self._waiting.append(list(known.values()))
+        if time.monotonic() - self._written > PAUSE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait."""
         marks = ", ".join("?" for _ in COLUMNS)
-        with self._open() as db:
-            db.execute(f"INSERT OR REPLACE INTO items VALUES ({marks})", list(known.values()))
+        if self._waiting:
+            with self._open() as db:
+                db.executemany(f"INSERT OR REPLACE INTO items VALUES ({marks})", self._waiting)
+        self._waiting.clear()
+        self._written = time.monotonic()
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all rows by key."""
+        self.flush()
         with self._open() as db:
             db.row_factory = sqlite3.Row
             found = [dict(row) for row in db.execute("SELECT * FROM items ORDER BY key")]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, Protocol
 
 from napari_biofm import __version__
 from napari_biofm.batch.jobs import Job
+from napari_biofm.batch.work import finished
 from napari_biofm.types import BatchError
 
-AHEAD = 3  # items per worker that are handed out at a time
+AHEAD = 3  # tasks per worker that are handed out at a time
+TASK = 0.5  # s that a task should take, if its items are short
+MOST = 50  # items in a task
+GONE = "The scheduler is gone. Finished items are kept: run again with --resume when it is back."
 CONNECT_TIMEOUT = 8.0  # s
 QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
 ONE_THREAD = {
@@ -97,7 +105,7 @@ class Cluster:
                 n_workers=n_workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # a free port: a second run may be going on beside this one
                 memory_limit=0,
             )
             self.description = f"on {n_workers} processes"
@@ -117,6 +125,9 @@ class Cluster:
             ) from error
         try:
             self._check_versions()
+        except (OSError, RuntimeError) as error:
+            self.close()
+            raise BatchError(GONE) from error
         except BaseException:
             self.close()
             raise
@@ -128,39 +139,59 @@ class Cluster:
             raise BatchError(
                 f"No worker came within 60 s {self.description}; start some, or look at the queue."
             ) from error
-        for worker, version in self._client.run(_version).items():
-            if version != __version__:
+        for worker, version in self._client.run(_version, on_error="return").items():
+            if isinstance(version, str) and version != __version__:  # no text: it died just now
                 raise BatchError(
                     f"The worker {worker} runs napari-biofm {version}, this is {__version__}; install one "
                     "version everywhere."
                 )
 
     def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-        """Yield each job with its row as it is done; a worker that dies costs the item another try."""
+        """Yield each job with its row as it is done; a worker that dies costs the item another try.
+
+        Raises
+        ------
+        BatchError
+            If the scheduler goes away.
+        """
+        try:
+            yield from self._run(work, jobs)
+        except (OSError, TimeoutError, CancelledError, RuntimeError) as error:
+            raise BatchError(GONE) from error
+
+    def _run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
         from distributed import as_completed
 
-        waiting = iter(jobs)
-        known: dict[str, Job] = {}
+        waiting, alone = iter(jobs), deque[Job]()
+        known: dict[str, list[Job]] = {}
         done = as_completed([], loop=self._client.loop)
+        several = 1  # items in a task: as many as take half a second, so that handing out costs little
 
         def hand_out(n: int) -> None:
-            for _, job in zip(range(n), waiting, strict=False):
-                future = self._client.submit(work, job, pure=False, key=f"biofm-{job.item.key}", retries=0)
-                known[future.key] = job
+            for _ in range(n):
+                part = [alone.popleft()] if alone else list(itertools.islice(waiting, several))
+                if not part:
+                    return
+                key = f"biofm-{part[0].item.key}-{uuid.uuid4().hex[:8]}"
+                future = self._client.submit(_work_on_all, work, part, pure=False, key=key, retries=0)
+                known[future.key] = part
                 done.add(future)
 
         hand_out(AHEAD * max(1, len(self._client.scheduler_info()["workers"])))
         for future in done:
-            job = known.pop(future.key)
+            part = known.pop(future.key)
             if future.status == "finished":
-                yield job, future.result()
+                rows = future.result()
+                yield from zip(part, rows, strict=True)
+                longest = sum(float(row.get("seconds", TASK)) for row in rows) / len(rows)
+                several = max(1, min(MOST, int(TASK / max(longest, 1e-3))))
+            elif future.status == "error" and len(part) > 1:
+                alone.extend(part)  # a worker died of one of them: find out of which
             elif future.status == "error":
                 error = future.exception()
-                yield job, _lost(job, f"a worker died of it: {type(error).__name__}: {error}")
+                yield part[0], _lost(part[0], f"a worker died of it: {type(error).__name__}: {error}")
             else:
-                raise BatchError(
-                    "The scheduler is gone. Finished items are kept: run again with --resume when it is back."
-                )
+                raise BatchError(GONE)
             future.release()
             hand_out(1)
 
@@ -192,6 +223,11 @@ def _restore(before: dict[str, str]) -> None:
             os.environ[name] = before[name]
         else:
             os.environ.pop(name, None)
+
+
+def _work_on_all(work: Work, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Work on items one after the other; those that are done since a worker died amid them are not done again."""
+    return [finished(job) or work(job) for job in jobs]
 
 
 def _version() -> str:

@@ -78,8 +78,7 @@ def run_recipe(
     with FolderLock(folder):
         if force:
             _clear(folder)
-        for unfinished in (folder / ITEMS).glob(".*"):  # of a run that was killed: nobody else works here now
-            shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_unfinished(folder)
         write_text(folder / RECIPE, chosen.text())
         return _run(chosen, folder, todo, scheduler, jobs, resume, listener)
 
@@ -125,7 +124,9 @@ def _run(
                 if listener is not None:
                     listener(n_done, len(todo), row)
         finally:
+            manifest.flush()
             pool.close()
+        _remove_unfinished(folder)
     manifest.keep_only({job.item.key for job in todo})
     ordered = [rows[job.item.key] for job in todo]
     done = [job.item for job in todo if rows[job.item.key]["state"] == "done"]
@@ -180,6 +181,12 @@ def _prepare(folder: Path, *, resume: bool, force: bool) -> None:
         raise BatchError(
             f"{folder}: holds the results of a former run; --resume does what is missing, --force begins anew."
         )
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what workers left half-written that were killed; nobody works here now."""
+    for unfinished in (folder / ITEMS).glob(".*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _clear(folder: Path) -> None:

@@ -29,7 +29,7 @@ def work_on(job: Job) -> dict[str, Any]:
 
     The results are written beside their place and put there in one move.
     """
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     one_thread(job.steps)
     row: dict[str, Any] = {"key": job.item.key, "path": str(job.item.path), "kind": job.item.kind}
     row |= {"fingerprint": job.fingerprint, "host": platform.node(), "state": "done", "error": ""}
@@ -41,6 +41,7 @@ def work_on(job: Job) -> dict[str, Any]:
         row["input_sha256"] = content_hash(job.item.path)
         row |= _steps(job, making)
         row["seconds"] = round(time.perf_counter() - started, 4)
+        row["cpu_seconds"] = round(time.process_time() - cpu, 4)
         row["peak_memory_mb"] = _peak_memory_mb()
         write_json(making / DONE, row)
         shutil.rmtree(job.results, ignore_errors=True)

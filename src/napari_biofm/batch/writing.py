@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.batch.jobs import Bench
+from napari_biofm.batch.jobs import PIECE, Bench
 from napari_biofm.images.io.names import image_id
 
 MASK_FILES = MappingProxyType({"imagej": "_rois.zip", "geojson": ".geojson", "coco": "_coco.json"})
@@ -63,7 +63,14 @@ def write_table(bench: Bench, name: str, table: Any) -> None:
     item = bench.job.item
     for position, (column, value) in enumerate((("item", item.key), ("file", image_id(item.path)))):
         table.insert(position, column if column not in table.columns else f"sample_{column}", value)
-    table.to_parquet(bench.folder / f"{name}.parquet", index=False)
+    import pyarrow as pa
+
+    rows = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    with (
+        pa.OSFile(str(bench.folder / f"{name}{PIECE}"), "wb") as file,
+        pa.ipc.new_file(file, rows.schema) as out,
+    ):
+        out.write_table(rows)
 
 
 def small_picture(
