@@ -45,6 +45,9 @@ from .api.images import (
     read_masks,
     segment,
 )
+from .api.matching import (
+    match_cells,
+)
 from .api.motion import (
     MotionCorrection,
     correct_motion,
@@ -145,6 +148,7 @@ __all__ = [
     "idealize",
     "join_conditions",
     "kinds_of",
+    "match_cells",
     "measure",
     "membrane",
     "movie_clock",

@@ -21,6 +21,10 @@ MODULES: tuple[str, ...] = (
     "napari_biofm.analyses.ephys.excitability",
     "napari_biofm.analyses.ephys.what_if",
     "napari_biofm.analyses.ephys.statistics",
+    "napari_biofm.analyses.calcium.curation",
+    "napari_biofm.analyses.calcium.responses",
+    "napari_biofm.analyses.calcium.population",
+    "napari_biofm.analyses.calcium.beats",
 )  # each holds a tuple `ANALYSES`
 
 

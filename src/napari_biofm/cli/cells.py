@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.cells.embed.embeddings import crop_encoder
+from napari_biofm.cli.cell_matches import add_match
 from napari_biofm.cli.cell_tables import add_measure
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note
 from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
@@ -40,6 +41,7 @@ def add_verbs(verbs: Any) -> None:
     )
     regress.set_defaults(run=run_regress)
     add_measure(what)
+    add_match(what)
     predict = what.add_parser("predict", help="classes or values of cells by a trained head")
     _add_cells(predict)
     predict.add_argument("--head", type=Path, required=True, metavar="HEAD_DIR")

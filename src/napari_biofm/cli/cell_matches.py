@@ -1,0 +1,64 @@
+"""The verb `cells match`: which cells of two sessions are the same."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_biofm.api.images import read_masks
+from napari_biofm.api.matching import match_cells
+from napari_biofm.cli.common import inputs_exist, note
+from napari_biofm.files import write_text
+from napari_biofm.types import CellsError
+
+
+def add_match(what: Any) -> None:
+    """Add the verb to the parser."""
+    verb = what.add_parser("match", help="pair the cells of two sessions of one field")
+    verb.add_argument("first", type=Path, metavar="MASK", help="label image of the first session")
+    verb.add_argument("second", type=Path, metavar="MASK", help="label image of the second session")
+    verb.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="a row per cell of either session"
+    )
+    verb.add_argument(
+        "--masks-out", type=Path, metavar="TIFF", help="the second session with the ids of the first"
+    )
+    verb.add_argument(
+        "--most-px",
+        type=float,
+        default=8.0,
+        metavar="PX",
+        help="largest distance of centres (pixels; default 8)",
+    )
+    verb.add_argument(
+        "--least-score", type=float, default=0.3, metavar="0..1", help="pairs below it are none (default 0.3)"
+    )
+    verb.set_defaults(run=run_match)
+
+
+def run_match(args: argparse.Namespace) -> None:
+    """Write the pairs, and the cells that are alone."""
+    inputs_exist([args.first, args.second])
+    if args.masks_out is not None and args.masks_out.suffix.lower() not in (".tif", ".tiff"):
+        raise CellsError(f"{args.masks_out.name}: masks are written as .tif")
+    a, b = read_masks(args.first), read_masks(args.second)
+    found = match_cells(a, b, most_px=args.most_px, least_score=args.least_score)
+    lines = ["first,second,overlap,distance_px,score,margin"]
+    pairs = zip(
+        found.first, found.second, found.overlap, found.distance, found.score, found.margin, strict=True
+    )
+    lines += [f"{i},{j},{o:.4f},{d:.3f},{s:.4f},{m:.4f}" for i, j, o, d, s, m in pairs]
+    lines += [f"{i},,,,," for i in found.only_first] + [f",{j},,,," for j in found.only_second]
+    write_text(args.out, "\n".join(lines) + "\n")
+    if args.masks_out is not None:
+        from napari_biofm.images.io.masks import write_mask
+
+        write_mask(args.masks_out, found.relabelled(b, a))
+    shift = found.transform[:, 2]
+    note(
+        f"{len(found.first)} pairs, {len(found.only_first)} cells only in the first and {len(found.only_second)} only in the "
+        f"second; shift {shift[0]:.1f}, {shift[1]:.1f} px, median overlap {np.median(found.overlap) if len(found.overlap) else 0:.2f}"
+    )
