@@ -19,12 +19,14 @@ class MotionCorrection:
     motion : shifts, template, border, and the numbers before and after.
     frame_rate : Hz, None where nobody says it.
     warnings : what the user should know.
+    line_phase : pixels by which odd lines lay beside even ones, and were moved back.
     """
 
     frames: LazyArray
     motion: Motion
     frame_rate: float | None
     warnings: tuple[str, ...] = ()
+    line_phase: int = 0
 
 
 def correct_motion(
@@ -38,6 +40,8 @@ def correct_motion(
     channel: int | None = None,
     plane: int | None = None,
     register_on: int | None = None,
+    lines: bool = False,
+    resume: bool = False,
     progress: ProgressListener | None = None,
 ) -> MotionCorrection:
     """Measure how each frame of a movie had moved, and take it back.
@@ -53,6 +57,8 @@ def correct_motion(
     channel, plane : of a file that holds several, counted from 0.
     register_on : channel in which the motion is measured, where that is another one, e.g. a red one that does not
         flicker.
+    lines : whether odd lines that lie beside even ones (scanners that go to and fro) are moved back first.
+    resume : whether a run that was cut off goes on where it stood; what was measured so far lies beside `out`.
     progress : called with each step.
 
     Returns
@@ -69,6 +75,7 @@ def correct_motion(
     from napari_biofm.images.io.movies import Movie, open_movie
     from napari_biofm.images.motion.apply import CorrectedMovie, write_corrected
     from napari_biofm.images.motion.estimate import estimate_motion
+    from napari_biofm.images.motion.line_phase import InPhase, line_phase
     from napari_biofm.images.motion.settings import MotionSettings
     from napari_biofm.timeline.metadata import chosen_rate
 
@@ -79,11 +86,17 @@ def correct_motion(
     else:
         source = seen = Movie(movie, MovieFacts())
     rate, said = chosen_rate(frame_rate, None, source.frame_rate)
-    motion = run_task(estimate_motion(seen.frames, settings), progress)
+    phase = line_phase(seen.frames) if lines else 0
+    frames, looked_at = (InPhase(one.frames, phase) if phase else one.frames for one in (source, seen))
+    kept, path = None, None
     if out is not None:
         path = Path(out)
         path.parent.mkdir(parents=True, exist_ok=True)
-        run_task(write_corrected(source.frames, motion, path, rate), progress)
+        kept = path.with_name(f"{path.name.split('.')[0]}_motion.partial.npz")
+    motion = run_task(estimate_motion(looked_at, settings, kept if resume else None), progress)
+    if path is not None:
+        run_task(write_corrected(frames, motion, path, rate), progress)
         motion.save(path.with_name(f"{path.name.split('.')[0]}_motion.npz"))
-    told = tuple(one for one in (source.message, said) if one)
-    return MotionCorrection(CorrectedMovie(source.frames, motion), motion, rate, told)
+    phased = f"Odd lines lay {phase} pixels beside even ones and were moved back." if phase else ""
+    told = tuple(one for one in (source.message, said, phased) if one)
+    return MotionCorrection(CorrectedMovie(frames, motion), motion, rate, told, phase)

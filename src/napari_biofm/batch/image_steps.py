@@ -70,7 +70,7 @@ def with_channels(bench: Bench, channels: Sequence[int | str]) -> Any:
 
 def _projected(bench: Bench, image: Any, what: int | str) -> Any:
     """Return one picture of a movie or stack: the plane of a number, the mean, or the variation."""
-    from napari_biofm.images.io.projections import MEAN, SPREAD, projection
+    from napari_biofm.images.io.projections import PROJECTIONS, projection
 
     if not bench.is_stack:
         raise BatchError(f"{bench.job.item.path}: is no movie or stack; leave projection and plane out.")
@@ -81,7 +81,7 @@ def _projected(bench: Bench, image: Any, what: int | str) -> Any:
             )
         return np.asarray(image[what])
     colours = image.ndim > 3
-    return projection(image, MEAN if what == "mean" else SPREAD, 3 if colours else 2)
+    return projection(image, PROJECTIONS[what], 3 if colours else 2)
 
 
 def measure(bench: Bench, given: Parameters) -> None:

@@ -69,7 +69,7 @@ _PLANE = Parameter(
     None,
     (str, int),
     "plane of a movie or stack that flat masks lie on, counted from 0, or a picture of it",
-    ("mean", "variation"),
+    ("mean", "variation", "correlation", "peak"),
 )
 
 
@@ -109,7 +109,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                     None,
                     (str, int),
                     "picture of a movie or stack that is segmented, or its plane counted from 0",
-                    ("mean", "variation"),
+                    ("mean", "variation", "correlation", "peak"),
                 ),
                 "relative_size": Parameter(0.05, (float,), "smallest object, share of the usual one", low=0),
                 "least_contrast": Parameter(8.0, (float,), "contrast of an object over its ground", low=0),

@@ -26,6 +26,16 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--register-on", type=int, default=None, metavar="N", help="channel in which the motion is measured"
     )
+    verb.add_argument(
+        "--lines",
+        action="store_true",
+        help="move back odd lines that lie beside even ones (scanning to and fro)",
+    )
+    verb.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a run that was cut off stood; its shifts lie beside --out",
+    )
     verb.add_argument("--json", action="store_true", help="the numbers as JSON on stdout")
     add_movie_reading(verb)
     verb.set_defaults(run=run_motion)
@@ -38,7 +48,8 @@ def run_motion(args: argparse.Namespace) -> None:
         raise ImageError(f"{args.out.name}: a corrected movie is written as .tif")
     found = correct_motion(
         args.movie, args.out, mode=args.mode, most=args.most, block=args.block, frame_rate=args.frame_rate,
-        channel=args.channel, plane=args.plane, register_on=args.register_on, progress=shown(args.movie.name),
+        channel=args.channel, plane=args.plane, register_on=args.register_on, lines=args.lines,
+        resume=args.resume, progress=shown(args.movie.name),
     )  # fmt: skip
     for warning in found.warnings:
         note(warning)
@@ -50,6 +61,6 @@ def run_motion(args: argparse.Namespace) -> None:
                 "frames": len(motion.shifts), "largest_shift_px": float(abs(motion.shifts).max()),
                 "border_px": list(motion.border), "correlation_before": motion.correlation[0],
                 "correlation_after": motion.correlation[1], "crispness_before": motion.crispness[0],
-                "crispness_after": motion.crispness[1],
+                "crispness_after": motion.crispness[1], "line_phase_px": found.line_phase,
             }
         )  # fmt: skip

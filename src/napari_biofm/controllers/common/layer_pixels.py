@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.controllers.common.layers import full_data
-from napari_biofm.images.io.projections import MEAN, SPREAD, projection
+from napari_biofm.images.io.projections import PROJECTIONS, projection
 from napari_biofm.types import ImageError
 
 SHOWN = "shown plane"
@@ -20,7 +20,7 @@ def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
     ----------
     viewer : whose sliders say which plane is shown.
     layer : Image layer, possibly with time or z in front, possibly multiscale.
-    what : `SHOWN`, `MEAN` or `SPREAD`, the standard deviation without its floor (see `images.io.projections`).
+    what : `SHOWN`, or a picture of a movie or stack (see `images.io.projections`).
 
     Raises
     ------
@@ -33,7 +33,7 @@ def plane_of(viewer: Any, layer: Any, what: str = SHOWN) -> Any:
         raise ImageError(f"Layer '{layer.name}' is empty (shape {tuple(data.shape)}); open another image.")
     if data.ndim <= n_spatial:
         return np.asarray(data)
-    if what in (MEAN, SPREAD):
+    if what in PROJECTIONS.values():
         return projection(data, what, n_spatial)
     step = shown_step(viewer, layer)
     return np.asarray(data[step])

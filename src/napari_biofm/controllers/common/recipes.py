@@ -20,14 +20,14 @@ from napari_biofm.controllers.common.layer_pixels import SHOWN
 from napari_biofm.controllers.common.layers import full_data, layer_by_id
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.images.io.masks import write_mask
-from napari_biofm.images.io.projections import MEAN, SPREAD
+from napari_biofm.images.io.projections import PROJECTIONS as PICTURES
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
 from napari_biofm.signals.export import write_nwb
 from napari_biofm.types import BiofmError, SegmentationParameters
 
-PROJECTIONS: Mapping[str, str] = {MEAN: "mean", SPREAD: "variation"}
+PROJECTIONS: Mapping[str, str] = {picture: name for name, picture in PICTURES.items()}
 STACKED = "stitch"  # how planes of a stack become objects where nothing else is said
 MOST_COMPARED = 1 << 28  # bytes of an image up to which layer and file are compared pixel by pixel
 NOTED = 64  # channels that a session notes of a detection

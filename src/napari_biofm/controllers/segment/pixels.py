@@ -10,7 +10,7 @@ import numpy as np
 from napari_biofm.controllers.common.layer_pixels import plane_of, shown_step
 from napari_biofm.controllers.common.layers import full_data, sizes_of_axes
 from napari_biofm.images.io.lazy import LazyImage
-from napari_biofm.images.io.projections import MEAN, SPREAD
+from napari_biofm.images.io.projections import PROJECTIONS
 from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.tiling.large_images import parts_of
 
@@ -53,7 +53,7 @@ def large_image(viewer: Any, layer: Any, choice: str) -> LazyImage | None:
     """Return what is meant without reading it, where it is large; None where it is not."""
     data = full_data(layer)
     leading = data.ndim - (3 if layer.rgb else 2)
-    if choice in (MEAN, SPREAD) or leading > 2 or 0 in data.shape:
+    if choice in PROJECTIONS.values() or leading > 2 or 0 in data.shape:
         return None
     axes = ("TZ" if leading == 2 else "Z" * leading) + "YX" + ("C" if layer.rgb else "")
     at = {} if choice in STACKS else dict(zip(axes, shown_step(viewer, layer)))

@@ -1,4 +1,8 @@
-"""One picture of a movie or stack: its mean over the first axes, or how much each pixel varies."""
+"""One picture of a movie or stack: its mean over the first axes, how much each pixel varies, and what shows activity.
+
+Sources: correlation with neighbours, Smith & Hausser, Nat Neurosci 13:1144 (2010); peak to noise, Zhou et al., eLife 7:e28728
+(2018), CNMF-E.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,16 @@ from napari_biofm.types import LazyArray
 
 MEAN = "mean over the first axis"
 SPREAD = "variation over the first axis"  # where cells of a movie flicker, whatever stands still
+CORRELATION = "correlation with neighbours over time"  # pixels of one active cell rise and fall together
+PEAK_NOISE = "peak to noise over time"  # pixels that are bright for a moment
+PROJECTIONS = {
+    "mean": MEAN,
+    "variation": SPREAD,
+    "correlation": CORRELATION,
+    "peak": PEAK_NOISE,
+}  # names in recipes
+_PIECE = 64  # frames whose mean is taken off, so that slow changes are no activity
+_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # and their opposites
 FLOOR_SIDE = 64  # pixels of the shorter side of the copy from which the floor is read
 
 
@@ -21,16 +35,21 @@ def projection(data: LazyArray, what: str, n_spatial: int) -> NDArray[np.float32
     Parameters
     ----------
     data : (..., Y, X) or (..., Y, X, C) array; read some planes at a time.
-    what : `MEAN`, or `SPREAD`: the standard deviation over the first axis, of pictures without colours without its
-        floor, see `without_floor`.
+    what : `MEAN`; `SPREAD`, the standard deviation over the first axis, of pictures without colours without its
+        floor, see `without_floor`; `CORRELATION` or `PEAK_NOISE`, see `activity_over_first`.
     n_spatial : axes of a picture, 2, or 3 with colours.
     """
+    if what in (CORRELATION, PEAK_NOISE):
+        while data.ndim > n_spatial + 1:
+            data = data[tuple([slice(None)] + [0] * (data.ndim - n_spatial - 1))]
+        correlation, peak = activity_over_first(data)
+        data = correlation if what == CORRELATION else peak
     if what == SPREAD:
         data = spread_over_first(data)
     while data.ndim > n_spatial:
         data = mean_over_first(data)
     picture = np.asarray(data)
-    return without_floor(picture) if what == SPREAD and n_spatial == 2 else picture
+    return without_floor(picture) if what != MEAN and n_spatial == 2 else picture
 
 
 def mean_over_first(data: LazyArray, chunk: int = 64) -> NDArray[np.float32]:
@@ -45,6 +64,57 @@ def spread_over_first(data: LazyArray, chunk: int = 64) -> NDArray[np.float32]:
     """Return the standard deviation over the first axis; see `mean_over_first`."""
     mean = mean_over_first(data, chunk)
     return np.sqrt(_mean_of(lambda planes: np.square(planes - mean, dtype=np.float32), data, chunk))
+
+
+def activity_over_first(data: LazyArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return two pictures of activity, read some frames at a time: correlation with the neighbours, and peak to noise.
+
+    The mean of 64 frames and that of each frame are taken off before, so that neither slow changes nor light that flickers
+    everywhere is activity. The peak is that of means over three frames; the noise is read from steps between frames.
+
+    Parameters
+    ----------
+    data : (T, Y, X) or (T, Y, X, C) with T of 3 or more; NaN counts as no change.
+
+    Returns
+    -------
+    correlation, peak_to_noise : (Y, X) or (Y, X, C) float32; 0 where nothing changes.
+    """
+    shape = tuple(int(n) for n in data.shape[1:])
+    total, steps, top = np.zeros(shape, np.float64), np.zeros(shape, np.float64), np.zeros(shape, np.float32)
+    products = [np.zeros(shape, np.float64) for _ in _NEIGHBOURS]
+    n = 0
+    for start in range(0, int(data.shape[0]), _PIECE):
+        piece = np.asarray(data[start : start + _PIECE]).astype(np.float32)
+        if len(piece) < 3:
+            continue
+        known = np.isfinite(piece)
+        count = known.sum(axis=0)
+        mean = np.divide(
+            np.where(known, piece, 0).sum(axis=0), count, out=np.zeros(shape, np.float32), where=count > 0
+        )
+        piece = np.where(known, piece - mean, 0)
+        piece -= piece.mean(axis=(1, 2), keepdims=True)
+        total += np.square(piece).sum(axis=0)
+        steps += np.square(np.diff(piece, axis=0)).sum(axis=0) / 2
+        top = np.maximum(top, ((piece[:-2] + piece[1:-1] + piece[2:]) / 3).max(axis=0))
+        for found, (dy, dx) in zip(products, _NEIGHBOURS, strict=True):
+            found += (piece * np.roll(piece, (-dy, -dx), (1, 2))).sum(axis=0)
+        n += len(piece) - 1
+    result, seen = np.zeros(shape), np.zeros(shape)
+    for found, (dy, dx) in zip(products, _NEIGHBOURS, strict=True):
+        scale = np.sqrt(total * np.roll(total, (-dy, -dx), (0, 1)))
+        r = np.divide(found, scale, out=np.zeros(shape), where=scale > 0)
+        there = np.ones(shape, bool)  # the last row and column have no neighbour there
+        there[shape[0] - dy :] = False
+        if dx:
+            there[:, -1 if dx > 0 else 0] = False
+        r = np.where(there, r, 0)
+        result += r + np.roll(r, (dy, dx), (0, 1))
+        seen += there.astype(float) + np.roll(there, (dy, dx), (0, 1))
+    noise = np.sqrt(steps / max(n, 1))
+    peak = np.divide(top, noise, out=np.zeros(shape), where=noise > 0)
+    return np.maximum(result / np.maximum(seen, 1), 0).astype(np.float32), peak.astype(np.float32)
 
 
 def _mean_of(measure: Callable[[Any], Any], data: LazyArray, chunk: int) -> NDArray[np.float32]:

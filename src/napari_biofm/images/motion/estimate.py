@@ -6,6 +6,7 @@ a smooth field between them as in NoRMCorre (Pnevmatikakis & Giovannucci, J. Neu
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.motion.apply import moved_back
 from napari_biofm.images.motion.settings import Motion, MotionSettings
+from napari_biofm.images.motion.unfinished import Unfinished
 from napari_biofm.shifts import ShiftFinder
 from napari_biofm.types import ImageError, LazyArray, Progress, Task
 
@@ -22,13 +24,17 @@ _LOOKED_AT = 64  # frames, for the numbers before and after
 Picture = NDArray[np.float32]
 
 
-def estimate_motion(movie: LazyArray, settings: MotionSettings | None = None) -> Task[Motion]:
+def estimate_motion(
+    movie: LazyArray, settings: MotionSettings | None = None, kept: Path | None = None
+) -> Task[Motion]:
     """Measure how far each frame of a movie lies from its template.
 
     Parameters
     ----------
     movie : (T, Y, X) array-like that accepts slices; read some frames at a time.
     settings : rigid or in blocks, and how far.
+    kept : file that holds what was measured so far: a run that was cut off goes on where it stood, if movie and settings
+        are the same. It is removed at the end.
 
     Returns
     -------
@@ -44,22 +50,29 @@ def estimate_motion(movie: LazyArray, settings: MotionSettings | None = None) ->
     if len(movie.shape) != 3 or movie.shape[0] < 2:
         raise ImageError(f"a movie is (T, Y, X) with two frames or more, this has shape {tuple(movie.shape)}")
     n = int(movie.shape[0])
-    template = yield from _template(movie, settings)
+    unfinished = Unfinished.of(kept, movie, settings)
+    template = unfinished.template
+    if template is None:
+        template = yield from _template(movie, settings)
     finder = ShiftFinder(template, settings.most)
     pieces = _blocks(template, settings) if settings.mode == "piecewise" else None
     shifts = np.zeros((n, 2), np.float32)
     fields = None if pieces is None else np.zeros((n, *pieces[0], 2), np.float32)
-    for start in range(0, n, _CHUNK):
+    begin = unfinished.restore(shifts, fields)
+    for start in range(begin, n, _CHUNK):
         for i, frame in enumerate(_frames(movie, start, template), start):
             shifts[i] = finder.find_finely(frame)
             if pieces is not None and fields is not None:
                 fields[i] = _in_blocks(frame, shifts[i], pieces)
+        unfinished.keep(min(start + _CHUNK, n), template, shifts, fields)
         yield Progress(min(start + _CHUNK, n), n, f"motion of frame {min(start + _CHUNK, n)} of {n}")
     centres = (np.zeros(0, np.float32), np.zeros(0, np.float32)) if pieces is None else pieces[1]
     made = Motion(
         shifts, fields, centres, template, _border(shifts, fields), (0.0, 0.0), (0.0, 0.0), settings
     )
-    return _with_numbers(movie, made)
+    made = _with_numbers(movie, made)
+    unfinished.done()
+    return made
 
 
 def _frames(movie: LazyArray, start: int, template: Picture) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from napari_biofm.controllers.segment.controller import Request, SegmentControll
 from napari_biofm.controllers.segment.flows import recipe_of
 from napari_biofm.controllers.segment.painter import Box
 from napari_biofm.controllers.segment.pixels import STACKS, describe_large
-from napari_biofm.images.io.projections import MEAN, SPREAD
+from napari_biofm.images.io.projections import PROJECTIONS
 from napari_biofm.images.segment.jobs import import_job
 from napari_biofm.models import store
 from napari_biofm.types import Segmentation, SegmentationParameters
@@ -88,11 +88,11 @@ class SegmentDock(Dock):
                 options={"tooltip": "The image layer to segment."},
             ),
         )
-        self._pixel_choices = [SHOWN, MEAN, SPREAD]
+        self._pixel_choices = [SHOWN, *PROJECTIONS.values()]
         self.pixels = ComboBox(
             label="Pixels",
             choices=lambda _: self._pixel_choices,
-            tooltip="Of a movie or stack: the plane you see, the mean over its first axis, or all of it.",
+            tooltip="Of a movie or stack: the plane you see, a picture of its first axis (mean, variation, activity), or all of it.",
         )
         self.channels = ChannelBoxes()
         self.device = ComboBox(label="Device", choices=DEVICES, tooltip="Where the network runs.")
@@ -267,7 +267,7 @@ class SegmentDock(Dock):
         """Offer the whole stack only where there is one."""
         layer = self.image.value
         leading = 0 if layer is None else full_data(layer).ndim - (3 if layer.rgb else 2)
-        self._pixel_choices = [SHOWN, MEAN, SPREAD, *(STACKS if leading == 1 else ())]
+        self._pixel_choices = [SHOWN, *PROJECTIONS.values(), *(STACKS if leading == 1 else ())]
         self.pixels.reset_choices()
         self.channels.refresh(layer, self.image.choices)
         self._tell_size()
