@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from cellpose import models
 
+from beside import as_the_program_runs, neighbours
 from napari_biofm.images.segment.cellpose_api import network_class
 from napari_biofm.images.segment.cellpose_sam import CellposeSAM
 from napari_biofm.images.segment.pooling import pool
@@ -95,12 +96,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--beside", type=int, default=0, metavar="N", help="busy processes beside the two")
     args = parser.parse_args()
+    as_the_program_runs()
     depth, pairs = (4, 1) if args.quick else (BLOCKS, args.pairs)
     torch.set_num_threads(args.threads)
     image, masks = field_of_cells(args.size)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, neighbours(args.beside):
         weights = args.weights or random_weights(Path(folder), depth)
         single, default = Side("stock, float32"), Side("stock, its default precision")
         ours = Side("ours, defaults")
@@ -139,6 +142,7 @@ def main() -> None:
     speedup = min(over_single, over_default or over_single)
     report(
         f"Cellpose-SAM, {args.size} x {args.size} pixels, {depth} blocks, {args.device}, "
+        f"{args.beside} busy processes beside, "
         f"{'random weights' if args.weights is None else args.weights.name}; network only, without masks",
         sides,
         {
@@ -161,6 +165,7 @@ def main() -> None:
             "max_flow_difference": difference,
             "mean_flow_difference": mean_difference,
             "device": args.device,
+            "beside": args.beside,
             "dtype": plan.dtype,
         },
     )

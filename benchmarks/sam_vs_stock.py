@@ -1,6 +1,6 @@
 """Segment Anything: the embedding of an image by stock `SamPredictor` and by ours, same weights and run.
 
-    python benchmarks/sam_vs_stock.py [--quick] [--device cuda] [--weights FILE] [--json]
+    python benchmarks/sam_vs_stock.py [--quick] [--device cuda] [--weights FILE] [--beside N] [--json]
 
 Without --weights a ViT-B checkpoint with random weights of the true architecture is made. Both run in
 float32 unless the probe finds a faster precision; agreement is measured in float32.
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from segment_anything import SamPredictor, sam_model_registry
 
+from beside import as_the_program_runs, neighbours
 from napari_biofm.images.prompt.sam import SAM
 from napari_biofm.types import Prompt, run_task
 from pairs import Side, compare, processor_ratio, report
@@ -51,12 +52,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--beside", type=int, default=0, metavar="N", help="busy processes beside the two")
     args = parser.parse_args()
+    as_the_program_runs()
     torch.set_num_threads(args.threads)
     depth, pairs = (3, 1) if args.quick else (12, args.pairs)
     image = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3), np.uint8)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, neighbours(args.beside):
         weights = args.weights or random_weights(Path(folder), depth)
         predictor = stock_predictor(weights, args.device, depth)
         model = SAM(weights, args.device)
@@ -85,6 +88,7 @@ def main() -> None:
 
     report(
         f"Segment Anything ViT-B, 1024 x 1024 pixels, {depth} of 12 blocks, {args.device}, "
+        f"{args.beside} busy processes beside, "
         f"{'random weights' if args.weights is None else args.weights.name}",
         [stock, ours],
         {
@@ -101,6 +105,7 @@ def main() -> None:
             "score_difference": score_difference,
             "mask_disagreement": pixels,
             "device": args.device,
+            "beside": args.beside,
             "dtype": plan.dtype,
         },
     )

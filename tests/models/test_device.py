@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_biofm.models import device
+from napari_biofm.models import device, timings
 from napari_biofm.types import EngineError
 
 
@@ -111,3 +111,30 @@ def test_the_batch_fits_the_memory_that_is_free():
     assert device.batch_that_fits(8, 2_000_000_000, 1_200_000_000, 160_000_000) == 2
     assert device.batch_that_fits(8, 1_000_000_000, 1_200_000_000, 160_000_000) == 1
     assert device.batch_that_fits(8, None, 1, 1) == 8
+
+
+def test_a_busy_moment_does_not_change_the_choice(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path))
+    names = ["float32", "bfloat16"]
+    quiet = device.probe({"float32": 4.0, "bfloat16": 2.0}.__getitem__, "cpu", names, network="net")
+    busy = device.probe({"float32": 5.0, "bfloat16": 9.0}.__getitem__, "cpu", names, network="net")
+    other = device.probe({"float32": 5.0, "bfloat16": 9.0}.__getitem__, "cpu", names, network="another")
+    assert (quiet.dtype, busy.dtype, other.dtype) == ("bfloat16", "bfloat16", "float32")
+    assert busy.seconds_per_tile == 9.0, "an estimate tells what it takes now"
+
+
+def test_a_precision_that_was_tried_before_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path))
+    device.probe({"float32": 4.0, "bfloat16": 2.0}.__getitem__, "cpu", ["float32", "bfloat16"], network="net")
+    monkeypatch.setattr(device, "candidates", lambda _: ("float32",))
+    assert (
+        device.probe({"float32": 4.0, "bfloat16": 2.1}.__getitem__, "cpu", network="net").dtype == "bfloat16"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": {"float32": "x"}}'])
+def test_a_damaged_file_of_times_is_an_empty_one(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path))
+    timings.timings_file().write_text(text)
+    assert timings.known("a") == {}
+    assert timings.shortest("a", {"float32": 1.0}) == {"float32": 1.0} == timings.known("a")

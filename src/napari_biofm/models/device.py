@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_biofm.models import timings as timings_of
 from napari_biofm.types import EngineError
 
 # A faster precision has to win by this much before full precision is given up.
@@ -136,8 +137,9 @@ def probe(
     device: str,
     dtypes: Iterable[str] | None = None,
     batch: int | None = None,
+    network: str | None = None,
 ) -> DevicePlan:
-    """Choose the precision by measuring.
+    """Choose the precision by measuring, now and at former starts.
 
     Parameters
     ----------
@@ -146,9 +148,15 @@ def probe(
     device : as `pick_device` returns it.
     dtypes : precisions to try; by default those worth trying on the device.
     batch : tiles per pass; by default 1 on a CPU, 8 elsewhere.
+    network : name under which times are remembered on this machine: a moment in which another program is busy does
+        not change the choice. None remembers nothing.
     """
+    key = None if network is None else f"{network}, {device}, {timings_of.machine()}"
+    names = list(dtypes) if dtypes is not None else list(candidates(device))
+    if key is not None and dtypes is None:
+        names += [name for name in timings_of.known(key) if name not in names]
     timings: dict[str, float] = {}
-    for dtype in dtypes if dtypes is not None else candidates(device):
+    for dtype in names:
         try:
             timings[dtype] = time_tile(dtype)
         except (RuntimeError, TypeError) as error:
@@ -156,9 +164,10 @@ def probe(
                 raise
     if not timings:
         raise EngineError(f"the network runs in no known precision on {device}; choose another device")
+    judged = timings if key is None else timings_of.shortest(key, timings)
     best = next(iter(timings))
-    for dtype, seconds in timings.items():
-        if seconds < _WORTH_IT * timings[best]:
+    for dtype in timings:
+        if judged[dtype] < _WORTH_IT * judged[best]:
             best = dtype
     batch = batch or (1 if device == "cpu" else 8)
     return DevicePlan(device, best, thread_count(), batch, timings[best], timings)

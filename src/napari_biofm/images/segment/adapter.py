@@ -111,7 +111,10 @@ class WeightsAdapter(ABC):
         """Time a part of the network in every precision and plan for all of it."""
         dtype = self._asked[1]
         wanted = None if dtype == "auto" else (dtype,)
-        plan = devices.probe(lambda name: self._time_tile(net, device, name), device, wanted, self._batch)
+        network = type(self).__name__ + f" of {sum(p.numel() for p in net.parameters())}"
+        plan = devices.probe(
+            lambda name: self._time_tile(net, device, name), device, wanted, self._batch, network
+        )
         seconds = plan.seconds_per_tile or 0.0
         if device == "cpu":
             seconds = devices.probe_threads(lambda: self._time_tile(net, device, plan.dtype), seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ AREAS = {
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
+SAY_DONE_S = 3.0  # a job that took longer is told in the status bar when it is done
 BESIDE_LAYERS, BESIDE_NOTHING = 0.4, 0.6  # of the window's height, for docks below the canvas
 
 
@@ -119,6 +121,15 @@ class Dock(QWidget):
             if then is not None:
                 then()
 
+        started = time.monotonic()
+
+        def done(result: Any) -> None:
+            if on_done is not None:
+                on_done(result)
+            seconds = time.monotonic() - started
+            if lane == "bulk" and seconds > SAY_DONE_S:
+                self.viewer.status = f"{name}: done after {seconds:.0f} s"
+
         job = self.session.engine.submit(
             function,
             *args,
@@ -127,7 +138,7 @@ class Dock(QWidget):
             bound_to=bound_to,
             on_start=start,
             on_progress=step,
-            on_done=lambda result: end(lambda: on_done(result) if on_done is not None else None),
+            on_done=lambda result: end(lambda: done(result)),
             on_error=lambda error: end(lambda: self.tell_error(error)),
             on_cancel=lambda: end(lambda: self.tell(f"{name}: cancelled.")),
             **kwargs,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
+from napari_biofm.controllers.common.remaining import Remaining
 from napari_biofm.engine import Job, JobState, Lane
 from napari_biofm.types import Progress
 from napari_biofm.widgets.common.buttons import push_button
@@ -37,6 +38,7 @@ class JobRow(QWidget):
         self.cancel_button = push_button("Cancel", "Stop after the current step. What is finished is kept.")
         self.cancel_button.clicked.connect(self.cancel)
         self._progress: dict[int, Progress] = {}  # the latest of each job
+        self._remaining: dict[int, Remaining] = {}
         self._is_fresh = False  # whether there is progress that was not shown yet
         self._ticker = timer(self, SHOW_EVERY_MS, self._tick, repeats=True)
         self._delay = timer(self, SHOW_AFTER_MS if small else 0, self._appear)
@@ -96,6 +98,7 @@ class JobRow(QWidget):
             return
         self._jobs.remove(job)
         self._progress.pop(job.number, None)
+        self._remaining.pop(job.number, None)
         if self._jobs:
             self.refresh()
             return
@@ -134,8 +137,10 @@ class JobRow(QWidget):
             return f"{job.name}: stopping after this step ...{more}"
         if job.state is JobState.WAITING:
             return f"{job.name}: waiting ...{more}"
-        step = f": {progress.message}" if progress is not None and progress.message else " ..."
-        return f"{job.name}{step}{more}"
+        if progress is None:
+            return f"{job.name} ...{more}"
+        left = self._remaining.setdefault(job.number, Remaining()).words(progress)
+        return f"{job.name}{f': {progress.message}' if progress.message else ' ...'}{left}{more}"
 
     def _tick(self) -> None:
         if self._is_fresh:
