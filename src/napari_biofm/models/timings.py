@@ -42,7 +42,12 @@ def machine() -> str:
 
 
 def known(key: str) -> dict[str, float]:
-    """Return the shortest seconds seen under a key, by precision; empty where there are none."""
+    """Return the shortest seconds seen under a key, by precision; empty where there are none.
+
+    Parameters
+    ----------
+    key : as of `shortest`.
+    """
     return {name: seconds for name, seconds in _all().get(key, {}).items() if seconds > 0}
 
 
