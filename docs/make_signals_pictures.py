@@ -23,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--only", nargs="*", default=(), help="names of the pictures")
     options = parser.parse_args()
     import napari
     from qtpy.QtWidgets import QApplication
@@ -36,6 +37,8 @@ def main() -> None:
     app = QApplication.instance()
 
     def save(name: str) -> None:
+        if dock.recovery is not None:  # of a session that is none of these
+            dock.recovery.hide()
         dock.setFixedSize(*SIZE)
         for _ in range(40):
             app.processEvents()
@@ -43,8 +46,9 @@ def main() -> None:
 
     ephys = options.data / "ephys"
     for name, make in PICTURES.items():
-        make(dock, ephys)
-        save(name)
+        if not options.only or name in options.only:
+            make(dock, ephys)
+            save(name)
 
 
 def _open(dock: Any, path: Path) -> str:
@@ -89,6 +93,16 @@ def synaptic(dock: Any, ephys: Path) -> None:
     dock.plots.fit_y()
     _tab(dock, "Analyse")
     dock.analyse_panel.choose("average")
+    dock.analyse_panel.run()
+
+
+def excitability(dock: Any, ephys: Path) -> None:
+    """Analyse how a cell fires under steps of current."""
+    _open(dock, ephys / "abf" / "18711001.abf")
+    dock.toolbar.cursors.setChecked(False)
+    dock.toolbar.mode.setCurrentText("Overlaid")
+    _tab(dock, "Analyse")
+    dock.analyse_panel.choose("excitability")
     dock.analyse_panel.run()
 
 
@@ -137,6 +151,7 @@ PICTURES = {
     "aps": action_potentials,
     "steps": voltage_steps,
     "shapes": synaptic,
+    "excitability": excitability,
     "stacked": stacked,
     "heka": heka,
     "ecg": ecg,

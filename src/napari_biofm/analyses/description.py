@@ -244,7 +244,13 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """One pair of axes with its curves; `scale_bars` draws an L in place of the axes, as for traces."""
+    """One pair of axes with its curves.
+
+    Attributes
+    ----------
+    scale_bars : draw an L in place of the axes, as for traces.
+    y_range : what is worth seeing, where stray values would hide it; None for all.
+    """
 
     x_label: str
     y_label: str
@@ -253,6 +259,7 @@ class Plot:
     y_unit: str = ""
     scale_bars: bool = False
     title: str = ""
+    y_range: tuple[float, float] | None = None
 
     @property
     def labels(self) -> tuple[str, str]:

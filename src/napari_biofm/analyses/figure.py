@@ -79,6 +79,8 @@ def _draw(axes: Axes, plot: Plot) -> None:
     axes.set_ylabel(up)
     if all(np.issubdtype(np.asarray(curve.x).dtype, np.integer) for curve in plot.curves):
         axes.locator_params(axis="x", integer=True)
+    if plot.y_range is not None:
+        axes.set_ylim(*plot.y_range)
     if plot.scale_bars:
         _scale_bars(axes, plot)
 

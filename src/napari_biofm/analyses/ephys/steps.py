@@ -117,7 +117,13 @@ def averaged(source: Source, p: AverageParameters) -> Result:
         Column("sd", found.sd, found.unit, "between events"),
     )  # fmt: skip
     plot = Plot(
-        "Time", "Mean event", (faint, Curve(t, found.mean, "mean")), "ms", found.unit, scale_bars=True
+        "Time",
+        "Mean event",
+        (faint, Curve(t, found.mean, "mean")),
+        "ms",
+        found.unit,
+        scale_bars=True,
+        y_range=found.value_range,
     )
     return Result(
         columns,

@@ -41,6 +41,8 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
                 colour = self._colours.faint if curve.faint else self._colours.channel(strong)
                 strong += not curve.faint
                 self._draw(item, curve, colour)
+            if plot.y_range is not None:
+                item.setYRange(*plot.y_range, padding=0.1)
             self.items.append(item)
         self.setMinimumHeight(LEAST_HEIGHT * max(1, len(plots)))
 
