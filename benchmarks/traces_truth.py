@@ -222,6 +222,7 @@ def main() -> None:
             "slow drift",
             "fast drift",
             "motion",
+            "motion, shares read",
         ]
     n = 900 if options.quick else 2700
     print(f"{'movie':24}{'gain':>8}{'r':>8}{'F1 active':>11}{'silent/min':>12}{'s':>8}")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
+from napari_biofm.api.images import read_masks
 from napari_biofm.api.signals import traces
 from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.events import add_verb as add_events
@@ -14,6 +15,8 @@ from napari_biofm.signals.calcium.settings import BadFrames, MovieValues, Neurop
 from napari_biofm.signals.calcium.tables import ENDINGS, write_traces
 from napari_biofm.signals.recording import COMMAND_UNKNOWN, NOTES
 from napari_biofm.types import RecordingError
+
+FILES = (*ENDINGS, ".nwb")
 
 
 def add_verbs(verbs: Any) -> None:
@@ -29,7 +32,7 @@ def add_verbs(verbs: Any) -> None:
     verb = verbs.add_parser("traces", help="dF/F of every cell of a movie")
     verb.add_argument("movie", type=Path, metavar="MOVIE")
     verb.add_argument("--masks", type=Path, required=True, metavar="MASK")
-    verb.add_argument("--out", type=Path, required=True, metavar="FILE", help=", ".join(ENDINGS))
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE", help=", ".join(FILES))
     add_movie_reading(verb)
     verb.add_argument(
         "--neuropil-factor",
@@ -115,10 +118,8 @@ def run_info(args: argparse.Namespace) -> None:
 def run_traces(args: argparse.Namespace) -> None:
     """Write the traces of every cell of a movie."""
     inputs_exist([args.movie, args.masks])
-    if args.out.suffix.lower() not in ENDINGS:
-        raise RecordingError(
-            f"{args.out.name}: traces are written as {', '.join(ENDINGS)}; choose one of them"
-        )
+    if args.out.suffix.lower() not in FILES:
+        raise RecordingError(f"{args.out.name}: traces are written as {', '.join(FILES)}; choose one of them")
     measured = traces(
         args.movie,
         args.masks,
@@ -136,4 +137,9 @@ def run_traces(args: argparse.Namespace) -> None:
     for warning in measured.warnings:
         note(warning)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_traces(measured, args.out)
+    if args.out.suffix.lower() == ".nwb":
+        from napari_biofm.session.traces_nwb import write_traces_nwb
+
+        write_traces_nwb(measured, read_masks(args.masks), args.out)
+    else:
+        write_traces(measured, args.out)
