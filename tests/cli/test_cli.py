@@ -217,3 +217,21 @@ def test_the_package_runs_as_a_module(
         runpy.run_module("napari_biofm.cli.__main__", run_name="__main__")
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == __version__
+
+
+def test_the_doctor_tells_what_is_wrong_with_graphics_cache_and_qt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from napari_biofm.cli import machine
+
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NAPARI_BIOFM_CACHE", str(tmp_path / "file"))
+    assert "cannot be written" in machine.cache_written()[1][0]
+    monkeypatch.setenv("DISPLAY", ":nobody")
+    monkeypatch.setattr(machine, "DRAW", "raise SystemExit('no driver')")
+    assert machine.graphics()[1] == [
+        "Qt cannot draw (no driver): install Qt's and OpenGL's system libraries, see docs/install.md"
+    ]
+    assert machine.bindings_trouble(["PyQt6"], True) == []
+    assert "need Qt 6" in machine.bindings_trouble([], True)[0]
+    assert machine.model_read()[1] == []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm import __version__
+from napari_biofm.cli import machine
 from napari_biofm.cli.common import drain, note, print_json
 from napari_biofm.types import BiofmError
 
@@ -27,7 +28,6 @@ PACKAGES = (
     "anndata",
 )
 EXTRAS = {"formats": ("neo", "pynwb", "wfdb", "h5py"), "distributed": ("dask", "distributed")}
-BINDINGS = ("PyQt6", "PySide6", "PyQt5")
 
 
 def add_verbs(verbs: Any) -> None:
@@ -149,9 +149,14 @@ def examine() -> dict[str, Any]:
     problems += [
         f"{n} is missing: pip install --upgrade napari-biofm" for n, v in packages.items() if v is None
     ]
-    bindings = [name for name in BINDINGS if importlib.util.find_spec(name)]
-    if not bindings:
-        problems.append("no Qt binding: pip install 'napari-biofm[all]' (or PyQt6)")
+    bindings = [name for name in machine.BINDINGS if importlib.util.find_spec(name)]
+    problems += machine.bindings_trouble(bindings, importlib.util.find_spec("PyQt5") is not None)
+    tried = {}
+    for name, attempt in (("model", machine.model_read), ("cache", machine.cache_written)):
+        tried[name], trouble = attempt()
+        problems += trouble
+    tried["graphics"], trouble = machine.graphics() if bindings else ("not tried: there is no Qt", [])
+    problems += trouble
     devices, trouble = _devices()
     problems += trouble
     engine = _engine()
@@ -165,6 +170,7 @@ def examine() -> dict[str, Any]:
         "packages": packages,
         "extras": {k: all(importlib.util.find_spec(m) for m in v) for k, v in EXTRAS.items()},
         "qt": bindings,
+        **tried,
         "devices": devices,
         "engine": engine,
         "disk_free_gb": round(shutil.disk_usage(Path.home()).free / 1e9, 1),
