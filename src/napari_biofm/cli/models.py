@@ -58,7 +58,7 @@ def add_verbs(verbs: Any) -> None:
 
 def run_list(args: argparse.Namespace) -> None:
     """Print every model that is known."""
-    from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, FAMILIES
+    from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, families
     from napari_biofm.models.store import overview
 
     built_in = [
@@ -66,11 +66,11 @@ def run_list(args: argparse.Namespace) -> None:
             "name": name,
             "title": family.title,
             "good_for": family.good_for,
-            "licence": "BSD-3-Clause",
+            "licence": family.licence,
             "installed": True,
             "default": name == DEFAULT_MODEL,
         }
-        for name, family in FAMILIES.items()
+        for name, family in families().items()
     ]
     known = {row["name"] for row in built_in}
     rows = built_in + [row for row in overview() if row["name"] not in known]

@@ -19,7 +19,7 @@ from napari_biofm.cells.classify.training import Trained, score_cells, train_hea
 from napari_biofm.cells.embed.cell_vectors import Computed, crop_vectors, head_embeddings, map_vectors
 from napari_biofm.cells.table.cell_table import BASELINE, part_widths, text, vectors_of
 from napari_biofm.cells.table.quantities import MeasuredOn
-from napari_biofm.images.segment.catalogue import FAMILIES, models_here
+from napari_biofm.images.segment.catalogue import families, models_here
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.teaching.cell_tables import CellTables
 from napari_biofm.types import BiofmError, CellsError, Vectors
@@ -73,7 +73,7 @@ class Learning:
     @staticmethod
     def encoders() -> list[str]:
         """Return the models that give vectors of whole images here, without a download."""
-        without_network = [name for name, family in FAMILIES.items() if not family.needs_weights]
+        without_network = [name for name, family in families().items() if not family.needs_weights]
         there = models_here(lambda model: model.embeds, own=False)
         return [name for name in there if name not in without_network]
 

@@ -2,12 +2,15 @@
 
 To add one: write its class behind a Protocol of `types` (with `capabilities`, and those of `images.protocols`
 where it can do more) in a file of its own, and name it in `FAMILIES`, or in `ADAPTERS` where it runs weights from
-a file. Classes are imported where they are made, which is the worker.
+a file; in `OTHER_PROGRAMS` where it takes a package that may not be here. Classes are imported where they are made,
+which is the worker.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +48,31 @@ class Family(Adapter):
     title : as shown to the user.
     good_for : in plain words, shown beside the choice.
     needs_weights : whether it is made with a weights file and a device.
+    licence : of the model.
+    requires : package it runs in, where that is not one of ours; and the first version that no longer does.
     """
 
     title: str
     good_for: str
     needs_weights: bool = True
+    licence: str = "BSD-3-Clause"
+    requires: str = ""
+    before: int | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package it runs in is here."""
+        if not self.requires:
+            return True
+        if importlib.util.find_spec(self.requires) is None:
+            return False
+        if self.before is None:
+            return True
+        try:
+            version = importlib.metadata.version(self.requires)
+        except importlib.metadata.PackageNotFoundError:
+            return False
+        return int(version.split(".")[0]) < self.before
 
 
 _EMBEDDED = Capabilities(
@@ -85,6 +108,47 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
     }
 )
 DEFAULT_MODEL = "biofm-image"
+
+_OTHERS, _FINDS = "napari_biofm.images.segment.other_programs", Capabilities(segments=True)
+_OWN_WEIGHTS = "The program fetches its weights itself when it is used first."
+OTHER_PROGRAMS: Mapping[str, Family] = MappingProxyType(
+    {
+        "stardist-fluo": Family(
+            _OTHERS, "StarDistFluorescence", _FINDS, "StarDist, fluorescent nuclei",
+            f"Round nuclei in fluorescence, also crowded. {_OWN_WEIGHTS}",
+            needs_weights=False, requires="stardist",
+        ),
+        "stardist-he": Family(
+            _OTHERS, "StarDistTissue", _FINDS, "StarDist, stained tissue",
+            f"Nuclei in H&E (red, green, blue). {_OWN_WEIGHTS}",
+            needs_weights=False, requires="stardist",
+        ),
+        "instanseg-fluo": Family(
+            _OTHERS, "InstanSegFluorescence", _FINDS, "InstanSeg, fluorescent cells",
+            f"Whole cells in fluorescence with any number of channels. {_OWN_WEIGHTS}",
+            licence="Apache-2.0", requires="instanseg",
+        ),
+        "instanseg-brightfield": Family(
+            _OTHERS, "InstanSegBrightfield", _FINDS, "InstanSeg, stained tissue",
+            f"Nuclei in H&E and other stains (red, green, blue). {_OWN_WEIGHTS}",
+            licence="Apache-2.0", requires="instanseg",
+        ),
+        "cellpose3-cyto3": Family(
+            _OTHERS, "Cellpose3Cells", _FINDS, "Cellpose 3, cells (cyto3)",
+            f"Cells of many kinds, with nuclei as a second channel. {_OWN_WEIGHTS}", requires="cellpose", before=4,
+        ),
+        "cellpose3-nuclei": Family(
+            _OTHERS, "Cellpose3Nuclei", _FINDS, "Cellpose 3, nuclei",
+            f"Nuclei in fluorescence. {_OWN_WEIGHTS}", requires="cellpose", before=4,
+        ),
+    }
+)  # fmt: skip
+
+
+def families() -> dict[str, Family]:
+    """Return the models that need no weights of ours: those of the package, and of other programs that are installed."""
+    return {**FAMILIES, **{name: one for name, one in OTHER_PROGRAMS.items() if one.installed}}
+
 
 # adapter of each family of weights that a registered name or a file may hold
 ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
@@ -123,8 +187,8 @@ def capabilities_of(name: str | Path) -> Capabilities:
     name : name in `FAMILIES`, of a registered or of an imported model.
     """
     key = str(name)
-    if key in FAMILIES:
-        return FAMILIES[key].capabilities
+    if key in FAMILIES or key in OTHER_PROGRAMS:
+        return (FAMILIES.get(key) or OTHER_PROGRAMS[key]).capabilities
     for entry in registry.entries():
         if entry.name == key:
             return capabilities_of_family(entry.family)
@@ -151,7 +215,7 @@ def models_here(can: Can, own: bool = True) -> list[str]:
     can : which of them, e.g. `lambda c: c.clicks`.
     own : whether to name weights that the user imported, too.
     """
-    found = [name for name, family in FAMILIES.items() if can(family.capabilities)]
+    found = [name for name, family in families().items() if can(family.capabilities)]
     for entry in registry.entries():
         if can(capabilities_of(entry.name)) and not entry.obstacle and store.find(entry.name) is not None:
             found.append(entry.name)
@@ -242,9 +306,15 @@ def make_crop_encoder(name: str | Path = DEFAULT_MODEL, device: str = "auto") ->
 
 def _make(name: str | Path, device: str, can: Can, lacks: str) -> Model:
     key = str(name)
-    if key in FAMILIES:
-        family = FAMILIES[key]
+    family = FAMILIES.get(key) or OTHER_PROGRAMS.get(key)
+    if family is not None:
         _check(key, family.capabilities, can, lacks)
+        if not family.installed:
+            version = f" in a version before {family.before}" if family.before else ""
+            raise ModelError(
+                f"'{key}' runs in the package {family.requires}{version}, which is not installed here; "
+                f"install it, or choose one of: {', '.join(models_here(can))}"
+            )
         return keep((key, device), lambda: _built_in(family, device))
     weights = _weights(key)
     adapter = _adapter(weights)

@@ -50,7 +50,9 @@ class PlotPanel(QWidget):
         self.number = QSpinBox()
         self.number.setRange(2, 99)
         self.number.setValue(4)
-        self.number.setToolTip("Number of groups; for HDBSCAN the smallest number of cells of a group.")
+        self.number.setToolTip(
+            "Number of groups; for HDBSCAN the smallest number of cells of a group, for Leiden of neighbours of a cell."
+        )
         self.cluster_button = push_button("Cluster", "Group the cells; the table gets a column 'cluster'.")
         self.classes_button = push_button(
             "As classes", "Label every cell with its group; undo takes it back."

@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_biofm.images.segment.catalogue import (
     DEFAULT_MODEL,
-    FAMILIES,
     capabilities_of,
     capabilities_of_family,
+    families,
 )
 from napari_biofm.models import registry, store
 from napari_biofm.types import BiofmError
@@ -72,7 +72,7 @@ class ModelChooser(QWidget):
     def refresh(self, chosen: str | None = None) -> None:
         """Look again at what is on disk; keep or set the choice."""
         chosen = chosen or self.value
-        choices = [(family.title, name) for name, family in FAMILIES.items()]
+        choices = [(family.title, name) for name, family in families().items()]
         for entry in registry.entries():
             if capabilities_of(entry.name).segments or entry.unavailable:
                 here = "" if store.find(entry.name) else f" ({entry.size / 1e6:.0f} MB to download)"
@@ -87,7 +87,7 @@ class ModelChooser(QWidget):
 
     def what_is_missing(self) -> str:
         """Return why the chosen model cannot run now, or an empty text."""
-        if self.value in FAMILIES or self.value in self._own():
+        if self.value in families() or self.value in self._own():
             return ""
         entry = registry.get(self.value)
         if entry.obstacle:
@@ -100,8 +100,8 @@ class ModelChooser(QWidget):
         """Show purpose, licence and size of the choice."""
         name = self.value
         self.download_button.hide()
-        if name in FAMILIES:
-            self.about.setText(FAMILIES[name].good_for)
+        if name in families():
+            self.about.setText(families()[name].good_for)
             return
         own = self._own().get(name)
         if own is not None:
