@@ -44,6 +44,7 @@ from .api.images import (
     read_image,
     read_masks,
     segment,
+    which_model,
 )
 from .api.matching import (
     match_cells,
@@ -107,7 +108,6 @@ __all__ = [
     "BatchError",
     "BatchResult",
     "Recipe",
-    "run_recipe",
     "BiofmError",
     "CellsError",
     "Classifier",
@@ -161,10 +161,12 @@ __all__ = [
     "read_plate_map",
     "read_recording",
     "readings",
+    "run_recipe",
     "save_session",
     "segment",
     "spike_rate",
     "step_curve",
     "traces",
     "what_if",
+    "which_model",
 ]

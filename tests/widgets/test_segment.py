@@ -10,7 +10,10 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_biofm.controllers.common.layers import is_helper
+from napari_biofm.controllers.segment import which_model
 from napari_biofm.images.io.projections import MEAN
+from napari_biofm.images.segment import agreement
 from napari_biofm.session import session_of
 from napari_biofm.simulate import simulate_corecording, simulate_field
 from napari_biofm.widgets.common.viewers import layer_id
@@ -129,3 +132,23 @@ def test_what_is_left_out_can_be_set_in_the_form(viewer: Any, dock: SegmentDock)
     assert {"Smallest (share)", "Least contrast"} <= set(names)
     dock.relative_size.value, dock.least_contrast.value = 0, 0
     assert (dock.parameters.relative_size, dock.parameters.least_contrast) == (0, 0)
+
+
+def test_which_model_shows_outlines_of_all_side_by_side_and_says_how_they_agree(
+    viewer: Any, dock: SegmentDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreement, "models_here", lambda _: ["classical", "biofm-image"])
+    field = simulate_field((96, 96), 8, seed=1)
+    image = viewer.add_image(field.image, name="field", scale=(0.5, 0.5), translate=(10, 20))
+    monkeypatch.setattr(which_model, "visible_box", lambda *_: (0, 10, 96, 90))
+    QTest.mouseClick(dock.which_button.native, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(dock.which_button.native, Qt.MouseButton.LeftButton)  # the former picture goes
+    shown = [layer for layer in viewer.layers if is_helper(layer)]
+    assert [layer.name for layer in shown] == ["Which model?", "Which model? names"]
+    assert shown[0].data.shape == (96, 2 * 80 + agreement.GAP, 3)
+    np.testing.assert_allclose(shown[0].data_to_world((0, 0)), image.data_to_world((0, 110)))
+    said = dock.result.text()
+    assert "classical: " in said and "biofm-image: " in said and ", agreement " in said
+    assert list(shown[1].text.values) == said.splitlines()[1:]
+    assert dock.run_button.enabled
+    assert viewer.layers["field"] is dock.image.value  # the picture is no image to segment

@@ -1,16 +1,18 @@
-"""Verbs on images: segment, embed, click."""
+"""Verbs on images: segment, which-model, embed, click."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as imageio
 import numpy as np
 
 from napari_biofm.api.cells import embed
-from napari_biofm.api.images import chosen_channels, click, describe_image, segment_opened
+from napari_biofm.api.images import chosen_channels, click, describe_image, plane_to_compare, segment_opened
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.engine.memory import peak_memory_mb
@@ -65,6 +67,28 @@ def add_verbs(verbs: Any) -> None:
     add_replacing(embed)
     embed.set_defaults(run=run_embed)
 
+    which = verbs.add_parser(
+        "which-model", help="run the models that are here on an image and compare their cells"
+    )
+    which.add_argument("image", type=Path, metavar="IMG")
+    which.add_argument("--out", type=Path, required=True, metavar="DIR", help="table, picture and masks")
+    which.add_argument("--models", metavar="A,B", help="which ones; all that are here by default")
+    which.add_argument(
+        "--region", type=_region, metavar="Y0,X0,Y1,X1", help="part to look at, pixels; default all"
+    )
+    which.add_argument(
+        "--plane", type=int, metavar="N", help="of a stack, counted from 0; default the middle one"
+    )
+    which.add_argument(
+        "--diameter", type=_positive, metavar="PX", help="of the cells; default each estimates it"
+    )
+    which.add_argument("--channel", metavar="NAME|N", help="channel to look at, by name or counted from 0")
+    which.add_argument("--second-channel", metavar="NAME|N", help="one more, e.g. nuclei beside cells")
+    which.add_argument("--axes", metavar="TZCYX", help="what the axes are, where the file does not say")
+    which.add_argument("--device", choices=DEVICES, default="auto", help="where networks run")
+    add_replacing(which)
+    which.set_defaults(run=run_which_model)
+
     click = verbs.add_parser("click", help="masks of objects from points and boxes")
     click.add_argument("image", type=Path, metavar="IMG")
     click.add_argument("--prompts", type=Path, required=True, metavar="JSON")
@@ -80,6 +104,40 @@ def _positive(text: str) -> float:
     if not (np.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of pixels")
     return value
+
+
+def _region(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not y0,x0,y1,x1 in whole pixels")
+    return tuple(int(part) for part in parts)
+
+
+def run_which_model(args: argparse.Namespace) -> None:
+    """Write the table, the outlines side by side, and the masks of each model."""
+    from napari_biofm.images.segment.agreement import compare_models, panels
+
+    inputs_exist([args.image])
+    stem = stem_of(args.image)
+    table = args.out / f"{stem}_models.csv"
+    if kept(table, force=args.force, resume=args.resume):
+        return
+    channels = chosen_channels(args.channel, args.second_channel)
+    pixels, names = plane_to_compare(args.image, args.region, args.plane, args.axes, channels)
+    wanted = args.models.split(",") if args.models else None
+    task = compare_models(pixels, SegmentationParameters(args.diameter), wanted, args.device, names)
+    compared = drain(task, args.image.name)
+    for one in compared.results:
+        write_mask(args.out / f"{stem}_{one.name}_mask.tif", one.masks)
+    with atomic_write(args.out / f"{stem}_models.png") as temporary:
+        imageio.imwrite(temporary, panels(pixels, compared), format="png")
+    rows = compared.rows()
+    with atomic_write(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    for line in compared.describe():
+        note(line)
 
 
 def run_segment(args: argparse.Namespace) -> None:

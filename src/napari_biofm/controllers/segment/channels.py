@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_biofm.controllers.common.layer_pixels import SHOWN, plane_of
 from napari_biofm.controllers.common.layers import full_data
+from napari_biofm.controllers.common.reader_layers import channel_names_of
 from napari_biofm.controllers.segment.pixels import plane_shape
 from napari_biofm.images.io.sources import source_of
 from napari_biofm.images.tiling.large_images import LargeResult
@@ -37,7 +38,8 @@ class Channels:
 def channel_names(layer: Any) -> list[str]:
     """Return the names of the channels along the first axis of a layer; none where that axis is no channels.
 
-    They come from the file of the layer (OME, ImageJ, LSM, OME-Zarr), else from the name of the axis.
+    They come from the file of the layer (OME, ImageJ, LSM, OME-Zarr), from what its reader left in its metadata, else from
+    the name of the axis.
 
     Parameters
     ----------
@@ -58,6 +60,7 @@ def channel_names(layer: Any) -> list[str]:
                 names = list(source.names) or [f"channel {k}" for k in range(shape[0])]
         except (BiofmError, OSError, ValueError, KeyError):
             names = []  # of a file that another plugin reads
+    names = names or channel_names_of(layer, shape[0])
     if not names and str(layer.axis_labels[0]).lower() in ("c", "channel", "channels"):
         names = [f"channel {k}" for k in range(shape[0])]
     return names

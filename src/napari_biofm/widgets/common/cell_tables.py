@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
-from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id, sizes_of_axes
-from napari_biofm.images.io.pixel_size import size_along
+from napari_biofm.controllers.common.layers import full_data, is_helper, layer_by_id, layer_id
+from napari_biofm.controllers.common.reader_layers import pixel_size_of
 from napari_biofm.session import Session
 from napari_biofm.teaching.cell_tables import CellTables
 from napari_biofm.teaching.pixels import Plane, Region
@@ -83,9 +83,7 @@ class LayerPixels:
     def pixel_size(self, uid: str, n_axes: int) -> tuple[float, ...] | None:
         """See `CellPixels`."""
         layer = layer_by_id(self._viewer(), uid)
-        if layer is None:
-            return None
-        return size_along("zyx"[-n_axes:], sizes_of_axes(layer).tolist(), [str(u) for u in layer.units])
+        return None if layer is None else pixel_size_of(self._viewer(), layer, n_axes)
 
     def images(self, uid: str, plane: Plane) -> dict[str, Region]:
         """See `CellPixels`; the plane of an image is the one that lies where the plane of the labels lies."""

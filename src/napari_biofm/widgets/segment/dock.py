@@ -16,6 +16,7 @@ from napari_biofm.controllers.segment.controller import Request, SegmentControll
 from napari_biofm.controllers.segment.flows import recipe_of
 from napari_biofm.controllers.segment.painter import Box
 from napari_biofm.controllers.segment.pixels import STACKS, describe_large
+from napari_biofm.controllers.segment.which_model import ModelComparer
 from napari_biofm.images.io.projections import PROJECTIONS
 from napari_biofm.images.segment.jobs import import_job
 from napari_biofm.models import store
@@ -39,6 +40,7 @@ class SegmentDock(Dock):
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
         self.controller = SegmentController(self.viewer, self.session, self.run, self.tell_error)
+        self.comparer = ModelComparer(self.viewer, self.controller, self.run)
         self.chooser = ModelChooser()
         self.model = self.chooser.choice
         self._make_form()
@@ -107,6 +109,10 @@ class SegmentDock(Dock):
         self.estimate_button = PushButton(
             text="Estimate", tooltip="Tell tiles, time and memory before anything is run."
         )
+        self.which_button = PushButton(
+            text="Which model?",
+            tooltip="Run all models that are here on the part you see; outlines side by side, with scores of agreement.",
+        )
         self.run_button = PushButton(text="Segment", tooltip="Find the cells in the chosen image.")
         self._form = Container(
             widgets=[
@@ -118,6 +124,7 @@ class SegmentDock(Dock):
                 self.device,
                 self.diameter,
                 self.estimate_button,
+                self.which_button,
             ],
             labels=True,
         )
@@ -135,6 +142,7 @@ class SegmentDock(Dock):
     def _connect(self) -> None:
         self.run_button.changed.connect(self.segment)
         self.estimate_button.changed.connect(self.tell_estimate)
+        self.which_button.changed.connect(self.which_model)
         self.apply_button.changed.connect(self.apply_thresholds)
         self.image.changed.connect(self._image_changed)
         for widget in (self.cell_prob, self.flow_threshold, self.min_size, self.relative_size):
@@ -192,6 +200,16 @@ class SegmentDock(Dock):
         self.preview.close()
         try:
             self.controller.segment(self.request)
+        except Exception as error:  # noqa: BLE001 - lazy arrays are read here, with whatever their files do
+            self.tell_error(error)
+
+    def which_model(self) -> None:
+        """Compare the models that are here on what is on the screen."""
+        if self.image.value is None:
+            self.tell("Open an image first: drag a file onto the canvas, or File > Open Sample.")
+            return
+        try:
+            self.comparer.compare(self.request)
         except Exception as error:  # noqa: BLE001 - lazy arrays are read here, with whatever their files do
             self.tell_error(error)
 
@@ -257,7 +275,8 @@ class SegmentDock(Dock):
         self.estimate.setText(text)
 
     def _running_changed(self, is_running: bool) -> None:
-        enable(self.run_button.native, not is_running)
+        for one in (self.run_button, self.which_button):
+            enable(one.native, not is_running)
 
     def _layers_changed(self, event: Any = None) -> None:
         self.image.reset_choices()
