@@ -149,6 +149,8 @@ def test_which_model_shows_outlines_of_all_side_by_side_and_says_how_they_agree(
     np.testing.assert_allclose(shown[0].data_to_world((0, 0)), image.data_to_world((0, 110)))
     said = dock.result.text()
     assert "classical: " in said and "biofm-image: " in said and ", agreement " in said
-    assert list(shown[1].text.values) == said.splitlines()[1:]
+    names = [line.split(":")[0] for line in said.splitlines()[1:]]
+    assert [text.split("\n")[0] for text in shown[1].text.values] == names
+    assert viewer.layers.selection.active is image
     assert dock.run_button.enabled
     assert viewer.layers["field"] is dock.image.value  # the picture is no image to segment

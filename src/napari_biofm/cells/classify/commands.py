@@ -21,7 +21,7 @@ from napari_biofm.cells.embed.embeddings import VIEWS, compute_embeddings, views
 from napari_biofm.cells.embed.encoders import (
     RANDOM,
     HandcraftedEncoder,
-    encode_crops,
+    kept_vectors,
     provenance_of,
 )
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
@@ -269,14 +269,14 @@ def _embeddings_of_crops(
     for name in saved.embeddings:
         source = saved.encoders[name]
         views = int(source.get("views", 1))
-        embeddings[name] = yield from encode_crops(known[str(source["name"])], crops, views)
+        embeddings[name] = yield from kept_vectors(known[str(source["name"])], crops, views)
     return embeddings
 
 
 def _embeddings(crops: NDArray[Any], encoder: CropEncoder, views: int) -> Task[dict[str, Vectors]]:
     embeddings = {}
     for name, each in _encoders(encoder).items():
-        embeddings[name] = yield from encode_crops(each, crops, views_of(name, views))
+        embeddings[name] = yield from kept_vectors(each, crops, views_of(name, views))
     return embeddings
 
 

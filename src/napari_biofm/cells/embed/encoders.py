@@ -7,19 +7,23 @@ pooled under its mask from a map of the whole image (`MAP`). Measures are taken 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm import __version__
 from napari_biofm.cells.embed.crops import crop_vectors_by_hand
 from napari_biofm.cells.embed.random_encoder import RandomConvEncoder
 from napari_biofm.cells.table.cell_table import BASELINE
 from napari_biofm.images.protocols import CropEncoder
-from napari_biofm.types import CellsError, Progress, Task, Vectors
+from napari_biofm.images.tiling.pass_store import PassStore, content_hash
+from napari_biofm.types import CellsError, ImageError, Progress, Task, Vectors
 
 CHUNK = 256
+KEPT = 200  # crops from which the vectors of a network are kept in the cache
 CROPS, MAP, MASKS = "crops", "map", "masks"
 RANDOM = RandomConvEncoder.name
 
@@ -67,6 +71,32 @@ def encode_crops(encoder: CropEncoder, crops: NDArray[Any], views: int = 1) -> T
             min(start + CHUNK, len(crops)), len(crops), f"{encoder.name}: {start + len(part)} cells"
         )
     return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+
+
+def kept_vectors(encoder: CropEncoder, crops: NDArray[Any], views: int = 1) -> Task[Vectors]:
+    """Compute vectors as `encode_crops` does, and keep those of a network in the cache of passes.
+
+    The same crops are then encoded in a moment: when labels were corrected, or another head is tried.
+
+    Parameters
+    ----------
+    encoder, crops, views : as for `encode_crops`.
+    """
+    if len(crops) < KEPT or not encoder.weights_sha256:
+        return (yield from encode_crops(encoder, crops, views))
+    about = {**provenance_of(encoder, views), "version": __version__, "what": "vectors of crops"}
+    try:
+        kept = PassStore().open(content_hash(crops, encoder.weights_sha256, about), 1, about)
+        if 0 in kept:
+            found = kept.get(0)["vectors"]
+            yield Progress(len(crops), len(crops), f"{encoder.name}: {len(crops)} cells from the cache")
+            return np.asarray(found, np.float32)
+    except (ImageError, OSError, KeyError, ValueError):  # no place for a cache, or a damaged one
+        return (yield from encode_crops(encoder, crops, views))
+    vectors = yield from encode_crops(encoder, crops, views)
+    with contextlib.suppress(OSError, ValueError):
+        kept.put(0, {"vectors": vectors})
+    return vectors
 
 
 def provenance_of(encoder: CropEncoder, views: int = 1) -> dict[str, Any]:

@@ -88,19 +88,25 @@ class ModelComparer:
         beside = np.eye(3)
         beside[:2, 2] = corner[0], corner[1] + width + 20
         placing["affine"] = placing["affine"] @ beside
+        active = self._viewer.layers.selection.active
         self._viewer.add_image(
             panels(part, found), name=PICTURE, rgb=True, metadata={HELPER: True}, **placing
         )
-        at = np.array([[-0.04 * part.shape[0], start + width / 2] for start in panel_starts(found, width)])
+        at = np.array([[-0.06 * part.shape[0], start + width / 2] for start in panel_starts(found, width)])
         lines = found.describe()
         self._viewer.add_points(
             at,
             size=0.01,
-            text={"string": lines[: len(at)], "color": "yellow", "size": 10},
+            text={
+                "string": [f"{r['model']}\n{r['cells']} cells" for r in found.rows()],
+                "color": "yellow",
+                "size": 10,
+            },
             name=NAMES,
             metadata={HELPER: True},
             **placing,
         )
+        self._viewer.layers.selection.active = active if active in self._viewer.layers else layer
         self._viewer.reset_view()
         self._controller.result_changed.emit(
             "From left to right, the one that agrees most with the others first (agreement is no truth; look at the "
