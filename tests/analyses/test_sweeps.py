@@ -95,6 +95,21 @@ def test_where_stimuli_come_from_and_when_nobody_knows() -> None:
     assert any("cannot tell failures" in note for note in early.notes)
 
 
+def test_responses_that_begin_at_once_have_no_latency() -> None:
+    rng = np.random.default_rng(8)
+    sweeps = [rng.normal(0, 1, 4000) + np.where(np.arange(4000) >= 2000, 80.0, 0.0) for _ in range(5)]
+    found = biofm.analyse(
+        "evoked",
+        Recording.from_arrays(sweeps, FS, "pA"),
+        times="0.1",
+        rows="pulse",
+        normalise=2,
+        window_ms=20,
+    )
+    assert np.isnan(found.table["latency_ms"][0]) and np.isnan(found.table["jitter_ms"][0])
+    assert found.table["amplitude_pA"][0] == pytest.approx(80, rel=0.02)
+
+
 def _potassium() -> tuple[Recording, np.ndarray]:
     """Return steps to -85 ... 40 mV: leak of 2 nS, capacitance, and 20 nS that open at -20 mV and reverse at -80."""
     rng, n = np.random.default_rng(3), 6000

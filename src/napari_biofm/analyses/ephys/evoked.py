@@ -140,7 +140,7 @@ def _response_columns(
         share = np.full(found.n, np.nan)
         for pulse in np.unique(found.pulse):
             mine = found.pulse == pulse
-            base = np.nanmean(found.amplitude[mine & np.isin(found.sweep, first) & ~excluded])
+            base = _mean(found.amplitude[mine & np.isin(found.sweep, first) & ~excluded])
             share[mine] = 100 * found.amplitude[mine] / base
         columns.append(Column("normalised", share, "%", f"of the mean of the first {p.normalise} sweeps"))
     if access is not None:
@@ -148,6 +148,14 @@ def _response_columns(
             Column("access", access, "MOhm", "access resistance of the sweep, from its test pulse")
         )
     return tuple(columns)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _sd(values: np.ndarray) -> float:
+    return float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else float("nan")
 
 
 def _pulse_columns(found: Responses, kept: np.ndarray, window: Window) -> tuple[Column, ...]:
@@ -158,13 +166,13 @@ def _pulse_columns(found: Responses, kept: np.ndarray, window: Window) -> tuple[
         mine = kept & (found.pulse == pulse)
         good = mine & ~found.failure
         mean, half = mean_with_interval(found.scaled[mine][:, None])
-        sd = float(np.nanstd(found.scaled[mine], ddof=1)) if mine.sum() > 1 else np.nan
+        sd = _sd(found.scaled[mine])
         rows.append((
             pulse + 1, int(mine.sum()), float(mean[0]), float(half[0]), sd, sd / abs(float(mean[0])),
             float(np.mean(found.failure[mine])) if mine.any() and found.failures_known else np.nan,
-            float(np.nanmean(found.scaled[good])) if good.any() else np.nan,
-            float(np.nanmean(found.latency_ms[good])) if good.any() else np.nan,
-            float(np.nanstd(found.latency_ms[good], ddof=1)) if good.sum() > 1 else np.nan,
+            _mean(found.scaled[good]),
+            _mean(found.latency_ms[good]),
+            _sd(found.latency_ms[good]),
         ))  # fmt: skip
     data = np.array(rows, float)
     ratio = data[:, 2] / data[0, 2]

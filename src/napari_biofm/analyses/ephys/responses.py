@@ -253,6 +253,8 @@ def _kinetics(up: Floats, fs: float) -> dict[str, float]:
         return {}
     filled = np.where(np.isfinite(up), up, 0.0)
     low, high = (crossing_before(filled, at, share * up[at]) for share in (0.2, 0.8))
+    if low < np.flatnonzero(np.isfinite(up))[0]:  # it began while the artefact was blanked
+        low = float("nan")
     return {
         "amplitude": float(up[at]), "latency": 1e3 * low / fs, "peak": 1e3 * at / fs, "rise": 1e3 * (high - low) / fs,
     }  # fmt: skip
