@@ -7,6 +7,8 @@ from typing import Any
 from benchmarks.windows import CELLS, CLICK, DOCKS, SEGMENT, TIMELINE, TRACES, content_of, cut_texts
 from qtpy.QtWidgets import QApplication, QPushButton
 
+from napari_biofm.widgets.common.accessible import parts_to_name
+
 SMALL = (1280, 720)
 PAIRS = ((SEGMENT, CELLS), (CLICK, TRACES), (TRACES, TIMELINE))
 
@@ -41,6 +43,13 @@ def test_docks_and_pairs_fit_a_small_window_and_can_be_read(viewer: Any) -> None
             text for name, dock in zip(names, docks, strict=True) if name != TRACES for text in untold(dock)
         ]
         assert off == [], names
+        silent = [
+            type(p).__name__
+            for d in docks
+            for p in parts_to_name(d)
+            if p.isVisible() and not p.accessibleName()
+        ]
+        assert silent == [], f"{names}: a screen reader has no name for them"
         viewer.window.remove_dock_widget("all")
         for frame in frames:
             frame.deleteLater()

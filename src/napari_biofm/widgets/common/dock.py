@@ -16,6 +16,7 @@ from napari_biofm.engine import Job, Lane
 from napari_biofm.session import Session
 from napari_biofm.session.journal_files import autosave_folder
 from napari_biofm.types import BiofmError, Progress
+from napari_biofm.widgets.common.accessible import name_parts
 from napari_biofm.widgets.common.background import Background
 from napari_biofm.widgets.common.job_bar import JobBar
 from napari_biofm.widgets.common.opening import RIGHT_WIDTH
@@ -169,6 +170,7 @@ class Dock(QWidget):
         close_with_window(self, self.session)
         if not self.is_placed:
             self.is_placed = True
+            name_parts(self)
             self._offer_recovery()
             QTimer.singleShot(0, self._take_place)
 
