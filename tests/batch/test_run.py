@@ -251,7 +251,8 @@ def test_wells_and_files_for_other_programs_are_steps_of_a_recipe(project: Path)
     out = project / "out"
     result = run_recipe(project / "recipe.toml", out)
     found = tables(out)
-    assert set(found) == {"cells", "wells", "hits", "activity"} and not result.problems
+    assert set(found) == {"cells", "wells", "hits", "activity", "conditions"} and not result.problems
+    assert found["conditions"]["well"].tolist() == ["B01", "A01", "A02", "A03", "A04", "A05", "A06"]
     assert found["wells"]["n_cells"].tolist() == [1, 2, 3, 4, 5]
     cells = anndata.read_zarr(out / "cells.zarr")
     assert cells.obs["area_px"].tolist() == found["cells"]["area_px"].tolist()
@@ -262,4 +263,4 @@ def test_wells_and_files_for_other_programs_are_steps_of_a_recipe(project: Path)
     assert other.kept == 6, "another plate map needs no image to be done again"
     assert "3 are needed" in other.problems[0], "too few controls are told; the cells are kept"
     assert tables(out)["cells"]["compound"].dropna().tolist() == ["dmso"] + 2 * ["x"]
-    assert "wells" not in tables(out) and len(tables(out)["cells"]) == 15
+    assert "area_px_z" not in tables(out)["wells"] and len(tables(out)["cells"]) == 15

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_biofm.batch.items import Item
-from napari_biofm.batch.jobs import ITEMS, PIECE, TABLES
+from napari_biofm.batch.jobs import CONDITIONS, ITEMS, PIECE, TABLES
 from napari_biofm.files import atomic_write
+from napari_biofm.images.io.names import image_id
 from napari_biofm.types import BatchError
 
 GROUP = 20_000  # rows written at a time
@@ -32,6 +33,40 @@ def collect_tables(out: Path, items: Sequence[Item]) -> dict[str, int]:
     """
     said = _said(items)
     return {name: n for name in TABLES if (n := _collect(out, name, items, said)) is not None}
+
+
+def write_conditions(out: Path, items: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
+    """Write `conditions.parquet`: a row per file with its state, its counts, and what is known of its sample.
+
+    Parameters
+    ----------
+    out : folder of the run.
+    items : all of them, each with its row of the manifest.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    said = _said([item for item, _ in items])
+    columns: dict[str, Any] = {
+        "item": pa.array([item.key for item, _ in items], pa.string()),
+        "file": pa.array([image_id(item.path) for item, _ in items], pa.string()),
+        "path": pa.array([str(item.path) for item, _ in items], pa.string()),
+        "masks": pa.array([str(item.masks) if item.masks else None for item, _ in items], pa.string()),
+    }
+    for name, kind in (
+        ("kind", pa.string()),
+        ("state", pa.string()),
+        ("objects", pa.int64()),
+        ("events", pa.int64()),
+    ):
+        columns[name] = pa.array([row.get(name) for _, row in items], kind)
+    for name, kind in said.items():
+        values = [item.columns.get(name) for item, _ in items]
+        if pa.types.is_string(kind):
+            values = [None if value is None else str(value) for value in values]
+        columns[name if name not in columns else f"sample_{name}"] = pa.array(values, kind)
+    with atomic_write(out / CONDITIONS) as temporary:
+        pq.write_table(pa.table(columns), temporary)
 
 
 def read_piece(path: Path) -> Any:

@@ -64,7 +64,8 @@ class Draft:
             known = STEPS[name].parameters
             kept = {k: v for k, v in parameters.items() if v != known[k].default}
             steps.append({"do": name, **{k: self._placed(v, beside) for k, v in kept.items()}})
-        return {"input": given | dict(self.entries), "step": steps}
+        entries = {k: self._placed(v, beside) for k, v in self.entries.items()}
+        return {"input": given | entries, "step": steps}
 
     def _placed(self, value: Any, beside: str) -> Any:
         return f"{beside}/{value}" if isinstance(value, str) and value in self.beside else value

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ITEMS = "items"  # folder of one folder per item
 TABLES = ("cells", "events", "features", "channels")  # of items, put together at the end
+CONDITIONS = "conditions.parquet"  # of a run: a row per file and what is known of it
 PIECE = ".arrow"  # ending of the tables of an item: Arrow files are read ten times as fast as Parquet of a few rows
 OUTPUTS = (*TABLES, "wells", "hits", "activity", "fractions", "doses")  # of a run
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm import __version__
-from napari_biofm.batch.collect import collect_tables
+from napari_biofm.batch.collect import collect_tables, write_conditions
 from napari_biofm.batch.folder_lock import FolderLock
 from napari_biofm.batch.items import Item, items_of
-from napari_biofm.batch.jobs import ITEMS, OUTPUTS, TABLES, Job
+from napari_biofm.batch.jobs import CONDITIONS, ITEMS, OUTPUTS, TABLES, Job
 from napari_biofm.batch.manifest import NAME as MANIFEST
 from napari_biofm.batch.manifest import Manifest
 from napari_biofm.batch.parameters import TABLE
@@ -131,6 +131,7 @@ def _run(
     ordered = [rows[job.item.key] for job in todo]
     done = [job.item for job in todo if rows[job.item.key]["state"] == "done"]
     tables = collect_tables(folder, done)
+    write_conditions(folder, [(job.item, rows[job.item.key]) for job in todo])
     notes, problems = _on_tables(recipe, folder)
     seconds = time.perf_counter() - started
     result = BatchResult(folder, ordered, tables, kept, seconds, where, notes, problems)
@@ -194,6 +195,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / ITEMS, ignore_errors=True)
     for name in (MANIFEST, "report.html"):
         (folder / name).unlink(missing_ok=True)
+    (folder / CONDITIONS).unlink(missing_ok=True)
     for name in OUTPUTS:
         for ending in (".parquet", ".csv"):
             (folder / f"{name}{ending}").unlink(missing_ok=True)

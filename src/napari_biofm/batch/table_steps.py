@@ -40,6 +40,7 @@ def profiles(folder: Path, given: Parameters) -> list[str]:
     found = _wells(folder, given, classes)
     if given["correct_edges"]:
         found = without_edge_effect(found)
+    _write(folder, "wells", found.table)  # also where there are too few controls to normalise to
     found = normalised(found, given["normalise"])
     _write(folder, "wells", found.table)
     by = [name for name in given["by"] if name in found.table]

@@ -1,0 +1,288 @@
+"""What was done to each well beside what its cells do: the plate map, its grid, and the field of a well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_biofm.batch.draft import Draft
+from napari_biofm.batch.opened import Field, OpenedRun, profile_wells, read_field
+from napari_biofm.cells.table.export import write_rows
+from napari_biofm.conditions.plates import PlateMap, plate_map, read_plate_map
+from napari_biofm.conditions.profiles import MIN_CONTROLS
+from napari_biofm.conditions.sheets import Sheet
+from napari_biofm.conditions.wells import SHAPES, plate_shape, well_name
+from napari_biofm.controllers.common.layers import layer_id
+from napari_biofm.controllers.common.ports import RunJob
+from napari_biofm.session import Session
+from napari_biofm.types import BiofmError, Segmentation
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+HERE = ("plate", "well")
+TYPED = ("compound", "dose", "control")  # columns that an empty map offers
+
+
+@dataclass(frozen=True)
+class Well:
+    """A cell of the grid: `text` of the column that is shown, `shade` from 0 to 1 or NaN, `tip` with all that is known."""
+
+    text: str = ""
+    shade: float = float("nan")
+    tip: str = ""
+
+
+class ConditionsController:
+    """The wells of a plate.
+
+    Parameters
+    ----------
+    session : gets the layers of a field.
+    viewer : shows them.
+    run : reads fields and tables.
+    """
+
+    changed = Signal()  # the grid
+    said = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, session: Session, viewer: Any, run: RunJob) -> None:
+        self._session, self._viewer, self._run = session, viewer, run
+        self.map: PlateMap | None = None
+        self.opened: OpenedRun | None = None
+        self.wells: DataFrame | None = None
+        self.plate, self.column = "", "compound"
+        self._n_shown = 0
+
+    # ------------------------------------------------------------------ reading
+
+    def read_map(self, path: Path) -> None:
+        """Read a plate map, and say what of the opened run belongs to it."""
+        self._try(lambda: self._use_map(read_plate_map(path)))
+
+    def open(self, folder: Path) -> None:
+        """Open the folder of a run, a plate, or a folder of images."""
+
+        def use() -> None:
+            self.opened = OpenedRun.open(folder)
+            self.wells = self.opened.wells
+            self.said.emit(f"{len(self.opened.fields)} fields in {folder.name}.")
+            self._join()
+
+        self._try(use)
+
+    def set_well(self, well: str, text: str) -> None:
+        """Type what was done to a well, in the column that is shown; values of cells are not typed."""
+        known = set(TYPED if self.map is None else (*TYPED, *self.map.columns))
+        if self.column not in known:
+            self.said.emit(f"{self.column} was measured; choose a column of the plate map to type into.")
+            self.changed.emit()
+            return
+        rows: dict[tuple[str, str], dict[str, str]] = {}
+        if self.map is not None:
+            for row in self.map.table.astype(str).replace("nan", "").to_dict("records"):
+                rows[row.get("plate", ""), row["well"]] = {str(k): str(v) for k, v in row.items()}
+        plate = self.plate
+        rows.setdefault((plate, well), {"well": well, **({"plate": plate} if plate else {})})[self.column] = (
+            text
+        )
+        header = tuple(dict.fromkeys(name for row in rows.values() for name in row))
+        lines = tuple(tuple(row.get(name, "") for name in header) for row in rows.values())
+        sheet = Sheet(header, lines, tuple(range(2, len(lines) + 2)))
+        self._try(lambda: self._use_map(plate_map(sheet, "the typed map")))
+
+    def save_map(self, path: Path) -> None:
+        """Write the plate map as CSV."""
+        if self.map is None:
+            self.said.emit("There is no plate map yet: open one, or type into the grid.")
+            return
+        table = self.map.table
+        self._try(lambda: self.said.emit(f"Written: {write_rows(table, path).name}"))
+
+    def _use_map(self, plates: PlateMap) -> None:
+        self.map = plates
+        self._join()
+
+    def _join(self) -> None:
+        if self.opened is not None and self.map is not None and len(self.map.table):
+            self.opened, join = self.opened.joined(self.map)
+            self.said.emit("\n".join([join.preview(4), *self.map.notes]))
+        names = self.plates()
+        if self.plate not in names:
+            self.plate = names[0] if names else ""
+        if self.column not in self.columns():
+            self.column = next((c for c in ("compound", "n_cells", *self.columns())), "compound")
+        self.changed.emit()
+
+    def _try(self, do: Any) -> None:
+        try:
+            do()
+        except (BiofmError, OSError) as error:
+            self.failed.emit(error)
+            self.changed.emit()
+
+    # ------------------------------------------------------------------ the grid
+
+    def plates(self) -> list[str]:
+        """Return the names of the plates."""
+        names = set(self.opened.plates()) if self.opened is not None else set()
+        if self.map is not None and "plate" in self.map.table:
+            names |= set(self.map.table["plate"].astype(str))
+        return sorted(names)
+
+    def columns(self) -> list[str]:
+        """Return what the grid can show: columns of the map, then values of wells."""
+        known = list(TYPED if self.map is None else dict.fromkeys((*self.map.columns, *TYPED)))
+        if self.wells is not None:
+            numbers = [str(c) for c in self.wells.columns if self.wells[c].dtype.kind in "biuf"]
+            known += [c for c in numbers if c not in known]
+        return known
+
+    def choose(self, plate: str, column: str) -> None:
+        """Show another plate or column."""
+        self.plate, self.column = plate, column
+        self.changed.emit()
+
+    def shape(self) -> tuple[int, int]:
+        """Return rows and columns of the plate."""
+        wells = [f.well for f in self.opened.fields if f.well] if self.opened is not None else []
+        wells += [] if self.map is None or "well" not in self.map.table else list(self.map.table["well"])
+        return plate_shape(wells) if wells else SHAPES[4]
+
+    def grid(self) -> list[list[Well]]:
+        """Return what each well shows."""
+        n_rows, n_columns = self.shape()
+        said = self._by_well(None if self.map is None else self.map.table)
+        values = self._by_well(self.wells)
+        shades = {
+            well: float(row[self.column]) for well, row in {**said, **values}.items()
+            if isinstance(row.get(self.column), (int, float, np.number))
+        }  # fmt: skip
+        known = [v for v in shades.values() if np.isfinite(v)]
+        low, high = (min(known), max(known)) if known else (0.0, 0.0)
+        out = []
+        for r in range(n_rows):
+            line = []
+            for c in range(n_columns):
+                well = well_name(r, c)
+                row = {**values.get(well, {}), **said.get(well, {})}
+                value = row.get(self.column, "")
+                number = shades.get(well, float("nan"))
+                shade = (
+                    0.5 if high == low and np.isfinite(number) else (number - low) / max(high - low, 1e-300)
+                )
+                fields = 0 if self.opened is None else len(self.opened.of_well(self.plate, well))
+                facts = [f"{k}: {_short(v)}" for k, v in row.items() if k not in HERE and _short(v)][:12]
+                line.append(Well(_short(value), shade, "\n".join([f"{well}, {fields} fields", *facts])))
+            out.append(line)
+        return out
+
+    def _by_well(self, table: DataFrame | None) -> dict[str, dict[str, Any]]:
+        if table is None or "well" not in table:
+            return {}
+        here = table[table["plate"].astype(str) == self.plate] if "plate" in table and self.plate else table
+        return {str(row["well"]): {str(k): v for k, v in row.items()} for row in here.to_dict("records")}
+
+    # ------------------------------------------------------------------ fields and profiles
+
+    def show(self, well: str) -> None:
+        """Show the next field of a well with its masks and classes."""
+        fields = [] if self.opened is None else self.opened.of_well(self.plate, well)
+        if not fields or self.opened is None:
+            self.said.emit(f"No field of {well} is open: open the folder of a run, or a plate.")
+            return
+        chosen = fields[self._n_shown % len(fields)]
+        self._n_shown += 1
+        self._run(
+            read_field, chosen, self.opened.folder, name=f"Open {chosen.name}", lane="interactive",
+            on_done=lambda found: self._put(chosen, found),
+        )  # fmt: skip
+
+    def _put(self, one: Field, found: Any) -> None:
+        pixels, masks, classes = found
+        for layer in [x for x in self._viewer.layers if x.metadata.get("biofm_well")]:
+            self._viewer.layers.remove(layer)
+        about = {"biofm_well": one.well, "path": str(one.path)}
+        name = f"{one.well} {one.name}".strip()
+        rgb = pixels.ndim == 3 and pixels.shape[-1] in (3, 4) and pixels.dtype == np.uint8
+        many = (
+            {"channel_axis": pixels.ndim - 1}
+            if not rgb and masks is not None and pixels.ndim > masks.ndim
+            else {}
+        )
+        image = self._viewer.add_image(
+            pixels, name=name, metadata=about, **({} if many else {"rgb": rgb}), **many
+        )
+        image = image[0] if isinstance(image, list) else image
+        if masks is None:
+            self._session.set_layers(image=layer_id(image))
+            return
+        ids = np.unique(masks)
+        rows = {"index": ids, "class": np.array([classes.get(int(i), "") for i in ids], object)}
+        labels = self._viewer.add_labels(
+            masks, name=f"{name} cells", metadata={"biofm_well": one.well}, features=rows if classes else None
+        )
+        self._session.set_segmentation(layer_id(labels), Segmentation(masks, provenance={"model": "a run"}))
+        self._session.set_layers(image=layer_id(image), labels=layer_id(labels))
+        counts = ", ".join(f"{n} {c}" for c, n in _counts(classes))
+        self.said.emit(f"{one.name}: {len(ids[ids > 0])} cells{f' ({counts})' if counts else ''}.")
+
+    def profile(self) -> None:
+        """Make the table of wells from the cells of the opened run."""
+        if self.opened is None:
+            self.said.emit("Open the folder of a run first.")
+            return
+
+        def done(wells: DataFrame) -> None:
+            self.wells = wells
+            self.said.emit(f"{len(wells)} wells.")
+            self._join()
+
+        self._run(profile_wells, self.opened.folder, self.map, name="Profiles of wells", on_done=done)
+
+    def draft(self) -> Draft:
+        """Return the recipe of the opened run with this plate map and the step profiles."""
+        recipe = None if self.opened is None else self.opened.recipe()
+        if recipe is None or self.opened is None:
+            return Draft(notes=("open the folder of a run first.",))
+        steps = [(s.name, s.parameters) for s in recipe.steps if s.name != "profiles"]
+        entries: dict[str, Any] = {}
+        given = {
+            str(f.masks.parent)
+            for f in self.opened.fields
+            if f.masks and not f.masks.is_relative_to(self.opened.folder)
+        }
+        if len(given) == 1:
+            entries["masks"] = given.pop()
+        beside = {}
+        if self.map is not None:
+            table = self.map.table
+            entries["conditions"] = "plate_map.csv"
+            beside["plate_map.csv"] = lambda path: write_rows(table, path)
+        images = tuple(f.path for f in self.opened.fields)
+        profiles = {"min_cells": 1, "normalise": "robust_z" if self._has_controls() else "none"}
+        return Draft(images, (), (*steps, ("profiles", profiles)), entries, beside)
+
+    def _has_controls(self) -> bool:
+        table = None if self.map is None else self.map.table
+        return (
+            table is not None
+            and "control" in table
+            and int((table["control"] == "negative").sum()) >= MIN_CONTROLS
+        )
+
+
+def _counts(classes: Any) -> list[tuple[str, int]]:
+    names = list(classes.values())
+    return [(name, names.count(name)) for name in sorted(set(names))]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}" if np.isfinite(value) else ""
+    return "" if value is None else str(value)

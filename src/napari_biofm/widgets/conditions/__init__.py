@@ -1,0 +1,5 @@
+"""The Conditions dock."""
+
+from napari_biofm.widgets.conditions.dock import ConditionsDock
+
+__all__ = ["ConditionsDock"]

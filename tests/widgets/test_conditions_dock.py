@@ -1,0 +1,84 @@
+"""The Conditions dock: a plate map read or typed, a heat map of a run, and wells that open their fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from napari_biofm.batch.opened import OpenedRun
+from napari_biofm.batch.run import run_recipe
+from napari_biofm.widgets.conditions.dock import ConditionsDock
+
+RECIPE = '[input]\nimages = ["fields"]\nmasks = "masks"\nconditions = "map.csv"\n[[step]]\ndo = "measure"\n'
+
+
+def make_run(folder: Path) -> Path:
+    """Four wells with 1, 2, 3 and 4 cells, measured."""
+    for name in ("fields", "masks"):
+        (folder / name).mkdir()
+    for n in range(1, 5):
+        masks = np.zeros((40, 40), np.uint16)
+        for label in range(n):
+            masks[4 + 9 * label : 10 + 9 * label, 5:15] = label + 1
+        tifffile.imwrite(folder / "fields" / f"x_A{n:02d}.tif", (90 * (masks > 0)).astype(np.uint8))
+        tifffile.imwrite(folder / "masks" / f"x_A{n:02d}_mask.tif", masks)
+    (folder / "map.csv").write_text("well,compound\nA1,dmso\nA2,dmso\nA3,x\nA4,x\n")
+    (folder / "recipe.toml").write_text(RECIPE)
+    return run_recipe(folder / "recipe.toml", folder / "out").out
+
+
+def test_a_well_that_is_clicked_shows_its_field_and_the_grid_what_its_cells_do(
+    viewer: Any, tmp_path: Path
+) -> None:
+    out = make_run(tmp_path)
+    dock = ConditionsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Conditions")
+    dock.control.open(out)
+    dock.control.read_map(tmp_path / "map.csv")
+    assert "4 of 4 names belong to a row" in dock.words.text()
+    assert [dock.grid.item(0, c).text() for c in range(4)] == ["dmso", "dmso", "x", "x"]
+    dock.control.profile()
+    dock.column.setCurrentText("n_cells")
+    assert [dock.grid.item(0, c).text() for c in range(4)] == ["1", "2", "3", "4"]
+    lightness = [dock.grid.item(0, c).background().color().lightness() for c in range(4)]
+    assert lightness == sorted(lightness) and lightness[0] < lightness[-1]
+    dock.grid.cellClicked.emit(0, 2)
+    assert [layer.name for layer in viewer.layers] == ["A03 x_A03.tif", "A03 x_A03.tif cells"]
+    assert viewer.layers[-1].data.max() == 3 and dock.session.labels == str(viewer.layers[-1].unique_id)
+    dock.grid.cellClicked.emit(0, 0)
+    assert len(viewer.layers) == 2, "the field of the former well makes way"
+    dock.grid.item(0, 1).setText("7")
+    assert "was measured" in dock.words.text() and dock.grid.item(0, 1).text() == "2"
+    dock.column.setCurrentText("compound")
+    dock.grid.item(0, 1).setText("caffeine")
+    dock.control.save_map(tmp_path / "typed.csv")
+    assert pd.read_csv(tmp_path / "typed.csv")["compound"].tolist() == ["dmso", "caffeine", "x", "x"]
+    dock.recipe.save(tmp_path / "again.toml")
+    again = run_recipe(tmp_path / "again.toml")
+    assert not again.problems
+    assert pd.read_parquet(again.out / "wells.parquet")["n_cells"].tolist() == [1, 2, 3, 4]
+    cells = pd.read_parquet(again.out / "cells.parquet")
+    assert cells["compound"].tolist() == ["dmso"] + 2 * ["caffeine"] + 7 * ["x"]
+
+
+def test_a_map_is_typed_into_an_empty_grid_and_a_plate_opens_without_a_run(tmp_path: Path) -> None:
+    from napari_biofm.controllers.conditions.controller import ConditionsController
+    from napari_biofm.session import Session
+
+    told: list[object] = []
+    control = ConditionsController(Session(), None, lambda *_, **__: None)  # type: ignore[arg-type,return-value]
+    control.failed.connect(told.append)
+    control.set_well("B02", "aspirin")
+    control.choose("", "dose")
+    control.set_well("B02", "10 nM")
+    assert control.grid()[1][1].text == "10" and not told
+    control.set_well("B03", "lots")
+    assert "lots" in str(told[0]) and control.grid()[1][2].text == "", "what is no dose is refused and named"
+    (tmp_path / "p_B02.tif").touch()
+    control.open(tmp_path)
+    assert control.opened is not None and [f.well for f in control.opened.fields] == ["B02"]
+    assert OpenedRun.open(tmp_path).plates() == []
