@@ -70,6 +70,21 @@ def test_three_steps_train_and_a_resumed_run_is_the_same(tmp_path: Path) -> None
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
+def test_windows_drawn_by_other_processes_are_the_same() -> None:
+    from training.physio.drawing import Windows
+
+    here, there = Windows(CONFIG, None), Windows(CONFIG, None, workers=2)
+    try:
+        for step in (4, 5):
+            (a, hidden_a), (b, hidden_b) = (one.of(step, torch.device("cpu")) for one in (here, there))
+            for name, tensor in a.items():
+                torch.testing.assert_close(tensor, b[name], rtol=0, atol=0, equal_nan=True)
+            assert (hidden_a is None) == (hidden_b is None)
+            assert hidden_a is None or torch.equal(hidden_a, hidden_b)
+    finally:
+        there.close()
+
+
 def test_onnx_says_the_same(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")

@@ -1,7 +1,7 @@
 """Train physio-FM: `python training/physio/train.py --config training/physio/config.toml [--resume]`.
 
 Every step draws its own windows from a generator seeded by (seed, step), so that a resumed run continues
-exactly where the interrupted one would have gone.
+exactly where the interrupted one would have gone. On a GPU other processes draw (`--workers`): the simulators are numpy.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from napari_biofm.events.physio_fm.input_encoding import PATCH  # noqa: E402
 from napari_biofm.events.physio_fm.network import PhysioNetwork  # noqa: E402
 from training.physio.backgrounds import Backgrounds  # noqa: E402
-from training.physio.batch import make_batch  # noqa: E402
+from training.physio.drawing import Windows  # noqa: E402
 from training.physio.loss import losses, total  # noqa: E402
 from training.physio.real import Real  # noqa: E402
 
@@ -34,11 +33,19 @@ from training.physio.real import Real  # noqa: E402
 class Trainer:
     """Network, optimiser, weight average and the step they are at."""
 
-    def __init__(self, config: dict[str, Any], real: Real | None, behind: Backgrounds | None = None) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        real: Real | None,
+        behind: Backgrounds | None = None,
+        device: str = "cpu",
+        workers: int = 0,
+    ) -> None:
+        self.windows = Windows(config, real, behind, workers)
         torch.manual_seed(config["seed"])
-        self.config, self.real, self.behind, self.step = config, real, behind, 0
+        self.config, self.step, self.device = config, 0, torch.device(device)
         self.spent = 0.0  # share of the time there is, where there is a limit
-        self.net = PhysioNetwork(**config["model"])
+        self.net = PhysioNetwork(**config["model"]).to(self.device)
         self.average = copy.deepcopy(self.net).eval()
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
         plain = [p for p in self.net.parameters() if p.ndim <= 1]
@@ -62,16 +69,7 @@ class Trainer:
     def advance(self) -> dict[str, float]:
         """Take one step; return the losses."""
         c = self.config
-        rng = np.random.default_rng((c["seed"], self.step))
-        batch = make_batch(rng, c["batch"], self.real, c["mix"], c["real_share"], self.behind)
-        hidden = None
-        if rng.random() < c["hidden_share"]:
-            tokens = batch["inputs"].shape[2] // PATCH
-            starts = rng.random((c["batch"], tokens)) < 0.04
-            mask = starts.copy()
-            for k in (1, 2, 3):
-                mask[:, k:] |= starts[:, :-k]
-            hidden = torch.from_numpy(mask)
+        batch, hidden = self.windows.of(self.step, self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         self.net.train()
@@ -112,20 +110,22 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
 
 
-def main() -> None:
-    """Train as the configuration says."""
+def main() -> int:
+    """Train as the configuration says; return 3 where a call ended before the training did."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument(
-        "--start", type=Path, help="shipped weights (safetensors) to begin from, with a new schedule"
+        "--start",
+        type=Path,
+        help="shipped weights (safetensors) to begin from, with a new schedule; with --resume: without a checkpoint",
     )
     parser.add_argument("--threads", type=int)
     parser.add_argument(
@@ -134,6 +134,11 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, help="end the schedule after this time, whatever the number of steps"
     )
+    parser.add_argument(
+        "--call-minutes", type=float, help="end this call then, with a checkpoint; --resume goes on"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw windows; 0: this one")
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text())
     torch.set_num_threads(arguments.threads or config["threads"])
@@ -142,10 +147,10 @@ def main() -> None:
     if config.get("data"):
         real = Real(Path(config["data"]), Path(config["cache"]))
     behind = Backgrounds(Path(config["data"])) if config.get("backgrounds") else None
-    trainer = Trainer(config, real, behind)
+    trainer = Trainer(config, real, behind, arguments.device, arguments.workers)
     if arguments.start:
         trainer.begin_from(arguments.start)
-    if arguments.resume:
+    if arguments.resume and ((out / "last.pt").exists() or not arguments.start):
         trainer.load(out / "last.pt")
     out.mkdir(parents=True, exist_ok=True)
     curve, start = (out / "curve.jsonl").open("a"), time.monotonic()
@@ -164,7 +169,12 @@ def main() -> None:
             sums = {}
         if trainer.step % config["checkpoint_every"] == 0 or trainer.step == stop or trainer.spent >= 1:
             trainer.save(out / "last.pt")
+        if arguments.call_minutes and time.monotonic() - start > 60 * arguments.call_minutes:
+            break
+    trainer.save(out / "last.pt")
+    trainer.windows.close()
+    return 0 if trainer.step >= stop or trainer.spent >= 1 else 3
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
