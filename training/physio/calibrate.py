@@ -197,6 +197,7 @@ def main() -> None:
         "--only", nargs="+", choices=list(TOLERANCE), default=list(TOLERANCE), help="keep the others of OUT"
     )
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/ephys")
+    parser.add_argument("--config", default="training/physio/config.toml", help="that trained the checkpoint")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs/physio/cache")
     arguments = parser.parse_args()
     import torch
@@ -228,7 +229,7 @@ def main() -> None:
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT
         ).stdout.strip()
         step = torch.load(arguments.checkpoint, weights_only=True)["step"]
-        training = {"commit": commit, "steps": step, "config": "training/physio/config.toml"}
+        training = {"commit": commit, "steps": step, "config": arguments.config}
     card |= {
         "name": "physio-fm",
         "version": "1",

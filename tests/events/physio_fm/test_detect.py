@@ -9,6 +9,7 @@ import pytest
 from scipy.signal import lfilter
 
 from napari_biofm.events.physio_fm import PhysioFM, resampling
+from napari_biofm.events.physio_fm.forecast import forecast_quantiles
 from napari_biofm.events.physio_fm.table import likely_best
 from napari_biofm.types import DetectionSettings, Detector, RecordingError, Trace, run_task
 
@@ -166,6 +167,16 @@ def test_a_forecast_of_a_sine_beats_its_spread(model: PhysioFM) -> None:
     quantiles, q, time_s = model.forecast(signal, 15.0, 100)
     middle = quantiles[list(q).index(0.5)]
     np.testing.assert_allclose(middle, np.sin(2 * np.pi * 7 * time_s), atol=0.1)
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_forecast_right_after_a_step_stays_in_what_was_seen(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = 2 * rng.normal(size=652)
+    x[600:] -= 500 * np.exp(-np.arange(52) / 40)  # the only transient of a short past goes on
+    said = forecast_quantiles(x, 48, "current")
+    assert said[len(said) // 2].min() > x.min() - 10
+    assert said[len(said) // 2].max() < x.max() + 10
 
 
 def test_rates_have_the_shape_of_the_movie_and_a_band(model: PhysioFM, rng: np.random.Generator) -> None:
