@@ -77,6 +77,11 @@ from .api.signals import (
     read_recording,
     traces,
 )
+from .api.vectors import (
+    FewLabels,
+    few_label_head,
+    join_vectors,
+)
 from .api.what_if import (
     WhatIf,
     what_if,
@@ -114,6 +119,7 @@ __all__ = [
     "Collected",
     "ConditionsError",
     "EngineError",
+    "FewLabels",
     "Forecast",
     "Idealization",
     "ImageError",
@@ -141,12 +147,14 @@ __all__ = [
     "embed",
     "epochs",
     "features",
+    "few_label_head",
     "fit_between",
     "fit_classifier",
     "fit_curve",
     "forecast",
     "idealize",
     "join_conditions",
+    "join_vectors",
     "kinds_of",
     "match_cells",
     "measure",

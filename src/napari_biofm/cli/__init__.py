@@ -32,6 +32,7 @@ ROOMS = (
     "convert",
     "profiles",
     "compounds",
+    "vectors",
     "models",
     "train",
     "cache",
