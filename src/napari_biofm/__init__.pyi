@@ -38,6 +38,9 @@ from .api.conditions import (
     profiles,
     read_plate_map,
 )
+from .api.demixing import (
+    demix,
+)
 from .api.images import (
     click,
     open_image,
@@ -141,6 +144,7 @@ __all__ = [
     "collect",
     "compare_groups",
     "correct_motion",
+    "demix",
     "detect_events",
     "detection_quality",
     "dose_response",
