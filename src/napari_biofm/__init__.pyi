@@ -22,6 +22,9 @@ from .api.channels import (
     channel_summary,
     idealize,
 )
+from .api.clicks import (
+    click,
+)
 from .api.clocks import (
     movie_clock,
 )
@@ -42,7 +45,6 @@ from .api.demixing import (
     demix,
 )
 from .api.images import (
-    click,
     open_image,
     read_image,
     read_masks,

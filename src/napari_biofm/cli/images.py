@@ -12,7 +12,8 @@ import imageio.v3 as imageio
 import numpy as np
 
 from napari_biofm.api.cells import embed
-from napari_biofm.api.images import chosen_channels, click, describe_image, plane_to_compare, segment_opened
+from napari_biofm.api.clicks import click
+from napari_biofm.api.images import chosen_channels, describe_image, plane_to_compare, segment_opened
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.engine.memory import peak_memory_mb
