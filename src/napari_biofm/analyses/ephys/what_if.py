@@ -79,8 +79,8 @@ def _plots(said: WhatIf, recording: Recording, channel: int) -> tuple[Plot, ...]
     nearest = np.asarray(recording.values(said.nearest_sweep, channel), float)
     at = np.arange(len(nearest)) / recording.channels[channel].sampling_rate
     curves = (
-        Curve(at, nearest, f"sweep {said.nearest_sweep}", faint=True),
         Curve(said.time_s, said.low, "90 % band", style="band", high=said.high),
+        Curve(at, nearest, f"sweep {said.nearest_sweep}"),
         Curve(said.time_s, said.mean, "predicted"),
     )
     name = recording.channels[channel].name or "Response"
