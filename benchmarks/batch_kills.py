@@ -173,10 +173,6 @@ def killed(folder: Path, seed: int, whole: float) -> dict[str, Any]:
         with Cluster(folder) as cluster:
             code = start(folder, out, cluster.address, "--resume").wait(600)
         resumed += 1
-    if resumed:
-        lines = (folder / "client.log").read_text(encoding="utf-8").splitlines()
-        told = [line for line in lines if line.startswith("napari-biofm:")][-1:]
-        print("     ", *told or ["killed"], flush=True)
     same = code == SOME_FAILED and equal_tables(folder / "undisturbed", folder / out)
     return {"victim": victim, "at": at, "done": done, "resumed": resumed, "equal": same}
 

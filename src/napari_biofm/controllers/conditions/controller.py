@@ -15,7 +15,7 @@ from napari_biofm.cells.table.export import write_rows
 from napari_biofm.conditions.plates import PlateMap, plate_map, read_plate_map
 from napari_biofm.conditions.profiles import MIN_CONTROLS
 from napari_biofm.conditions.sheets import Sheet
-from napari_biofm.conditions.wells import SHAPES, plate_shape, well_name
+from napari_biofm.conditions.wells import SHAPES, plate_shape, row_letters, well_name
 from napari_biofm.controllers.common.layers import layer_id
 from napari_biofm.controllers.common.ports import RunJob
 from napari_biofm.session import Session
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HERE = ("plate", "well")
+LOW, HIGH = (68, 1, 84), (253, 231, 37)  # ends of the colours of the heat map
 TYPED = ("compound", "dose", "control")  # columns that an empty map offers
 
 
@@ -35,6 +36,14 @@ class Well:
     text: str = ""
     shade: float = float("nan")
     tip: str = ""
+
+    @property
+    def colour(self) -> tuple[int, int, int] | None:
+        """Red, green and blue of the heat map; None where the well has no value."""
+        if not np.isfinite(self.shade):
+            return None
+        red, green, blue = (int(a + self.shade * (b - a)) for a, b in zip(LOW, HIGH, strict=True))
+        return red, green, blue
 
 
 class ConditionsController:
@@ -153,6 +162,18 @@ class ConditionsController:
         wells = [f.well for f in self.opened.fields if f.well] if self.opened is not None else []
         wells += [] if self.map is None or "well" not in self.map.table else list(self.map.table["well"])
         return plate_shape(wells) if wells else SHAPES[4]
+
+    def row_names(self) -> list[str]:
+        """Return the letters of the rows."""
+        return [row_letters(row) for row in range(self.shape()[0])]
+
+    def show_at(self, row: int, column: int) -> None:
+        """Show the next field of the well at a place of the grid."""
+        self.show(well_name(row, column))
+
+    def type_at(self, row: int, column: int, text: str) -> None:
+        """Type what was done to the well at a place of the grid."""
+        self.set_well(well_name(row, column), text)
 
     def grid(self) -> list[list[Well]]:
         """Return what each well shows."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QTableWidget, QTableWidgetItem, QVBoxLayout
 
-from napari_biofm.conditions.wells import row_letters, well_name
 from napari_biofm.controllers.conditions.controller import ConditionsController
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
 
-LOW, HIGH = np.array([68, 1, 84]), np.array([253, 231, 37])  # ends of the colours of the heat map
+MAPS = "Plate maps (*.csv *.tsv *.txt *.xlsx)"
 
 
 class ConditionsDock(Dock):
@@ -25,22 +23,18 @@ class ConditionsDock(Dock):
     def __init__(self, napari_viewer: Any, *, session: Any = None) -> None:
         super().__init__(napari_viewer, session=session)
         self.control = control = ConditionsController(self.session, self.viewer, self.run)
-        self.plate, self.column = QComboBox(), QComboBox()
+        self.plate, self.column, self.grid = QComboBox(), QComboBox(), QTableWidget()
         self.plate.setToolTip("Which plate is shown.")
         self.column.setToolTip("What the wells show: a column of the plate map, or a value of their cells.")
-        self.grid = QTableWidget()
         self.grid.setToolTip("Click a well to open its next field; double-click to type what was done to it.")
         self.words = note("Open the folder of a run or a plate, and a plate map, or type into the grid.")
         layout, top = QVBoxLayout(self), QGridLayout()
-        for i, (text, tip, ask) in enumerate(
-            (
-                ("Open run or plate ...", "The folder of a run, a plate of OME-Zarr, or a folder of images.", self._ask_run),
-                ("Open plate map ...", "CSV, TSV or XLSX: a row per well, or a grid.", self._ask_map),
-                ("Save plate map ...", "Write what stands in the grid as CSV.", self._ask_save),
-                ("Profiles", "Cells to wells: counts, medians, fractions of classes.", control.profile),
-            )
-        ):  # fmt: skip
-            top.addWidget(button(text, tip, lambda *_, ask=ask: ask()), i // 2, i % 2)
+        tip = "The folder of a run, a plate of OME-Zarr, or a folder of images."
+        top.addWidget(button("Open run or plate ...", tip, self._ask_run), 0, 0)
+        top.addWidget(button("Open plate map ...", "A row per well, or a grid.", self._ask_map), 0, 1)
+        top.addWidget(button("Save plate map ...", "Write the grid as CSV.", self._ask_save), 1, 0)
+        tip = "Cells to wells: counts, medians, fractions of classes."
+        top.addWidget(button("Profiles", tip, lambda: control.profile()), 1, 1)
         top.addWidget(self.plate, 2, 0)
         top.addWidget(self.column, 2, 1)
         layout.addLayout(top)
@@ -48,28 +42,20 @@ class ConditionsDock(Dock):
         self.recipe = RecipeBar(control.draft, self.tell, self.tell_error)
         for widget in (self.words, self.recipe, self.job_bar):
             layout.addWidget(widget)
-        self.grid.cellClicked.connect(lambda r, c: control.show(well_name(r, c)))
-        self.grid.itemChanged.connect(
-            lambda item: control.set_well(well_name(item.row(), item.column()), item.text())
-        )
-        for box in (self.plate, self.column):
-            box.currentTextChanged.connect(
-                lambda _: control.choose(self.plate.currentText(), self.column.currentText())
-            )
+        self.grid.cellClicked.connect(control.show_at)
+        self.grid.itemChanged.connect(lambda item: control.type_at(item.row(), item.column(), item.text()))
+        self.plate.currentTextChanged.connect(lambda name: control.choose(name, control.column))
+        self.column.currentTextChanged.connect(lambda name: control.choose(control.plate, name))
         self.listen(control.changed, self._draw)
-        self.listen(control.said, self._say)
+        self.listen(control.said, lambda text: self.words.setText(text))
         self.listen(control.failed, self.tell_error)
         self._draw()
 
-    def _say(self, text: str) -> None:
-        self.words.setText(text)
-
     def _draw(self) -> None:
-        control = self.control
+        control, grid = self.control, self.grid
         for box, names, now in (
-            (self.plate, control.plates(), control.plate),
-            (self.column, control.columns(), control.column),
-        ):
+            (self.plate, control.plates(), control.plate), (self.column, control.columns(), control.column),
+        ):  # fmt: skip
             box.blockSignals(True)
             box.clear()
             box.addItems(names)
@@ -77,34 +63,29 @@ class ConditionsDock(Dock):
             box.blockSignals(False)
         self.plate.setVisible(len(control.plates()) > 1)
         rows = control.grid()
-        self.grid.blockSignals(True)
-        self.grid.setRowCount(len(rows))
-        self.grid.setColumnCount(len(rows[0]))
-        self.grid.setVerticalHeaderLabels([row_letters(r) for r in range(len(rows))])
+        grid.blockSignals(True)
+        grid.setRowCount(len(rows))
+        grid.setColumnCount(len(rows[0]))
+        grid.setVerticalHeaderLabels(control.row_names())
         for r, line in enumerate(rows):
             for c, well in enumerate(line):
                 item = QTableWidgetItem(well.text)
                 item.setToolTip(well.tip)
-                if np.isfinite(well.shade):
-                    colour = LOW + well.shade * (HIGH - LOW)
-                    item.setBackground(QColor(*(int(v) for v in colour)))
+                if well.colour is not None:
+                    item.setBackground(QColor(*well.colour))
                     item.setForeground(QColor("black" if well.shade > 0.6 else "white"))
-                self.grid.setItem(r, c, item)
-        self.grid.resizeColumnsToContents()
-        self.grid.blockSignals(False)
+                grid.setItem(r, c, item)
+        grid.resizeColumnsToContents()
+        grid.blockSignals(False)
 
     def _ask_run(self) -> None:
         if name := QFileDialog.getExistingDirectory(self, "Open run or plate"):
             self.control.open(Path(name))
 
     def _ask_map(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(
-            self, "Open plate map", "", "Plate maps (*.csv *.tsv *.txt *.xlsx)"
-        )
-        if name:
+        if name := QFileDialog.getOpenFileName(self, "Open plate map", "", MAPS)[0]:
             self.control.read_map(Path(name))
 
     def _ask_save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save plate map", "plate_map.csv", "CSV (*.csv)")
-        if name:
+        if name := QFileDialog.getSaveFileName(self, "Save plate map", "plate_map.csv", "CSV (*.csv)")[0]:
             self.control.save_map(Path(name))
