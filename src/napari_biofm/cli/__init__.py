@@ -33,6 +33,7 @@ ROOMS = (
     "profiles",
     "compounds",
     "vectors",
+    "volumes",
     "models",
     "train",
     "cache",
