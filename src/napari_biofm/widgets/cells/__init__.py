@@ -7,7 +7,7 @@ class CellsDock(OpeningDock):
     """The Cells dock as napari opens it; `content` is the dock itself (`dock.CellsDockContent`)."""
 
     inside = "napari_biofm.widgets.cells.dock:CellsDockContent"
-    what = "Cells dock"
+    what = "dock Cell states"
 
 
 __all__ = ["CellsDock"]

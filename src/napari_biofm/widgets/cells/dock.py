@@ -47,7 +47,7 @@ CELLS, GALLERY, PLOT, SCORES, TIME, VALUES, FILES = (
     "Cells", "Gallery", "Plot", "Scores", "Time", "Values", "Files",
 )  # tabs  # fmt: skip
 LABELLING = "label cells"  # the mode of clicks while 'Label by clicking' is down
-WIDTH = 360  # pixels
+WIDTH = 410  # pixels: its widest tab and the scroll bar
 QUIET = 700  # ms without a click before slow mirrors (features, table) are written
 Panel = TypeVar("Panel", bound=QWidget)
 

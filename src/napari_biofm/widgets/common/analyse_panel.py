@@ -50,6 +50,8 @@ class AnalysePanel(QWidget):
         self.choice = QComboBox()
         self.choice.setToolTip("What is analysed.")
         self.choice.setMaxVisibleItems(40)
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.setMinimumContentsLength(16)  # long names do not make the dock wide
         group = ""
         for one in self._known.values():
             if one.group != group and group:
