@@ -11,11 +11,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_biofm.cells.table.cell_table import make_table
+from napari_biofm.controllers.cells.coded_labels import BLOCK, CodedLabels
 from napari_biofm.controllers.cells.mirror import mirror_features
 from napari_biofm.session import Session
 from napari_biofm.teaching.cell_states import CellStates
 from napari_biofm.widgets.cells.cell_table import CellTable
-from napari_biofm.widgets.cells.overlay import BLOCK, CodedLabels
 from napari_biofm.widgets.cells.scatter import stamp
 
 
