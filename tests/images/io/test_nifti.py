@@ -108,7 +108,7 @@ def test_series_and_correlations_are_nilearns(tmp_path: Path) -> None:
     masker = maskers.NiftiLabelsMasker(
         atlas,
         detrend=True,
-        standardize=False,
+        standardize=None,
         low_pass=0.1,
         high_pass=0.02,
         t_r=2.0,
