@@ -47,7 +47,10 @@ class WritableArray(LazyArray, Protocol):
 
 
 class BiofmError(Exception):
-    """A failure a user can act on: names the thing, the value and the remedy."""
+    """A failure a user can act on: names the thing, the value and the remedy, in one line."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split())  # libraries whose words are quoted break lines
 
 
 class ImageError(BiofmError):

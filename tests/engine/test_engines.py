@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_biofm.engine import Engine, InlineEngine, JobState, make_engine, probe
+from napari_biofm.engine import Engine, InlineEngine, JobState, channel, make_engine, probe
 from napari_biofm.engine.warm import forget, keep
 from napari_biofm.types import EngineError, Progress
 
@@ -194,3 +195,23 @@ def test_the_worker_imports_nothing_from_the_folder_of_the_data(
     finally:
         engine.close()
     assert not mark.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="memory is reserved on POSIX only")
+def test_arrays_cross_where_shared_memory_is_full(worker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        pytest.skip("shared memory is a folder on Linux only")
+    tried: list[int] = []
+
+    def full(descriptor: int, start: int, size: int) -> None:
+        tried.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = {path.name for path in shared.glob("psm_*")}
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    two = channel.pack([np.ones(100_000), np.zeros(100_000)])
+    assert two.blocks == () and tried == [800_000]
+    assert {path.name for path in shared.glob("psm_*")} <= before
+    array = np.arange(200_000.0)
+    np.testing.assert_array_equal(worker.submit(probe.echo, array).result(WAIT), array + 1)

@@ -2,17 +2,20 @@
 
 Only this program's own processes talk here, over a socket that is private to the user and opened with
 a secret, so pickling is safe; files are never read this way. Buffers above `SHARED_MIN` bytes travel
-in shared memory blocks, which stay the sender's until the receiver says that it has copied them.
+in shared memory blocks, which stay the sender's until the receiver says that it has copied them. What does
+not fit into shared memory (64 MB in a container, as a rule) goes through the socket.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing import resource_tracker, shared_memory
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -31,6 +34,27 @@ def _attach(name: str) -> shared_memory.SharedMemory:
     if sys.platform != "win32":
         # the tracker knows a block by the name the system has for it, with a slash in front
         resource_tracker.unregister(f"/{block.name.lstrip('/')}", "shared_memory")
+    return block
+
+
+def _reserved(size: int) -> shared_memory.SharedMemory:
+    """Return a new block whose memory is there: writing to one that is only promised ends the process (SIGBUS).
+
+    Raises
+    ------
+    OSError
+        If so much shared memory is not free.
+    """
+    block = shared_memory.SharedMemory(create=True, size=size)
+    file = Path("/dev/shm", block.name.lstrip("/"))
+    try:
+        if hasattr(os, "posix_fallocate") and file.exists():
+            with file.open("r+b") as opened:
+                os.posix_fallocate(opened.fileno(), 0, size)
+    except BaseException:
+        block.close()
+        block.unlink()
+        raise
     return block
 
 
@@ -65,12 +89,12 @@ class Parcel:
 
 
 def pack(content: object) -> Parcel:
-    """Return any picklable content ready to be sent.
+    """Return any picklable content ready to be sent; without shared memory where its buffers do not fit there.
 
     Raises
     ------
     Exception
-        Whatever pickling raises; OSError where there is no shared memory left.
+        Whatever pickling raises.
     """
     buffers: list[pickle.PickleBuffer] = []
 
@@ -85,11 +109,14 @@ def pack(content: object) -> Parcel:
     try:
         for buffer in buffers:
             raw = buffer.raw()
-            block = shared_memory.SharedMemory(create=True, size=raw.nbytes)
+            block = _reserved(raw.nbytes)
             blocks.append((block, raw.nbytes))
             target = np.ndarray(raw.nbytes, np.uint8, block.buf)
             np.copyto(target, np.frombuffer(raw, np.uint8))  # copies without holding the GIL
             del target
+    except OSError:
+        Parcel(data, tuple(blocks)).release()
+        return Parcel(pickle.dumps(content, protocol=5), ())
     except BaseException:
         Parcel(data, tuple(blocks)).release()
         raise

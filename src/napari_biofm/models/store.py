@@ -199,7 +199,7 @@ def download(name: str, folder: Path | str | None = None) -> Task[Path]:
         except (OSError, ModelError) as error:
             failures.append(f"{url}: {error}")
             yield Progress(0, entry.size, f"{url} failed ({error}); trying the next source")
-    raise ModelError(f"{name} could not be downloaded:\n  " + "\n  ".join(failures))
+    raise ModelError(f"{name} could not be downloaded: " + "; ".join(failures))
 
 
 def _fetch(url: str, entry: ModelEntry, target: Path) -> Generator[Progress, None, None]:
