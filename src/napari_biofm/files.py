@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import struct
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,24 @@ def plain_cell(value: Any) -> Any:
 def read_cell(text: str) -> str:
     """Return what `plain_cell` was given."""
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
+@contextmanager
+def opened_csv(path: Path, kind: type[Exception]) -> Iterator[TextIO]:
+    """Open a table in text for the `csv` module; bytes that are no text, and lines that are no CSV, raise `kind`.
+
+    Parameters
+    ----------
+    path : the file, UTF-8 with or without a mark at its start.
+    kind : what is raised, with file and remedy in its message.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise kind(f"{path} is no text in UTF-8 ({error.reason}); save it as CSV UTF-8.") from error
+    except csv.Error as error:
+        raise kind(f"{path} is no readable CSV ({error}); save it as CSV UTF-8 again.") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.analyses.description import Column, Result
-from napari_biofm.files import plain_cell, read_cell
+from napari_biofm.files import opened_csv, plain_cell, read_cell
 from napari_biofm.types import BiofmError
 
 
@@ -26,7 +26,7 @@ def read_table(path: Path) -> dict[str, NDArray[Any]]:
     """
     if not path.is_file():
         raise BiofmError(f"{path} does not exist.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with opened_csv(path, BiofmError) as file:
         rows = list(csv.reader(file))
     if len(rows) < 2:
         raise BiofmError(f"{path.name}: no rows below a header")

@@ -18,7 +18,7 @@ from napari_biofm.cli.common import inputs_exist, note, shown
 from napari_biofm.cli.reading import add_channel, add_reading, open_one
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.events.options import option_from_text
-from napari_biofm.files import plain_cell, read_cell, write_text
+from napari_biofm.files import opened_csv, plain_cell, read_cell, write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
 
 MODELS = ("exp1", "exp2", "exp3", "boltzmann", "boltzmann-iv", "hill", "gaussian", "line")
@@ -155,7 +155,7 @@ def run_fit(args: argparse.Namespace) -> None:
 
 def _columns(path: Path) -> dict[str, NDArray[Any]]:
     """Read a table; a column is numbers where all its cells are, empty ones are NaN."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with opened_csv(path, RecordingError) as file:
         rows = list(csv.reader(file))
     if len(rows) < 2:
         raise RecordingError(f"{path.name}: no rows below a header")

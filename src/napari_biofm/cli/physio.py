@@ -23,7 +23,7 @@ from napari_biofm.api.signals import (
 from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
-from napari_biofm.files import write_json, write_text
+from napari_biofm.files import opened_csv, write_json, write_text
 from napari_biofm.types import Kind, RecordingError
 
 CLIP_RATE = 300.0  # Hz, of electrocardiogram clips that do not say
@@ -187,7 +187,7 @@ def run_adapt(args: argparse.Namespace) -> None:
 def _read_marks(path: Path, n_sweeps: int) -> dict[int, list[tuple[float, str]]]:
     inputs_exist([path])
     found: dict[int, list[tuple[float, str]]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with opened_csv(path, RecordingError) as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
             try:
                 sweep, time_s = int(row.get("sweep") or 0), float(row["time_s"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_biofm.files import opened_csv
 from napari_biofm.types import EVENT_DTYPE, MEASURED_DTYPE, Events, RecordingError, no_events
 
 COLUMNS = ("sweep", "channel", "time_s", "class", "score", "amplitude", "unit", "rise_s", "decay_s")
@@ -82,7 +83,7 @@ def from_csv(path: Path) -> Events:
     RecordingError
         If a column is missing or a value is not a number.
     """
-    with path.open(newline="", encoding="utf-8") as file:
+    with opened_csv(path, RecordingError) as file:
         reader = csv.DictReader(file)
         present = reader.fieldnames or ()
         missing = [c for c in COLUMNS if c not in present]

@@ -44,6 +44,23 @@ def write_h5ad(table: AnnData, path: Path) -> Path:
     return path
 
 
+def read_anndata(path: Path) -> AnnData:
+    """Read any AnnData file; whatever anndata and h5py raise on a damaged one becomes a CellsError.
+
+    Raises
+    ------
+    CellsError
+        If it cannot be read.
+    """
+    import anndata
+
+    try:
+        return anndata.read_h5ad(path)
+    except Exception as error:  # damaged HDF5 files raise anything
+        reason = " ".join(str(error).split())[:300]
+        raise CellsError(f"{path} cannot be read as AnnData ({reason}); write or copy it again.") from error
+
+
 def read_h5ad(path: Path) -> AnnData:
     """Read a table written by `write_h5ad`; text columns are text again.
 
@@ -52,12 +69,7 @@ def read_h5ad(path: Path) -> AnnData:
     CellsError
         If it is no table of cells.
     """
-    import anndata
-
-    try:
-        table = anndata.read_h5ad(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise CellsError(f"{path} cannot be read as AnnData ({error}).") from error
+    table = read_anndata(path)
     missing = {"cell_id", "layer", "label", "class_by_hand", "predicted"} - set(table.obs.columns)
     if missing:
         raise CellsError(f"{path} is no table of cells: {', '.join(sorted(missing))} not found in obs.")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import load_numpy, numpy_archive, plain_cell, read_cell, write_text
+from napari_biofm.files import load_numpy, numpy_archive, opened_csv, plain_cell, read_cell, write_text
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.io.names import MaskNames, is_mask_name, result_names, stem_of
@@ -74,7 +74,7 @@ def read_label_rows(path: Path) -> list[LabelRow]:
     """
     if not path.is_file():
         raise CellsError(f"{path} does not exist.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with opened_csv(path, CellsError) as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         by_image = "object_id" not in columns and {"image", "object"} <= set(columns)

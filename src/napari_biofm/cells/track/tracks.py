@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_biofm.cells.table.cell_table import BASELINE, Embeddings, make_table, text
+from napari_biofm.files import opened_csv
 from napari_biofm.images.edit.linking import link_array
 from napari_biofm.types import CellsError, Image, Labels, Progress, Task
 
@@ -86,7 +87,7 @@ def tracks_from_csv(path: Path) -> NDArray[np.float64]:
     """
     if not path.is_file():
         raise CellsError(f"{path} does not exist.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with opened_csv(path, CellsError) as file:
         reader = csv.DictReader(file)
         columns = {str(c).strip().lower(): c for c in reader.fieldnames or []}
         at = {

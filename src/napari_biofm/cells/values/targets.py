@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.cells.table.export import read_anndata
+from napari_biofm.files import opened_csv
 from napari_biofm.types import CellsError
 
 IDS = ("object_id", "cell_id")
@@ -98,13 +100,10 @@ def read_targets(path: Path, names: Sequence[str] | None = None) -> Targets:
 
 
 def _read_csv(path: Path, names: Sequence[str] | None) -> Targets:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CellsError(f"{path} is not a readable CSV ({error}).") from error
+    with opened_csv(path, CellsError) as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or [])
+        rows = list(reader)
     id_column = next((name for name in IDS if name in columns), None)
     if id_column is not None:
         ids = [(row[id_column] or "").strip() for row in rows]
@@ -146,12 +145,7 @@ def _number(word: str | None, path: Path, column: str, line: int) -> float:
 
 
 def _read_h5ad(path: Path) -> Targets:
-    import anndata
-
-    try:
-        table = anndata.read_h5ad(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise CellsError(f"{path} cannot be read as AnnData ({error}).") from error
+    table = read_anndata(path)
     if table.X is None or not table.n_vars or not table.n_obs:
         raise CellsError(f"{path} has no matrix X of cells x targets.")
     dense = table.X.toarray() if hasattr(table.X, "toarray") else np.asarray(table.X)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import atomic_write, write_text
+from napari_biofm.files import DAMAGED, atomic_write, write_text
 from napari_biofm.images.io.exchange.cellpose_npy import read_seg
 from napari_biofm.images.io.exchange.coco import read_coco, write_coco
 from napari_biofm.images.io.exchange.polygons import Loop, filled, outlines
@@ -203,7 +203,7 @@ def _read_rois(path: Path, shape: tuple[int, int] | None) -> ReadCells:
 
     try:
         rois = [roifile.ImagejRoi.frombytes(raw) for raw in _roi_bytes(path)]
-    except (ValueError, OSError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, KeyError, IndexError, TypeError, *DAMAGED) as error:
         raise ImageError(f"{path.name} holds no ImageJ ROIs that can be read ({error}).") from error
     parts: list[tuple[int, list[Loop]]] = []
     left_out = 0
