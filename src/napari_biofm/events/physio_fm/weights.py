@@ -30,9 +30,11 @@ def read_card(weights: Path) -> dict[str, Any]:
                 f"{path.name} not found in {path.parent}; reinstall napari-biofm or name the weights."
             )
     try:
-        card: dict[str, Any] = json.loads(card_path.read_text())
-    except json.JSONDecodeError as error:
+        card = json.loads(card_path.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or no text at all
         raise ModelError(f"{card_path.name} is not valid JSON ({error}); restore it.") from error
+    if not isinstance(card, dict):
+        raise ModelError(f"{card_path.name} holds no description of weights; restore it.")
     found = sha256_of(weights)
     if card.get("sha256") != found:
         raise ModelError(

@@ -1,0 +1,57 @@
+"""Damaged files of every kind end in an error of ours, in one line; the benchmark of the same name does it at length."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_biofm.types import BiofmError, ImageError
+
+_spec = importlib.util.spec_from_file_location("fuzz", Path(__file__).parents[1] / "benchmarks/fuzz.py")
+assert _spec is not None and _spec.loader is not None
+fuzz = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fuzz)
+
+LIGHT = (
+    "abf", "heka", "wfdb", "npz", "csv", "hdf5", "caiman", "tiff", "tiff-deflate", "ome-tiff", "npy", "zarr", "session",
+    "recipe", "plate-map", "labels", "roi-zip", "geojson", "cell-table", "onnx-description",
+)  # fmt: skip
+CASES = 12
+
+
+@pytest.mark.parametrize("kind", LIGHT)
+@pytest.mark.filterwarnings("ignore")
+def test_damage_is_read_or_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    make, use = fuzz.KINDS[kind]
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    made = make(sound)
+    use(made)
+    for case in range(CASES):
+        folder = tmp_path / f"case{case}"
+        shutil.copytree(sound, folder)
+        fuzz.damage(folder / made.name, np.random.default_rng([7, case, *kind.encode()]))
+        words = "read"
+        try:
+            use(folder / made.name)
+        except BiofmError as error:
+            words = str(error)
+        assert words and "\n" not in words
+
+
+def test_damaged_chunks_and_attributes_of_a_zarr_folder_name_the_folder(tmp_path: Path) -> None:
+    for name, content in (("0/1.1", b"no blosc"), (".zattrs", b"\xff\xfe"), ("0/.zarray", b"{")):
+        folder = tmp_path / f"{name.replace('/', '_')}.zarr"
+        fuzz._zarr(folder)
+        assert (folder / name).is_file()
+        (folder / name).write_bytes(content)
+        with pytest.raises(ImageError, match=folder.name):
+            fuzz._read_image(folder)
+
+
+def test_an_error_is_one_line_whatever_a_library_said() -> None:
+    assert str(ImageError("a.tif is damaged (header:\n  bad\n).")) == "a.tif is damaged (header: bad )."
