@@ -327,7 +327,7 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
         return bytes(rng.integers(0, 256, 16, dtype=np.uint8))
     how = rng.integers(7)
     at = int(rng.integers(min(n, 512) if rng.random() < 0.5 else n))
-    size = int(min(n - at, 2 ** rng.integers(0, 9)))
+    size = min(n - at, 2 ** int(rng.integers(0, 9)))
     if how == 0:
         return bytes(out[:at])
     if how == 1:
