@@ -6,7 +6,7 @@
 Checks: no import cycle (imports inside functions and under TYPE_CHECKING count), no `hasattr` or `getattr` with a
 default on models, no access to private names of other modules outside the compatibility files, few `Any` in public
 signatures of the core, a test that reaches every module, no file of the docks that computes on pixels or samples, and
-none below the docks that imports Qt or napari.
+none below docks and canvas that imports Qt or napari.
 Standard library only.
 """
 
@@ -37,14 +37,14 @@ CORE = (
     "analyses",
 )
 COMPATIBILITY = {  # files that may touch what is private in a library
-    "widgets/common/napari_compat.py": ("napari", "vispy", "Qt"),
+    "canvas/napari_compat.py": ("napari", "vispy", "Qt"),
     "signals/readers/pyabf_compat.py": ("pyabf",),
     "cells/classify/sklearn_compat.py": ("scikit-learn",),
 }
 MOST_LINES = 14_000  # in widgets/; what a dock decides belongs into controllers/
 MOST_ANY = 15  # in public signatures of the core; lower it when it falls
 WINDOWS = ("qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy", "PyQt6", "PyQt5", "PySide6")
-MAY_OPEN_WINDOWS = ("widgets/", "readers.py", "writers.py", "samples.py")
+MAY_OPEN_WINDOWS = ("widgets/", "canvas/", "readers.py", "writers.py", "samples.py")
 COMPUTING = (
     "scipy",
     "skimage",
@@ -311,7 +311,7 @@ def main() -> int:
     report("cycles of folders", [" <-> ".join(group) for group in cycles(folder_graph(graph))])
     report("models asked by hasattr or getattr", each(sniffing))
     report("private names of others", each(private_accesses, skip=tuple(COMPATIBILITY)))
-    report("docks that compute", each(partial(imports_of, COMPUTING), ("widgets/",)))
+    report("docks that compute", each(partial(imports_of, COMPUTING), ("widgets/", "canvas/")))
     below = tuple(
         path.relative_to(SOURCE).as_posix()
         for path in known.values()

@@ -91,8 +91,8 @@ def previewer(size: int) -> tuple[Any, Callable[[Any], None]]:
     """Open napari with labels of this size; return the viewer and a call that previews an answer."""
     import napari
 
+    from napari_biofm.canvas.click_preview import Preview
     from napari_biofm.images.edit import View
-    from napari_biofm.widgets.annotate.preview import Preview
 
     viewer: Any = napari.Viewer(show=True)  # it gets add_labels at run time
     labels = viewer.add_labels(np.zeros((size, size), np.int32))
@@ -197,7 +197,7 @@ def edit_times(size: int, n: int = 5) -> dict[str, float]:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_biofm.widgets.common.large_labels import LargeLabels
+    from napari_biofm.canvas.large_labels import LargeLabels
 
     viewer: Any = napari.Viewer(show=True)  # it gets add_labels at run time
     layer = viewer.add_labels(np.zeros((size, size), np.int32))

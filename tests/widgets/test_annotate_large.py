@@ -7,9 +7,9 @@ import pytest
 from qtpy.QtTest import QTest
 from tests.hand import settle
 
+from napari_biofm.canvas.large_labels import steps_of, thinned
 from napari_biofm.images.edit import Piece
 from napari_biofm.widgets.annotate import AnnotateDock
-from napari_biofm.widgets.common.large_labels import steps_of, thinned
 
 
 @pytest.fixture(autouse=True)

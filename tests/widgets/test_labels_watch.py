@@ -198,8 +198,8 @@ def test_the_index_of_the_cells_follows_changes_from_everywhere(viewer, qtbot):
 def test_a_hundred_layers_are_made_known_without_reading_a_pixel():
     from napari.layers import Labels
 
+    from napari_biofm.canvas.labels_target import LayerTarget
     from napari_biofm.images.edit.fingerprint import LabelsFingerprint
-    from napari_biofm.widgets.common.labels_target import LayerTarget
 
     read = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Labels
 
-from napari_biofm.widgets.common import napari_compat as compat
+from napari_biofm.canvas import napari_compat as compat
 
 
 def test_the_paint_event_of_this_napari_is_understood():

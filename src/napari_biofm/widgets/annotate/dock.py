@@ -8,6 +8,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QTabWidget
 
+from napari_biofm.canvas.click_preview import Preview
 from napari_biofm.controllers.annotate.annotator import Annotator
 from napari_biofm.controllers.annotate.mouse import Mouse
 from napari_biofm.controllers.annotate.tools import TOOLS, Tool, load_keys, save_keys, usual_keys
@@ -17,7 +18,6 @@ from napari_biofm.session.journal_files import settings_folder
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.keys import KeyBinder, KeyTable
 from napari_biofm.widgets.annotate.layer_choice import LayerChoice, short_box
-from napari_biofm.widgets.annotate.preview import Preview
 from napari_biofm.widgets.annotate.review_panel import ReviewPanel
 from napari_biofm.widgets.annotate.series_panel import SeriesPanel
 from napari_biofm.widgets.annotate.time_panel import TimePanel

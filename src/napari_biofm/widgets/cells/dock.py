@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QSplitter, QVBoxLayout, QWidget
 
+from napari_biofm.canvas.cell_overlay import Overlay
 from napari_biofm.cells.classify.movies import ClassifiedMovie
 from napari_biofm.cells.track.tracks import tracks_from_csv
 from napari_biofm.controllers.cells import layers
@@ -28,7 +29,6 @@ from napari_biofm.widgets.cells.cell_table import CellTable
 from napari_biofm.widgets.cells.classes import N_KEYS
 from napari_biofm.widgets.cells.files_panel import FilesPanel
 from napari_biofm.widgets.cells.gallery import GalleryPanel
-from napari_biofm.widgets.cells.overlay import Overlay
 from napari_biofm.widgets.cells.plot_panel import PlotPanel
 from napari_biofm.widgets.cells.scores_panel import ScoresPanel
 from napari_biofm.widgets.cells.teaching_form import TeachingForm, row_of

@@ -26,6 +26,8 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_biofm.actions import EditLabels
+from napari_biofm.canvas.labels_target import LayerTarget
+from napari_biofm.canvas.napari_compat import painted_parts
 from napari_biofm.controllers.common.layers import full_data, is_helper, layer_id, shown_box
 from napari_biofm.images.edit.fingerprint import BlockChange, LabelsFingerprint
 from napari_biofm.images.edit.labels_edit import LabelsEdit
@@ -33,8 +35,6 @@ from napari_biofm.images.edit.strokes import stroke_patches
 from napari_biofm.session import Session
 from napari_biofm.types import SessionError
 from napari_biofm.widgets.common.event_loop import SLICE_S, EventLoopTask
-from napari_biofm.widgets.common.labels_target import LayerTarget
-from napari_biofm.widgets.common.napari_compat import painted_parts
 from napari_biofm.widgets.common.qt_parts import timer
 
 PAUSE_MS = 150  # a layer must be quiet before it is looked at: a movie that plays costs nothing

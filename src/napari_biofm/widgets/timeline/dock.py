@@ -7,6 +7,8 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QTabWidget
 
+from napari_biofm.canvas.picking import click_picker
+from napari_biofm.canvas.pointing import PointedEvent, event_pointer
 from napari_biofm.controllers.common.layers import is_helper
 from napari_biofm.controllers.common.movie_layers import is_movie
 from napari_biofm.controllers.timeline.controller import TimelineController
@@ -22,9 +24,7 @@ from napari_biofm.widgets.timeline.align import AlignPanel
 from napari_biofm.widgets.timeline.around import AroundPanel
 from napari_biofm.widgets.timeline.chooser import Chooser
 from napari_biofm.widgets.timeline.link import LinkPanel
-from napari_biofm.widgets.timeline.picking import click_picker
 from napari_biofm.widgets.timeline.player import Player
-from napari_biofm.widgets.timeline.pointing import PointedEvent, event_pointer
 from napari_biofm.widgets.timeline.raster import RasterPanel
 from napari_biofm.widgets.timeline.session_panel import SessionPanel
 from napari_biofm.widgets.timeline.show import ShowPanel

@@ -6,14 +6,14 @@ from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QFormLayout
 
+from napari_biofm.canvas.cell_map import MapOverlay
+from napari_biofm.canvas.event_points import EventPoints
+from napari_biofm.canvas.overlays import ActivityLayer
+from napari_biofm.canvas.pipette import PipetteMarkers
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.timeline.activity import CellLevels, cell_levels
-from napari_biofm.widgets.timeline.cell_map import MapOverlay
 from napari_biofm.widgets.timeline.chooser import Chooser
-from napari_biofm.widgets.timeline.overlays import ActivityLayer
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
-from napari_biofm.widgets.timeline.pipette import PipetteMarkers
-from napari_biofm.widgets.timeline.points import EventPoints
 
 
 class ShowPanel(Panel):

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_biofm.canvas.movie_layers import ViewerMovies
 from napari_biofm.controllers.common.analysing import Analysing
 from napari_biofm.controllers.common.recording_layers import put_recording
 from napari_biofm.controllers.trace.analyses import Analyses
@@ -45,7 +46,6 @@ from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel, save_figure
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
 from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
-from napari_biofm.widgets.trace.movie_layers import ViewerMovies
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.single_panel import SingleChannelPanel

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.canvas.event_points import EventPoints
+from napari_biofm.canvas.overlays import Overlay
 from napari_biofm.controllers.common.layer_pixels import spatial_placing
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import shown_frame
 from napari_biofm.session import Pointed
-from napari_biofm.widgets.timeline.overlays import Overlay
-from napari_biofm.widgets.timeline.points import EventPoints
 
 NAME = "event under the mouse"
 RING = 1.6  # diameter of the ring, of that of a disc of the cell's area

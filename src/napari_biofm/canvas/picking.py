@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.canvas.event_points import EventPoints
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.session import CellKey
 from napari_biofm.timeline.cell_positions import cells_inside
-from napari_biofm.widgets.timeline.points import EventPoints
 
 MOVED = 4.0  # screen pixels: a press that travels further is a drag
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.widgets.common.napari_compat import drawn_shape
+from napari_biofm.canvas.napari_compat import drawn_shape
 
 
 def redraw(layer: Any) -> None:

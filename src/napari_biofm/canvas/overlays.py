@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_biofm.canvas.fast_drawing import redraw
 from napari_biofm.controllers.common.layer_pixels import spatial_placing
 from napari_biofm.controllers.common.layers import OVERLAY
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import shown_frame
 from napari_biofm.timeline import Clock
-from napari_biofm.widgets.common.fast_drawing import redraw
 
 if TYPE_CHECKING:
     from napari_biofm.timeline.activity import CellLevels

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.canvas.napari_compat import selection_kept, without_painting
 from napari_biofm.controllers.cells.coded_labels import CodedLabels
 from napari_biofm.controllers.common.layers import OVERLAY_OF, full_data, placing_of
 from napari_biofm.teaching.predictions import SELECTED_CODE, UNKNOWN_CODE
-from napari_biofm.widgets.common.napari_compat import selection_kept, without_painting
 
 SUFFIX = " · classes"
 # Opacity of the classes over an image and over the cells' own colours, which must not mix with them.

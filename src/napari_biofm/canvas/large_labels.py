@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.widgets.common.napari_compat import displayed_axes, texture_of
+from napari_biofm.canvas.napari_compat import displayed_axes, texture_of
 
 Span = tuple[NDArray[Any], tuple[int, ...]]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_biofm.canvas.large_labels import LargeLabels
 from napari_biofm.controllers.common.layers import check_writable, full_data, layer_id
 from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.edit.pyramid import write_block, write_levels
 from napari_biofm.types import SessionError
-from napari_biofm.widgets.common.large_labels import LargeLabels
 
 SMALL = 1 << 16  # changed pixels up to which napari redraws only the part that changed
 SMALL_IN_LARGE = 1 << 22  # the same for planes that take long to be drawn whole

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.canvas.overlays import Overlay
 from napari_biofm.controllers.common.layer_pixels import spatial_placing
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.session import CellKey, Link
-from napari_biofm.widgets.timeline.overlays import Overlay
 
 SIZE = 7.0  # pixels of the image
 NAME = "pipettes"

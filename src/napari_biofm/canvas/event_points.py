@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.canvas.overlays import Overlay
 from napari_biofm.controllers.common.layer_pixels import spatial_placing
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import n_frames, shown_frame
 from napari_biofm.timeline.event_places import EventPlaces, PlacedPoints
-from napari_biofm.widgets.timeline.overlays import Overlay
 
 SIZE = 9.0
 
