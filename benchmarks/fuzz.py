@@ -2,7 +2,8 @@
 
 `python benchmarks/fuzz.py [--cases 1000] [--kinds abf tiff ...] [--seed 0] [--quick] [--json]`
 makes one sound file per kind, damages copies of it (seeded), and opens each in a process of its own kind with a limit on
-memory and time. Counted are: read, refused (our own error), unexpected (any other exception), hang (> 20 s), memory
+memory and time. JSON is also damaged as data (a value of another kind, absurd, or gone), and where JSON states the hash of a
+damaged file it is often corrected, as somebody would who means harm. Counted are: read, refused (our own error), unexpected (any other exception), hang (> 20 s), memory
 (> 1 GB more than before) and crash. The last four should be 0. What ended so is named with its seed and kept in
 `--keep DIR`.
 """
@@ -10,6 +11,7 @@ memory and time. Counted are: read, refused (our own error), unexpected (any oth
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -270,6 +272,98 @@ def _load_weights(path: Path) -> object:
     return load(path / "physio.safetensors")
 
 
+def _taught(path: Path) -> None:
+    from napari_biofm.events.physio_fm.head import AdaptedHead
+
+    path.mkdir()
+    one = np.zeros(3)
+    AdaptedHead(
+        "psc", ["PSC", "other"], np.hanning(20), 9, 0, 0.3, one, one + 1, np.zeros((2, 4)), 0.5, "0" * 64
+    ).save(path / "taught.safetensors")
+
+
+def _load_taught(path: Path) -> object:
+    from napari_biofm.events.physio_fm.head import AdaptedHead
+
+    head = AdaptedHead.load(path / "taught.safetensors")
+    return head.probabilities(np.zeros((2, 3))), head.laid
+
+
+def _edf(path: Path) -> None:
+    import pyedflib
+
+    with pyedflib.EdfWriter(str(path), 2, file_type=pyedflib.FILETYPE_EDF) as writer:
+        for k in range(2):
+            writer.setSignalHeader(
+                k, {"label": f"ch{k}", "dimension": "mV", "sample_frequency": 100 * (k + 1), "physical_max": 5.0,
+                    "physical_min": -5.0, "digital_max": 32767, "digital_min": -32768, "transducer": "", "prefilter": ""}
+            )  # fmt: skip
+        writer.writeSamples([np.sin(np.arange(500.0)), np.sin(np.arange(1000.0))])
+
+
+def _onnx(path: Path) -> None:
+    import onnx
+
+    path.mkdir()
+    helper, real = onnx.helper, onnx.TensorProto.FLOAT
+    w = onnx.numpy_helper.from_array(np.ones((3, 2, 3, 3), np.float32), "w")
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+             helper.make_node("Flatten", ["p"], ["y"])]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", real, ["n", 2, 8, 8])],
+        [helper.make_tensor_value_info("y", real, ["n", 3])], [w],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (path / "a.onnx").write_bytes(model.SerializeToString())
+    (path / "a.json").write_text(json.dumps({"input": "crops", "size": 8, "channels": 2, "licence": "MIT"}))
+
+
+def _encode(path: Path) -> object:
+    from napari_biofm.images.segment.onnx_encoder import OnnxEncoder
+
+    return OnnxEncoder(path / "a.onnx").crop_vectors(np.ones((2, 12, 12, 2), np.float32))
+
+
+def _targets_of(path: Path) -> object:
+    from napari_biofm.cells.values.targets import read_targets
+
+    return read_targets(path)
+
+
+def _h5ad(path: Path) -> None:
+    import anndata
+    import pandas as pd
+
+    obs = pd.DataFrame({"group": ["a", "b", "a"]}, index=["1", "2", "3"])
+    table = anndata.AnnData(np.ones((3, 4), np.float32), obs=obs)
+    table.obsm["X_pca"] = np.ones((3, 2), np.float32)
+    table.write_h5ad(path)
+
+
+def _read_anndata(path: Path) -> object:
+    from napari_biofm.conditions.outside import read_vectors
+    from napari_biofm.types import BiofmError
+
+    try:
+        _targets_of(path)
+    except BiofmError:
+        return read_vectors(path, "X_pca")
+    return None
+
+
+def _nifti(path: Path) -> None:
+    import nibabel
+
+    values = np.arange(6 * 5 * 4 * 3, dtype=np.int16).reshape(6, 5, 4, 3)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([2.0, 2, 2, 1])), path)
+
+
+def _read_nifti(path: Path) -> object:
+    from napari_biofm.images.io.nifti import read_nifti
+
+    return read_nifti(path)
+
+
 def _description(path: Path) -> object:
     from napari_biofm.models.onnx_files import read_description
 
@@ -293,6 +387,7 @@ KINDS: dict[str, tuple[Make, Use]] = {
     "suite2p": (written("suite2p", _suite2p), _suite2p_folder),
     "npz": (written("a.npz", _npz), _recording),
     "csv": (text("a.csv", CSV), _recording),
+    "edf": (written("a.edf", _edf), _recording),
     "tiff": (written("a.tif", _tiff), _read_image),
     "tiff-deflate": (written("a.tif", lambda p: _tiff(p, compression="deflate", tile=(16, 16))), _read_image),
     "ome-tiff": (
@@ -305,6 +400,8 @@ KINDS: dict[str, tuple[Make, Use]] = {
     "session": (written("day1.biofm", _session), _open_session),
     "head": (written("head", _head), _load_head),
     "weights": (written("weights", _weights), _load_weights),
+    "physio-head": (written("taught", _taught), _load_taught),
+    "onnx": (written("encoder", _onnx), _encode),
     "onnx-description": (
         text("a.json", json.dumps({"input": "crops", "size": 224, "channels": 3, "licence": "MIT"})),
         _description,
@@ -313,6 +410,10 @@ KINDS: dict[str, tuple[Make, Use]] = {
     "plate-map": (text("plate.csv", PLATE), _plate),
     "prompts": (text("prompts.json", PROMPTS), _prompts),
     "labels": (text("labels.csv", "object_id,label,group\n0,a,1\n1,b,1\n2,a,2\n"), _label_rows),
+    "targets": (text("t.csv", "object_id,size,gene,group\n1,0.5,3,a\n2,0.25,,b\n3,1e3,7,a\n"), _targets_of),
+    "h5ad": (written("a.h5ad", _h5ad), _read_anndata),
+    "nifti": (written("a.nii", _nifti), _read_nifti),
+    "nifti-gz": (written("a.nii.gz", _nifti), _read_nifti),
     "cell-table": (written("cells.zarr", _cell_table), _table),
     "roi-zip": (written("rois.zip", _cells), _read_cells),
     "geojson": (written("a.geojson", _cells), _read_cells),
@@ -350,12 +451,49 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
+ODD = (
+    None, float("nan"), float("inf"), -1, 0, 1.5, 2**63, 10**40, True, "", "x", "../../a", "1e999", [], {}, [[]], {"a": 1},
+    "\ud800", "9" * 5000,
+)  # fmt: skip
+
+
+def damaged_json(content: bytes, rng: np.random.Generator) -> bytes | None:
+    """Return JSON of which one value is of another kind, absurd, doubled or gone; None where it is no JSON."""
+    try:
+        holder: Any = [json.loads(content)]
+    except ValueError:
+        return None
+    whole, key = holder, 0
+    while isinstance(holder[key], dict | list) and holder[key] and rng.random() < 0.85:
+        holder = holder[key]
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        key = keys[rng.integers(len(keys))]
+    how = rng.integers(6)
+    if how == 0 and holder is not whole:
+        del holder[key]
+    elif how == 1 and isinstance(holder, dict):
+        holder[f"{key}2"] = holder[key]
+    elif how == 2 and isinstance(holder, list):
+        holder.append(holder[key])
+    else:
+        holder[key] = ODD[rng.integers(len(ODD))]
+    return json.dumps(whole[0]).encode()
+
+
 def damage(path: Path, rng: np.random.Generator) -> None:
-    """Damage a file, or one of the files of a folder, in place."""
-    if path.is_dir():
+    """Damage a file, or one of the files of a folder, in place; its hash in JSON beside it is often corrected."""
+    inside = path.is_dir()
+    if inside:
         files = sorted(p for p in path.rglob("*") if p.is_file())
         path = files[rng.integers(len(files))]
-    path.write_bytes(damaged(path.read_bytes(), rng))
+    before = path.read_bytes()
+    after = damaged_json(before, rng) if rng.random() < 0.5 else None
+    path.write_bytes(damaged(before, rng) if after is None else after)
+    if inside and rng.random() < 0.7:
+        old, new = (hashlib.sha256(content).hexdigest().encode() for content in (before, path.read_bytes()))
+        for file in path.parent.glob("*.json"):
+            if old in file.read_bytes():
+                file.write_bytes(file.read_bytes().replace(old, new))
 
 
 # ------------------------------------------------------------------ the process that opens them

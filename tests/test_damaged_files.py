@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_biofm.types import BiofmError, ImageError
+from napari_biofm.types import BiofmError, ImageError, ModelError
 
 _spec = importlib.util.spec_from_file_location("fuzz", Path(__file__).parents[1] / "benchmarks/fuzz.py")
 assert _spec is not None and _spec.loader is not None
@@ -18,7 +20,8 @@ _spec.loader.exec_module(fuzz)
 
 LIGHT = (
     "abf", "heka", "wfdb", "npz", "csv", "hdf5", "caiman", "tiff", "tiff-deflate", "ome-tiff", "npy", "zarr", "session",
-    "recipe", "plate-map", "labels", "roi-zip", "geojson", "cell-table", "onnx-description",
+    "recipe", "plate-map", "labels", "roi-zip", "geojson", "cell-table", "onnx-description", "physio-head", "weights",
+    "onnx", "targets", "h5ad", "nifti", "edf",
 )  # fmt: skip
 CASES = 12
 
@@ -55,3 +58,62 @@ def test_damaged_chunks_and_attributes_of_a_zarr_folder_name_the_folder(tmp_path
 
 def test_an_error_is_one_line_whatever_a_library_said() -> None:
     assert str(ImageError("a.tif is damaged (header:\n  bad\n).")) == "a.tif is damaged (header: bad )."
+
+
+# what the benchmark found: header of a safetensors file whose hash in the JSON was corrected
+HEADERS = (
+    b"",
+    b"\xff" * 8,
+    b"\x02" + bytes(7) + b"{",
+    b"\x04" + bytes(7) + b"\xff\xfe\x00\x00",
+    b"\x02" + bytes(7) + b"{}",
+)
+
+
+def _sealed(weights: Path, content: bytes) -> None:
+    card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    weights.write_bytes(content)
+    card["sha256"] = hashlib.sha256(content).hexdigest()
+    weights.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["physio-head", "weights"])
+def test_tensors_that_are_none_are_refused_though_their_hash_is_right(kind: str, tmp_path: Path) -> None:
+    make, use = fuzz.KINDS[kind]
+    path = make(tmp_path)
+    (weights,) = path.glob("*.safetensors")
+    for content in HEADERS:
+        _sealed(weights, content)
+        with pytest.raises(ModelError, match=weights.name.split(".")[0]):
+            use(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "value"),
+    [
+        ("weights", ("config", "widths"), [2**31, 1, 1]),
+        ("weights", ("config", "widths", 0), []),
+        ("weights", ("config",), None),
+        ("weights", ("calibration", "ap", "bias"), float("nan")),
+        ("weights", ("presets", "psc"), []),
+        ("physio-head", ("classes",), "PSC"),
+        ("physio-head", ("kind",), None),
+        ("physio-head", ("peak",), 10**40),
+        ("physio-head", ("coarser",), -1),
+        ("physio-head", ("threshold",), float("nan")),
+        ("physio-head", ("report",), []),
+    ],
+)
+def test_the_json_beside_weights_is_checked(
+    kind: str, place: tuple[str | int, ...], value: object, tmp_path: Path
+) -> None:
+    make, use = fuzz.KINDS[kind]
+    path = make(tmp_path)
+    (card,) = path.glob("*.json")
+    whole = holder = json.loads(card.read_text(encoding="utf-8"))
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    card.write_text(json.dumps(whole), encoding="utf-8")
+    with pytest.raises(ModelError, match=card.stem):
+        use(path)

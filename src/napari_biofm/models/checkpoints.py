@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_biofm.types import ModelError
 
 if TYPE_CHECKING:
@@ -122,7 +125,7 @@ def _read(path: Path) -> Any:
     with open(path, "rb") as file:
         head = file.read(16)
     if _is_safetensors(path, head):
-        return _read_safetensors(path)
+        return read_tensors(path)
     if head.startswith(b"PK") and not zipfile.is_zipfile(path):
         raise ModelError(f"{path} is cut off; delete it and download or copy the model again")
     return _read_torch(path)
@@ -133,13 +136,43 @@ def _is_safetensors(path: Path, head: bytes) -> bool:
     return path.suffix == ".safetensors" or (len(head) > 8 and head[8:9] == b"{" and head[:2] != b"PK")
 
 
-def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file by name, on the CPU.
+
+    Parameters
+    ----------
+    path : of the file.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or is damaged.
+    """
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        return dict(load_file(path))
+    except Exception as error:  # safetensors, numpy and torch raise many kinds on damaged headers
+        raise ModelError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a safetensors file by name; for files of ours that need no torch.
+
+    Parameters
+    ----------
+    path : of the file.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or is damaged.
+    """
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except Exception as error:  # safetensors and numpy raise many kinds on damaged headers
         raise ModelError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
 
 

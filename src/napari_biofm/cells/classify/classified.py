@@ -15,7 +15,7 @@ from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.classify.live import Prediction
 from napari_biofm.cells.classify.persist import SavedHead, load_head, save_head
 from napari_biofm.files import write_json
-from napari_biofm.types import CellsError
+from napari_biofm.types import CellsError, ModelError
 
 HEAD, ROWS, ABOUT = "head", "predictions.safetensors", "classified.json"
 
@@ -105,13 +105,12 @@ def read_classified(folder: Path) -> Classified:
     CellsError
         If a part is missing or damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from napari_biofm.models.checkpoints import read_arrays
 
     saved = load_head(folder / HEAD)
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        rows = load_file(folder / ROWS)
+        rows = read_arrays(folder / ROWS)
         names = tuple(str(name) for name in about["names"])
         n, k = len(rows["labels"]), len(rows["classes"])
         codes = np.concatenate([rows["code"].ravel(), rows["classes"].ravel()])
@@ -133,7 +132,7 @@ def read_classified(folder: Path) -> Classified:
         if not 0 <= minimum <= 1:
             raise ValueError(f"min_probability is {minimum}")
         live, digest = bool(about["is_live"]), int(about["digest"])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ModelError, ValueError, KeyError, TypeError) as error:
         raise CellsError(f"The classifier in {folder} is damaged ({error}); train it again.") from error
     labels = rows["labels"].astype(np.int64)
     return Classified(

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.values.regression import RegressionHead
-from napari_biofm.types import CellsError
+from napari_biofm.types import CellsError, ModelError
 
 ARRAYS, SETTINGS = "head.safetensors", "head.json"
 FORMAT = 1
@@ -124,10 +124,8 @@ def load_head(folder: Path | str) -> SavedHead:
     CellsError
         If the folder holds none, or one that cannot be understood.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     from napari_biofm.cells.classify.more_heads import HEADS
+    from napari_biofm.models.checkpoints import read_arrays
 
     folder = Path(folder)
     missing = [name for name in (ARRAYS, SETTINGS) if not (folder / name).is_file()]
@@ -135,7 +133,7 @@ def load_head(folder: Path | str) -> SavedHead:
         raise CellsError(f"{folder} holds no trained head: {' and '.join(missing)} not found.")
     try:
         manifest = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        arrays = load_file(folder / ARRAYS)
+        arrays = read_arrays(folder / ARRAYS)
         kinds: dict[str, type[Head] | type[RegressionHead]] = {**HEADS, RegressionHead.name: RegressionHead}
         if manifest["format"] > FORMAT or manifest["head"] not in kinds:
             raise CellsError(
@@ -147,7 +145,7 @@ def load_head(folder: Path | str) -> SavedHead:
     except (
         json.JSONDecodeError,
         UnicodeDecodeError,
-        SafetensorError,
+        ModelError,
         KeyError,
         TypeError,
         ValueError,

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.events.kinds import KINDS
 from napari_biofm.events.physio_fm.decode import sigmoid
 from napari_biofm.events.physio_fm.input_encoding import network_unit
 from napari_biofm.events.physio_fm.matching import Template, gather
@@ -35,6 +36,7 @@ WORDS = (
     "kind", "classes", "peak", "coarser", "ridge", "threshold", "stock_sha256", "report", "beside"
 )  # fmt: skip
 ARRAYS = ("template", "mean", "spread", "weights")
+LONGEST, MOST_COARSE = 1 << 20, 16  # samples of a template, halvings of a rate
 
 
 @dataclass
@@ -93,11 +95,10 @@ class AdaptedHead:
 
         Raises
         ------
-        ModelError : the file was changed, or it was made for other stock weights than `stock`.
+        ModelError : the file was changed or is damaged, or it was made for other stock weights than `stock`.
         """
-        from safetensors.numpy import load_file
-
         from napari_biofm.events.physio_fm.weights import read_card
+        from napari_biofm.models.checkpoints import read_arrays
 
         card = read_card(path)
         missing = [k for k in WORDS[:-1] if k not in card]
@@ -105,8 +106,11 @@ class AdaptedHead:
             raise ModelError(
                 f"{path.with_suffix('.json').name} is no taught head: {', '.join(missing)} missing."
             )
-        words = {k: card[k] for k in WORDS if k in card}
-        head = cls(**words, **{k: v.astype(np.float64) for k, v in load_file(path).items()})
+        head = cls._made(
+            {k: card[k] for k in WORDS if k in card},
+            {k: np.asarray(v, np.float64) for k, v in read_arrays(path).items()},
+            path.name,
+        )
         if stock is not None:
             head.check(stock)
         return head
@@ -135,11 +139,41 @@ class AdaptedHead:
                 )
                 for name in ARRAYS
             }
-            return cls(**{k: plain[k] for k in WORDS}, **arrays)
+            return cls._made({k: plain[k] for k in WORDS}, arrays, "this taught head")
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"what was taught cannot be read from the session ({error!r}); teach it again."
             ) from error
+
+    @classmethod
+    def _made(cls, words: dict[str, Any], arrays: dict[str, Any], name: str) -> AdaptedHead:
+        """Return a head of parts that were read; ModelError where they are not those of a head."""
+        if set(arrays) != set(ARRAYS):
+            raise ModelError(
+                f"{name} is damaged: it holds {', '.join(sorted(arrays)) or 'nothing'}; teach it again."
+            )
+        head = cls(**words, **arrays)
+        names, n = head.classes, len(head.mean) if head.mean.ndim == 1 else -1
+        plain = [v for v in (head.ridge, head.threshold) if type(v) in (int, float) and 0 <= v < 1e6]
+        faults = {
+            "kind": head.kind not in KINDS,
+            "classes": not (isinstance(names, list) and names and all(isinstance(c, str) for c in names)),
+            "template": head.template.ndim != 1 or not 0 < len(head.template) <= LONGEST,
+            "peak": type(head.peak) is not int or not 0 <= head.peak <= len(head.template),
+            "coarser": type(head.coarser) is not int or not 0 <= head.coarser <= MOST_COARSE,
+            "ridge or threshold": len(plain) < 2,
+            "mean or spread": n < 0 or head.spread.shape != (n,) or not (head.spread > 0).all(),
+            "report": not isinstance(head.report, dict),
+            "beside": type(head.beside) is not bool,
+            "stock_sha256": not isinstance(head.stock_sha256, str),
+            "numbers": not all(np.isfinite(one).all() for one in arrays.values()),
+        }
+        wrong = next((part for part, bad in faults.items() if bad), None)
+        if wrong is None and head.weights.shape != (len(names), n + 1):
+            wrong = "weights"
+        if wrong is not None:
+            raise ModelError(f"{name} is damaged ({wrong}); teach it again.")
+        return head
 
     def check(self, stock: NetworkRunner) -> None:
         """Raise ModelError where this head was taught on other weights than those of `stock`."""

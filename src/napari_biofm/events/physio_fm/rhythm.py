@@ -96,9 +96,7 @@ def classify(
     ------
     RecordingError : a clip is shorter than two seconds. ModelError : the trees are missing or changed.
     """
-    from safetensors.numpy import load_file
-
-    from napari_biofm.models.checkpoints import sha256_of
+    from napari_biofm.models.checkpoints import read_arrays, sha256_of
 
     path = trees_path(runner)
     if not path.exists() or sha256_of(path) != runner.card.get("rhythm", {}).get("sha256"):
@@ -111,6 +109,6 @@ def classify(
     if not clips:
         return []
     x = np.stack([list(features(runner, clip, sampling_rate).values()) for clip in clips.values()])
-    p = probabilities(load_file(path), x)
+    p = probabilities(read_arrays(path), x)
     best = p.argmax(1)
     return [(name, RHYTHMS[k], float(row[k])) for name, k, row in zip(clips, best, p, strict=True)]
