@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import filecmp
 import json
 import os
+import shutil
 import struct
 import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,11 +23,153 @@ from numpy.typing import NDArray
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin to calculate at
 
 
+class _Keeping:
+    """Which former results are kept while a verb runs.
+
+    Parameters
+    ----------
+    outputs : files and folders the user asked for.
+    tell : what is called with a line for a person.
+    """
+
+    def __init__(self, outputs: Sequence[Path], tell: Callable[[str], None]) -> None:
+        self._outputs = [path.resolve() for path in outputs]
+        self._tell = tell
+        self._seen: set[Path] = set()  # what this run has written itself
+        self._numbers: dict[Path, int] = {}
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether a path is a result, lies in one, or is named after one beside it; once per path."""
+        whole = path.resolve()
+        if whole in self._seen:
+            return False
+        self._seen.add(whole)
+        return any(
+            whole.is_relative_to(one) or (whole.parent == one.parent and whole.name.startswith(_begin(one)))
+            for one in self._outputs
+        )
+
+    def keep(self, fresh: Path, former: Path) -> bool:
+        """Give a former file a second, numbered name, unless the fresh one equals it; tell whether it does."""
+        if not former.is_file():
+            return False
+        if filecmp.cmp(fresh, former, shallow=False):
+            return True
+        self._number(former, lambda kept: _second_name(former, kept))
+        return False
+
+    def keep_folder(self, fresh: Path, former: Path) -> None:
+        """Give the former files of a folder a numbered folder if a fresh one of the same name differs."""
+        both = [one.name for one in fresh.iterdir() if (former / one.name).is_file()]
+        if all(filecmp.cmp(fresh / name, former / name, shallow=False) for name in both):
+            return
+
+        def fill(kept: Path) -> None:
+            kept.mkdir()
+            for name in both:
+                _second_name(former / name, kept / name)
+
+        self._number(former, fill)
+
+    def _number(self, former: Path, make: Callable[[Path], None]) -> None:
+        """Take the first number that is free; files of one result, which begin alike, get the same."""
+        stem, ending = _stem_and_ending(former)
+        whole = former.resolve().parent / _begin(former)
+        number = self._numbers.get(whole, 0)
+        while True:
+            while not number or any(
+                one.name.startswith(whole.name) and _stem_and_ending(one)[0].endswith(f" ({number})")
+                for one in former.parent.iterdir()
+                if whole not in self._numbers
+            ):
+                number += 1
+            kept = former.with_name(f"{stem} ({number}){ending}")
+            try:
+                make(kept)
+            except FileExistsError:  # another process took it
+                self._numbers.pop(whole, None)
+                continue
+            self._numbers[whole] = number
+            self._tell(f"{former.name} held another result, which is kept as {kept.name}")
+            return
+
+
+def _begin(path: Path) -> str:
+    """Return a name up to its first ending."""
+    return path.name[: len(path.name) - len("".join(path.suffixes))] or path.name
+
+
+def _stem_and_ending(path: Path) -> tuple[str, str]:
+    """Return a name without its ending, and the ending, which may have two parts."""
+    two = path.suffixes[-2:-1] in ([".ome"], [".nii"])
+    ending = "".join(path.suffixes[-2:]) if two else path.suffix
+    return path.name[: len(path.name) - len(ending)], ending
+
+
+def _second_name(former: Path, kept: Path) -> None:
+    """Make `kept` the same file as `former`; a copy where the disk knows no links.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at `kept`.
+    """
+    try:
+        os.link(former, kept)
+    except FileExistsError:
+        raise
+    except OSError:
+        with kept.open("xb") as out, former.open("rb") as source:
+            shutil.copyfileobj(source, out)
+
+
+_keeping: _Keeping | None = None
+
+
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def keeping_former(outputs: Sequence[Path], tell: Callable[[str], None]) -> Iterator[None]:
+    """While this lasts, results that would be replaced by others are kept under a numbered name.
+
+    Parameters
+    ----------
+    outputs : files and folders asked for; what is named after one, beside it, belongs to it.
+    tell : what is called with a line for a person when something was kept.
+    """
+    global _keeping
+    before, _keeping = _keeping, _Keeping(outputs, tell)
+    try:
+        yield
+    finally:
+        _keeping = before
+
+
+def put_folder(fresh: Path, folder: Path) -> None:
+    """Put the files of a folder in the place of those of the same names in `folder`; other files stay.
+
+    What was there is kept where `keeping_former` asks for it.
+    """
+    fresh.chmod(0o755)
+    if not folder.exists():
+        fresh.replace(folder)
+        return
+    if _keeping is not None and _keeping.holds(folder):
+        _keeping.keep_folder(fresh, folder)
+    for path in fresh.iterdir():
+        path.replace(folder / path.name)
+    fresh.rmdir()
+
+
+@contextmanager
+def atomic_write(path: Path, *, result: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`, with the same ending, that takes its place if nothing went wrong.
 
-    Folders that are missing are made. What was at `path` before stays until the new file is complete.
+    Folders that are missing are made. What was at `path` before stays until the new file is complete; where
+    `keeping_former` asks for it, it stays under another name.
+
+    Parameters
+    ----------
+    path : where the file goes.
+    result : False for files that only serve to go on later; those are never kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
@@ -34,7 +178,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
-        temporary.replace(path)
+        same = result and _keeping is not None and _keeping.holds(path) and _keeping.keep(temporary, path)
+        if not same:
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

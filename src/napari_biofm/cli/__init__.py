@@ -8,11 +8,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from napari_biofm import __version__
-from napari_biofm.cli.common import clear_line
+from napari_biofm.cli.common import clear_line, note
 from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.engine.torch_there import without_torch
+from napari_biofm.files import keeping_former
 from napari_biofm.types import BiofmError
 
 ROOMS = (
@@ -39,6 +41,11 @@ ROOMS = (
     "cache",
     "demo",
 )  # modules that add verbs
+OUTPUTS = (
+    "out", "figure", "tables", "tree", "curve", "svg", "edges", "activity", "hits", "fractions", "classes_out",
+    "masks_out",
+)  # fmt: skip
+# options that name what is written; `--log-json` is a log, not a result
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         try:
-            code = args.run(args)
+            with keeping_former(_outputs(args), note):
+                code = args.run(args)
         finally:
             clear_line()
     except BiofmError as error:
@@ -88,6 +96,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"unexpected {type(error).__name__}: {error} (add --debug after napari-biofm for details)", 70
         )
     return code if isinstance(code, int) else 0
+
+
+def _outputs(args: argparse.Namespace) -> list[Path]:
+    """Return the results whose former state is kept; verbs that know --force decide about their --out themselves."""
+    names = [name for name in OUTPUTS if name != "out" or not hasattr(args, "force")]
+    if getattr(args, "force", False):
+        return []
+    return [path for path in (getattr(args, name, None) for name in names) if isinstance(path, Path)]
 
 
 def _fail(message: str, code: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_biofm.cells.classify.heads import Head
 from napari_biofm.cells.values.regression import RegressionHead
+from napari_biofm.files import put_folder
 from napari_biofm.types import CellsError, ModelError
 
 ARRAYS, SETTINGS = "head.safetensors", "head.json"
@@ -168,13 +169,7 @@ class replacing:  # noqa: N801 - reads as a verb: with replacing(folder) as part
         if kind is not None:
             shutil.rmtree(self.partial, ignore_errors=True)
             return
-        self.partial.chmod(0o755)
-        if not self.folder.exists():
-            self.partial.replace(self.folder)
-            return
-        for path in self.partial.iterdir():  # the user may keep other files there
-            path.replace(self.folder / path.name)
-        self.partial.rmdir()
+        put_folder(self.partial, self.folder)
 
 
 RECIPES = {

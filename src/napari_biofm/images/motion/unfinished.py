@@ -81,7 +81,7 @@ class Unfinished:
         }  # fmt: skip
         if fields is not None:
             arrays["fields"] = fields[:done]
-        with atomic_write(self._path) as partial, partial.open("wb") as file:
+        with atomic_write(self._path, result=False) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
         self._written = time.monotonic()
 
