@@ -16,6 +16,7 @@ SUFFIXES = (
     ".abf", ".nwb", ".hea", ".atf", ".edf", ".bdf", ".wcp", ".ibw", ".pxp", ".acq", ".tdms",  # and what neo reads:
     ".smr", ".smrx", ".axgd", ".axgx", ".plx", ".rhd", ".rhs", ".ncs", ".nev", ".vhdr",
 )  # fmt: skip
+NIFTI = (".nii", ".nii.gz")
 TRACE_DOCK = ("napari-biofm", "Traces and events")
 
 
@@ -67,6 +68,42 @@ def read_mask_layers(path: str | Sequence[str]) -> LayerData:
             else {"name": stem_of(Path(one))}
         )
         made.append((found.labels, options, "labels"))
+    return made
+
+
+def get_volume_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
+    """Return a reader for NIfTI files, None for anything else."""
+    paths = [Path(path)] if isinstance(path, str) else [Path(p) for p in path]
+    return read_volume_layers if paths and all(p.name.lower().endswith(NIFTI) for p in paths) else None
+
+
+def read_volume_layers(path: str | Sequence[str]) -> LayerData:
+    """Return layers of NIfTI files, in seconds and millimetres; an atlas becomes labels. What each file is, is told.
+
+    Raises
+    ------
+    ImageError
+        If nibabel is not installed or a file is damaged.
+    """
+    import napari
+    from napari.utils import camera_orientations
+    from napari.utils.notifications import show_info
+
+    from napari_biofm.controllers.common.volume_layers import volume_layer
+    from napari_biofm.images.io.volume_layers import read_volumes_to_show
+
+    viewer = napari.current_viewer()
+    if viewer is not None and not len(viewer.layers):  # the front and the head's top are drawn upwards
+        viewer.scene.camera.orientation = (
+            camera_orientations.DepthAxisOrientation.TOWARDS,
+            camera_orientations.VerticalAxisOrientation.UP,
+            camera_orientations.HorizontalAxisOrientation.RIGHT,
+        )
+    made: LayerData = []
+    for one in [path] if isinstance(path, str) else path:
+        found = read_volumes_to_show(Path(one))
+        made.append(volume_layer(found, Path(one)))
+        show_info("\n".join(found.notes))
     return made
 
 

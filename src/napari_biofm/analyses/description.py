@@ -250,6 +250,8 @@ class Plot:
     ----------
     scale_bars : draw an L in place of the axes, as for traces.
     y_range : what is worth seeing, where stray values would hide it; None for all.
+    matrix : (n, m) drawn as colours from -1 (blue) to 1 (red), the first row on top; in place of curves.
+    names : of its rows and columns, where they are the same.
     """
 
     x_label: str
@@ -260,6 +262,8 @@ class Plot:
     scale_bars: bool = False
     title: str = ""
     y_range: tuple[float, float] | None = None
+    matrix: NDArray[np.float64] | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_biofm.analyses.description import Curve, Plot
 from napari_biofm.files import atomic_write
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ENDINGS = (".svg", ".pdf", ".png")
 COLOURS = ("#222222", "#cc6677", "#4477aa", "#228833", "#ccbb44", "#aa3377", "#66ccee")
 FAINT = "#b0b0b0"
+MOST_NAMES = 60  # that stand at a matrix
 WIDTH_IN, HEIGHT_IN = 3.35, 2.3  # 85 mm, one column; height of one plot
 _STYLE = {
     "font.family": "sans-serif", "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"], "font.size": 7,
@@ -65,6 +67,9 @@ def save_figure(path: Path, plots: Sequence[Plot]) -> None:
 
 
 def _draw(axes: Axes, plot: Plot) -> None:
+    if plot.matrix is not None:
+        _matrix(axes, plot, plot.matrix)
+        return
     strong = 0
     for curve in plot.curves:
         colour = FAINT if curve.faint else COLOURS[strong % len(COLOURS)]
@@ -83,6 +88,22 @@ def _draw(axes: Axes, plot: Plot) -> None:
         axes.set_ylim(*plot.y_range)
     if plot.scale_bars:
         _scale_bars(axes, plot)
+
+
+def _matrix(axes: Axes, plot: Plot, matrix: NDArray[np.float64]) -> None:
+    """Draw a matrix as colours with its scale; names stand beside it where there is room for them."""
+    drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest", aspect="equal")
+    across, up = plot.labels
+    figure = axes.get_figure()
+    if figure is not None:
+        figure.colorbar(drawn, ax=axes, shrink=0.8, label=up)
+    axes.set_xlabel(across)
+    if 0 < len(plot.names) <= MOST_NAMES:
+        size = min(6.0, 130 / len(plot.names))
+        axes.set_xticks(range(len(plot.names)), plot.names, rotation=90, fontsize=size)
+        axes.set_yticks(range(len(plot.names)), plot.names, fontsize=size)
+    if plot.title:
+        axes.set_title(plot.title)
 
 
 def _curve(axes: Axes, curve: Curve, colour: str) -> None:

@@ -25,6 +25,7 @@ MODULES: tuple[str, ...] = (
     "napari_biofm.analyses.calcium.responses",
     "napari_biofm.analyses.calcium.population",
     "napari_biofm.analyses.calcium.beats",
+    "napari_biofm.analyses.connectivity",
 )  # each holds a tuple `ANALYSES`
 
 

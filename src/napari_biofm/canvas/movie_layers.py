@@ -16,6 +16,7 @@ from napari_biofm.controllers.common.movie_layers import (
     stated_dark,
     stated_rate,
 )
+from napari_biofm.controllers.common.volume_layers import VOLUMES, atlas_of, is_series, volumes_of
 
 _PART = "#"  # between the id of a layer and the channel or plane of it
 
@@ -36,10 +37,10 @@ class ViewerMovies:
     def movies(self) -> list[tuple[str, str]]:
         """Return names and ids of movies (T, Y, X)."""
         return [
-            (f"{layer.name} [{part}]", f"{layer_id(layer)}{_PART}{part}") if part else (layer.name, layer_id(layer))
+            (layer.name if part == VOLUMES else f"{layer.name} [{part}]", f"{layer_id(layer)}{_PART}{part}") if part else (layer.name, layer_id(layer))
             for layer in self._viewer.layers
             if is_movie(layer) and not layer.rgb and layer.ndim <= 4
-            for part in movie_parts(layer)
+            for part in ([VOLUMES] if is_series(layer) else movie_parts(layer))
         ]  # fmt: skip
 
     def masks(self) -> list[tuple[str, str]]:
@@ -50,7 +51,17 @@ class ViewerMovies:
     def frames(self, uid: str) -> Any:
         """Return the frames (T, Y, X) of a movie, None where it is gone."""
         layer, part = self._found(uid)
-        return None if layer is None else movie_frames(layer, part)
+        return None if layer is None or part == VOLUMES else movie_frames(layer, part)
+
+    def volumes(self, uid: str) -> Any:
+        """Return the series of volumes that a movie is, None where it is a plane over time."""
+        layer, part = self._found(uid)
+        return None if layer is None or part != VOLUMES else volumes_of(layer)
+
+    def atlas(self, uid: str) -> Any:
+        """Return labels (x, y, z) and the names of their regions, None where they have no such axes."""
+        layer, _ = self._found(uid)
+        return None if layer is None else atlas_of(layer, self._viewer)
 
     def plane(self, uid: str) -> Any:
         """Return the plane (Y, X) of masks that is shown, None where it is gone."""
@@ -68,7 +79,7 @@ class ViewerMovies:
     def dark(self, uid: str) -> float | None:
         """Return the dark level that a movie or its file states, None where neither does."""
         layer, part = self._found(uid)
-        return None if layer is None else stated_dark(layer, part)
+        return None if layer is None or part == VOLUMES else stated_dark(layer, part)
 
     def add_movie(self, frames: Any, name: str, like: str) -> None:
         """Add frames (T, Y, X) as a layer that lies where the movie `like` does, in its own contrast and rate."""

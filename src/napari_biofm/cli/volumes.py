@@ -41,6 +41,11 @@ def add_verbs(verbs: Any) -> None:
         help="of connectivity (default: correlation)",
     )
     verb.add_argument(
+        "--figures",
+        action="store_true",
+        help="draw each matrix as SVG, NAME_connectivity.svg (extra figures)",
+    )
+    verb.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="for one series and matrix per file"
     )
     verb.set_defaults(run=run)
@@ -51,6 +56,8 @@ def run(args: argparse.Namespace) -> None:
     import numpy as np
     import pandas as pd
 
+    from napari_biofm.analyses.description import Plot
+    from napari_biofm.analyses.figure import save_figure
     from napari_biofm.cells.table.export import write_rows
     from napari_biofm.images.io.nifti import (
         cleaned_series,
@@ -88,6 +95,9 @@ def run(args: argparse.Namespace) -> None:
         square = pd.DataFrame(matrix, columns=distinct)
         square.insert(0, "region", distinct)
         write_rows(square, args.out / f"{stems[i]}_connectivity.csv")
+        if args.figures:
+            plot = Plot("", args.kind, (), matrix=matrix, names=tuple(distinct), title=stems[i])
+            save_figure(args.out / f"{stems[i]}_connectivity.svg", [plot])
         values, pairs = subject_vector(matrix, distinct)
         vectors.append(pd.Series([stems[i], *values], index=["subject", *pairs]))
         note(f"{path.name}: {len(series)} volumes, {len(labels)} regions")

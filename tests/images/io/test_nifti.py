@@ -148,7 +148,23 @@ def test_the_verb_writes_series_matrix_and_a_vector_per_subject(
 ) -> None:
     files = [str(_write(tmp_path / f"s{i}.nii.gz", _series() + i)) for i in range(2)]
     atlas = str(_write(tmp_path / "atlas.nii", _atlas()))
-    assert main(["volumes", *files, "--atlas", atlas, "--low", "0.01", "--out", str(tmp_path / "out")]) == 0
+    assert (
+        main(
+            [
+                "volumes",
+                *files,
+                "--atlas",
+                atlas,
+                "--low",
+                "0.01",
+                "--figures",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
+    assert "<svg" in (tmp_path / "out" / "s0_connectivity.svg").read_text()
     assert "s0.nii.gz: 60 volumes, 3 regions" in capsys.readouterr().err
     rows = pd.read_csv(tmp_path / "out" / "s0_series.csv")
     assert list(rows.columns) == ["time_s", "1", "4", "9"] and rows["time_s"][59] == 118

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from psygnal import Signal
 
 from napari_biofm.controllers.common.ports import Listen, RunJob
+from napari_biofm.controllers.common.volume_layers import VOLUMES
+from napari_biofm.images.io.nifti import Volumes, canonical, check_space
 from napari_biofm.images.motion.apply import CorrectedMovie
 from napari_biofm.images.motion.estimate import estimate_motion
 from napari_biofm.images.motion.settings import Mode, Motion, MotionSettings
 from napari_biofm.session import Session
+from napari_biofm.signals import Recording
 from napari_biofm.signals.calcium import CellTraces, TraceSettings, extract_traces
 from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.signals.samples import packed, unpacked
 from napari_biofm.timeline.metadata import chosen_rate
-from napari_biofm.types import Task
+from napari_biofm.timeline.region_traces import measure_regions
+from napari_biofm.types import ImageError, Task
+
+NEXT = "Analyse, Connectivity takes out confounds and keeps a band of frequencies."
 
 
 class MovieLayers(Protocol):
@@ -43,6 +50,12 @@ class MovieLayers(Protocol):
 
     def layer_and_part(self, uid: str) -> tuple[str, str]:
         """Return the id of the layer of a movie, and which channel or plane of it is meant."""
+
+    def volumes(self, uid: str) -> Volumes | None:
+        """Return the series of volumes that a movie is, None where it is a plane over time."""
+
+    def atlas(self, uid: str) -> tuple[Volumes, Mapping[int, str]] | None:
+        """Return labels (x, y, z) and the names of their regions, None where they have no such axes."""
 
     def add_movie(self, frames: Any, name: str, like: str) -> None:
         """Add frames (T, Y, X) as a layer that lies where the movie `like` does."""
@@ -94,6 +107,9 @@ class MovieTraces:
         typed_rate : Hz, None where the user typed none.
         settings : of the traces.
         """
+        if self._layers.volumes(movie) is not None:
+            self._make_regions(movie, masks, name, typed_rate)
+            return
         frames, labels = self._layers.frames(movie), self._layers.plane(masks)
         if frames is None or labels is None:
             self.note.emit("This layer was closed: choose another one.")
@@ -121,6 +137,34 @@ class MovieTraces:
             bound_to=masks, on_done=show, on_end=lambda: self.busy.emit(False),
         )  # fmt: skip
 
+    def _make_regions(self, movie: str, atlas: str, name: str, typed_rate: float | None) -> None:
+        """Measure the regions of an atlas in a series of volumes; the traces become a recording."""
+        series, labels = self._layers.volumes(movie), self._layers.atlas(atlas)
+        if series is None or labels is None:
+            self.note.emit("Choose the labels (z, y, x) of an atlas on the grid of the volumes.")
+            return
+        rate, said = self._rate(movie, typed_rate)
+        if rate is None:
+            self.note.emit("Type the number of volumes per second first: it is never guessed.")
+            return
+        try:
+            check_space(canonical(series), canonical(labels[0]))
+        except ImageError as error:
+            self.note.emit(str(error))
+            return
+        on = MeasuredOn(self._layers.layer_and_part(movie)[0], atlas, VOLUMES)
+
+        def show(recording: Recording) -> None:
+            self._session.put_traces(recording, f"{name} regions")
+            counts = f"{recording.n_channels} regions, {recording.n_samples(0, 0)} volumes."
+            self.note.emit(" ".join(one for one in (counts, said, NEXT) if one))
+
+        self.busy.emit(True)
+        self._run(
+            measure_regions, series.values, labels[0].values, (series.affine, labels[0].affine), rate, name, labels[1],
+            on, name=f"Regions of {name}", bound_to=atlas, on_done=show, on_end=lambda: self.busy.emit(False),
+        )  # fmt: skip
+
     def correct(self, movie: str, name: str, mode: Mode) -> None:
         """Measure the motion of a movie; the corrected movie becomes a layer.
 
@@ -130,6 +174,11 @@ class MovieTraces:
         name : of the movie.
         mode : how it moves.
         """
+        if self._layers.volumes(movie) is not None:
+            self.note.emit(
+                "Volumes are corrected for motion before (fMRIPrep, FSL): give its table as confounds."
+            )
+            return
         frames = self._layers.frames(movie)
         if frames is None:
             self.note.emit("This layer was closed: choose another one.")

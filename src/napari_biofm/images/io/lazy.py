@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from napari_biofm.files import load_numpy
 from napari_biofm.images.io.files import lazy_tiff, read_image
+from napari_biofm.images.io.nifti import ENDINGS as NIFTI_ENDINGS
 from napari_biofm.images.io.sources import Channel, axes_of, count_channels, position_of, source_of
+from napari_biofm.images.io.volume_layers import read_volumes_to_show
 from napari_biofm.images.io.zarr_images import zarr_image
 from napari_biofm.types import ImageError, LazyArray
 
@@ -230,9 +232,11 @@ def open_saved_image(path: Path) -> LazyArray:
     Raises
     ------
     ImageError
-        If the ending is not in `IMAGE_ENDINGS`, or the file is missing or damaged.
+        If the ending is not in `IMAGE_ENDINGS` and not that of NIfTI, or the file is missing or damaged.
     """
     suffix = path.suffix.lower()
+    if path.name.lower().endswith(NIFTI_ENDINGS):
+        return read_volumes_to_show(path).values
     if suffix not in IMAGE_ENDINGS:
         raise ImageError(
             f"{path.name} is no kind of image that a session opens ({', '.join(IMAGE_ENDINGS)}); "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,31 @@ def read_names(path: Path) -> dict[int, str]:
     return found
 
 
+def canonical(volumes: Volumes) -> Volumes:
+    """Return volumes whose first axis runs to the right, the second to the front and the third up, as nearly as they can.
+
+    Axes are swapped and turned, nothing is resampled, and nothing is copied.
+
+    Parameters
+    ----------
+    volumes : in any order of axes that their affine tells.
+
+    Raises
+    ------
+    ImageError
+        If nibabel is not installed.
+    """
+    try:
+        from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+    except ImportError as error:
+        raise ImageError("NIfTI files need nibabel: pip install napari-biofm[nifti].") from error
+    turned = io_orientation(volumes.affine)
+    if np.array_equal(turned, [[0, 1], [1, 1], [2, 1]]):
+        return volumes
+    affine = volumes.affine @ inv_ornt_aff(turned, volumes.values.shape[:3])
+    return dataclasses.replace(volumes, values=apply_orientation(volumes.values, turned), affine=affine)
+
+
 def region_series(
     volumes: Volumes, atlas: Volumes, names: Mapping[int, str] | None = None
 ) -> tuple[NDArray[np.float64], list[str], NDArray[np.int64]]:
@@ -138,6 +164,7 @@ def region_series(
     """
     if volumes.values.ndim != 4:
         raise ImageError(f"{volumes.name} holds one volume; series of regions need a file of (x, y, z, t).")
+    volumes, atlas = canonical(volumes), canonical(atlas)
     check_space(volumes, atlas)
     plain = np.asarray(atlas.values)
     if not np.array_equal(plain, np.round(plain)) or plain.min() < 0:

@@ -11,6 +11,7 @@ from napari_biofm.analyses.description import Curve, Plot
 from napari_biofm.signals.display.colours import Colours
 from napari_biofm.widgets.common.plot_style import colour_axes
 
+MOST_NAMES = 24  # that stand beside a matrix
 LEAST_HEIGHT = 150  # pixels of one plot
 
 
@@ -36,6 +37,8 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
                 item.setTitle(plot.title, color=self._colours.foreground)
             if any(curve.name for curve in plot.curves):
                 item.addLegend(offset=(-5, 5), labelTextColor=self._colours.foreground)
+            if plot.matrix is not None:
+                self._draw_matrix(item, plot)
             strong = 0
             for curve in plot.curves:
                 colour = self._colours.faint if curve.faint else self._colours.channel(strong)
@@ -44,7 +47,19 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
             if plot.y_range is not None:
                 item.setYRange(*plot.y_range, padding=0.1)
             self.items.append(item)
-        self.setMinimumHeight(LEAST_HEIGHT * max(1, len(plots)))
+        self.setMinimumHeight(
+            LEAST_HEIGHT * max(1, len(plots) + sum(plot.matrix is not None for plot in plots))
+        )
+
+    def _draw_matrix(self, item: pg.PlotItem, plot: Plot) -> None:
+        """Draw a matrix in the colours of the figure, the first row on top."""
+        image = pg.ImageItem(plot.matrix, axisOrder="row-major", levels=(-1, 1))
+        image.setColorMap(pg.ColorMap((0, 0.5, 1), ((33, 102, 172), (247, 247, 247), (178, 24, 43))))
+        item.addItem(image)
+        item.invertY(True)
+        item.setAspectLocked(True)
+        if 0 < len(plot.names) <= MOST_NAMES:
+            item.getAxis("left").setTicks([[(i + 0.5, name[:16]) for i, name in enumerate(plot.names)]])
 
     def _draw(self, item: pg.PlotItem, curve: Curve, colour: str) -> None:
         x, y = (np.asarray(values, float) for values in (curve.x, curve.y))
