@@ -125,7 +125,8 @@ def test_only_what_no_other_reader_of_napari_opens_is_claimed() -> None:
         for reader in manifest.contributions.readers or []:
             patterns.setdefault(manifest.name, set()).update(reader.filename_patterns)
             assert manifest.name != "napari-biofm" or not reader.accepts_directories
-    assert patterns["napari-biofm"] & patterns["napari"] == set()
+    # napari names NIfTI for a plugin of imageio that it does not bring, and cannot open it
+    assert patterns["napari-biofm"] & patterns["napari"] <= {"*.nii", "*.nii.gz"}
     assert (
         patterns["napari-biofm"] & {"*.csv", "*.npy", "*.npz", "*.h5", "*.mat", "*.dat", "*.json", "*.zip"}
         == set()

@@ -86,19 +86,14 @@ def read_volume_layers(path: str | Sequence[str]) -> LayerData:
         If nibabel is not installed or a file is damaged.
     """
     import napari
-    from napari.utils import camera_orientations
     from napari.utils.notifications import show_info
 
-    from napari_biofm.controllers.common.volume_layers import volume_layer
+    from napari_biofm.controllers.common.volume_layers import face_front, volume_layer
     from napari_biofm.images.io.volume_layers import read_volumes_to_show
 
     viewer = napari.current_viewer()
-    if viewer is not None and not len(viewer.layers):  # the front and the head's top are drawn upwards
-        viewer.scene.camera.orientation = (
-            camera_orientations.DepthAxisOrientation.TOWARDS,
-            camera_orientations.VerticalAxisOrientation.UP,
-            camera_orientations.HorizontalAxisOrientation.RIGHT,
-        )
+    if viewer is not None:
+        face_front(viewer)
     made: LayerData = []
     for one in [path] if isinstance(path, str) else path:
         found = read_volumes_to_show(Path(one))

@@ -278,6 +278,12 @@ class _Layers:
     def dark(self, uid: str) -> float | None:
         return 0.1
 
+    def volumes(self, uid: str) -> None:
+        return None
+
+    def atlas(self, uid: str) -> None:
+        return None
+
     def layer_and_part(self, uid: str) -> tuple[str, str]:
         return uid, ""
 

@@ -46,19 +46,16 @@ def test_volumes_and_atlas_give_series_of_regions_and_a_matrix(
     viewer: Any, qtbot: Any, tmp_path: Path
 ) -> None:
     values, atlas, motion = _files(tmp_path)
+    dock = TraceDock(viewer)
+    viewer.window.add_dock_widget(dock, area="bottom", name="Traces and events")
     for name in ("bold", "atlas"):
-        path = str(tmp_path / f"{name}.nii.gz")
-        reader = readers.get_volume_reader(path)
-        assert reader is not None
-        for data, options, kind in reader(path):
-            getattr(viewer, f"add_{kind}")(data, **options)
+        dock.recordings.open(tmp_path / f"{name}.nii.gz")
+    assert dock.tabs.tabText(dock.tabs.currentIndex()) == "Movie" and not dock.session.recordings
     bold, labels = viewer.layers
     assert bold.data.shape == (80, 8, 12, 10) and str(bold.units[0]) == "second" and bold.scale[0] == 2.0
     assert type(labels).__name__ == "Labels" and labels.data.max() == 7
-    dock = TraceDock(viewer)
-    viewer.window.add_dock_widget(dock, area="bottom", name="Traces and events")
+    assert tuple(map(str, viewer.scene.camera.orientation)) == ("towards", "up", "right")
     panel = dock.movie_panel
-    dock.show_panel(panel)
     assert panel.rate.value() == 0.5 and panel.movie.currentText() == "bold"
     qtbot.mouseClick(panel.go, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(dock.session.recordings) == 1, timeout=20_000)

@@ -11,8 +11,8 @@ import numpy as np
 from napari_biofm.controllers.common.layer_pixels import shown_step
 from napari_biofm.controllers.common.layers import full_data, layer_shape, matrix_of
 from napari_biofm.images.io.names import stem_of
-from napari_biofm.images.io.nifti import Volumes
-from napari_biofm.images.io.volume_layers import ShownVolumes, from_shown
+from napari_biofm.images.io.nifti import ENDINGS, Volumes
+from napari_biofm.images.io.volume_layers import ShownVolumes, from_shown, read_volumes_to_show
 
 VOLUMES = "volumes"  # part of a movie layer that is all of its volumes
 SERIES = "volume_series"  # key in the metadata of a layer that is one
@@ -51,6 +51,42 @@ def volume_layer(shown: ShownVolumes, path: Path) -> tuple[Any, dict[str, Any], 
     low, high = np.nanpercentile(middle, (1, 99.8)) if middle.size else (0, 1)
     options |= {"contrast_limits": (float(low), float(max(high, low + 1e-6))), "colormap": "gray"}
     return shown.values, options, "image"
+
+
+def face_front(viewer: Any) -> None:
+    """Draw the front and the top of a head upwards, in a viewer that shows nothing yet.
+
+    Parameters
+    ----------
+    viewer : napari viewer.
+    """
+    if not len(viewer.layers):
+        viewer.scene.camera.orientation = ("towards", "up", "right")
+
+
+def open_volumes(viewer: Any, path: Path) -> tuple[str, ...]:
+    """Add a NIfTI file to a viewer; return sentences on what it is.
+
+    Parameters
+    ----------
+    viewer : napari viewer.
+    path : `.nii` or `.nii.gz`.
+
+    Raises
+    ------
+    ImageError
+        If nibabel is not installed or the file is damaged.
+    """
+    found = read_volumes_to_show(path)
+    data, options, kind = volume_layer(found, path)
+    face_front(viewer)
+    (viewer.add_labels if kind == "labels" else viewer.add_image)(data, **options)
+    return found.notes
+
+
+def is_volumes(path: Path) -> bool:
+    """Return whether a file is called like NIfTI."""
+    return path.name.lower().endswith(ENDINGS)
 
 
 def is_series(layer: Any) -> bool:

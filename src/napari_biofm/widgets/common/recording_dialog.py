@@ -24,6 +24,7 @@ from napari_biofm.widgets.common.forms import choice, note, number
 FILTER = (
     "Recordings (*.abf *.nwb *.hea *.dat *.h5 *.hdf5 *.npz *.npy *.csv *.tsv *.txt *.mat *.edf *.bdf *.smr "
     "*.wcp *.axgd *.axgx *.atf *.ibw *.pxp *.acq *.tdms);;"
+    "Volumes over time (*.nii *.nii.gz);;"
     "All files (*)"
 )
 UNITS = ("pA", "nA", "mV", "V", "uV", "dF/F", "a.u.")

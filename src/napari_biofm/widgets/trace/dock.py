@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_biofm.canvas.movie_layers import ViewerMovies
 from napari_biofm.controllers.common.analysing import Analysing
 from napari_biofm.controllers.common.recording_layers import put_recording
+from napari_biofm.controllers.common.volume_layers import is_volumes, open_volumes
 from napari_biofm.controllers.trace.analyses import Analyses
 from napari_biofm.controllers.trace.cells_controller import CellsController
 from napari_biofm.controllers.trace.events_controller import EventsController
@@ -114,8 +116,8 @@ class TraceDock(Dock):
 
     def _build_controllers(self) -> None:
         session, lines, run, listen = self.session, self.plots.lines, self.run, self.listen
-        add, read = partial(put_recording, self.viewer, session), partial(open_asking, parent=self)
-        self.recordings = shown = RecordingsController(session, listen=listen, add=add, read=read)
+        add = partial(put_recording, self.viewer, session)
+        self.recordings = shown = RecordingsController(session, listen=listen, add=add, read=self._read)
         self.events = EventsController(
             session, shown=shown, channels=lambda: lines.channels, run=run, listen=listen
         )
@@ -311,6 +313,14 @@ class TraceDock(Dock):
         for path in files_of(event.mimeData()):
             self.recordings.open(path)
         event.acceptProposedAction()
+
+    def _read(self, path: Path) -> Recording | None:
+        """Read a recording; volumes go to the viewer, to be measured in the tab Movie."""
+        if not is_volumes(path):
+            return open_asking(path, parent=self)
+        self.tell(" ".join(open_volumes(self.viewer, path)))
+        self.show_panel(self.movie_panel)
+        return None
 
     def _ask_for_file(self) -> None:
         path = ask_for_file(self)
