@@ -14,6 +14,7 @@ import tifffile
 
 import napari_biofm as biofm
 from napari_biofm.cli import main
+from napari_biofm.cli.results import MaskResults
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.train.examples import check_examples, hold_back, read_examples
 from napari_biofm.simulate import simulate_field
@@ -186,3 +187,20 @@ def test_what_if_writes_the_sweep_of_another_step(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file["command"], ramp["command_pA"])
     assert run("what-if", path, "--step", "30", "--start", "9", "--out", tmp_path / "no.npz") == 1
     assert not (tmp_path / "no.npz").exists()
+
+
+def test_two_runs_into_one_folder_lose_no_masks_and_no_rows(twins: Path) -> None:
+    tifffile.imwrite(twins / "b.tif", np.zeros((80, 90), np.uint8))
+    out = twins / "o"
+    runs = [MaskResults(out, [twins / name]) for name in ("a.png", "a.tif", "b.tif")]  # begun at once
+    masks = [np.full((80, 90), n, np.int32) for n in (1, 2, 3)]
+    runs[0].write(twins / "a.png", masks[0], force=False)
+    with pytest.raises(ImageError, match=r"a_mask\.tif was written by another run meanwhile"):
+        runs[1].write(twins / "a.tif", masks[1], force=False)
+    runs[2].write(twins / "b.tif", masks[2], force=False)
+    for run_, name in ((runs[0], "a.png"), (runs[2], "b.tif")):
+        run_.write_report({"model": "m"}, [run_.row(twins / name)])
+    rows = json.loads((out / "report.json").read_text())["images"]
+    assert [row["mask"] for row in rows] == ["a_mask.tif", "b_mask.tif"]
+    assert read_labels(out / "a_mask.tif").max() == 1
+    assert sorted(one.name for one in out.iterdir()) == ["a_mask.tif", "b_mask.tif", "report.json"]

@@ -17,7 +17,7 @@ from napari_biofm.api.images import chosen_channels, describe_image, plane_to_co
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.engine.memory import peak_memory_mb
-from napari_biofm.files import atomic_write, write_json
+from napari_biofm.files import atomic_write
 from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.io.masks import write_mask
 from napari_biofm.images.io.names import image_id, stem_of
@@ -182,7 +182,11 @@ def run_segment(args: argparse.Namespace) -> None:
             masks, objects = result.labels(), result.objects
         else:
             masks, objects = result.masks, len(np.unique(result.masks[result.masks > 0]))
-        write_mask(results.file_of(path), masks)
+        try:
+            results.write(path, masks, force=args.force)
+        except ImageError as error:
+            failed.append(str(error))
+            continue
         provenance = dict(result.provenance)
         rows.append(
             {
@@ -205,10 +209,9 @@ def run_segment(args: argparse.Namespace) -> None:
         "weights_sha256": provenance.get("weights_sha256"),
         "device": provenance.get("device", "cpu"),
         "parameters": vars(parameters),
-        "images": results.with_former(rows),
         "failed": failed,
     }
-    write_json(args.out / "report.json", report)
+    results.write_report(report, rows)
     if failed:
         raise ImageError(f"{len(failed)} of {len(paths)} images failed: " + " | ".join(failed))
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from napari_biofm.cli.common import note
+from napari_biofm.files import write_json
+from napari_biofm.images.io.masks import write_mask
 from napari_biofm.images.io.names import REPORT, image_id, result_names, stem_of
-from napari_biofm.types import ImageError
+from napari_biofm.locks import locked
+from napari_biofm.types import ImageError, Labels
 
 
 def add_replacing(parser: argparse.ArgumentParser) -> None:
@@ -91,13 +95,36 @@ class MaskResults:
         """Return what the report says of whose masks a file holds."""
         return {"image": image_id(path), "mask": self.file_of(path).name, "source": str(path.resolve())}
 
-    def with_former(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows of a new report: those of masks in the folder that this call did not make come first."""
-        made = {row["mask"] for row in rows}
-        former = [
-            row for row in self._former if row["mask"] not in made and (self._folder / row["mask"]).exists()
-        ]
-        return [*former, *rows]
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs from writing into the folder for a moment."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with locked(self._folder / ".report.lock"):
+            yield
+
+    def write(self, path: Path, masks: Labels, *, force: bool) -> None:
+        """Write the masks of an image.
+
+        Raises
+        ------
+        ImageError
+            If another run wrote a file of this name meanwhile, and `force` was not given.
+        """
+        with self.alone():
+            if self.file_of(path).exists() and not force:
+                raise ImageError(f"{self.file_of(path)} was written by another run meanwhile; it was kept.")
+            write_mask(self.file_of(path), masks)
+
+    def write_report(self, report: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+        """Write the report; rows of masks in the folder that this call did not make come first."""
+        with self.alone():
+            made = {row["mask"] for row in rows}
+            former = [
+                row
+                for row in _rows_of(self._folder / REPORT)
+                if row["mask"] not in made and (self._folder / row["mask"]).exists()
+            ]
+            write_json(self._folder / REPORT, {**report, "images": [*former, *rows]})
 
 
 def _rows_of(report: Path) -> list[dict[str, Any]]:

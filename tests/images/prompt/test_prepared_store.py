@@ -58,10 +58,15 @@ def test_a_damaged_or_strange_entry_is_computed_anew_and_nothing_of_it_is_run(tm
     store = PassStore(tmp_path)
     key = "b" * 64
     keep_prepared(key, prepared(), {}, store)
-    tree = tmp_path / key[:32] / "prepared.json"
-    evil = json.loads(tree.read_text())
+    kept = store.open(key, 1)
+    arrays = kept.get(0)
+    evil = json.loads(arrays["tree"].tobytes())
     evil["class"] = "os.system"
-    tree.write_text(json.dumps(evil))
+    for tree in (json.dumps(evil).encode(), b"\xff", b"{", b"[]", b"null"):
+        kept.put(0, {**arrays, "tree": np.frombuffer(tree, np.uint8)})
+        assert load_prepared(key, store) is None
+    file = next(kept.folder.glob("tiles/*.npz"))
+    file.write_bytes(file.read_bytes()[:-40])
     assert load_prepared(key, store) is None
     assert not keep_prepared("c" * 64, object(), {}, store)
     assert all(module.startswith("napari_biofm.images") for module, _ in CLASSES.values())

@@ -1,10 +1,15 @@
 """Passes are found by content only, go on where they stopped, and leave when the limit is reached."""
 
 import os
+import shutil
 
 import numpy as np
+import pytest
 
 from napari_biofm.images.tiling.pass_store import PassStore, content_hash
+from napari_biofm.images.tiling.passes import TileRunner
+from napari_biofm.images.tiling.tiles import stock_grid
+from napari_biofm.models.device import DevicePlan
 
 IMAGE = np.arange(12, dtype=np.uint16).reshape(3, 4)
 
@@ -40,11 +45,62 @@ def test_another_grid_under_the_same_key_starts_anew(tmp_path):
     assert 0 not in store.open("k" * 64, 9)
 
 
-def test_a_tile_that_was_not_finished_does_not_count(tmp_path):
+def run_tiles(kept):
+    """Run a grid of tiles through a network that doubles them; return the products and how many were computed."""
+    grid = stock_grid((400, 400))
+    frame = np.random.default_rng(0).normal(size=(1, *grid.frame)).astype(np.float32)
+    plan = DevicePlan("cpu", "float32", 1, 2)
+    runner = TileRunner(lambda tiles: {"twice": 2 * tiles}, plan, lambda: plan)
+    found = dict(runner.run(frame, grid, grid.order(), kept))
+    for index, (y0, x0, y1, x1) in enumerate(grid.boxes):
+        np.testing.assert_array_equal(found[index]["twice"], 2 * frame[:, y0:y1, x0:x1])
+    return runner, len(grid)
+
+
+def test_a_damaged_or_missing_tile_is_computed_again(tmp_path):
     kept = PassStore(tmp_path).open("k" * 64, 4)
-    kept.put(0, {"x": np.ones(3)})
-    (kept.folder / "done" / "0").unlink()  # killed between the data and the mark
-    assert 0 not in PassStore(tmp_path).open("k" * 64, 4)
+    runner, n = run_tiles(kept)
+    assert runner.computed == n == kept.finished == 4
+    assert run_tiles(kept)[0].computed == 0
+    first = kept.folder / "tiles" / "0.npz"
+    whole = first.read_bytes()
+    (kept.folder / "tiles" / "3.npz").unlink()
+    for damaged in (b"", whole[:-500], whole[:5000] + b"\xff" + whole[5001:]):
+        first.write_bytes(damaged)
+        assert run_tiles(kept)[0].computed >= 1 and kept.finished == 4
+        assert first.read_bytes() == whole
+
+
+def test_tiles_go_on_when_somebody_removes_the_cache_in_the_middle(tmp_path):
+    kept = PassStore(tmp_path / "cache").open("k" * 64, 4)
+    shutil.rmtree(tmp_path / "cache")
+    runner, n = run_tiles(kept)
+    assert runner.computed == n and runner.notes == [
+        "tiles are not kept for the next run (this pass was removed)"
+    ]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_a_run_works_on_is_not_removed(tmp_path):
+    store = PassStore(tmp_path, limit=10)
+    with store.alone("a" * 64, 1) as mine:
+        mine.put(0, {"x": np.ones(5_000)})
+        store.open("b" * 64, 1)
+        assert PassStore(tmp_path, limit=10).clear() > 0
+        assert 0 in mine
+        with PassStore(tmp_path).alone("a" * 64, 1) as other:
+            assert other is None
+    assert store.clear() > 0 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mark", ["", "{", "[]", "null", '{"key": 5}', '{"format": 2, "tiles": [1]}'])
+def test_a_damaged_mark_makes_the_pass_anew(tmp_path, mark):
+    store = PassStore(tmp_path)
+    store.open("a" * 64, 1).put(0, {"x": np.ones(5)})
+    (tmp_path / ("a" * 32) / "biofm-pass.json").write_text(mark)
+    store.kept(), store.report()
+    again = store.open("a" * 64, 1)
+    assert 0 not in again and again.finished == 0
 
 
 def test_the_least_recently_used_goes_first(tmp_path):

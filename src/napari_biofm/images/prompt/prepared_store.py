@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.tiling.pass_store import PassStore, content_hash
+from napari_biofm.images.tiling.pass_store import Pass, PassStore, content_hash
 from napari_biofm.types import ImageError, Model
 
 CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -28,7 +28,7 @@ CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 PURPOSE = "clicks"
-TREE = "prepared.json"
+TREE = "tree"  # name of the array that says what the others belong to
 
 
 def prepared_key(image: NDArray[Any], promptable: Model) -> str | None:
@@ -45,7 +45,7 @@ def prepared_key(image: NDArray[Any], promptable: Model) -> str | None:
 def is_kept(key: str, store: PassStore | None = None) -> bool:
     """Whether there is something under a key, whole."""
     kept = store or PassStore()
-    return (kept.folder / key[:32] / "done" / "0").exists()
+    return 0 in Pass(kept.folder / key[:32])
 
 
 def keep_prepared(
@@ -65,8 +65,7 @@ def keep_prepared(
     kept = store or PassStore()
     where = kept.open(key, 1, {"purpose": PURPOSE, **about})
     try:
-        (where.folder / TREE).write_text(json.dumps(tree), encoding="utf-8")
-        where.put(0, arrays)
+        where.put(0, {**arrays, TREE: np.frombuffer(json.dumps(tree).encode(), np.uint8)})
     except OSError as error:
         raise ImageError(f"{where.folder}: what was prepared for clicks cannot be kept ({error}).") from error
     return True
@@ -79,8 +78,8 @@ def load_prepared(key: str, store: PassStore | None = None) -> object | None:
         return None
     try:
         where = kept.open(key, 1)
-        tree = json.loads((where.folder / TREE).read_text(encoding="utf-8"))
-        return _put_together(tree, where.get(0))
+        arrays = where.get(0)
+        return _put_together(json.loads(arrays.pop(TREE).tobytes()), arrays)
     except (OSError, KeyError, ValueError, TypeError, ImageError):
         return None  # written by another version, or going: it is computed anew
 

@@ -39,14 +39,21 @@ _SAMPLES = 1_000_000  # pixels looked at for the limits of intensity
 
 
 class BlockLog(Protocol):
-    """Remembers which blocks are done; see `large_images.LabelsOnDisk`."""
+    """Remembers which blocks are done; see `labels_on_disk.LabelsOnDisk`."""
 
     highest: int
     diameter: float | None
 
     def __contains__(self, index: int) -> bool: ...
 
-    def finish(self, index: int, highest: int, diameter: float | None, found: Segmentation) -> None: ...
+    def finish(
+        self,
+        index: int,
+        window: tuple[slice, ...],
+        highest: int,
+        diameter: float | None,
+        found: Segmentation,
+    ) -> None: ...
 
 
 def segment_blocks(
@@ -116,7 +123,7 @@ def segment_blocks(
         after, highest = _add(before, found.masks, core, seen, highest, margin / 4)
         out[window] = after
         if log is not None:
-            log.finish(number, highest, diameter, found)
+            log.finish(number, window, highest, diameter, found)
         yield Progress((number + 1) * _STEPS, len(boxes) * _STEPS, f"{highest} objects")
     return out
 

@@ -2,13 +2,15 @@
 
 A plane goes block by block (`blocks`), a time series or z-stack plane by plane, a large plane of it
 again block by block; 3D flows go by blocks of all planes. Labels lie in a file that is mapped, not loaded, in a folder under the hash of
-image, model and parameters: a run that was stopped goes on after the last part that was finished.
+image, model and parameters: a run that was stopped goes on after the last part that was finished
+and is whole, and one of two runs on the same image waits for the other.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,13 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import write_text
 from napari_biofm.images.io.checks import NOT_FINITE
 from napari_biofm.images.io.lazy import LARGE, LARGE_STACK, LazyImage
-from napari_biofm.images.left_out import merged
 from napari_biofm.images.protocols import Limits, StackOptions, segments_stacks, takes_limits
 from napari_biofm.images.tiling.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
-from napari_biofm.images.tiling.pass_store import Pass, PassStore
+from napari_biofm.images.tiling.labels_on_disk import LabelsOnDisk
+from napari_biofm.images.tiling.pass_store import PassStore
 from napari_biofm.images.tiling.stitching import names_from_below
 from napari_biofm.types import (
     ImageError,
@@ -37,6 +38,7 @@ from napari_biofm.types import (
     relay,
 )
 
+_WAIT_S = 0.2  # between two looks whether another run is done with an image
 _HASH_ROWS = 1 << 24  # values read at once for the hash
 _LEAST_SIDE = 128  # pixels of a block, however many planes a volume has
 
@@ -148,13 +150,22 @@ def segment_large(
         "block": cut.side,
     }
     key = yield from _key(image, about)
-    log = LabelsOnDisk((store or PassStore()).open(key, parts, {**about, "shape": shape}), shape)
-    if stack is None or flows:
-        sides = cut.side, MARGIN
-        yield from segment_blocks(segmenter, image, parameters, log.labels, *sides, log, stack=stack)
-    else:
-        yield from _planes(segmenter, image, parameters, stack, log)
-    log.labels.flush()
+    store = store or PassStore()
+    while True:
+        with store.alone(key, parts, {**about, "shape": shape}) as kept:
+            if kept is not None:
+                log = LabelsOnDisk(kept, shape)
+                if stack is None or flows:
+                    sides = cut.side, MARGIN
+                    yield from segment_blocks(
+                        segmenter, image, parameters, log.labels, *sides, log, stack=stack
+                    )
+                else:
+                    yield from _planes(segmenter, image, parameters, stack, log)
+                path, objects = log.close()
+                break
+        yield Progress(0, 0, "another run works on this image; its result is waited for")
+        time.sleep(_WAIT_S)
     provenance = {
         **log.provenance,
         "model": segmenter.name,
@@ -162,42 +173,7 @@ def segment_large(
         "stack": about["stack"],
         "parts": parts,
     }
-    return LargeResult(log.path, log.highest, log.diameter or parameters.diameter, provenance)
-
-
-class LabelsOnDisk:
-    """Labels in a mapped file, and the parts of them that are done.
-
-    Parameters
-    ----------
-    kept : the folder they lie in.
-    shape : of the labels.
-    """
-
-    def __init__(self, kept: Pass, shape: tuple[int, ...]) -> None:
-        self._kept = kept
-        self.path = kept.folder / "labels.npy"
-        self.highest, self.diameter = 0, None
-        self.provenance: dict[str, Any] = {}
-        if not (self.path.is_file() and kept.finished):
-            self.labels: Any = np.lib.format.open_memmap(self.path, "w+", np.int32, shape)
-            return
-        self.labels = np.lib.format.open_memmap(self.path, "r+")
-        state = json.loads((kept.folder / "state.json").read_text(encoding="utf-8"))
-        self.highest, self.diameter = state["highest"], state["diameter"]
-        self.provenance = state["provenance"]
-
-    def __contains__(self, index: int) -> bool:
-        return index in self._kept
-
-    def finish(self, index: int, highest: int, diameter: float | None, found: Segmentation) -> None:
-        """Note that a part is written, with what was found there: its provenance is kept."""
-        self.labels.flush()
-        self.highest, self.diameter = highest, diameter
-        self.provenance = merged(self.provenance, found.provenance)
-        state = {"highest": highest, "diameter": diameter, "provenance": self.provenance}
-        write_text(self._kept.folder / "state.json", json.dumps(state, default=str))
-        self._kept.mark(index)
+    return LargeResult(path, objects, log.diameter or parameters.diameter, provenance)
 
 
 def _planes(
@@ -226,7 +202,7 @@ def _planes(
             names[new] = np.arange(highest + 1, highest + 1 + len(new))
             highest += len(new)
             log.labels[z] = names[found]
-            log.finish(z, highest, diameter, result)
+            log.finish(z, (slice(z, z + 1),), highest, diameter, result)
         yield Progress(z + 1, len(image), f"plane {z + 1} of {len(image)}: {highest} objects")
 
 

@@ -2,17 +2,21 @@
 
 A pass lies in a folder named by its content hash: image + model + parameters. Tiles are written as they
 come, so that a pass that was killed goes on where it stopped, and another image or model never finds it.
-The least recently used passes go when the limit is reached.
+The least recently used passes go when the limit is reached. Several processes may use one folder: a tile is a file
+that appears whole, and a lock per pass keeps others from removing it, or from working on the same large image.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +24,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import atomic_write, numpy_archive, write_text
+from napari_biofm.locks import FileLock, locked
 from napari_biofm.types import ImageError
 
 FOLDER_VARIABLE = "NAPARI_BIOFM_CACHE"
 LIMIT_VARIABLE = "NAPARI_BIOFM_CACHE_GB"
 _DEFAULT_LIMIT = 20_000_000_000
 _MARK = "biofm-pass.json"  # folders without it are never touched
+_FORMAT = 2  # passes of another one are made anew
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def cache_folder(folder: Path | str | None = None) -> Path:
@@ -48,51 +56,67 @@ def content_hash(image: NDArray[Any], model_sha256: str, parameters: Mapping[str
 
 
 class Pass:
-    """The tiles of one pass.
+    """The tiles of one pass, a file each: whole or absent, with checksums that are tested when it is read.
 
     Parameters
     ----------
     folder : folder of this pass.
+    header : what its mark says; needed to make it again after somebody removed it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, header: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self._header = dict(header or {})
 
     def __contains__(self, index: int) -> bool:
-        return (self.folder / "done" / str(index)).exists()
+        return self._file(index).is_file()
 
     def put(self, index: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep the products of tile `index`; it counts only when all of them are written."""
-        group = self._group()
-        for name, values in arrays.items():
-            if name not in group:
-                shape = (self._count(), *values.shape)
-                group.create_array(name, shape=shape, chunks=(1, *values.shape), dtype=values.dtype)
-            group[name][index] = values
-        self.mark(index)
+        """Keep the products of tile `index`.
 
-    def mark(self, index: int) -> None:
-        """Say that `index` is done, and that this pass is in use."""
+        Raises
+        ------
+        OSError
+            If the pass was removed meanwhile, or the disk is full.
+        """
+        if not (self.folder / _MARK).is_file():
+            raise FileNotFoundError(errno.ENOENT, "this pass was removed", str(self.folder))
+        with atomic_write(self._file(index), result=False) as temporary, temporary.open("wb") as file:
+            np.savez(file, **dict[str, Any](arrays))
+        self.touch()
+
+    def renew(self) -> None:
+        """Make the folder again where somebody removed it."""
+        if not (self.folder / _MARK).is_file():
+            write_text(self.folder / _MARK, json.dumps(self._header, default=str))
+        self.touch()
+
+    def touch(self) -> None:
+        """Say that this pass is in use."""
         (self.folder / "used").touch()
-        (self.folder / "done" / str(index)).touch()
 
     def get(self, index: int) -> dict[str, NDArray[Any]]:
-        """Return the products of tile `index`."""
-        return {name: np.asarray(array[index]) for name, array in self._group().arrays()}
+        """Return the products of tile `index`.
+
+        Raises
+        ------
+        ValueError, OSError
+            If the file is damaged or gone; the tile has to be computed again.
+        """
+        with numpy_archive(self._file(index)) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
 
     @property
     def finished(self) -> int:
         """How many tiles are kept."""
-        done = self.folder / "done"
-        return len(list(done.iterdir())) if done.exists() else 0
+        return len(list(self._tiles.glob("[0-9]*.npz")))
 
-    def _group(self) -> Any:
-        import zarr
+    @property
+    def _tiles(self) -> Path:
+        return self.folder / "tiles"
 
-        return zarr.open_group(self.folder / "tiles.zarr", mode="a", zarr_format=3)
-
-    def _count(self) -> int:
-        return int(json.loads((self.folder / _MARK).read_text())["tiles"])
+    def _file(self, index: int) -> Path:
+        return self._tiles / f"{index}.npz"
 
 
 @dataclass(frozen=True)
@@ -129,28 +153,69 @@ class PassStore:
         ImageError
             When the folder cannot be written to.
         """
-        folder = self.folder / key[:32]
-        header = {"key": key, "tiles": tiles, "about": dict(about or {})}
+        with self._writing(), locked(self._lock(key)):
+            return self._open(key, tiles, about)
+
+    @contextmanager
+    def alone(
+        self, key: str, tiles: int, about: Mapping[str, Any] | None = None
+    ) -> Generator[Pass | None, None, None]:
+        """Give the pass called `key` to this caller alone; None while another run works on it.
+
+        Where the disk knows no locks, the pass has a key of its own, and nobody else finds it.
+
+        Raises
+        ------
+        ImageError
+            When the folder cannot be written to.
+        """
+        lock = None
         try:
-            if not self._fits(folder, header):
-                shutil.rmtree(folder, ignore_errors=True)
-                (folder / "done").mkdir(parents=True)
-                (folder / _MARK).write_text(json.dumps(header, default=str), encoding="utf-8")
-            (folder / "used").touch()
+            with self._writing():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(self._lock(key))
+                try:
+                    free = lock.acquire()
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS:
+                        raise
+                    free, key = True, f"{uuid.uuid4().hex}{key[32:]}"
+                found = self._open(key, tiles, about) if free else None
+            yield found
+        finally:
+            if lock is not None:
+                lock.release()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            yield
         except OSError as error:
             raise ImageError(
-                f"the cache folder {folder} cannot be written ({error}); "
+                f"the cache folder {self.folder} cannot be written ({error}); "
                 f"set {FOLDER_VARIABLE} to one that can"
             ) from error
+
+    def _lock(self, key: str) -> Path:
+        return self.folder / f"{key[:32]}.lock"
+
+    def _open(self, key: str, tiles: int, about: Mapping[str, Any] | None) -> Pass:
+        folder = self.folder / key[:32]
+        header = {"format": _FORMAT, "key": key, "tiles": tiles, "about": dict(about or {})}
+        found = Pass(folder, header)
+        if not self._fits(folder, header):
+            shutil.rmtree(folder, ignore_errors=True)
+        found.renew()
         self.evict(keep=key)
-        return Pass(folder)
+        return found
 
     def _fits(self, folder: Path, header: Mapping[str, Any]) -> bool:
         try:
             found = json.loads((folder / _MARK).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return all(found[name] == header[name] for name in ("format", "key", "tiles"))
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        return bool(found["key"] == header["key"] and found["tiles"] == header["tiles"])
 
     def kept(self) -> list[Kept]:
         """Return what is kept, the least recently used first."""
@@ -163,9 +228,9 @@ class PassStore:
                 header = json.loads(mark.read_text(encoding="utf-8"))
                 size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
                 used = (folder / "used").stat().st_mtime
-            except (OSError, ValueError):
-                continue  # another process is removing it
-            yield Kept(header["key"], size, used, header.get("about", {}))
+                yield Kept(str(header["key"]), size, used, dict(header.get("about", {})))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # another process is removing it, or it is damaged
 
     def evict(self, keep: str | None = None) -> int:
         """Remove the least recently used passes beyond the limit; return the bytes freed."""
@@ -175,22 +240,25 @@ class PassStore:
         for row in rows:
             if freed >= excess:
                 break
-            if row.key != keep:
-                self._remove(row.key)
+            if row.key != keep and self._remove(row.key):
                 freed += row.bytes
         return freed
 
     def clear(self) -> int:
-        """Remove every pass; return the bytes freed."""
-        rows = self.kept()
-        for row in rows:
-            self._remove(row.key)
-        return sum(row.bytes for row in rows)
+        """Remove every pass that no run works on; return the bytes freed."""
+        return sum(row.bytes for row in self.kept() if self._remove(row.key))
 
-    def _remove(self, key: str) -> None:
+    def _remove(self, key: str) -> bool:
+        """Remove a pass, unless a run works on it; tell whether it is gone."""
+        try:
+            if not FileLock(self._lock(key)).is_free():
+                return False
+        except OSError:
+            pass  # a disk without locks
         folder = self.folder / key[:32]
         (folder / _MARK).unlink(missing_ok=True)  # first, so that half a removal is no pass
         shutil.rmtree(folder, ignore_errors=True)
+        return True
 
     def report(self) -> dict[str, Any]:
         """Return folder, limit and contents as JSON values, for `napari-biofm cache`."""

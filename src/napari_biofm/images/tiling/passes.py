@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,7 +62,7 @@ class TileRunner:
     def run(
         self, frame: NDArray[np.float32], grid: TileGrid, order: Sequence[int], kept: Pass | None = None
     ) -> Generator[tuple[int, Products], None, None]:
-        """Yield (tile, products) for every tile of `order`; tiles that are kept are not computed.
+        """Yield (tile, products) for every tile of `order`; tiles that are kept, and whole, are not computed.
 
         Parameters
         ----------
@@ -69,10 +70,16 @@ class TileRunner:
         """
         waiting = []
         for index in order:
+            products = None
             if kept is not None and index in kept:
-                yield index, kept.get(index)
-            else:
+                with suppress(
+                    ValueError, OSError
+                ):  # damaged, or removed in this moment: it is computed again
+                    products = kept.get(index)
+            if products is None:
                 waiting.append(index)
+            else:
+                yield index, products
         boxes = grid.boxes
         while waiting:
             now, waiting = waiting[: self.plan.batch], waiting[self.plan.batch :]
@@ -85,7 +92,11 @@ class TileRunner:
             for position, index in enumerate(now):
                 products = {name: values[position] for name, values in done.items()}
                 if kept is not None:
-                    kept.put(index, products)
+                    try:
+                        kept.put(index, products)
+                    except OSError as error:
+                        kept = None
+                        self._note(f"tiles are not kept for the next run ({error.strerror or error})")
                 yield index, products
 
     def _attempt(self, tiles: NDArray[np.float32]) -> Products | None:
