@@ -20,6 +20,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.sizes import check_npy, check_size
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin to calculate at
 
 
@@ -250,9 +252,11 @@ def load_numpy(path: Path, *, mapped: bool = False) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If it is no such file, or holds objects.
+        If it is no such file, holds objects, or claims more than it stores.
     """
     try:
+        with path.open("rb") as file:
+            check_npy(file, path.name, path.stat().st_size)
         return np.asanyarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
     except DAMAGED as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
@@ -269,12 +273,23 @@ def numpy_archive(path: Path) -> Iterator[Any]:
     Raises
     ------
     ValueError
-        If it is no such file, holds objects, or a part of it is damaged.
+        If it is no such file, holds objects, a part of it is damaged or claims more than it stores, or all of them would
+        fill the memory.
     """
     # the file is ours to close: numpy leaves it open where the archive is damaged
     with path.open("rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
+                _check_archive(archive.zip)
                 yield archive
         except DAMAGED as error:
             raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
+
+
+def _check_archive(archive: zipfile.ZipFile) -> None:
+    parts = archive.infolist()
+    check_size("it", sum(one.file_size for one in parts), sum(one.compress_size for one in parts))
+    for one in parts:
+        if one.filename.endswith(".npy"):
+            with archive.open(one) as file:
+                check_npy(file, one.filename.removesuffix(".npy"), one.file_size, one.compress_size)

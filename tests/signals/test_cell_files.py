@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -139,3 +142,52 @@ def test_cases_of_others_are_opened_told_or_refused(shared_cases: Path, tmp_path
     assert (
         read_recording(folder / "caiman_volumetric.hdf5", sampling_rate=12.0).channels[0].sampling_rate == 12
     )
+
+
+def packed(name: bytes, claimed: int, extra: bytes = b"") -> bytes:
+    """Return a packed variable of doubles that says to hold `claimed` bytes and holds `extra`."""
+    flags = struct.pack("<IIII", 6, 8, 6, 0)
+    dims = struct.pack("<IIii", 5, 8, 1, claimed // 8)
+    title = struct.pack("<II", 1, len(name)) + name.ljust(-(-len(name) // 8) * 8, b"\0")
+    inner = flags + dims + title + struct.pack("<II", 9, claimed) + extra
+    plain = struct.pack("<II", 14, len(inner) - len(extra) + claimed) + inner
+    content = zlib.compress(plain)
+    return struct.pack("<II", 15, len(content)) + content
+
+
+def test_what_fall_mat_claims_is_compared_with_what_it_stores(tmp_path: Path) -> None:
+    folder = plane(tmp_path / "plane0")
+    whole = (folder / "Fall.mat").read_bytes()
+    (folder / "Fall.mat").write_bytes(whole + packed(b"secret", 3_000_000_000))
+    found = read_recording(folder)  # what is not asked for is passed over
+    assert found.rois is not None and found.metadata[NOTES] == []
+    (folder / "Fall.mat").write_bytes(whole + packed(b"Fneu", 3_000_000_000))
+    assert any("claims 3.0 GB" in one for one in read_recording(folder, sampling_rate=5.0).metadata[NOTES])
+    for key in ("F", "Fneu", "spks"):
+        (folder / f"{key}.npy").unlink()
+    with pytest.raises(RecordingError, match=r"Fall\.mat .*claims 3\.0 GB and stores .*fill the memory"):
+        read_recording(folder / "Fall.mat", sampling_rate=5.0)
+    (folder / "Fall.mat").write_bytes(whole + packed(b"Fneu", 800, bytes(80)))
+    with pytest.raises(RecordingError, match="an element of"):
+        read_recording(folder / "Fall.mat", sampling_rate=5.0)
+
+
+def test_a_single_cell_of_fall_mat_alone_opens(tmp_path: Path) -> None:
+    folder = plane(tmp_path / "plane0", n=1)
+    for key in ("F", "Fneu", "spks"):
+        (folder / f"{key}.npy").unlink()
+    found = read_recording(folder / "Fall.mat")
+    assert found.values(0, 0).tolist() == list(range(FRAMES)) and found.channels[0].sampling_rate == 20.0
+    assert found.rois is not None and found.rois.max() == 1
+
+
+def test_an_hdf5_of_version_7_3_that_claims_more_than_it_stores_is_refused(tmp_path: Path) -> None:
+    folder = plane(tmp_path / "plane0")
+    for key in ("F", "Fneu", "spks"):
+        (folder / f"{key}.npy").unlink()
+    with h5py.File(folder / "Fall.mat", "w", userblock_size=512) as file:
+        file.create_dataset("F", shape=(400_000, 2000), dtype="f4", chunks=(1000, 100))
+    with (folder / "Fall.mat").open("r+b") as raw:
+        raw.write(b"MATLAB 7.3 MAT-file")
+    with pytest.raises(RecordingError, match=r"claims 3\.2 GB and stores 0\.0 MB"):
+        read_recording(folder / "Fall.mat", sampling_rate=5.0)

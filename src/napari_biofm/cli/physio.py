@@ -23,7 +23,7 @@ from napari_biofm.api.signals import (
 from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
-from napari_biofm.files import opened_csv, write_json, write_text
+from napari_biofm.files import numpy_archive, opened_csv, write_json, write_text
 from napari_biofm.types import Kind, RecordingError
 
 CLIP_RATE = 300.0  # Hz, of electrocardiogram clips that do not say
@@ -124,9 +124,9 @@ def run_classify(args: argparse.Namespace) -> None:
 def _read_clips(args: argparse.Namespace) -> tuple[dict[str, NDArray[Any]], float]:
     inputs_exist([args.file])
     try:
-        with np.load(args.file, allow_pickle=False) as archive:
+        with numpy_archive(args.file) as archive:
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError) as error:
         raise RecordingError(
             f"{args.file.name} is no .npz of clips ({error}); one array per record."
         ) from error

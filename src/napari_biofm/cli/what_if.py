@@ -13,7 +13,7 @@ from napari_biofm.analyses.tables import csv_of
 from napari_biofm.api.what_if import what_if
 from napari_biofm.cli.common import inputs_exist, note, write_npz
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
-from napari_biofm.files import write_text
+from napari_biofm.files import load_numpy, write_text
 from napari_biofm.types import RecordingError
 
 
@@ -74,6 +74,6 @@ def run_what_if(args: argparse.Namespace) -> None:
 def _waveform(path: Path) -> Any:
     inputs_exist([path])
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        return load_numpy(path)
+    except ValueError as error:
         raise RecordingError(f"{path.name} is no .npy of one row ({error})") from error

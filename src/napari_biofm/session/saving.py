@@ -16,6 +16,7 @@ import numpy as np
 from napari_biofm import __version__
 from napari_biofm.cells.classify.classified import read_classified, write_classified
 from napari_biofm.events.reviewed import upgrade
+from napari_biofm.files import load_numpy
 from napari_biofm.session import CellKey, Link
 from napari_biofm.session.parts import (
     classes_from_json,
@@ -283,7 +284,7 @@ def _other_size(layer: SavedLayer, record: Mapping[str, Any]) -> list[str]:
 def _read_clock(folder: Path, record: Mapping[str, Any]) -> Clock:
     path = _inside(folder, record["file"])
     try:
-        times = np.load(path, allow_pickle=False)
+        times = load_numpy(path)
     except (OSError, ValueError) as error:
         raise SessionError(f"The frame times in {path} cannot be read ({error}).") from error
     return Clock(times, str(record["source"]), str(record["recording"]))

@@ -13,6 +13,7 @@ from napari_biofm.signals.readers.optional import H5Trace, need
 from napari_biofm.signals.readers.wavesurfer import is_wavesurfer, read_wavesurfer
 from napari_biofm.signals.recording import NOTES, Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
+from napari_biofm.sizes import whole_dataset
 from napari_biofm.types import RecordingError
 
 # CaImAn's traces, what they are, and their unit; S is in the units of C, no spikes/s
@@ -119,7 +120,7 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
         raise RecordingError(
             f"{path.name} holds neither estimates/F_dff nor estimates/C: run CaImAn's CNMF first"
         )
-    stored = file["params/data/fr"][()] if "params/data/fr" in file else None
+    stored = whole_dataset(file["params/data/fr"]) if "params/data/fr" in file else None
     told = sampling_rate or (None if stored is None else float(stored))
     if told is None:
         raise RecordingError(f"{path.name} does not state its frame rate: give sampling_rate (Hz)")
@@ -155,7 +156,7 @@ def _indices(estimates: Any, key: str) -> list[int]:
     item = estimates.get(key)
     if item is None or getattr(item, "dtype", None) is None or item.dtype.kind not in "iu":
         return []
-    return [int(i) for i in item[()]]
+    return [int(i) for i in whole_dataset(item)]
 
 
 def _caiman_rois(estimates: Any, n_cells: int) -> tuple[NDArray[np.int32] | None, list[str]]:
@@ -163,7 +164,7 @@ def _caiman_rois(estimates: Any, n_cells: int) -> tuple[NDArray[np.int32] | None
     if "A" not in estimates or "indptr" not in estimates["A"]:
         return None, ["The file holds no footprints (estimates/A): traces without masks."]
     dims = estimates.get("dims")
-    sizes = dims[()] if getattr(dims, "dtype", np.dtype(object)).kind in "iuf" else None
+    sizes = whole_dataset(dims) if getattr(dims, "dtype", np.dtype(object)).kind in "iuf" else None
     if sizes is None or np.ndim(sizes) != 1:
         return None, ["CaImAn did not keep the size of the field (estimates/dims): traces without masks."]
     if len(sizes) != 2:
@@ -172,7 +173,7 @@ def _caiman_rois(estimates: Any, n_cells: int) -> tuple[NDArray[np.int32] | None
             f"The footprints are those of a volume ({field}): traces without masks, which are flat here."
         ]
     height, width = (int(n) for n in sizes)
-    data, rows, ends = (estimates["A"][k][()] for k in ("data", "indices", "indptr"))
+    data, rows, ends = (whole_dataset(estimates["A"][k]) for k in ("data", "indices", "indptr"))
     if len(rows) and int(rows.max()) >= height * width:
         return None, [
             f"The footprints do not fit a field of {height} x {width} pixels: traces without masks."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from napari_biofm.signals.readers.text_table import agreed_rate
 from napari_biofm.signals.recording import Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples, as_float32
 from napari_biofm.signals.units import clean_unit
+from napari_biofm.sizes import whole_dataset
 from napari_biofm.types import RecordingError
 
 _RATES = ("sampling_rate", "fs", "Fs", "FS", "samplerate", "SampleRate", "sample_rate", "sr", "srate")
@@ -24,7 +25,6 @@ _STEPS = ("dt", "si", "interval", "sampling_interval")  # s; "si" of abfload is 
 _SIGNALS = ("signal", "data", "d", "values", "trace", "traces", "y", "vm", "im", "V", "I")
 _UNITS = ("unit", "units", "yunit", "Unit", "Units")
 _TRACE = re.compile(r"^Trace_(\d+)_(\d+)_(\d+)_(\d+)$")
-_MOST_BYTES = 1 << 32
 
 
 def read_mat(
@@ -61,14 +61,29 @@ def read_mat(
 
 def _content(path: Path) -> dict[str, Any]:
     """Return the variables of a file: arrays, texts, and structs as dicts."""
+    if is_version_7_3(path):
+        return _version_7_3(path)
+    return read_version_5(path)
+
+
+def is_version_7_3(path: Path) -> bool:
+    """Tell whether a MATLAB file is of version 7.3, which is HDF5."""
     with path.open("rb") as file:
         head = file.read(128)
-    if path.stat().st_size > _MOST_BYTES:
-        raise RecordingError(f"{path.name} is larger than 4 GB, which is read into memory as a whole")
-    if head[:10] == b"MATLAB 7.3" or head[:8] == b"\x89HDF\r\n\x1a\n":
-        return _version_7_3(path)
+    return head[:10] == b"MATLAB 7.3" or head[:8] == b"\x89HDF\r\n\x1a\n"
+
+
+def read_version_5(path: Path, names: Container[str] | None = None) -> dict[str, Any]:
+    """Return the variables of a file of version 5, or those of certain names.
+
+    Raises
+    ------
+    RecordingError
+        If it is damaged, or would fill the memory.
+    """
     try:
-        return variables(path.read_bytes())
+        with path.open("rb") as file:
+            return variables(file, path.stat().st_size, names)
     except (ValueError, struct.error, OverflowError) as error:
         raise RecordingError(f"{path.name} is no readable MATLAB file: {error}") from error
 
@@ -81,7 +96,7 @@ def _version_7_3(path: Path) -> dict[str, Any]:
             return {name: plain(one, depth + 1) for name, one in item.items()} if depth < 4 else {}
         if item.dtype.kind not in "iuf" or "MATLAB_empty" in item.attrs:
             return None  # cells and references are no signals
-        value = item[()]
+        value = whole_dataset(item)
         if item.attrs.get("MATLAB_class") == b"char":
             return "".join(map(chr, np.ravel(value).tolist()))
         return np.squeeze(np.asarray(value).T)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Container, Iterator
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_biofm.sizes import check_size
 
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _TEXTS = {16: "utf-8", 17: "utf-16", 18: "utf-32"}
@@ -22,60 +24,112 @@ _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _CHAR = 1, 2, 4
 _NUMERIC_CLASSES = range(6, 16)
 _DEEPEST = 8
-_MOST_BYTES = 1 << 32
+_PEEK = 4096  # bytes in which the name of a variable stands
 _MOST_FIELDS = 100_000
 
 
-def variables(data: bytes) -> dict[str, Any]:
+def variables(file: IO[bytes], size: int, names: Container[str] | None = None) -> dict[str, Any]:
     """Return the variables of a file: arrays, texts, structs as dicts (of arrays of structs, lists of dicts).
 
     Parameters
     ----------
-    data : the whole file.
+    file : open at its begin.
+    size : of the file, bytes.
+    names : variables to read; the others are passed over. All by default.
 
     Raises
     ------
     ValueError
-        If the file is damaged.
+        If the file is damaged, or a variable would fill the memory.
     """
-    if len(data) < 128 or data[126:128] not in (b"IM", b"MI"):
+    head = file.read(128)
+    if len(head) < 128 or head[126:128] not in (b"IM", b"MI"):
         raise ValueError("it does not begin like a MATLAB file of version 5")
-    order = "<" if data[126:128] == b"IM" else ">"
+    order = "<" if head[126:128] == b"IM" else ">"
     found: dict[str, Any] = {}
-    for kind, content in _elements(memoryview(data)[128:], order):
+    at, unpacked = 128, 0
+    while at + 8 <= size:
+        file.seek(at)
+        kind, length, short = _tag(file.read(8), order)
+        begin = at + (4 if short else 8)
+        if begin + length > size:
+            raise ValueError(f"an element of {length} bytes, {size - begin} are left")
+        file.seek(begin)
+        peek = file.read(min(length, _PEEK))
         if kind == _COMPRESSED:
-            plain = zlib.decompressobj()
-            try:
-                inner = plain.decompress(bytes(content), _MOST_BYTES)
-            except zlib.error as error:
-                raise ValueError(f"a variable cannot be unpacked: {error}") from error
-            pairs = list(_elements(memoryview(inner), order))
-        else:
-            pairs = [(kind, content)]
-        for one, part in pairs:
-            if one == _MATRIX:
-                name, value = _matrix(part, order, 0)
-                if name:
-                    found[name] = value
+            claimed, first = _unpacked_size(peek, order)
+            if names is None or _name(first, order) in names:
+                unpacked += claimed
+                check_size("what it holds", unpacked, size)
+                file.seek(begin)
+                inner = _unpack(file.read(length), claimed)
+                for one, part in _elements(memoryview(inner), order):
+                    _add(found, one, part, order, names)
+        elif names is None or _name(peek, order) in names:
+            check_size("what it holds", length, length)
+            file.seek(begin)
+            _add(found, kind, memoryview(file.read(length)), order, names)
+        at = begin + (4 if short else length if kind == _COMPRESSED else -(-length // 8) * 8)
     return found
 
 
-def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Yield type and content of the elements that follow each other."""
+def _add(
+    found: dict[str, Any], kind: int, part: memoryview, order: str, names: Container[str] | None
+) -> None:
+    if kind == _MATRIX:
+        name, value = _matrix(part, order, 0)
+        if name and (names is None or name in names):
+            found[name] = value
+
+
+def _name(content: bytes, order: str) -> str:
+    """Return the name of a variable from how its element begins, "" where it does not say."""
+    parts = _elements(memoryview(content), order, cut=True)
+    try:
+        for _ in range(2):
+            next(parts)
+        return bytes(next(parts)[1]).decode("latin-1")
+    except (StopIteration, ValueError):
+        return ""
+
+
+def _unpacked_size(content: bytes, order: str) -> tuple[int, bytes]:
+    """Return how many bytes a packed element says to hold, and how it begins."""
+    try:
+        plain = zlib.decompressobj().decompress(content, _PEEK)
+        _, size, short = _tag(plain[:8], order)
+    except (zlib.error, struct.error) as error:
+        raise ValueError(f"a variable cannot be unpacked: {error}") from error
+    return 8 + size, plain[4 if short else 8 :]
+
+
+def _unpack(content: bytes, claimed: int) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(content, claimed)
+    except zlib.error as error:
+        raise ValueError(f"a variable cannot be unpacked: {error}") from error
+
+
+def _tag(data: bytes | memoryview, order: str, at: int = 0) -> tuple[int, int, bool]:
+    """Return type and size of an element, and whether it is a small one: up to 4 bytes beside them in one place."""
+    first, second = struct.unpack_from(f"{order}II", data, at)
+    if not first >> 16:
+        return first, second, False
+    if first >> 16 > 4:
+        raise ValueError(f"a small element of {first >> 16} bytes")
+    return first & 0xFFFF, first >> 16, True
+
+
+def _elements(data: memoryview, order: str, cut: bool = False) -> Iterator[tuple[int, memoryview]]:
+    """Yield type and content of the elements that follow each other; with `cut` the last may be cut off."""
     at = 0
     while at + 8 <= len(data):
-        first, second = struct.unpack_from(f"{order}II", data, at)
-        if first >> 16:  # a small element: type, size and up to 4 bytes in one place
-            kind, size, begin, step = first & 0xFFFF, first >> 16, at + 4, 8
-            if size > 4:
-                raise ValueError(f"a small element of {size} bytes")
-        else:
-            kind, size, begin = first, second, at + 8
-            step = 8 + (size if kind == _COMPRESSED else -(-size // 8) * 8)
-        if begin + size > len(data):
+        kind, size, short = _tag(data, order, at)
+        begin = at + (4 if short else 8)
+        if begin + size > len(data) and not cut:
             raise ValueError(f"an element of {size} bytes, {len(data) - begin} are left")
         yield kind, data[begin : begin + size]
-        at += step
+        at += 8 if short else 8 + (size if kind == _COMPRESSED else -(-size // 8) * 8)
 
 
 def _matrix(data: memoryview, order: str, depth: int) -> tuple[str, Any]:
@@ -109,7 +163,7 @@ def _numbers(
     """Return an array, real part only, without axes of length one."""
     if part is None or part[0] not in _NUMBERS:
         return None
-    values = np.frombuffer(bytes(part[1]), np.dtype(order + _NUMBERS[part[0]]))
+    values = np.frombuffer(part[1], np.dtype(order + _NUMBERS[part[0]]))
     if len(values) != count:
         raise ValueError(f"{len(values)} numbers for a shape of {dims}")
     return np.squeeze(values.reshape(dims, order="F"))

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from napari_biofm.files import load_numpy
 from napari_biofm.signals.readers.footprints import labels_of
+from napari_biofm.signals.readers.matlab import is_version_7_3, read_version_5
 from napari_biofm.signals.recording import NOTES, Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples
+from napari_biofm.sizes import whole_dataset
 from napari_biofm.types import RecordingError
 
 # what suite2p calls it, and what it is; deconvolved activity is in the units of the fluorescence, no spikes/s
 PARTS = {"F": "fluorescence (F)", "Fneu": "neuropil (Fneu)", "spks": "deconvolved (spks)"}
+MAT_VARIABLES = (*PARTS, "iscell", "stat", "ops")  # of Fall.mat; others are not read
 DEFAULT_RATE = 10.0  # Hz, what suite2p writes where nobody told it
 _PLANE = re.compile(r"^plane(\d+)$")
 
@@ -197,13 +200,14 @@ def _array(path: Path) -> NDArray[Any]:
 
 def _read_mat(path: Path) -> dict[str, Any]:
     """Return what a MATLAB file holds, of version 5 or, as MATLAB itself saves large ones, 7.3."""
-    with path.open("rb") as file:
-        is_hdf5 = b"MATLAB 7.3" in file.read(128)
-    if is_hdf5:
+    if is_version_7_3(path):
         return _read_mat73(path)
-    from scipy.io import loadmat
-
-    found: dict[str, Any] = loadmat(path, simplify_cells=True)
+    found = read_version_5(path, MAT_VARIABLES)
+    for key in PARTS:
+        if getattr(found.get(key), "ndim", 0) == 1:
+            found[key] = found[key][None]  # a single cell
+    if not isinstance(found.get("ops", {}), dict):
+        del found["ops"]
     return found
 
 
@@ -213,19 +217,22 @@ def _read_mat73(path: Path) -> dict[str, Any]:
 
     h5py = need("h5py", path)
     with h5py.File(path, "r") as file:
-        found: dict[str, Any] = {key: file[key][()].T for key in (*PARTS, "iscell") if key in file}
+        found: dict[str, Any] = {key: whole_dataset(file[key]).T for key in (*PARTS, "iscell") if key in file}
         if "ops" in file:
-            found["ops"] = {key: float(np.ravel(file["ops"][key][()])[0]) for key in ("fs", "Ly", "Lx")}
+            found["ops"] = {
+                key: float(np.ravel(whole_dataset(file["ops"][key]))[0]) for key in ("fs", "Ly", "Lx")
+            }
         stat = file.get("stat")
         keys = ("ypix", "xpix", "lam")
         if isinstance(stat, h5py.Group):  # a struct array: one dataset of references per field
-            columns = {key: np.ravel(stat[key][()]) for key in keys}
+            columns = {key: np.ravel(whole_dataset(stat[key])) for key in keys}
             found["stat"] = [
                 {key: np.ravel(file[columns[key][i]][()]) for key in keys}
                 for i in range(len(columns["ypix"]))
             ]
         elif stat is not None:  # a cell array of structs
             found["stat"] = [
-                {key: np.ravel(file[one][key][()]) for key in keys} for one in np.ravel(stat[()])
+                {key: np.ravel(whole_dataset(file[one][key])) for key in keys}
+                for one in np.ravel(whole_dataset(stat))
             ]
     return found

@@ -17,6 +17,7 @@ from napari_biofm.signals.readers.optional import H5Trace
 from napari_biofm.signals.recording import Channel, Recording, checked_rate
 from napari_biofm.signals.samples import ArraySamples, as_float32
 from napari_biofm.signals.units import clean_unit
+from napari_biofm.sizes import whole_dataset
 from napari_biofm.types import RecordingError
 
 _PREFIXES = ("sweep_", "trial_")
@@ -103,7 +104,7 @@ def read_wavesurfer(path: Path, file: Any, sampling_rate: float | None = None) -
     stamps = [key.replace("analogScans", "timestamp") for key in sweeps]
     starts: Any = None
     if all(stamp != key and stamp in file for stamp, key in zip(stamps, sweeps, strict=True)):
-        starts = np.array([float(np.ravel(file[stamp][()])[0]) for stamp in stamps])
+        starts = np.array([float(np.ravel(whole_dataset(file[stamp]))[0]) for stamp in stamps])
     else:  # versions before 0.8 wrote no times: sweeps follow each other
         starts = np.concatenate([[0.0], np.cumsum([one[0].shape[0] / rate for one in arrays])[:-1]])
     return Recording(
@@ -125,7 +126,7 @@ def _scans(file: Any, name: str) -> str:
 
 
 def _item(part: Any, *keys: str) -> Any:
-    return next((part[key][()] for key in keys if key in part), None)
+    return next((whole_dataset(part[key]) for key in keys if key in part), None)
 
 
 def _numbers(part: Any, *keys: str) -> NDArray[np.float64]:
