@@ -44,6 +44,9 @@ from .api.conditions import (
 from .api.demixing import (
     demix,
 )
+from .api.exporting import (
+    Exported,
+)
 from .api.images import (
     open_image,
     read_image,
@@ -66,6 +69,11 @@ from .api.protocols import (
 from .api.rates import (
     SpikeRate,
     spike_rate,
+)
+from .api.session_report import (
+    describe_session,
+    session_report,
+    validate_session,
 )
 from .api.sessions import (
     OpenedSession,
@@ -90,6 +98,9 @@ from .api.vectors import (
 from .api.what_if import (
     WhatIf,
     what_if,
+)
+from .batch.exporting import (
+    export,
 )
 from .batch.recipe import (
     Recipe,
@@ -124,6 +135,7 @@ __all__ = [
     "Collected",
     "ConditionsError",
     "EngineError",
+    "Exported",
     "FewLabels",
     "Forecast",
     "Idealization",
@@ -151,7 +163,9 @@ __all__ = [
     "detection_quality",
     "dose_response",
     "embed",
+    "describe_session",
     "epochs",
+    "export",
     "features",
     "few_label_head",
     "fit_between",
@@ -178,9 +192,11 @@ __all__ = [
     "run_recipe",
     "save_session",
     "segment",
+    "session_report",
     "spike_rate",
     "step_curve",
     "traces",
+    "validate_session",
     "what_if",
     "which_model",
 ]

@@ -139,6 +139,7 @@ def test_the_doctor_finds_this_machine_well(capsys: pytest.CaptureFixture[str]) 
     report = json.loads(capsys.readouterr().out)
     assert report["problems"] == []
     assert "cpu" in report["devices"]
+    assert "physio.safetensors" in report["model"] and "processes" in report["cluster"]
 
 
 @pytest.mark.parametrize(
@@ -235,3 +236,21 @@ def test_the_doctor_tells_what_is_wrong_with_graphics_cache_and_qt(
     assert machine.bindings_trouble(["PyQt6"], True) == []
     assert "need Qt 6" in machine.bindings_trouble([], True)[0]
     assert machine.model_read()[1] == []
+
+
+def test_the_doctor_tells_of_damaged_weights_and_a_scheduler_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from napari_biofm.cli import machine
+    from napari_biofm.models import registry
+
+    monkeypatch.setenv("NAPARI_BIOFM_MODELS", str(tmp_path))
+    assert machine.weights_checked() == (f"none downloaded to {tmp_path}", [])
+    entry = next(one for one in registry.entries() if one.sha256)
+    (tmp_path / entry.file_name).write_bytes(b"cut off")
+    assert f"models download {entry.name}" in machine.weights_checked()[1][0]
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("NAPARI_BIOFM_ENGINE", "tcp://127.0.0.1:9")
+    monkeypatch.setattr("napari_biofm.batch.pools.CONNECT_TIMEOUT", 0.3)
+    told, problems = machine.cluster_answers()
+    assert told == "no answer" and "No Dask scheduler answers at tcp://127.0.0.1:9" in problems[0]

@@ -224,3 +224,10 @@ def test_commands_and_protocols_come_back_with_the_sweeps(tmp_path):
     for sweep in range(3):
         np.testing.assert_array_equal(back.values(sweep, 0), values[sweep])
         np.testing.assert_allclose(back.command(sweep, 0).values, cell.command(sweep, 0).values, rtol=1e-6)
+
+
+def test_a_layer_without_cells_is_left_out_and_hinders_nothing(tmp_path):
+    empty = SavedLayer("E", "labels", "nothing", data=np.zeros((20, 30), np.int32), shape=(20, 30))
+    saved = everything()
+    write_nwb(tmp_path / "day.nwb", dataclasses.replace(saved, layers=(empty, *saved.layers)))
+    assert [layer.uid for layer in read_nwb_session(tmp_path / "day.nwb").layers] == ["L"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.batch.jobs import CONDITIONS, ITEMS
+from napari_biofm.batch.collect import read_piece
+from napari_biofm.batch.jobs import CONDITIONS, ITEMS, PIECE
+from napari_biofm.batch.parameters import IMAGE, RECORDING
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.batch.run import RECIPE
 from napari_biofm.conditions.joins import Join, join_names
@@ -49,13 +51,15 @@ class OpenedRun:
     Attributes
     ----------
     folder : of the run, or the plate or folder of images.
-    fields : all of them.
+    fields : images, all of them.
+    recordings : of a run, all of them.
     wells : table with a row per well and the values a run gave it; None where there is none.
     """
 
     folder: Path
     fields: tuple[Field, ...]
     wells: DataFrame | None = field(default=None, compare=False)
+    recordings: tuple[Field, ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> OpenedRun:
@@ -86,20 +90,20 @@ class OpenedRun:
         import pandas as pd
 
         rows = pd.read_parquet(folder / CONDITIONS)
-        rows = rows[rows["kind"] == "image"]
-        fields = []
+        fields: dict[str, list[Field]] = {IMAGE: [], RECORDING: []}
         for row in rows.to_dict("records"):
             made = [folder / ITEMS / row["item"] / name for name in ("mask.tif", "labels.ome.zarr")]
             given = [Path(row["masks"])] if row.get("masks") else []
             masks = next((p for p in (*made, *given) if p.exists()), None)
-            fields.append(
+            fields[row["kind"]].append(
                 Field(
                     Path(row["path"]), str(row["file"]), row["item"], _text(row.get("plate")),
                     _text(row.get("well")), masks,
                 )
             )  # fmt: skip
         wells = folder / "wells.parquet"
-        return cls(folder, tuple(fields), pd.read_parquet(wells) if wells.is_file() else None)
+        known = pd.read_parquet(wells) if wells.is_file() else None
+        return cls(folder, tuple(fields[IMAGE]), known, tuple(fields[RECORDING]))
 
     def joined(self, plates: PlateMap, pattern: str | None = None) -> tuple[OpenedRun, Join]:
         """Return the same with the wells that a plate map finds in the names, and what matched and what did not."""
@@ -112,7 +116,7 @@ class OpenedRun:
             found = plates.table.iloc[row]
             plate, well = _text(found.get("plate")) or one.plate, _text(found.get("well")) or one.well
             fields.append(Field(one.path, one.name, one.key, plate, well, one.masks))
-        return OpenedRun(self.folder, tuple(fields), self.wells), join
+        return replace(self, fields=tuple(fields)), join
 
     def plates(self) -> list[str]:
         """Return the names of the plates, "" for one without a name."""
@@ -138,27 +142,34 @@ def read_field(one: Field, folder: Path) -> tuple[Any, Labels | None, Mapping[in
     Parameters
     ----------
     one : the field.
-    folder : of the run, where classes stand in the table of cells.
+    folder : of the run, where classes stand in the item's table of cells.
     """
-    from napari_biofm.api.images import describe_image, read_masks
-    from napari_biofm.session.parts import read_labels
+    from napari_biofm.api.images import describe_image
 
     pixels = np.asarray(describe_image(one.path).pixels[...])
-    masks = None
-    if one.masks is not None:
-        masks = read_labels(one.masks) if one.masks.suffix == ".zarr" else read_masks(one.masks)
-    return pixels, masks, classes_of(one, folder)
+    return pixels, masks_of(one), classes_of(one, folder)
+
+
+def masks_of(one: Field) -> Labels | None:
+    """Return the masks of a field, None where there are none."""
+    from napari_biofm.api.images import read_masks
+    from napari_biofm.session.parts import read_labels
+
+    if one.masks is None:
+        return None
+    return read_labels(one.masks) if one.masks.suffix == ".zarr" else read_masks(one.masks)
 
 
 def classes_of(one: Field, folder: Path) -> dict[int, str]:
     """Return the class of each cell of a field, as the run found it; empty where nothing was classified."""
-    import pyarrow.parquet as pq
-
-    cells = folder / "cells.parquet"
-    if not one.key or not cells.is_file() or "class" not in pq.read_schema(cells).names:
+    piece = folder / ITEMS / one.key / f"cells{PIECE}"
+    if not one.key or not piece.is_file():
         return {}
-    rows = pq.read_table(cells, columns=["label", "class"], filters=[("item", "==", one.key)]).to_pydict()
-    return {int(k): str(v) for k, v in zip(rows["label"], rows["class"], strict=True) if k is not None and v}
+    rows = read_piece(piece)
+    if "class" not in rows.column_names:
+        return {}
+    pairs = zip(rows["label"].to_pylist(), rows["class"].to_pylist(), strict=True)
+    return {int(label): str(name) for label, name in pairs if label is not None and name}
 
 
 def profile_wells(

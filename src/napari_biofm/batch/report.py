@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_biofm import __version__
+from napari_biofm.api.pages import WIDTH, facts_table, histogram, page, text_of
 from napari_biofm.batch.jobs import ITEMS
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.batch.result import BatchResult
 from napari_biofm.files import write_text
 
 SHOWN_FAILURES = 200
-BINS = 24
-WIDTH, HEIGHT = 260, 90  # pixels of a histogram
-STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:.5em 0}td,th{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}
-.row{display:flex;flex-wrap:wrap;gap:12px}figure{margin:0;width:180px}img{max-width:100%;image-rendering:pixelated}
-figcaption{font-size:12px;overflow-wrap:anywhere}.bad{color:#b00020}pre{background:#f3f3f3;padding:.8em;overflow:auto}"""
 
 
 def write_report(result: BatchResult, recipe: Recipe) -> None:
@@ -36,19 +29,15 @@ def write_report(result: BatchResult, recipe: Recipe) -> None:
     """
     done = [row for row in result.rows if row["state"] == "done"]
     parts = [
-        f"<h1>{_text(result.out.name)}</h1>",
-        _table(_facts(result, done)),
+        f"<h1>{text_of(result.out.name)}</h1>",
+        facts_table(_facts(result, done)),
         _failures(result.failed),
         _notes(result),
         _numbers(done),
         _pictures(result.out, done, recipe.thumbnails),
-        f"<h2>Recipe</h2><pre>{_text(recipe.text())}</pre>",
+        f"<h2>Recipe</h2><pre>{text_of(recipe.text())}</pre>",
     ]
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(result.out.name)}</title>'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
-    write_text(result.out / "report.html", page)
+    write_text(result.out / "report.html", page(result.out.name, parts))
 
 
 def _facts(result: BatchResult, done: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -77,7 +66,7 @@ def _failures(failed: Sequence[dict[str, Any]]) -> str:
     if not failed:
         return ""
     rows = "".join(
-        f"<tr><td>{_text(Path(row['path']).name)}</td><td>{_text(row['error'])}</td></tr>"
+        f"<tr><td>{text_of(Path(row['path']).name)}</td><td>{text_of(row['error'])}</td></tr>"
         for row in failed[:SHOWN_FAILURES]
     )
     more = len(failed) - SHOWN_FAILURES
@@ -86,8 +75,8 @@ def _failures(failed: Sequence[dict[str, Any]]) -> str:
 
 
 def _notes(result: BatchResult) -> str:
-    bad = "".join(f'<li class="bad">{_text(one)}</li>' for one in result.problems)
-    rest = "".join(f"<li>{_text(one)}</li>" for one in result.notes)
+    bad = "".join(f'<li class="bad">{text_of(one)}</li>' for one in result.problems)
+    rest = "".join(f"<li>{text_of(one)}</li>" for one in result.notes)
     return f"<h2>Tables</h2><ul>{bad}{rest}</ul>" if bad or rest else ""
 
 
@@ -106,31 +95,6 @@ def _numbers(done: Sequence[dict[str, Any]]) -> str:
     return f"<h2>Distributions</h2><div class=row>{''.join(plots)}</div>" if plots else ""
 
 
-def histogram(values: NDArray[np.float64]) -> str:
-    """Return a histogram as SVG with its ends and its highest count.
-
-    Parameters
-    ----------
-    values : (n,) finite.
-    """
-    counts, edges = np.histogram(values, BINS)
-    wide = WIDTH / BINS
-    tall = [HEIGHT * count / max(counts.max(), 1) for count in counts]
-    bars = "".join(
-        f'<rect x="{i * wide:.1f}" y="{HEIGHT - h:.1f}" width="{wide - 1:.1f}" height="{h:.1f}"/>'
-        for i, h in enumerate(tall)
-    )
-    ends = (
-        f'<text x="0" y="{HEIGHT + 14}">{edges[0]:.4g}</text>'
-        f'<text x="{WIDTH}" y="{HEIGHT + 14}" text-anchor="end">{edges[-1]:.4g}</text>'
-        f'<text x="{WIDTH}" y="10" text-anchor="end">most {counts.max()}</text>'
-    )
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 18}" width="{WIDTH}" font-size="11"><g fill="#4a5ac0">{bars}</g>'
-        f"{ends}</svg>"
-    )
-
-
 def _pictures(out: Path, done: Sequence[dict[str, Any]], most: int) -> str:
     figures: list[str] = []
     for row in done:
@@ -142,16 +106,7 @@ def _pictures(out: Path, done: Sequence[dict[str, Any]], most: int) -> str:
             continue
         picture = base64.b64encode(data).decode()
         figures.append(
-            f'<figure><img alt="" src="data:image/png;base64,{picture}"><figcaption>{_text(Path(row["path"]).name)}, '
+            f'<figure><img alt="" src="data:image/png;base64,{picture}"><figcaption>{text_of(Path(row["path"]).name)}, '
             f"{row.get('objects', 0)} cells</figcaption></figure>"
         )
     return f"<h2>Pictures</h2><div class=row>{''.join(figures)}</div>" if figures else ""
-
-
-def _table(rows: Sequence[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows)
-    return f"<table>{cells}</table>"
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))

@@ -143,14 +143,20 @@ def export(folder: Path, given: Parameters) -> list[str]:
     if "csv" in given["tables"]:
         for name in OUTPUTS:
             if (folder / f"{name}.parquet").is_file():
-                _write_csv(folder / f"{name}.parquet", folder / f"{name}.csv")
+                write_table_csv(folder / f"{name}.parquet", folder / f"{name}.csv")
     if "anndata" in given["tables"] and (folder / "cells.parquet").is_file():
         write_anndata(folder / "cells.parquet", folder / "cells.zarr")
     return notes
 
 
-def _write_csv(source: Path, target: Path) -> None:
-    """Write a table as CSV; vectors are left to the other formats, text that begins like a formula is marked."""
+def write_table_csv(source: Path, target: Path) -> None:
+    """Write a table as CSV, a piece at a time; vectors are left to other formats, text like a formula is marked.
+
+    Parameters
+    ----------
+    source : Parquet file of a run.
+    target : the CSV, whole or absent.
+    """
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(source)

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_biofm.api.pages import small_picture
 from napari_biofm.batch.jobs import PIECE, Bench
 from napari_biofm.images.io.names import image_id
 
@@ -71,31 +71,6 @@ def write_table(bench: Bench, name: str, table: Any) -> None:
         pa.ipc.new_file(file, rows.schema) as out,
     ):
         out.write_table(rows)
-
-
-def small_picture(
-    image: NDArray[np.generic], masks: NDArray[np.integer] | None, size: int = 160
-) -> NDArray[np.uint8]:
-    """Return a picture for the report: brightness stretched, masks outlined, (h, w, 3) uint8.
-
-    Parameters
-    ----------
-    image : (Y, X), or with colours or channels last.
-    masks : (Y, X) labels, or None.
-    size : of the longer side, pixels.
-    """
-    from skimage.segmentation import find_boundaries
-
-    step = max(1, -(-max(image.shape[:2]) // size))
-    small = np.asarray(image[::step, ::step], np.float32)
-    grey = small if small.ndim == 2 else small.max(axis=-1)
-    finite = grey[np.isfinite(grey)]
-    low, high = np.percentile(finite, [1, 99.8]) if finite.size else (0.0, 1.0)
-    grey = np.nan_to_num((grey - low) / max(float(high - low), 1e-9)).clip(0, 1)
-    picture = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=-1)
-    if masks is not None:
-        picture[find_boundaries(masks[::step, ::step], mode="inner")] = (255, 200, 0)
-    return picture
 
 
 def export(bench: Bench, given: Mapping[str, Any]) -> None:

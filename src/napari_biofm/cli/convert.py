@@ -35,7 +35,7 @@ def add_verbs(verbs: Any) -> None:
 def run_convert(args: argparse.Namespace) -> None:
     """Read one file, write the other."""
     from napari_biofm.api.images import open_image
-    from napari_biofm.cells.table.files import read_label_rows, write_predictions
+    from napari_biofm.cells.table.files import read_classes_by_label, write_predictions
     from napari_biofm.images.io.exchange.formats import read_cells, write_cells
     from napari_biofm.images.io.names import stem_of
 
@@ -49,8 +49,7 @@ def run_convert(args: argparse.Namespace) -> None:
     found = read_cells(args.file, shape)
     classes = dict(found.classes)
     if args.classes is not None:
-        rows = [(row.object_id.rpartition(":")[2], row.label) for row in read_label_rows(args.classes)]
-        classes |= {int(label): name for label, name in rows if label.isdigit()}
+        classes |= read_classes_by_label(args.classes)
     name = args.image.name if args.image is not None else ""
     notes = (*found.notes, *write_cells(args.out, found.labels, classes, name))
     for words in notes:

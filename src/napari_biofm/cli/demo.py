@@ -53,14 +53,14 @@ def run(args: argparse.Namespace) -> None:
         os.environ.setdefault(
             "NAPARI_BIOFM_AUTOSAVE", "off"
         )  # nobody is there to be offered what was left behind
-    with _screen(args.headless):
+    with screen(args.headless):
         run_demo(args.out, args.headless)
     if args.out is not None:
         note(f"screenshot.png, cells.csv, events.csv, report.json and recipes for 'run' are in {args.out}")
 
 
 @contextmanager
-def _screen(headless: bool) -> Iterator[None]:
+def screen(headless: bool) -> Iterator[None]:
     """Give Qt a screen where there is none: a virtual one for a run without a person.
 
     Raises

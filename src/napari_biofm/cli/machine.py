@@ -1,14 +1,19 @@
-"""What the verb `doctor` tries beyond versions: a window's graphics, a model's file, the cache."""
+"""What the verb `doctor` tries beyond versions: a window's graphics, files of weights, the cache, a cluster."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+from napari_biofm.types import BiofmError
+
 BINDINGS = ("PyQt6", "PySide6")
+SHIPPED = ("image", "physio", "physio-rhythm")  # weights in the package
 WAIT_S = 60.0
 DRAW = """
 from qtpy.QtGui import QGuiApplication, QOffscreenSurface, QOpenGLContext
@@ -40,15 +45,61 @@ def graphics() -> tuple[str, list[str]]:
 
 
 def model_read() -> tuple[str, list[str]]:
-    """Return which of the package's weights was read, and problems."""
+    """Return which of the package's weights were read, and problems."""
     from safetensors import SafetensorError, safe_open
 
-    path = Path(__file__).resolve().parents[1] / "weights" / "image.safetensors"
+    told = []
+    for name in SHIPPED:
+        path = Path(__file__).resolve().parents[1] / "weights" / f"{name}.safetensors"
+        try:
+            with safe_open(str(path), "numpy") as tensors:
+                told.append(f"{path.name} ({len(list(tensors.keys()))} tensors)")
+        except (OSError, SafetensorError) as error:
+            words = f"{path.name} of the package cannot be read ({error}): install napari-biofm again"
+            return "broken", [words]
+    return ", ".join(told), []
+
+
+def weights_checked() -> tuple[str, list[str]]:
+    """Return which downloaded and imported weights have their published or recorded hash, and problems."""
+    from napari_biofm.models import registry, store
+
+    whole, problems = [], []
+    for entry in registry.entries():
+        path = store.find(entry.name)
+        if path is None:
+            continue
+        try:
+            store.check(entry, path)
+            whole.append(entry.name)
+        except (BiofmError, OSError) as error:
+            problems.append(str(error))
     try:
-        with safe_open(str(path), "numpy") as tensors:
-            return f"{path.name}, {len(list(tensors.keys()))} tensors", []
-    except (OSError, SafetensorError) as error:
-        return "broken", [f"the weights in the package cannot be read ({error}): install napari-biofm again"]
+        whole += list(store.imported_models())
+    except (BiofmError, OSError) as error:
+        problems.append(str(error))
+    return ", ".join(whole) or f"none downloaded to {store.models_folder()}", problems
+
+
+def cluster_answers() -> tuple[str, list[str]]:
+    """Return how a cluster of one process, or the scheduler that docks are told to use, answers; and problems."""
+    address = os.environ.get("NAPARI_BIOFM_ENGINE", "")
+    where = address if "://" in address else "local"
+    if importlib.util.find_spec("distributed") is None:
+        return "not tried: needs pip install 'napari-biofm[distributed]'", []
+    from napari_biofm.batch.pools import Cluster
+
+    began = time.perf_counter()
+    try:
+        pool = Cluster(where, 1)
+    except BiofmError as error:
+        return "no answer", [str(error)]
+    except (OSError, RuntimeError, TimeoutError) as error:
+        return "broken", [f"a worker of Dask cannot be started ({error}): run works with --jobs 1"]
+    try:
+        return f"{pool.description}, {time.perf_counter() - began:.1f} s to start", []
+    finally:
+        pool.close()
 
 
 def cache_written() -> tuple[str, list[str]]:

@@ -152,7 +152,12 @@ def examine() -> dict[str, Any]:
     bindings = [name for name in machine.BINDINGS if importlib.util.find_spec(name)]
     problems += machine.bindings_trouble(bindings, importlib.util.find_spec("PyQt5") is not None)
     tried = {}
-    for name, attempt in (("model", machine.model_read), ("cache", machine.cache_written)):
+    for name, attempt in (
+        ("model", machine.model_read),
+        ("weights", machine.weights_checked),
+        ("cache", machine.cache_written),
+        ("cluster", machine.cluster_answers),
+    ):
         tried[name], trouble = attempt()
         problems += trouble
     tried["graphics"], trouble = machine.graphics() if bindings else ("not tried: there is no Qt", [])

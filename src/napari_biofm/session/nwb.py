@@ -125,10 +125,11 @@ def _clock_index(saved: Saved, recording: Recording) -> dict[str, Any] | None:
 
 
 def _add_regions(nwb: Any, saved: Saved) -> dict[str, Any]:
-    """Write each labels layer as a PlaneSegmentation; return them by layer id."""
+    """Write each labels layer that has cells as a PlaneSegmentation; return them by layer id."""
     import pynwb
 
-    layers = [layer for layer in saved.layers if layer.data is not None and layer.data.ndim == 2]
+    planes = [layer for layer in saved.layers if layer.data is not None and layer.data.ndim == 2]
+    layers = [layer for layer in planes if np.any(layer.data)]  # NWB has no table of no regions
     if not layers:
         return {}
     device = nwb.create_device(name="Microscope")

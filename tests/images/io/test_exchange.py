@@ -192,4 +192,5 @@ def test_the_command_line_converts_with_classes(tmp_path: Path, masks: np.ndarra
         "f:41,dead,1.000000",
         "f:44,live,1.000000",
     ]
-    assert run(tmp_path / "f.npy", "--out", tmp_path / "f_seg.npy") == 1
+    assert run(tmp_path / "f.npy", "--out", tmp_path / "f_seg.npy") == 0
+    np.testing.assert_array_equal(read_cells(tmp_path / "f_seg.npy").labels, masks)

@@ -124,6 +124,17 @@ def rows_of(labels: Sequence[LabelRow], ids: Sequence[str], source: object) -> N
     return np.asarray([at[a.object_id] for a in labels], np.int64)
 
 
+def read_classes_by_label(path: Path) -> dict[int, str]:
+    """Return class by label from `object_id,label`, the id being the label or `image:label`.
+
+    Parameters
+    ----------
+    path : the CSV.
+    """
+    rows = [(row.object_id.rpartition(":")[2], row.label) for row in read_label_rows(path)]
+    return {int(label): name for label, name in rows if label.isdigit()}
+
+
 @dataclass(frozen=True)
 class Field:
     """One image of a folder and its masks: `number` of `total`, counted from 1; `stem` is its name in ids."""

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 from psygnal import Signal
 
+from napari_biofm.api.exporting import saved_session
 from napari_biofm.controllers.common.recent_sessions import remember_session
 from napari_biofm.session import Session
 from napari_biofm.session.journal_list import settle
 from napari_biofm.session.nwb import write_nwb
 from napari_biofm.session.recovery import recover
-from napari_biofm.session.saving import SessionWriter, load_session
+from napari_biofm.session.saving import SessionWriter
 from napari_biofm.session.snapshot import Saved, SavedLayer, restore, snapshot
 from napari_biofm.types import BiofmError
 
@@ -106,15 +107,16 @@ class SessionFiles:
         )
 
     def open_from(self, folder: Path) -> bool:
-        """Open a saved session into this viewer; return whether that worked."""
+        """Open a saved session, or the NWB file of one, into this viewer; return whether that worked."""
         self.writer.wait()
         try:
-            saved = load_session(folder)
+            saved = saved_session(folder)
             opened = self._restore(saved)
         except BiofmError as error:
             self.failed.emit(error)
             return False
-        remember_session(folder)
+        if folder.is_dir():
+            remember_session(folder)
         self.told.emit(" ".join([f"Opened {folder}.", *opened.warnings]))
         self.opened.emit(opened)
         return True

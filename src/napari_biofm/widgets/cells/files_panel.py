@@ -126,7 +126,7 @@ class FilesPanel(QWidget):
             self._masks.read(Path(name))
 
     def _ask_export(self) -> None:
-        kinds = "GeoJSON (*.geojson);;ImageJ ROIs (*.zip);;COCO (*.json);;TIFF (*.tif);;PNG (*.png);;NumPy (*.npy)"
+        kinds = "GeoJSON (*.geojson);;ImageJ ROIs (*.zip);;COCO (*.json);;TIFF (*.tif);;PNG (*.png);;NumPy (*.npy);;Cellpose (*_seg.npy)"
         name, _ = QFileDialog.getSaveFileName(self, "Export masks", "cells.geojson", kinds)
         if name:
             self._masks.write(Path(name), self._layer())

@@ -38,6 +38,29 @@ def session_files(viewer: Any) -> SessionFiles:
     return _FILES[session]
 
 
+def session_window(folder: Path) -> None:
+    """Open napari with a saved session and the docks for what it holds, until the window is closed.
+
+    Raises
+    ------
+    BiofmError
+        If it cannot be opened.
+    """
+    import napari
+
+    viewer = napari.Viewer()
+    files, failed = session_files(viewer), list[BaseException]()
+    files.failed.connect(failed.append)
+    if not files.open_from(folder):
+        viewer.close()
+        raise failed[-1]
+    session = viewer_session(viewer)
+    for name, needed in (("Traces and events", session.recordings), ("Cell states", session.labels)):
+        if needed:
+            viewer.window.add_plugin_dock_widget("napari-biofm", name)
+    napari.run()
+
+
 def save_session() -> None:
     """Save to the folder of before; ask for one where there is none yet."""
     files = _current()

@@ -1,4 +1,4 @@
-"""Cellpose's `_seg.npy`, read without unpickling: the file's own code is never run.
+"""Cellpose's `_seg.npy`: written as its window reads it, read without unpickling, so that no file's own code is run.
 
 The file is a pickled dictionary in an .npy of objects. Its opcodes are read here one by one as data. Those that build
 dictionaries, lists, strings, numbers and plain NumPy arrays are followed; names that the file wants imported are
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.types import ImageError
+from napari_biofm.files import atomic_write
+from napari_biofm.types import ImageError, Labels
 
 LARGEST = 1 << 31  # bytes of a file
 _DEEPEST, _MOST = 12, 1_000_000  # levels and entries
@@ -109,6 +110,48 @@ def read_seg(path: Path) -> dict[str, Any]:
     ) as error:
         raise ImageError(f"{path.name} is damaged or no file of Cellpose ({error}).") from error
     return found
+
+
+def write_seg(path: Path, labels: Labels, image: str = "") -> None:
+    """Write masks as Cellpose's window opens them, together with the image it looks for.
+
+    The window takes nothing but a pickled dictionary. It is made of NumPy arrays, numbers and text only; `read_seg` and
+    Cellpose read it.
+
+    Parameters
+    ----------
+    path : of the file, `<stem of the image>_seg.npy` beside the image.
+    labels : (Y, X) or (Z, Y, X) integers, at most 2^32 - 1.
+    image : path of the image, or its name where it lies beside the file.
+
+    Raises
+    ------
+    ImageError
+        If the masks have other axes or larger ids.
+    """
+    from skimage.segmentation import find_boundaries
+
+    if labels.ndim not in (2, 3):
+        raise ImageError(
+            f"{path.name}: Cellpose takes a plane or a stack, not labels of shape {labels.shape}."
+        )
+    highest = int(labels.max(initial=0))
+    if highest >= 1 << 32:
+        raise ImageError(f"{path.name}: Cellpose takes ids below 4294967296, not {highest}.")
+    masks = np.asarray(labels).astype(np.uint16 if highest < 1 << 16 else np.uint32)
+    planes = masks if masks.ndim == 3 else masks[None]
+    edges = np.stack([find_boundaries(plane, mode="inner") for plane in planes]).reshape(masks.shape)
+    held = {
+        "outlines": masks * edges,
+        "masks": masks,
+        "chan_choose": [0, 0],
+        "ismanual": np.zeros(highest, bool),
+        "filename": image or path.name.removesuffix("_seg.npy"),
+        "flows": [],
+        "diameter": float("nan"),
+    }
+    with atomic_write(path) as part:
+        np.save(part, np.array(held, dtype=object), allow_pickle=True)
 
 
 def plain_data(pickled: bytes) -> object:

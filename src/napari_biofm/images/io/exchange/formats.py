@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import DAMAGED, atomic_write, write_text
-from napari_biofm.images.io.exchange.cellpose_npy import read_seg
+from napari_biofm.images.io.exchange.cellpose_npy import read_seg, write_seg
 from napari_biofm.images.io.exchange.coco import read_coco, write_coco
 from napari_biofm.images.io.exchange.polygons import Loop, filled, outlines
 from napari_biofm.images.io.masks import as_labels, read_labels
@@ -26,7 +26,7 @@ FORMATS = {
     "imagej": "ImageJ ROIs (.zip, .roi)",
     "geojson": "GeoJSON of QuPath (.geojson)",
     "coco": "COCO (.json)",
-    "cellpose": "Cellpose (_seg.npy, read only)",
+    "cellpose": "Cellpose (_seg.npy)",
     "mask": "label image (.tif, .png, .npy)",
 }
 
@@ -116,14 +116,9 @@ def write_cells(
         If the format cannot hold these masks.
     """
     kind = format_of(path)
-    if kind == "cellpose":
-        raise ImageError(
-            f"{path.name}: this file is a pickle, which is not written here. Write {path.name[:-8]}_cp_masks.png (or "
-            ".tif), which Cellpose reads as well."
-        )
-    if kind == "mask":
-        _write_mask(path, labels)
-        return ()
+    if kind in ("mask", "cellpose"):
+        _write_mask(path, labels) if kind == "mask" else write_seg(path, labels, image)
+        return ("classes are not part of Cellpose's file",) if classes and kind == "cellpose" else ()
     if labels.ndim != 2:
         raise ImageError(f"{FORMATS[kind]} holds outlines of one plane, not labels of shape {labels.shape}.")
     named = dict(classes or {})
