@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from napari_biofm.cells.table.cell_table import make_table
 from napari_biofm.events.reviewed import same_rows
-from napari_biofm.session import CellKey, Link, Session
+from napari_biofm.session import CellKey, Link, Session, place
 from napari_biofm.session.saving import SessionWriter, load_session, save_session
 from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
 from napari_biofm.signals import Recording, read_recording
@@ -105,6 +106,40 @@ def test_a_failed_save_leaves_the_old_session_whole(session, tmp_path, monkeypat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["day1", "patch.abf"]
 
 
+def test_what_another_process_saved_here_is_not_mixed_in(session, tmp_path):
+    mine, theirs = SessionWriter(tmp_path / "day1"), SessionWriter(tmp_path / "day1")
+    mine.save(snapshot(session, LAYERS))
+    before = load_session(tmp_path / "day1").events["patch.abf"]
+    other = snapshot(session, LAYERS)
+    theirs.save(dataclasses.replace(other, events={uid: spikes([0.5]) for uid in other.events}))
+    mine.save(snapshot(session, LAYERS))  # of what did not change nothing is taken from theirs
+    assert np.array_equal(load_session(tmp_path / "day1").events["patch.abf"]["time_s"], before["time_s"])
+
+
+def test_a_session_killed_between_two_renames_opens_as_it_was(session, tmp_path):
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    (tmp_path / "day1").rename(tmp_path / ".day1.0123abcd.old")
+    shutil.copytree(tmp_path / ".day1.0123abcd.old", tmp_path / ".day1.4567cdef.partial")
+    assert len(load_session(tmp_path / "day1").events["patch.abf"]) == 2
+    save_session(tmp_path / "day1", snapshot(session, LAYERS))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["day1", "patch.abf"]
+
+
+@pytest.mark.parametrize("can_swap", [True, False])
+def test_a_folder_takes_the_place_of_another_where_the_system_cannot_swap_too(
+    tmp_path, monkeypatch, can_swap
+):
+    if not can_swap:
+        monkeypatch.setattr(place, "_swapped", lambda a, b: False)
+    (tmp_path / "day1").mkdir()
+    (tmp_path / "day1" / "old").touch()
+    fresh = place.fresh_place(tmp_path / "day1")
+    fresh.mkdir()
+    (fresh / "new").touch()
+    place.put_in_place(fresh, tmp_path / "day1")
+    assert [p.name for p in tmp_path.rglob("*")] == ["day1", "new"]
+
+
 def test_a_recording_that_is_gone_keeps_its_events_and_links(session, tmp_path):
     save_session(tmp_path / "day1", snapshot(session, LAYERS))
     (tmp_path / "patch.abf").unlink()
@@ -130,8 +165,8 @@ def test_a_session_moved_with_its_recording_finds_it(session, tmp_path):
 
 @pytest.mark.parametrize("below", ["movies/movie.tif", "movie.tif"])
 def test_a_session_moved_with_its_image_finds_it(tmp_path, below):
-    for place in ("then", "now"):
-        (tmp_path / place / below).parent.mkdir(parents=True, exist_ok=True)
+    for when in ("then", "now"):
+        (tmp_path / when / below).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "then" / below).write_bytes(b"pixels")
     layer = SavedLayer("image-1", "image", "movie", path=str(tmp_path / "then" / below), shape=(5, 5))
     save_session(tmp_path / "then" / "day1", snapshot(Session(), [layer]))
@@ -199,6 +234,11 @@ def test_what_a_file_did_not_say_is_not_asked_again(session, tmp_path):
         (lambda folder: (folder / "session.json").write_text("{"), "is damaged"),
         (lambda folder: (folder / "session.json").write_text("[]"), "not written by napari-biofm"),
         (lambda folder: edit(folder, format_version=99), "Update napari-biofm"),
+        (lambda folder: edit(folder, format_version=None), "format_version is None"),
+        (lambda folder: edit(folder, format_version=float("nan")), "format_version is nan"),
+        (lambda folder: edit(folder, format_version="2"), "format_version is '2'"),
+        (lambda folder: edit(folder, time_s="1e999 s"), "is damaged"),
+        (lambda folder: edit(folder, links=[["r", float("inf"), "l", 1]]), "is damaged"),
         (lambda folder: edit(folder, links=[["x"]]), "is damaged"),
         (
             lambda folder: (folder / "events" / "000.parquet").write_bytes(b"no"),

@@ -31,6 +31,7 @@ from napari_biofm.session.parts import (
     write_labels,
     write_samples,
 )
+from napari_biofm.session.place import alone, fresh_place, put_in_place
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.timeline import Clock
 from napari_biofm.types import CellsError, SessionError
@@ -51,6 +52,7 @@ class SessionWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._kept: dict[str, Any] = {}  # part -> what it was made of when it was written last
+        self._number = ""  # of the save that wrote these parts
 
     def save(self, saved: Saved) -> Path:
         """Write everything to a new folder beside the old one, then put it in its place.
@@ -60,12 +62,17 @@ class SessionWriter:
         SessionError
             If the folder holds something else than a session, or cannot be written.
         """
-        self._check_target()
-        fresh = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex[:8]}.partial")
+        fresh = fresh_place(self.folder)
         try:
-            fresh.mkdir(parents=True)
-            made = self._write(fresh, saved)
-            _put_in_place(fresh, self.folder)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with alone(self.folder, INDEX):
+                self._check_target()
+                if _number_of(self.folder) != self._number:
+                    self._kept = {}  # somebody else saved here: nothing of it is ours
+                fresh.mkdir()
+                number = uuid.uuid4().hex
+                made = self._write(fresh, saved, number)
+                put_in_place(fresh, self.folder)
         except OSError as error:
             raise SessionError(
                 f"The session cannot be written to {self.folder} ({error.strerror or error}). What was there "
@@ -73,7 +80,7 @@ class SessionWriter:
             ) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-        self._kept = made
+        self._kept, self._number = made, number
         return self.folder
 
     def _check_target(self) -> None:
@@ -84,7 +91,7 @@ class SessionWriter:
                 f"{self.folder} holds other files and is no session; choose a new or an empty folder."
             )
 
-    def _write(self, fresh: Path, saved: Saved) -> dict[str, Any]:
+    def _write(self, fresh: Path, saved: Saved, number: str) -> dict[str, Any]:
         """Write all parts below `fresh`; return what each was made of."""
         parts = _Parts(self.folder, fresh, self._kept)
         layers = [_write_layer(parts, i, layer, saved) for i, layer in enumerate(saved.layers)]
@@ -93,6 +100,7 @@ class SessionWriter:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "written_by": f"napari-biofm {__version__}",
+            "save": number,
             "layers": layers,
             "recordings": recordings,
             "links": [[a.recording, a.channel, a.cell.layer, a.cell.label] for a in saved.links],
@@ -190,6 +198,11 @@ def load_session(folder: Path) -> Saved:
         If the folder is no session, was written by a newer program, or a part is damaged.
     """
     folder = Path(folder)
+    with alone(folder, INDEX):
+        return _load(folder)
+
+
+def _load(folder: Path) -> Saved:
     index = _read_index(folder)
     warnings: list[str] = []
     layers, cells, clocks, classes, classified = [], {}, {}, {}, {}
@@ -236,8 +249,16 @@ def load_session(folder: Path) -> Saved:
             log=_read_log(folder),
             warnings=tuple(warnings),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise SessionError(f"{folder / INDEX} is damaged: {error!r}.") from error
+
+
+def _number_of(folder: Path) -> str:
+    """Return which save wrote a folder, "" where that cannot be told."""
+    try:
+        return str(json.loads((folder / INDEX).read_text(encoding="utf-8"))["save"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -250,7 +271,12 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise SessionError(f"{path} is damaged: {error}.") from error
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise SessionError(f"{path} was not written by napari-biofm.")
-    if int(index.get("format_version", 0)) > FORMAT_VERSION:
+    version = index.get("format_version", 0)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 0:
+        raise SessionError(
+            f"{path} is damaged: format_version is {version!r} and has to be a number, 1, 2 ..."
+        )
+    if version > FORMAT_VERSION:
         raise SessionError(
             f"{folder} was written by {index.get('written_by', 'a newer version')}; this program reads "
             f"format {FORMAT_VERSION} only. Update napari-biofm."
@@ -347,18 +373,3 @@ def _link(source: Path, target: Path) -> None:
         shutil.copytree(source, target, copy_function=one)
     else:
         one(str(source), str(target))
-
-
-def _put_in_place(fresh: Path, folder: Path) -> None:
-    """Rename: at every moment either the old or the new session is whole on disk."""
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
-    folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
