@@ -35,6 +35,10 @@ from .api.collections import (
     fit_between,
     fit_curve,
 )
+from .api.compounds import (
+    compound_head,
+    sequence_head,
+)
 from .api.conditions import (
     dose_response,
     join_conditions,
@@ -111,6 +115,9 @@ from .batch.result import (
 from .batch.run import (
     run_recipe,
 )
+from .conditions.likeness import (
+    similar_effects,
+)
 from .types import (
     BatchError,
     BiofmError,
@@ -125,6 +132,7 @@ from .types import (
 )
 
 __version__: str
+
 __all__ = [
     "BatchError",
     "BatchResult",
@@ -157,6 +165,7 @@ __all__ = [
     "click",
     "collect",
     "compare_groups",
+    "compound_head",
     "correct_motion",
     "demix",
     "detect_events",
@@ -192,7 +201,9 @@ __all__ = [
     "run_recipe",
     "save_session",
     "segment",
+    "sequence_head",
     "session_report",
+    "similar_effects",
     "spike_rate",
     "step_curve",
     "traces",

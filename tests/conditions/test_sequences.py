@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import napari_biofm as biofm
 from napari_biofm.cli import main
 from napari_biofm.conditions.sequences import (
     checked_sequences,
@@ -148,3 +149,36 @@ def test_the_verb_reads_fasta_and_genbank_alike(tmp_path: Path, capsys: pytest.C
     call = ["sequences", str(tmp_path / "s.fa"), "--variant", change, "--out", str(tmp_path / "e.csv")]
     assert main(call) == 0
     assert 0 < pd.read_csv(tmp_path / "e.csv")["distance"][0] < 0.1
+
+
+def test_a_motif_is_learned_and_relatives_are_never_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("Bio")
+    rng = np.random.default_rng(7)
+    names, texts, labels = [], [], []
+    for i in range(60):
+        text = list(_random(rng, 200))
+        if i % 2:
+            for at in rng.choice(24, 10, replace=False):
+                text[at * 8 : at * 8 + 6] = "TGACGT"
+        for copy in range(2):
+            names.append(f"s{i}_{copy}")
+            texts.append(_mutated(rng, "".join(text), 0.03 * copy))
+            labels.append("active" if i % 2 else "silent")
+    head = biofm.sequence_head(names, texts, [label if i % 3 else None for i, label in enumerate(labels)])
+    assert head.score > 0.9 and head.baseline is not None and head.score > head.baseline
+    assert "groups left out" in head.notes[0]
+    assert np.mean(head.predicted == np.array(labels)) > 0.95
+    (tmp_path / "s.fa").write_text("".join(f">{n}\n{t}\n" for n, t in zip(names, texts, strict=True)))
+    pd.DataFrame({"name": [*names[:80], "x"], "activity": [*labels[:80], "silent"]}).to_csv(
+        tmp_path / "l.csv", index=False
+    )
+    call = ["sequences", str(tmp_path / "s.fa"), "--labels", str(tmp_path / "l.csv"), "--label", "activity"]
+    assert main([*call, "--out", str(tmp_path / "o.csv")]) == 0
+    said = capsys.readouterr().err
+    assert "1 labels are of no sequence: x" in said and "macro-F1" in said
+    out = pd.read_csv(tmp_path / "o.csv")
+    assert (out["predicted"][80:] == np.array(labels)[80:]).mean() > 0.9
+    groups = out["homologous"].to_numpy()
+    assert (groups[::2] == groups[1::2]).all()

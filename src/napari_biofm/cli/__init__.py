@@ -38,6 +38,7 @@ ROOMS = (
     "profiles",
     "compounds",
     "vectors",
+    "sequences",
     "volumes",
     "models",
     "train",

@@ -1,4 +1,4 @@
-"""The verbs `vectors` and `sequences`: vectors from outside or of sequences, few-label heads on them, trees."""
+"""The verb `vectors`: vectors from outside joined to rows, and few-label heads on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_biofm.types import ConditionsError
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add the verbs to the parser."""
+    """Add the verb to the parser."""
     verb = verbs.add_parser(
         "vectors",
         help="vectors computed elsewhere joined to rows by cell, well, sample or subject; a head on few labels",
@@ -44,28 +44,6 @@ def add_verbs(verbs: Any) -> None:
     )
     verb.add_argument("--out", type=Path, required=True, metavar="CSV")
     verb.set_defaults(run=run_vectors)
-    sequences = verbs.add_parser(
-        "sequences",
-        help="FASTA or GenBank: k-mer vectors, homologous groups, a tree, the effect of variants (extra sequences)",
-        description="Words of k letters are counted on both strands. Sequences with N are named.",
-    )
-    sequences.add_argument("file", type=Path, metavar="FASTA|GB")
-    sequences.add_argument("--k", type=int, default=4, metavar="N", help="letters of a word (default: 4)")
-    sequences.add_argument(
-        "--tree", type=Path, metavar="NWK", help="a tree of the sequences in the Newick format"
-    )
-    sequences.add_argument(
-        "--method",
-        choices=("nj", "upgma"),
-        default="nj",
-        help="of the tree: neighbour joining (default) or UPGMA",
-    )
-    sequences.add_argument(
-        "--variant", action="append", default=[], metavar="NAME:12A>G",
-        help="a change of a sequence: the distance of vectors between reference and variant",
-    )  # fmt: skip
-    sequences.add_argument("--out", type=Path, required=True, metavar="CSV")
-    sequences.set_defaults(run=run_sequences)
 
 
 def run_vectors(args: argparse.Namespace) -> None:
@@ -95,45 +73,3 @@ def run_vectors(args: argparse.Namespace) -> None:
         note(sentence)
     out = rows.assign(predicted=head.predicted)
     write_rows(out if head.probability is None else out.assign(probability=head.probability), args.out)
-
-
-def run_sequences(args: argparse.Namespace) -> None:
-    """Write vectors and homologous groups, and the tree."""
-    import numpy as np
-    import pandas as pd
-
-    from napari_biofm.cells.table.export import write_rows
-    from napari_biofm.conditions.sequences import (
-        checked_sequences,
-        homologous_groups,
-        kmer_vectors,
-        read_sequences,
-        variant,
-        word_distances,
-    )
-    from napari_biofm.conditions.trees import tree
-    from napari_biofm.files import write_text
-
-    inputs_exist([args.file])
-    found = read_sequences(args.file)
-    for sentence in found.notes:
-        note(sentence)
-    values, words = kmer_vectors(found, args.k)
-    if args.variant:
-        texts, rows = dict(zip(found.names, found.texts, strict=True)), []
-        for asked in args.variant:
-            name, _, change = asked.rpartition(":")
-            if name not in texts:
-                raise ConditionsError(f"{asked!r}: {args.file.name} has no sequence {name!r}.")
-            pair = checked_sequences(["reference", "variant"], [texts[name], variant(texts[name], change)])
-            two = kmer_vectors(pair, args.k)[0]
-            rows.append((name, change, float(np.linalg.norm(two[1] - two[0]))))
-        write_rows(pd.DataFrame(rows, columns=["name", "variant", "distance"]), args.out)
-    else:
-        table = pd.DataFrame({
-            "name": found.names, "length": [len(t) for t in found.texts], "homologous": homologous_groups(found),
-        })  # fmt: skip
-        write_rows(pd.concat([table, pd.DataFrame(values, columns=words)], axis=1), args.out)
-    if args.tree is not None:
-        write_text(args.tree, tree(word_distances(found), found.names, args.method).newick() + "\n")
-    note(f"{len(found.names)} sequences, {len(words)} words of {args.k} letters")

@@ -1,0 +1,77 @@
+"""Heads on few labels for compounds and sequences, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_biofm.api.vectors import FewLabels, few_label_head
+from napari_biofm.conditions import compounds, sequences
+from napari_biofm.types import Vectors
+
+
+def compound_head(smiles: Sequence[str], labels: Sequence[object], vectors: str = "descriptors") -> FewLabels:
+    """Learn a property or an effect of compounds from few labels, and predict it for all.
+
+    Scores are on Murcko scaffolds left out, with Morgan fingerprints as the baseline beside. The head is that of Cell
+    states: logistic regression for classes, ridge regression for numbers.
+
+    Parameters
+    ----------
+    smiles : (n,) structures; those that do not parse are predicted as "" or NaN.
+    labels : (n,) classes or numbers; None, NaN or "" where not known.
+    vectors : `descriptors`, `minimol` or `morgan` (without a baseline).
+
+    Raises
+    ------
+    ConditionsError
+        If the kind of vectors is not known or its package is not installed.
+    CellsError
+        If there are too few labels or scaffolds.
+    """
+    found = compounds.read_compounds(list(smiles))
+    groups = compounds.scaffold_groups(found)
+    baseline = None if vectors == "morgan" else compounds.vectors(found, "morgan")
+    return few_label_head(compounds.vectors(found, vectors), labels, groups.tolist(), baseline)
+
+
+def sequence_head(
+    names: Sequence[str], texts: Sequence[str], labels: Sequence[object], k: int = 4
+) -> FewLabels:
+    """Learn an activity of sequences from few labels, and predict it for all.
+
+    Scores are on homologous groups left out; letters (share of G and C, length) are the baseline beside.
+
+    Parameters
+    ----------
+    names : (n,) each once. texts : (n,) letters.
+    labels : (n,) classes or numbers; None, NaN or "" where not known.
+    k : letters of the words that are counted.
+
+    Raises
+    ------
+    ConditionsError
+        If a sequence has letters that are no nucleotides.
+    CellsError
+        If there are too few labels or groups.
+    """
+    found = sequences.checked_sequences(names, texts)
+    words, _ = sequences.kmer_vectors(found, k)
+    groups = sequences.homologous_groups(found)
+    return few_label_head(words, labels, groups.tolist(), letter_shares(found))
+
+
+def letter_shares(found: sequences.Sequences) -> Vectors:
+    """Return what of each sequence is G or C, and the logarithm of its length.
+
+    Parameters
+    ----------
+    found : sequences.
+
+    Returns
+    -------
+    (n, 2) float32.
+    """
+    rows = [(sum(t.count(c) for c in "GC") / len(t), float(np.log(len(t)))) for t in found.texts]
+    return np.array(rows, np.float32).reshape(len(rows), 2)
