@@ -123,7 +123,7 @@ def test_motion_is_warned_of(labels, made, monkeypatch: pytest.MonkeyPatch) -> N
     traces = run_task(extract_traces(moved, labels, RATE))
     np.testing.assert_allclose(traces.shifts[-1], [5, 3], atol=0.2)
     assert any("moves by up to 5." in warning for warning in traces.warnings), traces.warnings
-    assert run_task(extract_traces(movie, labels, RATE)).warnings == ()
+    assert not any("moves" in one for one in run_task(extract_traces(movie, labels, RATE)).warnings)
 
 
 def test_what_is_saved_is_read_as_cells(labels, made, tmp_path: Path) -> None:

@@ -60,6 +60,29 @@ def test_the_share_of_the_neuropil_is_read_in_spite_of_activity(share):
     assert neuropil_share(cell, still, RATE, 0.7) == 0.7
 
 
+@pytest.mark.parametrize("uneven", [True, False])
+def test_a_factor_that_does_not_suit_the_cells_is_told(uneven):
+    rng = np.random.default_rng(3)
+    n, labels = 1200, np.zeros((24, 60), np.int32)
+    for k in range(6):
+        labels[9:14, 3 + 10 * k : 8 + 10 * k] = k + 1
+    wave = 60 + 10 * ndimage.gaussian_filter1d(rng.standard_normal(n), 6) * 5
+    light = (
+        1 + 0.5 * (labels % 2 == 1) if uneven else np.ones(labels.shape)
+    )  # every other cell lies in a brighter place
+    movie = wave[:, None, None] * np.where(labels > 0, 0.7 * light, 1.0)
+    for k in range(6):
+        movie[:, labels == k + 1] += 100 * (1 + transients(rng, n, 0.5))[:, None]
+    movie = (movie + rng.normal(0, 1, movie.shape) + 100).astype(np.float32)
+    usual = TraceSettings(dark_level=100.0, check_motion=False)
+    found = run_task(extract_traces(movie, labels, RATE, usual))
+    assert any("--neuropil regression" in one for one in found.warnings) == uneven
+    read = TraceSettings(dark_level=100.0, check_motion=False, neuropil="regression")
+    found = run_task(extract_traces(movie, labels, RATE, read))
+    assert not any("--neuropil regression" in one for one in found.warnings)
+    np.testing.assert_allclose(found.neuropil_shares, [1.05, 0.7] * 3 if uneven else 0.7, atol=0.06)
+
+
 def test_an_unknown_way_with_neuropil_is_refused():
     with pytest.raises(RecordingError, match="factor, regression"):
         TraceSettings(neuropil="ica")

@@ -100,6 +100,19 @@ def test_blocks_follow_a_field_that_bends() -> None:
     assert CorrectedMovie(movie, motion)[3:5, 40].shape == (2, 112)
 
 
+def test_cells_do_not_flicker_as_the_field_moves_between_pixels() -> None:
+    yy, xx = np.mgrid[:64, :64]
+    edge = 2.5 - np.hypot(yy - 31.3, xx - 32.2)  # a small cell with an edge of a pixel
+    cell = 40 + 100 / (1 + np.exp(-4 * edge))
+    spectrum, fy, fx = np.fft.rfft2(cell), np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64)[None]
+    light = []
+    for part in np.linspace(0, 1, 9):
+        shift = np.array([part, 0.5 * part])
+        moved = np.fft.irfft2(spectrum * np.exp(-2j * np.pi * (fy * shift[0] + fx * shift[1])), (64, 64))
+        light.append(float(moved_back(moved.astype(np.float32), shift)[edge > 0].mean()))
+    assert np.ptp(light) < 0.003 * (np.mean(light) - 40)  # cubic splines: .012
+
+
 def test_a_frame_moved_back_keeps_its_light_and_marks_what_was_not_seen() -> None:
     frame = field(40, 50).astype(np.float32)
     back = moved_back(np.roll(frame, (2, -3), (0, 1)), np.array([2.0, -3.0]))

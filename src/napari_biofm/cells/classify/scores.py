@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.cells.classify.heads import Head, LogisticHead
-from napari_biofm.cells.table.folds import has_groups, make_folds
+from napari_biofm.cells.classify.heads import Head, LogisticHead, Probabilities
+from napari_biofm.cells.classify.threads import beside_each_other
+from napari_biofm.cells.table.folds import Fold, has_groups, make_folds
 from napari_biofm.types import CellsError, Progress, Task, Vectors
 
 N_FOLDS = 5
@@ -125,14 +126,19 @@ def cross_validate(
         raise CellsError("No group can be left out so that two classes remain; label cells in more groups.")
     predicted = np.full(len(names), "", object)
     confidence = np.full(len(names), np.nan)
-    for i, (train, test) in enumerate(folds):
-        yield Progress(i, len(folds), f"fold {i + 1} of {len(folds)}")
+
+    def left_out(fold: Fold) -> tuple[NDArray[np.int64], NDArray[np.object_], Probabilities]:
+        train, test = fold
         head = make_head().fit(
             X[rows[train]], names[rows[train]], None if kept is None else [kept[j] for j in train]
         )
-        found = head.predict_proba(X[rows[test]])
-        predicted[rows[test]] = np.asarray(head.classes, object)[found.argmax(1)]
-        confidence[rows[test]] = found.max(1)
+        return rows[test], np.asarray(head.classes, object), head.predict_proba(X[rows[test]])
+
+    yield Progress(0, len(folds), f"fold 1 of {len(folds)}")
+    for i, (at, known, found) in enumerate(beside_each_other(left_out, folds)):
+        predicted[at] = known[found.argmax(1)]
+        confidence[at] = found.max(1)
+        yield Progress(i + 1, len(folds), f"fold {i + 1} of {len(folds)}")
     of_groups = None if kept is None else np.asarray(kept, object).astype(str)
     score = _score(names[rows], predicted[rows], confidence[rows], classes, of_groups, len(folds), seed)
     return score, predicted
@@ -154,21 +160,31 @@ def learning_curve(
     kept = list(groups) if has_groups(groups) and groups is not None else None
     folds = make_folds(codes, kept, n_folds, seed)
     rng = np.random.default_rng(seed)
-    curve = []
+    drawn: list[tuple[int, NDArray[np.int64], NDArray[np.int64]]] = []
     for s, share in enumerate(shares):
-        confusion = np.zeros((len(classes), len(classes)), np.int64)
-        sizes = []
         for train, test in folds:
-            yield Progress(s, len(shares), f"learning curve: {share:.0%} of the labels")
             part = _share(train, codes, share, rng)
-            if len(np.unique(codes[part])) < 2:
-                continue
-            head = make_head().fit(X[part], names[part], None if kept is None else [kept[j] for j in part])
-            found = np.asarray(head.classes)[head.predict_proba(X[test]).argmax(1)]
-            np.add.at(confusion, (codes[test], np.searchsorted(classes, found)), 1)
-            sizes.append(len(part))
-        if sizes:
-            curve.append({"n_labels": float(np.mean(sizes)), "macro_f1": macro_f1(confusion)})
+            if len(np.unique(codes[part])) > 1:
+                drawn.append((s, part, test))
+
+    def left_out(one: tuple[int, NDArray[np.int64], NDArray[np.int64]]) -> NDArray[Any]:
+        _, part, test = one
+        head = make_head().fit(X[part], names[part], None if kept is None else [kept[j] for j in part])
+        return np.asarray(head.classes)[head.predict_proba(X[test]).argmax(1)]
+
+    confusions = np.zeros((len(shares), len(classes), len(classes)), np.int64)
+    sizes: list[list[int]] = [[] for _ in shares]
+    if drawn:
+        yield Progress(0, len(drawn), f"learning curve: {shares[0]:.0%} of the labels")
+    for i, ((s, part, test), found) in enumerate(zip(drawn, beside_each_other(left_out, drawn), strict=True)):
+        np.add.at(confusions[s], (codes[test], np.searchsorted(classes, found)), 1)
+        sizes[s].append(len(part))
+        yield Progress(i + 1, len(drawn), f"learning curve: {shares[s]:.0%} of the labels")
+    curve = [
+        {"n_labels": float(np.mean(some)), "macro_f1": macro_f1(confusion)}
+        for some, confusion in zip(sizes, confusions, strict=True)
+        if some
+    ]
     return curve
 
 

@@ -28,6 +28,8 @@ from napari_biofm.types import LazyArray, Progress, RecordingError, Task
 
 _CHUNK_BYTES = 48 << 20  # of float32 frames held at once
 _MOST_CELLS, _LEAST_CELLS = 64, 6  # that bleaching is read from
+_READ_CELLS, _READ_FRAMES = 24, 10_000  # that the share of the neuropil is read from, to compare
+_FAR_SHARE, _FAR_CELLS = 0.1, 0.25  # away from the factor, and the share of cells that are: worth a word
 _BRIDGED_S = 1.0  # the longest gap over which a line is drawn
 Values = NDArray[np.float32]
 
@@ -92,6 +94,9 @@ def extract_traces(
         "" if settings.correct_bleaching or first.is_dff else _bleaching_in_words(field - dark),
         "" if drift is None else _drift_in_words(drift),
         _moving_in_words(ids[moving], settings.window),
+        _shares_in_words(raw - np.float32(dark), neuropil - np.float32(dark), rate, settings)
+        if drift is None and not first.is_dff  # a lamp that wanders moves cell and surround alike
+        else "",
     ]
     return CellTraces(
         ids.astype(np.int64), raw, neuropil, dff, rate, bleaching, shifts, frames,
@@ -160,6 +165,25 @@ def _shares(light: Values, surround: Values, rate: float, settings: TraceSetting
         return np.full(len(light), usual, np.float32)
     pairs = zip(light, surround, strict=True)
     return np.array([neuropil_share(cell, around, rate, usual) for cell, around in pairs], np.float32)
+
+
+def _shares_in_words(light: Values, surround: Values, rate: float, settings: TraceSettings) -> str:
+    """Return what to know where some cells hold another share of their surround than the factor, as in uneven light."""
+    usual = settings.neuropil_factor
+    if settings.neuropil != "factor" or usual == 0:
+        return ""
+    rows = np.unique(np.linspace(0, len(light) - 1, min(len(light), _READ_CELLS)).astype(int))
+    pairs = [(light[row, :_READ_FRAMES], surround[row, :_READ_FRAMES]) for row in rows]
+    found = np.array([neuropil_share(cell, around, rate, usual) for cell, around in pairs])
+    off = int((np.abs(found - usual) > _FAR_SHARE).sum())
+    if off < max(_FAR_CELLS * len(found), 2):
+        return ""
+    low, high = np.percentile(found, [5, 95])
+    return (
+        f"{off} of {len(found)} cells that were looked at hold another share of their surround ({low:.2f} to {high:.2f}) than "
+        f"the {usual:g} that is subtracted: waves of the neuropil remain in their traces. Neuropil by regression "
+        "(--neuropil regression) reads the share from each cell."
+    )
 
 
 def _usual_cells(raw: Values, neuropil: Values, shares: Values, dark: float) -> Values:

@@ -70,6 +70,39 @@ def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
     return np.ascontiguousarray(scaled)
 
 
+def to_planes_each(crops: NDArray[Any]) -> NDArray[np.float32]:
+    """Bring every crop of a stack to three planes as `to_planes` does without polarity, all at once.
+
+    Parameters
+    ----------
+    crops : (N, Y, X) or (N, Y, X, C), any real dtype; small enough that every pixel is looked at.
+
+    Returns
+    -------
+    (N, 3, Y, X) float32.
+    """
+    stack = np.asarray(crops)
+    planes = np.zeros((len(stack), PLANES, *stack.shape[1:3]), np.float32)
+    channels = np.moveaxis(stack.reshape(*stack.shape[:3], -1), -1, 1)
+    n_channels = channels.shape[1]
+    usual = np.zeros(len(stack), bool)
+    if stack.dtype.kind in "bui" and n_channels <= PLANES and stack[0].size:
+        pixels = channels.astype(np.float32)
+        flat = pixels.reshape(len(stack), n_channels, -1)
+        low, high = np.percentile(flat, (LOW, HIGH), axis=2).astype(np.float64)
+        usual = (high > low).all(1)
+        span = np.where(high > low, high - low, 1.0)
+        scaled = (pixels - low[..., None, None]) / span[..., None, None]
+        planes[:, :n_channels] = np.clip(scaled, -0.5, 2.0)
+        if n_channels == 1:
+            planes[:, 1:] = planes[:, :1]
+        elif n_channels == 2:
+            planes[:, 2] = planes[:, :2].mean(1)
+    for i in np.flatnonzero(~usual):  # channels to drop, numbers that are none
+        planes[i] = to_planes(stack[i], polarity=False)
+    return planes
+
+
 def leans_bright(planes: NDArray[np.floating[Any]]) -> bool:
     """Whether the intensities of `planes` (P, Y, X) have a longer tail towards dark than towards bright."""
     grey = planes.mean(0, dtype=np.float64)

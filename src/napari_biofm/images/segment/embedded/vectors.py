@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.segment.embedded.input_planes import PLANES, to_planes
+from napari_biofm.images.segment.embedded.input_planes import PLANES, to_planes_each
 from napari_biofm.types import FeatureMap, ImageError, Labels, Vectors
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ BATCH = 64
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LEVELS = 4  # encoder levels whose texture is pooled
 FACTS = 18  # plain facts per channel, see `facts`
+BINS = 24  # of the histogram that entropy is read from
 
 
 def pool_masks(features: FeatureMap, masks: Labels) -> Vectors:
@@ -96,11 +97,11 @@ def crop_vectors(network: Network, crops: NDArray[Any], device: str = "cpu") -> 
     pooled = []
     for start in range(0, len(stack), BATCH):
         some = stack[start : start + BATCH]
-        views = np.stack([crop_view(crop) for crop in some])
         with torch.inference_mode():
-            tensor = torch.from_numpy(views).to(device).contiguous(memory_format=torch.channels_last)
+            views = torch.from_numpy(crop_views(some))
+            tensor = views.to(device).contiguous(memory_format=torch.channels_last)
             learned = pool_network(network, tensor).float().cpu().numpy()
-        pooled.append(np.concatenate([learned, np.stack([facts(crop) for crop in some])], axis=1))
+        pooled.append(np.concatenate([learned, facts(some)], axis=1))
     if not pooled:
         empty = np.zeros((1, *stack.shape[1:3]), np.float32)
         return crop_vectors(network, empty, device)[:0]
@@ -113,18 +114,23 @@ def part_widths(network: Network) -> tuple[int, int, int]:
     return 3 * sizes.vector, 2 * sum(sizes.widths[:LEVELS]), PLANES * FACTS
 
 
-def crop_view(crop: NDArray[Any]) -> Float:
-    """Bring one crop to (3, 64, 64): its own contrast, longest side 64, edges continued."""
+def crop_views(crops: NDArray[Any]) -> Float:
+    """Bring crops of one size to (N, 3, 64, 64): each its own contrast, longest side 64, edges continued.
+
+    Parameters
+    ----------
+    crops : (N, Y, X) or (N, Y, X, C), any real dtype.
+    """
     import torch
     from torch.nn import functional as F  # noqa: N812
 
-    planes = torch.from_numpy(np.array(to_planes(crop, polarity=False)))[None]
+    planes = torch.from_numpy(to_planes_each(crops))
     scale = SIDE / max(planes.shape[-2:])
     size = tuple(max(1, round(n * scale)) for n in planes.shape[-2:])
-    view = F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=scale < 1)
+    views = F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=scale < 1)
     high, wide = SIDE - size[0], SIDE - size[1]
-    padded = F.pad(view, (wide // 2, wide - wide // 2, high // 2, high - high // 2), mode="replicate")
-    return np.asarray(padded[0].numpy())
+    padded = F.pad(views, (wide // 2, wide - wide // 2, high // 2, high - high // 2), mode="replicate")
+    return np.asarray(padded.numpy())
 
 
 def pool_network(network: Network, views: Tensor) -> Tensor:
@@ -140,51 +146,84 @@ def pool_network(network: Network, views: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def facts(crop: NDArray[Any]) -> Float:
-    """Size, brightness and coarse shape per channel, in the crop's own units; (3 * FACTS,) float32.
+def facts(crops: NDArray[Any]) -> Float:
+    """Size, brightness and coarse shape per channel, in the crops' own units; (N, 3 * FACTS) float32.
 
     Per channel: log of mean, spread, quantiles (offset by one unit), log integrated intensity over the
     background, foreground area in pixels and its mean, elongation, extent, entropy; channels beyond three
     are left out, missing ones repeat the first.
+
+    Parameters
+    ----------
+    crops : (N, Y, X) or (N, Y, X, C), any real dtype.
     """
-    array = np.asarray(crop)
-    stack = np.moveaxis(array.reshape(*array.shape[:2], -1), -1, 0)[:PLANES].astype(np.float64)
+    array = np.asarray(crops)
+    stack = np.moveaxis(array.reshape(*array.shape[:3], -1), -1, 1)[:, :PLANES].astype(np.float64)
     stack = np.nan_to_num(stack, nan=0.0, posinf=0.0, neginf=0.0)
-    rows = [_facts_of(channel) for channel in stack]
-    return np.concatenate(rows + [rows[0]] * (PLANES - len(rows))).astype(np.float32)
+    n, channels = stack.shape[:2]
+    found = _facts_of(stack.reshape(n * channels, *stack.shape[2:])).reshape(n, channels, FACTS)
+    missing = np.repeat(found[:, :1], PLANES - channels, axis=1)
+    return np.concatenate([found, missing], axis=1).reshape(n, PLANES * FACTS).astype(np.float32)
 
 
-def _facts_of(channel: NDArray[np.float64]) -> NDArray[np.float64]:
-    edge = np.concatenate([channel[0], channel[-1], channel[:, 0], channel[:, -1]])
-    ground = float(np.median(edge))
-    signal = channel - ground
-    quantiles = np.quantile(channel, QUANTILES)
-    threshold = 0.5 * max(abs(float(np.quantile(signal, 0.99))), abs(float(np.quantile(signal, 0.01))), 1e-9)
-    weight = np.abs(signal) * (np.abs(signal) > 0.2 * threshold)
-    inside = np.abs(signal) > threshold
-    area = max(int(inside.sum()), 1)
-    y, x = np.mgrid[: channel.shape[0], : channel.shape[1]]
-    total = weight.sum() + 1e-9
-    my, mx = (weight * y).sum() / total, (weight * x).sum() / total
-    cyy, cxx = (weight * (y - my) ** 2).sum() / total, (weight * (x - mx) ** 2).sum() / total
-    cxy = (weight * (y - my) * (x - mx)).sum() / total
-    root = np.sqrt(max((cyy - cxx) ** 2 / 4 + cxy**2, 0))
-    long, short = np.sqrt(max((cyy + cxx) / 2 + root, 1e-9)), np.sqrt(max((cyy + cxx) / 2 - root, 1e-9))
-    shares = np.histogram(channel, bins=24)[0] / channel.size
-    entropy = -(shares[shares > 0] * np.log(shares[shares > 0])).sum()
-    level = np.log1p(np.maximum(np.concatenate([quantiles, [channel.mean(), channel.std()]]), 0))
-    mean_inside = float(signal[inside].mean()) if inside.any() else 0.0
-    deviation = float(signal[inside].std()) if inside.any() else 0.0
+def _facts_of(planes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Facts of planes (N, Y, X), all at once: (N, FACTS)."""
+    n, height, width = planes.shape
+    edge = np.concatenate([planes[:, 0], planes[:, -1], planes[:, :, 0], planes[:, :, -1]], axis=1)
+    flat = planes.reshape(n, -1)
+    ground = np.median(edge, axis=1)
+    low, *quantiles = np.quantile(flat, (0.01, *QUANTILES), axis=1)
+    signal = flat - ground[:, None]
+    size = np.abs(signal)
+    highest = np.maximum(np.abs(quantiles[-1] - ground), np.abs(low - ground))
+    threshold = 0.5 * np.maximum(highest, 1e-9)
+    weight = np.where(size > 0.2 * threshold[:, None], size, 0.0)
+    inside = size > threshold[:, None]
+    count = inside.sum(1)
+    long, short = _axes_of(weight.reshape(n, height, width))
+    level = np.log1p(np.maximum(np.stack([*quantiles, flat.mean(1), flat.std(1)], axis=1), 0))
+    there = np.maximum(count, 1)
+    mean_inside = np.where(inside, signal, 0.0).sum(1) / there
+    left = np.where(inside, signal - mean_inside[:, None], 0.0)
     shape = [
-        np.arcsinh(signal.sum() / 100.0),
-        np.log1p(float(np.clip(signal, 0, None).sum())),
-        np.log(area),
-        np.sqrt(area),
+        np.arcsinh(signal.sum(1) / 100.0),
+        np.log1p(np.maximum(signal, 0).sum(1)),
+        np.log(there),
+        np.sqrt(there),
         np.arcsinh(mean_inside),
-        np.log1p(deviation),
+        np.log1p(np.sqrt((left**2).sum(1) / there)),
         np.log(long),
         np.log(short),
         short / long,
-        entropy,
+        _entropy(flat),
     ]
-    return np.concatenate([level, shape])
+    return np.concatenate([level, np.stack(shape, axis=1)], axis=1)
+
+
+def _axes_of(weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard deviations (N,) of weights (N, Y, X) along their long and their short axis, pixels."""
+    total = weight.sum((1, 2)) + 1e-9
+    rows, columns = weight.sum(2), weight.sum(1)
+    y, x = np.arange(rows.shape[1], dtype=float), np.arange(columns.shape[1], dtype=float)
+    dy, dx = y - (rows @ y / total)[:, None], x - (columns @ x / total)[:, None]
+    cyy, cxx = (rows * dy**2).sum(1) / total, (columns * dx**2).sum(1) / total
+    cxy = (np.einsum("nyx,nx->ny", weight, dx) * dy).sum(1) / total
+    root = np.sqrt(np.maximum((cyy - cxx) ** 2 / 4 + cxy**2, 0))
+    middle = (cyy + cxx) / 2
+    return np.sqrt(np.maximum(middle + root, 1e-9)), np.sqrt(np.maximum(middle - root, 1e-9))
+
+
+def _entropy(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Entropy (N,) of the histogram of each row (N, P) in BINS bins between its extremes, binned as NumPy does."""
+    n, pixels = flat.shape
+    low, high = flat.min(1), flat.max(1)
+    constant = high == low
+    low, high = np.where(constant, low - 0.5, low), np.where(constant, high + 0.5, high)
+    edges = np.linspace(low, high, BINS + 1, axis=1)
+    at = ((flat - low[:, None]) / (high - low)[:, None] * BINS).astype(np.intp)
+    at[at == BINS] -= 1
+    at[flat < np.take_along_axis(edges, at, axis=1)] -= 1  # rounding put these one bin too high, or too low
+    at[(flat >= np.take_along_axis(edges, at + 1, axis=1)) & (at < BINS - 1)] += 1
+    counts = np.bincount((at + BINS * np.arange(n)[:, None]).ravel(), minlength=n * BINS).reshape(n, BINS)
+    shares = counts / pixels
+    return np.asarray(-(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(1))
