@@ -56,6 +56,31 @@ def test_sizes_are_linear_from_5_pA_to_5_nA() -> None:
     np.testing.assert_allclose(ratio, 1, atol=0.04)
 
 
+@pytest.mark.parametrize(("rate", "decay", "sizes"), [(50e3, 2e-3, 80.0), (5e3, 8e-3, 20.0), (20e3, 4e-3, 40.0)])
+def test_a_trace_that_wanders_and_is_filtered_lends_no_event_its_drift(
+    rate: float, decay: float, sizes: float
+) -> None:
+    """Filtered samples differ little from one to the next, and a drift of seconds then looks surer than an event."""
+    rng = np.random.default_rng(5)
+    n = int(20 * rate)
+    t = np.arange(n) / rate
+    filtered = np.convolve(rng.normal(size=n), np.hanning(round(rate / 2000) + 2), "same")
+    values = filtered / filtered.std() * sizes / 10 - 250 + 0.6 * sizes * np.sin(2 * np.pi * t / 15)
+    onsets, amplitudes = 1 + 2.2 * np.arange(8), -sizes * np.array([1, 1.5, 2, 3, 5, 8, 12, 20])
+    rise = 0.3e-3
+    for onset, amplitude in zip(onsets, amplitudes, strict=True):
+        late = np.clip(t - onset, 0, None)
+        course = -np.expm1(-late / rise) * np.exp(-late / decay)
+        values += amplitude * course / course.max()
+    events = np.zeros(8, MEASURED_DTYPE)
+    events["time_s"], events["class"], events["amplitude"] = onsets + 0.6e-3, "PSC", 0.4 * amplitudes
+    found = measure_events(Trace(values, rate, "pA"), events)
+    np.testing.assert_allclose(found["amplitude"] / amplitudes, 1, atol=0.2)
+    np.testing.assert_allclose(found["amplitude"][2:] / amplitudes[2:], 1, atol=0.08)
+    np.testing.assert_allclose(found["time_s"], onsets + 0.8e-3, atol=1.5e-3)
+    assert np.nanmedian(found["decay_s"]) == pytest.approx(decay, rel=0.06)
+
+
 def test_noise_does_not_make_events_larger() -> None:
     truth = synaptic_trace(Wave(0.5e-3, 5e-3), -20.0, Recorded(snr=3, n=200, seed=3))
     found = measure_events(trace_of(truth), marked(truth))

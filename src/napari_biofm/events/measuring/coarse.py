@@ -2,7 +2,8 @@
 
 Bins grow with the distance from the place that a detector named, so one set of them holds every length. Each shape
 of the grid is laid at several onsets; what it explains against what it leaves, by the square root of the samples
-it stands on, decides.
+it stands on, decides. A trace wanders more over seconds than its samples scatter, and filtered samples scatter less
+from one to the next than over a millisecond: each shape is held against the noise of its own length.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from napari_biofm.events.measuring.shapes import Shapes, unit_shape
 _RATIOS = (0.04, 0.2, 0.8)  # rise over decay
 _SHIFTS = np.linspace(-1.9, 0.5, 9)  # of onsets, in times to peak
 _AT_ONCE = 512
+_LOOKS = 20_000  # places at which the noise of a length is read
+_QUIET = 0.3, 0.385  # share of the places that are surely free of events, and the normal quantile of it
 
 
 class Grid:
@@ -51,6 +54,7 @@ class Grid:
                     )
                     windows.append(near.astype(np.float64))
         self.rows = np.array(rows)
+        self.lengths, self.length_of = np.unique(self.rows[:, 2], return_inverse=True)
         self.window = np.array(windows).T
         self.shape = np.array(shapes).T * self.window
         self.square = np.array(shapes).T * self.shape
@@ -65,8 +69,9 @@ class Grid:
         first, last : (n_events,) limits of each window, samples.
         noise : least standard deviation of one sample.
         """
+        floor = np.maximum(noise_by_length(sums, self.lengths), noise)[self.length_of]
         parts = [
-            self._best(sums, at[p], sign[p], first[p], last[p], noise)
+            self._best(sums, at[p], sign[p], first[p], last[p], floor)
             for p in (slice(k, k + _AT_ONCE) for k in range(0, len(at), _AT_ONCE))
         ]
         onset, rise, decay, size, offset = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -74,7 +79,7 @@ class Grid:
         return Shapes(onset, rise, smooth, decay, 4 * decay, size, np.zeros_like(size), offset)
 
     def _best(
-        self, sums: Sums, at: Floats, sign: Floats, first: Floats, last: Floats, noise: float
+        self, sums: Sums, at: Floats, sign: Floats, first: Floats, last: Floats, noise: Floats
     ) -> tuple[Floats, ...]:
         place = np.rint(at)
         edges = place[:, None] + self.edges
@@ -99,6 +104,35 @@ class Grid:
         offset = (sy[rows, best] - k * sf[rows, best]) / n[rows, best]
         onset, rise, decay = self.rows[best].T
         return place + onset, rise, decay, np.where(found, k, 0.0), offset
+
+
+def noise_by_length(sums: Sums, lengths: Floats) -> Floats:
+    """Return the noise of one sample as events of each length meet it.
+
+    Half the squared difference of the means of two neighbouring stretches, times their length (the Allan variance; Allan,
+    Proc IEEE 54:221, 1966): for white noise the variance of one sample at any length; larger where a trace wanders or
+    neighbouring samples go together.
+
+    Parameters
+    ----------
+    lengths : (n,) samples.
+
+    Returns
+    -------
+    (n,) in the unit of the trace; read where the trace is quiet. 0 where the trace is too short to tell.
+    """
+    out = np.zeros(len(lengths))
+    for k, length in enumerate(np.maximum(np.rint(lengths).astype(np.intp), 1)):
+        room = sums.n - 2 * length
+        if room < length:
+            continue
+        start = np.unique(np.linspace(0, room, min(_LOOKS, room + 1)).astype(np.intp))
+        means, counts = sums.means(start[:, None] + length * np.arange(3))
+        whole = counts.min(1) == length
+        if whole.sum() >= 8:
+            steps = np.abs(np.diff(means[whole], axis=1)[:, 0])
+            out[k] = np.quantile(steps, _QUIET[0]) / _QUIET[1] * np.sqrt(0.5 * length)
+    return out
 
 
 @lru_cache(maxsize=8)
