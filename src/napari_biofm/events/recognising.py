@@ -9,6 +9,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from napari_biofm.events.classical.choice import finer_kind
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.signals import Recording
 from napari_biofm.types import Kind, Progress, Task, Trace
@@ -95,7 +96,7 @@ def choose_kinds(
 
 
 def _choice(detector: Recogniser, traces: Sequence[Trace], channel: int) -> KindChoice:
-    """Return the kind with the largest mean probability."""
+    """Return the kind with the largest mean probability; what is rare in a sweep is looked for in all of them."""
     votes: dict[str, float] = defaultdict(float)
     sure: dict[str, float] = defaultdict(float)
     for trace in traces:
@@ -109,7 +110,8 @@ def _choice(detector: Recogniser, traces: Sequence[Trace], channel: int) -> Kind
     for stronger, weaker in _HELD_BACK.items():
         if best in weaker and sure[stronger] >= _SEEN:
             best = stronger
-    return KindChoice(channel, cast("Kind", best), votes[best], len(traces))
+    kind = finer_kind(cast("Kind", best), *traces) if len(traces) > 1 else cast("Kind", best)
+    return KindChoice(channel, kind, votes[best], len(traces))
 
 
 def _voters(recording: Recording, channel: int) -> list[int]:

@@ -46,6 +46,41 @@ def test_synaptic_potentials_are_found_and_named_without_being_told(detector: st
     assert set(found["class"]) == {"PSP"} and np.mean(found["amplitude"] > 0) >= 0.9
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "decay", "noise"), [(1, 6, 20e-3, 0.15), (-5, -1, 30e-3, 0.2), (3, 12, 15e-3, 0.3)]
+)
+def test_filtered_and_wandering_noise_does_not_hide_what_the_potentials_are(
+    low: float, high: float, decay: float, noise: float
+) -> None:
+    """Noise spans twice its size from trough to peak; its many small wiggles outvoted twenty potentials."""
+    rng = np.random.default_rng(7)
+    n = round(40 * FS)
+    white = np.convolve(rng.normal(size=n), np.hanning(7), "same")
+    walk = np.fft.rfft(rng.normal(size=n)) / np.sqrt(np.maximum(np.fft.rfftfreq(n, 1 / FS), 0.05))
+    wander = np.fft.irfft(walk, n)
+    x = -68 + noise * white / white.std() + 0.1 * wander / wander.std()
+    t = np.arange(round(0.4 * FS)) / FS
+    wave = -np.expm1(-t / 2e-3) * np.exp(-t / decay)
+    starts = (np.arange(1, 39, 1.9) * FS).astype(int)
+    for a in starts:
+        x[a : a + len(wave)] += rng.uniform(low, high) * wave / wave.max()
+    found = real(detect("physio-fm", x, FS, "mV"))
+    assert set(found["class"]) == {"PSP"}
+    assert f1((starts + np.argmax(wave)) / FS, found["time_s"], 0.01) >= 0.9
+
+
+def test_one_potential_in_each_sweep_is_seen_in_all_of_them() -> None:
+    rng = np.random.default_rng(8)
+    t = np.arange(0, 0.3, 1 / FS)
+    wave = -np.expm1(-t / 2e-3) * np.exp(-t / 20e-3)
+    for n_sweeps in (12, 3):
+        sweeps = -70 + 0.2 * rng.normal(size=(n_sweeps, 8000))
+        sweeps[:, 2000 : 2000 + len(t)] += 5 * wave / wave.max()
+        made = run_task(detect_events(Recording.from_arrays(sweeps, FS, "mV")))
+        assert set(made["class"]) == {"PSP"} and made["sweep"].tolist() == list(range(n_sweeps))
+        np.testing.assert_allclose(made["amplitude"], 5, rtol=0.15)
+
+
 def test_inhibitory_potentials_point_down() -> None:
     x, truth = potentials(np.random.default_rng(2))
     found = real(detect("physio-fm", -130 - x, FS, "mV"))

@@ -56,7 +56,9 @@ def test_sizes_are_linear_from_5_pA_to_5_nA() -> None:
     np.testing.assert_allclose(ratio, 1, atol=0.04)
 
 
-@pytest.mark.parametrize(("rate", "decay", "sizes"), [(50e3, 2e-3, 80.0), (5e3, 8e-3, 20.0), (20e3, 4e-3, 40.0)])
+@pytest.mark.parametrize(
+    ("rate", "decay", "sizes"), [(50e3, 2e-3, 80.0), (5e3, 8e-3, 20.0), (20e3, 4e-3, 40.0)]
+)
 def test_a_trace_that_wanders_and_is_filtered_lends_no_event_its_drift(
     rate: float, decay: float, sizes: float
 ) -> None:

@@ -38,17 +38,17 @@ def guess_kind(signal: Trace) -> Kind:
     values = np.asarray(values[np.isfinite(values)], np.float32)
     if base == "V" and len(values):
         if rests_like_a_cell(signal):
-            return finer_kind(signal, "ap")
+            return finer_kind("ap", signal)
         if signal.sampling_rate < 1100:
             return "ecg"
         small = float(np.quantile(np.abs(values), 0.999)) * factor < 5e-3
         if small:
             return "spike" if signal.sampling_rate >= 5000 else "ecg"
-        return finer_kind(signal, "ap")
+        return finer_kind("ap", signal)
     if base == "V":
         return "ap"
     if base == "A":
-        return "channel" if _has_openings(signal) else finer_kind(signal, "psc")
+        return "channel" if _has_openings(signal) else finer_kind("psc", signal)
     return "calcium" if signal.sampling_rate < 500 else "psc"
 
 
@@ -60,11 +60,17 @@ def rests_like_a_cell(signal: Trace) -> bool:
     return base == "V" and len(values) > 0 and abs(float(np.median(values))) * factor >= RESTS_FROM_V
 
 
-def finer_kind(signal: Trace, kind: Kind) -> Kind:
-    """Return "psp" for a membrane potential without spikes, "loose" for currents of cell-attached spikes, else `kind`."""
-    if kind == "ap" and only_synaptic_potentials(signal):
+def finer_kind(kind: Kind, *signals: Trace) -> Kind:
+    """Return "psp" for membrane potentials without spikes, "loose" for currents of cell-attached spikes, else `kind`.
+
+    Parameters
+    ----------
+    kind : what the channel was taken for.
+    signals : sweeps of one channel; what is rare in each may be clear in all of them.
+    """
+    if kind == "ap" and only_synaptic_potentials(*signals):
         return "psp"
-    if kind == "psc" and looks_cell_attached(signal):
+    if kind == "psc" and looks_cell_attached(*signals):
         return "loose"
     return kind
 

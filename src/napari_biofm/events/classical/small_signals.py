@@ -21,6 +21,7 @@ LONGEST_SPIKE_S = 1.5e-3
 FEWEST = 4  # spikes, below which there is no verdict
 FEWEST_PSPS = 6
 STANDS_OUT = 6.0  # standard deviations of the noise
+CLEAR = 2.0  # times steeper up than down, where there are fewer than FEWEST_PSPS
 _MANY = 200
 
 
@@ -55,20 +56,24 @@ def pieces_of(signal: Trace) -> list[NDArray[np.float32]]:
     return found
 
 
-def only_synaptic_potentials(signal: Trace) -> bool:
+def only_synaptic_potentials(*signals: Trace) -> bool:
     """Return whether a membrane potential holds small and slow deflections, and nothing like a spike.
 
     At least six deflections of one direction leave the noise by 6 standard deviations, none reaches 15 mV, and they are 4 to
     60 ms wide at half of their prominence (median) and rise more steeply than they fall. Wider ones, up to 0.5 s, must
-    rise twice as steeply as they fall, which steps of the command do not.
+    rise twice as steeply as they fall, which steps of the command do not. Fewer than six must each be as wide, and rise
+    twice as steeply as they fall.
+
+    Parameters
+    ----------
+    signals : sweeps of one channel, of one unit and sampling rate.
     """
-    base, factor = si_unit(signal.unit)
-    if base != "V" or signal.sampling_rate < 500:
+    base, factor = si_unit(signals[0].unit)
+    fs = signals[0].sampling_rate
+    if base != "V" or fs < 500:
         return False
-    pieces = pieces_of(signal)
-    return _are_deflections(pieces, signal.sampling_rate, factor, QUICK) or _are_deflections(
-        pieces, signal.sampling_rate, factor, SLOW
-    )
+    pieces = [piece for signal in signals for piece in pieces_of(signal)]
+    return any(_are_deflections(pieces, fs, factor, looked) for looked in (QUICK, SLOW))
 
 
 def _are_deflections(pieces: list[NDArray[np.float32]], fs: float, factor: float, looked: _Look) -> bool:
@@ -88,21 +93,25 @@ def _are_deflections(pieces: list[NDArray[np.float32]], fs: float, factor: float
         smooth = boxcar(rest, max(1, round(looked.smoothed_s * fs)) | 1)
         sigma = max(noise_sd(smooth), 1e-12)
         for sign in widths:
-            size, wide, steep = _widths(sign * smooth, STANDS_OUT * sigma, round(looked.reach_s * fs))
+            size, half, steeper = _widths(sign * smooth, STANDS_OUT * sigma, round(looked.reach_s * fs))
             sizes[sign] += size
-            widths[sign] += wide
-            steepness[sign] += steep
+            widths[sign] += half
+            steepness[sign] += steeper
     main = max(sizes, key=lambda sign: sizes[sign])
-    if len(widths[main]) < FEWEST_PSPS:
-        return False
+    wide, steep = np.array(widths[main]) / fs, np.array(steepness[main])
     low, high = looked.width_s
-    fits = low <= float(np.median(widths[main])) / fs <= high
-    return fits and float(np.median(steepness[main])) >= looked.steeper
+    if len(wide) < FEWEST_PSPS:
+        clear = (wide >= low) & (wide <= high) & (steep >= max(CLEAR, looked.steeper))
+        return len(wide) > 0 and bool(clear.all())
+    return low <= float(np.median(wide)) <= high and float(np.median(steep)) >= looked.steeper
 
 
 def _widths(x: NDArray[np.float32], least: float, reach: int) -> tuple[float, list[float], list[float]]:
-    """Return the most prominent peaks: sum of prominences, widths at half of them (samples), how often steeper they rise than fall."""
-    peaks, found = sps.find_peaks(x, prominence=least, wlen=2 * reach + 1)
+    """Return the most prominent peaks that leave zero by `least`: sum of prominences, widths at half of them (samples), how often steeper they rise than fall.
+
+    The prominence alone would not do: noise has both signs, and from trough to peak it spans twice its size.
+    """
+    peaks, found = sps.find_peaks(x, height=least, prominence=least, wlen=2 * reach + 1)
     strongest = peaks[np.argsort(-found["prominences"], kind="stable")[:_MANY]]
     if not len(strongest):
         return 0.0, [], []
@@ -117,18 +126,22 @@ def _widths(x: NDArray[np.float32], least: float, reach: int) -> tuple[float, li
     return float(np.sort(found["prominences"])[-_MANY:].sum()), list(width), steeper
 
 
-def looks_cell_attached(signal: Trace) -> bool:
+def looks_cell_attached(*signals: Trace) -> bool:
     """Return whether a current holds spikes of a loose or cell-attached patch: short, and of both signs.
 
     At least four events leave the 200 to 4,000 Hz band by 8 standard deviations; most of them are narrower than 1.5 ms at
     half height and swing to the other side by 15 % or more within 2.5 ms. A synaptic current does neither.
+
+    Parameters
+    ----------
+    signals : sweeps of one channel, of one unit and sampling rate.
     """
-    base, _ = si_unit(signal.unit)
-    fs = signal.sampling_rate
+    base, _ = si_unit(signals[0].unit)
+    fs = signals[0].sampling_rate
     if base != "A" or fs < 5000:
         return False
     verdicts: list[bool] = []
-    for values in pieces_of(signal):
+    for values in (piece for signal in signals for piece in pieces_of(signal)):
         rest = values - baseline(values, max(10, round(0.05 * fs)))
         sos = sps.butter(2, (200, min(4000, 0.45 * fs)), "bandpass", fs=fs, output="sos")
         band = sps.sosfiltfilt(sos, rest.astype(np.float64))

@@ -39,7 +39,7 @@ def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, floa
     if "ap" in possible and rests_like_a_cell(signal):
         possible = ["ap"]
     if len(possible) == 1:
-        kind = finer_kind(signal, possible[0])
+        kind = finer_kind(possible[0], signal)
         return kind, {kind: 1.0}
     votes: dict[str, float] = {}
     for kind in possible:
@@ -54,7 +54,7 @@ def recognise(runner: NetworkRunner, signal: Trace) -> tuple[str, dict[str, floa
     p = np.exp(top - np.logaddexp.reduce(top))
     table = dict(zip(votes, p.round(4).tolist(), strict=True))
     likeliest = cast("Kind", max(table, key=lambda k: table[k]))
-    kind = finer_kind(signal, likeliest)
+    kind = finer_kind(likeliest, signal)
     if kind != likeliest:  # what the network has no word for, told by its shape
         table = {kind: table[likeliest], **{k: p for k, p in table.items() if k != likeliest}}
     return kind, table
