@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import filecmp
 import json
+import mmap
 import os
 import shutil
 import struct
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.sizes import check_npy, check_size
+from napari_biofm.types import BiofmError
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin to calculate at
 
@@ -237,6 +239,41 @@ def plain_json(value: Any) -> Any:
     return str(value)
 
 
+def check_map(array: Any) -> None:
+    """Raise if the file behind a memory-mapped array is shorter than it was: reading there would end the process.
+
+    Parameters
+    ----------
+    array : a memory map, a view of one, or any other array-like, which passes.
+
+    Raises
+    ------
+    BiofmError
+        If somebody cut the file.
+    """
+    base, pages = array, getattr(array, "_mmap", None)
+    while not isinstance(pages, mmap.mmap):
+        base = getattr(base, "base", None)
+        if base is None:
+            return
+        pages = getattr(base, "_mmap", None)
+    begin = base.offset - base.offset % mmap.ALLOCATIONGRANULARITY
+    size, needed = pages.size(), begin + len(pages)
+    if size < needed:
+        name = Path(str(base.filename)).name
+        raise BiofmError(
+            f"{name} became shorter while it was open ({size} of {needed} bytes are left); open it again when it is whole."
+        )
+
+
+class MappedArray(np.memmap[Any, Any]):
+    """A memory-mapped array that is not read where its file was cut meanwhile."""
+
+    def __getitem__(self, index: Any) -> Any:
+        check_map(self)
+        return super().__getitem__(index)
+
+
 DAMAGED = (SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, EOFError, struct.error,
            NotImplementedError, OverflowError, RuntimeError)  # fmt: skip
 
@@ -257,7 +294,8 @@ def load_numpy(path: Path, *, mapped: bool = False) -> NDArray[Any]:
     try:
         with path.open("rb") as file:
             check_npy(file, path.name, path.stat().st_size)
-        return np.asanyarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
+        values = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        return values.view(MappedArray) if isinstance(values, np.memmap) else np.asanyarray(values)
     except DAMAGED as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
 

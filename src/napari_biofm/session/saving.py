@@ -251,6 +251,8 @@ def _load(folder: Path) -> Saved:
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise SessionError(f"{folder / INDEX} is damaged: {error!r}.") from error
+    except OSError as error:
+        raise SessionError(f"A part of {folder} cannot be read: {error.strerror or error}.") from error
 
 
 def _number_of(folder: Path) -> str:

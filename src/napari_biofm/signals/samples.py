@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_biofm.files import check_map
+
 Raw = NDArray[Any]  # (n,) as stored: int16, int32, float32 ...
 
 
@@ -44,7 +46,9 @@ class ArraySamples:
         return int(self.arrays[sweep][channel].shape[0])
 
     def raw(self, sweep: int, channel: int, start: int, stop: int) -> Raw:
-        return np.asarray(self.arrays[sweep][channel][start:stop])
+        array = self.arrays[sweep][channel]
+        check_map(array)
+        return np.asarray(array[start:stop])
 
     def scale(self, channel: int) -> tuple[float, float] | None:
         return self.scales[channel] if self.scales else None
@@ -82,6 +86,7 @@ class InterleavedSamples:
 
     def raw(self, sweep: int, channel: int, start: int, stop: int) -> Raw:
         first = int(self.bounds[sweep, 0])
+        check_map(self.data)
         return np.asarray(self.data[first + start : first + stop, channel])
 
     def scale(self, channel: int) -> tuple[float, float] | None:
@@ -90,6 +95,7 @@ class InterleavedSamples:
     def block(self, sweep: int) -> NDArray[Any]:
         """Return the (n_frames, n_channels) samples of a sweep as stored."""
         first, last = self.bounds[sweep]
+        check_map(self.data)
         # a memory map makes a new map object of every slice; a plain view does not
         data = self.data.view(np.ndarray) if isinstance(self.data, np.memmap) else self.data
         block: NDArray[Any] = data[int(first) : int(last)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import load_numpy, numpy_archive
+from napari_biofm.files import MappedArray, load_numpy, numpy_archive
 from napari_biofm.images.io.tiff import TIFF_ENDINGS, opened_tiff, tiff_facts
 from napari_biofm.images.io.zarr_images import zarr_image
 from napari_biofm.types import ImageError, LazyArray
@@ -155,7 +155,7 @@ def lazy_tiff(path: Path) -> LazyArray:
     end, held = offset + chosen.size * kind.itemsize, path.stat().st_size
     if end > held:
         raise ImageError(f"{path.name} is cut off: it needs {end} bytes and has {held}; copy it again.")
-    stored: LazyArray = np.memmap(path, kind, "r", offset, tuple(chosen.shape))
+    stored: LazyArray = MappedArray(path, kind, "r", offset, tuple(chosen.shape))
     return facts.view(stored)
 
 

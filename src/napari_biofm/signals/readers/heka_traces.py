@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.files import check_map
 from napari_biofm.signals.recording import Channel
 from napari_biofm.signals.samples import packed, unpacked
 from napari_biofm.signals.units import clean_unit
@@ -150,6 +151,7 @@ class Blocks:
         return (self.n,)
 
     def __getitem__(self, span: slice) -> NDArray[Any]:
+        check_map(self.pages)
         first, last, _ = span.indices(self.n)
         pieces, size = [], np.dtype(self.dtype).itemsize
         while first < last:
