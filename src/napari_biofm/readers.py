@@ -17,6 +17,7 @@ SUFFIXES = (
     ".smr", ".smrx", ".axgd", ".axgx", ".plx", ".rhd", ".rhs", ".ncs", ".nev", ".vhdr",
 )  # fmt: skip
 NIFTI = (".nii", ".nii.gz")
+POSES = (".sdf", ".pdbqt")
 TRACE_DOCK = ("napari-biofm", "Traces and events")
 
 
@@ -99,6 +100,39 @@ def read_volume_layers(path: str | Sequence[str]) -> LayerData:
         found = read_volumes_to_show(Path(one))
         made.append(volume_layer(found, Path(one)))
         show_info("\n".join(found.notes))
+    return made
+
+
+def get_pose_reader(path: str | Sequence[str]) -> Callable[[Any], LayerData] | None:
+    """Return a reader for poses of compounds (SDF, PDBQT), None for anything else."""
+    paths = [Path(path)] if isinstance(path, str) else [Path(p) for p in path]
+    return read_pose_layers if paths and all(p.suffix.lower() in POSES for p in paths) else None
+
+
+def read_pose_layers(path: str | Sequence[str]) -> LayerData:
+    """Return layers of the first pose of each file, with the pocket of the one receptor (PDB) that lies beside it.
+
+    Raises
+    ------
+    ConditionsError
+        If RDKit is not installed or a file holds no pose.
+    """
+    import napari
+    from napari.utils.notifications import show_info
+
+    from napari_biofm.api.poses import pose_layers, read_poses
+    from napari_biofm.conditions.poses.reading import receptor_beside
+
+    made: LayerData = []
+    for one in [path] if isinstance(path, str) else path:
+        poses, notes = read_poses(one)
+        receptor = receptor_beside(Path(one))
+        made += pose_layers(poses[0], receptor)
+        where = "no receptor beside it" if receptor is None else f"in {receptor.name}"
+        show_info("\n".join([f"{poses[0].compound}: the first of {len(poses)} poses, {where}", *notes]))
+    viewer = napari.current_viewer()
+    if viewer is not None and not len(viewer.layers):
+        viewer.dims.ndisplay = 3
     return made
 
 

@@ -45,7 +45,8 @@ def sequence_head(
 
     Parameters
     ----------
-    names : (n,) each once. texts : (n,) letters.
+    names : (n,) each once.
+    texts : (n,) letters.
     labels : (n,) classes or numbers; None, NaN or "" where not known.
     k : letters of the words that are counted.
 

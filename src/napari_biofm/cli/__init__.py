@@ -39,6 +39,7 @@ ROOMS = (
     "compounds",
     "vectors",
     "sequences",
+    "poses",
     "volumes",
     "models",
     "train",
@@ -46,7 +47,7 @@ ROOMS = (
     "demo",
 )  # modules that add verbs
 OUTPUTS = (
-    "out", "figure", "tables", "tree", "curve", "svg", "edges", "activity", "hits", "fractions", "classes_out",
+    "out", "joined", "figure", "tables", "tree", "curve", "svg", "edges", "activity", "hits", "fractions", "classes_out",
     "masks_out",
 )  # fmt: skip
 # options that name what is written; `--log-json` is a log, not a result
