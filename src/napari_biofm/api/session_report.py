@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -279,9 +278,8 @@ def _picture(saved: Saved, layer: SavedLayer) -> str:
         if plane.shape[:2] == masks.shape:
             ground = plane
             break
-    data = io.BytesIO()
-    imageio.imwrite(data, small_picture(ground, masks), extension=".png")
-    picture = base64.b64encode(data.getvalue()).decode()
+    data = imageio.imwrite("<bytes>", small_picture(ground, masks), extension=".png")
+    picture = base64.b64encode(data).decode()
     return f'<figure><img alt="{text_of(layer.name)}" src="data:image/png;base64,{picture}"></figure>'
 
 

@@ -107,6 +107,7 @@ class Cluster:
                 processes=True,
                 dashboard_address="127.0.0.1:0",  # a free port: a second run may be going on beside this one
                 memory_limit=0,
+                silence_logs=logging.CRITICAL,
             )
             self.description = f"on {n_workers} processes"
         elif scheduler in QUEUES:
@@ -140,6 +141,10 @@ class Cluster:
                 f"No worker came within 60 s {self.description}; start some, or look at the queue."
             ) from error
         for worker, version in self._client.run(_version, on_error="return").items():
+            if isinstance(version, ImportError):
+                raise BatchError(
+                    f"The worker {worker} cannot import napari-biofm ({version}); install {__version__} there."
+                )
             if isinstance(version, str) and version != __version__:  # no text: it died just now
                 raise BatchError(
                     f"The worker {worker} runs napari-biofm {version}, this is {__version__}; install one "

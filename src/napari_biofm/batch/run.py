@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_biofm import __version__
 from napari_biofm.batch.collect import collect_tables, write_conditions
+from napari_biofm.batch.disk import told_of_disk
 from napari_biofm.batch.folder_lock import FolderLock
 from napari_biofm.batch.items import Item, items_of
 from napari_biofm.batch.jobs import CONDITIONS, ITEMS, OUTPUTS, TABLES, Job
@@ -65,7 +66,7 @@ def run_recipe(
     ------
     BatchError
         If the recipe cannot be run, the folder holds a former run and neither `resume` nor `force` is given,
-        another run works in it, or the scheduler goes away. Items that fail are no error: see `failed`.
+        another run works in it, it cannot be written, or the scheduler goes away. Items that fail are no error: see `failed`.
     """
     if isinstance(recipe, Mapping):
         chosen = Recipe.of(recipe, Path.cwd())
@@ -74,13 +75,14 @@ def run_recipe(
     folder = _folder(chosen, out)
     items = items_of(chosen)[:limit]
     todo = [_job(chosen, item, folder, i < SPARE * chosen.thumbnails) for i, item in enumerate(items)]
-    _prepare(folder, resume=resume, force=force)
-    with FolderLock(folder):
-        if force:
-            _clear(folder)
-        _remove_unfinished(folder)
-        write_text(folder / RECIPE, chosen.text())
-        return _run(chosen, folder, todo, scheduler, jobs, resume, listener)
+    with told_of_disk(folder):
+        _prepare(folder, resume=resume, force=force)
+        with FolderLock(folder):
+            if force:
+                _clear(folder)
+            _remove_unfinished(folder)
+            write_text(folder / RECIPE, chosen.text())
+            return _run(chosen, folder, todo, scheduler, jobs, resume, listener)
 
 
 def planned(recipe: Recipe, limit: int | None = None) -> list[tuple[Item, list[str]]]:
@@ -119,14 +121,16 @@ def _run(
         where = pool.description
         try:
             for n_done, (job, row) in enumerate(pool.run(work_on, missing), kept + 1):
+                if row.get("stop"):
+                    raise BatchError(row["error"])
                 rows[job.item.key] = row
                 manifest.record(row, __version__)
                 if listener is not None:
                     listener(n_done, len(todo), row)
         finally:
-            manifest.flush()
             pool.close()
-        _remove_unfinished(folder)
+            _remove_unfinished(folder)
+            manifest.flush()
     manifest.keep_only({job.item.key for job in todo})
     ordered = [rows[job.item.key] for job in todo]
     done = [job.item for job in todo if rows[job.item.key]["state"] == "done"]

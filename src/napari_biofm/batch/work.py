@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from napari_biofm.batch.disk import STOPPING, disk_words
 from napari_biofm.batch.jobs import Bench, Job
 from napari_biofm.batch.steps import RUN, open_item
 from napari_biofm.batch.writing import write_results
@@ -27,7 +28,7 @@ NETWORKS = ("segment", "embed", "classify", "features")  # steps that may use on
 def work_on(job: Job) -> dict[str, Any]:
     """Run an item's steps and return its row of the manifest; errors become part of the row.
 
-    The results are written beside their place and put there in one move.
+    The results are written beside their place and put there in one move. Where the disk is full, the row says `stop`.
     """
     started, cpu = time.perf_counter(), time.process_time()
     one_thread(job.steps)
@@ -50,6 +51,8 @@ def work_on(job: Job) -> dict[str, Any]:
         row |= {"state": "failed", "error": " ".join(str(error).split())}
     except OSError as error:
         row |= {"state": "failed", "error": f"{error.filename or job.item.path}: {error.strerror or error}"}
+        if error.errno in STOPPING:
+            row |= {"stop": True, "error": disk_words(error, job.out)}
     except MemoryError:
         row |= {"state": "failed", "error": f"{job.item.path}: not enough memory; run fewer items at a time"}
     except Exception as error:  # noqa: BLE001 -- one item must never end the run

@@ -43,7 +43,10 @@ def write_results(bench: Bench) -> None:
         masks = None if bench.masks is None else np.asarray(bench.masks)
         if masks is not None and masks.ndim == 3:
             masks = masks[0]
-        imageio.imwrite(bench.folder / "thumbnail.png", small_picture(plane, masks))
+        picture = imageio.imwrite("<bytes>", small_picture(plane, masks), extension=".png")
+        (bench.folder / "thumbnail.png").write_bytes(
+            picture
+        )  # a file of imageio's is closed late, its errors are lost
 
 
 def _write_labels(bench: Bench) -> None:
