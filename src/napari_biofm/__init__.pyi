@@ -110,6 +110,10 @@ from .api.what_if import (
     WhatIf,
     what_if,
 )
+from .batch.correct import (
+    correct_masks,
+    undo_correction,
+)
 from .batch.exporting import (
     export,
 )
@@ -173,6 +177,7 @@ __all__ = [
     "collect",
     "compare_groups",
     "compound_head",
+    "correct_masks",
     "correct_motion",
     "demix",
     "detect_events",
@@ -219,6 +224,7 @@ __all__ = [
     "spike_rate",
     "step_curve",
     "traces",
+    "undo_correction",
     "validate_session",
     "what_if",
     "which_model",

@@ -12,8 +12,7 @@ import tifffile
 from tests.batch.test_run import project
 
 import napari_biofm as biofm
-from napari_biofm.batch.exporting import events_of_item
-from napari_biofm.batch.opened import OpenedRun
+from napari_biofm.batch.opened import OpenedRun, events_of_item
 from napari_biofm.images.io.exchange.formats import read_cells
 
 __all__ = ["project"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tifffile
+from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_biofm.batch.opened import OpenedRun
 from napari_biofm.batch.run import run_recipe
@@ -82,3 +83,74 @@ def test_a_map_is_typed_into_an_empty_grid_and_a_plate_opens_without_a_run(tmp_p
     control.open(tmp_path)
     assert control.opened is not None and [f.well for f in control.opened.fields] == ["B02"]
     assert OpenedRun.open(tmp_path).plates() == []
+
+
+MOVIES = """
+[input]
+images = ["fields"]
+masks = "masks"
+conditions = "map.csv"
+[[step]]
+do = "measure"
+plane = "mean"
+[[step]]
+do = "traces"
+frame_rate = 10.0
+[[step]]
+do = "events"
+detector = "threshold"
+kind = "calcium"
+[[step]]
+do = "profiles"
+min_cells = 1
+normalise = "none"
+features = ["area_px"]
+"""
+
+
+def test_masks_corrected_in_the_viewer_are_run_again(viewer: Any, tmp_path: Path, click: Any) -> None:
+    """A well is clicked, a cell is filled away, the button pressed: cells, wells, traces and manifest follow."""
+    rng = np.random.default_rng(0)
+    for name in ("fields", "masks"):
+        (tmp_path / name).mkdir()
+    masks = np.zeros((40, 40), np.uint16)
+    masks[5:15, 5:15], masks[25:35, 20:30] = 1, 2
+    for well in ("A01", "A02"):
+        movie = rng.normal(100, 1, (60, 40, 40)).astype(np.float32)
+        movie[20:40, masks == 1] += 60 * np.exp(-np.arange(20) / 6)[:, None]
+        tifffile.imwrite(tmp_path / "fields" / f"x_{well}.tif", movie, photometric="minisblack")
+        tifffile.imwrite(tmp_path / "masks" / f"x_{well}_mask.tif", masks)
+    (tmp_path / "map.csv").write_text("well,compound\nA1,dmso\nA2,x\n")
+    (tmp_path / "recipe.toml").write_text(MOVIES)
+    out = run_recipe(tmp_path / "recipe.toml", tmp_path / "out").out
+    dock = ConditionsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Conditions")
+    again = next(one for one in dock.findChildren(QPushButton) if "Run again" in one.text())
+    again.click()
+    assert "Open the folder of a run" in dock.words.text()
+    dock.control.open(out)
+    dock.grid.cellClicked.emit(0, 1)
+    assert [layer.data.shape for layer in viewer.layers] == [(60, 40, 40), (40, 40)], "time is no channel"
+    labels, session = viewer.layers[-1], dock.session
+    (uid,) = session.recordings
+    assert "x_A02" in uid and session.recordings[uid].recording.labels.tolist() == [1, 2]
+    assert len(session.events(uid)) == 1 and session.recordings[uid].recording.measured_on is not None
+    viewer.layers.selection.active = labels
+    labels.mode, labels.selected_label = "fill", 0
+    QApplication.processEvents()  # the dock makes the canvas narrower
+    click(viewer, (30, 25))
+    assert np.unique(labels.data).tolist() == [0, 1]
+    again.click()
+    assert "x_A02.tif was corrected by hand: 3 rows of cells" in dock.words.text()
+    cells = pd.read_parquet(out / "cells.parquet")
+    assert cells.groupby("well")["label"].apply(list).to_dict() == {"A01": [1, 2], "A02": [1]}
+    assert pd.read_parquet(out / "wells.parquet")["n_cells"].tolist() == [2, 1]
+    dock.column.setCurrentText("n_cells")
+    assert [dock.grid.item(0, c).text() for c in range(2)] == ["2", "1"], "the heat map follows"
+    (uid,) = session.recordings
+    assert session.recordings[uid].recording.labels.tolist() == [1], "and the traces"
+    assert labels in viewer.layers, "the layer stays, and what was done on it can be undone"
+    assert "corrected by hand" in pd.read_parquet(out / "conditions.parquet")["corrected"].tolist()
+    dock.grid.cellClicked.emit(0, 0)
+    dock.grid.cellClicked.emit(0, 1)
+    assert np.unique(viewer.layers[-1].data).tolist() == [0, 1], "the corrected masks are shown again"

@@ -13,6 +13,17 @@ from napari_biofm.images.io.names import image_id
 from napari_biofm.types import BatchError
 
 GROUP = 20_000  # rows written at a time
+OF_ITEMS = (
+    "item",
+    "file",
+    "path",
+    "masks",
+    "kind",
+    "state",
+    "objects",
+    "events",
+    "corrected",
+)  # columns of conditions
 FRONT = 2  # columns of a piece before what is known of its sample: item and file
 
 
@@ -58,6 +69,7 @@ def write_conditions(out: Path, items: Sequence[tuple[Item, Mapping[str, Any]]])
         ("state", pa.string()),
         ("objects", pa.int64()),
         ("events", pa.int64()),
+        ("corrected", pa.string()),
     ):
         columns[name] = pa.array([row.get(name) for _, row in items], kind)
     for name, kind in said.items():
@@ -67,6 +79,34 @@ def write_conditions(out: Path, items: Sequence[tuple[Item, Mapping[str, Any]]])
         columns[name if name not in columns else f"sample_{name}"] = pa.array(values, kind)
     with atomic_write(out / CONDITIONS) as temporary:
         pq.write_table(pa.table(columns), temporary)
+
+
+def items_of_run(out: Path) -> list[Item]:
+    """Return the items of a run as its `conditions.parquet` names them, without a look at their files.
+
+    Parameters
+    ----------
+    out : folder of the run.
+
+    Raises
+    ------
+    BatchError
+        If the folder holds no finished run.
+    """
+    import pyarrow.parquet as pq
+
+    if not (out / CONDITIONS).is_file():
+        raise BatchError(f"{out}: holds no finished run; finish it with napari-biofm run ... --resume.")
+    items = []
+    for row in pq.read_table(out / CONDITIONS).to_pylist():
+        known = {k: v for k, v in row.items() if k not in OF_ITEMS and v is not None}
+        columns = {
+            k.removeprefix("sample_") if k.removeprefix("sample_") in OF_ITEMS else k: v
+            for k, v in known.items()
+        }
+        masks = Path(row["masks"]) if row.get("masks") else None
+        items.append(Item(row["item"], Path(row["path"]), row["kind"], masks, columns))
+    return items
 
 
 def read_piece(path: Path) -> Any:

@@ -23,16 +23,15 @@ from napari_biofm.api.exporting import (
     write_outputs,
 )
 from napari_biofm.batch.anndata_pieces import write_anndata
-from napari_biofm.batch.collect import read_piece
-from napari_biofm.batch.jobs import CONDITIONS, ITEMS, OUTPUTS, PIECE
-from napari_biofm.batch.opened import Field, OpenedRun, classes_of, masks_of
+from napari_biofm.batch.jobs import CONDITIONS, ITEMS, OUTPUTS
+from napari_biofm.batch.opened import Field, OpenedRun, classes_of, events_of_item, masks_of
 from napari_biofm.batch.parameters import did_you_mean
 from napari_biofm.batch.table_steps import write_table_csv
 from napari_biofm.files import atomic_write
 from napari_biofm.images.io.exchange.formats import write_cells
 from napari_biofm.images.io.names import stem_of
 from napari_biofm.session.saving import INDEX
-from napari_biofm.types import MEASURED_DTYPE, BatchError, BiofmError, Events, ProgressListener
+from napari_biofm.types import BatchError, BiofmError, ProgressListener
 
 
 def export(
@@ -150,25 +149,6 @@ def outputs_of_run(folder: Path, formats: Sequence[str], plane: int | None = Non
         if "nwb" in formats:
             found.append(Output(f"{name}.nwb", partial(_as_nwb, one, folder)))
     return found
-
-
-def events_of_item(folder: Path, key: str) -> Events | None:
-    """Return the events of an item of a run as a table, None where it has none.
-
-    Parameters
-    ----------
-    folder : of the run.
-    key : of the item.
-    """
-    path = folder / ITEMS / key / f"events{PIECE}"
-    if not path.is_file():
-        return None
-    rows = read_piece(path)
-    events = np.zeros(rows.num_rows, MEASURED_DTYPE)
-    for name in MEASURED_DTYPE.names or ():
-        if name in rows.column_names:
-            events[name] = np.asarray(rows[name].to_pylist(), MEASURED_DTYPE[name])
-    return events
 
 
 def _as_csv(table: Path, path: Path) -> Sequence[str]:

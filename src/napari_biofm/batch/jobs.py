@@ -12,6 +12,9 @@ from napari_biofm.batch.items import Item
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+CORRECTED = (
+    "corrected"  # folder of masks that were corrected by hand, `<key>.tif`, with what is known of them
+)
 ITEMS = "items"  # folder of one folder per item
 TABLES = ("cells", "events", "features", "channels")  # of items, put together at the end
 CONDITIONS = "conditions.parquet"  # of a run: a row per file and what is known of it
@@ -33,6 +36,7 @@ class Job:
     thumbnail : whether a picture for the report is made.
     folder : of the recipe; paths in parameters start from it.
     sampling_rate, unit : of recordings that do not say.
+    corrected : file of masks that were corrected by hand, which are taken instead of all others; None where there are none.
     """
 
     item: Item
@@ -44,6 +48,7 @@ class Job:
     folder: Path = field(default_factory=Path)
     sampling_rate: float | None = None
     unit: str | None = None
+    corrected: Path | None = None
 
     @property
     def results(self) -> Path:

@@ -18,7 +18,7 @@ COLUMNS = {
     "key": "TEXT PRIMARY KEY", "path": "TEXT", "kind": "TEXT", "state": "TEXT", "error": "TEXT",
     "fingerprint": "TEXT", "input_sha256": "TEXT", "input_bytes": "INTEGER", "seconds": "REAL",
     "peak_memory_mb": "REAL", "objects": "INTEGER", "events": "INTEGER", "model": "TEXT",
-    "weights_sha256": "TEXT", "host": "TEXT", "version": "TEXT", "facts": "TEXT",
+    "weights_sha256": "TEXT", "corrected": "TEXT", "host": "TEXT", "version": "TEXT", "facts": "TEXT",
 }  # fmt: skip
 
 
@@ -38,6 +38,9 @@ class Manifest:
             with self._open() as db:
                 columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
                 db.execute(f"CREATE TABLE IF NOT EXISTS items ({columns})")
+                there = {row[1] for row in db.execute("PRAGMA table_info(items)")}
+                for name in [one for one in COLUMNS if one not in there]:  # of a former version
+                    db.execute(f"ALTER TABLE items ADD COLUMN {name} {COLUMNS[name]}")
         except sqlite3.Error as error:
             raise BatchError(f"{self.path}: cannot be used as manifest: {error}; move it away.") from error
 
@@ -65,10 +68,10 @@ class Manifest:
 
     def flush(self) -> None:
         """Write the rows that wait."""
-        marks = ", ".join("?" for _ in COLUMNS)
+        marks, names = ", ".join("?" for _ in COLUMNS), ", ".join(COLUMNS)
         if self._waiting:
             with self._open() as db:
-                db.executemany(f"INSERT OR REPLACE INTO items VALUES ({marks})", self._waiting)
+                db.executemany(f"INSERT OR REPLACE INTO items ({names}) VALUES ({marks})", self._waiting)
         self._waiting.clear()
         self._written = time.monotonic()
 

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_biofm.batch.collect import read_piece
-from napari_biofm.batch.jobs import CONDITIONS, ITEMS, PIECE
+from napari_biofm.batch.jobs import CONDITIONS, CORRECTED, ITEMS, PIECE
 from napari_biofm.batch.parameters import IMAGE, RECORDING
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.batch.run import RECIPE
 from napari_biofm.conditions.joins import Join, join_names
 from napari_biofm.conditions.plates import PlateMap
 from napari_biofm.images.io.plates import fields_of, well_of_field
-from napari_biofm.types import BatchError, Labels
+from napari_biofm.types import MEASURED_DTYPE, BatchError, Events, Labels
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from napari_biofm.signals import Recording
 
 ENDINGS = (".tif", ".tiff", ".png", ".zarr")
 
@@ -93,6 +95,7 @@ class OpenedRun:
         fields: dict[str, list[Field]] = {IMAGE: [], RECORDING: []}
         for row in rows.to_dict("records"):
             made = [folder / ITEMS / row["item"] / name for name in ("mask.tif", "labels.ome.zarr")]
+            made = [folder / CORRECTED / f"{row['item']}.tif", *made]
             given = [Path(row["masks"])] if row.get("masks") else []
             masks = next((p for p in (*made, *given) if p.exists()), None)
             fields[row["kind"]].append(
@@ -136,8 +139,30 @@ def _text(value: object) -> str:
     return "" if value is None or value != value else str(value)
 
 
-def read_field(one: Field, folder: Path) -> tuple[Any, Labels | None, Mapping[int, str]]:
-    """Return pixels, masks and classes of a field.
+@dataclass(frozen=True, eq=False)
+class OpenedField:
+    """A field as it is shown.
+
+    Attributes
+    ----------
+    pixels : the image.
+    is_stack : whether its first axis is Z or time; channels come last.
+    masks : labels, None where there are none.
+    classes : by label, as the run found them.
+    traces : of the cells of a movie, None where there are none.
+    events : in the traces, None where none were looked for.
+    """
+
+    pixels: Any
+    is_stack: bool
+    masks: Labels | None
+    classes: Mapping[int, str]
+    traces: Recording | None = None
+    events: Events | None = None
+
+
+def read_field(one: Field, folder: Path) -> OpenedField:
+    """Return pixels, masks, classes and traces of a field.
 
     Parameters
     ----------
@@ -145,9 +170,14 @@ def read_field(one: Field, folder: Path) -> tuple[Any, Labels | None, Mapping[in
     folder : of the run, where classes stand in the item's table of cells.
     """
     from napari_biofm.api.images import describe_image
+    from napari_biofm.api.signals import read_recording
 
-    pixels = np.asarray(describe_image(one.path).pixels[...])
-    return pixels, masks_of(one), classes_of(one, folder)
+    opened = describe_image(one.path)
+    pixels = np.asarray(opened.pixels[...])
+    traces = folder / ITEMS / one.key / "traces.npz"
+    recording = read_recording(traces) if one.key and traces.is_file() else None
+    events = None if recording is None else events_of_item(folder, one.key)
+    return OpenedField(pixels, opened.is_stack, masks_of(one), classes_of(one, folder), recording, events)
 
 
 def masks_of(one: Field) -> Labels | None:
@@ -158,6 +188,25 @@ def masks_of(one: Field) -> Labels | None:
     if one.masks is None:
         return None
     return read_labels(one.masks) if one.masks.suffix == ".zarr" else read_masks(one.masks)
+
+
+def events_of_item(folder: Path, key: str) -> Events | None:
+    """Return the events of an item of a run as a table, None where it has none.
+
+    Parameters
+    ----------
+    folder : of the run.
+    key : of the item.
+    """
+    path = folder / ITEMS / key / f"events{PIECE}"
+    if not path.is_file():
+        return None
+    rows = read_piece(path)
+    events = np.zeros(rows.num_rows, MEASURED_DTYPE)
+    for name in MEASURED_DTYPE.names or ():
+        if name in rows.column_names:
+            events[name] = np.asarray(rows[name].to_pylist(), MEASURED_DTYPE[name])
+    return events
 
 
 def classes_of(one: Field, folder: Path) -> dict[int, str]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from napari_biofm import __version__
 from napari_biofm.batch.jobs import Job
-from napari_biofm.batch.work import finished
+from napari_biofm.batch.work import finished, threads_as_before
 from napari_biofm.types import BatchError
 
 AHEAD = 3  # tasks per worker that are handed out at a time
@@ -59,8 +59,9 @@ class ThisProcess:
         os.environ.update({k: v for k, v in ONE_THREAD.items() if k not in os.environ})
 
     def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-        for job in jobs:
-            yield job, work(job)
+        with threads_as_before():
+            for job in jobs:
+                yield job, work(job)
 
     def close(self) -> None:
         _restore(self._before)

@@ -15,7 +15,9 @@ from napari_biofm.types import BatchError
 
 FORMAT = 1
 LAYOUT = 2  # of what an item leaves; results of another layout are made again
-INPUT = ("images", "recordings", "masks", "files", "conditions", "match", "sampling_rate", "unit")
+INPUT = (
+    "relative_to", "images", "recordings", "masks", "files", "conditions", "match", "sampling_rate", "unit",
+)  # fmt: skip
 OUTPUT = ("folder", "labels", "thumbnails")
 LABELS = ("tiff", "zarr", "none")
 
@@ -44,7 +46,7 @@ class Recipe:
     out : folder of the results, or None.
     labels : "tiff", "zarr" or "none".
     thumbnails : how many pictures the report shows.
-    folder : that relative paths start from.
+    folder : that relative paths start from: that of the file, or `relative_to` in it.
     """
 
     steps: tuple[RecipeStep, ...]
@@ -124,7 +126,7 @@ class Recipe:
             _text(out, "folder"),
             labels,
             thumbnails,
-            folder,
+            folder / (_text(given, "relative_to") or ""),
         )
         recipe.check()
         return recipe
@@ -171,10 +173,17 @@ class Recipe:
         value = [FORMAT, LAYOUT, steps, self.labels, self.sampling_rate, self.unit, bool(self.masks)]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
-    def text(self) -> str:
-        """Return the recipe as TOML."""
+    def text(self, anywhere: bool = False) -> str:
+        """Return the recipe as TOML.
+
+        Parameters
+        ----------
+        anywhere : name the folder that relative paths start from, so that the file may lie elsewhere.
+        """
         lines = [f"format = {FORMAT}", "", "[input]"]
-        for key in INPUT:
+        if anywhere:
+            lines.append(f"relative_to = {toml(str(self.folder.absolute()))}")
+        for key in INPUT[1:]:
             value = getattr(self, key)
             if value not in (None, ()):
                 lines.append(f"{key} = {toml(list(value) if isinstance(value, tuple) else value)}")

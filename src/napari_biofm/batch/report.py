@@ -32,6 +32,7 @@ def write_report(result: BatchResult, recipe: Recipe) -> None:
         f"<h1>{text_of(result.out.name)}</h1>",
         facts_table(_facts(result, done)),
         _failures(result.failed),
+        _corrected(done),
         _notes(result),
         _numbers(done),
         _pictures(result.out, done, recipe.thumbnails),
@@ -72,6 +73,15 @@ def _failures(failed: Sequence[dict[str, Any]]) -> str:
     more = len(failed) - SHOWN_FAILURES
     rest = f"<p>and {more} more, in manifest.sqlite</p>" if more > 0 else ""
     return f'<h2 class="bad">Failed</h2><table>{rows}</table>{rest}'
+
+
+def _corrected(done: Sequence[dict[str, Any]]) -> str:
+    rows = "".join(
+        f"<tr><td>{text_of(Path(row['path']).name)}</td><td>{row.get('objects', 0)} cells</td></tr>"
+        for row in done
+        if row.get("corrected") is not None
+    )
+    return f"<h2>Masks corrected by hand</h2><table>{rows}</table>" if rows else ""
 
 
 def _notes(result: BatchResult) -> str:

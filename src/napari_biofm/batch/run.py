@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from napari_biofm.batch.collect import collect_tables, write_conditions
 from napari_biofm.batch.disk import told_of_disk
 from napari_biofm.batch.folder_lock import FolderLock
 from napari_biofm.batch.items import Item, items_of
-from napari_biofm.batch.jobs import CONDITIONS, ITEMS, OUTPUTS, TABLES, Job
+from napari_biofm.batch.jobs import CONDITIONS, CORRECTED, ITEMS, OUTPUTS, TABLES, Job
 from napari_biofm.batch.manifest import NAME as MANIFEST
 from napari_biofm.batch.manifest import Manifest
 from napari_biofm.batch.parameters import TABLE
@@ -22,11 +23,12 @@ from napari_biofm.batch.recipe import Recipe
 from napari_biofm.batch.report import write_report
 from napari_biofm.batch.result import BatchResult
 from napari_biofm.batch.table_steps import RUN_ON_TABLES
-from napari_biofm.batch.work import finished, work_on
+from napari_biofm.batch.work import content_hash, finished, work_on
 from napari_biofm.files import write_text
 from napari_biofm.types import BatchError, BiofmError
 
 RECIPE = "recipe.toml"
+UNDO = "napari-biofm correct RUN --item ITEM --undo"
 SPARE = 4  # pictures are made of so many times more images than are shown: some images fail
 
 
@@ -53,7 +55,7 @@ def run_recipe(
     scheduler : "local", the address of a Dask scheduler, or "slurm", "pbs", "lsf".
     jobs : worker processes, or jobs of the queue.
     resume : take up a run that was stopped: only what is missing, failed or changed is done.
-    force : throw away what is in the folder and begin anew.
+    force : throw away what is in the folder and begin anew; masks corrected by hand stay (see `correct_masks`).
     limit : work on that many items only, the first by name.
     listener : called with the number of items done, of all, and the row of the last one.
 
@@ -74,14 +76,14 @@ def run_recipe(
         chosen = recipe if isinstance(recipe, Recipe) else Recipe.read(Path(recipe))
     folder = _folder(chosen, out)
     items = items_of(chosen)[:limit]
-    todo = [_job(chosen, item, folder, i < SPARE * chosen.thumbnails) for i, item in enumerate(items)]
+    todo = jobs_of(chosen, items, folder)
     with told_of_disk(folder):
         _prepare(folder, resume=resume, force=force)
         with FolderLock(folder):
             if force:
                 _clear(folder)
             _remove_unfinished(folder)
-            write_text(folder / RECIPE, chosen.text())
+            write_text(folder / RECIPE, chosen.text(anywhere=True))
             return _run(chosen, folder, todo, scheduler, jobs, resume, listener)
 
 
@@ -132,11 +134,40 @@ def _run(
             _remove_unfinished(folder)
             manifest.flush()
     manifest.keep_only({job.item.key for job in todo})
+    return put_together(recipe, folder, todo, rows, kept, where, started)
+
+
+def put_together(
+    recipe: Recipe,
+    folder: Path,
+    todo: Sequence[Job],
+    rows: Mapping[str, dict[str, Any]],
+    kept: int,
+    where: str,
+    started: float,
+) -> BatchResult:
+    """Write the tables and the report of a run from the results of its items.
+
+    Parameters
+    ----------
+    folder : of the run.
+    todo : of all items, in order.
+    rows : of the manifest, by key.
+    kept : number of items that were there before.
+    where : on what the others ran.
+    started : when, in the seconds of `time.perf_counter`.
+    """
     ordered = [rows[job.item.key] for job in todo]
     done = [job.item for job in todo if rows[job.item.key]["state"] == "done"]
     tables = collect_tables(folder, done)
     write_conditions(folder, [(job.item, rows[job.item.key]) for job in todo])
     notes, problems = _on_tables(recipe, folder)
+    corrected = sum(row.get("corrected") is not None for row in ordered)
+    if corrected:
+        notes = (
+            f"{corrected} items have masks corrected by hand, which stay; to take one back: {UNDO}",
+            *notes,
+        )
     seconds = time.perf_counter() - started
     result = BatchResult(folder, ordered, tables, kept, seconds, where, notes, problems)
     write_report(result, recipe)
@@ -157,12 +188,28 @@ def _on_tables(recipe: Recipe, folder: Path) -> tuple[tuple[str, ...], tuple[str
     return tuple(notes), tuple(problems)
 
 
-def _job(recipe: Recipe, item: Item, folder: Path, thumbnail: bool) -> Job:
-    steps = tuple((one.name, dict(one.parameters)) for one in recipe.steps_for(item.kind))
-    return Job(
-        item, steps, folder, recipe.fingerprint(item.kind), recipe.labels, thumbnail, recipe.folder,
-        recipe.sampling_rate, recipe.unit,
-    )  # fmt: skip
+def jobs_of(recipe: Recipe, items: Sequence[Item], folder: Path) -> list[Job]:
+    """Return what is to be done for each item; masks corrected by hand take the place of those that steps make.
+
+    Parameters
+    ----------
+    items : in order.
+    folder : of the run.
+    """
+    corrected = {path.stem: path for path in (folder / CORRECTED).glob("*.tif")}
+    jobs = []
+    for i, item in enumerate(items):
+        steps = tuple((one.name, dict(one.parameters)) for one in recipe.steps_for(item.kind))
+        fingerprint, masks = recipe.fingerprint(item.kind), corrected.get(item.key)
+        if masks is not None:
+            fingerprint = hashlib.sha256(f"{fingerprint} {content_hash(masks)}".encode()).hexdigest()
+        jobs.append(
+            Job(
+                item, steps, folder, fingerprint, recipe.labels, i < SPARE * recipe.thumbnails, recipe.folder,
+                recipe.sampling_rate, recipe.unit, masks,
+            )
+        )  # fmt: skip
+    return jobs
 
 
 def _folder(recipe: Recipe, out: str | Path | None) -> Path:

@@ -7,9 +7,11 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,23 @@ def one_thread(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
 
         if torch.get_num_threads() != 1:
             torch.set_num_threads(1)
+
+
+@contextmanager
+def threads_as_before() -> Iterator[None]:
+    """Give numpy and torch the number of threads back that they had before items were worked on in this process."""
+    from threadpoolctl import threadpool_limits
+
+    limits = threadpool_limits(limits=None)
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    try:
+        yield
+    finally:
+        limits.restore_original_limits()
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_num_threads(before or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
 
 
 def _peak_memory_mb() -> float:

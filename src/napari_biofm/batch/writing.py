@@ -20,7 +20,7 @@ def write_results(bench: Bench) -> None:
     import pandas as pd
 
     job = bench.job
-    if bench.masks is not None and job.item.masks is None:
+    if bench.masks is not None and (job.item.masks is None or job.corrected is not None):
         _write_labels(bench)
     if bench.masks is not None:
         labels = np.unique(np.asarray(bench.masks))

@@ -32,6 +32,7 @@ ROOMS = (
     "cells",
     "conditions",
     "convert",
+    "correct",
     "export",
     "sessions",
     "completion",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
+from napari_biofm.batch.correct import corrected_field
 from napari_biofm.batch.draft import Draft
-from napari_biofm.batch.opened import Field, OpenedRun, profile_wells, read_field
+from napari_biofm.batch.opened import Field, OpenedField, OpenedRun, profile_wells, read_field
+from napari_biofm.batch.result import BatchResult
 from napari_biofm.cells.table.export import write_rows
 from napari_biofm.conditions.plates import PlateMap, plate_map, read_plate_map
 from napari_biofm.conditions.profiles import MIN_CONTROLS
@@ -19,6 +22,7 @@ from napari_biofm.conditions.wells import SHAPES, plate_shape, row_letters, well
 from napari_biofm.controllers.common.layers import layer_id
 from napari_biofm.controllers.common.ports import RunJob
 from napari_biofm.session import Session
+from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.types import BiofmError, Segmentation
 
 if TYPE_CHECKING:
@@ -67,6 +71,10 @@ class ConditionsController:
         self.wells: DataFrame | None = None
         self.plate, self.column = "", "compound"
         self._n_shown = 0
+        self._shown: Field | None = None
+        self._image: Any = None  # layers of the field that is shown
+        self._cells: Any = None
+        self._traces = ""
 
     # ------------------------------------------------------------------ reading
 
@@ -224,34 +232,83 @@ class ConditionsController:
             on_done=lambda found: self._put(chosen, found),
         )  # fmt: skip
 
-    def _put(self, one: Field, found: Any) -> None:
-        pixels, masks, classes = found
+    def _put(self, one: Field, found: OpenedField) -> None:
+        pixels, masks, classes = found.pixels, found.masks, found.classes
+        self._shown, self._cells = one, None
         for layer in [x for x in self._viewer.layers if x.metadata.get("biofm_well")]:
             self._viewer.layers.remove(layer)
         about = {"biofm_well": one.well, "path": str(one.path)}
         name = f"{one.well} {one.name}".strip()
-        rgb = pixels.ndim == 3 and pixels.shape[-1] in (3, 4) and pixels.dtype == np.uint8
-        many = (
-            {"channel_axis": pixels.ndim - 1}
-            if not rgb and masks is not None and pixels.ndim > masks.ndim
-            else {}
-        )
-        image = self._viewer.add_image(
-            pixels, name=name, metadata=about, **({} if many else {"rgb": rgb}), **many
-        )
+        has_channels = pixels.ndim > 2 + found.is_stack
+        rgb = has_channels and pixels.shape[-1] in (3, 4) and pixels.dtype == np.uint8
+        how = {"channel_axis": pixels.ndim - 1} if has_channels and not rgb else {"rgb": rgb}
+        image = self._viewer.add_image(pixels, name=name, metadata=about, **how)
         image = image[0] if isinstance(image, list) else image
         if masks is None:
             self._session.set_layers(image=layer_id(image))
             return
         ids = np.unique(masks)
-        rows = {"index": ids, "class": np.array([classes.get(int(i), "") for i in ids], object)}
-        labels = self._viewer.add_labels(
-            masks, name=f"{name} cells", metadata={"biofm_well": one.well}, features=rows if classes else None
+        labels = self._cells = self._viewer.add_labels(
+            masks, name=f"{name} cells", metadata={"biofm_well": one.well}, features=_features(ids, classes)
         )
         self._session.set_segmentation(layer_id(labels), Segmentation(masks, provenance={"model": "a run"}))
         self._session.set_layers(image=layer_id(image), labels=layer_id(labels))
+        self._image = image
+        self._put_traces(found)
         counts = ", ".join(f"{n} {c}" for c, n in _counts(classes))
         self.said.emit(f"{one.name}: {len(ids[ids > 0])} cells{f' ({counts})' if counts else ''}.")
+
+    def _put_traces(self, found: OpenedField) -> None:
+        """Put the traces of the shown field, with their events, in the place of the former ones."""
+        if self._traces in self._session.recordings:
+            self._session.remove_recording(self._traces)
+        if found.traces is None or self._shown is None:
+            return
+        on = MeasuredOn(layer_id(self._image), layer_id(self._cells))
+        recording = replace(found.traces, measured_on=on)
+        self._traces = self._session.add_recording(recording, f"traces of {self._shown.name}")
+        if found.events is not None:
+            self._session.set_events(self._traces, found.events, {"detector": "a run"}, name="open field")
+
+    def correct(self) -> None:
+        """Keep the masks of the shown field as corrected by hand, and have the run do again what depends on them."""
+        one, layer = self._shown, self._cells
+        if (
+            self.opened is None
+            or one is None
+            or not one.key
+            or layer is None
+            or layer not in self._viewer.layers
+        ):
+            self.said.emit(
+                "Open the folder of a run, click a well, and correct the masks of its field first."
+            )
+            return
+        masks, folder = np.array(layer.data), self.opened.folder
+        self._run(
+            corrected_field, folder, one.key, masks, name=f"Again: {one.name}", bound_to=layer_id(layer),
+            on_done=lambda found: self._corrected(one, found),
+        )  # fmt: skip
+
+    def _corrected(self, one: Field, found: tuple[OpenedField, BatchResult]) -> None:
+        field, result = found
+        if self.opened is None or result.out != self.opened.folder.absolute():
+            return  # another folder was opened meanwhile
+        plates = {f.key: (f.plate, f.well) for f in self.opened.fields}
+        fresh = OpenedRun.open(self.opened.folder)
+        fields = [replace(f, plate=plates[f.key][0], well=plates[f.key][1]) for f in fresh.fields]
+        self.opened = replace(fresh, fields=tuple(fields))
+        self.wells = self.opened.wells if self.opened.wells is not None else self.wells
+        if self._shown is not None and self._shown.key == one.key and self._cells in self._viewer.layers:
+            rows = _features(np.unique(np.asarray(self._cells.data)), field.classes)
+            if rows is not None:
+                self._cells.features = rows
+            self._put_traces(field)
+        counts = ", ".join(f"{n} rows of {name}" for name, n in result.tables.items())
+        self.said.emit(
+            " ".join([f"{one.name} was corrected by hand: {counts}; the report follows.", *result.problems])
+        )
+        self.changed.emit()
 
     def profile(self) -> None:
         """Make the table of wells from the cells of the opened run."""
@@ -296,6 +353,13 @@ class ConditionsController:
             and "control" in table
             and int((table["control"] == "negative").sum()) >= MIN_CONTROLS
         )
+
+
+def _features(ids: Any, classes: Mapping[int, str]) -> dict[str, Any] | None:
+    """Return the class of each label for napari's features, None where nothing was classified."""
+    if not classes:
+        return None
+    return {"index": ids, "class": np.array([classes.get(int(i), "") for i in ids], object)}
 
 
 def _counts(classes: Any) -> list[tuple[str, int]]:

@@ -35,8 +35,10 @@ class ConditionsDock(Dock):
         top.addWidget(button("Save plate map ...", "Write the grid as CSV.", self._ask_save), 1, 0)
         tip = "Cells to wells: counts, medians, fractions of classes."
         top.addWidget(button("Profiles", tip, lambda: control.profile()), 1, 1)
-        top.addWidget(self.plate, 2, 0)
-        top.addWidget(self.column, 2, 1)
+        tip = "Keep the masks of the shown field as corrected by hand; what depends on them is done again: its cells, tables, report."
+        top.addWidget(button("Run again with these masks", tip, lambda: control.correct()), 2, 0, 1, 2)
+        top.addWidget(self.plate, 3, 0)
+        top.addWidget(self.column, 3, 1)
         layout.addLayout(top)
         layout.addWidget(self.grid, 1)
         self.recipe = RecipeBar(control.draft, self.tell, self.tell_error)
