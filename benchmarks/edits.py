@@ -86,8 +86,8 @@ class Walk:
 
     # ------------------------------------------------------------------ one edit
 
-    def step(self) -> None:
-        """Do one edit, undo or redo."""
+    def choices(self) -> list[tuple[Callable[[], None], float]]:
+        """What can be done, each with its share."""
         choices: list[tuple[Callable[[], None], float]] = [
             (self.brush, 3),
             (self.edit_masks, 3),
@@ -104,6 +104,11 @@ class Walk:
         ]
         if self.others:
             choices += [(self.replace_data, 0.5), (self.change_in_place, 0.5), (self.remove_layer, 0.05)]
+        return choices
+
+    def step(self) -> None:
+        """Do one edit, undo or redo."""
+        choices = self.choices()
         weights = np.array([w for _, w in choices])
         chosen = choices[int(self.rng.choice(len(choices), p=weights / weights.sum()))][0]
         self.outcome.kinds[chosen.__name__] += 1

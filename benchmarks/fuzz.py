@@ -347,7 +347,7 @@ def _read_anndata(path: Path) -> object:
     try:
         _targets_of(path)
     except BiofmError:
-        return read_vectors(path, "X_pca")
+        return read_vectors(path, key="X_pca")
     return None
 
 

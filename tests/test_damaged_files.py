@@ -117,3 +117,21 @@ def test_the_json_beside_weights_is_checked(
     card.write_text(json.dumps(whole), encoding="utf-8")
     with pytest.raises(ModelError, match=card.stem):
         use(path)
+
+
+@pytest.mark.parametrize("kind", ["nwb", "h5ad"])
+def test_a_heap_of_strings_that_never_ends_is_refused(kind: str, tmp_path: Path) -> None:
+    """libhdf5 goes round in a circle where the free space of a heap is shorter than its header."""
+    make, use = fuzz.KINDS[kind]
+    path = make(tmp_path)
+    content = bytearray(path.read_bytes())
+    at = start = content.index(b"GCOL\x01")
+    size = int.from_bytes(content[start + 8 : start + 16], "little")
+    at += 16
+    while content[at : at + 2] != b"\0\0":
+        assert at < start + size
+        at += 16 + (int.from_bytes(content[at + 8 : at + 16], "little") + 7) // 8 * 8
+    content[at + 8 : at + 16] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(BiofmError, match="heap"):
+        use(path)

@@ -491,3 +491,17 @@ def test_sessions_saved_by_themselves_by_version_0_1_are_found(tmp_path):
     settle(folder)
     assert unsaved(tmp_path) == []
     session.close()
+
+
+def test_the_thread_of_the_journal_outlives_whatever_it_was_given(tmp_path):
+    files = JournalFiles(tmp_path)
+
+    def broken() -> None:
+        raise KeyError("colours")  # what zarr says where its folder is gone
+
+    done: list[int] = []
+    files.beside(broken)
+    files.beside(lambda: done.append(1))
+    files.wait()
+    assert done == [1] and isinstance(files.failure, KeyError)
+    files.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,35 @@ def test_damage_costs_the_classifier_and_not_the_session(taught, tmp_path: Path)
     )
     saved = load_session(tmp_path / "s")
     assert "train it again" in saved.warnings[0] and saved.classified == {} and UID in saved.classes
+
+
+def test_a_prediction_that_arrives_late_comes_with_the_classifier_that_gave_it() -> None:
+    masks, image = cells()
+    session, waiting = Session(), list[tuple[Any, ...]]()
+    session.set_cells(UID, make_table(masks, image=image, layer=UID))
+    states = CellStates(session, lambda *work: waiting.append(work))
+
+    def do_all() -> list[Callable[[], None]]:
+        """Do what waits, as the thread does, and return what the window is told, later."""
+        told = [partial(done, work()) for work, done, _ in waiting]
+        waiting.clear()
+        return told
+
+    states.use(UID, session.cells(UID))
+    for tell in do_all():
+        tell()
+    for name in ("bar", "square"):
+        states.add_class(name)
+    states.assign(np.arange(0, 12, 2), 0)
+    states.assign(np.arange(1, 12, 2), 1)
+    late = do_all()
+    states.assign(np.arange(1, 12, 2), -1)  # one class is left: nothing can be told apart
+    newest = do_all()
+    for tell in late:
+        tell()
+    kept = session.classified(UID)
+    assert kept is not None and kept.prediction is states.prediction and states.is_taught
+    assert kept.head.classes == ("bar", "square")
+    for tell in newest:
+        tell()
+    assert states.prediction is None and session.classified(UID) is None and not states.is_taught

@@ -9,6 +9,7 @@ replayed over it from the number of the edit at which the snapshot began; all ot
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Journal:
         self._since_base = 0
         self._lost: list[dict[str, Any]] = []
         self._is_ill = False
+        self._failures: set[str] = set()
         self._recordings = tuple(session.recordings)
         session.history.recorded.connect(self._recorded)
         session.labels_edited.connect(self._labels_edited)
@@ -186,6 +188,7 @@ class Journal:
         """Write one slab of masks, or what was left alone for a moment; called again and again."""
         for uid in list(self._tasks)[:1]:
             self._guard(self._go_on, uid)
+        self._tell_failure()
         now = time.monotonic()
         for (kind, uid), since in list(self._changed.items()):
             if now - since < QUIET_S:
@@ -199,6 +202,18 @@ class Journal:
             self._guard(self._write_base)
         elif self._is_ill and self._files is not None:
             self._guard(self._write_all)
+
+    def _tell_failure(self) -> None:
+        """Say what the thread of the journal could not write, once for each reason."""
+        failure = None if self._files is None else self._files.failure
+        if failure is not None and self._files is not None:
+            self._files.failure = None
+            words = f"{type(failure).__name__}: {failure}"
+            if (
+                not isinstance(failure, OSError) and words not in self._failures
+            ):  # a full disk is told by the log
+                self._failures.add(words)
+                self._tell(f"A table cannot be kept for a recovery: {words}")
 
     def step_at_once(self) -> None:
         """Write what was changed without waiting until it is left alone."""
@@ -276,8 +291,11 @@ class Journal:
 
         def write() -> None:
             part = files.folder / f".{name}"
-            write_table(part, copy)
-            os.replace(part, files.folder / name)
+            try:
+                write_table(part, copy)
+                os.replace(part, files.folder / name)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
             self._kept[("table", uid)] = _Kept(name, None, seq)
             self._base_is_due = True
 

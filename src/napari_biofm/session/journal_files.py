@@ -83,6 +83,7 @@ class JournalFiles:
         }
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._sync_asked = False
+        self.failure: Exception | None = None  # of what was handed over; the thread goes on
         self._thread = threading.Thread(target=self._beat, name="biofm-journal", daemon=True)
         self._thread.start()
 
@@ -185,8 +186,10 @@ class JournalFiles:
                 continue
             if work is None:
                 return
-            with suppress(OSError):  # a full disk is told by the log
+            try:
                 work()
+            except Exception as error:  # noqa: BLE001 - zarr raises many kinds where a folder is gone or the program ends
+                self.failure = error  # a full disk is told by the log
 
     def _sync(self) -> None:
         """Bring lines to the disk itself without holding up the hand that edits."""

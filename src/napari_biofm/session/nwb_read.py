@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.reviewed import REVIEWED_DTYPE
+from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.session import CellKey, Link
 from napari_biofm.session.nwb import INDEX_NAME, INDEX_VERSION
 from napari_biofm.session.nwb_sweeps import starts_at
@@ -43,6 +44,7 @@ def read_nwb_session(path: Path) -> Saved:
     if not path.is_file():
         raise SessionError(f"{path} does not exist.")
     try:
+        check_hdf5(path)
         with h5py.File(path, "r") as file:
             index = _index(path, file)
             return _saved(file, index)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,9 @@ class CellStates:
         )
         self.prepared: Prepared | None = None
         self.head: LiveHead | None = None
+        self._learnt: LiveHead | None = (
+            None  # as it was when it gave the prediction; the head may be refitted since
+        )
         self.prediction: Prediction | None = None
         self._other_embeddings: list[str] = []
         self._other_is_live = False  # it was taught by the labels by hand, and follows them
@@ -119,7 +123,7 @@ class CellStates:
         """Choose the vectors to learn from: the name of an embedding, or `ALL`."""
         if embeddings != self.embeddings:
             self.embeddings = embeddings
-            self.prepared = self.head = self.prediction = None
+            self.prepared = self.head = self._learnt = self.prediction = None
             if self.table is not None and self.table.n_obs:
                 self._prepare()
 
@@ -132,7 +136,7 @@ class CellStates:
         else:
             add_embedding(self.table, name, vectors, source)
         if name in self.embedding_names:
-            self.prepared = self.head = self.prediction = None
+            self.prepared = self.head = self._learnt = self.prediction = None
             self._prepare()
         self.table_changed.emit()
 
@@ -163,7 +167,7 @@ class CellStates:
                 return
             self.prepared, self.outlier, self._digest = result
             self._write(table, {"outlier": self.outlier})
-            self.head = LiveHead(self.prepared)
+            self.head, self._learnt = LiveHead(self.prepared), None
             self._tuned_at = 0
             self.table_changed.emit()
             self._predict_anew(table)
@@ -365,14 +369,18 @@ class CellStates:
         tune = n_labels >= 1.2 * self._tuned_at or n_labels < 0.8 * self._tuned_at
         groups = self.groups
 
-        def work() -> Prediction | None:
+        def work() -> tuple[Prediction | None, LiveHead]:
             if tune:
                 head.tune(codes, groups)
-            return head.refit(codes)
+            return head.refit(codes), copy(head)
 
-        def done(result: Prediction | None) -> None:
+        def done(both: tuple[Prediction | None, LiveHead]) -> None:
+            result, learnt = both
             if self.head is not head:
                 return
+            if result is not None and max(result.classes, default=-1) >= len(self.classes):
+                return  # a class was taken away meanwhile: the refit without it follows
+            self._learnt = learnt
             self._tuned_at = n_labels if tune else self._tuned_at
             if result is not None or self.other_head is None or self._other_is_live:
                 self.prediction, self.other_head = result, None
@@ -422,13 +430,18 @@ class CellStates:
             raise CellsError("Measure the cells first; there is no table yet.")
         return self.table
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether a classifier is there."""
+        return self.other_head is not None or (self._learnt is not None and self._learnt.weights is not None)
+
     def classifier(self) -> Head:
         """Return the classifier that gave the predictions; CellsError where nothing was learnt."""
         if self.other_head is not None:
             return self.other_head
-        if self.head is None:
+        if self._learnt is None:
             raise CellsError("Nothing was learnt yet; label cells of two classes first.")
-        return self.head.as_head([name for name, _ in self.classes])
+        return self._learnt.as_head([name for name, _ in self.classes])
 
     def _write(self, table: AnnData, columns: Mapping[str, Any]) -> None:
         """Have the session write columns into its table, unless it has another one by now."""

@@ -187,11 +187,8 @@ class Learning:
         tracks : see `cells.track.tracks.link`.
         """
         states = self.states
-        taught = states.other_head is not None or (
-            states.head is not None and states.head.weights is not None
-        )
         volume = states.table is not None and not str(states.table.uns.get("plane", ""))
-        if labels.ndim != 3 or volume or not taught or states.table is None or states.uid is None:
+        if labels.ndim != 3 or volume or not states.is_taught or states.table is None or states.uid is None:
             self.failed.emit(
                 CellsError(
                     "Choose a Labels layer with time as first axis, measure its 'Plane in view' on one frame, and "

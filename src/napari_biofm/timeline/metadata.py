@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.images.io.movie_facts import movie_facts, of_ome
 from napari_biofm.timeline.clock import Clock
 from napari_biofm.types import TimelineError
@@ -95,6 +96,7 @@ def _nwb_frame_times(path: Path, n_frames: int) -> tuple[NDArray[np.float64], st
 
     found: list[str] = []
     try:
+        check_hdf5(path)
         with h5py.File(path, "r") as file:
             for name, series in sorted(_series_of(file)):
                 n = int(series["data"].shape[0]) if "data" in series else 0

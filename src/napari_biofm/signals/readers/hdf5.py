@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.signals.readers.footprints import labels_of
 from napari_biofm.signals.readers.optional import H5Trace, need
 from napari_biofm.signals.readers.wavesurfer import is_wavesurfer, read_wavesurfer
@@ -48,6 +49,7 @@ def read_hdf5(
     """
     h5py = need("h5py", path)
     try:
+        check_hdf5(path)
         with h5py.File(path, "r") as file:
             if "estimates" in file and dataset is None:
                 return _caiman(path, file, sampling_rate, part)
@@ -94,6 +96,7 @@ def datasets_of(path: Path) -> list[str]:
     """Return the datasets of an HDF5 file that can be signals; none for a file that is damaged."""
     h5py = need("h5py", path)
     try:
+        check_hdf5(path)
         with h5py.File(path, "r") as file:
             return _signals(file, h5py)
     except OSError:

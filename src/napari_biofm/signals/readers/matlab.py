@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.signals.readers.matlab_v5 import variables
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.readers.text_table import agreed_rate
@@ -102,6 +103,7 @@ def _version_7_3(path: Path) -> dict[str, Any]:
         return np.squeeze(np.asarray(value).T)
 
     try:
+        check_hdf5(path)
         with h5py.File(path, "r") as file:
             return {name: plain(item) for name, item in file.items() if not name.startswith("#")}
     except Exception as error:  # h5py raises whatever a damaged byte leads the library to

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.signals.nwb_icephys import PLACEHOLDER
 from napari_biofm.signals.readers.nwb_cells import cell_parts
 from napari_biofm.signals.readers.nwb_patch import Stimuli, patch_parts
@@ -59,6 +60,7 @@ def read_nwb(path: Path, *, series: int = 0, mask_order: str = "xy") -> Recordin
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_hdf5(path)
             io = pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True)
             with io:
                 return _read(path, io.read(), pynwb, series, mask_order)

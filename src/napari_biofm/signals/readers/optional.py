@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.types import RecordingError
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def changed(path: str | Path) -> int:
 
 @lru_cache(maxsize=16)
 def _open_hdf5(path: str, stamp: int) -> Any:  # noqa: ARG001 (part of the key of the cache)
-    return need("h5py", Path(path)).File(path, "r")
+    h5py = need("h5py", Path(path))
+    check_hdf5(Path(path))
+    return h5py.File(path, "r")
 
 
 @dataclass(frozen=True)

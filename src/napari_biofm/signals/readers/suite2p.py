@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import load_numpy
+from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.signals.readers.footprints import labels_of
 from napari_biofm.signals.readers.matlab import is_version_7_3, read_version_5
 from napari_biofm.signals.recording import NOTES, Channel, Recording, checked_rate
@@ -216,6 +217,7 @@ def _read_mat73(path: Path) -> dict[str, Any]:
     from napari_biofm.signals.readers.optional import need
 
     h5py = need("h5py", path)
+    check_hdf5(path)
     with h5py.File(path, "r") as file:
         found: dict[str, Any] = {key: whole_dataset(file[key]).T for key in (*PARTS, "iscell") if key in file}
         if "ops" in file:

@@ -24,6 +24,7 @@ from napari_biofm.widgets.annotate.time_panel import TimePanel
 from napari_biofm.widgets.annotate.toolbox import ThresholdSlider, Toolbox
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.qt_parts import when_destroyed
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 EDITING = "edit masks"  # the mode of clicks while a tool is chosen
@@ -108,8 +109,7 @@ class AnnotateDock(Dock):
         self.listen(self.viewer.layers.events.moved, self.layers.refresh)
         self.listen(self.viewer.dims.events.ndim, self._refresh_panels)
         self.listen(self.viewer.dims.events.current_step, self._plane_changed)
-        parts = (self.mouse, self.binder, self.annotator)
-        self.destroyed.connect(lambda *_: _take_down(*parts))
+        when_destroyed(self, _take_down, self.mouse, self.binder, self.annotator)
         self._show_state()
 
     # ------------------------------------------------------------------ layers
@@ -268,8 +268,9 @@ class AnnotateDock(Dock):
             self.tell_error(error)
 
 
-def _take_down(mouse: Mouse, binder: KeyBinder, annotator: Annotator) -> None:
+def _take_down(mouse: Mouse | None, binder: KeyBinder | None, annotator: Annotator | None) -> None:
     """Let go of the viewer when the dock is destroyed; the viewer may be going too."""
-    for let_go in (mouse.stop, binder.release, annotator.close):
+    for part, end in ((mouse, "stop"), (binder, "release"), (annotator, "close")):
         with suppress(RuntimeError, ValueError, KeyError):  # where the viewer went first
-            let_go()
+            if part is not None:
+                getattr(part, end)()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from psygnal import Signal
@@ -12,6 +11,7 @@ from napari_biofm.controllers.annotate.mask_predictor import MaskPredictor
 from napari_biofm.controllers.common.ports import TellError
 from napari_biofm.images.prompt.backends import precompute_file
 from napari_biofm.session import Session
+from napari_biofm.widgets.common.qt_parts import when_destroyed
 
 QUIET_MS = 2500  # without a question before the preparing goes on
 
@@ -39,7 +39,7 @@ class Prefetch(QObject):
         self._predictor = predictor
         self._tell_error = tell_error
         self._gone = False
-        parent.destroyed.connect(partial(setattr, self, "_gone", True))
+        when_destroyed(parent, lambda one: one and one.end(), self)
         self._line: list[str] = []
         self._job: Any = None
         self.prepared: set[str] = set()
@@ -56,6 +56,10 @@ class Prefetch(QObject):
         self.total = len(self._line) + len(self.prepared)
         self._timer.start(0)
         self.changed.emit()
+
+    def end(self) -> None:
+        """Prepare nothing more: the parent is gone."""
+        self._gone = True
 
     def stop(self) -> None:
         """Prepare nothing more; what is done is kept."""

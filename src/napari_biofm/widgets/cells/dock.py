@@ -39,7 +39,7 @@ from napari_biofm.widgets.common.cell_tables import cell_tables
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.event_loop import EventLoopTask
 from napari_biofm.widgets.common.later_tabs import LaterTabs
-from napari_biofm.widgets.common.qt_parts import timer
+from napari_biofm.widgets.common.qt_parts import timer, when_destroyed
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.common.viewers import QtPost
 
@@ -70,7 +70,7 @@ class CellsDockContent(Dock):
         )
         self.states = self.controller.states
         self.overlay = Overlay(self.viewer)
-        self._below: list[Any] = []  # what this dock put under the image
+        self.below: list[Any] = []  # what this dock put under the image
         self._overlay_task, self._mirror = EventLoopTask(self), EventLoopTask(self)
         self._quiet = timer(self, QUIET, self._write_mirrors)
         self._build()
@@ -81,7 +81,7 @@ class CellsDockContent(Dock):
             lambda label, event: self.controller.click(label, event.modifiers),
             self.controller.hover,
         )
-        self.destroyed.connect(_release(self.controller, (self.latest, self.lists), self.clicks, self._below))
+        when_destroyed(self, _release, self, self.latest, self.lists)
 
     def begin(self) -> None:
         """Show the layer in play and its cells."""
@@ -199,12 +199,12 @@ class CellsDockContent(Dock):
         return QSize(WIDTH + 20, 800)
 
     def _undock(self, docked: Any) -> None:
-        self._below.clear()
+        self.below.clear()
         self.viewer.window.remove_dock_widget(docked)
 
     def _dock_below(self, widget: QWidget) -> Any:
         docked = self.viewer.window.add_dock_widget(widget, name="Cell states over time", area="bottom")
-        self._below.append(docked)
+        self.below.append(docked)
         return docked
 
     # ------------------------------------------------------------------ connecting
@@ -458,16 +458,14 @@ def _hot_key(controller: CellsController, code: int) -> Any:
     return pressed
 
 
-def _release(
-    controller: CellsController, work: tuple[Latest, ...], clicks: CanvasClicks, below: list[Any]
-) -> Any:
-    def release(*_: Any) -> None:
-        controller.is_closed = True
-        for docked in below:
-            with contextlib.suppress(RuntimeError):  # the window went first, and took it along
-                docked.deleteLater()
-        for latest in work:
+def _release(dock: CellsDockContent | None, *work: Latest | None) -> None:
+    for latest in work:
+        if latest is not None:
             latest.close()
-        clicks.close()
-
-    return release
+    if dock is None:
+        return
+    dock.controller.is_closed = True
+    for docked in dock.below:
+        with contextlib.suppress(RuntimeError):  # the window went first, and took it along
+            docked.deleteLater()
+    dock.clicks.close()

@@ -8,7 +8,19 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
+from napari_biofm.widgets.common.qt_parts import when_destroyed
 from napari_biofm.widgets.common.viewers import QtPost
+
+
+class _Alive:
+    yes = True
+
+
+def _end(alive: _Alive | None, threads: ThreadPoolExecutor | None) -> None:
+    if alive is not None:
+        alive.yes = False
+    if threads is not None:
+        threads.shutdown(wait=False)
 
 
 class Background(QObject):
@@ -23,14 +35,8 @@ class Background(QObject):
         self._threads = ThreadPoolExecutor(1, "napari-biofm writer")
         self._post = QtPost()
         self._running: Future[Any] | None = None
-        self._alive = alive = [True]
-        threads = self._threads
-
-        def gone(*_: Any) -> None:
-            alive.clear()
-            threads.shutdown(wait=False)
-
-        self.destroyed.connect(gone)
+        self._alive = _Alive()
+        when_destroyed(self, _end, self._alive, self._threads)
 
     @property
     def is_busy(self) -> bool:
@@ -52,10 +58,10 @@ class Background(QObject):
             except BaseException as error:  # noqa: BLE001 - whatever stops the thread is told in the window
                 caught = error
                 if failed is not None:
-                    post(lambda: failed(caught) if alive else None)
+                    post(lambda: failed(caught) if alive.yes else None)
             else:
                 if done is not None:
-                    post(lambda: done() if alive else None)
+                    post(lambda: done() if alive.yes else None)
 
         self._running = self._threads.submit(work)
 

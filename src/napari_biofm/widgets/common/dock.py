@@ -20,6 +20,7 @@ from napari_biofm.widgets.common.accessible import name_parts
 from napari_biofm.widgets.common.background import Background
 from napari_biofm.widgets.common.job_bar import JobBar
 from napari_biofm.widgets.common.opening import RIGHT_WIDTH
+from napari_biofm.widgets.common.qt_parts import Closing, when_destroyed
 from napari_biofm.widgets.common.recovery_bar import RecoveryBar, is_first
 from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.common.viewers import close_with_window, viewer_session
@@ -32,7 +33,7 @@ SAY_DONE_S = 3.0  # a job that took longer is told in the status bar when it is 
 BESIDE_LAYERS, BESIDE_NOTHING = 0.4, 0.6  # of the window's height, for docks below the canvas
 
 
-class Dock(QWidget):
+class Dock(Closing):
     """Base of all docks.
 
     Parameters
@@ -57,7 +58,7 @@ class Dock(QWidget):
         self._connections: list[tuple[Any, Callable[..., Any]]] = []
         self._gone = False
         self.is_placed = False
-        self.destroyed.connect(_let_go(self._connections, self.__dict__))
+        when_destroyed(self, lambda one: one and one.let_go(), self)
 
     def scrolled_column(self) -> QVBoxLayout:
         """Return the layout to fill; it scrolls where the window is lower than what is in it."""
@@ -72,6 +73,16 @@ class Dock(QWidget):
         """Connect a psygnal signal or a napari event emitter until this dock is destroyed."""
         signal.connect(callback)
         self._connections.append((signal, callback))
+
+    def let_go(self) -> None:
+        """Hear nothing any more: Qt destroyed this dock."""
+        self._gone = True
+        for signal, callback in self._connections:
+            try:
+                signal.disconnect(callback)
+            except (ValueError, RuntimeError, TypeError, KeyError):
+                continue  # the emitter went first
+        self._connections.clear()
 
     def run(
         self,
@@ -233,18 +244,3 @@ def _left_needs(window: QMainWindow) -> int:
         d for d in window.findChildren(QDockWidget) if d.isVisible() and window.dockWidgetArea(d) == left
     ]
     return sum(dock.minimumSizeHint().height() for dock in docks)
-
-
-def _let_go(connections: list[tuple[Any, Callable[..., Any]]], state: dict[str, Any]) -> Callable[..., None]:
-    """Return what to do when a dock is destroyed, without holding on to the dock."""
-
-    def let_go(*_: Any) -> None:
-        state["_gone"] = True
-        for signal, callback in connections:
-            try:
-                signal.disconnect(callback)
-            except (ValueError, RuntimeError, TypeError, KeyError):
-                continue  # the emitter went first
-        connections.clear()
-
-    return let_go

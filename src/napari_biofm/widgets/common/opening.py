@@ -14,14 +14,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout
 
 from napari_biofm.widgets.common.event_loop import EventLoopTask
+from napari_biofm.widgets.common.qt_parts import Closing
 
 RIGHT_WIDTH = 400  # pixels, of docks beside the canvas
 
 
-class OpeningDock(QWidget):
+class OpeningDock(Closing):
     """Frame of a dock, to be subclassed with the dock's `inside`.
 
     Parameters

@@ -17,6 +17,7 @@ from napari_biofm.engine import Engine, make_engine
 from napari_biofm.session import Session, session_of
 from napari_biofm.widgets.common.autosave import start_autosave
 from napari_biofm.widgets.common.labels_watch import LabelsWatch
+from napari_biofm.widgets.common.qt_parts import when_destroyed
 
 __all__ = ["QtPost", "close_with_window", "layer_by_id", "layer_id", "viewer_session"]
 ENGINE_VARIABLE = "NAPARI_BIOFM_ENGINE"  # "worker" (default), "inline", or the address of a Dask scheduler
@@ -97,4 +98,4 @@ def close_with_window(widget: QWidget, session: Session) -> None:
     window = widget.window()
     if isinstance(window, QMainWindow) and not window.property("biofm_session"):
         window.setProperty("biofm_session", True)
-        window.destroyed.connect(lambda *_: session.close())
+        when_destroyed(window, lambda one: one and one.close(), session)
