@@ -156,7 +156,7 @@ class AdaptedHead:
         names, n = head.classes, len(head.mean) if head.mean.ndim == 1 else -1
         plain = [v for v in (head.ridge, head.threshold) if type(v) in (int, float) and 0 <= v < 1e6]
         faults = {
-            "kind": head.kind not in KINDS,
+            "kind": not (isinstance(head.kind, str) and head.kind in KINDS),
             "classes": not (isinstance(names, list) and names and all(isinstance(c, str) for c in names)),
             "template": head.template.ndim != 1 or not 0 < len(head.template) <= LONGEST,
             "peak": type(head.peak) is not int or not 0 <= head.peak <= len(head.template),
