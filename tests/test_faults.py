@@ -24,13 +24,7 @@ if sys.platform == "win32":
     pytest.skip("processes are killed and forked", allow_module_level=True)
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-ROUNDS = {
-    "file-changes": 6,
-    "other-formats": 12,
-    "editing-killed": 2,
-    "autosaving-killed": 2,
-    "saving-killed": 2,
-}
+ROUNDS = {"file-changes": 6, "other-formats": 12}
 
 
 @pytest.fixture(scope="module")

@@ -146,40 +146,6 @@ def test_an_address_that_is_none_is_refused() -> None:
         make_engine("abacus")
 
 
-@pytest.mark.slow
-def test_the_same_jobs_run_on_a_dask_cluster() -> None:
-    distributed = pytest.importorskip("distributed", reason="needs the extra [distributed]")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        engine = make_engine(cluster.scheduler_address)
-        try:
-            assert engine.submit(probe.echo, np.ones(4)).result(WAIT).sum() == 8
-            with pytest.raises(ValueError, match="no reagent"):
-                engine.submit(probe.fail, "no reagent").result(WAIT)
-            started, ended = threading.Event(), threading.Event()
-            job = engine.submit(
-                probe.count, 400, 0.05, on_progress=lambda _: started.set(), on_cancel=ended.set
-            )
-            assert started.wait(WAIT)
-            job.cancel()
-            assert ended.wait(WAIT)
-        finally:
-            engine.close()
-
-
-def test_a_missing_scheduler_is_named() -> None:
-    pytest.importorskip("distributed", reason="needs the extra [distributed]")
-    from napari_biofm.engine import dask as module
-
-    module.CONNECT_TIMEOUT, former = 0.5, module.CONNECT_TIMEOUT
-    try:
-        with pytest.raises(EngineError, match="No Dask scheduler answers at tcp://127.0.0.1:1"):
-            make_engine("tcp://127.0.0.1:1")
-    finally:
-        module.CONNECT_TIMEOUT = former
-
-
 def test_the_worker_imports_nothing_from_the_folder_of_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

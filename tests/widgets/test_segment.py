@@ -12,11 +12,13 @@ from qtpy.QtTest import QTest
 
 from napari_biofm.controllers.common.layers import is_helper
 from napari_biofm.controllers.segment import which_model
+from napari_biofm.engine import make_engine
 from napari_biofm.images.io.projections import MEAN
 from napari_biofm.images.segment import agreement
 from napari_biofm.session import session_of
 from napari_biofm.simulate import simulate_corecording, simulate_field
-from napari_biofm.widgets.common.viewers import layer_id
+from napari_biofm.widgets.common import viewers
+from napari_biofm.widgets.common.viewers import QtPost, layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
 
 
@@ -53,6 +55,36 @@ def test_without_an_image_the_dock_says_what_to_do(viewer: Any, dock: SegmentDoc
     press(dock)
     assert any("Open an image first" in n.message for n in notification_manager.records)
     assert len(viewer.layers) == 0
+
+
+def test_a_cluster_that_does_not_answer_is_named_and_the_dock_stays_usable(
+    qtbot: Any, viewer: Any, dock: SegmentDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="needs the extra [distributed]")
+    monkeypatch.setattr("napari_biofm.engine.dask.CONNECT_TIMEOUT", 0.3)
+    field = simulate_field((128, 128), 12, seed=1)
+    viewer.add_image(field.image, name="field")
+    dock.session.use_engine(make_engine("tcp://127.0.0.1:1", post=QtPost()))
+    for _ in range(2):
+        notification_manager.records.clear()
+        press(dock)
+        qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=20_000)
+        assert "No Dask scheduler answers at tcp://127.0.0.1:1" in notification_manager.records[0].message
+        qtbot.waitUntil(lambda: bool(dock.run_button.enabled), timeout=5_000)
+    dock.session.use_engine(make_engine("inline"))
+    press(dock)
+    assert viewer.layers["field cells"].data.max() >= 8
+
+
+def test_an_address_that_is_none_is_told_and_jobs_run_here(
+    viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_BIOFM_ENGINE", "abacus")
+    notification_manager.records.clear()
+    engine = viewers._make_engine()
+    assert engine.name == make_engine("worker").name
+    assert "'abacus' is no engine" in notification_manager.records[0].message
+    engine.close()
 
 
 def test_an_empty_image_is_named(viewer: Any, dock: SegmentDock) -> None:

@@ -12,14 +12,14 @@ import os
 import queue
 import sys
 import threading
-import traceback
 from multiprocessing.connection import Client
 from typing import Any
 
 from napari_biofm.engine.base import CancelledError, run_steps
 from napari_biofm.engine.channel import Channel, UnreadableError
+from napari_biofm.engine.portable import portable
 from napari_biofm.engine.torch_there import without_torch
-from napari_biofm.types import BiofmError, EngineError, Progress
+from napari_biofm.types import EngineError, Progress
 
 
 def _listen(channel: Channel, jobs: queue.Queue[Any], cancelled: set[int]) -> None:
@@ -42,22 +42,6 @@ def _listen(channel: Channel, jobs: queue.Queue[Any], cancelled: set[int]) -> No
         jobs.put(message)
 
 
-def _portable(error: Exception) -> Exception:
-    """Return an exception the window can unpickle, with the worker's traceback as a note."""
-    note = "".join(traceback.format_exception(error))
-    if isinstance(error, BiofmError):
-        copy: Exception = type(error)(*error.args)
-    elif isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        copy = EngineError(
-            "Not enough memory for this job. Close other programs, choose a smaller image region or model, "
-            f"or run on another device. ({type(error).__name__}: {error})"
-        )
-    else:
-        copy = EngineError(f"{type(error).__name__}: {error}")
-    copy.add_note("In the worker process:\n" + note)
-    return copy
-
-
 def _run(channel: Channel, number: int, call: tuple[Any, ...], cancelled: set[int]) -> None:
     function, args, kwargs = call
 
@@ -73,7 +57,7 @@ def _run(channel: Channel, number: int, call: tuple[Any, ...], cancelled: set[in
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # noqa: BLE001 (whatever a job raises is sent to the window)
-        channel.send("failed", number, _portable(without_torch(error)))
+        channel.send("failed", number, portable(without_torch(error)))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,17 @@ def put_in_place(fresh: Path, folder: Path) -> None:
             raise
     for left in _left_over(folder, _PARTIAL, _OLD):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def remove_partial(fresh: Path) -> None:
+    """Remove what was half-written, also where zarr's threads still write into it after one of them failed."""
+    absent = 0 if fresh.exists() else 2  # it took its place: nothing is left to remove
+    for _ in range(25):  # and no longer, where it cannot be removed
+        if absent == 2:
+            return
+        shutil.rmtree(fresh, ignore_errors=True)
+        time.sleep(0.02)
+        absent = 0 if fresh.exists() else absent + 1
 
 
 def _left_over(folder: Path, *endings: str) -> list[Path]:

@@ -31,7 +31,7 @@ from napari_biofm.session.parts import (
     write_labels,
     write_samples,
 )
-from napari_biofm.session.place import alone, fresh_place, put_in_place
+from napari_biofm.session.place import alone, fresh_place, put_in_place, remove_partial
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.timeline import Clock
 from napari_biofm.types import CellsError, SessionError
@@ -79,7 +79,7 @@ class SessionWriter:
                 "before is still there; choose another folder or free some space."
             ) from error
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            remove_partial(fresh)
         self._kept, self._number = made, number
         return self.folder
 

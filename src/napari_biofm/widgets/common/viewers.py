@@ -8,13 +8,14 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 from napari_biofm.engine import Engine, make_engine
 from napari_biofm.session import Session, session_of
+from napari_biofm.types import EngineError
 from napari_biofm.widgets.common.autosave import start_autosave
 from napari_biofm.widgets.common.labels_watch import LabelsWatch
 from napari_biofm.widgets.common.qt_parts import when_destroyed
@@ -43,7 +44,12 @@ class QtPost(QObject):
 
 
 def _make_engine() -> Engine:
-    return make_engine(os.environ.get(ENGINE_VARIABLE, "worker"), post=QtPost())
+    """Return the engine the user asked for; where that is none, say so and work on this computer."""
+    try:
+        return make_engine(os.environ.get(ENGINE_VARIABLE) or "worker", post=QtPost())
+    except EngineError as error:
+        show_error(f"{ENGINE_VARIABLE}: {error} Jobs run on this computer.")
+        return make_engine("worker", post=QtPost())
 
 
 _TIED: weakref.WeakSet[Session] = weakref.WeakSet()  # sessions that follow the layers and life of a viewer
