@@ -10,7 +10,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from napari_biofm.actions import EditEvents, EditLabels, History, ReplaceMasks, SetUnit, UseDetector, replay
+from napari_biofm.actions import (
+    EditEvents,
+    EditLabels,
+    History,
+    JudgeCells,
+    ReplaceMasks,
+    SetUnit,
+    UseDetector,
+    replay,
+)
 from napari_biofm.cells.table.cell_table import make_table
 from napari_biofm.events import review
 from napari_biofm.events.reviewed import same_rows
@@ -20,6 +29,7 @@ from napari_biofm.selection import CellKey
 from napari_biofm.session import Session
 from napari_biofm.session.state import State
 from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import verdicts_of
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE, CellsError, Segmentation, SessionError
 
@@ -39,6 +49,7 @@ def recordings() -> dict[str, Recording]:
     return {
         "patch": Recording.from_arrays(values, 1000.0, "mV"),
         "traces": Recording.from_arrays(np.stack([values, -values])[None], 10.0, "dF/F"),
+        "cells": Recording.from_arrays(np.stack([values, -values]), 10.0, "dF/F", labels=[1, 2]),
     }
 
 
@@ -248,6 +259,12 @@ class Walk(RuleBasedStateMachine):
     @rule(unit=st.sampled_from(["mV", "pA", "nA"]), factor=st.sampled_from([1.0, 0.05, 1000.0]))
     def set_unit(self, unit: str, factor: float) -> None:
         self.session.do(SetUnit("patch", 0, unit, factor=factor))
+
+    @rule(verdict=st.sampled_from(["accept", "reject", ""]), label=st.sampled_from([1, 2]))
+    def judge_cell(self, verdict: str, label: int) -> None:
+        before = verdicts_of(self.session.recordings["cells"].recording).get(label, "")
+        if before != verdict:
+            self.session.do(JudgeCells("cells", ((label, before, verdict),)))
 
     @rule(threshold=st.integers(0, 3))
     def use_detector(self, threshold: int) -> None:

@@ -18,6 +18,7 @@ from napari_biofm.files import numpy_archive
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.packing import pack, unpack
 from napari_biofm.signals import Channel, Recording, read_recording
+from napari_biofm.signals.curation import JUDGED, with_verdicts
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, MeasuredOn
 from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, Labels, SessionError
@@ -286,6 +287,10 @@ def _as_it_was(recording: Recording, about: Mapping[str, Any]) -> Recording:
         recording = recording.with_channel(
             int(change["channel"]), unit=change["unit"], name=change["name"], factor=float(change["factor"])
         )
+    judged = about.get(JUDGED)
+    if judged:
+        there = set(recording.labels.tolist())
+        recording = with_verdicts(recording, {int(k): v for k, v in judged.items() if int(k) in there})
     done = about.get("processing")
     return filtered(recording, FilterSettings(**done)) if done else recording
 

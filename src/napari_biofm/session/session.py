@@ -33,6 +33,7 @@ from napari_biofm.events.reviewed import REVIEWED_DTYPE, EventTable, reviewed
 from napari_biofm.links import Link
 from napari_biofm.selection import CellKey, CellSet
 from napari_biofm.session.state import State
+from napari_biofm.signals.curation import verdicts_of, with_verdicts
 from napari_biofm.types import Events, Segmentation, SessionError, Vectors, no_events
 
 if TYPE_CHECKING:
@@ -386,6 +387,8 @@ class Session:
     ) -> str:
         """Put traces of cells in play in the place of those measured before on the same movie and masks.
 
+        What was said of a cell (accepted, rejected) stays with its label.
+
         Parameters
         ----------
         recording : traces of cells that know their movie and masks.
@@ -405,6 +408,11 @@ class Session:
         if uid is None:
             uid = self.add_recording(recording, name)
         else:
+            there = set(recording.labels.tolist())
+            said = verdicts_of(self._state.recordings[uid])
+            recording = with_verdicts(
+                recording, {label: one for label, one in said.items() if label in there}
+            )
             self._state.put_recording(uid, recording)
         if events is not None or len(self.events(uid)):
             self.set_events(uid, no_events() if events is None else events, provenance or {}, "measure cells")

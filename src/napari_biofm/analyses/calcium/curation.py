@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.analyses.calcium.common import Cells, Floats, cells_of, given_file, row_of
 from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
+from napari_biofm.signals.curation import file_accepts, verdicts_of
 from napari_biofm.types import RecordingError
 
 GROUP = "Cells"
@@ -39,7 +40,9 @@ class CurationParameters:
     )
     masks: str = option("", "Label image of the cells, where the traces do not know it.", role="file")
     iscell: str = option(
-        "", "suite2p's iscell.npy, a row per cell: what it rejects stays rejected.", role="file"
+        "",
+        "suite2p's iscell.npy, a row per cell: what it rejects stays rejected. Else what the file of results says.",
+        role="file",
     )
     write_iscell: str = option("", "Write the decision as iscell.npy for suite2p to this file.")
 
@@ -124,10 +127,12 @@ def curate(source: Source, p: CurationParameters) -> Result:
         alike, other = neighbours(cells, p.near_px)
     rates = _event_rates(source, cells)
     reasons: list[list[str]] = [[] for _ in range(n)]
-    given = _read_iscell(p.iscell, n) if p.iscell else np.ones(n, bool)
+    recording = source.the_recording
+    given = _read_iscell(p.iscell, n) if p.iscell else file_accepts(recording)
+    said = verdicts_of(recording)
     for i in range(n):
         if not given[i]:
-            reasons[i].append("rejected in iscell")
+            reasons[i].append("rejected in iscell" if p.iscell else "rejected in the file")
         if p.least_snr is not None and snr[i] < p.least_snr:
             reasons[i].append("signal to noise")
         if p.most_compactness is not None and shape[i] > p.most_compactness:
@@ -137,7 +142,12 @@ def curate(source: Source, p: CurationParameters) -> Result:
         twin = int(other[i])
         if p.most_alike is not None and alike[i] > p.most_alike and (pixels[i], -i) < (pixels[twin], -twin):
             reasons[i].append(f"part of cell {cells.ids[twin]}")
+    for i, label in enumerate(cells.ids.tolist()):  # what a person said of a cell goes before every rule
+        if label in said:
+            reasons[i] = [] if said[label] == "accept" else ["rejected by hand"]
     accepted = np.array([not why for why in reasons])
+    if said:
+        notes.append(f"{len(said)} cells were judged by hand; rules do not touch them")
     if p.write_iscell:
         write_iscell(Path(p.write_iscell), accepted, snr)
         notes.append(f"wrote {p.write_iscell}")

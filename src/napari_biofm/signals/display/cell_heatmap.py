@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.curation import accepted_cells
 from napari_biofm.signals.recording import Recording
 from napari_biofm.types import Progress, Task
 
@@ -43,16 +44,15 @@ def row_order(recording: Recording, heat: NDArray[np.uint8], by: str = "id") -> 
     Parameters
     ----------
     heat : (n_cells, columns), see `heat_image`.
-    by : "id", "time" of the brightest moment, "activity", or "accepted": first the cells that the file of results
-        calls cells (suite2p's iscell, CaImAn's components).
+    by : "id", "time" of the brightest moment, "activity", or "accepted": first the regions that are cells, as the user said
+        or else the file of results (suite2p's iscell, CaImAn's components).
     """
     if by == "time":
         return np.argsort(np.argmax(heat, axis=1), kind="stable")
     if by == "activity":
         return np.argsort(-heat.astype(np.float32).std(axis=1), kind="stable")
     if by == "accepted":
-        accepted = np.isin(recording.labels, recording.metadata.get("accepted", ()))
-        return np.argsort(~accepted, kind="stable")
+        return np.argsort(~accepted_cells(recording), kind="stable")
     return np.arange(len(heat))
 
 

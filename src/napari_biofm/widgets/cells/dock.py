@@ -15,12 +15,13 @@ from napari_biofm.canvas.cell_overlay import Overlay
 from napari_biofm.cells.classify.movies import ClassifiedMovie
 from napari_biofm.cells.track.tracks import tracks_from_csv
 from napari_biofm.controllers.cells import layers
-from napari_biofm.controllers.cells.canvas import CanvasClicks, go_to
+from napari_biofm.controllers.cells.canvas import CanvasClicks
 from napari_biofm.controllers.cells.controller import CellsController
 from napari_biofm.controllers.cells.latest import Latest
 from napari_biofm.controllers.cells.mask_files import MaskFiles
 from napari_biofm.controllers.cells.mirror import mirror_steps
 from napari_biofm.controllers.cells.recipe import cells_draft
+from napari_biofm.controllers.common.going import go_to
 from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 from napari_biofm.teaching.cell_lists import LISTS, NEXT
 from napari_biofm.teaching.cell_states import ALL

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
@@ -19,10 +21,13 @@ from qtpy.QtWidgets import (
 
 from napari_biofm.canvas.movie_layers import ViewerMovies
 from napari_biofm.controllers.common.analysing import Analysing
+from napari_biofm.controllers.common.going import go_to
+from napari_biofm.controllers.common.layers import layer_id
 from napari_biofm.controllers.common.recording_layers import put_recording
 from napari_biofm.controllers.common.volume_layers import is_volumes, open_volumes
 from napari_biofm.controllers.trace.analyses import Analyses
 from napari_biofm.controllers.trace.cells_controller import CellsController
+from napari_biofm.controllers.trace.curating import Curating
 from napari_biofm.controllers.trace.events_controller import EventsController
 from napari_biofm.controllers.trace.exporting import Exports
 from napari_biofm.controllers.trace.forecasting import Forecasting
@@ -44,6 +49,7 @@ from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.common.recording_dialog import ask_for_file, files_of, open_asking
 from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
+from napari_biofm.widgets.trace.curation_panel import CurationPanel
 from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel, save_figure
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
@@ -133,6 +139,8 @@ class TraceDock(Dock):
             save_figure=partial(save_figure, self.plots), run=run,
         )  # fmt: skip
         self.cells = CellsController(session, shown=shown, lines=lines, listen=listen)
+        self.curating = Curating(session, shown=shown, cells=self.cells, listen=listen)
+        self.curation_panel = CurationPanel(self.curating)
 
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
@@ -150,7 +158,10 @@ class TraceDock(Dock):
                 ("Quality", self.quality_panel, "Noise, hum, drift, access resistance, spectrum"),
             )),
             ("Export", (("", self.export_panel, "Tables, figures, NWB and a methods paragraph"),)),
-            ("Movie", (("", self.movie_panel, "Traces of cells from a movie and masks"),)),
+            ("Movie", (
+                ("Traces", self.movie_panel, "Traces of cells from a movie and masks"),
+                ("Curate", self.curation_panel, "Accept and reject cells one by one, by key"),
+            )),
         ):  # fmt: skip
             tip = ", ".join(name for name, _, _ in panels) if len(panels) > 1 else panels[0][2]
             self.tabs.setTabToolTip(self.tabs.addTab(_grouped(panels), group), tip)
@@ -189,7 +200,7 @@ class TraceDock(Dock):
         self.channels_panel.unit_changed.connect(recordings.set_unit)
         self.unit_hint.taken.connect(recordings.set_unit)
         for signal in (
-            recordings.failed, self.events.failed, self.teaching.failed, self.analyses.failed, self.exports.failed,
+            recordings.failed, self.curating.failed, self.events.failed, self.teaching.failed, self.analyses.failed, self.exports.failed,
             self.analysing.failed,
         ):  # fmt: skip
             signal.connect(self.tell_error)
@@ -208,6 +219,7 @@ class TraceDock(Dock):
         view.failed.connect(self.tell_error)
         self.heatmap.picked.connect(cells.pick)
         cells.channels_chosen.connect(view.show_channels)
+        self.curating.looked_at.connect(self._go_to_cell)
         self.channels_panel.shown.connect(view.show_channels)
         self.channels_panel.gain.connect(self.plots.scale_gain)
 
@@ -282,17 +294,21 @@ class TraceDock(Dock):
             ("Home", plots.zoom_out),
             ("C", self.toolbar.cursors.toggle),
             ("F", self.forecast_panel.on.toggle),
-            ("A", lambda: panel.judge_selected("accept")),
-            ("U", lambda: panel.judge_selected("unclear")),
-            ("R", lambda: panel.judge_selected("reject")),
-            ("N", lambda: panel.table.step(1)),
-            ("Space", lambda: panel.table.step(1)),
-            ("P", lambda: panel.table.step(-1)),
-            ("Del", panel.delete_selected),
-            ("Ctrl+Z", self.events.undo),
             ("Ctrl+Shift+Z", self.events.redo),
         ):
             shortcut(self, keys, call)
+        calls = {
+            "A": lambda: panel.judge_selected("accept"),
+            "U": lambda: panel.judge_selected("unclear"),
+            "R": lambda: panel.judge_selected("reject"),
+            "N": lambda: panel.table.step(1),
+            "Space": lambda: panel.table.step(1),
+            "P": lambda: panel.table.step(-1),
+            "Del": panel.delete_selected,
+            "Ctrl+Z": self.events.undo,
+        }
+        for keys, of_events in calls.items():  # the same keys judge cells while these are gone through
+            shortcut(self, keys, lambda k=keys, call=of_events: self.curation_panel.key(k) or call())
 
     # ------------------------------------------------------------------ showing
 
@@ -344,6 +360,12 @@ class TraceDock(Dock):
         self.events.show()
         self.teaching.count()
         self.recordings.place_time()
+
+    def _go_to_cell(self, masks: str, centre: NDArray[np.float64], size: float) -> None:
+        """Bring a cell into the middle of the view."""
+        layer = next((one for one in self.viewer.layers if layer_id(one) == masks), None)
+        if layer is not None:
+            go_to(self.viewer, layer, centre, size)
 
     def _show_events(self, events: Events) -> None:
         self.events_panel.set_events(events, self.events.searched)

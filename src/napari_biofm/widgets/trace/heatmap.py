@@ -12,6 +12,7 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import is_curated
 from napari_biofm.signals.display.cell_heatmap import heat_image, row_order
 from napari_biofm.signals.display.colours import Colours
 from napari_biofm.types import Task, run_task
@@ -104,7 +105,7 @@ class CellHeatmap(QWidget):
         accepted = cast("QStandardItemModel", self.order_by.model()).item(
             list(ORDERS).index("Accepted first")
         )
-        there(accepted).setEnabled("accepted" in self.recording.metadata)
+        there(accepted).setEnabled(is_curated(self.recording))
         task = self._keep(heat_image(self.recording))
         if self.recording.n_channels * self.recording.n_samples() <= _AT_ONCE:
             run_task(task)
