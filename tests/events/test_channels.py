@@ -216,3 +216,22 @@ def test_openings_are_events_with_times_and_sizes() -> None:
     assert table["time_s"][0] == pytest.approx(0.05, abs=2e-4)
     assert table["amplitude"] == pytest.approx(8.0, abs=0.2)
     assert table["decay_s"] == pytest.approx(0.02, abs=3e-4)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_rare_openings_of_a_millisecond_are_openings_of_one_channel(seed: int) -> None:
+    """Their flanks, filtered at 2 kHz, were taken for a level at half of the current."""
+    rng = np.random.default_rng(seed)
+    state = np.zeros(200_000)
+    at = 0
+    while (at := at + 1 + int(rng.exponential(500))) < len(state):
+        open_for = 1 + int(rng.exponential(10))
+        state[at : at + open_for] = 1
+        at += open_for
+    sos = bessel(4, 0.4, output="sos")
+    noise = sosfilt(sos, rng.normal(size=len(state)))
+    x = sosfilt(sos, 3.0 * state) + 0.3 * noise / noise.std() + 0.5
+    ideal = idealize(Trace(x.astype(np.float32), 10e3, "pA"))
+    assert len(ideal.levels) == 2
+    assert abs(ideal.levels[1]) == pytest.approx(3, rel=0.1)
+    assert np.mean(ideal.n_open == state) > 0.985

@@ -33,6 +33,10 @@ LOOKED_AT = 32_000  # samples that steps are looked for on
 COMPARED_ON = 12_000  # samples that models are compared on
 SEARCHED = 4000  # samples of quick fits
 _ALIKE = 40.0  # log evidence that is no reason to take a part of a unit for the unit
+_PASSED = (
+    0.5  # time on levels between those of a larger unit, over the time on these, where they are only passed
+)
+_LITTLE = 0.05  # of the gain in log evidence, that levels which are only passed may add
 CLEAR = 12.0  # log evidence by which a model must beat the one without channels
 Restart = NDArray[np.bool_]
 
@@ -103,7 +107,10 @@ def choose(x: Floats) -> Choice:
     best = max(tried, key=lambda one: one[1], default=(flat, nothing))
     for one in sorted(tried, key=lambda one: -abs(one[0].unit)):  # a third explains all that the whole does
         times = one[0].unit / best[0].unit if best[0].unit else 0.0
-        if round(times) > 1 and abs(times / round(times) - 1) < 0.05 and one[1] > best[1] - _ALIKE:
+        least = best[1] - _ALIKE
+        if round(times) > 1 and _only_passed(best[0], round(times)):
+            least = min(least, best[1] - _LITTLE * (best[1] - nothing))
+        if round(times) > 1 and abs(times / round(times) - 1) < 0.05 and one[1] > least:
             best = one
             break
     if best[1] < nothing + CLEAR:
@@ -168,14 +175,30 @@ def _ladders(x: Floats, restart: Restart, units: list[float], clear: bool) -> It
         best = counted_levels(x, restart, ladder)
         yield best
         times = _needless(best[0])
-        if times > 1 and (fit := fitted(x, restart, best[0].unit * times, best[0].noise)) is not None:
-            yield counted_levels(x, restart, fit[0])
+        if times > 1:
+            unit, noise = best[0].unit * times, best[0].noise
+            fit = fitted(x, restart, unit, noise)
+            slid = fit is None or abs(fit[0].unit / unit - 1) > 0.2
+            whole = equal_levels(unit, 2, noise) if fit is None or slid else fit[0]
+            yield counted_levels(x, restart, whole)
 
 
 def _needless(ladder: Ladder) -> int:
     """Return how many steps lie between the levels that hold most of the time: the others may be flanks."""
     much = np.flatnonzero(ladder.share > 0.1 * ladder.share.max())
-    return int(np.gcd.reduce(np.diff(much))) if len(much) > 1 else 1
+    if len(much) > 1:
+        return int(np.gcd.reduce(np.diff(much)))
+    return next((k for k in (2, 3) if len(ladder.levels) > k and _only_passed(ladder, k)), 1)
+
+
+def _only_passed(ladder: Ladder, times: int) -> bool:
+    """Tell whether the levels between every `times`-th one are hardly held: the flanks of brief openings of a larger unit.
+
+    Channels that open by themselves hold the levels between at least as long as the rarer ones of the others.
+    """
+    whole = np.arange(len(ladder.levels)) % times == 0
+    held = ladder.share[whole]
+    return float(ladder.share[~whole].sum()) < _PASSED * float(held.sum() - held.max())
 
 
 def _searched(x: Floats, restart: Restart, noise: Noise) -> list[float]:
