@@ -156,10 +156,46 @@ def test_idealize_writes_tables_of_dwells_and_amplitudes(tmp_path: Path) -> None
     assert names == {
         f"patch_{name}.csv" for name in ("summary", "dwells", "open_dwells", "shut_dwells", "amplitudes")
     }
+    as_table = tmp_path / "ideal.csv"
+    assert main(["idealize", str(tmp_path / "patch.npz"), "--out", str(as_table)]) == 0
+    with as_table.open() as text:
+        rows = list(csv.DictReader(text))
+    with np.load(out, allow_pickle=False) as file:
+        assert [int(one["n_open"]) for one in rows] == file["n_open"][0].tolist()
+    assert list(rows[0]) == ["sweep", "time_s", "n_open"] and rows[7]["time_s"] == "0.0007"
     with (tables / "patch_summary.csv").open() as file:
         row = next(csv.DictReader(file))
     assert row["n_channels"] == "1"
     assert float(row["open_probability"]) == pytest.approx(is_open.mean(), rel=0.02)
+
+
+def test_rates_and_forecasts_are_written_by_the_ending_of_their_file(tmp_path: Path) -> None:
+    dff = np.abs(np.random.default_rng(0).normal(0, 0.1, (2, 200))).astype(np.float32)
+    np.savez(tmp_path / "cells.npz", labels=np.array([4, 9]), dff=dff, frame_rate=20.0)
+    cells = str(tmp_path / "cells.npz")
+    assert main(["rate", cells, "--out", str(tmp_path / "rate.npz")]) == 0
+    assert main(["rate", cells, "--out", str(tmp_path / "rate.csv")]) == 0
+    with (tmp_path / "rate.csv").open() as text, np.load(tmp_path / "rate.npz") as file:
+        rows = list(csv.DictReader(text))
+        assert list(rows[0]) == ["time_s", "rate_4", "low_4", "high_4", "rate_9", "low_9", "high_9"]
+        np.testing.assert_allclose([float(one["rate_9"]) for one in rows], file["rate"][1], rtol=1e-5)
+    forecast = ["forecast", cells, "--at", "5", "--horizon", "10", "--out"]
+    assert main([*forecast, str(tmp_path / "ahead.csv")]) == 0
+    with (tmp_path / "ahead.csv").open() as text:
+        ahead = list(csv.DictReader(text))
+    assert len(ahead) == 10 and next(iter(ahead[0])) == "time_s" and {"q0.05", "q0.95"} <= set(ahead[0])
+
+
+@pytest.mark.parametrize("verb", ["idealize", "rate", "forecast", "what-if"])
+def test_another_ending_is_refused_before_any_work(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "a.npz", signal=np.zeros(50, np.float32), sampling_rate=100.0, unit="pA")
+    more = {"forecast": ["--at", "0.2", "--horizon", "5"], "what-if": ["--step", "10"]}.get(verb, [])
+    out = tmp_path / "x.txt"
+    assert main([verb, str(tmp_path / "a.npz"), *more, "--out", str(out)]) != 0
+    assert "x.txt: this result is written as .npz or .csv" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_what_if_writes_the_sweep_of_another_step(tmp_path: Path) -> None:

@@ -130,3 +130,20 @@ def test_a_unit_can_be_put_right_for_any_format(tmp_path: Path) -> None:
     assert [c.unit for c in read_recording(two, unit="1=nA").channels] == ["mV", "nA"]
     with pytest.raises(RecordingError, match="channel 5"):
         read_recording(two, unit="5=nA")
+
+
+@pytest.mark.parametrize("sign", ["Im_pA", "Im_nA", "Im_mV", "Im_V", "I_m_uA"])
+def test_a_unit_at_the_end_of_a_name_is_understood(sign: str, tmp_path: Path) -> None:
+    path = tmp_path / "programs.csv"
+    path.write_text(f"time_s,{sign},Ch_V2 (mV)\n" + "".join(f"{i / 100},{i},{-i}\n" for i in range(20)))
+    recording = read_recording(path)
+    name, unit = sign.rsplit("_", 1)
+    assert [(c.name, c.unit) for c in recording.channels] == [(name, unit), ("Ch_V2", "mV")]
+    assert recording.channels[0].sampling_rate == pytest.approx(100) and recording.values(0, 0)[3] == 3
+
+
+def test_a_name_that_only_ends_like_a_unit_is_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("time_s,channel_4_av\n0,1\n0.1,2\n0.2,3\n0.3,4\n")
+    with pytest.raises(RecordingError, match="does not state the unit"):
+        read_recording(path)

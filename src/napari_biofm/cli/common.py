@@ -52,6 +52,20 @@ def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
         np.savez_compressed(file, **dict[str, Any](arrays))
 
 
+def written_as(out: Path, *endings: str) -> str:
+    """Return the ending of a result's file in lower case, before any work is done.
+
+    Raises
+    ------
+    BiofmError
+        If the result is not written in that format.
+    """
+    ending = out.suffix.lower()
+    if ending not in endings:
+        raise BiofmError(f"{out.name}: this result is written as {' or '.join(endings)}; choose one of them")
+    return ending
+
+
 def print_json(value: Any) -> None:
     """Print JSON on stdout."""
     print(json.dumps(value, indent=2, default=plain_json))

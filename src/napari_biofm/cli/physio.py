@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,13 +21,15 @@ from napari_biofm.api.signals import (
     forecast,
     physio_fm,
 )
-from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz
+from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz, written_as
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.files import numpy_archive, opened_csv, write_json, write_text
 from napari_biofm.types import Kind, RecordingError
 
 CLIP_RATE = 300.0  # Hz, of electrocardiogram clips that do not say
+CSV = ".csv"
+TABLES = (".npz", CSV)
 RATE_KEYS = ("sampling_rate", "fs")
 
 
@@ -73,23 +76,38 @@ def add_verbs(verbs: Any) -> None:
     classify.set_defaults(run=run_classify)
 
 
+def _write_columns(out: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns of one length as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(np.asarray(one).tolist() for one in columns.values()), strict=True))
+    write_text(out, text.getvalue())
+
+
 def run_idealize(args: argparse.Namespace) -> None:
     """Write the number of open channels at every sample of every sweep, and tables of what is published of it."""
+    as_csv = written_as(args.out, *TABLES) == CSV
     recording = open_recording(args)
     result = idealize(recording, channel=args.channel)
-    levels = result.levels[0] if len(result.levels) == 1 else result.levels
-    write_npz(
-        args.out,
-        n_open=result.n_open,
-        levels=levels,
-        baseline=result.baseline,
-        unit=np.array(result.unit),
-        sampling_rate=np.array(result.sampling_rate),
-        probability=result.probability,
-        dead_time_s=result.dead_time_s,
-        delay_s=result.delay_s,
-        notes=np.array(["; ".join(these) for these in result.notes]),
-    )
+    if as_csv:
+        n_sweeps, n = result.n_open.shape
+        sweeps, samples = np.repeat(np.arange(n_sweeps), n), np.tile(np.arange(n), n_sweeps)
+        seconds = np.round(samples / result.sampling_rate, 9)
+        _write_columns(args.out, {"sweep": sweeps, "time_s": seconds, "n_open": result.n_open.ravel()})
+    else:
+        write_npz(
+            args.out,
+            n_open=result.n_open,
+            levels=result.levels[0] if len(result.levels) == 1 else result.levels,
+            baseline=result.baseline,
+            unit=np.array(result.unit),
+            sampling_rate=np.array(result.sampling_rate),
+            probability=result.probability,
+            dead_time_s=result.dead_time_s,
+            delay_s=result.delay_s,
+            notes=np.array(["; ".join(these) for these in result.notes]),
+        )
     for sweep, these in enumerate(result.notes):
         for text in these:
             note(f"sweep {sweep}: {text}")
@@ -103,10 +121,20 @@ def run_idealize(args: argparse.Namespace) -> None:
 
 def run_rate(args: argparse.Namespace) -> None:
     """Write spikes/s of every trace: cells, or the sweeps of a channel."""
-    result = spike_rate(open_recording(args), channel=args.channel)
+    as_csv = written_as(args.out, *TABLES) == CSV
+    recording = open_recording(args)
+    result = spike_rate(recording, channel=args.channel)
     for warning in result.warnings:
         note(warning)
-    write_npz(args.out, rate=result.rate, low=result.low, high=result.high)
+    if not as_csv:
+        write_npz(args.out, rate=result.rate, low=result.low, high=result.high)
+        return
+    columns = {"time_s": np.round(np.arange(result.rate.shape[1]) / result.frame_rate, 9)}
+    names = recording.labels if recording.is_cells else np.arange(len(result.rate))
+    for i, name in enumerate(names.tolist()):
+        parts = {"rate": result.rate, "low": result.low, "high": result.high}
+        columns |= {f"{part}_{name}": values[i] for part, values in parts.items()}
+    _write_columns(args.out, columns)
 
 
 def run_classify(args: argparse.Namespace) -> None:
@@ -142,9 +170,14 @@ def _read_clips(args: argparse.Namespace) -> tuple[dict[str, NDArray[Any]], floa
 
 def run_forecast(args: argparse.Namespace) -> None:
     """Write quantiles of the samples that follow a moment."""
+    as_csv = written_as(args.out, *TABLES) == CSV
     recording = open_recording(args)
     result = forecast(recording, args.at, args.horizon, sweep=args.sweep, channel=args.channel)
-    write_npz(args.out, quantiles=result.quantiles, q=result.q, time_s=result.time_s)
+    if as_csv:
+        quantiles = {f"q{q:g}": row for q, row in zip(result.q, result.quantiles, strict=True)}
+        _write_columns(args.out, {"time_s": result.time_s, **quantiles})
+    else:
+        write_npz(args.out, quantiles=result.quantiles, q=result.q, time_s=result.time_s)
 
 
 def run_features(args: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from napari_biofm.analyses.ephys.what_if import columns_of
 from napari_biofm.analyses.tables import csv_of
 from napari_biofm.api.what_if import what_if
-from napari_biofm.cli.common import inputs_exist, note, write_npz
+from napari_biofm.cli.common import inputs_exist, note, write_npz, written_as
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.files import load_numpy, write_text
 from napari_biofm.types import RecordingError
@@ -51,6 +51,7 @@ def run_what_if(args: argparse.Namespace) -> None:
         if args.step is None:
             raise RecordingError("--ramp-to goes with --step, the level at the start of the ramp")
         ramp = (args.step, args.ramp_to)
+    as_csv = written_as(args.out, ".npz", ".csv") == ".csv"
     said = what_if(
         open_recording(args),
         None if args.waveform is None else _waveform(args.waveform),
@@ -60,7 +61,7 @@ def run_what_if(args: argparse.Namespace) -> None:
         stop_s=args.stop,
         channel=args.channel,
     )
-    if args.out.suffix.lower() == ".csv":
+    if as_csv:
         write_text(args.out, csv_of(columns_of(said)))
         return note(said.text)
     write_npz(

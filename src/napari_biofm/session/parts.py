@@ -26,10 +26,24 @@ from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, Labels, SessionE
 # ------------------------------------------------------------------ labels: OME-Zarr 0.5
 
 
-def write_labels(path: Path, data: NDArray[np.integer[Any]], scale: tuple[float, ...]) -> None:
-    """Write labels as an OME-Zarr image of one resolution, marked as a label image."""
+def write_labels(path: Path, data: NDArray[np.integer[Any]], placing: Mapping[str, Any]) -> None:
+    """Write labels as an OME-Zarr image of one resolution, marked as a label image.
+
+    OME-Zarr 0.5 knows scale and translation: those of the whole placing are written, sizes of steps where it turns or shears;
+    the placing itself stands beside them, so that nothing of it is lost.
+
+    Parameters
+    ----------
+    path : of the group. data : labels.
+    placing : options that put a layer there: scale, translate, rotate, shear, affine, units.
+    """
     import zarr
 
+    matrix = world_matrix(placing, data.ndim)
+    scale = np.linalg.norm(matrix[:-1, :-1], axis=0).tolist()
+    moves = [{"type": "scale", "scale": scale}]
+    if matrix[:-1, -1].any():
+        moves.append({"type": "translation", "translation": matrix[:-1, -1].tolist()})
     axes = ["t", "z", "y", "x"][-data.ndim :] if data.ndim <= 4 else [f"d{i}" for i in range(data.ndim)]
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
     group.create_array("0", data=np.ascontiguousarray(data), chunks=tuple(min(n, 512) for n in data.shape))
@@ -41,15 +55,31 @@ def write_labels(path: Path, data: NDArray[np.integer[Any]], scale: tuple[float,
             {
                 "name": path.name.split(".")[0],
                 "axes": [{"name": a, "type": kinds.get(a, "space")} for a in axes],
-                "datasets": [
-                    {
-                        "path": "0",
-                        "coordinateTransformations": [{"type": "scale", "scale": [float(s) for s in scale]}],
-                    }
-                ],
+                "datasets": [{"path": "0", "coordinateTransformations": moves}],
             }
         ],
     }
+    if placing:
+        group.attrs["placing"] = {name: np.asarray(value).tolist() for name, value in placing.items()}
+
+
+def world_matrix(placing: Mapping[str, Any], ndim: int) -> NDArray[np.float64]:
+    """Return (ndim + 1, ndim + 1) what takes a pixel of a layer to the world, as napari puts it together.
+
+    Parameters
+    ----------
+    placing : scale, translate, rotate (a matrix), shear (its upper triangle, or a matrix) and affine; each may be missing.
+    """
+    linear = np.diag(np.asarray(placing.get("scale", np.ones(ndim)), float))
+    shear = np.asarray(placing.get("shear", np.eye(ndim)), float)
+    if shear.ndim == 1:
+        upper = np.eye(ndim)
+        upper[np.triu_indices(ndim, 1)] = shear
+        shear = upper
+    own = np.eye(ndim + 1)
+    own[:-1, :-1] = np.asarray(placing.get("rotate", np.eye(ndim)), float) @ shear @ linear
+    own[:-1, -1] = placing.get("translate", np.zeros(ndim))
+    return np.asarray(np.asarray(placing.get("affine", np.eye(ndim + 1)), float) @ own)
 
 
 def read_labels(path: Path) -> Labels:

@@ -153,9 +153,9 @@ def _write_layer(parts: _Parts, i: int, layer: SavedLayer, saved: Saved) -> dict
         record["classes"] = classes_to_json(saved.classes[layer.uid])
     data, table, clock = layer.data, saved.cells.get(layer.uid), saved.clocks.get(layer.uid)
     if data is not None:
-        scale = tuple(layer.placing.get("scale", (1.0,) * data.ndim))
-        write = partial(write_labels, data=data, scale=scale)
-        record["file"] = parts.put(f"labels/{i:03d}.ome.zarr", (layer.uid, layer.version), write)
+        write = partial(write_labels, data=data, placing=layer.placing)
+        made_of = (layer.uid, layer.version, repr(layer.placing))
+        record["file"] = parts.put(f"labels/{i:03d}.ome.zarr", made_of, write)
     if table is not None:  # tables are changed in place: always written anew
         record["cells"] = parts.put(f"cells/{i:03d}.zarr", object(), partial(write_table, table=table))
     if layer.uid in saved.classified and table is not None:

@@ -22,13 +22,16 @@ from napari_biofm.signals.samples import as_float32
 from napari_biofm.types import RecordingError
 
 _UNIT = re.compile(r"^(.*?)\s*[\[(]([^\])]+)[\])]\s*$")
+_ENDING = re.compile(
+    r"^(.*[^_\s])_(fA|pA|nA|uA|µA|μA|mA|A|uV|µV|μV|mV|V)$"
+)  # units as programs write them: Im_pA
 _TIME_SAID = "time_column"  # key of `Recording.metadata`
 
 
 def read_text(path: Path, *, sampling_rate: float | None = None, unit: str | None = None) -> Recording:
     """Open a table of numbers with an optional header line.
 
-    A header such as `time (s), Vm (mV), Im (pA)` gives names and units. A column of time gives the rate, the
+    A header such as `time (s), Vm (mV), Im (pA)` or `time_s, Vm_mV, Im_pA` gives names and units. A column of time gives the rate, the
     sweeps (time starts again, or leaps) and when they begin, which may be before zero; it is no channel.
 
     Parameters
@@ -80,6 +83,9 @@ def _title(name: str, unit: str, number: int) -> tuple[str, str]:
     match = _UNIT.match(name)
     if match and not unit:
         name, unit = match.group(1).strip(), match.group(2).strip()
+    ending = _ENDING.match(name)
+    if ending and not unit:
+        name, unit = ending.group(1), ending.group(2)
     return name or f"column {number + 1}", unit
 
 
