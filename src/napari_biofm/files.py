@@ -13,7 +13,7 @@ import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -192,6 +192,37 @@ def atomic_write(path: Path, *, result: bool = True) -> Iterator[Path]:
 def plain_cell(value: Any) -> Any:
     """Return a value for a table in text: words that a spreadsheet would take for a formula get an apostrophe."""
     if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
+
+
+class CsvWriter:
+    """Writes tables in text, lines ended by a line feed; words that a spreadsheet would calculate get an apostrophe.
+
+    Parameters
+    ----------
+    out : where the text goes, opened with `newline=""`.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._writer = csv.writer(out, lineterminator="\n")
+
+    def writerow(self, row: Iterable[object]) -> None:
+        """Write one row; numbers, also those in text, stay as they are."""
+        self._writer.writerow([_safe(value) for value in row])
+
+    def writerows(self, rows: Iterable[Iterable[object]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.writerow(row)
+
+
+def _safe(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
         return "'" + value
     return value
 

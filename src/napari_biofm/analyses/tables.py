@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.analyses.description import Column, Result
-from napari_biofm.files import opened_csv, plain_cell, read_cell
+from napari_biofm.files import CsvWriter, opened_csv, plain_cell, read_cell
 from napari_biofm.types import BiofmError
 
 
@@ -42,7 +42,7 @@ def read_table(path: Path) -> dict[str, NDArray[Any]]:
 def csv_of(columns: Sequence[Column]) -> str:
     """Return a table as CSV, units in the names of columns; empty cells where there is no number."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CsvWriter(text)
     writer.writerow([one.header for one in columns])
     writer.writerows(
         zip(*([_cell(v) for v in np.asarray(one.values).tolist()] for one in columns), strict=True)

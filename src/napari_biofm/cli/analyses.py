@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import io
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from napari_biofm.api.analyses import average_event, readings
 from napari_biofm.api.signals import channels_of
 from napari_biofm.cli.common import drain, inputs_exist, note
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
-from napari_biofm.files import write_text
+from napari_biofm.files import CsvWriter, write_text
 from napari_biofm.types import Events
 
 
@@ -125,7 +124,7 @@ def run_average(args: argparse.Namespace) -> None:
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CsvWriter(text)
     writer.writerow(header)
     writer.writerows([f"{v:.9g}" if isinstance(v, float) else v for v in row] for row in rows)
     write_text(path, text.getvalue())

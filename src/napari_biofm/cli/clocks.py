@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from napari_biofm.api.clocks import movie_clock
 from napari_biofm.cli.common import inputs_exist, note, print_json
 from napari_biofm.cli.reading import add_reading, open_recording
-from napari_biofm.files import write_text
+from napari_biofm.files import CsvWriter, write_text
 from napari_biofm.timeline.explanations import ClockUnclearError
 from napari_biofm.timeline.frame_numbers import parse_numbers
 from napari_biofm.timeline.metadata import frame_rate_of_file
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
             print_json({"explanations": rows})
         raise TimelineError(f"{args.file}: {unclear} (--explain NAME)") from unclear
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table = CsvWriter(text)
     table.writerow(["frame", "time_s"])
     table.writerows((i, f"{time:.9g}") for i, time in enumerate(found.clock.times.tolist()))
     write_text(args.out, text.getvalue())

@@ -18,7 +18,7 @@ from napari_biofm.cli.common import inputs_exist, note, shown
 from napari_biofm.cli.reading import add_channel, add_reading, open_one
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.events.options import option_from_text
-from napari_biofm.files import opened_csv, plain_cell, read_cell, write_text
+from napari_biofm.files import CsvWriter, opened_csv, plain_cell, read_cell, write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
 
 MODELS = ("exp1", "exp2", "exp3", "boltzmann", "boltzmann-iv", "hill", "gaussian", "line")
@@ -174,7 +174,7 @@ def _write_columns(path: Path, table: Mapping[str, NDArray[Any]]) -> None:
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CsvWriter(text)
     writer.writerow(header)
     writer.writerows([_cell(value) for value in row] for row in rows)
     write_text(path, text.getvalue())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import io
 import json
@@ -15,7 +14,7 @@ from napari_biofm.api.signals import channels_of, detect_events, detection_quali
 from napari_biofm.cli.common import inputs_exist, note, shown
 from napari_biofm.cli.reading import add_channel, add_reading, open_one, say_kinds
 from napari_biofm.events import DETECTORS, make_detector
-from napari_biofm.files import write_text
+from napari_biofm.files import CsvWriter, write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
 
 
@@ -215,7 +214,7 @@ def _names(paths: list[Path]) -> list[str]:
 
 def _summary(rows: list[list[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CsvWriter(text)
     writer.writerow(["file", "table", "sweeps", "channels", "seconds", "events", "error"])
     writer.writerows(rows)
     return text.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from napari_biofm.api.images import chosen_channels, describe_image, plane_to_co
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.engine.memory import peak_memory_mb
-from napari_biofm.files import atomic_write
+from napari_biofm.files import CsvWriter, atomic_write
 from napari_biofm.images.io.lazy import LazyImage
 from napari_biofm.images.io.masks import write_mask
 from napari_biofm.images.io.names import image_id, stem_of
@@ -134,9 +133,9 @@ def run_which_model(args: argparse.Namespace) -> None:
         imageio.imwrite(temporary, panels(pixels, compared), format="png")
     rows = compared.rows()
     with atomic_write(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = CsvWriter(file)
+        writer.writerow(rows[0])
+        writer.writerows(row.values() for row in rows)
     for line in compared.describe():
         note(line)
 

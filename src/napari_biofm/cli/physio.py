@@ -24,7 +24,7 @@ from napari_biofm.api.signals import (
 from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz, written_as
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
-from napari_biofm.files import numpy_archive, opened_csv, write_json, write_text
+from napari_biofm.files import CsvWriter, numpy_archive, opened_csv, write_json, write_text
 from napari_biofm.types import Kind, RecordingError
 
 CLIP_RATE = 300.0  # Hz, of electrocardiogram clips that do not say
@@ -142,7 +142,7 @@ def run_classify(args: argparse.Namespace) -> None:
     clips, rate = _read_clips(args)
     rows = classify_rhythm(clips, rate)
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CsvWriter(out)
     writer.writerow(["record", "label", "probability"])
     writer.writerows([record, label, f"{probability:.4f}"] for record, label, probability in rows)
     write_text(args.out, out.getvalue())

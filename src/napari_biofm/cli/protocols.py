@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from napari_biofm.api.protocols import epochs, membrane
 from napari_biofm.cli.common import note
 from napari_biofm.cli.reading import add_channel, add_reading, open_recording
-from napari_biofm.files import write_text
+from napari_biofm.files import CsvWriter, write_text
 
 
 def add_verbs(verbs: Any) -> None:
@@ -74,7 +73,7 @@ def write_rows(path: Path, header: Sequence[str], rows: Sequence[dict[str, Any]]
     rows : column -> value.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CsvWriter(text)
     writer.writerow(header)
     writer.writerows([_cell(row[name]) for name in header] for row in rows)
     write_text(path, text.getvalue())

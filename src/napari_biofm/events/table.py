@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_biofm.files import opened_csv
+from napari_biofm.files import CsvWriter, opened_csv, read_cell
 from napari_biofm.types import EVENT_DTYPE, MEASURED_DTYPE, Events, RecordingError, no_events
 
 COLUMNS = ("sweep", "channel", "time_s", "class", "score", "amplitude", "unit", "rise_s", "decay_s")
@@ -57,7 +57,7 @@ def to_csv(table: Events) -> str:
     columns = [table[name].tolist() for name in names]
     formats = [_FORMATS.get(name, "{:.6g}") for name in names]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CsvWriter(out)
     writer.writerow(names)
     for row in zip(*columns, strict=True):
         writer.writerow([cell_of(value, form) for value, form in zip(row, formats, strict=True)])
@@ -98,7 +98,7 @@ def from_csv(path: Path) -> Events:
         for i, row in enumerate(rows):
             text = row.get(name) or ""
             try:
-                table[name][i] = float(text) if floats and text else np.nan if floats else text
+                table[name][i] = float(text) if floats and text else np.nan if floats else read_cell(text)
             except ValueError as error:
                 raise RecordingError(f"{path.name}, line {i + 2}, column {name}: {error}.") from error
     return table

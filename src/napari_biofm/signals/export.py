@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm import __version__
-from napari_biofm.files import atomic_write
+from napari_biofm.files import CsvWriter, atomic_write
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.nwb_icephys import NO_DATE, PLACEHOLDER, add_sweeps
 from napari_biofm.signals.readers.optional import need
@@ -52,7 +51,7 @@ def write_events(
     columns = event_columns(events, review)
     if path.suffix.lower() == ".csv":
         with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = CsvWriter(file)
             writer.writerow(columns)
             writer.writerows(zip(*(_as_text(column) for column in columns.values()), strict=True))
     elif path.suffix.lower() == ".parquet":

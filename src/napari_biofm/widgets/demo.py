@@ -158,6 +158,7 @@ class Demo:
 
     def save(self, folder: Path, started: float) -> None:
         """Write `screenshot.png`, `cells.csv`, `events.csv`, `report.json`, and the recipes that make the tables again."""
+        from napari_biofm.cells.table.export import write_rows
         from napari_biofm.events.table import join, to_csv
         from napari_biofm.files import write_json
         from napari_biofm.images.segment.catalogue import DEFAULT_MODEL
@@ -166,7 +167,7 @@ class Demo:
         self._pump(0.5)
         self.viewer.screenshot(str(folder / "screenshot.png"), canvas_only=False, flash=False)
         table = there(self.session.cells(self.uid))
-        write_text(folder / "cells.csv", table.obs.to_csv(index=False))
+        write_rows(table.obs, folder / "cells.csv")
         self._dock("Cell states").files_panel.recipe.save(folder / "cells.toml")
         for recording in self.session.recordings:
             self.trace.recordings.show(recording)

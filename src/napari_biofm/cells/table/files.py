@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.files import load_numpy, numpy_archive, opened_csv, plain_cell, read_cell, write_text
+from napari_biofm.files import (
+    CsvWriter,
+    load_numpy,
+    numpy_archive,
+    opened_csv,
+    plain_cell,
+    read_cell,
+    write_text,
+)
 from napari_biofm.images.io.lazy import read_stack
 from napari_biofm.images.io.masks import read_labels
 from napari_biofm.images.io.names import MaskNames, is_mask_name, result_names, stem_of
@@ -171,7 +179,7 @@ def write_predictions(
 ) -> None:
     """Write `object_id,label,probability`, as a whole or not at all."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CsvWriter(out)
     writer.writerow(["object_id", "label", "probability"])
     for name, label, p in zip(ids, labels, probabilities, strict=True):
         writer.writerow([plain_cell(name), plain_cell(label), "" if not np.isfinite(p) else f"{p:.6f}"])
@@ -183,7 +191,7 @@ def write_values(
 ) -> None:
     """Write `object_id` and a column per target, as a whole or not at all."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CsvWriter(out)
     writer.writerow(["object_id", *map(plain_cell, targets)])
     for name, row in zip(ids, values, strict=True):
         writer.writerow([plain_cell(name), *("" if not np.isfinite(v) else f"{v:.6g}" for v in row)])

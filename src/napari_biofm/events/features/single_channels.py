@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from napari_biofm.events.features.channel import (
     fit_dwells,
 )
 from napari_biofm.events.features.definitions import Values
+from napari_biofm.files import CsvWriter
 from napari_biofm.types import Trace
 
 BINS = 160  # of the amplitude histogram
@@ -347,7 +347,7 @@ def _beside(
 
 def _csv(rows: list[list[Any]]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CsvWriter(out)
     for row in rows:
         row = row + [""] * (len(rows[0]) - len(row))
         writer.writerow([f"{v:.6g}" if isinstance(v, float) and np.isfinite(v) else _plain(v) for v in row])

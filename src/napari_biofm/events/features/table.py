@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from napari_biofm.events.features import ap, calcium, channel, hrv, passive, psc
 from napari_biofm.events.features.definitions import Columns, Values
 from napari_biofm.events.features.stimulus import EPOCH_DEFINITIONS, TEST_DEFINITIONS, TEXTS, measured_epoch
 from napari_biofm.events.kinds import kind_of_class
+from napari_biofm.files import CsvWriter
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
 from napari_biofm.types import Events, Progress, Task, Trace
@@ -195,7 +195,7 @@ def definitions(table: Columns) -> dict[str, str]:
 def to_csv(table: Mapping[str, NDArray[Any]]) -> str:
     """Return a feature table as CSV text; empty cells where there is no value."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CsvWriter(out)
     writer.writerow(table)
     for row in zip(*table.values(), strict=True):
         writer.writerow([_cell(value) for value in row])
