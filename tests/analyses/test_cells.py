@@ -116,6 +116,9 @@ def test_correlations_find_the_groups(groups):
     assert np.isclose(found.table[f"r_{order[0] + 1}"][0], 1)
     blocks = member[order]
     assert sum(a != b for a, b in itertools.pairwise(blocks)) <= 9  # cells of a group lie together
+    drawn = found.plots[0]
+    assert drawn.names == tuple(map(str, found.table["cell"])) and drawn.matrix_range == (-1, 1)
+    np.testing.assert_allclose(drawn.matrix[3], [found.table[f"r_{c}"][3] for c in found.table["cell"]])
 
 
 @pytest.mark.parametrize("method", ["ica", "nmf"])
@@ -261,6 +264,11 @@ def test_a_wave_has_its_speed_and_direction():
     np.testing.assert_allclose(
         measured - measured.mean(), 1e3 * (np.array(delays) - np.mean(delays)), atol=1.0
     )
+    drawn = found.plots[0]  # each cell where it lies, in the colour of its delay
+    np.testing.assert_array_equal(np.isnan(drawn.matrix), masks == 0)
+    for label in (1, 9, k):
+        np.testing.assert_allclose(drawn.matrix[masks == label], measured[label - 1])
+    assert drawn.matrix_range[1] == pytest.approx(np.abs(measured).max())
 
 
 def test_verbs_write_their_tables(groups, tmp_path, monkeypatch):
@@ -270,4 +278,8 @@ def test_verbs_write_their_tables(groups, tmp_path, monkeypatch):
     np.savez("t.npz", dff=values, labels=np.arange(1, len(values) + 1), frame_rate=RATE)
     assert main(["correlations", "t.npz", "--no-matrix", "--out", "c.csv"]) == 0
     assert (tmp_path / "c.csv").read_text().startswith("cell,cluster")
+    for figure in ("c.svg", "c.png"):
+        drawn = ["--figure", figure]
+        assert main(["correlations", "t.npz", "--no-matrix", "--out", f"{figure}.csv", *drawn]) == 0
+    assert "Correlation" in (tmp_path / "c.svg").read_text() and (tmp_path / "c.png").stat().st_size > 5000
     assert main(["beats", "t.npz", "--rows", "beat", "--out", "b.csv"]) == 0

@@ -250,7 +250,8 @@ class Plot:
     ----------
     scale_bars : draw an L in place of the axes, as for traces.
     y_range : what is worth seeing, where stray values would hide it; None for all.
-    matrix : (n, m) drawn as colours from -1 (blue) to 1 (red), the first row on top; in place of curves.
+    matrix : (n, m) drawn as colours from blue to red, the first row on top, nothing where it is NaN; in place of curves.
+    matrix_range : values that are the deepest blue and the deepest red.
     names : of its rows and columns, where they are the same.
     """
 
@@ -263,6 +264,7 @@ class Plot:
     title: str = ""
     y_range: tuple[float, float] | None = None
     matrix: NDArray[np.float64] | None = None
+    matrix_range: tuple[float, float] = (-1.0, 1.0)
     names: tuple[str, ...] = ()
 
     @property

@@ -92,7 +92,8 @@ def _draw(axes: Axes, plot: Plot) -> None:
 
 def _matrix(axes: Axes, plot: Plot, matrix: NDArray[np.float64]) -> None:
     """Draw a matrix as colours with its scale; names stand beside it where there is room for them."""
-    drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest", aspect="equal")
+    low, high = plot.matrix_range
+    drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=low, vmax=high, interpolation="nearest", aspect="equal")
     across, up = plot.labels
     figure = axes.get_figure()
     if figure is not None:

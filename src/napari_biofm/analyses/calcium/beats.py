@@ -12,6 +12,7 @@ from napari_biofm.analyses.calcium.common import Cells, Floats, cells_of
 from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
 from napari_biofm.types import RecordingError
 
+MOST_PIXELS = 1024  # along a side of a map
 GROUP = "Heart and muscle"
 LEVELS = (10, 50, 90)  # per cent
 LEAST_CONTRAST = 4.0  # height of a beat over the noise of the trace: less is no beat
@@ -288,7 +289,28 @@ def propagation(source: Source, p: PropagationParameters) -> Result:
         "Distance along the wave", "Delay", (Curve(along, 1e3 * delay, "cells", "points"),), unit, "ms"
     )
     summary = f"{speed:.4g} {unit}/s towards {angle:.0f} degrees (0 is right, 90 up), r2 {r2:.2f}, {int(keep.sum())} cells."
-    return Result(columns, (plot,), summary if not notes else f"{int(there.sum())} cells beat.", tuple(notes))
+    said = summary if not notes else f"{int(there.sum())} cells beat."
+    return Result(columns, (_delay_map(cells, 1e3 * delay), plot), said, tuple(notes))
+
+
+def _delay_map(cells: Cells, delay_ms: Floats) -> Plot:
+    """Draw each cell where it lies in the colour of its delay: blue before the field, red after it."""
+    assert cells.masks is not None
+    order = np.argsort(cells.ids)
+    rows = np.minimum(np.searchsorted(cells.ids[order], cells.masks), len(order) - 1)
+    inside = cells.ids[order][rows] == cells.masks
+    picture = np.where(inside, delay_ms[order][rows], np.nan)
+    step = max(-(-max(picture.shape) // MOST_PIXELS), 1)
+    most = float(np.nanmax(np.abs(delay_ms))) if np.isfinite(delay_ms).any() else 0.0
+    most = most if most > 0 else 1.0
+    return Plot(
+        "x (px)" if step == 1 else f"x ({step} px)",
+        "Delay",
+        (),
+        y_unit="ms",
+        matrix=picture[::step, ::step],
+        matrix_range=(-most, most),
+    )
 
 
 ANALYSES = (

@@ -12,6 +12,7 @@ from napari_biofm.analyses.calcium.common import Cells, Floats, cells_of
 from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
 from napari_biofm.types import RecordingError
 
+MOST_DRAWN = 1000  # cells along a side of a drawn matrix
 GROUP = "Cells together"
 
 
@@ -79,7 +80,13 @@ def correlations(source: Source, p: CorrelationsParameters) -> Result:
         f"{len(matrix)} cells, mean correlation {upper.mean():.3f} (sd {upper.std():.3f}); {len(large)} clusters of two cells "
         "and more."
     )
-    return Result(tuple(columns), (Plot("Time", "Mean z-score", curves, "s"),) if curves else (), summary)
+    shown = order[:: -(-len(order) // MOST_DRAWN)]
+    names = tuple(str(cell) for cell in cells.ids[shown])
+    said = "" if len(shown) == len(order) else f"{len(shown)} of {len(order)} cells"
+    plots = [Plot(said, "Correlation", (), matrix=matrix[np.ix_(shown, shown)], names=names)]
+    if curves:
+        plots.append(Plot("Time", "Mean z-score", curves, "s"))
+    return Result(tuple(columns), tuple(plots), summary)
 
 
 def _mean_of(values: Floats, which: NDArray[np.bool_]) -> float:

@@ -53,7 +53,7 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
 
     def _draw_matrix(self, item: pg.PlotItem, plot: Plot) -> None:
         """Draw a matrix in the colours of the figure, the first row on top."""
-        image = pg.ImageItem(plot.matrix, axisOrder="row-major", levels=(-1, 1))
+        image = pg.ImageItem(plot.matrix, axisOrder="row-major", levels=plot.matrix_range)
         image.setColorMap(pg.ColorMap((0, 0.5, 1), ((33, 102, 172), (247, 247, 247), (178, 24, 43))))
         item.addItem(image)
         item.invertY(True)
