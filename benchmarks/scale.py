@@ -3,7 +3,8 @@
     python benchmarks/scale.py [--json] [--quick] [--largest N]
 
 Fields of 128 px are written, segmented from given masks, and measured: the cost of the machinery itself, in which a
-network's seconds would hide what grows. Start-up of workers is left out: it is the time to the first result. On a machine
+network's seconds would hide what grows. Start-up is left out: the time until every
+worker has given a result, and the first field of each. On a machine
 that does other things, seconds of CPU say more than the clock: `two_worker_speedup_of_free_cores` is what two cores give that
 do nothing else.
 """
@@ -16,6 +17,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -75,7 +77,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run cost: seconds to the first result and per field after it (wall clock), seconds of CPU per field of
+    """What a run cost: seconds until every worker gave a result and per field after that (wall clock), seconds of CPU per field of
     workers and of this process, seconds for the tables at the end, peak memory, disk per field.
     """
 
@@ -108,21 +110,30 @@ def run(folder: Path, n: int, workers: int) -> Cost:
     """Run on n fields."""
     times: list[float] = []
     cpu: list[float] = []
+    seen: set[int] = set()
+    begun = 0  # results until every worker has given one
     started = time.perf_counter()
 
-    def hear(*_: object) -> None:
+    def hear(_done: int, _total: int, row: dict[str, Any]) -> None:
+        nonlocal begun
         times.append(time.perf_counter() - started)
         cpu.append(time.process_time())
+        if row.get("process") not in seen:
+            seen.add(row.get("process", 0))
+            begun = len(times) - 1
 
     result = run_recipe(
         folder / "recipe.toml", folder / f"out-{n}-{workers}", jobs=workers, limit=n, listener=hear
     )
-    rows = [row for row in result.rows if row["state"] == "done"][1:]
+    done = [row for row in result.rows if row["state"] == "done"]
+    first = {row["process"]: row["key"] for row in reversed(done)}  # of each worker: its start-up is in it
+    rows = [row for row in done if row["key"] not in first.values()]
     worker_cpu = sum(float(row["cpu_seconds"]) for row in rows) / len(rows)
-    client_cpu = (cpu[-1] - cpu[0]) / (n - 1) - (worker_cpu if workers == 1 else 0)
+    begun = min(begun, n - 2)
+    client_cpu = (cpu[-1] - cpu[begun]) / (n - 1 - begun) - (worker_cpu if workers == 1 else 0)
     disk = sum(p.stat().st_size for p in result.out.rglob("*") if p.is_file())
     return Cost(
-        times[0], (times[-1] - times[0]) / (n - 1), worker_cpu, max(client_cpu, 0.0),
+        times[begun], (times[-1] - times[begun]) / (n - 1 - begun), worker_cpu, max(client_cpu, 0.0),
         time.perf_counter() - started - times[-1], max(float(row["peak_memory_mb"]) for row in rows), peak_memory_mb(),
         disk / n / 1e3,
     )  # fmt: skip

@@ -16,6 +16,8 @@ import pytest
 import tifffile
 
 from napari_biofm.batch.folder_lock import FolderLock
+from napari_biofm.batch.items import Item
+from napari_biofm.batch.jobs import Job
 from napari_biofm.batch.manifest import Manifest
 from napari_biofm.batch.run import run_recipe
 from napari_biofm.cli import main
@@ -64,6 +66,11 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "plate.csv").write_text("well,compound\nA1,dmso\nA2,x\n")
     (tmp_path / "recipe.toml").write_text(RECIPE)
     return tmp_path
+
+
+def make_jobs(n: int) -> list[Job]:
+    """Jobs that are told apart by their keys."""
+    return [Job(Item(f"k{i}", Path(f"f{i}.tif"), "image"), (), Path("out"), "") for i in range(n)]
 
 
 def tables(out: Path) -> dict[str, pd.DataFrame]:

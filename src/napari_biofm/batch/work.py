@@ -35,7 +35,13 @@ def work_on(job: Job) -> dict[str, Any]:
     started, cpu = time.perf_counter(), time.process_time()
     one_thread(job.steps)
     row: dict[str, Any] = {"key": job.item.key, "path": str(job.item.path), "kind": job.item.kind}
-    row |= {"fingerprint": job.fingerprint, "host": platform.node(), "state": "done", "error": ""}
+    row |= {
+        "fingerprint": job.fingerprint,
+        "host": platform.node(),
+        "process": os.getpid(),
+        "state": "done",
+        "error": "",
+    }
     making = job.results.with_name(f".{job.item.key}-{os.getpid()}")
     try:
         shutil.rmtree(making, ignore_errors=True)
@@ -104,6 +110,15 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class _Limited:
+    """How many modules there were when the numbers of threads were set last: a new one may bring a library."""
+
+    n_modules = 0
+
+
+_limited = _Limited()
+
+
 def one_thread(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Have numpy and torch use one thread: items run beside each other, and results do not hang on how many.
 
@@ -111,9 +126,13 @@ def one_thread(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     ----------
     steps : that will run; torch is loaded only where one of them uses a network.
     """
-    from threadpoolctl import threadpool_limits
+    if _limited.n_modules != len(
+        sys.modules
+    ):  # looking for libraries takes a twentieth of measuring a small field
+        from threadpoolctl import threadpool_limits
 
-    threadpool_limits(1)
+        threadpool_limits(1)
+        _limited.n_modules = len(sys.modules)
     if any(name in NETWORKS or p.get("detector") == DEFAULT_DETECTOR for name, p in steps):
         import torch
 
@@ -133,6 +152,7 @@ def threads_as_before() -> Iterator[None]:
         yield
     finally:
         limits.restore_original_limits()
+        _limited.n_modules = 0
         torch = sys.modules.get("torch")
         if torch is not None:
             torch.set_num_threads(before or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
