@@ -5,6 +5,10 @@ from .analyses.description import (
 from .analyses.running import (
     analyse,
 )
+from .api.active_cells import (
+    active_cells,
+    cell_programs,
+)
 from .api.analyses import (
     average_event,
     readings,
@@ -147,7 +151,6 @@ __version__: str
 __all__ = [
     "BatchError",
     "BatchResult",
-    "Recipe",
     "BiofmError",
     "CellsError",
     "Classifier",
@@ -162,15 +165,18 @@ __all__ = [
     "ModelError",
     "MotionCorrection",
     "OpenedSession",
+    "Recipe",
     "RecordingError",
+    "Result",
     "SessionError",
+    "Source",
     "SpikeRate",
     "TimelineError",
     "WhatIf",
-    "Result",
-    "Source",
+    "active_cells",
     "analyse",
     "average_event",
+    "cell_programs",
     "channel_summary",
     "classify_rhythm",
     "click",
@@ -180,12 +186,12 @@ __all__ = [
     "correct_masks",
     "correct_motion",
     "demix",
+    "describe_session",
     "detect_events",
     "detection_quality",
     "dock",
     "dose_response",
     "embed",
-    "describe_session",
     "epochs",
     "export",
     "features",

@@ -21,6 +21,7 @@ ROOMS = (
     "images",
     "signals",
     "motion",
+    "active_cells",
     "physio",
     "what_if",
     "analyses",
