@@ -366,6 +366,27 @@ def _read_nifti(path: Path) -> object:
     return read_nifti(path)
 
 
+def _sdf(path: Path) -> None:
+    from rdkit import Chem
+    from rdkit.Chem import AllChem
+
+    with Chem.SDWriter(str(path)) as writer:
+        for k, smiles in enumerate(("CCO", "c1ccccc1N")):
+            molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+            AllChem.EmbedMolecule(molecule, randomSeed=1)
+            molecule.SetProp("_Name", f"pose {k}")
+            molecule.SetProp("minimizedAffinity", str(-5.5 - k))
+            writer.write(molecule)
+
+
+def _poses(path: Path) -> object:
+    import napari_biofm as biofm
+
+    poses, notes = biofm.read_poses(path)
+    assert poses or notes
+    return poses
+
+
 def _description(path: Path) -> object:
     from napari_biofm.models.onnx_files import read_description
 
@@ -416,6 +437,7 @@ KINDS: dict[str, tuple[Make, Use]] = {
     "h5ad": (written("a.h5ad", _h5ad), _read_anndata),
     "nifti": (written("a.nii", _nifti), _read_nifti),
     "nifti-gz": (written("a.nii.gz", _nifti), _read_nifti),
+    "sdf": (written("ligand.sdf", _sdf), _poses),
     "cell-table": (written("cells.zarr", _cell_table), _table),
     "roi-zip": (written("rois.zip", _cells), _read_cells),
     "geojson": (written("a.geojson", _cells), _read_cells),

@@ -21,7 +21,7 @@ _spec.loader.exec_module(fuzz)
 LIGHT = (
     "abf", "heka", "wfdb", "npz", "csv", "hdf5", "caiman", "tiff", "tiff-deflate", "ome-tiff", "npy", "zarr", "session",
     "recipe", "plate-map", "labels", "roi-zip", "geojson", "cell-table", "onnx-description", "physio-head", "weights",
-    "onnx", "targets", "h5ad", "nifti", "edf",
+    "onnx", "targets", "h5ad", "nifti", "edf", "sdf",
 )  # fmt: skip
 CASES = 12
 

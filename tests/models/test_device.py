@@ -72,15 +72,17 @@ def test_too_little_memory_is_seen_before_the_start():
     assert not device.Estimate(1, 1.0, 9_000_000_000, 8_000_000_000, "cpu", "float32").fits
 
 
-@pytest.mark.parametrize(("knows_bf16", "tried"), [(True, ["bfloat16"]), (False, ["float16", "float32"])])
+@pytest.mark.parametrize(("knows_bf16", "tried"), [(True, ["bfloat16"]), (False, ["float32", "float16"])])
 def test_a_gpu_is_chosen_first_and_runs_in_a_precision_it_knows(monkeypatch, knows_bf16, tried):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: knows_bf16)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (7_000, 9_000))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: knows_bf16)
+    monkeypatch.setattr(
+        torch.cuda, "mem_get_info", lambda where: (7_000 if where == "cuda" else 5_000, 9_000)
+    )
     assert device.pick_device("auto") == "cuda" and device.pick_device("cuda:1") == "cuda:1"
-    assert device.free_memory("cuda") == 7_000
+    assert device.free_memory("cuda") == 7_000 and device.free_memory("cuda:1") == 5_000
     asked = []
     plan = device.probe(lambda dtype: asked.append(dtype) or 1.0, "cuda")
     assert asked == tried and plan.dtype == tried[0]
@@ -138,3 +140,11 @@ def test_a_damaged_file_of_times_is_an_empty_one(tmp_path, monkeypatch, text):
     timings.timings_file().write_text(text)
     assert timings.known("a") == {}
     assert timings.shortest("a", {"float32": 1.0}) == {"float32": 1.0} == timings.known("a")
+
+
+def test_on_mps_what_its_kernels_misread_is_left_out():
+    import torch
+
+    assert device.candidates("mps") == ("float32", "bfloat16")
+    assert device.memory_format("mps") is torch.contiguous_format
+    assert device.memory_format("cuda:1") is device.memory_format("cpu") is torch.channels_last

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.canvas.pixels import set_pixels
 from napari_biofm.controllers.common.layers import HELPER, layer_shape, matrix_of
 from napari_biofm.images.edit import Piece, View
 
@@ -103,11 +104,11 @@ class Preview:
         for axis, a in zip(view.axes, at, strict=True):
             full[axis] = a[inside]
         self._shown[value] = tuple(full)
-        self._mask.data_setitem(tuple(full), np.full(len(full[0]), value, np.uint8))
+        set_pixels(self._mask, tuple(full), np.full(len(full[0]), value, np.uint8))
 
     def _erase(self, value: int) -> None:
         at = self._shown.pop(value)
-        self._mask.data_setitem(at, np.zeros(len(at[0]), np.uint8))
+        set_pixels(self._mask, at, np.zeros(len(at[0]), np.uint8))
 
     def _place(self, labels: Any, view: View, piece: Piece) -> None:
         """Make the mask layer lie on the view (a window of it around `piece` where the plane is large)."""

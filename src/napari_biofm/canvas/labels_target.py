@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_biofm.canvas.large_labels import LargeLabels
+from napari_biofm.canvas.pixels import set_pixels
 from napari_biofm.controllers.common.layers import check_writable, full_data, layer_id
 from napari_biofm.images.edit.labels_edit import Region
 from napari_biofm.images.edit.pyramid import write_block, write_levels
@@ -82,7 +83,7 @@ class LayerTarget:
         elif len(index) <= (SMALL_IN_LARGE if self._is_large else SMALL):
             where = np.unravel_index(index, shape)
             at = tuple(w + s for w, s in zip(where, start, strict=True))
-            layer.data_setitem(at, np.asarray(values).astype(layer.data.dtype))
+            set_pixels(layer, at, np.asarray(values).astype(layer.data.dtype))
             return
         else:
             write_block(layer.data, start, shape, index, values)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_biofm.conditions.sheets import read_sheet
 from napari_biofm.conditions.wells import plain_well
 from napari_biofm.files import load_numpy
-from napari_biofm.hdf5_files import check_hdf5
+from napari_biofm.hdf5_files import check_texts
 from napari_biofm.types import ConditionsError, Vectors
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _anndata(path: Path, key: str) -> OutsideVectors:
     import anndata
 
     try:
-        check_hdf5(path)
+        check_texts(path)
         table = anndata.read_h5ad(path)
         if key and key not in table.obsm:
             raise ConditionsError(

@@ -11,10 +11,13 @@ import gc
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_biofm.models import timings as timings_of
 from napari_biofm.types import EngineError
+
+if TYPE_CHECKING:
+    import torch
 
 # A faster precision has to win by this much before full precision is given up.
 _WORTH_IT = 0.85
@@ -113,8 +116,27 @@ def candidates(device: str) -> tuple[str, ...]:
     import torch
 
     if device.startswith("cuda"):
-        return ("bfloat16",) if torch.cuda.is_bf16_supported() else ("float16", "float32")
+        # before Ampere torch emulates bfloat16, slower than float32; float16 may overflow, so it has to be worth it
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("bfloat16",) if native else ("float32", "float16")
+    if device == "mps":  # from macOS 14 on; refused before, which the probe takes for an answer
+        return ("float32", "bfloat16")
     return ("float32", "bfloat16") if _has_quick_bfloat16() else ("float32",)
+
+
+def memory_format(device: str) -> torch.memory_format:
+    """Return how images lie in memory on a device: channels last, but for MPS.
+
+    There convolutions, normalisation and pooling gave wrong numbers for slices of tensors with the channels last
+    (pytorch issues 180984 and 174345).
+
+    Parameters
+    ----------
+    device : "cpu", "cuda", "cuda:1" or "mps".
+    """
+    import torch
+
+    return torch.contiguous_format if device == "mps" else torch.channels_last
 
 
 @functools.cache
@@ -228,7 +250,7 @@ def free_memory(device: str) -> int | None:
     if device.startswith("cuda"):
         import torch
 
-        return int(torch.cuda.mem_get_info()[0])
+        return int(torch.cuda.mem_get_info(device)[0])
     try:
         import psutil
     except ImportError:
@@ -289,7 +311,7 @@ def timed(run: Callable[[], Any], device: str, repeats: int = 3) -> float:
 
     def wait() -> None:
         if device.startswith("cuda"):
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
         elif device == "mps":
             torch.mps.synchronize()
 

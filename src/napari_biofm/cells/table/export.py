@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_biofm.cells.table.cell_table import UNKNOWN, text
 from napari_biofm.cells.table.files import read_label_rows
 from napari_biofm.files import atomic_write, plain_cell, write_text
-from napari_biofm.hdf5_files import check_hdf5
+from napari_biofm.hdf5_files import check_texts
 from napari_biofm.images.io.masks import looked_up
 from napari_biofm.types import CellsError, Labels
 
@@ -56,7 +56,7 @@ def read_anndata(path: Path) -> AnnData:
     import anndata
 
     try:
-        check_hdf5(path)
+        check_texts(path)
         return anndata.read_h5ad(path)
     except Exception as error:  # damaged HDF5 files raise anything
         reason = " ".join(str(error).split())[:300]

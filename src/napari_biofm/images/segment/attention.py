@@ -97,12 +97,14 @@ def fused(
     onehot : (tokens, >= H + W), row and column of every key.
     """
     spare = onehot.shape[-1] - by_row.shape[-1] - by_column.shape[-1]
-    attended = F.scaled_dot_product_attention(
-        F.pad(torch.cat([query, by_row, by_column], dim=-1), (0, spare)),
-        torch.cat([key, onehot.expand(*key.shape[:2], -1, -1)], dim=-1),
-        F.pad(value, (0, onehot.shape[-1])),
-        scale=1.0,
-    )
+    folded = F.pad(torch.cat([query, by_row, by_column], dim=-1), (0, spare))
+    keys = torch.cat([key, onehot.expand(*key.shape[:2], -1, -1)], dim=-1)
+    values = F.pad(value, (0, onehot.shape[-1]))
+    if (
+        query.device.type == "mps"
+    ):  # its kernels misread what is not contiguous (pytorch issues 163597 and 181133)
+        folded, keys, values = folded.contiguous(), keys.contiguous(), values.contiguous()
+    attended = F.scaled_dot_product_attention(folded, keys, values, scale=1.0)
     return attended[..., : value.shape[-1]]
 
 

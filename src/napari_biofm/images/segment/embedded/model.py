@@ -17,6 +17,7 @@ from napari_biofm.images.segment.embedded.input_planes import to_planes
 from napari_biofm.images.segment.embedded.weights import build as build_network
 from napari_biofm.images.segment.embedded.weights import read as read_weights
 from napari_biofm.images.segment.flows import masks_from_flows
+from napari_biofm.models.device import memory_format
 from napari_biofm.types import (
     Capabilities,
     FeatureMap,
@@ -78,7 +79,7 @@ class EmbeddedModel:
         self.weights_sha256, self.device, self.threads = stored.sha256, device, threads
         self.network = build_network(stored)
         try:
-            self.network = self.network.to(device)
+            self.network = self.network.to(device).to(memory_format=memory_format(device))
         except (RuntimeError, AssertionError) as error:
             raise ModelError(f"device {device!r} cannot be used ({error}); choose cpu") from error
 

@@ -231,8 +231,16 @@ def join_vectors(parts: list[Tensor]) -> Tensor:
 def pool_window(vector_map: Tensor) -> Tensor:
     """Pool maps of single-cell crops: centre-weighted mean, spread and maximum; (B, C, h, w) -> (B, 3 C)."""
     height, width = vector_map.shape[-2:]
-    y = torch.linspace(-1, 1, height, device=vector_map.device) if height > 1 else torch.zeros(1)
-    x = torch.linspace(-1, 1, width, device=vector_map.device) if width > 1 else torch.zeros(1)
+    y = (
+        torch.linspace(-1, 1, height, device=vector_map.device)
+        if height > 1
+        else torch.zeros(1, device=vector_map.device)
+    )
+    x = (
+        torch.linspace(-1, 1, width, device=vector_map.device)
+        if width > 1
+        else torch.zeros(1, device=vector_map.device)
+    )
     window = torch.exp(-(y[:, None] ** 2 + x**2) / (2 * 0.45**2))
     window = (window / window.sum()).to(vector_map.dtype)
     mean = (vector_map * window).sum((2, 3))

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from napari_biofm.models.device import memory_format
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -96,7 +98,7 @@ def run_tiled(
             (1, widths[k], height // stride, width // stride),
             dtype=torch.float32 if stride == 8 else torch.float16,
             device=device,
-            memory_format=torch.channels_last,
+            memory_format=memory_format(device),
         )
         for k, stride in enumerate((2, 4, 8))
     )
@@ -121,7 +123,9 @@ def run_tiled(
                 parts = [h[..., *at(seen, s)] for h, s in zip(heads, (8, 16, 32), strict=True)]
                 vector_map = join_vectors([network.to_vector[0](fine), *parts])[0, :, *inner(seen, own, 4)]
             flow, cell_prob, _, decoded = network.decode_fine(
-                climbed[..., *at(seen, 8)], fine, half[..., *at(seen, 2)].float()
+                climbed[..., *at(seen, 8)].contiguous(memory_format=memory_format(device)),
+                fine,
+                half[..., *at(seen, 2)].float(),
             )
         yield Piece(
             (1.5 * len(plan) + k + 1) / steps,
@@ -149,6 +153,4 @@ def inner(seen: Window, own: Window, stride: int) -> Window:
 
 def as_input(window: Tensor, planes: int, device: str) -> Tensor:
     """Bring (1, 1 or P, Y, X) to the network's planes, layout and device."""
-    import torch
-
-    return window.expand(-1, planes, -1, -1).contiguous(memory_format=torch.channels_last).to(device)
+    return window.expand(-1, planes, -1, -1).contiguous(memory_format=memory_format(device)).to(device)

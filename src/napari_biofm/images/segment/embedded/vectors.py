@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.segment.embedded.input_planes import PLANES, to_planes_each
+from napari_biofm.models.device import memory_format
 from napari_biofm.types import FeatureMap, ImageError, Labels, Vectors
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def crop_vectors(network: Network, crops: NDArray[Any], device: str = "cpu") -> 
         some = stack[start : start + BATCH]
         with torch.inference_mode():
             views = torch.from_numpy(crop_views(some))
-            tensor = views.to(device).contiguous(memory_format=torch.channels_last)
+            tensor = views.to(device).contiguous(memory_format=memory_format(device))
             learned = pool_network(network, tensor).float().cpu().numpy()
         pooled.append(np.concatenate([learned, facts(some)], axis=1))
     if not pooled:
