@@ -107,3 +107,21 @@ def test_the_plot_is_svg_with_a_circle_per_well_and_its_message() -> None:
     assert kinds.count("circle") == 21 and kinds.count("polyline") == 1 and f"EC50 {fit.ec50:.3g}" in text
     none = fit_dose_response(DOSES, np.ones(21))
     assert "no EC50: all responses are equal" in dose_svg(DOSES, np.ones(21), none)
+
+
+def test_an_uneven_spread_is_weighted_and_intervals_still_hold_the_truth() -> None:
+    clean, inside, powers, errors = response(0.7, 1.2, 0.5, 5, 1e-9), [], [], []
+    for seed in range(60):
+        noisy = clean * np.exp(np.random.default_rng(seed).normal(0, 0.15, len(DOSES)))
+        fit = fit_dose_response(DOSES, noisy)
+        if fit.reason == "":
+            inside.append(fit.ec50_low <= 0.7 <= fit.ec50_high)
+            powers.append(fit.spread_power)
+            errors.append(abs(np.log(fit.ec50 / 0.7)))
+    assert len(inside) > 50 and np.mean(inside) >= 0.88
+    assert np.mean(np.array(powers) > 0) > 0.7 and np.median(powers) == pytest.approx(1, abs=0.3)
+    even = [fit_dose_response(DOSES, response(0.7, 1.2, 1, 5, 0.3, seed)).spread_power for seed in range(40)]
+    assert np.mean(np.array(even) > 0) < 0.2, "an even spread is rarely taken for an uneven one"
+    assert fit_dose_response(DOSES, response(0.7, 1.2, -1, 5, 0.3)).spread_power == 0, (
+        "below 0 there is no power"
+    )

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tifffile
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_biofm.batch.opened import OpenedRun
 from napari_biofm.batch.run import run_recipe
+from napari_biofm.simulate.plate import simulate_plate
 from napari_biofm.widgets.conditions.dock import ConditionsDock
 
 RECIPE = '[input]\nimages = ["fields"]\nmasks = "masks"\nconditions = "map.csv"\n[[step]]\ndo = "measure"\n'
@@ -154,3 +156,36 @@ def test_masks_corrected_in_the_viewer_are_run_again(viewer: Any, tmp_path: Path
     dock.grid.cellClicked.emit(0, 0)
     dock.grid.cellClicked.emit(0, 1)
     assert np.unique(viewer.layers[-1].data).tolist() == [0, 1], "the corrected masks are shown again"
+
+
+def test_hits_and_doses_of_the_wells_are_told_and_drawn(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    plate = simulate_plate(0, n_cells=120)
+    (tmp_path / "run").mkdir()
+    cells = plate.cells.rename(columns={"predicted": "class"}).drop(columns=[f"f{i}" for i in range(1, 12)])
+    cells.insert(0, "file", cells["well"] + ".tif")
+    cells.to_parquet(tmp_path / "run" / "cells.parquet")
+    plate.plate_map.drop(columns="plate").to_csv(tmp_path / "map.csv", index=False)
+    dock = ConditionsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Conditions")
+    dock.control.read_map(tmp_path / "map.csv")
+    dock.control.opened = OpenedRun(tmp_path / "run", ())
+    dock.control.profile()
+    panel = dock.analyse_panel
+    dock.tabs.setCurrentIndex(1)
+    assert panel.analysis.name == "hits" and "the wells" in panel.summary.text()
+    panel.set_value("value", "event_rate")
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert "comparisons are hits" in panel.summary.text() and len(panel.plots.items) == 1
+    hit = {
+        (panel.table.item(i, 0).text(), panel.table.item(i, 1).text()): panel.table.item(i, 11).text()
+        for i in range(panel.table.rowCount())
+    }
+    assert panel.table.horizontalHeaderItem(11).text() == "hit" and len(hit) == 24
+    assert all(hit[f"compound {k}", "31.25"] == "True" for k in (1, 2, 3))
+    assert sum(hit["compound 4", dose] == "True" for _, dose in hit if _ == "compound 4") <= 1
+    panel.choose("dose")
+    panel.set_value("value", "event_rate")
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert "compound 1" in panel.summary.text() and "compound 4: no EC50" in panel.summary.text()
+    dock.analysing.save(tmp_path / "dose.svg")
+    assert "<svg" in (tmp_path / "dose.svg").read_text()

@@ -231,6 +231,7 @@ class Curve:
     high : (n,) upper border of a band.
     error : (n,) half lengths of bars at the points.
     faint : drawn behind the others, in grey.
+    like_former : in the colour of the curve before it.
     """
 
     x: NDArray[Any]
@@ -240,6 +241,7 @@ class Curve:
     high: NDArray[Any] | None = None
     error: NDArray[Any] | None = None
     faint: bool = False
+    like_former: bool = False
 
 
 @dataclass(frozen=True, eq=False)

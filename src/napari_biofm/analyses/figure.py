@@ -72,6 +72,7 @@ def _draw(axes: Axes, plot: Plot) -> None:
         return
     strong = 0
     for curve in plot.curves:
+        strong -= curve.like_former and strong > 0
         colour = FAINT if curve.faint else COLOURS[strong % len(COLOURS)]
         strong += not curve.faint
         _curve(axes, curve, colour)

@@ -26,6 +26,7 @@ MODULES: tuple[str, ...] = (
     "napari_biofm.analyses.calcium.population",
     "napari_biofm.analyses.calcium.beats",
     "napari_biofm.analyses.connectivity",
+    "napari_biofm.analyses.wells",
 )  # each holds a tuple `ANALYSES`
 
 

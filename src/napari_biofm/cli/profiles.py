@@ -62,6 +62,13 @@ def add_verbs(verbs: Any) -> None:
         "--value", action="append", required=True, metavar="COLUMN", help="to fit; again for more"
     )
     dose.add_argument("--by", default="compound", metavar="A,B", help="columns that make one series of doses")
+    dose.add_argument(
+        "--least-cells",
+        type=int,
+        default=10,
+        metavar="N",
+        help="wells with fewer cells are left out (default: 10)",
+    )
     dose.add_argument("--out", type=Path, required=True, metavar="CSV")
     dose.add_argument("--svg", type=Path, metavar="DIR", help="a plot of every fit")
     dose.add_argument("--json", action="store_true", help="the table on stdout as well")
@@ -133,10 +140,13 @@ def _ask(args: argparse.Namespace, found: Profiles, by: list[str]) -> None:
 
 def run_dose(args: argparse.Namespace) -> None:
     """Write the table of fits and their plots."""
+    from napari_biofm.analyses.wells import wells_with_cells
     from napari_biofm.api.conditions import dose_response
     from napari_biofm.cells.table.export import write_rows
 
-    wells = _joined(args, args.wells)
+    wells, said_of_wells = wells_with_cells(_joined(args, args.wells), args.least_cells)
+    for sentence in said_of_wells:
+        note(sentence)
     by = [c for c in args.by.split(",") if c]
     table, fits = dose_response(wells, args.value, by)
     write_rows(table, args.out)

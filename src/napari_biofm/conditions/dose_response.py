@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 Column = NDArray[np.float64]
 MIN_DOSES = 4  # different doses above 0 that four parameters ask for
+POWERS = np.round(np.arange(0, 1.55, 0.1), 1)  # of the response, that the spread may grow with
+LIKELIER = (
+    3.84  # twice the log likelihood ratio that an uneven spread needs (p = 0.05, one degree of freedom)
+)
+LEAST_SHARE = 0.05  # of the largest response; smaller ones weigh no more
+MOST_LEVERAGE = 0.9
 NAN = float("nan")
 
 
@@ -36,6 +42,7 @@ class DoseFit:
     p : of the F test against a response that does not change with the dose.
     r2 : share of the variance the curve explains.
     n, n_doses : values, and different doses above 0.
+    spread_power : the spread of values was taken to grow with this power of the response; 0 for an even spread.
     reason : why the fit means nothing; empty where it does.
     fitted : the parameters (at zero dose, at infinite dose, log10 EC50, hill > 0) for drawing; empty for no fit.
     """
@@ -58,6 +65,7 @@ class DoseFit:
     n_doses: int = 0
     reason: str = ""
     fitted: tuple[float, ...] = ()
+    spread_power: float = 0.0
 
     def __call__(self, dose: ArrayLike) -> Column:
         """Return the response of the curve at doses."""
@@ -73,6 +81,10 @@ def curve(dose: Column, at_zero: float, at_infinity: float, log_ec50: float, hil
 
 def fit_dose_response(dose: ArrayLike, response: ArrayLike) -> DoseFit:
     """Fit the four-parameter logistic by least squares; wells (not cells) are the values.
+
+    Where all responses are above 0 and their spread is seen to grow with the response (likelihood ratio, p < 0.05), values are
+    weighted by a power of the fitted response (Davidian and Carroll, J Am Stat Assoc 82:1079, 1987). Intervals are the wider of
+    those for an even spread and those that hold for any (HC3; MacKinnon and White, J Econometrics 29:305, 1985).
 
     Parameters
     ----------
@@ -105,20 +117,70 @@ def fit_dose_response(dose: ArrayLike, response: ArrayLike) -> DoseFit:
         return DoseFit(n=len(x), n_doses=len(tested), reason="all responses are equal")
     low, reach = float(y.min()), float(np.ptp(y))
     spread /= reach**2
-    found, jacobian, left = _least_squares(x, (y - low) / reach, tested)
+    scaled = (y - low) / reach
+    found, jacobian, left = _least_squares(x, scaled, tested)
     free = len(x) - 4
     left = max(left, 1e-12 * spread)
     f = ((spread - left) / 3) / (left / free)
     from scipy import stats
 
     p, r2 = float(stats.f.sf(f, 3, free)), 1 - left / spread
-    covariance = np.linalg.pinv(jacobian.T @ jacobian) * left / free
-    errors = np.sqrt(np.diag(covariance)) * float(stats.t.ppf(0.975, free))
+    weights, power = np.ones(len(x)), 0.0
+    if low > 0 and p < 0.05:
+        weights, power = spread_weights(y, low + reach * curve(x, *found))
+        if power > 0:
+            found, jacobian, left = _refit(x, scaled, weights, found, tested)
+    errors = _standard_errors(jacobian, weights * (curve(x, *found) - scaled), 1e-12 * spread)
+    errors *= float(stats.t.ppf(0.975, free))
     lost = np.abs(jacobian).max(axis=0) < 1e-9 * np.sqrt(spread)
     errors[lost] = np.inf  # values say nothing of such a parameter
     reason = _reason(found, errors, tested, p)
     scales = np.array([reach, reach, 1.0, 1.0])
-    return _described(found * scales + [low, low, 0, 0], errors * scales, counts, p, r2, reason)
+    fit = _described(found * scales + [low, low, 0, 0], errors * scales, counts, p, r2, reason)
+    return replace(fit, spread_power=power)
+
+
+def spread_weights(y: Column, fitted: Column) -> tuple[Column, float]:
+    """Return weights of values whose spread grows with a power of the response, and that power; ones and 0 for an even spread.
+
+    Parameters
+    ----------
+    y : (n,) above 0.
+    fitted : (n,) of an unweighted curve.
+    """
+    mean = np.maximum(fitted, LEAST_SHARE * float(fitted.max()))
+    mean = mean / float(np.exp(np.log(mean).mean()))
+    left = (y - fitted) ** 2
+    if float(left.sum()) <= 1e-20 * float((y**2).sum()):
+        return np.ones(len(y)), 0.0
+    cost = np.array([len(y) * np.log(np.mean(left / mean ** (2 * power))) for power in POWERS])
+    best = int(cost.argmin())  # the product of all means is 1, so that twice the log likelihood is -cost
+    if cost[0] - cost[best] < LIKELIER:
+        return np.ones(len(y)), 0.0
+    return mean ** -POWERS[best], float(POWERS[best])
+
+
+def _refit(
+    x: Column, y: Column, weights: Column, start: Column, tested: Column
+) -> tuple[Column, Column, float]:
+    from scipy.optimize import least_squares
+
+    low, high = np.log10(tested[0]), np.log10(tested[-1])
+    bounds = ([-4.0, -4.0, low - 2, 0.1], [5.0, 5.0, high + 2, 10.0])
+    done = least_squares(
+        lambda parameters: weights * (curve(x, *parameters) - y), start, bounds=bounds, max_nfev=300
+    )
+    return done.x, done.jac, float(2 * done.cost)
+
+
+def _standard_errors(jacobian: Column, residuals: Column, least: float) -> Column:
+    """Return standard errors of parameters: the larger of those for an even spread and of HC3."""
+    inverse = np.linalg.pinv(jacobian.T @ jacobian)
+    n, k = jacobian.shape
+    even = inverse * max(float((residuals**2).sum()), least) / (n - k)
+    leverage = np.clip(np.einsum("ij,jk,ik->i", jacobian, inverse, jacobian), 0, MOST_LEVERAGE)
+    meat = jacobian.T * (residuals / (1 - leverage)) ** 2 @ jacobian
+    return np.sqrt(np.maximum(np.diag(even), np.diag(inverse @ meat @ inverse)))
 
 
 def _least_squares(x: Column, y: Column, tested: Column) -> tuple[Column, Column, float]:

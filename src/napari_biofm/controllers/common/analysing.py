@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psygnal import Signal
 
-from napari_biofm.analyses.description import Analysis, Result, Source, Takes
+from napari_biofm.analyses.description import Analysis, Result, Source, Table, Takes
 from napari_biofm.analyses.figure import save_figure
 from napari_biofm.analyses.registry import analyses_of, analysis
 from napari_biofm.analyses.running import command_of, methods_of, run_analysis
@@ -83,6 +83,16 @@ class Analysing:
             assert self._add is not None
             self._add(made, f"{source.name} ({chosen.name})")
         self.done.emit(result)
+
+    def use_table(self, name: str, table: Table) -> None:
+        """Take a table of the dock, such as its wells, for analyses of tables.
+
+        Parameters
+        ----------
+        name : of the table.
+        table : (n_rows,) arrays by column.
+        """
+        self._take_table(Source(name, table=table))
 
     def _take_table(self, source: Source) -> None:
         self._table = source

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_biofm.analyses.wells import table_of
 from napari_biofm.batch.correct import corrected_field
 from napari_biofm.batch.draft import Draft
 from napari_biofm.batch.opened import Field, OpenedField, OpenedRun, profile_wells, read_field
@@ -61,6 +62,7 @@ class ConditionsController:
     """
 
     changed = Signal()  # the grid
+    profiled = Signal(str, dict)  # name of the table of wells, and its columns
     said = Signal(str)
     failed = Signal(object)
 
@@ -87,7 +89,7 @@ class ConditionsController:
 
         def use() -> None:
             self.opened = OpenedRun.open(folder)
-            self.wells = self.opened.wells
+            self._use_wells(self.opened.wells)
             self.said.emit(f"{len(self.opened.fields)} fields in {folder.name}.")
             self._join()
 
@@ -298,7 +300,7 @@ class ConditionsController:
         fresh = OpenedRun.open(self.opened.folder)
         fields = [replace(f, plate=plates[f.key][0], well=plates[f.key][1]) for f in fresh.fields]
         self.opened = replace(fresh, fields=tuple(fields))
-        self.wells = self.opened.wells if self.opened.wells is not None else self.wells
+        self._use_wells(self.opened.wells if self.opened.wells is not None else self.wells)
         if self._shown is not None and self._shown.key == one.key and self._cells in self._viewer.layers:
             rows = _features(np.unique(np.asarray(self._cells.data)), field.classes)
             if rows is not None:
@@ -317,11 +319,17 @@ class ConditionsController:
             return
 
         def done(wells: DataFrame) -> None:
-            self.wells = wells
+            self._use_wells(wells)
             self.said.emit(f"{len(wells)} wells.")
             self._join()
 
         self._run(profile_wells, self.opened.folder, self.map, name="Profiles of wells", on_done=done)
+
+    def _use_wells(self, wells: DataFrame | None) -> None:
+        """Keep a table of wells, for the grid and for analyses."""
+        self.wells = wells
+        if wells is not None:
+            self.profiled.emit("the wells", table_of(wells))
 
     def draft(self) -> Draft:
         """Return the recipe of the opened run with this plate map and the step profiles."""

@@ -41,6 +41,7 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
                 self._draw_matrix(item, plot)
             strong = 0
             for curve in plot.curves:
+                strong -= curve.like_former and strong > 0
                 colour = self._colours.faint if curve.faint else self._colours.channel(strong)
                 strong += not curve.faint
                 self._draw(item, curve, colour)

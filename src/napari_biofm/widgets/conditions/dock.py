@@ -6,13 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QTableWidget, QTableWidgetItem, QVBoxLayout
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QTableWidget,
+    QTableWidgetItem,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_biofm.analyses.description import Source
+from napari_biofm.controllers.common.analysing import Analysing
 from napari_biofm.controllers.conditions.controller import ConditionsController
+from napari_biofm.widgets.common.analyse_panel import AnalysePanel
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
+from napari_biofm.widgets.common.scrolled import Scrolled
 
 MAPS = "Plate maps (*.csv *.tsv *.txt *.xlsx)"
 
@@ -28,7 +42,11 @@ class ConditionsDock(Dock):
         self.column.setToolTip("What the wells show: a column of the plate map, or a value of their cells.")
         self.grid.setToolTip("Click a well to open its next field; double-click to type what was done to it.")
         self.words = note("Open the folder of a run or a plate, and a plate map, or type into the grid.")
-        layout, top = QVBoxLayout(self), QGridLayout()
+        self.analysing = Analysing((), source=lambda _: Source(), run=self.run)
+        self.analyse_panel = AnalysePanel(self.analysing, colours_of(self.viewer))
+        self.analyse_panel.choose("hits")
+        self.tabs, plate = QTabWidget(), QWidget()
+        layout, top = QVBoxLayout(plate), QGridLayout()
         tip = "The folder of a run, a plate of OME-Zarr, or a folder of images."
         top.addWidget(button("Open run or plate ...", tip, self._ask_run), 0, 0)
         top.addWidget(button("Open plate map ...", "A row per well, or a grid.", self._ask_map), 0, 1)
@@ -42,15 +60,22 @@ class ConditionsDock(Dock):
         layout.addLayout(top)
         layout.addWidget(self.grid, 1)
         self.recipe = RecipeBar(control.draft, self.tell, self.tell_error)
-        for widget in (self.words, self.recipe, self.job_bar):
-            layout.addWidget(widget)
+        layout.addWidget(self.recipe)
+        self.tabs.addTab(plate, "Plate")
+        self.tabs.addTab(Scrolled(self.analyse_panel), "Analyse")
+        whole = QVBoxLayout(self)
+        for widget in (self.tabs, self.words, self.job_bar):
+            whole.addWidget(widget)
         self.grid.cellClicked.connect(control.show_at)
         self.grid.itemChanged.connect(lambda item: control.type_at(item.row(), item.column(), item.text()))
         self.plate.currentTextChanged.connect(lambda name: control.choose(name, control.column))
         self.column.currentTextChanged.connect(lambda name: control.choose(control.plate, name))
         self.listen(control.changed, self._draw)
         self.listen(control.said, lambda text: self.words.setText(text))
-        self.listen(control.failed, self.tell_error)
+        for source in (control, self.analysing):
+            self.listen(source.failed, self.tell_error)
+        self.listen(self.analysing.message, self.tell)
+        self.listen(control.profiled, self.analysing.use_table)
         self._draw()
 
     def _draw(self) -> None:
