@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QVBoxLayout,
     QWidget,
@@ -23,7 +22,7 @@ from napari_biofm.images.io.series import Series, read_image
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.annotate.prefetch import Prefetch
 from napari_biofm.widgets.common.buttons import enable, push_button
-from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.forms import note, words
 from napari_biofm.widgets.common.viewers import layer_id
 
 NO_SERIES, FIRST = "Off: open a folder of images first.", "Off: this is the first image."
@@ -68,7 +67,7 @@ class SeriesPanel(QWidget):
         )
         self.ahead.setChecked(True)
         self.ahead.toggled.connect(self.prepare_ahead)
-        self.prepared = QLabel("")
+        self.prepared = words()
         self.prefetch = Prefetch(annotator.session, annotator.predictor, tell_error, self)
         self.prefetch.changed.connect(self._show_prepared)
         row = QHBoxLayout()

@@ -23,7 +23,7 @@ from napari_biofm.teaching.gallery import MOST, ORDERS, SIDE, ordered, thumbnail
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.cells.classes import TellError
 from napari_biofm.widgets.common.buttons import push_button
-from napari_biofm.widgets.common.forms import choice, note
+from napari_biofm.widgets.common.forms import as_tip, choice, note
 
 ALL = "All classes"
 ROW = Qt.ItemDataRole.UserRole
@@ -113,7 +113,7 @@ class GalleryPanel(QWidget):
         )
         item = QListWidgetItem(QIcon(QPixmap.fromImage(image.copy())), str(self._states.values[row]))
         item.setData(ROW, row)
-        item.setToolTip(self._states.describe(row))
+        item.setToolTip(as_tip(self._states.describe(row)))
         if 1 <= code <= len(self._states.classes):
             item.setForeground(QColor(self._states.classes[code - 1][1]))
         return item

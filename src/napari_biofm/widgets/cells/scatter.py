@@ -6,6 +6,7 @@ Points are drawn into one small picture of the size of the plot, so that 100,000
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,8 @@ class Scatter(QWidget):
         self.points = np.asarray(points, np.float32)
         self.codes = np.zeros(len(points), np.uint8)
         self.selected = np.zeros(0, np.int64)
-        self.plot.setLabel("bottom", names[0])
-        self.plot.setLabel("left", names[1])
+        self.plot.setLabel("bottom", escape(names[0]))
+        self.plot.setLabel("left", escape(names[1]))
         finite = self.points[np.isfinite(self.points).all(1)]
         if len(finite):
             low, high = np.quantile(finite, (0.002, 0.998), axis=0)

@@ -35,7 +35,7 @@ class ScoresPanel(QWidget):
             "Cross-validate on the cells you labelled: whole images, wells or plates are left out where the "
             "table knows them, and the baselines are scored on the same folds.",
         )
-        self.words = note("Label a few cells of each class, then press the button.")
+        self.words = note("Label a few cells of each class, then press the button.", rich=True)
         self.confusion = QTableWidget()
         self.confusion.setToolTip("Rows: class by hand. Columns: predicted while left out.")
         self.curve: pg.PlotWidget | None = None  # made when there is something to draw

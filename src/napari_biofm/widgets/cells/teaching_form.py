@@ -16,7 +16,7 @@ from napari_biofm.widgets.cells.classes import ClassesSource, ClassList, TellErr
 from napari_biofm.widgets.cells.measured_on import Measured, MeasuredOnRow
 from napari_biofm.widgets.cells.vectors_menu import VectorsButton, VectorsSource
 from napari_biofm.widgets.common.buttons import push_button
-from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.forms import as_tip, note
 
 
 class TeachingForm(QWidget):
@@ -106,7 +106,7 @@ class TeachingForm(QWidget):
     def show_undo(self, name: str) -> None:
         """Say what the undo button would take back."""
         self.undo_button.setEnabled(bool(name))
-        self.undo_button.setToolTip(f"Take back: {name}" if name else "Nothing to take back.")
+        self.undo_button.setToolTip(as_tip(f"Take back: {name}" if name else "Nothing to take back."))
 
 
 def row_of(*widgets: QWidget) -> QHBoxLayout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 import pyqtgraph as pg
@@ -32,9 +33,9 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
             item = self.addPlot(row=i, col=0)
             colour_axes(item, self._colours)
             for side, text in zip(("bottom", "left"), plot.labels, strict=True):
-                item.setLabel(side, text, color=self._colours.foreground)
+                item.setLabel(side, escape(text), color=self._colours.foreground)
             if plot.title:
-                item.setTitle(plot.title, color=self._colours.foreground)
+                item.setTitle(escape(plot.title), color=self._colours.foreground)
             if any(curve.name for curve in plot.curves):
                 item.addLegend(offset=(-5, 5), labelTextColor=self._colours.foreground)
             if plot.matrix is not None:
@@ -64,7 +65,7 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
 
     def _draw(self, item: pg.PlotItem, curve: Curve, colour: str) -> None:
         x, y = (np.asarray(values, float) for values in (curve.x, curve.y))
-        name, pen = curve.name or None, pg.mkPen(colour, width=1)
+        name, pen = escape(curve.name) or None, pg.mkPen(colour, width=1)
         if curve.style == "bars":
             width = float(np.min(np.diff(np.sort(x)))) if len(x) > 1 else 1.0
             item.addItem(

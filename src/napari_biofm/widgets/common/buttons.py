@@ -9,6 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QPushButton, QShortcut, QWidget
 
+from napari_biofm.widgets.common.forms import as_tip
+
 TIP = "biofm_tip"  # property: what a tooltip says while the widget is on
 BUSY = "Off until the running job has ended."
 
@@ -43,7 +45,7 @@ def enable(widget: QWidget, on: bool, why: str = BUSY, *, tip: str | None = None
     tip = tip or widget.property(TIP) or widget.toolTip()
     widget.setProperty(TIP, tip)
     widget.setEnabled(on)
-    widget.setToolTip(tip if on else f"{why} {tip}".strip())
+    widget.setToolTip(as_tip(tip if on else f"{why} {tip}".strip()))
 
 
 def shortcut(parent: QWidget, keys: str, call: Callable[..., Any]) -> QShortcut:

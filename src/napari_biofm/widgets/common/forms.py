@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,9 +32,30 @@ def number(
     return box
 
 
-def note(text: str = "", *, selectable: bool = False) -> QLabel:
-    """Return a label that wraps its text; `selectable` where somebody may want to copy it."""
+def words(text: str = "") -> QLabel:
+    """Return a label whose text is shown as it is: names of files and layers are no HTML."""
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def as_tip(text: str) -> str:
+    """Return a text as a tooltip shows it unchanged; Qt takes what looks like HTML for it."""
+    return f"<qt>{html.escape(text)}</qt>" if "<" in text or "&" in text else text
+
+
+def note(text: str = "", *, selectable: bool = False, rich: bool = False) -> QLabel:
+    """Return a label that wraps its text.
+
+    Parameters
+    ----------
+    text : shown first.
+    selectable : where somebody may want to copy it.
+    rich : whether it is HTML, whose parts from outside are escaped.
+    """
+    label = words(text)
+    if rich:
+        label.setTextFormat(Qt.TextFormat.RichText)
     label.setWordWrap(True)
     if selectable:
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -59,6 +81,6 @@ def row(
         if part is None:
             layout.addStretch(1)
         else:
-            widget: Any = QLabel(part) if isinstance(part, str) else part
+            widget: Any = words(part) if isinstance(part, str) else part
             layout.addWidget(widget, 1 if part is stretched else 0)
     return layout

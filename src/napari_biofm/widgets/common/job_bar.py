@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from napari_biofm.controllers.common.remaining import Remaining
 from napari_biofm.engine import Job, JobState, Lane
 from napari_biofm.types import Progress
 from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.forms import as_tip, words
 from napari_biofm.widgets.common.qt_parts import timer
 
 SHOW_EVERY_MS = 150  # between two looks of the progress bar
@@ -31,7 +32,7 @@ class JobRow(QWidget):
         super().__init__()
         self._changed = changed
         self._jobs: list[Job] = []
-        self.label = QLabel()
+        self.label = words()
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.bar = QProgressBar()
         self.bar.setTextVisible(not small)
@@ -126,7 +127,7 @@ class JobRow(QWidget):
         self.bar.setRange(0, 0 if progress is None else max(progress.total, 1))
         self.bar.setValue(0 if progress is None else progress.done)
         self.label.setText(self._text(job, progress))
-        self.label.setToolTip(self.label.text())
+        self.label.setToolTip(as_tip(self.label.text()))
         self.cancel_button.setEnabled(not job.cancel_asked)
         self.setUpdatesEnabled(True)
 

@@ -23,7 +23,7 @@ from napari_biofm.controllers.conditions.controller import ConditionsController
 from napari_biofm.widgets.common.analyse_panel import AnalysePanel
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.dock import Dock
-from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.forms import as_tip, note
 from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.common.scrolled import Scrolled
@@ -97,7 +97,7 @@ class ConditionsDock(Dock):
         for r, line in enumerate(rows):
             for c, well in enumerate(line):
                 item = QTableWidgetItem(well.text)
-                item.setToolTip(well.tip)
+                item.setToolTip(as_tip(well.tip))
                 if well.colour is not None:
                     item.setBackground(QColor(*well.colour))
                     item.setForeground(QColor("black" if well.shade > 0.6 else "white"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,6 @@ class AroundPanel(Panel):
                 continue
             edges = [pg.PlotCurveItem(lags, mean + sign * error) for sign in (-1, 1)]
             self.plot.addItem(pg.FillBetweenItem(*edges, brush=(154, 167, 224, 70)))
-            self.plot.plot(lags, mean, pen=pg.mkPen(colour, width=1), name=unit)
-        self.plot.setLabel("left", " and ".join(sorted(units)) or "dF/F")
+            self.plot.plot(lags, mean, pen=pg.mkPen(colour, width=1), name=escape(unit))
+        self.plot.setLabel("left", escape(" and ".join(sorted(units)) or "dF/F"))
         self.plot.addItem(pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(ACCENT, width=1)))

@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import frame_rate, n_frames, show_frame, shown_frame, time_axis
+from napari_biofm.widgets.common.forms import words
 
 TICK_MS = 33  # 30 pictures a second are asked for; a slower machine shows fewer and stays in time
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0)
@@ -40,7 +41,7 @@ class Player(QWidget):
             self.speed.addItem(f"x {speed:g}", speed)
         self.speed.setCurrentIndex(SPEEDS.index(1.0))
         self.speed.setToolTip("How many seconds of the recording pass in one second.")
-        self.words = QLabel("")
+        self.words = words()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         for widget in (self.button, self.speed, self.words):

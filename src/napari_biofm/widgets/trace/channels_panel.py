@@ -12,7 +12,7 @@ from napari_biofm.signals import Recording
 from napari_biofm.signals.describe import describe_recording
 from napari_biofm.signals.plausible import UnitHint
 from napari_biofm.widgets.common.buttons import button
-from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.forms import as_tip, note
 from napari_biofm.widgets.common.qt_parts import there
 
 MOST = 500  # rows in the table; cells beyond are reached through the heatmap
@@ -71,7 +71,7 @@ class ChannelsPanel(QWidget):
         unit.setToolTip("Double-click to change the unit this channel is labelled with.")
         if hint is not None:
             unit.setText(f"{channel.unit} ?")
-            unit.setToolTip(f"Probably {hint.proposal}: {hint.reason}.")
+            unit.setToolTip(as_tip(f"Probably {hint.proposal}: {hint.reason}."))
         for column, item in enumerate((name, unit, rate)):
             self.table.setItem(row, column, item)
         if row < 64:

@@ -14,7 +14,7 @@ from napari_biofm.events.options import option_lines
 from napari_biofm.events.physio_fm.head import AdaptedHead
 from napari_biofm.types import EVENT_CLASSES, Events
 from napari_biofm.widgets.common.buttons import button
-from napari_biofm.widgets.common.forms import choice, note, row
+from napari_biofm.widgets.common.forms import as_tip, choice, note, row
 from napari_biofm.widgets.trace.event_table import EventTable
 from napari_biofm.widgets.trace.template_row import TemplateRow
 
@@ -170,7 +170,9 @@ class EventsPanel(QWidget):
     def set_history(self, undo: str, can_redo: bool) -> None:
         """Say what undo would take back."""
         self.undo_button.setEnabled(bool(undo))
-        self.undo_button.setToolTip(f"Take back: {undo} (Ctrl+Z)." if undo else "Nothing to take back.")
+        self.undo_button.setToolTip(
+            as_tip(f"Take back: {undo} (Ctrl+Z)." if undo else "Nothing to take back.")
+        )
         self.redo_button.setEnabled(can_redo)
 
     def set_busy(self, busy: bool) -> None:

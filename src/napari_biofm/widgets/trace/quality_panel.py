@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
@@ -33,7 +35,7 @@ class QualityPanel(QWidget):
         )
         self.pulse.activated.connect(lambda _: self.ask())
         self.pulse.hide()
-        self.numbers = note("Press Measure to look at the shown sweep.", selectable=True)
+        self.numbers = note("Press Measure to look at the shown sweep.", selectable=True, rich=True)
         self.canvas = small_plot(colours)
         self.canvas.setLogMode(True, True)
         self.canvas.setLabel("bottom", "Frequency (Hz)", color=colours.foreground)
@@ -80,9 +82,11 @@ class QualityPanel(QWidget):
         quality, frequencies, power = report
         self._offer(describe_pulses(quality))
         remarks = describe_quality(quality)
-        self.numbers.setText("<br>".join(f"<b>{r.text}</b>" if r.warns else r.text for r in remarks))
+        self.numbers.setText(
+            "<br>".join(f"<b>{escape(r.text)}</b>" if r.warns else escape(r.text) for r in remarks)
+        )
         self.canvas.clear()
         keep = (frequencies > 0) & (power > 0)
         if keep.any():
             self.canvas.plot(frequencies[keep], power[keep], pen=pg.mkPen(self._colour, width=1))
-            self.canvas.setLabel("left", f"Power ({quality.unit}^2/Hz)", color=self._foreground)
+            self.canvas.setLabel("left", f"Power ({escape(quality.unit)}^2/Hz)", color=self._foreground)

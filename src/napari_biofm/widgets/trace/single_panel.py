@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Signal
@@ -93,5 +95,5 @@ class SingleChannelPanel(QWidget):
             self.canvas.plot(middle, fitted, pen=pg.mkPen(self._colours.accent, width=2))
 
     def _label(self, bottom: str, left: str) -> None:
-        self.canvas.setLabel("bottom", bottom, color=self._colours.foreground)
-        self.canvas.setLabel("left", left, color=self._colours.foreground)
+        self.canvas.setLabel("bottom", escape(bottom), color=self._colours.foreground)
+        self.canvas.setLabel("left", escape(left), color=self._colours.foreground)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyqtgraph as pg
 from qtpy.QtCore import QObject
 
+from napari_biofm.widgets.common.forms import as_tip
 from napari_biofm.widgets.trace.curves import detach, vertical_line
 from napari_biofm.widgets.trace.plots import TracePlots
 
@@ -43,7 +44,14 @@ class TagLines(QObject):
     def _line(self, at: float, comment: str) -> pg.InfiniteLine:
         colours = self._plots.colours
         label = {"position": 0.82, "color": colours.foreground, "anchors": [(0, 0), (0, 0)]}
-        line = vertical_line(colours.foreground, at=at, dotted=True, label=comment[:40], labelOpts=label)
-        line.setToolTip(comment)
+        line = vertical_line(
+            colours.foreground, at=at, dotted=True, label=_as_it_is(comment[:40]), labelOpts=label
+        )
+        line.setToolTip(as_tip(comment))
         line.setZValue(15)
         return line
+
+
+def _as_it_is(comment: str) -> str:
+    """Return a text for a label of pyqtgraph, which takes braces for places of values."""
+    return comment.replace("{", "{{").replace("}", "}}")

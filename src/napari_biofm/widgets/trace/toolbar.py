@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QSpinBox, QVBoxLayout, 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display import ScaleMode, SweepMode
 from napari_biofm.widgets.common.buttons import button
-from napari_biofm.widgets.common.forms import choice, row
+from napari_biofm.widgets.common.forms import as_tip, choice, row
 
 
 class TraceToolbar(QWidget):
@@ -95,7 +95,7 @@ class TraceToolbar(QWidget):
             self.recordings.addItems(names)
             if current is not None:
                 self.recordings.setCurrentText(current)
-                self.recordings.setToolTip(f"{current}: the recording that is shown.")
+                self.recordings.setToolTip(as_tip(f"{current}: the recording that is shown."))
         self.recordings.setEnabled(bool(names))
         _widen_list(self.recordings)
 
