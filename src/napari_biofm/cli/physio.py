@@ -79,7 +79,7 @@ def add_verbs(verbs: Any) -> None:
 def _write_columns(out: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write columns of one length as CSV."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CsvWriter(text)
     writer.writerow(columns)
     writer.writerows(zip(*(np.asarray(one).tolist() for one in columns.values()), strict=True))
     write_text(out, text.getvalue())
