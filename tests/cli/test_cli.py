@@ -14,6 +14,7 @@ import pytest
 import tifffile
 from tests.images.segment.test_classical import matched
 
+import napari_biofm as biofm
 from napari_biofm import __version__
 from napari_biofm.cli import build_parser, main
 from napari_biofm.cli.common import atomic_write
@@ -254,3 +255,19 @@ def test_the_doctor_tells_of_damaged_weights_and_a_scheduler_that_is_gone(
     monkeypatch.setattr("napari_biofm.batch.pools.CONNECT_TIMEOUT", 0.3)
     told, problems = machine.cluster_answers()
     assert told == "no answer" and "No Dask scheduler answers at tcp://127.0.0.1:9" in problems[0]
+
+
+def test_segment_takes_a_picture_of_a_movie(tmp_path: Path, files: dict[str, Path], capsys: Any) -> None:
+    movie = ("segment", files["movie"], "--model", "classical", "--out")
+    assert run(*movie, tmp_path / "a", "--projection", "mean") == 0
+    assert run(*movie, tmp_path / "b", "--projection", "3") == 0
+    (mask,) = (tmp_path / "a").glob("*_mask.tif")
+    assert tifffile.imread(mask).shape == (96, 96) and tifffile.imread(mask).max() > 2
+    found = biofm.segment(files["movie"], model="classical", projection="mean")
+    np.testing.assert_array_equal(tifffile.imread(mask), found.masks)
+    capsys.readouterr()
+    for words, told in (("means", "has no picture 'means'; there are mean,"), ("60", "there are 0 to 59")):
+        assert run(*movie, tmp_path / "c", "--projection", words) == 1
+        assert told in capsys.readouterr().err
+    assert run("segment", files["field"], "--out", tmp_path / "c", "--projection", "mean") == 1
+    assert "is no movie or stack" in capsys.readouterr().err

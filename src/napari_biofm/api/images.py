@@ -131,6 +131,7 @@ def segment(
     axes: str | None = None,
     channel: Channel | None = None,
     second_channel: Channel | None = None,
+    projection: int | str | None = None,
     device: str = "auto",
     progress: ProgressListener | None = None,
 ) -> Segmentation:
@@ -152,6 +153,8 @@ def segment(
     axes : of a file: letters of TZCYXS, one an axis, where it does not name them or names them wrongly.
     channel : the channel to segment, by position from 0 or, in a file that names them, by name; None takes all.
     second_channel : one more, e.g. nuclei beside the cells.
+    projection : of a movie or stack, what is segmented in its place: "mean", "variation", "correlation" or "peak" over the
+        first axis, or the number of a plane or frame, counted from 0.
     device : "auto", "cpu", "cuda" or "mps".
     progress : called with each step.
 
@@ -183,12 +186,48 @@ def segment(
         stacked = _is_stack(image, is_stack)
         pixels = image if channels is None else _channels_of(image, stacked, channels)
         names = () if channels is None else None
+    if projection is not None:
+        title = Path(image).name if isinstance(image, str | Path) else "the image"
+        pixels, stacked = picture_of(pixels, stacked, projection, title), False
     result = segment_opened(
         pixels, stacked, parameters, channels=names, model=model, device=device, progress=progress
     )
     if isinstance(result, LargeResult):
         return Segmentation(result.labels(), diameter=result.diameter, provenance=dict(result.provenance))
     return result
+
+
+def picture_of(
+    image: NDArray[Any] | LazyImage, is_stack: bool, what: int | str, title: str = "the image"
+) -> NDArray[Any]:
+    """Return one picture of a movie or stack.
+
+    Parameters
+    ----------
+    image : (N, Y, X) or (N, Y, X, C).
+    is_stack : whether it has that first axis.
+    what : "mean", "variation", "correlation" or "peak" over it, or the number of a plane or frame, counted from 0.
+    title : of the image, for messages.
+
+    Raises
+    ------
+    ImageError
+        If it is neither movie nor stack, or has no such picture.
+    """
+    from napari_biofm.images.io.projections import PROJECTIONS
+    from napari_biofm.images.io.projections import projection as projected
+
+    if not is_stack:
+        raise ImageError(f"{title}: is no movie or stack; leave projection and plane out.")
+    if isinstance(what, str) and what not in PROJECTIONS:
+        raise ImageError(
+            f"{title}: has no picture {what!r}; there are {', '.join(PROJECTIONS)}, and planes by number."
+        )
+    if isinstance(what, str):
+        return projected(image, PROJECTIONS[what], 3 if image.ndim > 3 else 2)
+    if not 0 <= what < image.shape[0]:
+        raise ImageError(f"{title}: has no plane {what}; there are 0 to {image.shape[0] - 1}.")
+    return np.asarray(image[what])
 
 
 def which_model(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.batch.jobs import Bench
-from napari_biofm.types import BatchError, ImageError, SegmentationParameters, run_task
+from napari_biofm.types import ImageError, SegmentationParameters, run_task
 
 Parameters = Mapping[str, Any]
 
@@ -70,18 +70,9 @@ def with_channels(bench: Bench, channels: Sequence[int | str]) -> Any:
 
 def _projected(bench: Bench, image: Any, what: int | str) -> Any:
     """Return one picture of a movie or stack: the plane of a number, the mean, or the variation."""
-    from napari_biofm.images.io.projections import PROJECTIONS, projection
+    from napari_biofm.api.images import picture_of
 
-    if not bench.is_stack:
-        raise BatchError(f"{bench.job.item.path}: is no movie or stack; leave projection and plane out.")
-    if isinstance(what, int):
-        if not 0 <= what < image.shape[0]:
-            raise BatchError(
-                f"{bench.job.item.path}: has no plane {what}; there are 0 to {image.shape[0] - 1}."
-            )
-        return np.asarray(image[what])
-    colours = image.ndim > 3
-    return projection(image, PROJECTIONS[what], 3 if colours else 2)
+    return picture_of(image, bench.is_stack, what, str(bench.job.item.path))
 
 
 def measure(bench: Bench, given: Parameters) -> None:

@@ -12,7 +12,13 @@ import numpy as np
 
 from napari_biofm.api.cells import embed
 from napari_biofm.api.clicks import click
-from napari_biofm.api.images import chosen_channels, describe_image, plane_to_compare, segment_opened
+from napari_biofm.api.images import (
+    chosen_channels,
+    describe_image,
+    picture_of,
+    plane_to_compare,
+    segment_opened,
+)
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.engine.memory import peak_memory_mb
@@ -26,35 +32,78 @@ from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of
 from napari_biofm.types import ImageError, SegmentationParameters, Segmenter
 
+SEGMENT_EXAMPLES = """examples:
+  napari-biofm segment fields/*.tif --out masks
+  napari-biofm segment stack.tif --axes ZYX --out masks
+  napari-biofm segment movie.tif --projection variation --out masks
+  napari-biofm segment cells.tif --channel membrane --second-channel DAPI --diameter 40 --out masks
+  napari-biofm segment fields/*.tif --out masks --resume
+"""
+
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser."""
-    segment = verbs.add_parser("segment", help="instance masks of images")
-    segment.add_argument("images", nargs="+", type=Path, metavar="IMG")
-    segment.add_argument("--out", type=Path, required=True, metavar="DIR")
-    segment.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
-    segment.add_argument("--diameter", type=_positive, default=None, metavar="PX")
-    segment.add_argument("--cellprob-threshold", type=float, default=0.0, metavar="LOGIT")
-    segment.add_argument("--flow-threshold", type=float, default=0.4)
-    segment.add_argument("--min-size", type=int, default=15, metavar="PX")
-    segment.add_argument(
-        "--relative-size",
-        type=float,
-        default=0.05,
-        metavar="SHARE",
-        help="of the usual object; 0 keeps specks",
+    segment = verbs.add_parser(
+        "segment",
+        help="instance masks of images",
+        description="Finds the cells of images, of stacks in 3D, or of one picture of a movie. Axes that the file does not name "
+        "are told by --axes; --projection takes one picture of a movie or stack instead of all planes. Each image is "
+        "normalised to its own percentiles by the models.",
+        epilog=SEGMENT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     segment.add_argument(
-        "--least-contrast",
-        type=float,
-        default=8.0,
-        metavar="N",
-        help="over what the ground varies by; 0 keeps all",
+        "images", nargs="+", type=Path, metavar="IMG", help="images, stacks, movies, plates of OME-Zarr"
     )
-    segment.add_argument("--channel", metavar="NAME|N", help="channel to segment, by name or counted from 0")
-    segment.add_argument("--second-channel", metavar="NAME|N", help="one more, e.g. nuclei beside cells")
-    segment.add_argument("--axes", metavar="TZCYX", help="what the axes are, where the file does not say")
-    segment.add_argument("--device", choices=DEVICES, default="auto")
+    segment.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of masks and report.json"
+    )
+    segment.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME|PATH",
+        help=f"of `models list`, or weights (default {DEFAULT_MODEL})",
+    )
+    segment.add_argument(
+        "--diameter",
+        type=_positive,
+        metavar="PX",
+        help="mean diameter of a cell, pixels (default: the model estimates it)",
+    )
+    segment.add_argument(
+        "--cellprob-threshold", type=float, default=0.0, metavar="LOGIT",
+        help="logit above which a pixel belongs to a cell (default 0)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--flow-threshold", type=float, default=0.4, metavar="ERROR",
+        help="largest mean squared flow error of a mask, no unit; 0 keeps all (default 0.4)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--min-size", type=int, default=15, metavar="PX", help="smallest object, pixels (default 15)"
+    )
+    segment.add_argument(
+        "--relative-size", type=float, default=0.05, metavar="SHARE",
+        help="smallest object as a share of the usual one; 0 keeps specks (default 0.05)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--least-contrast", type=float, default=8.0, metavar="N",
+        help="contrast over what the ground varies by; 0 keeps all (default 8)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--channel", metavar="NAME|N", help="channel to segment, by name or counted from 0 (default: all)"
+    )
+    segment.add_argument(
+        "--second-channel", metavar="NAME|N", help="one more, e.g. nuclei beside cells (default none)"
+    )
+    segment.add_argument("--axes", metavar="TZCYX", help="what the axes are (default: as the file says)")
+    segment.add_argument(
+        "--projection", type=_picture, metavar="NAME|N",
+        help="of a movie or stack, the picture that is segmented: mean, variation, correlation or peak over time, or the "
+        "number of a plane or frame from 0 (default: all planes, in 3D)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--device", choices=DEVICES, default="auto", help="where the network runs (default auto)"
+    )
     add_replacing(segment)
     segment.set_defaults(run=run_segment)
 
@@ -97,6 +146,10 @@ def add_verbs(verbs: Any) -> None:
     click.add_argument("--device", choices=DEVICES, default="auto")
     add_replacing(click)
     click.set_defaults(run=run_click)
+
+
+def _picture(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
 
 
 def _positive(text: str) -> float:
@@ -221,6 +274,8 @@ def _open(path: Path, args: argparse.Namespace) -> tuple[Any, bool, tuple[str, .
     for told in opened.notes:
         note(f"{image_id(path)} {told}.")
     image, is_stack = opened.pixels, opened.is_stack
+    if args.projection is not None:
+        image, is_stack = picture_of(image, is_stack, args.projection, image_id(path)), False
     if isinstance(image, LazyImage):
         note(f"{image_id(path)}: {parts_of(image).describe()}")
     return image, is_stack, opened.channels if args.channel is None else None
