@@ -104,3 +104,18 @@ def test_two_levels_in_volts_are_a_trigger_in_any_unit_of_volts() -> None:
 def test_a_recording_of_helpers_alone_still_gives_a_channel() -> None:
     recording = Recording.from_arrays([[_noise(1)]], RATE, ["mmHg"])
     assert signal_channels(recording) == [0]
+
+
+def test_a_current_with_short_transients_is_no_command_of_the_voltage_that_makes_it() -> None:
+    """At 0.15 ms, both the recorded command and the current look like levels with sharp edges."""
+    rng = np.random.default_rng(2)
+    t = np.arange(20_000) / 100e3
+    on = (t >= 0.02) & (t < 0.07)
+    volts = np.where(on, -0.065, -0.07) + 1e-4 * rng.normal(size=len(t))
+    amperes = np.where(on, -0.065, -0.07) / 155e6 + 8e-12 * rng.normal(size=len(t))
+    for start, sign in ((0.02, 1), (0.07, -1)):
+        late = np.clip(t - start, 0, None)
+        amperes += sign * (t >= start) * (5e-3 / 5e6 - 5e-3 / 155e6) * np.exp(-late / 0.145e-3)
+    recording = Recording.from_arrays([[amperes, volts]], 100e3, ["A", "V"], names=["Primary", "Secondary"])
+    assert [role.name for role in recording.roles] == ["signal", "command"]
+    assert recording.command_channel(0) == 1

@@ -179,7 +179,7 @@ def _commands(recording: HasSamples, channels: Sequence[int]) -> dict[int, tuple
             found[c] = (of, f"it follows the protocol's command of channel {of}")
         elif commanded(recording, c) is not True:
             continue
-        elif commanded(recording, of) is not True:
+        elif commanded(recording, of) is not True or _answers(recording, of, c):
             found[c] = (of, f"it steps and holds like the command of channel {of}")
     return found
 
@@ -272,6 +272,36 @@ def _has_sharp_edges(values: NDArray[np.float32], found: Sequence[Piece], edge: 
         early = float(np.median(values[after.start + edge // 2 : after.start + edge // 2 + edge]))
         sharp += 0.8 <= (early - before.last) / change <= 1.25
     return sharp >= 0.8 * steps
+
+
+def _answers(recording: HasSamples, channel: int, command: int) -> bool:
+    """Say whether a channel that steps and holds jumps beyond its new level at the edges, and the other one does not.
+
+    So does the current of a cell with a short time constant when its voltage steps (capacitive transients).
+    """
+    return _overshoot(recording, channel) > 1.5 and _overshoot(recording, command) < 1.25
+
+
+def _overshoot(recording: HasSamples, channel: int) -> float:
+    """Return how far the first millisecond of a step reaches, over the step: median over steps, noise taken off."""
+    about = recording.channels[channel]
+    quantity, factor = si_unit(about.unit)
+    values = _look(recording, 0, channel)
+    found = pieces(values, about.sampling_rate, LEAST_CHANGE.get(quantity, 0.0) / factor)
+    edge = max(2, round(1e-3 * about.sampling_rate))
+    noise = 1.4826 * float(np.median(np.abs(residual(values, found)))) if found else 0.0
+    reached = []
+    for one in found[1:]:
+        before, near, after = (
+            values[max(one.start + a * edge // 4, 0) : one.start + b * edge // 4]
+            for a, b in ((-8, -1), (-1, 4), (4, 8))
+        )
+        if min(map(len, (before, near, after))) == 0:
+            continue
+        rest, change = float(np.median(before)), float(np.median(after) - np.median(before))
+        if abs(change) > noise:
+            reached.append((float(np.max(np.sign(change) * (near - rest))) - 4 * noise) / abs(change))
+    return float(np.median(reached)) if reached else 1.0
 
 
 def _look(recording: HasSamples, sweep: int, channel: int) -> NDArray[np.float32]:
