@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from fault_tools import (
     NOBODY,
@@ -34,6 +35,9 @@ from fault_tools import (
 )
 from napari_biofm.cli import main as verb
 from napari_biofm.images.edit.labels_edit import ArrayTarget
+from napari_biofm.images.io.lazy import LazyImage
+from napari_biofm.images.tiling.large_images import segment_large
+from napari_biofm.images.tiling.pass_store import PassStore
 from napari_biofm.session.saving import SessionWriter, load_session
 from napari_biofm.types import BiofmError, ImageError, SessionError, run_task
 
@@ -187,7 +191,7 @@ def folder_vanishes(rng: np.random.Generator, folder: Path) -> None:
             shutil.rmtree(folder / "there", ignore_errors=True)
         written.step()
         writer.save(nth(k))
-    promise(np.array_equal(target.data, state(0, 20)), "edits were lost")
+    promise(np.array_equal(np.asarray(target.data), state(0, 20)), "edits were lost")
     promise(number_of(folder / "there" / "day1") == 20, "the session is not there")
     session.close()
 
@@ -198,15 +202,15 @@ def cache_vanishes(rng: np.random.Generator, folder: Path) -> None:
 
     large.small_parts()
     model, when = large.Discs(), int(rng.integers(1, 12))
-    image = large.LazyImage(large.picture(), "YX")
-    task = large.segment_large(model, image, large.DEFAULT, store=large.PassStore(folder / "cache"))
+    image = LazyImage(large.picture(), "YX")
+    task = segment_large(model, image, large.DEFAULT, store=PassStore(folder / "cache"))
     while model.calls < when:
         next(task)
     for _ in range(int(rng.integers(3))):
         next(task)
     shutil.rmtree(folder / "cache")
     result = run_task(task)
-    expected = large.ndimage.label(large.picture() > 0.5)[0]
+    expected = ndimage.label(large.picture() > 0.5)[0]
     promise(large.same_objects(result.labels(), expected), "wrong masks")
     promise(result.objects == expected.max(), f"{result.objects} objects are told")
 
@@ -221,7 +225,7 @@ def one_cache(rng: np.random.Generator, folder: Path) -> None:
     def work(say: Callable[[int], None]) -> None:
         say(1)
         result = large.run(folder, large.Discs(0.01))
-        expected = large.ndimage.label(large.picture() > 0.5)[0]
+        expected = ndimage.label(large.picture() > 0.5)[0]
         promise(large.same_objects(result.labels(), expected), "wrong masks")
         promise(result.objects == expected.max(), f"{result.objects} objects are told")
 
@@ -250,7 +254,7 @@ def one_session(rng: np.random.Generator, folder: Path) -> None:
             time.sleep(dice.uniform(0, 0.01))
 
     def read(_: Callable[[int], None]) -> None:
-        for _ in range(6):
+        for _turn in range(6):
             number_of(folder / "day1")
 
     three = [forked(work) for work in (save, save, read)]
@@ -277,7 +281,10 @@ def one_folder(rng: np.random.Generator, folder: Path) -> None:
             )
         promise(code == 0, f"exit code {code}")
 
-    two = [forked(lambda _, name=name: work(name)) for name in "ab"]
+    def named(name: str) -> Callable[[Callable[[int], None]], None]:
+        return lambda _: work(name)
+
+    two = [forked(named(name)) for name in "ab"]
     ends_well(*[process for process, _ in two])
     for _, pipe in two:
         os.close(pipe)

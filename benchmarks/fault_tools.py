@@ -53,7 +53,11 @@ def forked(work: Callable[[Callable[[int], None]], None]) -> tuple[int, int]:
     try:
         signal.alarm(int(2 * WAIT_S))  # what hangs is an end, too
         os.close(read)
-        work(lambda n: os.write(write, struct.pack("<i", n)) and None)
+
+        def tell(n: int) -> None:
+            os.write(write, struct.pack("<i", n))
+
+        work(tell)
     except BaseException as error:  # noqa: BLE001 - said by the exit code
         lines = "".join(traceback.format_exception(error)[-6:])
         os.write(2, lines.encode())
@@ -128,7 +132,7 @@ def check_recovered(root: Path, seed: int, n: int) -> None:
     got = recover(found[0].folder)
     labels = next((layer.data for layer in got.saved.layers if layer.uid == "cells"), None)
     promise(labels is not None, f"after edit {n} the labels are gone: {got.missing}")
-    alike = [k for k in (n, n + 1) if np.array_equal(labels, state(seed, k))]
+    alike = [k for k in (n, n + 1) if np.array_equal(np.asarray(labels), state(seed, k))]
     promise(alike, f"after edit {n} the labels are neither those of {n} nor of {n + 1}: {got.missing}")
 
 
@@ -148,7 +152,7 @@ def number_of(folder: Path) -> int:
     """Return which state a folder holds; raise where it is none, or two."""
     saved = load_session(folder)
     promise(saved.warnings == (), f"warnings: {saved.warnings}")
-    labels = np.unique(saved.layers[0].data).tolist()
+    labels = np.unique(np.asarray(saved.layers[0].data)).tolist()
     k = len(saved.events["patch"])
     promise(labels == [k] and saved.provenance["patch"] == {"k": k}, f"labels {labels} and {k} events")
     return k

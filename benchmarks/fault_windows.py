@@ -15,11 +15,18 @@ from fault_tools import WAIT_S, promise
 from napari_biofm.engine import make_engine, probe
 
 
+def wait_ms(ms: int) -> None:
+    """Let the window live for a while."""
+    from qtpy.QtTest import QTest
+
+    wait: Any = QTest.qWait  # static; its stub says otherwise
+    wait(ms)
+
+
 @contextmanager
 def window() -> Iterator[tuple[Any, Any, Callable[[Callable[[], bool]], None]]]:
     """Give a viewer with a dock whose worker counts, and what lets the window live until something holds."""
     import napari
-    from qtpy.QtTest import QTest
     from tests.widgets.test_base import PlainDock
 
     from napari_biofm.widgets.common.viewers import QtPost
@@ -28,13 +35,13 @@ def window() -> Iterator[tuple[Any, Any, Callable[[Callable[[], bool]], None]]]:
     dock = PlainDock(viewer)
     viewer.window.add_dock_widget(dock, name="plain")
     dock.session.use_engine(make_engine("worker", post=QtPost()))
-    dock.tell = lambda _: None  # type: ignore[method-assign]
+    dock.tell = lambda message: None  # type: ignore[method-assign, assignment]
 
     def until(holds: Callable[[], bool]) -> None:
         end = time.monotonic() + WAIT_S
         while not holds():
             promise(time.monotonic() < end, "the window waits for ever")
-            QTest.qWait(5)
+            wait_ms(5)
 
     try:
         yield viewer, dock, until
@@ -45,8 +52,6 @@ def window() -> Iterator[tuple[Any, Any, Callable[[Callable[[], bool]], None]]]:
 
 def layer_removed(rng: np.random.Generator, _: Path) -> None:
     """The layer of a job is removed in its middle: the job ends, nothing arrives, the next one works."""
-    from qtpy.QtTest import QTest
-
     from napari_biofm.widgets.common.viewers import layer_id
 
     with window() as (viewer, dock, until):
@@ -60,7 +65,7 @@ def layer_removed(rng: np.random.Generator, _: Path) -> None:
         )  # fmt: skip
         if rng.random() < 0.7:
             until(lambda: bool(started))
-        QTest.qWait(int(rng.integers(0, 200)))
+        wait_ms(int(rng.integers(0, 200)))
         viewer.layers.remove(layer)
         until(lambda: bool(ended))
         promise(not done, "a result arrived for a layer that is gone")
@@ -70,14 +75,12 @@ def layer_removed(rng: np.random.Generator, _: Path) -> None:
 
 def viewer_closed(rng: np.random.Generator, _: Path) -> None:
     """The window is closed in the middle of a job: the session ends, and the worker with it."""
-    from qtpy.QtTest import QTest
-
     with window() as (viewer, dock, until):
         runs = dock.session.engine
         started: list[Any] = []
         dock.run(probe.count, 5000, 0.01, name="count", on_step=started.append)
         until(lambda: bool(started))
-        QTest.qWait(int(rng.integers(0, 200)))
+        wait_ms(int(rng.integers(0, 200)))
         worker = runs.worker_pid
         viewer.close()
         until(lambda: bool(dock.session.is_closed))

@@ -475,7 +475,7 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-ODD = (
+ODD: tuple[Any, ...] = (
     None, float("nan"), float("inf"), -1, 0, 1.5, 2**63, 10**40, True, "", "x", "../../a", "1e999", [], {}, [[]], {"a": 1},
     "\ud800", "9" * 5000,
 )  # fmt: skip
@@ -580,7 +580,7 @@ class Server:
         process.stdin.write(json.dumps([kind, str(path)]) + "\n")
         process.stdin.flush()
         begun, spent = time.monotonic(), processor_s(process.pid)
-        ready: list[object] = []
+        ready: list[Any] = []
         # on a busy machine the clock goes on while others work
         while (
             not ready and processor_s(process.pid) - spent < LIMIT_S and time.monotonic() - begun < LONGEST_S

@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ NO_DEVICE = 3
 TOLERANCE = {"float32": 5e-3, "bfloat16": 0.12, "float16": 0.03}
 LEAST_IOU = 0.98  # of masks on the card with masks of the CPU
 LIMITS = (0.06, 0.002)  # of the card's memory: some tiles fit, then none
+
+
+def ran(make: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a task of ours ends with."""
+    from napari_biofm.types import run_task
+
+    return run_task(make(*arguments))
 
 
 @dataclass
@@ -146,14 +154,14 @@ def cellpose(bench: Bench) -> None:
     fastest = float("inf")
     for half in (False,) if bench.device == "cpu" else (False, True):
         stock = stock_model(weights, bench.device, half, depth)
-        ms = bench.timed(lambda net=stock: net.eval(image, compute_masks=False))
+        ms = bench.timed(partial(stock.eval, image, compute_masks=False))
         fastest = min(fastest, ms)
         bench.add("cellpose", f"stock, {size} px", "bfloat16" if half else "float32", 8, ms)
         del stock
     for dtype in bench.dtypes:
         for batch in (1,) if bench.small else (8,) if dtype != "bfloat16" else (1, 4, 8, 16, 32):
             model = CellposeSAM(weights, bench.device, dtype=dtype, batch=batch)
-            ms = bench.timed(lambda one=model: run_task(one.run(pixels, SegmentationParameters())))
+            ms = bench.timed(partial(ran, model.run, pixels, SegmentationParameters()))
             far = apart(flows(model), wanted)
             fine = far <= TOLERANCE[dtype]
             bench.add("cellpose", f"ours, {size} px", dtype, batch, ms, fastest / ms, far, fine)
@@ -174,16 +182,16 @@ def sam(bench: Bench) -> None:
     prompt = Prompt(np.array([[400.0, 500.0]]), np.array([True]))
     wanted_masks, _ = reference.predict(wanted, prompt)
     stock = stock_predictor(weights, bench.device, depth)
-    slow = bench.timed(lambda one=stock: one.set_image(image))
+    slow = bench.timed(partial(stock.set_image, image))
     bench.add("sam", "stock, 1024 px", "float32", 1, slow)
     del stock
     for dtype in bench.dtypes:
         model = SAM(weights, bench.device, dtype=dtype)
         prepared = run_task(model.prepare(image))
-        ms = bench.timed(lambda one=model: run_task(one.prepare(image)))
+        ms = bench.timed(partial(ran, model.prepare, image))
         far = apart(prepared.tiles[0].features, wanted.tiles[0].features)
         bench.add("sam", "ours, 1024 px", dtype, 1, ms, slow / ms, far, far <= TOLERANCE[dtype])
-        click = bench.timed(lambda one=model, has=prepared: one.predict(has, prompt))
+        click = bench.timed(partial(model.predict, prepared, prompt))
         masks, _ = model.predict(wanted, prompt)
         same = float((masks == wanted_masks).mean())
         bench.add(
@@ -205,7 +213,7 @@ def embedded(bench: Bench) -> None:
         cpu = time.perf_counter()
         run_task(here.segment(image))
         cpu = 1e3 * (time.perf_counter() - cpu)
-        ms = bench.timed(lambda one=image: run_task(there.segment(one)))
+        ms = bench.timed(partial(ran, there.segment, image))
         a, b = wanted.masks > 0, found.masks > 0
         iou = float((a & b).sum() / max((a | b).sum(), 1))
         count = int(wanted.masks.max()), int(found.masks.max())
@@ -216,7 +224,7 @@ def embedded(bench: Bench) -> None:
         )  # fmt: skip
         prepared = run_task(there.prepare(image))
         prompt = Prompt(centres[:1].astype(float), np.array([True]))
-        click = bench.timed(lambda has=prepared, ask=prompt: there.predict(has, ask))
+        click = bench.timed(partial(there.predict, prepared, prompt))
         mask = there.predict(prepared, prompt)[0][0]
         other = here.predict(run_task(here.prepare(image)), prompt)[0][0]
         iou = float((mask & other).sum() / max((mask | other).sum(), 1))
@@ -241,7 +249,7 @@ def physio(bench: Bench) -> None:
         x = rng.normal(0, 5, (batch, 4096)).astype(np.float32)
         wanted, found = here.run(x, 10_000.0, "pA", "psc"), there.run(x, 10_000.0, "pA", "psc")
         far = max(apart(found[key], wanted[key]) for key in ("sample", "token", "window"))
-        ms = bench.timed(lambda one=x: there.run(one, 10_000.0, "pA", "psc"))
+        ms = bench.timed(partial(there.run, x, 10_000.0, "pA", "psc"))
         start = time.perf_counter()
         here.run(x, 10_000.0, "pA", "psc")
         cpu = 1e3 * (time.perf_counter() - start)
@@ -337,7 +345,7 @@ def compiled(bench: Bench) -> None:
     ):  # fmt: skip
         with torch.inference_mode():
             wanted = first_of(net(*inputs))
-            eager = bench.timed(lambda one=net, given=inputs: one(*given), 20)
+            eager = bench.timed(partial(net, *inputs), 20)
         bench.add("compile", f"{name}, as it is", "float32", len(inputs[0]), eager)
         for way in ("compile",) if bench.device == "cpu" else ("compile", "graph"):
             start = time.perf_counter()

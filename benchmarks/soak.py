@@ -30,6 +30,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -181,10 +182,12 @@ def watch_for_errors() -> list[str]:
             raised.append(f"raised: {type(error).__name__}: {error}")
 
     notification_manager.notification_ready.connect(shown)
-    sys.excepthook = lambda kind, error, trace: (
-        raised.append(f"raised: {kind.__name__}: {error}"),
-        sys.__excepthook__(kind, error, trace),
-    )  # type: ignore[assignment,return-value]
+
+    def keep(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        raised.append(f"raised: {kind.__name__}: {error}")
+        sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = keep
     return raised
 
 

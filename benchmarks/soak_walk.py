@@ -295,7 +295,7 @@ class UserWalk(Walk):
         from napari_biofm.session import CellKey
 
         labels = np.unique(np.asarray(self.viewer.layers["cells"].data))[1:]
-        chosen = self.rng.choice(labels, min(3, len(labels)), replace=False) if len(labels) else []
+        chosen: Any = self.rng.choice(labels, min(3, len(labels)), replace=False) if len(labels) else []
         self.session.select([CellKey(self.uids["cells"], int(label)) for label in chosen])
 
     def set_time(self) -> None:

@@ -25,7 +25,12 @@ _AT_ONCE = 200  # frames written at once
 
 
 def cell_programs() -> list[str]:
-    """Return the programs that are installed here and find cells by their activity."""
+    """Return the programs that are installed here and find cells by their activity.
+
+    Returns
+    -------
+    Names that `active_cells` takes as `program`; none where nothing is installed.
+    """
     return [name for name in PROGRAMS if importlib.util.find_spec(name) is not None]
 
 

@@ -57,8 +57,7 @@ def _write_labels(bench: Bench) -> None:
     elif bench.job.labels == "zarr":
         from napari_biofm.session.parts import write_labels
 
-        masks = np.asarray(bench.masks)
-        write_labels(bench.folder / "labels.ome.zarr", masks, (1.0,) * masks.ndim)
+        write_labels(bench.folder / "labels.ome.zarr", np.asarray(bench.masks), {})
 
 
 def write_table(bench: Bench, name: str, table: Any) -> None:
