@@ -335,6 +335,7 @@ def file_changes(rng: np.random.Generator, folder: Path) -> None:
             from napari_biofm.images.io.lazy import open_lazily
 
             opened = open_lazily(path)
+            assert opened is not None
             harm()
             read: Callable[[], Any] = lambda: np.asarray(opened[:]).sum()  # noqa: E731
         else:

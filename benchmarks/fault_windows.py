@@ -23,6 +23,10 @@ def wait_ms(ms: int) -> None:
     wait(ms)
 
 
+def _untold(message: str) -> None:
+    del message
+
+
 @contextmanager
 def window() -> Iterator[tuple[Any, Any, Callable[[Callable[[], bool]], None]]]:
     """Give a viewer with a dock whose worker counts, and what lets the window live until something holds."""
@@ -35,7 +39,7 @@ def window() -> Iterator[tuple[Any, Any, Callable[[Callable[[], bool]], None]]]:
     dock = PlainDock(viewer)
     viewer.window.add_dock_widget(dock, name="plain")
     dock.session.use_engine(make_engine("worker", post=QtPost()))
-    dock.tell = lambda message: None  # type: ignore[method-assign, assignment]
+    dock.tell = _untold  # type: ignore[method-assign]
 
     def until(holds: Callable[[], bool]) -> None:
         end = time.monotonic() + WAIT_S

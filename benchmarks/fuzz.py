@@ -368,12 +368,12 @@ def _read_nifti(path: Path) -> object:
 
 def _sdf(path: Path) -> None:
     from rdkit import Chem
-    from rdkit.Chem import AllChem
+    from rdkit.Chem.rdDistGeom import EmbedMolecule
 
     with Chem.SDWriter(str(path)) as writer:
         for k, smiles in enumerate(("CCO", "c1ccccc1N")):
             molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
-            AllChem.EmbedMolecule(molecule, randomSeed=1)
+            EmbedMolecule(molecule, randomSeed=1)
             molecule.SetProp("_Name", f"pose {k}")
             molecule.SetProp("minimizedAffinity", str(-5.5 - k))
             writer.write(molecule)

@@ -75,7 +75,7 @@ def main() -> int:
         window(Path(args.window))
         return 0
     told: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         os.environ.update(
             {
