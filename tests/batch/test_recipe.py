@@ -50,6 +50,7 @@ def write(folder: Path, text: str) -> Path:
         ),
         ('[input]\nimages = ["a.tif"]\n[[step]]\ndo = "segment"\n[[step]]\ndo = "segment"\n', "twice"),
         ('[input]\nmasks = "m"\nimages = ["a.tif"]\n[[step]]\ndo = "classify"\n', "needs head"),
+        ('[input]\nfiles = ["a.tif", "b.tif"]\n' + STEP, "Lists of files go under images"),
         ("step = 3\n[input]\nimages = []\n", "no steps"),
     ],
 )

@@ -263,7 +263,8 @@ def _paths(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
 def _text(given: Mapping[str, Any], name: str) -> str | None:
     value = given.get(name)
     if value is not None and not (isinstance(value, str) and value):
-        raise BatchError(f"{name} = {value!r}: give a text.")
+        more = " Lists of files go under images or recordings." if isinstance(value, list) else ""
+        raise BatchError(f"{name} = {value!r}: give a text.{more}")
     return value
 
 

@@ -85,4 +85,4 @@ def run_validate(args: argparse.Namespace) -> None:
     elif not found:
         print("All is well.")
     if found:
-        raise SessionError(f"{args.file}: {len(found)} problems: {' | '.join(found)}")
+        raise SessionError(f"{args.file}: {len(found)} problem{'s' * (len(found) != 1)}: {' | '.join(found)}")
