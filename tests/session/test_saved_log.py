@@ -7,23 +7,28 @@ import json
 import numpy as np
 from tests.session.test_journal import edit_of_each_kind, kept
 
-from napari_biofm.actions import ReplaceMasks, from_record, replay
+from napari_biofm.actions import JudgeCells, ReplaceMasks, from_record, replay
 from napari_biofm.actions.log import MAKERS
 from napari_biofm.images.edit.labels_edit import ArrayTarget, LabelsEdit
 from napari_biofm.session import Session
 from napari_biofm.session.saving import load_session, save_session
 from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
 from napari_biofm.session.state import State
+from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import verdicts_of
 
 
 def edited(tmp_path):
     """A session with an edit of every kind, its labels, and the state it began with."""
     target = ArrayTarget(np.zeros((96, 96), np.int32), "cells")
     session, _, _ = kept(tmp_path / "journal", cells=target)
+    cells_of_movie = Recording.from_arrays(np.zeros((1, 2, 50)), 10.0, "dF/F", labels=[3, 9])
+    judged = session.add_recording(cells_of_movie, "cells of movie")
     first = State()
     for uid, entry in session.recordings.items():
         first.recordings[uid], first.events[uid] = entry.recording, session.event_table(uid)
     edit_of_each_kind(session, target)
+    session.do(JudgeCells(judged, ((9, "", "reject"),)))
     masks = np.where(target.data == 3, 6, target.data)
     edit = LabelsEdit.whole("cells", "New thresholds", target.data.copy(), masks)
     session.do(ReplaceMasks(edit, {}, {"flow": 0.5}))
@@ -67,4 +72,6 @@ def test_the_log_of_a_reopened_session_replays_to_what_was_saved(tmp_path):
     np.testing.assert_array_equal(first.clocks["movie now"].times, session.clock("movie").times)
     assert first.detector == again.detector == session.detector
     assert first.recordings["patch"].channels == again.recordings["patch"].recording.channels
+    verdicts = [verdicts_of(entry.recording) for entry in again.recordings.values()]
+    assert [one for one in verdicts if one] == [{9: "reject"}]
     session.close()

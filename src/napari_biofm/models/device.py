@@ -117,7 +117,10 @@ def candidates(device: str) -> tuple[str, ...]:
 
     if device.startswith("cuda"):
         # before Ampere torch emulates bfloat16, slower than float32; float16 may overflow, so it has to be worth it
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        try:
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        except TypeError:  # torch before 2.4 never counts an emulation
+            native = torch.cuda.is_bf16_supported()
         return ("bfloat16",) if native else ("float32", "float16")
     if device == "mps":  # from macOS 14 on; refused before, which the probe takes for an answer
         return ("float32", "bfloat16")

@@ -322,7 +322,7 @@ def test_on_a_gpu_the_batch_is_planned_for_its_memory(ours, monkeypatch):
     model = ours(dtype="auto")
     net = model._load().net
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (600_000_000, 900_000_000))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (600_000_000, 900_000_000))
     monkeypatch.setattr(model, "_time_tile", lambda net, device, dtype: 0.01)
     plan = model._choose(net, "cuda")
     assert (plan.device, plan.dtype, plan.seconds_per_tile) == ("cuda", "bfloat16", 0.01)

@@ -109,9 +109,9 @@ class Grid:
 def noise_by_length(sums: Sums, lengths: Floats) -> Floats:
     """Return the noise of one sample as events of each length meet it.
 
-    Half the squared difference of the means of two neighbouring stretches, times their length (the Allan variance; Allan,
-    Proc IEEE 54:221, 1966): for white noise the variance of one sample at any length; larger where a trace wanders or
-    neighbouring samples go together.
+    A sixth of the squared second difference of the means of three neighbouring stretches, times their length (the Hadamard
+    variance; Baugh, Proc 25th Annual Symposium on Frequency Control, 222, 1971): for white noise the variance of one sample
+    at any length; larger where a trace wanders or neighbouring samples go together. A straight line adds nothing.
 
     Parameters
     ----------
@@ -123,15 +123,15 @@ def noise_by_length(sums: Sums, lengths: Floats) -> Floats:
     """
     out = np.zeros(len(lengths))
     for k, length in enumerate(np.maximum(np.rint(lengths).astype(np.intp), 1)):
-        room = sums.n - 2 * length
+        room = sums.n - 3 * length
         if room < length:
             continue
         start = np.unique(np.linspace(0, room, min(_LOOKS, room + 1)).astype(np.intp))
-        means, counts = sums.means(start[:, None] + length * np.arange(3))
+        means, counts = sums.means(start[:, None] + length * np.arange(4))
         whole = counts.min(1) == length
         if whole.sum() >= 8:
-            steps = np.abs(np.diff(means[whole], axis=1)[:, 0])
-            out[k] = np.quantile(steps, _QUIET[0]) / _QUIET[1] * np.sqrt(0.5 * length)
+            bends = np.abs(np.diff(means[whole], n=2, axis=1)[:, 0])
+            out[k] = np.quantile(bends, _QUIET[0]) / _QUIET[1] * np.sqrt(length / 6)
     return out
 
 
