@@ -83,6 +83,18 @@ def test_a_trace_that_wanders_and_is_filtered_lends_no_event_its_drift(
     assert np.nanmedian(found["decay_s"]) == pytest.approx(decay, rel=0.06)
 
 
+@pytest.mark.parametrize("seed", [0, 3, 7])
+def test_a_mark_behind_an_event_is_not_moved_onto_it(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(0, 1, 5000)
+    values[2100:2150] -= 40
+    events = np.zeros(1, MEASURED_DTYPE)
+    events["time_s"], events["class"] = 0.25, "EPSC"
+    (found,) = measure_events(Trace(values, 1e4, "pA"), events)
+    assert (
+        found["time_s"] == 0.25 and found["reason"] == "no peak near the mark" and np.isnan(found["rise_s"])
+    )
+
+
 def test_noise_does_not_make_events_larger() -> None:
     truth = synaptic_trace(Wave(0.5e-3, 5e-3), -20.0, Recorded(snr=3, n=200, seed=3))
     found = measure_events(trace_of(truth), marked(truth))

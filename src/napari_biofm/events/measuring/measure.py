@@ -36,6 +36,7 @@ _FARTHEST_S = 12.0  # that a window reaches
 _SYNAPTIC = ("psc", "psp")
 _KEPT = ("calcium", "channel")  # measured by their detectors
 _LEAST_STRENGTH = 2.0  # amplitude over its standard error
+_LATE, _LATE_S = 0.7, 3e-3  # decay constants, and seconds, that a mark may lie behind its peak
 _VAGUE = 0.5  # standard error of the logarithm of a time constant
 DEFINITIONS: Mapping[str, str] = {
     "time_s": "peak of the event, seconds from the start of its sweep; of calcium the first spike",
@@ -180,6 +181,8 @@ def _columns(sums: Sums, fitted: Fitted, at: Floats, fs: float) -> dict[str, NDA
     lost = (shapes.sign == 0) | ~(strength > _LEAST_STRENGTH) | (made.amplitude * shapes.sign <= 0)
     lost = reasons.add(lost & ~none, "hidden in the noise")
     lost |= reasons.add(~_ends(sums, fitted, made, at, fs) & ~none & ~lost, "no peak that ends again")
+    another = at - made.peak > _LATE * one.length + _LATE_S * fs  # the tail of an event before it was fitted
+    lost |= reasons.add(another & ~none & ~lost, "no peak near the mark")
     baseline, level = _plain(sums, fitted, at, fs)
     amplitude = np.where(none, np.nan, np.where(lost, level - baseline, made.amplitude))
     unclear = none | lost
