@@ -341,6 +341,27 @@ def _read(path: Path, image: Path | None, classes: Mapping[int, str]) -> tuple[L
 
 def _outlines(load: Load, plane: int | None, image: str, path: Path) -> Sequence[str]:
     labels, classes = load()
+    return write_outlines(path, labels, classes, image or path.stem, plane)
+
+
+def write_outlines(
+    path: Path, labels: Labels, classes: Mapping[int, str], image: str, plane: int | None
+) -> Sequence[str]:
+    """Write masks as outlines; of a stack one plane, unless the format holds them all.
+
+    Parameters
+    ----------
+    path : its ending says the format.
+    labels : (Y, X) or (Z, Y, X).
+    classes : class by label.
+    image : path or name that formats tell.
+    plane : of a stack, counted from 0.
+
+    Raises
+    ------
+    ImageError
+        If the masks are a stack, the format holds one plane, and `plane` is none of it.
+    """
     if labels.ndim > 2 and not path.name.endswith("_seg.npy"):
         if plane is None:
             raise ImageError(
@@ -349,7 +370,7 @@ def _outlines(load: Load, plane: int | None, image: str, path: Path) -> Sequence
         if not 0 <= plane < labels.shape[0]:
             raise ImageError(f"{path.name}: there is no plane {plane}; there are 0 to {labels.shape[0] - 1}.")
         labels = np.asarray(labels[plane])
-    return write_cells(path, labels, classes, image or path.stem)
+    return write_cells(path, labels, classes, image)
 
 
 def _measured(load: Load, image: Path | None, name: str, path: Path) -> Sequence[str]:
@@ -374,22 +395,35 @@ def with_classes(table: AnnData, classes: Mapping[int, str]) -> AnnData:
 
 
 def _masks_as_nwb(load: Load, source: Path, path: Path) -> Sequence[str]:
+    labels, _ = load()
+    write_masks_as_nwb(path, labels, stem_of(source), source.resolve())
+    return ()
+
+
+def write_masks_as_nwb(path: Path, labels: Labels, name: str, source: Path, **more: Any) -> None:
+    """Write masks of one plane as NWB.
+
+    Parameters
+    ----------
+    path : of the file.
+    labels : (Y, X).
+    name : of the masks.
+    source : where they are.
+    **more : what else `session.snapshot.Saved` holds: recordings, events.
+
+    Raises
+    ------
+    ImageError
+        If they are not of one plane.
+    """
     from napari_biofm.session.nwb import write_nwb
     from napari_biofm.session.snapshot import Saved, SavedLayer
 
-    labels, _ = load()
     if labels.ndim != 2:
         raise ImageError(f"{path.name}: NWB takes masks of one plane, not of shape {labels.shape}.")
-    layer = SavedLayer(
-        "masks",
-        "labels",
-        stem_of(source),
-        str(source.resolve()),
-        np.asarray(labels, np.int32),
-        shape=labels.shape,
-    )
-    write_nwb(path, Saved(layers=(layer,), labels="masks"))
-    return ()
+    masks = np.asarray(labels, np.int32)
+    layer = SavedLayer("masks", "labels", name, str(source), masks, shape=labels.shape)
+    write_nwb(path, Saved(layers=(layer,), labels="masks", **more))
 
 
 def _of_layer(saved: Saved, layer: SavedLayer) -> tuple[Labels, Mapping[int, str]]:

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_biofm.api.exporting import (
     FORMATS,
     OUTLINES,
@@ -20,6 +18,8 @@ from napari_biofm.api.exporting import (
     outputs_of_masks,
     outputs_of_session,
     safe_name,
+    write_masks_as_nwb,
+    write_outlines,
     write_outputs,
 )
 from napari_biofm.batch.anndata_pieces import write_anndata
@@ -28,7 +28,6 @@ from napari_biofm.batch.opened import Field, OpenedRun, classes_of, events_of_it
 from napari_biofm.batch.parameters import did_you_mean
 from napari_biofm.batch.table_steps import write_table_csv
 from napari_biofm.files import atomic_write
-from napari_biofm.images.io.exchange.formats import write_cells
 from napari_biofm.images.io.names import stem_of
 from napari_biofm.session.saving import INDEX
 from napari_biofm.types import BatchError, BiofmError, ProgressListener
@@ -169,21 +168,12 @@ def _copied(table: Path, path: Path) -> Sequence[str]:
 
 def _outlines(one: Field, folder: Path, plane: int | None, path: Path) -> Sequence[str]:
     labels: Any = masks_of(one)
-    if labels.ndim > 2 and not path.name.endswith("_seg.npy"):
-        if plane is None or not 0 <= plane < labels.shape[0]:
-            raise BatchError(
-                f"{path.name}: the masks are a stack, the format holds one plane; give --plane from 0 to "
-                f"{labels.shape[0] - 1}."
-            )
-        labels = labels[plane]
-    return write_cells(path, labels, classes_of(one, folder), str(one.path))
+    return write_outlines(path, labels, classes_of(one, folder), str(one.path), plane)
 
 
 def _as_nwb(one: Field, folder: Path, path: Path) -> Sequence[str]:
     """Write masks with traces and events of an image, or a recording with its events."""
     from napari_biofm.api.signals import read_recording
-    from napari_biofm.session.nwb import write_nwb
-    from napari_biofm.session.snapshot import Saved, SavedLayer
     from napari_biofm.signals.export import write_nwb as write_recording
 
     events = events_of_item(folder, one.key)
@@ -192,17 +182,12 @@ def _as_nwb(one: Field, folder: Path, path: Path) -> Sequence[str]:
         rate, unit = (None, None) if given is None else (given.sampling_rate, given.unit)
         write_recording(path, read_recording(one.path, sampling_rate=rate, unit=unit), events)
         return ()
-    labels: Any = masks_of(one)
-    if labels.ndim != 2:
-        raise BatchError(f"{path.name}: NWB takes masks of one plane, not of shape {labels.shape}.")
-    layer = SavedLayer(
-        "masks", "labels", stem_of(one.path), str(one.masks), np.asarray(labels, np.int32), shape=labels.shape
-    )
     traces = folder / ITEMS / one.key / "traces.npz"
     try:
         recordings = {"traces": read_recording(traces)} if traces.is_file() else {}
     except BiofmError as error:
         raise BatchError(f"{traces}: {error}") from error
     kept = {"traces": events} if events is not None and recordings else {}
-    write_nwb(path, Saved(layers=(layer,), recordings=recordings, events=kept, labels="masks"))
+    labels: Any = masks_of(one)
+    write_masks_as_nwb(path, labels, stem_of(one.path), one.masks, recordings=recordings, events=kept)
     return ()

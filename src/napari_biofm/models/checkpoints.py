@@ -11,10 +11,10 @@ import hashlib
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from napari_biofm.types import ModelError
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 _CHUNK = 1 << 22
 _VIT_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
@@ -150,10 +151,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     from safetensors.torch import load_file
 
-    try:
-        return dict(load_file(path))
-    except Exception as error:  # safetensors, numpy and torch raise many kinds on damaged headers
-        raise ModelError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
+    return _whole(load_file, path)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -170,9 +168,13 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """
     from safetensors.numpy import load_file
 
+    return _whole(load_file, path)
+
+
+def _whole(load: Callable[[Path], dict[str, T]], path: Path) -> dict[str, T]:
     try:
-        return dict(load_file(path))
-    except Exception as error:  # safetensors and numpy raise many kinds on damaged headers
+        return dict(load(path))
+    except Exception as error:  # safetensors, numpy and torch raise many kinds on damaged headers
         raise ModelError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
 
 
