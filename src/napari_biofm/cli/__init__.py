@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_biofm import __version__
+from napari_biofm.cli.argparse_compat import arguments_of, verbs_below
 from napari_biofm.cli.common import clear_line, note
+from napari_biofm.cli.examples import give_examples
 from napari_biofm.engine.threads import wait_asleep
 from napari_biofm.engine.torch_there import without_torch
 from napari_biofm.files import keeping_former
@@ -53,6 +55,7 @@ OUTPUTS = (
     "masks_out",
 )  # fmt: skip
 # options that name what is written; `--log-json` is a log, not a result
+REPLACE = "replace an existing result; without it, one that differs is kept under a numbered name"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,7 +68,18 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for room in ROOMS:
         importlib.import_module(f"napari_biofm.cli.{room}").add_verbs(verbs)
+    give_examples(parser)
+    _add_force(parser)
     return parser
+
+
+def _add_force(parser: argparse.ArgumentParser) -> None:
+    """Give --force to every verb that writes and decides nothing about former results itself."""
+    for verb, _ in verbs_below(parser).values():
+        flags = {flag for one in arguments_of(verb) for flag in one.option_strings}
+        if flags & {f"--{name.replace('_', '-')}" for name in OUTPUTS} and "--force" not in flags:
+            verb.add_argument("--force", action="store_true", dest="replace", help=REPLACE)
+        _add_force(verb)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _outputs(args: argparse.Namespace) -> list[Path]:
     """Return the results whose former state is kept; verbs that know --force decide about their --out themselves."""
     names = [name for name in OUTPUTS if name != "out" or not hasattr(args, "force")]
-    if getattr(args, "force", False):
+    if getattr(args, "force", False) or getattr(args, "replace", False):
         return []
     return [path for path in (getattr(args, name, None) for name in names) if isinstance(path, Path)]
 

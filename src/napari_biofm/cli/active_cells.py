@@ -17,9 +17,14 @@ def add_verbs(verbs: Any) -> None:
     verb = verbs.add_parser(
         "active-cells", help="cells of a movie by their activity, in suite2p where it is installed"
     )
-    verb.add_argument("movie", type=Path, metavar="MOVIE")
+    verb.add_argument("movie", type=Path, metavar="MOVIE", help="the movie, frames first")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="the program's own results")
-    verb.add_argument("--program", choices=list(PROGRAMS), default="suite2p")
+    verb.add_argument(
+        "--program",
+        choices=list(PROGRAMS),
+        default="suite2p",
+        help="the program that looks for them; it must be installed",
+    )
     verb.add_argument(
         "--decay", type=float, default=1.0, metavar="S", help="of the indicator (suite2p's tau; default 1)"
     )

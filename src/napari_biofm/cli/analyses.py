@@ -48,13 +48,18 @@ def add_verbs(verbs: Any) -> None:
     average.add_argument(
         "--after", type=float, default=0.03, metavar="S", help="seconds cut after each event"
     )
-    average.add_argument("--align", choices=("peak", "rise"), default="peak")
+    average.add_argument(
+        "--align",
+        choices=("peak", "rise"),
+        default="peak",
+        help="what of each event lies at time 0: its peak or its steepest rise",
+    )
 
 
 def _verb(verbs: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
     verb: argparse.ArgumentParser = verbs.add_parser(name, help=text)
-    verb.add_argument("file", type=Path, metavar="FILE")
-    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+    verb.add_argument("file", type=Path, metavar="FILE", help="a recording; .npz and .npy too")
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table")
     add_channel(verb)
     add_reading(verb)
     verb.set_defaults(run=run)

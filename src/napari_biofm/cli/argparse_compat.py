@@ -1,9 +1,25 @@
-"""What is private in argparse: which options and verbs a parser has. Tried on Python 3.11 to 3.13."""
+"""What is private in argparse: which options and verbs a parser has, how help is laid out. Tried on Python 3.11 to 3.13."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help that fills paragraphs, keeps those of several lines as they are, and shows defaults."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = text.strip("\n").split("\n\n")
+        return "\n\n".join(
+            part if "\n" in part else super(HelpFormatter, self)._fill_text(part, width, indent)
+            for part in parts
+        )
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        shown = action.option_strings and action.default not in (None, False, "", argparse.SUPPRESS, [], ())
+        return f"{text} (default %(default)s)" if shown and "default" not in text else text
 
 
 def arguments_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -19,14 +19,7 @@ from napari_biofm.cli.common import note, print_json
 from napari_biofm.types import BatchError
 
 SOME_FAILED = 3
-EXAMPLES = """examples:
-  napari-biofm run recipe.toml --dry-run
-  napari-biofm run recipe.toml --out results --jobs 4
-  napari-biofm run recipe.toml --out results --resume
-  napari-biofm run recipe.toml --out results --scheduler tcp://10.0.0.5:8786
-  napari-biofm run --images "fields/*.tif" --step "do='segment', diameter=30" --step "do='measure'" --out results
-
-a recipe:
+A_RECIPE = """a recipe:
   [input]
   images = ["fields/*.tif"]
   [[step]]
@@ -42,8 +35,7 @@ def add_verbs(verbs: Any) -> None:
         "run",
         help="a recipe on many files",
         description="Runs the steps of a recipe on all its files. Exit code 0: all done; 3: some files failed.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=A_RECIPE,
     )
     run.add_argument("recipe", type=Path, nargs="?", metavar="TOML", help="the recipe")
     run.add_argument(

@@ -13,7 +13,7 @@ def add_verbs(verbs: Any) -> None:
     cache = verbs.add_parser("cache", help="passes of networks kept on disk, so that nothing runs twice")
     what = cache.add_subparsers(dest="what", required=True, metavar="WHAT")
     listing = what.add_parser("list", help="what is kept, the least recently used first")
-    listing.add_argument("--json", action="store_true")
+    listing.add_argument("--json", action="store_true", help="as JSON on stdout")
     listing.set_defaults(run=run_list)
     path = what.add_parser("path", help="the folder of kept passes")
     path.set_defaults(run=run_path)

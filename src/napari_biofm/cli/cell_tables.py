@@ -23,11 +23,17 @@ def add_measure(what: Any) -> None:
         "--images", type=Path, nargs="+", default=[], metavar="IMG|DIR",
         help="an image, several of one field (their channels side by side), or a folder; shapes alone if not given",
     )  # fmt: skip
-    measure.add_argument("--masks", type=Path, required=True, metavar="MASK|DIR")
+    measure.add_argument(
+        "--masks",
+        type=Path,
+        required=True,
+        metavar="MASK|DIR",
+        help="label image, or a folder of them named like the images",
+    )
     measure.add_argument(
         "--within", type=Path, metavar="MASK", help="masks of whole cells, where --masks are nuclei"
     )
-    measure.add_argument("--out", type=Path, required=True, metavar="CSV")
+    measure.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table, one row per cell")
     measure.add_argument(
         "--channel", action="append", metavar="NAME|N", help="a channel to measure; all if not given"
     )

@@ -21,7 +21,13 @@ def add_verbs(verbs: Any) -> None:
     fit = what.add_parser("fit", help="train a head on labelled cells and score it on groups left out")
     _add_cells(fit)
     fit.add_argument("--labels", type=Path, required=True, metavar="CSV", help="object_id,label[,group]")
-    fit.add_argument("--out", type=Path, required=True, metavar="HEAD_DIR")
+    fit.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="HEAD_DIR",
+        help="folder of the trained head, with scores.json",
+    )
     fit.add_argument(
         "--head",
         default="ensemble",
@@ -35,7 +41,13 @@ def add_verbs(verbs: Any) -> None:
     regress.add_argument(
         "--targets", type=Path, required=True, metavar="CSV|H5AD", help="object_id and columns of numbers"
     )
-    regress.add_argument("--out", type=Path, required=True, metavar="HEAD_DIR")
+    regress.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="HEAD_DIR",
+        help="folder of the trained head, with scores.json",
+    )
     regress.add_argument(
         "--target", action="append", metavar="NAME", help="a column to learn; all when not given"
     )
@@ -44,18 +56,28 @@ def add_verbs(verbs: Any) -> None:
     add_match(what)
     predict = what.add_parser("predict", help="classes or values of cells by a trained head")
     _add_cells(predict)
-    predict.add_argument("--head", type=Path, required=True, metavar="HEAD_DIR")
-    predict.add_argument("--out", type=Path, required=True, metavar="CSV")
+    predict.add_argument(
+        "--head",
+        type=Path,
+        required=True,
+        metavar="HEAD_DIR",
+        help="folder that `cells fit` or `cells regress` wrote",
+    )
+    predict.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="the table: object_id, label, probability"
+    )
     predict.add_argument("--min-probability", type=float, default=0.0, help="below it a cell is 'unknown'")
     predict.set_defaults(run=run_predict)
 
 
 def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crops", type=Path, metavar="TIF", help="(N, Y, X[, C]) stack, one cell each")
-    parser.add_argument("--images", type=Path, metavar="DIR")
-    parser.add_argument("--masks", type=Path, metavar="DIR")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of images, in place of --crops")
+    parser.add_argument(
+        "--masks", type=Path, metavar="DIR", help="folder of label images, named like the images"
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="encoder of the vectors")
-    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
 
 
 def _cells(args: argparse.Namespace) -> dict[str, Any]:

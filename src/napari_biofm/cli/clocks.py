@@ -25,7 +25,9 @@ def add_verbs(verbs: Any) -> None:
         description="Where pulses and frames do not agree, nothing is written: what the pulses may mean is "
         "listed, the most likely first, and --explain takes one of them.",
     )
-    verb.add_argument("file", type=Path, metavar="RECORDING")
+    verb.add_argument(
+        "file", type=Path, metavar="RECORDING", help="the recording that holds the trigger of the camera"
+    )
     movie = verb.add_mutually_exclusive_group(required=True)
     movie.add_argument("--movie", type=Path, metavar="FILE", help="its frames are counted, its rate is read")
     movie.add_argument("--frames", type=int, metavar="N", help="number of frames of the movie")

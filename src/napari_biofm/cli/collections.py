@@ -27,9 +27,16 @@ MODELS = ("exp1", "exp2", "exp3", "boltzmann", "boltzmann-iv", "hill", "gaussian
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser."""
     verb = verbs.add_parser("collect", help="events or features of many recordings in one table")
-    verb.add_argument("files", type=Path, nargs="+", metavar="FILE|DIR")
-    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
-    verb.add_argument("--what", choices=("events", "features"), default="events")
+    verb.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE|DIR", help="recordings, or folders of them"
+    )
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table")
+    verb.add_argument(
+        "--what",
+        choices=("events", "features"),
+        default="events",
+        help="rows of detected events, or of features",
+    )
     verb.add_argument(
         "--rows",
         choices=("event", "sweep", "file", "group"),
@@ -42,9 +49,21 @@ def add_verbs(verbs: Any) -> None:
         metavar="PATTERN",
         help="of the files' names, such as {genotype}_{cell}_*: columns",
     )
-    verb.add_argument("--detector", default=DEFAULT_DETECTOR, choices=list(DETECTORS))
-    verb.add_argument("--kind", default="auto", choices=get_args(Kind))
-    verb.add_argument("--preset", default="balanced", choices=get_args(Preset))
+    verb.add_argument(
+        "--detector",
+        default=DEFAULT_DETECTOR,
+        choices=list(DETECTORS),
+        help="which finds the events; `napari-biofm events --help` says more of each",
+    )
+    verb.add_argument(
+        "--kind", default="auto", choices=get_args(Kind), help="of signal; auto decides per channel"
+    )
+    verb.add_argument(
+        "--preset",
+        default="balanced",
+        choices=get_args(Preset),
+        help="of physio-FM: balanced finds most, precise errs least",
+    )
     verb.add_argument("--option", action="append", default=[], metavar="NAME=NUMBER", help="of the detector")
     add_channel(verb)
     add_reading(verb)
@@ -54,23 +73,30 @@ def add_verbs(verbs: Any) -> None:
         "compare", help="a column of a table of events between groups, with respect for cells"
     )
     verb.add_argument("table", type=Path, metavar="CSV", help="as `collect` writes it")
-    verb.add_argument("--value", required=True, metavar="COLUMN")
-    verb.add_argument("--group", required=True, metavar="COLUMN")
-    verb.add_argument("--cell", default="file", metavar="COLUMN")
-    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+    verb.add_argument("--value", required=True, metavar="COLUMN", help="column of the numbers to compare")
+    verb.add_argument("--group", required=True, metavar="COLUMN", help="column of the groups")
+    verb.add_argument(
+        "--cell",
+        default="file",
+        metavar="COLUMN",
+        help="column that tells cells apart: each gives one number",
+    )
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table")
     verb.set_defaults(run=run_compare)
 
     verb = verbs.add_parser(
         "fit", help="a curve between two times of a sweep, or through two columns of a table"
     )
-    verb.add_argument("file", type=Path, metavar="FILE|CSV")
-    verb.add_argument("--model", choices=MODELS, required=True)
+    verb.add_argument(
+        "file", type=Path, metavar="FILE|CSV", help="a recording, or a table with columns to fit"
+    )
+    verb.add_argument("--model", choices=MODELS, required=True, help="the curve")
     verb.add_argument("--from", dest="start", type=float, metavar="S", help="seconds in the sweep")
     verb.add_argument("--to", dest="stop", type=float, metavar="S", help="seconds in the sweep")
     verb.add_argument("--sweep", type=int, default=0, metavar="N", help="counted from 0")
     verb.add_argument("--x", metavar="COLUMN", help="of a table, in place of times")
     verb.add_argument("--y", metavar="COLUMN", help="of a table")
-    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table")
     verb.add_argument("--curve", type=Path, metavar="CSV", help="x, y, the curve and what it leaves over")
     add_channel(verb)
     add_reading(verb)

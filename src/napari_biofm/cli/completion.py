@@ -13,11 +13,6 @@ from typing import Any
 from napari_biofm.cli.argparse_compat import arguments_of, verbs_below
 
 PROGRAM = "napari-biofm"
-EXAMPLES = """examples:
-  napari-biofm completion bash > ~/.local/share/bash-completion/completions/napari-biofm
-  napari-biofm completion zsh >> ~/.zshrc
-  napari-biofm completion fish > ~/.config/fish/completions/napari-biofm.fish
-"""
 
 
 @dataclass(frozen=True)
@@ -47,8 +42,6 @@ def add_verbs(verbs: Any) -> None:
         "completion",
         help="a script with which Tab completes verbs and options",
         description="Prints a script for a shell; open a new shell after it was put in its place.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("shell", choices=tuple(SCRIPTS), help="which shell it is for")
     verb.set_defaults(run=run_completion)

@@ -19,7 +19,7 @@ def add_verbs(verbs: Any) -> None:
         description="SMILES that do not parse are named with their row and the reason; nothing is left out.",
     )
     verb.add_argument("table", type=Path, metavar="CSV", help="with a column smiles, such as a plate map")
-    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table")
     verb.add_argument(
         "--similar", metavar="SMILES", help="adds the column similarity, the most similar first"
     )

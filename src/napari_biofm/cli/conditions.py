@@ -23,7 +23,7 @@ def add_verbs(verbs: Any) -> None:
         description="Says which file or row belongs to which well and which to none, and why; --out writes the "
         "rows with what was done to their well.",
     )
-    verb.add_argument("map", type=Path, metavar="MAP")
+    verb.add_argument("map", type=Path, metavar="MAP", help="the plate map: CSV, TSV or XLSX")
     verb.add_argument(
         "names", type=Path, nargs="*", metavar="FILE|DIR", help="files to join; all of a folder"
     )

@@ -16,7 +16,9 @@ def add_verbs(verbs: Any) -> None:
     convert = verbs.add_parser(
         "convert", help=f"masks of cells from and to other programs: {', '.join(FORMATS.values())}"
     )
-    convert.add_argument("file", type=Path, metavar="IN")
+    convert.add_argument(
+        "file", type=Path, metavar="IN", help="masks, outlines or regions of another program"
+    )
     convert.add_argument("--out", type=Path, required=True, metavar="OUT", help="its ending says the format")
     convert.add_argument(
         "--image", type=Path, metavar="IMG", help="the image, where IN does not say its shape"

@@ -9,14 +9,10 @@ from typing import Any
 from napari_biofm.cli.common import inputs_exist, note, print_json
 from napari_biofm.types import BatchError
 
-EXAMPLES = """examples:
-  napari-biofm correct results --item field_B03.tif --masks field_B03_corrected.tif
-  napari-biofm correct results --item field_B03.tif --undo
-  napari-biofm correct results --list
-
-The masks can be corrected in napari: the dock Conditions opens the folder of a run, shows the field of a well that is
-clicked, and has a button that does this.
-"""
+IN_NAPARI = (
+    "The masks can be corrected in napari: the dock Conditions opens the folder of a run, shows the field of a well that is "
+    "clicked, and has a button that does this."
+)
 
 
 def add_verbs(verbs: Any) -> None:
@@ -26,8 +22,7 @@ def add_verbs(verbs: Any) -> None:
         help="put corrected masks into a run, and do again what depends on them",
         description="Puts masks corrected by hand in the place of those of one item of a run. Its other steps run again, the "
         "tables and the report follow, and the manifest says so. They stay when the run is resumed or begun anew.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=IN_NAPARI,
     )
     verb.add_argument("results", type=Path, metavar="RUN", help="folder of a finished run")
     verb.add_argument(

@@ -29,7 +29,13 @@ def add_verbs(verbs: Any) -> None:
     samples.set_defaults(run=run_samples)
     demo = verbs.add_parser("demo", help="a worked example in napari")
     demo.add_argument("--headless", action="store_true", help="without a person: needs --out")
-    demo.add_argument("--out", type=Path, default=None, metavar="DIR")
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="folder of screenshot.png, cells.csv, events.csv and report.json; needed with --headless",
+    )
     demo.set_defaults(run=run)
 
 

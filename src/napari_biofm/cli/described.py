@@ -12,6 +12,8 @@ from napari_biofm.cli.common import drain, inputs_exist, note, print_json
 from napari_biofm.cli.reading import add_reading, open_recording
 from napari_biofm.files import write_text
 
+VALUES = {int: "N", float: "X"}  # what is shown for a value without a unit
+
 
 def add_verbs(verbs: Any) -> None:
     """Add a verb per analysis to the parser."""
@@ -25,9 +27,14 @@ def _add(verbs: Any, one: Analysis) -> None:
     verb = verbs.add_parser(one.name, help=text.replace("%", "%%"))
     table, several = {"table", "cells"} & set(one.takes), "recordings" in one.takes
     if several:
-        verb.add_argument("files", type=Path, nargs="+", metavar="FILE")
+        verb.add_argument("files", type=Path, nargs="+", metavar="FILE", help="recordings; .npz and .npy too")
     else:
-        verb.add_argument("file", type=Path, metavar="CSV" if table else "FILE")
+        verb.add_argument(
+            "file",
+            type=Path,
+            metavar="CSV" if table else "FILE",
+            help="a table" if table else "a recording; .npz and .npy too",
+        )
     for parameter in one.options:
         _argument(verb, parameter)
     if "events" in (*one.takes, *one.optional) and not table:
@@ -59,7 +66,7 @@ def _argument(verb: argparse.ArgumentParser, one: Option) -> None:
     else:
         verb.add_argument(
             one.flag, dest=one.name, default=argparse.SUPPRESS, choices=one.choices or None, help=text,
-            metavar=None if one.choices else (one.unit.upper().replace("%", "PERCENT") or one.kind.__name__.upper()),
+            metavar=None if one.choices else (one.unit.upper().replace("%", "PERCENT") or VALUES.get(one.kind, "TEXT")),
         )  # fmt: skip
 
 

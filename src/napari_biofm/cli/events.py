@@ -27,7 +27,7 @@ def add_verb(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     events.add_argument("-h", "--help", nargs=0, action=_Help, help="show this help and stop")
-    events.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    events.add_argument("files", type=Path, nargs="+", metavar="FILE", help="recordings; .npz and .npy too")
     events.add_argument(
         "--out",
         type=Path,
@@ -35,15 +35,30 @@ def add_verb(verbs: Any) -> None:
         metavar="CSV|DIR",
         help="a table; a folder for several files; JSON with --quality",
     )
-    events.add_argument("--detector", default=None, choices=list(DETECTORS))
+    events.add_argument(
+        "--detector",
+        default=None,
+        choices=list(DETECTORS),
+        help="which finds the events (default: physio-fm)",
+    )
     events.add_argument(
         "--head",
         type=Path,
         metavar="FILE",
         help="what physio-FM was taught, written by `adapt` or saved in the dock",
     )
-    events.add_argument("--kind", default=None, choices=get_args(Kind))
-    events.add_argument("--preset", default=None, choices=get_args(Preset))
+    events.add_argument(
+        "--kind",
+        default=None,
+        choices=get_args(Kind),
+        help="of signal; auto decides per channel (default: auto)",
+    )
+    events.add_argument(
+        "--preset",
+        default=None,
+        choices=get_args(Preset),
+        help="of physio-FM: balanced finds most, precise errs least (default: balanced)",
+    )
     events.add_argument(
         "--settings", type=Path, metavar="JSON", help="saved in the dock; options given here go before it"
     )
@@ -83,7 +98,7 @@ class _Help(argparse.Action):
         for name in DETECTORS:
             declared = option_lines(make_detector(name).options)
             lines += [f"  {name}:", *(f"    {line}" for line in declared or ["none"])]
-        parser.epilog = "\n".join(lines)
+        parser.epilog = "\n\n".join(part for part in (parser.epilog, "\n".join(lines)) if part)
         parser.print_help()
         parser.exit()
 

@@ -12,18 +12,7 @@ from napari_biofm.cli.results import add_replacing
 from napari_biofm.types import BatchError
 
 SOME_FAILED = 3
-EXAMPLES = (
-    "formats:\n"
-    + "\n".join(f"  {name:<10} {text}" for name, text in FORMATS.items())
-    + """
-
-examples:
-  napari-biofm export field_mask.tif --image field.tif --to csv geojson --out exported
-  napari-biofm export masks/*_mask.tif --to imagej coco cellpose --out exported
-  napari-biofm export session.biofm --to nwb parquet --out exported
-  napari-biofm export results --to csv nwb --out exported --json
-"""
-)
+WRITTEN = "formats:\n" + "\n".join(f"  {name:<10} {text}" for name, text in FORMATS.items())
 
 
 def add_verbs(verbs: Any) -> None:
@@ -33,8 +22,7 @@ def add_verbs(verbs: Any) -> None:
         help="masks, a session or a run as files for other programs",
         description="Writes files for other programs. Nothing is replaced unasked, and no two results share a name. "
         "Exit code 0: all written; 3: some could not be.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=WRITTEN,
     )
     verb.add_argument(
         "sources", nargs="+", type=Path, metavar="SOURCE",

@@ -32,14 +32,6 @@ from napari_biofm.images.segment.catalogue import DEFAULT_MODEL, make_segmenter
 from napari_biofm.images.tiling.large_images import LargeResult, parts_of
 from napari_biofm.types import ImageError, SegmentationParameters, Segmenter
 
-SEGMENT_EXAMPLES = """examples:
-  napari-biofm segment fields/*.tif --out masks
-  napari-biofm segment stack.tif --axes ZYX --out masks
-  napari-biofm segment movie.tif --projection variation --out masks
-  napari-biofm segment cells.tif --channel membrane --second-channel DAPI --diameter 40 --out masks
-  napari-biofm segment fields/*.tif --out masks --resume
-"""
-
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser."""
@@ -49,8 +41,6 @@ def add_verbs(verbs: Any) -> None:
         description="Finds the cells of images, of stacks in 3D, or of one picture of a movie. Axes that the file does not name "
         "are told by --axes; --projection takes one picture of a movie or stack instead of all planes. Each image is "
         "normalised to its own percentiles by the models.",
-        epilog=SEGMENT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     segment.add_argument(
         "images", nargs="+", type=Path, metavar="IMG", help="images, stacks, movies, plates of OME-Zarr"
@@ -108,18 +98,27 @@ def add_verbs(verbs: Any) -> None:
     segment.set_defaults(run=run_segment)
 
     embed = verbs.add_parser("embed", help="one vector per cell")
-    embed.add_argument("image", type=Path, metavar="IMG")
-    embed.add_argument("--masks", type=Path, required=True, metavar="MASK")
-    embed.add_argument("--out", type=Path, required=True, metavar="H5AD")
-    embed.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH")
-    embed.add_argument("--device", choices=DEVICES, default="auto")
+    embed.add_argument("image", type=Path, metavar="IMG", help="the image")
+    embed.add_argument(
+        "--masks", type=Path, required=True, metavar="MASK", help="label image of the same shape"
+    )
+    embed.add_argument(
+        "--out", type=Path, required=True, metavar="H5AD", help="the table: one row per label, vectors in X"
+    )
+    embed.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME|PATH",
+        help="whose features are pooled, as `models list` names it, or a file",
+    )
+    embed.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
     add_replacing(embed)
     embed.set_defaults(run=run_embed)
 
     which = verbs.add_parser(
         "which-model", help="run the models that are here on an image and compare their cells"
     )
-    which.add_argument("image", type=Path, metavar="IMG")
+    which.add_argument("image", type=Path, metavar="IMG", help="the image")
     which.add_argument("--out", type=Path, required=True, metavar="DIR", help="table, picture and masks")
     which.add_argument("--models", metavar="A,B", help="which ones; all that are here by default")
     which.add_argument(
@@ -139,11 +138,24 @@ def add_verbs(verbs: Any) -> None:
     which.set_defaults(run=run_which_model)
 
     click = verbs.add_parser("click", help="masks of objects from points and boxes")
-    click.add_argument("image", type=Path, metavar="IMG")
-    click.add_argument("--prompts", type=Path, required=True, metavar="JSON")
-    click.add_argument("--out", type=Path, required=True, metavar="DIR")
-    click.add_argument("--model", default="auto", metavar="NAME")
-    click.add_argument("--device", choices=DEVICES, default="auto")
+    click.add_argument("image", type=Path, metavar="IMG", help="the image")
+    click.add_argument(
+        "--prompts",
+        type=Path,
+        required=True,
+        metavar="JSON",
+        help="objects with id, points [y, x, 1 in or 0 out] and box [y0, x0, y1, x1], in pixels",
+    )
+    click.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the label image and clicks.npz"
+    )
+    click.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME",
+        help="that answers clicks; auto takes the best one that is there",
+    )
+    click.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
     add_replacing(click)
     click.set_defaults(run=run_click)
 

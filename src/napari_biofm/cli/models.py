@@ -35,24 +35,24 @@ def add_verbs(verbs: Any) -> None:
     models = verbs.add_parser("models", help="which models there are, and their weights")
     what = models.add_subparsers(dest="what", required=True, metavar="WHAT")
     listing = what.add_parser("list", help="name, size, licence, and whether the weights are here")
-    listing.add_argument("--json", action="store_true")
+    listing.add_argument("--json", action="store_true", help="as JSON on stdout")
     listing.set_defaults(run=run_list)
     for name, text, run in (
         ("download", "fetch and verify weights; resumes", run_download),
         ("verify", "compare weights with their published or recorded hash", run_verify),
     ):
         one = what.add_parser(name, help=text)
-        one.add_argument("model")
+        one.add_argument("model", help="its name, as `models list` shows it")
         one.set_defaults(run=run)
     path = what.add_parser("path", help="where weights lie, or the folder of all")
-    path.add_argument("model", nargs="?")
+    path.add_argument("model", nargs="?", help="its name, as `models list` shows it")
     path.set_defaults(run=run_path)
     add = what.add_parser("import", help="add weights of your own, e.g. fine-tuned Cellpose")
-    add.add_argument("file", type=Path)
-    add.add_argument("--name")
+    add.add_argument("file", type=Path, help="ONNX, safetensors or a torch file with tensors only")
+    add.add_argument("--name", help="to list it by (default: that of the file)")
     add.set_defaults(run=run_import)
     doctor = verbs.add_parser("doctor", help="what works on this machine, and what to do where it does not")
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="as JSON on stdout")
     doctor.set_defaults(run=run_doctor)
 
 

@@ -16,11 +16,16 @@ from napari_biofm.types import ImageError
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the parser."""
     verb = verbs.add_parser("motion", help="correct the motion of a movie, rigid or in blocks")
-    verb.add_argument("movie", type=Path, metavar="MOVIE")
+    verb.add_argument("movie", type=Path, metavar="MOVIE", help="the movie, frames first")
     verb.add_argument(
         "--out", type=Path, required=True, metavar="TIFF", help="float32, NaN where nothing was seen"
     )
-    verb.add_argument("--mode", choices=get_args(Mode), default="rigid")
+    verb.add_argument(
+        "--mode",
+        choices=get_args(Mode),
+        default="rigid",
+        help="one shift for the whole frame, or one for each block",
+    )
     verb.add_argument("--most", type=float, default=30.0, metavar="PX", help="largest shift along an axis")
     verb.add_argument("--block", type=int, default=96, metavar="PX", help="side of a block, for piecewise")
     verb.add_argument(

@@ -43,8 +43,8 @@ def add_verbs(verbs: Any) -> None:
         ("adapt", "teach physio-FM an event shape from marked events", run_adapt),
     ):
         verb = verbs.add_parser(name, help=text)
-        verb.add_argument("file", type=Path, metavar="FILE")
-        verb.add_argument("--out", type=Path, required=True)
+        verb.add_argument("file", type=Path, metavar="FILE", help="a recording; .npz and .npy too")
+        verb.add_argument("--out", type=Path, required=True, help="the result")
         add_channel(verb)
         add_reading(verb)
         verb.set_defaults(run=run)
@@ -52,11 +52,22 @@ def add_verbs(verbs: Any) -> None:
             help_text = "also write summary, dwells and histograms with fits as CSV into this folder"
             verb.add_argument("--tables", type=Path, default=None, metavar="DIR", help=help_text)
         elif name == "forecast":
-            verb.add_argument("--at", type=float, required=True, metavar="SECONDS")
+            verb.add_argument(
+                "--at",
+                type=float,
+                required=True,
+                metavar="SECONDS",
+                help="where the forecast begins, in seconds from the start of the sweep",
+            )
             verb.add_argument("--horizon", type=int, required=True, metavar="N", help="samples")
-            verb.add_argument("--sweep", type=int, default=0)
+            verb.add_argument("--sweep", type=int, default=0, help="counted from 0")
         elif name == "features":
-            verb.add_argument("--detector", default=DEFAULT_DETECTOR, choices=list(DETECTORS))
+            verb.add_argument(
+                "--detector",
+                default=DEFAULT_DETECTOR,
+                choices=list(DETECTORS),
+                help="which finds the events; `napari-biofm events --help` says more of each",
+            )
             verb.add_argument("--events", type=Path, default=None, metavar="CSV", help="instead of detecting")
             verb.add_argument("--kind", default="auto", choices=get_args(Kind), help="of the events detected")
             verb.add_argument(
@@ -67,12 +78,21 @@ def add_verbs(verbs: Any) -> None:
             )
         elif name == "adapt":
             verb.add_argument("--marks", type=Path, required=True, metavar="CSV", help="sweep,time_s[,class]")
-            verb.add_argument("--kind", default="auto")
+            verb.add_argument("--kind", default="auto", help="of signal; auto decides per channel")
     classify = verbs.add_parser("classify", help="class of each clip")
-    classify.add_argument("file", type=Path, metavar="NPZ")
-    classify.add_argument("--task", required=True, choices=["af"])
-    classify.add_argument("--out", type=Path, required=True, metavar="CSV")
-    classify.add_argument("--sampling-rate", type=float, default=None, metavar="HZ")
+    classify.add_argument("file", type=Path, metavar="NPZ", help="clips, one array per record")
+    classify.add_argument(
+        "--task",
+        required=True,
+        choices=["af"],
+        help="what is told: af, atrial fibrillation from one lead of an ECG",
+    )
+    classify.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="the table: record, label, probability"
+    )
+    classify.add_argument(
+        "--sampling-rate", type=float, default=None, metavar="HZ", help="in Hz, where the file does not say"
+    )
     classify.set_defaults(run=run_classify)
 
 

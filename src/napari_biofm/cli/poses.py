@@ -40,7 +40,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--size", default="22.5,22.5,22.5", metavar="X,Y,Z", help="of the box (default: 22.5 each)"
     )
-    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table, one row per pose")
     verb.set_defaults(run=run)
 
 

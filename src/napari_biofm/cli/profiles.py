@@ -35,7 +35,12 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--classes", default="", metavar="COLUMN", help="fractions of these classes, such as predicted"
     )
-    verb.add_argument("--normalise", choices=("robust_z", "sphering", "none"), default="robust_z")
+    verb.add_argument(
+        "--normalise",
+        choices=("robust_z", "sphering", "none"),
+        default="robust_z",
+        help="to the controls of each plate: robust_z by median and MAD, sphering by whitening, none",
+    )
     verb.add_argument("--by", default="compound,dose", metavar="A,B", help="columns that make a condition")
     verb.add_argument("--min-cells", type=int, default=10, metavar="N", help="wells with fewer are left out")
     verb.add_argument(
@@ -69,7 +74,7 @@ def add_verbs(verbs: Any) -> None:
         metavar="N",
         help="wells with fewer cells are left out (default: 10)",
     )
-    dose.add_argument("--out", type=Path, required=True, metavar="CSV")
+    dose.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table, one row per curve")
     dose.add_argument("--svg", type=Path, metavar="DIR", help="a plot of every fit")
     dose.add_argument("--json", action="store_true", help="the table on stdout as well")
     add_joining(dose)

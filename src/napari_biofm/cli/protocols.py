@@ -23,8 +23,8 @@ def add_verbs(verbs: Any) -> None:
         ("membrane", "access and membrane resistance, capacitance, holding of every sweep", run_membrane),
     ):
         verb = verbs.add_parser(name, help=text)
-        verb.add_argument("file", type=Path, metavar="FILE")
-        verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+        verb.add_argument("file", type=Path, metavar="FILE", help="a recording; .npz and .npy too")
+        verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table")
         add_channel(verb)
         add_reading(verb)
         verb.set_defaults(run=run)
@@ -38,8 +38,20 @@ def _add_rule(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--most-change", type=float, default=None, metavar="PERCENT", help="of access since the start"
     )
-    verb.add_argument("--least-holding", type=float, default=None, metavar="PA")
-    verb.add_argument("--most-holding", type=float, default=None, metavar="PA")
+    verb.add_argument(
+        "--least-holding",
+        type=float,
+        default=None,
+        metavar="PA",
+        help="smallest holding current of a sweep that counts, in pA",
+    )
+    verb.add_argument(
+        "--most-holding",
+        type=float,
+        default=None,
+        metavar="PA",
+        help="largest holding current of a sweep that counts, in pA",
+    )
 
 
 def run_epochs(args: argparse.Namespace) -> None:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add what a file may leave to the user."""
-    parser.add_argument("--sampling-rate", type=float, default=None, metavar="HZ")
+    parser.add_argument(
+        "--sampling-rate",
+        type=float,
+        default=None,
+        metavar="HZ",
+        help="in Hz, where the file does not say, or says a wrong one",
+    )
     parser.add_argument(
         "--unit",
         default=None,

@@ -18,7 +18,7 @@ def add_verbs(verbs: Any) -> None:
         help="FASTA or GenBank: k-mer vectors, homologous groups, a tree, the effect of variants (extra sequences)",
         description="Words of k letters are counted on both strands. Sequences with N are named.",
     )
-    sequences.add_argument("file", type=Path, metavar="FASTA|GB")
+    sequences.add_argument("file", type=Path, metavar="FASTA|GB", help="FASTA or GenBank")
     sequences.add_argument("--k", type=int, default=4, metavar="N", help="letters of a word (default: 4)")
     sequences.add_argument(
         "--tree", type=Path, metavar="NWK", help="a tree of the sequences in the Newick format"
@@ -37,7 +37,7 @@ def add_verbs(verbs: Any) -> None:
         "--labels", type=Path, metavar="CSV", help="activities to learn: a column of names, and --label"
     )
     sequences.add_argument("--label", default="label", metavar="COLUMN", help="of --labels (default: label)")
-    sequences.add_argument("--out", type=Path, required=True, metavar="CSV")
+    sequences.add_argument("--out", type=Path, required=True, metavar="CSV", help="the table")
     sequences.set_defaults(run=run_sequences)
 
 

@@ -11,21 +11,12 @@ from napari_biofm.cli.demo import screen
 from napari_biofm.cli.results import add_replacing, kept
 from napari_biofm.types import BiofmError, SessionError
 
-EXAMPLES = """examples:
-  napari-biofm session open session.biofm
-  napari-biofm session report session.biofm --out report.html
-  napari-biofm session report session.biofm --json
-  napari-biofm session validate session.biofm
-"""
-
 
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the parser."""
     session = verbs.add_parser(
         "session",
         help="open, report on, and check a saved session",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = session.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, text, run in (
@@ -37,8 +28,6 @@ def add_verbs(verbs: Any) -> None:
             name,
             help=text,
             description=text[0].upper() + text[1:] + ".",
-            epilog=EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         one.add_argument("file", type=Path, metavar="SESSION", help="folder of the session, or its NWB file")
         if name == "report":

@@ -22,7 +22,7 @@ FILES = (*ENDINGS, ".nwb")
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser."""
     info = verbs.add_parser("info", help="what is inside a recording")
-    info.add_argument("file", type=Path, metavar="FILE")
+    info.add_argument("file", type=Path, metavar="FILE", help="a recording; .npz and .npy too")
     info.add_argument("--json", action="store_true", help="JSON instead of words")
     add_reading(info)
     info.set_defaults(run=run_info)
@@ -30,8 +30,10 @@ def add_verbs(verbs: Any) -> None:
     add_events(verbs)
 
     verb = verbs.add_parser("traces", help="dF/F of every cell of a movie")
-    verb.add_argument("movie", type=Path, metavar="MOVIE")
-    verb.add_argument("--masks", type=Path, required=True, metavar="MASK")
+    verb.add_argument("movie", type=Path, metavar="MOVIE", help="the movie, frames first")
+    verb.add_argument(
+        "--masks", type=Path, required=True, metavar="MASK", help="label image as high and wide as the movie"
+    )
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help=", ".join(FILES))
     add_movie_reading(verb)
     verb.add_argument(

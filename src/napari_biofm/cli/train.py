@@ -33,8 +33,8 @@ def add_cellpose(kinds: Any) -> None:
     )
     cellpose.add_argument("--name", required=True, help="what to call the new model")
     cellpose.add_argument("--base", default="cpsam_v2", metavar="NAME|PATH", help="what to begin with")
-    cellpose.add_argument("--epochs", type=int, default=100)
-    cellpose.add_argument("--learning-rate", type=float, default=1e-5)
+    cellpose.add_argument("--epochs", type=int, default=100, help="how often every image is seen")
+    cellpose.add_argument("--learning-rate", type=float, default=1e-5, help="of AdamW")
     cellpose.add_argument("--batch", type=int, default=1, help="crops at once; halved when memory runs out")
     cellpose.add_argument(
         "--hold-back",
@@ -43,7 +43,7 @@ def add_cellpose(kinds: Any) -> None:
         metavar="FRACTION",
         help="of the images, for the score; at least one",
     )
-    cellpose.add_argument("--device", choices=DEVICES, default="auto")
+    cellpose.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
     cellpose.add_argument("--out", type=Path, metavar="JSON", help="write the report here too")
     cellpose.set_defaults(run=run_cellpose)
 
@@ -65,7 +65,7 @@ def add_image(kinds: Any) -> None:
         "--base", type=Path, metavar="FILE", help="weights to begin with; those in the package if not given"
     )
     image.add_argument("--steps", type=int, default=300, help="batches learnt from")
-    image.add_argument("--learning-rate", type=float, default=2e-4)
+    image.add_argument("--learning-rate", type=float, default=2e-4, help="of AdamW")
     image.add_argument("--batch", type=int, default=4, help="crops in each batch")
     image.add_argument(
         "--hold-back",
@@ -74,7 +74,7 @@ def add_image(kinds: Any) -> None:
         metavar="FRACTION",
         help="of the images, for the score; at least one",
     )
-    image.add_argument("--seed", type=int, default=0)
+    image.add_argument("--seed", type=int, default=0, help="of the order of images and of the first values")
     image.add_argument("--device", choices=DEVICES, default="auto", help="on which the teacher runs")
     image.add_argument("--out", type=Path, metavar="JSON", help="write the report here too")
     image.set_defaults(run=run_image)

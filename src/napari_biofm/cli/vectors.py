@@ -42,7 +42,9 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--baseline", type=Path, metavar="FILE", help="other vectors, by the same ids, scored beside them"
     )
-    verb.add_argument("--out", type=Path, required=True, metavar="CSV")
+    verb.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="the table with the vectors joined"
+    )
     verb.set_defaults(run=run_vectors)
 
 

@@ -20,7 +20,7 @@ from napari_biofm.types import RecordingError
 def add_verbs(verbs: Any) -> None:
     """Add the verb to the parser."""
     verb = verbs.add_parser("what-if", help="predict the sweep for a command that was not given")
-    verb.add_argument("file", type=Path, metavar="FILE")
+    verb.add_argument("file", type=Path, metavar="FILE", help="sweeps of a step protocol with their command")
     verb.add_argument(
         "--out", type=Path, required=True, metavar="NPZ|CSV", help="the sweep; CSV has a row per sample"
     )
