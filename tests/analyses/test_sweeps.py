@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,14 @@ def test_cursors_read_peak_mean_and_shape_against_the_baseline() -> None:
     assert table["command_mV"].tolist() == [-68, -65, -50] and found.plots[0].x_unit == "mV"
     up = biofm.analyse("cursors", recording, **where, polarity="up").table["peak_pA"]
     assert (np.abs(up) < 4).all(), "the other direction holds noise only"
+    shape = biofm.analyse("cursors", recording, **where, plot="peak", against="half_width").plots[0]
+    assert shape.x_unit == "ms" and shape.curves[0].style == "points", "one measure against another"
+    began = dataclasses.replace(recording, t0=datetime(2026, 3, 2, 23, 30))
+    clock = biofm.analyse("cursors", began, **where, against="clock")
+    np.testing.assert_allclose(clock.table["clock_h"], 23.5 + recording.sweep_starts / 3600)
+    assert (clock.plots[0].x_label, clock.plots[0].x_unit) == ("Time of day", "h")
+    unknown = biofm.analyse("cursors", recording, **where, against="clock")
+    assert "does not say when the recording began" in unknown.notes[0] and unknown.plots[0].x_label == "Sweep"
     with pytest.raises(BiofmError, match="two pairs of times"):
         biofm.analyse("cursors", recording)
     with pytest.raises(BiofmError, match="no sample of .* between 5 and 6 s"):

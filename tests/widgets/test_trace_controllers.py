@@ -184,7 +184,7 @@ def test_marks_of_this_recording_or_of_all_are_counted(scene: Scene) -> None:
 
 
 def test_analyses_get_the_shown_recording_and_the_times_of_the_cursors_in_its_sweep(scene: Scene) -> None:
-    places: list[tuple[float, float] | None] = [None]
+    places: list[list[tuple[float, float]]] = [[]]
     sources = TraceSources(
         scene.session, shown=scene.recordings, lines=scene.lines, cursors=lambda: places[0]
     )
@@ -198,7 +198,7 @@ def test_analyses_get_the_shown_recording_and_the_times_of_the_cursors_in_its_sw
     assert "Slope 2 pA/mV" in results[0].summary
     scene.lines.mode = SweepMode.IN_TIME
     scene.lines.set_sweep(1)
-    places[0] = (0.6, 0.8)
+    places[0] = [(0.6, 0.8)]
     offers = sources.offers()
     assert (offers["from"], offers["to"]) == (["0.1"], ["0.3"])
     made.run("steps", {"start_s": "0.1", "stop_s": "0.3", "measure": "rate"})

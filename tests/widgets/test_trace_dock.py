@@ -13,6 +13,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut, QVBoxLayout
 
+from napari_biofm.analyses.running import analyse
 from napari_biofm.session import CellKey
 from napari_biofm.signals import Recording, Tag
 from napari_biofm.signals.display.layout import SweepMode, parse_sweeps
@@ -162,6 +163,65 @@ def test_cursors_tell_what_lies_between_them(dock: TraceDock) -> None:
     panel = _analyse(dock, "steps")
     assert "Conductance" in panel.summary.text()
     assert _header(panel) == ["Command (mV)", "Mean of I (pA)"]
+
+
+def _drag_line(dock: TraceDock, line: Any, to: float, qtbot: Any) -> None:
+    """Take a cursor with the mouse to a place on the time axis."""
+    canvas, view = dock.plots.canvas, dock.plots.rows[0].view
+    middle = sum(view.viewRange()[1]) / 2
+    ends = [canvas.mapFromScene(view.mapViewToScene(QPointF(at, middle))) for at in (line.value(), to)]
+    port = canvas.viewport()
+    qtbot.mouseMove(port, ends[0])
+    qtbot.mousePress(port, Qt.MouseButton.LeftButton, pos=ends[0])
+    for k in range(1, 6):
+        qtbot.mouseMove(port, _between(ends, k / 5))
+        qtbot.wait(15)
+    qtbot.mouseRelease(port, Qt.MouseButton.LeftButton, pos=ends[1])
+    qtbot.wait(20)
+
+
+def test_baseline_and_peak_are_dragged_and_typed_and_read_as_the_verb_does(
+    dock: TraceDock, qtbot: Any
+) -> None:
+    recording = _steps()
+    dock.session.add_recording(recording, "steps")
+    qtbot.mouseClick(dock.toolbar.cursors, Qt.MouseButton.LeftButton)
+    qtbot.wait(50)
+    assert len(dock.cursors.lines) == len(dock.view.baseline.lines) == 2, "both pairs are on the screen"
+    for line, to in zip(
+        (*dock.view.baseline.lines, *dock.cursors.lines), (0.05, 0.15, 0.19, 0.3), strict=True
+    ):
+        _drag_line(dock, line, to, qtbot)
+    pixel = (dock.plots.span()[1] - dock.plots.span()[0]) / dock.plots.rows[0].view.width()
+    (a, b), (c, d) = dock.view.cursor_bar.spans
+    assert (a, b, c, d) == pytest.approx((0.05, 0.15, 0.19, 0.3), abs=2 * pixel), "the boxes follow"
+    below = dock.plots.rows[1].plot.items
+    assert {a, b, c, d} <= {round(line.value(), 6) for one in below for line in getattr(one, "lines", ())}
+    where = {"baseline_from_s": a, "baseline_to_s": b, "peak_from_s": c, "peak_to_s": d, "channel": 0}
+    table = analyse("cursors", recording, **where).table
+    assert table["peak_pA"][0] == pytest.approx(-42, abs=3)
+    assert f", peak {table['peak_pA'][0]:.4g} pA" in dock.readout.text()
+    assert f"baseline {table['baseline_pA'][0]:.4g} ± {table['noise_pA'][0]:.2g} pA" in dock.readout.text()
+    assert "V command: dt" in dock.readout.text(), "every shown channel"
+    box = dock.view.cursor_bar.times[2]
+    box.selectAll()
+    qtbot.keyClicks(box, "0.208")
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert dock.cursors.lines[0].value() == pytest.approx(0.208)
+    dock.view.cursor_bar.polarity.setCurrentText("up")
+    dock.view.cursor_bar.mean.setValue(1)
+    where |= {"peak_from_s": 0.208, "polarity": "up", "mean_ms": 1}
+    table = analyse("cursors", recording, **where).table
+    assert f", peak {table['peak_pA'][0]:.4g} pA" in dock.readout.text()
+    qtbot.mouseClick(dock.view.cursor_bar.all, Qt.MouseButton.LeftButton)
+    panel = dock.analyse_panel
+    assert panel.isVisible() and panel.table.rowCount() == 3
+    at = _header(panel).index("peak_pA")
+    assert [row[at] for row in _rows(panel)] == [f"{one:.6g}" for one in table["peak_pA"]]
+    dock.view.cursor_bar.baseline.setChecked(False)
+    assert not dock.view.baseline.lines and "baseline" not in dock.readout.text()
+    qtbot.mouseClick(dock.toolbar.cursors, Qt.MouseButton.LeftButton)
+    assert not dock.cursors.lines and not dock.view.cursor_bar.isVisible()
 
 
 def test_events_are_counted_against_the_command(dock: TraceDock) -> None:

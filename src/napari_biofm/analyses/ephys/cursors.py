@@ -25,7 +25,13 @@ from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
 
 SIGNS = {"largest": 0.0, "up": 1.0, "down": -1.0}
-Measure = Literal["peak", "mean", "area", "peak_time", "rise", "half_width", "baseline", "slope"]
+Measure = Literal[
+    "peak", "mean", "area", "peak_time", "rise", "half_width", "baseline", "slope", "noise", "command"
+]
+Against = Literal[
+    "sweep", "time", "clock", "command", "peak", "mean", "area", "peak_time", "rise", "half_width", "baseline", "slope", "noise"
+]  # fmt: skip
+MOST_SAMPLES = 2_000_000  # between cursors, for numbers that follow the mouse
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,10 @@ class CursorParameters:
         0.0, "The peak is the extreme of means over this time.", unit="ms", low=0, high=1000
     )
     plot: Measure = option("peak", "What is drawn.")
-    against: Literal["sweep", "time", "command"] = option("sweep", "Against what it is drawn.")
+    against: Against = option(
+        "sweep",
+        "Against what it is drawn: sweep, time in the recording, time of day, command, or another measure.",
+    )
     sweeps: str = option("", SWEEPS_HELP, role="sweeps")
     channel: int | None = option(None, CHANNEL_HELP, low=0, role="channel")
 
@@ -53,6 +62,10 @@ class CursorParameters:
 _MEANINGS = {
     "sweep": ("", "counted from 0"),
     "time_s": ("s", "start of the sweep in the recording"),
+    "clock": (
+        "h",
+        "time of day of its start, in hours; goes on after 24 at midnight; empty where the file does not know",
+    ),
     "command": ("", "median of the command between the cursors of the peak"),
     "baseline": ("{u}", "mean between the cursors of the baseline"),
     "noise": ("{u}", "standard deviation between the cursors of the baseline"),
@@ -81,8 +94,9 @@ def measured(recording: Recording, p: CursorParameters, channel: int, sweep: int
     first, last = samples_between(recording, sweep, channel, p.peak_from_s, p.peak_to_s)
     rest = recording.values(sweep, channel, a, b).astype(float)
     level, _ = command_between(recording, sweep, channel, first, last)
-    row = {"sweep": float(sweep), "time_s": float(recording.sweep_starts[sweep]), "command": level}
-    row |= dict.fromkeys(list(_MEANINGS)[3:], float("nan"))
+    start_s = float(recording.sweep_starts[sweep])
+    row = dict.fromkeys(_MEANINGS, float("nan"))
+    row |= {"sweep": float(sweep), "time_s": start_s, "command": level, "clock": _clock(recording, start_s)}
     raw = recording.values(sweep, channel, first, last).astype(float)
     if not np.isfinite(rest).any() or not np.isfinite(raw).any():
         return row
@@ -97,6 +111,45 @@ def measured(recording: Recording, p: CursorParameters, channel: int, sweep: int
     row |= {"peak_time": (first + at) / fs, "mean": float(np.nanmean(raw)) - base}
     row["area"] = float(np.nansum(raw - base)) / fs
     return row | _shape(sign * smooth, at + first - start, fs, sign)
+
+
+def _clock(recording: Recording, seconds: float) -> float:
+    """Return the time of day in hours; NaN where the file does not know when it began."""
+    began = recording.t0
+    if began is None:
+        return float("nan")
+    return began.hour + began.minute / 60 + (began.second + 1e-6 * began.microsecond + seconds) / 3600
+
+
+def measured_in_words(recording: Recording, p: CursorParameters, channel: int, sweep: int) -> str:
+    """Return what is measured in a sweep between both pairs of cursors in one line; why not, where it cannot be.
+
+    Parameters
+    ----------
+    recording, channel, sweep : where.
+    p : times are given.
+    """
+    about = recording.channels[channel]
+    unit, name = about.unit, about.name
+    spans = ((p.baseline_from_s, p.baseline_to_s), (p.peak_from_s, p.peak_to_s))
+    if sum((b or 0.0) - (a or 0.0) for a, b in spans) * about.sampling_rate > MOST_SAMPLES:
+        return f"{name}: too long to measure while you drag: press All sweeps"
+    try:
+        row = measured(recording, p, channel, sweep)
+    except RecordingError as error:
+        return f"{name}: {error}"
+    if not np.isfinite(row["peak"]):
+        return f"{name}: nothing but gaps between the cursors"
+    shape = {"rise": "ms", "half_width": "ms", "slope": f"{unit}/ms"}
+    told = [
+        f"{key.replace('_', ' ')} {row[key]:.4g} {its}" for key, its in shape.items() if np.isfinite(row[key])
+    ]
+    length = 1e3 * ((p.peak_to_s or 0.0) - (p.peak_from_s or 0.0))
+    parts = [
+        f"dt {length:.4g} ms", f"peak {row['peak']:.4g} {unit} at {row['peak_time']:.5g} s", f"mean {row['mean']:.4g} {unit}",
+        f"area {row['area']:.4g} {unit} s", *told,
+    ]  # fmt: skip
+    return f"{name}: {', '.join(parts)}; baseline {row['baseline']:.4g} ± {row['noise']:.2g} {unit}"
 
 
 def _seen(
@@ -125,8 +178,8 @@ def cursors(source: Source, p: CursorParameters) -> Result:
     times = (p.baseline_from_s, p.baseline_to_s, p.peak_from_s, p.peak_to_s)
     if None in times:
         raise RecordingError(
-            "two pairs of times are needed: put the cursors around the baseline and press From cursors, then around "
-            "the peak and press it again; or type them"
+            "two pairs of times are needed: press Cursors, put one pair around the baseline and the other around the "
+            "peak, and press From cursors; or type them"
         )
     recording = source.the_recording
     channel = picked_channel(recording, p.channel)
@@ -153,18 +206,26 @@ def cursors(source: Source, p: CursorParameters) -> Result:
 
 
 def _drawn(p: CursorParameters, by: dict[str, Column]) -> tuple[Plot, list[str]]:
-    name = {"sweep": "sweep", "time": "time_s", "command": "command"}[p.against]
+    name = {"time": "time_s"}.get(p.against, p.against)
     notes = []
-    if name == "command" and not np.isfinite(by[name].values.astype(float)).any():
-        notes.append(
-            "cannot tell the command: the file gives none and none was recorded; drawn against the sweep"
-        )
-        name = "sweep"
+    unknown = {
+        "command": "cannot tell the command: the file gives none and none was recorded",
+        "clock": "cannot tell the time of day: the file does not say when the recording began",
+    }
+    for missing, why in unknown.items():
+        if missing in (name, p.plot) and not np.isfinite(by[missing].values.astype(float)).any():
+            notes.append(why + ("; drawn against the sweep" if missing == name else ""))
+            name = "sweep" if missing == name else name
     x, y = by[name], by[p.plot]
     order = np.argsort(x.values, kind="stable")
-    curve = Curve(x.values[order], y.values[order], style="both")
-    title = {"time_s": "Time"}.get(x.name, x.name.capitalize())
-    return Plot(title, y.name.replace("_", " ").capitalize(), (curve,), x.unit, y.unit), notes
+    told = name in ("sweep", "time_s", "clock", "command")  # one measure against another is no course: points
+    curve = Curve(x.values[order], y.values[order], style="both" if told else "points")
+    titles = {"time_s": "Time", "clock": "Time of day"}
+    return Plot(titles.get(x.name, _title(x.name)), _title(y.name), (curve,), x.unit, y.unit), notes
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 ANALYSES = (

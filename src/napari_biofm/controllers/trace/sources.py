@@ -25,7 +25,7 @@ class TraceSources:
     session : that holds it.
     shown : which recording is meant.
     lines : which channels and sweeps are drawn.
-    cursors : returns where the cursors stand on the time axis, None while they are hidden.
+    cursors : returns where the cursors stand on the time axis, those of the baseline behind the others; none while hidden.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class TraceSources:
         *,
         shown: Shown,
         lines: TraceLines,
-        cursors: Callable[[], tuple[float, float] | None],
+        cursors: Callable[[], Sequence[tuple[float, float]]],
     ) -> None:
         self._session, self._shown, self._lines, self._cursors = session, shown, lines, cursors
 
@@ -74,9 +74,8 @@ class TraceSources:
         offered["class"] = ["", *(str(name) for name in names if name not in NOT_EVENTS)]
         if lines.chosen is not None:
             offered["sweeps"] = [", ".join(map(str, lines.chosen))]
-        cursors = self._cursors()
-        if cursors is not None:
-            shift = lines.to_axis(lines.sweep, 0.0)
-            start, stop = (f"{max(0.0, at - shift):.6g}" for at in cursors)
-            offered |= {"from": [start], "to": [stop]}
+        spans, shift = self._cursors(), lines.to_axis(lines.sweep, 0.0)
+        if spans:
+            for role, ends in zip(("from", "to"), zip(*spans, strict=True), strict=True):
+                offered[role] = [f"{max(0.0, at - shift):.9g}" for at in ends]
         return offered

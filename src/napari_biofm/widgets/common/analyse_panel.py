@@ -73,7 +73,7 @@ class AnalysePanel(QWidget):
 
     def _arrange(self) -> None:
         self.run_button = button("Run", "Run the analysis with these values.", lambda: self.run())
-        self.cursors_button = button("From cursors", "Take the times of both cursors.", lambda: self.fill())
+        self.cursors_button = button("From cursors", "Take the times of the cursors.", lambda: self.fill())
         table = button(
             "Table...", "Open a CSV for analyses of tables; else they take the last result.", self._open
         )
@@ -167,7 +167,10 @@ class AnalysePanel(QWidget):
         return box
 
     def fill(self) -> None:
-        """Put the shown sweeps there, and the times of the cursors into the first empty pair, else into the last."""
+        """Put the shown sweeps there, and the times of both pairs of cursors, those of the baseline into its pair.
+
+        Of one pair of cursors the times go into the first empty pair, else into the last.
+        """
         offers, options = self._offers(), self.analysis.options
         for role in ("sweep", "sweeps"):
             for one, value in zip([o for o in options if o.role == role], offers.get(role, ()), strict=False):
@@ -175,10 +178,13 @@ class AnalysePanel(QWidget):
         pairs = list(
             zip(*([o.name for o in options if o.role == role] for role in ("from", "to")), strict=True)
         )
-        if pairs and "from" in offers:
-            pair = next((p for p in pairs if not set(p) & set(self.values)), pairs[-1])
-            for name, role in zip(pair, ("from", "to"), strict=True):
-                self.set_value(name, offers[role][0])
+        spans = list(zip(offers.get("from", ()), offers.get("to", ()), strict=True))
+        if len(spans) == 1:
+            pairs = pairs and [next((p for p in pairs if not set(p) & set(self.values)), pairs[-1])]
+        for pair in pairs if spans else ():
+            times = spans[-1] if pair[0].startswith("baseline") else spans[0]
+            for name, text in zip(pair, times, strict=True):
+                self.set_value(name, text)
 
     def refresh(self) -> None:
         """Offer the channels of another recording, or the columns of another table; what was typed stays."""

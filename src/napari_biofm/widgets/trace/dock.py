@@ -130,7 +130,7 @@ class TraceDock(Dock):
         self.teaching = Teaching(session, shown=shown, run=run, listen=listen)
         self.forecasting = Forecasting(session, shown=shown, lines=lines, run=run, listen=listen)
         self.analyses = Analyses(session, shown=shown, lines=lines, run=run)
-        sources = TraceSources(session, shown=shown, lines=lines, cursors=lambda: self.cursors.shown_span)
+        sources = TraceSources(session, shown=shown, lines=lines, cursors=lambda: self.view.cursor_spans)
         self.analysing = Analysing(TAKES, source=sources.source, run=run, add=session.add_recording)
         self.analyse_panel = AnalysePanel(self.analysing, colours_of(self.viewer), sources.offers)
         self.movies = MovieTraces(session, layers=ViewerMovies(self.viewer), run=run, listen=listen)
@@ -217,6 +217,7 @@ class TraceDock(Dock):
         view.clicked.connect(self.forecasting.choose)
         view.channels_changed.connect(self.channels_panel.set_shown)
         view.failed.connect(self.tell_error)
+        view.cursor_bar.all_asked.connect(self._measure_all)
         self.heatmap.picked.connect(cells.pick)
         cells.channels_chosen.connect(view.show_channels)
         self.curating.looked_at.connect(self._go_to_cell)
@@ -360,6 +361,15 @@ class TraceDock(Dock):
         self.events.show()
         self.teaching.count()
         self.recordings.place_time()
+
+    def _measure_all(self) -> None:
+        """Measure all sweeps between both pairs of cursors."""
+        panel, view = self.analyse_panel, self.view
+        self.show_panel(panel)
+        panel.choose("cursors")
+        for name, value in view.measures.values(view.baseline.span, view.cursors.span).items():
+            panel.set_value(name, f"{value:.9g}" if isinstance(value, float) else value)
+        panel.run()
 
     def _go_to_cell(self, masks: str, centre: NDArray[np.float64], size: float) -> None:
         """Bring a cell into the middle of the view."""

@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
+from napari_biofm.controllers.trace.cursors import CursorMeasures, HowMeasured, Span
 from napari_biofm.signals import Recording
 from napari_biofm.signals.display import SweepMode
 from napari_biofm.signals.display.colours import Colours
@@ -15,7 +16,8 @@ from napari_biofm.signals.display.layout import MAX_CHANNELS, parse_sweeps
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.forms import note
-from napari_biofm.widgets.trace.cursors import CursorPair
+from napari_biofm.widgets.trace.cursor_bar import CursorBar
+from napari_biofm.widgets.trace.cursors import BASELINE_COLOUR, CursorPair
 from napari_biofm.widgets.trace.forecast_band import ForecastBand
 from napari_biofm.widgets.trace.heatmap import CellHeatmap
 from napari_biofm.widgets.trace.marks import EventMarks
@@ -47,6 +49,9 @@ class TraceView(QWidget):
         self.heatmap = CellHeatmap(colours=colours)
         self.marks = EventMarks(self.plots)
         self.cursors = CursorPair(self.plots)
+        self.baseline = CursorPair(self.plots, ("B", "B"), BASELINE_COLOUR, (0.08, 0.25))
+        self.cursor_bar = CursorBar()
+        self.measures = CursorMeasures(self.plots.lines)
         self.time_line = TimeLine(self.plots)
         self.tag_lines = TagLines(self.plots)
         self.forecast_band = ForecastBand(self.plots)
@@ -59,13 +64,13 @@ class TraceView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        for widget in (self.toolbar, self.unit_hint, self._stack, self.readout):
+        for widget in (self.toolbar, self.cursor_bar, self.unit_hint, self._stack, self.readout):
             column.addWidget(widget)
-        column.setStretch(2, 1)
+        column.setStretch(3, 1)
         self._connect()
 
     def _connect(self) -> None:
-        tools, plots, heatmap = self.toolbar, self.plots, self.heatmap
+        tools, plots, heatmap, bar = self.toolbar, self.plots, self.heatmap, self.cursor_bar
         tools.sweep_asked.connect(plots.set_sweep)
         tools.mode_asked.connect(self.set_mode)
         tools.sweeps_asked.connect(self.choose_sweeps)
@@ -84,7 +89,11 @@ class TraceView(QWidget):
         plots.view_changed.connect(lambda *_: self.show_readings())
         plots.view_changed.connect(heatmap.follow)
         heatmap.view_changed.connect(plots.follow)
-        self.cursors.changed.connect(self.show_readings)
+        self.cursors.changed.connect(self._cursors_changed)
+        self.baseline.changed.connect(self.show_readings)
+        bar.baseline_toggled.connect(self.baseline.set_visible)
+        bar.typed.connect(self._place_cursors)
+        bar.how_changed.connect(self._measure_so)
 
     def show_recording(self, recording: Recording | None, *, keep_view: bool) -> None:
         """Show another recording from its start, or the same one with other units or names."""
@@ -141,8 +150,36 @@ class TraceView(QWidget):
 
     def show_readings(self) -> None:
         """Say what the cursors read and what the picture leaves out."""
-        texts = [*(reading.text for reading in self.cursors.readings()), self.plots.note()]
-        self.readout.setText("\n".join(text for text in texts if text))
+        if self.baseline.visible:
+            texts = self.measures.texts(self.baseline.span, self.cursors.span)
+        else:
+            texts = [reading.text for reading in self.cursors.readings()]
+        self.readout.setText("\n".join(text for text in (*texts, self.plots.note()) if text))
+        if self.cursors.visible:
+            spans = self.baseline.span, self.cursors.span
+            self.cursor_bar.show_spans(*map(self.measures.in_sweep, spans))
+
+    @property
+    def cursor_spans(self) -> list[Span]:
+        """Where the shown pairs stand on the time axis: what is measured, then the baseline."""
+        return [pair.span for pair in (self.cursors, self.baseline) if pair.visible]
+
+    def _cursors_changed(self) -> None:
+        """Show the baseline and the times beside the cursors, and no longer than these."""
+        on = self.cursors.visible
+        self.cursor_bar.setVisible(on)
+        wanted = on and self.cursor_bar.baseline.isChecked()
+        if wanted != self.baseline.visible:
+            self.baseline.set_visible(wanted)
+        self.show_readings()
+
+    def _place_cursors(self, baseline: Span, peak: Span) -> None:
+        self.baseline.place(*self.measures.on_axis(baseline))
+        self.cursors.place(*self.measures.on_axis(peak))
+
+    def _measure_so(self, how: HowMeasured) -> None:
+        self.measures.how = how
+        self.show_readings()
 
     def _sweep_changed(self, sweep: int) -> None:
         if self.plots.recording is not None:
