@@ -15,10 +15,13 @@ from napari_biofm.controllers.segment.pixels import SERIES
 from napari_biofm.images.io import lazy
 from napari_biofm.images.tiling import large_images
 from napari_biofm.images.train.finetuning import Tuned
+from napari_biofm.images.train.sam_tuning import SamTuned
 from napari_biofm.session import session_of
 from napari_biofm.types import Capabilities, Progress
+from napari_biofm.widgets.annotate import AnnotateDock
 from napari_biofm.widgets.common.viewers import layer_id
 from napari_biofm.widgets.segment.dock import SegmentDock
+from napari_biofm.widgets.segment.model_choice import about_own
 
 REPORT = {
     "base": "base",
@@ -103,6 +106,51 @@ def test_examples_are_added_ticked_and_taught(
     assert dock.model.value == "mine"  # ready to segment with
     assert "Taught here from base" in dock.chooser.about.text()
     assert "BSD-3-Clause" in dock.chooser.about.text()
+
+
+def test_segment_anything_is_taught_where_it_is_the_base(
+    viewer: Any, dock: SegmentDock, pairs: Any, tmp_path: Any, monkeypatch: Any
+) -> None:
+    import torch
+
+    from napari_biofm.models import store
+
+    keys = ("image_encoder.patch_embed.proj.weight", "mask_decoder.iou_token.weight")
+    torch.save({key: torch.zeros(1) for key in keys}, tmp_path / "sam.pth")
+    store.import_model(tmp_path / "sam.pth", "clicks")
+    panel, asked = dock.teach_panel, []
+    panel.refresh()
+    panel.base.setCurrentText("clicks")
+    for pair in pairs:
+        choose(viewer, dock, pair)
+        press(panel.add_button)
+    QTest.keyClicks(panel.name, "mine")
+    before, after = ({"iou_1_click": x, "iou_3_clicks": x, "iou_box": x, "cells": 2} for x in (0.4, 0.7))
+    report = {**REPORT, "base": "clicks", "before": before, "after": after}
+
+    def taught(examples: Any, name: str, base: str, settings: Any, device: str) -> Any:
+        asked.append((len(examples), name, base, settings.epochs, device))
+        yield Progress(1, 2, "epoch 1 of 100")
+        own = store.import_model(tmp_path / "sam.pth", name, about=report)
+        return SamTuned(name, own.path, report)
+
+    monkeypatch.setattr("napari_biofm.widgets.segment.teach_panel.tune_sam_job", taught)
+    annotate = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(annotate, name="Point and click")
+    assert annotate.backend.findData("mine") < 0
+    press(panel.teach_button)
+    assert asked == [(2, "mine", "clicks", 100, "auto")]
+    assert "one click 0.40 before, 0.70 after" in panel.result.text() and "better" in panel.result.text()
+    assert "Taught here from clicks" in dock.chooser.about.text()
+    assert "IoU for a box 0.40 before, 0.70 after" in dock.chooser.about.text()
+    annotate.backend.showPopup()  # an open dock offers it, too
+    annotate.backend.hidePopup()
+    assert annotate.backend.itemText(annotate.backend.findData("mine")) == "mine (your own)"
+
+
+def test_a_copy_of_the_embedded_model_is_described(dock: SegmentDock) -> None:
+    report = {key: value for key, value in REPORT.items() if key != "base"}
+    assert "Taught here from the model in the package" in about_own(report)
 
 
 def test_all_on_one_side_cannot_be_taught(viewer: Any, dock: SegmentDock, pairs: Any) -> None:

@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "cells match": ("day1_mask.tif day2_mask.tif --out matched.csv --masks-out day2_as_day1.tif",),
     "train cellpose": ("corrected --name my-cells", "fields --masks masks --name my-cells --epochs 50"),
+    "train sam": ("corrected --name my-clicks", "fields --masks masks --name my-clicks --base vit_b_lm"),
     "train image": ("fields --name my-images --teacher cpsam",),
     "convert": (
         "field_seg.npy --out field_mask.tif",

@@ -8,13 +8,14 @@ from typing import Any
 
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note
 from napari_biofm.files import write_json
+from napari_biofm.images.train.sam_settings import SamSettings
 
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser; every kind of training adds its own."""
     train = verbs.add_parser("train", help="teach a model with your own data")
     kinds = train.add_subparsers(dest="what", required=True, metavar="WHAT")
-    for add in (add_cellpose, add_image):
+    for add in (add_cellpose, add_sam, add_image):
         add(kinds)
 
 
@@ -24,28 +25,89 @@ def add_cellpose(kinds: Any) -> None:
         "cellpose",
         help="fine-tune Cellpose-SAM on corrected masks, with a score before and after on images kept back",
     )
-    cellpose.add_argument("images", type=Path, metavar="DIR", help="folder of images")
+    _add_examples(cellpose, "cpsam_v2")
+    cellpose.add_argument("--epochs", type=int, default=100, help="rounds through the images")
     cellpose.add_argument(
+        "--learning-rate", type=float, default=1e-5, metavar="RATE", help="of AdamW, no unit"
+    )
+    cellpose.add_argument(
+        "--batch",
+        type=int,
+        default=1,
+        metavar="N",
+        help="crops at once; halved when memory runs out",
+    )
+    cellpose.set_defaults(run=run_cellpose)
+
+
+def add_sam(kinds: Any) -> None:
+    """Add `train sam`."""
+    sam = kinds.add_parser(
+        "sam",
+        help="fine-tune the mask decoder of Segment Anything on corrected masks, with a score before and after",
+        description="The image encoder stays as it is: each image goes through it once. The mask decoder learns to answer "
+        "simulated clicks and boxes on the cells. Told is the mean IoU of cells of images kept back after one click, "
+        "three clicks, and a box.",
+    )
+    _add_examples(sam, "sam_vit_b")
+    settings = SamSettings()
+    sam.add_argument(
+        "--epochs", type=int, default=settings.epochs, metavar="N",
+        help="rounds through the cells at most, each of 50 steps at most",
+    )  # fmt: skip
+    sam.add_argument(
+        "--patience", type=int, default=settings.patience, metavar="N",
+        help="ends after so many epochs without a better score on watched cells of the taught images",
+    )  # fmt: skip
+    sam.add_argument(
+        "--learning-rate", type=float, default=settings.learning_rate, metavar="RATE",
+        help="of AdamW, no unit",
+    )  # fmt: skip
+    sam.add_argument(
+        "--batch", type=int, default=settings.batch, metavar="N",
+        help="cells prompted at once",
+    )  # fmt: skip
+    sam.add_argument(
+        "--prompts", type=int, default=settings.prompts, metavar="N",
+        help="prompts of a cell in a step: a click or box, then correcting clicks",
+    )  # fmt: skip
+    sam.add_argument(
+        "--prompt-encoder",
+        action="store_true",
+        help="also train how clicks and boxes are encoded",
+    )
+    sam.add_argument(
+        "--seed", type=int, default=settings.seed, metavar="N",
+        help="of all that is drawn",
+    )  # fmt: skip
+    sam.set_defaults(run=run_sam)
+
+
+def _add_examples(parser: argparse.ArgumentParser, base: str) -> None:
+    """Add what both ways of learning from corrected masks ask for."""
+    parser.add_argument("images", type=Path, metavar="DIR", help="folder of images")
+    parser.add_argument(
         "--masks",
         type=Path,
         metavar="DIR",
-        help="folder of <image>_labels.tif; DIR/labels or DIR if not given",
+        help="folder of <image>_labels.tif (default: DIR/labels, or DIR)",
     )
-    cellpose.add_argument("--name", required=True, help="what to call the new model")
-    cellpose.add_argument("--base", default="cpsam_v2", metavar="NAME|PATH", help="what to begin with")
-    cellpose.add_argument("--epochs", type=int, default=100, help="how often every image is seen")
-    cellpose.add_argument("--learning-rate", type=float, default=1e-5, help="of AdamW")
-    cellpose.add_argument("--batch", type=int, default=1, help="crops at once; halved when memory runs out")
-    cellpose.add_argument(
+    parser.add_argument("--name", required=True, help="what to call the new model")
+    parser.add_argument("--base", default=base, metavar="NAME|PATH", help="what to begin with")
+    parser.add_argument(
         "--hold-back",
         type=_fraction,
         default=0.25,
         metavar="FRACTION",
-        help="of the images, for the score; at least one",
+        help="share of the images that is kept for the score; at least one",
     )
-    cellpose.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
-    cellpose.add_argument("--out", type=Path, metavar="JSON", help="write the report here too")
-    cellpose.set_defaults(run=run_cellpose)
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="JSON",
+        help="write the report here too (default: beside the weights only)",
+    )
 
 
 def add_image(kinds: Any) -> None:
@@ -105,6 +167,30 @@ def run_cellpose(args: argparse.Namespace) -> None:
         write_json(args.out, {"name": tuned.name, "path": str(tuned.path), **tuned.report})
     for remark in tuned.report["notes"]:
         note(remark)
+    note(tuned.describe())
+    print(tuned.path)
+
+
+def run_sam(args: argparse.Namespace) -> None:
+    """Teach a copy of Segment Anything; what its encoder gave of the images is kept for the next call."""
+    from napari_biofm.images.train.examples import read_examples
+    from napari_biofm.images.train.sam_tuning import tune_sam_job
+
+    inputs_exist([args.images, *([args.masks] if args.masks else [])])
+    settings = SamSettings(
+        epochs=args.epochs,
+        patience=args.patience,
+        learning_rate=args.learning_rate,
+        batch=args.batch,
+        prompts=args.prompts,
+        prompt_encoder=args.prompt_encoder,
+        fraction=args.hold_back,
+        seed=args.seed,
+    )
+    examples = read_examples(args.images, args.masks)
+    tuned = drain(tune_sam_job(examples, args.name, args.base, settings, args.device), args.name)
+    if args.out is not None:
+        write_json(args.out, {"name": tuned.name, "path": str(tuned.path), **tuned.report})
     note(tuned.describe())
     print(tuned.path)
 

@@ -43,6 +43,12 @@ def grown(mask: Mask, pixels: int) -> Mask:
     return np.asarray(inside[(slice(1, -1),) * mask.ndim], bool)
 
 
+def deepest_point(mask: Mask) -> NDArray[np.float64]:
+    """Return the index of the pixel that lies farthest from the outside; what is off the array is outside."""
+    depth = ndi.distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim]
+    return np.array(np.unravel_index(depth.argmax(), depth.shape), np.float64)
+
+
 def largest_part(mask: Mask) -> Mask:
     """Return the largest connected part."""
     parts, n = ndi.label(mask)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,10 @@ import numpy as np
 
 from napari_biofm.images.prompt.correction import Answer
 from napari_biofm.images.prompt.level_sets import LevelSets
-from napari_biofm.images.prompt.prepared_store import is_kept, keep_prepared, load_prepared, prepared_key
+from napari_biofm.images.prompt.prepared_store import is_kept, prepare_kept, prepared_key
 from napari_biofm.images.segment.catalogue import FAMILIES, make_promptable, models_here
 from napari_biofm.models import registry
-from napari_biofm.types import Image, ImageError, Progress, Prompt, Promptable, Task, run_task
+from napari_biofm.types import BiofmError, Capabilities, Image, Progress, Prompt, Promptable, Task, run_task
 
 LEVEL_SETS = "level-sets"
 FLOW_BASINS = "flow-basins"
@@ -55,13 +54,22 @@ def click_models() -> list[Backend]:
     """Return the networks that answer clicks and whose weights are here, best first; imports no torch."""
     from napari_biofm.images.segment.embedded.weights import shipped
 
-    names = models_here(lambda model: model.clicks, own=False)
+    try:
+        names = models_here(_answers_clicks)
+    except BiofmError:  # an own file was changed: the Segment dock and `models list` tell which
+        names = models_here(_answers_clicks, own=False)
     there = [name for name in names if name != EMBEDDED or shipped().exists()]
     return [Backend(name, _title(name)) for name in there]
 
 
+def _answers_clicks(model: Capabilities) -> bool:
+    return model.clicks
+
+
 def _title(name: str) -> str:
-    return FAMILIES[name].title if name in FAMILIES else registry.get(name).title
+    if name in FAMILIES:
+        return FAMILIES[name].title
+    return registry.get(name).title if name in registry.names() else f"{name} (your own)"
 
 
 def backends() -> list[Backend]:
@@ -109,13 +117,7 @@ def prepare_image(key: str, model: str, image: Image, device: str = "auto") -> T
         return key
     yield Progress(0, 1, f"{model}: loading")
     tool = make_promptable(model, device)
-    kept_as = prepared_key(np.asarray(image), tool)
-    prepared = load_prepared(kept_as) if kept_as is not None else None
-    if prepared is None:
-        prepared = yield from tool.prepare(image)
-        if kept_as is not None:
-            with suppress(ImageError):  # a full or locked disk must not stop the hand
-                keep_prepared(kept_as, prepared, {"model": model, "shape": list(np.shape(image))})
+    prepared = yield from prepare_kept(tool, np.asarray(image))
     with _LOCK:
         _PREPARED[(model, key)] = prepared
         while len(_PREPARED) > KEPT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.tiling.pass_store import Pass, PassStore, content_hash
-from napari_biofm.types import ImageError, Model
+from napari_biofm.types import ImageError, Model, Promptable, Task
 
 CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -46,6 +47,24 @@ def is_kept(key: str, store: PassStore | None = None) -> bool:
     """Whether there is something under a key, whole."""
     kept = store or PassStore()
     return 0 in Pass(kept.folder / key[:32])
+
+
+def prepare_kept(promptable: Promptable[Any], image: NDArray[Any]) -> Task[Any]:
+    """Return what a model prepares of an image: from the disk where it is kept, else computed and kept.
+
+    Parameters
+    ----------
+    promptable : the model.
+    image : (Y, X) or (Y, X, C).
+    """
+    key = prepared_key(image, promptable)
+    prepared = load_prepared(key) if key is not None else None
+    if prepared is None:
+        prepared = yield from promptable.prepare(image)
+        if key is not None:
+            with suppress(ImageError):  # a full or locked disk must not stop the hand
+                keep_prepared(key, prepared, {"model": promptable.name, "shape": list(np.shape(image))})
+    return prepared
 
 
 def keep_prepared(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+from napari_biofm.images.edit.shapes import deepest_point
 from napari_biofm.images.edit.view import Piece
 from napari_biofm.types import Progress, Prompt, Segmentation, Task, run_task
 
@@ -135,8 +136,7 @@ def contrast(picture: NDArray[Any], piece: Piece) -> float:
 
 def prompt_from(piece: Piece) -> Prompt:
     """Return the prompt that describes a mask: its box with a margin and its deepest point."""
-    depth = ndi.distance_transform_edt(np.pad(piece.mask, 1))[1:-1, 1:-1]
-    deepest = np.array(np.unravel_index(depth.argmax(), depth.shape), np.float64) + np.array(piece.origin)
+    deepest = deepest_point(piece.mask) + np.array(piece.origin)
     room = max(1.0, 0.08 * max(piece.mask.shape))
     y0, x0 = (o - room for o in piece.origin)
     y1, x1 = (e + room for e in piece.stop)

@@ -69,27 +69,60 @@ def assemble(
         When the tensors do not fit.
     """
     import torch
-    from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+    from segment_anything.modeling import Sam
 
     state = {rename(key): value.float() for key, value in checkpoint.state.items()}
     state.pop(None, None)
-    grid = side // _PATCH
     try:
         with torch.device("meta"):
-            sam = Sam(
-                encoder,
-                PromptEncoder(channels, (grid, grid), (side, side), mask_in_chans=16),
-                MaskDecoder(
-                    transformer_dim=channels,
-                    transformer=TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=2048, num_heads=8),
-                ),
-            )
+            sam = Sam(encoder, *_prompt_and_decoder(channels, side // _PATCH))
         sam.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         raise _misfit(checkpoint, error) from error
     sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).reshape(3, 1, 1)
     sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).reshape(3, 1, 1)
     return sam
+
+
+def build_decoder(checkpoint: Checkpoint, grid: int) -> nn.ModuleDict:
+    """Build prompt encoder and mask decoder around copies of a checkpoint's tensors, to be trained.
+
+    Parameters
+    ----------
+    checkpoint : of any model of the family; its image encoder is left alone.
+    grid : positions along a side of the encoder's features.
+
+    Returns
+    -------
+    `prompt_encoder` and `mask_decoder`; the names of their tensors are those of the checkpoint.
+
+    Raises
+    ------
+    ModelError
+        When the tensors do not fit.
+    """
+    import torch
+    from torch import nn
+
+    names = ("prompt_encoder", "mask_decoder")
+    state = {k: v.float().clone() for k, v in checkpoint.state.items() if k.split(".")[0] in names}
+    try:
+        with torch.device("meta"):
+            parts = _prompt_and_decoder(int(state["mask_decoder.iou_token.weight"].shape[1]), grid)
+        both = nn.ModuleDict(dict(zip(names, parts, strict=True)))
+        both.load_state_dict(state, strict=True, assign=True)
+    except (RuntimeError, KeyError) as error:
+        raise _misfit(checkpoint, error) from error
+    return both
+
+
+def _prompt_and_decoder(channels: int, grid: int) -> tuple[nn.Module, nn.Module]:
+    from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+
+    side = grid * _PATCH
+    transformer = TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=2048, num_heads=8)
+    prompt: nn.Module = PromptEncoder(channels, (grid, grid), (side, side), mask_in_chans=16)
+    return prompt, MaskDecoder(transformer_dim=channels, transformer=transformer)
 
 
 def _misfit(checkpoint: Checkpoint, error: Exception) -> ModelError:

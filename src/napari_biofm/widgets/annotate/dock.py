@@ -53,8 +53,7 @@ class AnnotateDock(Dock):
     def _make_parts(self) -> None:
         self.layers = LayerChoice(self.viewer, self.tell)
         self.backend = short_box("What answers a click.")
-        for one in backends():
-            self.backend.addItem(one.title, one.name)
+        self._offer_backends()
         self.annotator.predictor.backend = self.backend.currentData()
         self.threshold = ThresholdSlider()
         self.layers.form.addRow("Clicks by", self.backend)
@@ -93,6 +92,7 @@ class AnnotateDock(Dock):
 
     def _connect(self) -> None:
         self.layers.chosen.connect(self._layers_chosen)
+        self.backend.about_to_open.connect(self._offer_backends)
         self.backend.currentIndexChanged.connect(self._backend_chosen)
         sizes = self.annotator.sizes
         self.threshold.moved.connect(lambda v: self._guarded(sizes.show_at, v))
@@ -219,6 +219,12 @@ class AnnotateDock(Dock):
         except BiofmError as error:
             self.tell_error(error)
             return usual_keys()
+
+    def _offer_backends(self) -> None:
+        """Add what answers clicks and is not in the list yet, such as a model taught meanwhile."""
+        for one in backends():
+            if self.backend.findData(one.name) < 0:
+                self.backend.addItem(one.title, one.name)
 
     def _backend_chosen(self, _index: int) -> None:
         self.annotator.clear()

@@ -89,9 +89,20 @@ class LayerChoice(QWidget):
         return layer
 
 
-def short_box(tip: str) -> QComboBox:
+class ListBox(QComboBox):
+    """A box that tells before its list is shown, so that entries may be added."""
+
+    about_to_open = Signal()
+
+    def showPopup(self) -> None:
+        """Tell, then show the list."""
+        self.about_to_open.emit()
+        super().showPopup()
+
+
+def short_box(tip: str) -> ListBox:
     """Return a box whose width does not follow its longest entry."""
-    box = QComboBox()
+    box = ListBox()
     box.setToolTip(tip)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(SHORTEST)

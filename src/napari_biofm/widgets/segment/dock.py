@@ -54,7 +54,7 @@ class SegmentDock(Dock):
             image=lambda: self.image.value,
             device=lambda: self.device.value,
         )
-        self.teaching = QCollapsible("Teach Cellpose-SAM with corrected masks")
+        self.teaching = QCollapsible("Teach a model with corrected masks")
         self.teaching.addWidget(self.teach_panel)
         self.recipe = RecipeBar(
             lambda: segmentation_steps(self.viewer, self.session, self.session.labels or ""),

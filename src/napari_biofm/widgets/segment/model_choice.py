@@ -135,9 +135,14 @@ def about_own(about: Mapping[str, Any]) -> str:
     """Return what is known of weights of the user's own, from the report of their training."""
     if "before" not in about:
         return "Your own weights; you know what they are good for and what you may do with them."
-    before, after, held = about["before"]["ap50"], about["after"]["ap50"], len(about["held_back"])
+    measures = {"ap50": "AP at IoU 0.5", "iou_1_click": "IoU after a click", "iou_box": "IoU for a box"}
+    scores = ", ".join(
+        f"{title} {about['before'][key]:.2f} before, {about['after'][key]:.2f} after"
+        for key, title in measures.items()
+        if key in about["before"]
+    )
+    base = about.get("base", "the model in the package")
     return (
-        f"Taught here from {about['base']} with {len(about['learnt_from'])} example(s). AP at IoU 0.5 on "
-        f"{held} held-back: {before:.2f} before, {after:.2f} after. Licence: that of its base "
-        f"({about['licence']})."
+        f"Taught here from {base} with {len(about['learnt_from'])} example(s). On {len(about['held_back'])} held-back: "
+        f"{scores}. Licence: that of its base ({about['licence']})."
     )

@@ -1,8 +1,9 @@
-"""Teaching Cellpose-SAM with masks that were corrected by hand: the part of the Segment dock for it."""
+"""Teaching Cellpose-SAM or Segment Anything with corrected masks: the part of the Segment dock for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from napari_biofm.controllers.common.ports import RunJob
 from napari_biofm.controllers.segment.painter import visible_box
 from napari_biofm.images.train.examples import Example, check_examples, hold_back, read_examples, share_origin
 from napari_biofm.images.train.finetuning import Tuned, TuningSettings, tune_job
+from napari_biofm.images.train.sam_settings import SamSettings
+from napari_biofm.images.train.sam_tuning import SamTuned, tune_sam_job
 from napari_biofm.models import registry, store
 from napari_biofm.session import Session
 from napari_biofm.types import BiofmError
@@ -38,9 +41,12 @@ from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 HELP = (
     "Correct every cell of a few images, then add them. Ticked examples are learnt from; the others are "
-    "held back and tell how good the model was before and is after. Needs a GPU with about 12 GB, or hours."
+    "held back and tell how good the model was before and is after. Cellpose-SAM learns to find cells and needs a GPU with "
+    "about 12 GB, or hours; of Segment Anything only what answers clicks and boxes learns."
 )
-READY = "Ready. The same examples and settings go on where a stopped run was."
+FAMILIES = ("cellpose-sam", "sam", "mobile-sam")
+KEEPS = "Teaching; Cancel keeps what was learnt, and the same examples go on from there."
+READY = "Ready."
 SHARED = "Ready, but parts of one image are learnt from and held back: the score will flatter."
 
 
@@ -109,7 +115,10 @@ class TeachPanel(QWidget):
         self.epochs = QSpinBox()
         self.epochs.setRange(10, 2000)
         self.epochs.setValue(100)
-        self.epochs.setToolTip("Rounds through the examples. A stopped run goes on where it was.")
+        self.epochs.setToolTip(
+            "Rounds through the examples at most. A stopped run of Cellpose-SAM goes on where it was; Segment Anything "
+            "ends by itself where nothing gets better."
+        )
         self.teach_button = push_button("Teach", "Teach a copy of the base model with the ticked examples.")
         self.result = note(HELP)
         self._lay_out()
@@ -145,15 +154,16 @@ class TeachPanel(QWidget):
         self.examples.delete_pressed.connect(self.remove)
 
     def refresh(self) -> None:
-        """Offer the Cellpose-SAM models that are on this computer."""
+        """Offer the models that can be taught and are on this computer."""
         chosen = self.base.currentText()
         self.base.clear()
-        here = [entry.name for entry in registry.entries("cellpose-sam") if store.find(entry.name)]
-        try:
-            own = [name for name, w in store.imported_models().items() if w.family == "cellpose-sam"]
-        except BiofmError:  # the chooser above tells which file was changed
-            own = []
-        self.base.addItems([*here, *own])
+        for entry in registry.entries():
+            if entry.family in FAMILIES and not entry.obstacle and store.find(entry.name):
+                self.base.addItem(entry.name, entry.family)
+        with suppress(BiofmError):  # the chooser above tells which file was changed
+            for name, weights in store.imported_models().items():
+                if weights.family in FAMILIES:
+                    self.base.addItem(name, weights.family)
         self.base.setCurrentIndex(max(0, self.base.findText(chosen)))
         self._enable()
 
@@ -227,7 +237,7 @@ class TeachPanel(QWidget):
         """Return why nothing can be taught now, or an empty text."""
         examples = self._all()
         if not self.base.currentText():
-            return "No Cellpose-SAM model is on this computer: choose one under 'Model' and download it."
+            return "No model that can be taught is on this computer: choose Cellpose-SAM or Segment Anything under 'Model' and download it."
         if not examples:
             return HELP
         if len(examples) > 1 and len({example.held_back for example in examples}) == 1:
@@ -242,21 +252,27 @@ class TeachPanel(QWidget):
         if len(examples) == 1:
             examples = [replace(examples[0], held_back=False)]
         self._running = True
-        self.result.setText("Teaching; Cancel keeps what was learnt, and the same examples go on from there.")
         enable(self.teach_button, False)
+        job: Callable[..., Any]
+        settings: TuningSettings | SamSettings
+        if self.base.currentData() == "cellpose-sam":
+            said, job, settings = KEEPS, tune_job, TuningSettings(epochs=self.epochs.value())
+        else:
+            said, job, settings = "Teaching.", tune_sam_job, SamSettings(epochs=self.epochs.value())
+        self.result.setText(said)
         self._run(
-            tune_job,
+            job,
             examples,
             name,
             self.base.currentText(),
-            TuningSettings(epochs=self.epochs.value()),
+            settings,
             self._device(),
             name=f"Teach '{name}'",
             on_done=self._done,
             on_end=self._ended,
         )
 
-    def _done(self, tuned: Tuned) -> None:
+    def _done(self, tuned: Tuned | SamTuned) -> None:
         self.name.clear()
         self.taught.emit(tuned.name)
         self.result.setText(tuned.describe())
