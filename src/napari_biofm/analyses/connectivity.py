@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.analyses.calcium.common import cells_of, given_file
-from napari_biofm.analyses.description import Analysis, Column, Plot, Result, Source, option
+from napari_biofm.analyses.description import Analysis, Column, OfCells, Plot, Result, Source, option
 from napari_biofm.types import BiofmError, RecordingError
 
 
 @dataclass(frozen=True)
-class ConnectivityParameters:
+class ConnectivityParameters(OfCells):
     """What is taken out before, and which correlation is meant."""
 
     kind: Literal["correlation", "partial"] = option(

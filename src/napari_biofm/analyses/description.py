@@ -156,6 +156,16 @@ class NoParameters:
     """Of an analysis that has none."""
 
 
+@dataclass(frozen=True)
+class OfCells:
+    """Base of the parameters of analyses of cells: whether rejected cells count. `run_analysis` leaves them out."""
+
+    rejected: bool = option(
+        False,
+        "Rejected cells count, too (rejected by hand, or in the file: suite2p's iscell, CaImAn's components).",
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """What an analysis works on; which parts are there follows from what it takes.
@@ -342,7 +352,9 @@ class Analysis:
     def options(self) -> tuple[Option, ...]:
         """The parameters, in order."""
         hints = get_type_hints(self.parameters)
-        return tuple(_option_of(one, hints[one.name]) for one in dataclasses.fields(self.parameters))
+        own = [one for one in dataclasses.fields(self.parameters) if one.name != "rejected"]
+        last = [one for one in dataclasses.fields(self.parameters) if one.name == "rejected"]
+        return tuple(_option_of(one, hints[one.name]) for one in (*own, *last))
 
     def made(self, given: Mapping[str, object]) -> object:
         """Return the dataclass of parameters with these values.

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from napari_biofm import __version__
-from napari_biofm.analyses.description import Analysis, Option, Result, Source, Table
+from napari_biofm.analyses.description import Analysis, OfCells, Option, Result, Source, Table
 from napari_biofm.analyses.registry import analysis
 from napari_biofm.analyses.tables import read_table
 from napari_biofm.api.signals import detect_events, opened, read_recording
 from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import choose_cells, some_cells
 from napari_biofm.types import BiofmError, Events, Progress, ProgressListener, Task, run_task
 
 AnySource = Source | Recording | str | Path | Table | Sequence["Recording | str | Path"]
@@ -38,15 +39,39 @@ def run_analysis(name: str, source: Source, given: Mapping[str, object]) -> Task
     chosen = analysis(name)
     parameters = chosen.made(given)
     yield Progress(0, 1, chosen.title)
+    source, left_out = _chosen_source(chosen, parameters, source)
     if "events" in chosen.takes and source.events is None:
-        source = dataclasses.replace(source, events=detect_events(source.the_recording))
+        found = detect_events(source.the_recording, rejected="traces" in chosen.takes)
+        source = dataclasses.replace(source, events=found)
     out = chosen.function(source, parameters)
     result = (yield from out) if inspect.isgenerator(out) else out
     assert isinstance(result, Result)
+    if left_out:
+        result = dataclasses.replace(result, notes=(*result.notes, left_out))
     said = methods_of(chosen, parameters, result, source.name)
     if source.recording is not None:
         said = f"{recorded(source.recording)} {said}"
     return dataclasses.replace(result, methods=said)
+
+
+def _chosen_source(chosen: Analysis, parameters: object, source: Source) -> tuple[Source, str]:
+    """Return a source of cells without the rejected ones, and what is said of them.
+
+    An analysis of events that looks at one channel at a time keeps the recording as it is; events of rejected cells are
+    left out where no channel is given.
+    """
+    recording, events = source.recording, source.events
+    if recording is None or not recording.is_cells:
+        return source, ""
+    if isinstance(parameters, OfCells):
+        cells = some_cells(recording, parameters.rejected)
+        mine = None if events is None else cells.events(events)
+        return dataclasses.replace(source, recording=cells.recording, events=mine), cells.said
+    if "events" not in chosen.takes or getattr(parameters, "channel", 0) is not None:
+        return source, ""
+    cells = choose_cells(recording)
+    kept = None if events is None else events[np.isin(events["channel"], cells.channels)]
+    return dataclasses.replace(source, events=kept), cells.said
 
 
 def recorded(recording: Recording) -> str:

@@ -68,6 +68,7 @@ def collect(
     preset: Preset = "balanced",
     channel: WhichChannel = None,
     options: Mapping[str, float] | None = None,
+    rejected: bool = False,
     progress: ProgressListener | None = None,
 ) -> Collected:
     """Find and measure the events of many recordings, or all their features, in one table.
@@ -80,7 +81,7 @@ def collect(
         none), or per "group" (the mean of its files, each counted once).
     names : pattern of the names of files, such as "{genotype}_{cell}_*": each field becomes a column. With rows
         "group" the field {cell} does not split groups.
-    detector, kind, preset, channel, options, progress : as in `detect_events`.
+    detector, kind, preset, channel, options, rejected, progress : as in `detect_events`.
 
     Returns
     -------
@@ -111,11 +112,12 @@ def collect(
                 preset=preset,
                 channel=channel,
                 options=options,
+                rejected=rejected,
                 progress=progress,
             )
             columns = collecting.columns_of(events)
             if what == "features":
-                columns = features(trace, events, channel=channel, progress=progress)
+                columns = features(trace, events, channel=channel, rejected=rejected, progress=progress)
             parts.append((name, groups, columns))
         except BiofmError as error:
             failed[str(source) if isinstance(source, Path) else name] = str(error)

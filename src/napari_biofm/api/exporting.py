@@ -174,7 +174,9 @@ def outputs_of_masks(
     return found
 
 
-def outputs_of_session(source: Path, formats: Sequence[str], plane: int | None = None) -> list[Output]:
+def outputs_of_session(
+    source: Path, formats: Sequence[str], plane: int | None = None, rejected: bool = False
+) -> list[Output]:
     """Return the files that a saved session becomes.
 
     Parameters
@@ -182,6 +184,7 @@ def outputs_of_session(source: Path, formats: Sequence[str], plane: int | None =
     source : folder of the session, or an NWB file that holds one.
     formats : of `FORMATS`.
     plane : of stacks, counted from 0, for formats that hold one plane.
+    rejected : whether tables hold the rows of rejected cells. Outlines and NWB hold all cells and say so.
 
     Raises
     ------
@@ -189,7 +192,8 @@ def outputs_of_session(source: Path, formats: Sequence[str], plane: int | None =
         If it is no session, or is damaged.
     """
     from napari_biofm.events.reviewed import verdicts_of
-    from napari_biofm.session.nwb import write_nwb
+    from napari_biofm.session.nwb import rejected_of_layer, write_nwb
+    from napari_biofm.signals.curation import choose_cells
     from napari_biofm.signals.export import write_events
 
     saved = saved_session(source)
@@ -199,23 +203,26 @@ def outputs_of_session(source: Path, formats: Sequence[str], plane: int | None =
     for layer, name in zip(layers, distinct_names([layer.name for layer in layers]), strict=True):
         load = partial(_of_layer, saved, layer)
         picture = _image_of(saved)
+        out = rejected_of_layer(saved, layer) or frozenset()
         found += [
-            Output(f"{title}_{name}{OUTLINES[f]}", partial(_outlines, load, plane, picture))
+            Output(f"{title}_{name}{OUTLINES[f]}", partial(_all_outlines, load, plane, picture, out))
             for f in formats
             if f in OUTLINES
         ]
         found += [
-            Output(f"{title}_{name}_cells{TABLES[f]}", partial(_cells_of_layer, saved, layer))
+            Output(f"{title}_{name}_cells{TABLES[f]}", partial(_cells_of_layer, saved, layer, out, rejected))
             for f in formats
             if f in TABLES
         ]
     uids = list(saved.recordings)
     for uid, name in zip(uids, distinct_names(uids), strict=True):
-        events = saved.events.get(uid, no_events())
+        cells = choose_cells(saved.recordings[uid], rejected)
+        every = saved.events.get(uid, no_events())
+        events = every[np.isin(every["channel"], cells.channels)]
 
-        def put(path: Path, events: Any = events) -> Sequence[str]:
+        def put(path: Path, events: Any = events, said: str = cells.said) -> Sequence[str]:
             write_events(path, events, verdicts_of(events).tolist())
-            return ()
+            return (said,) if said else ()
 
         found += [
             Output(f"{title}_{name}_events{TABLES[f]}", put) for f in formats if f in ("csv", "parquet")
@@ -224,7 +231,8 @@ def outputs_of_session(source: Path, formats: Sequence[str], plane: int | None =
 
         def whole(path: Path) -> Sequence[str]:
             write_nwb(path, saved)
-            return ()
+            every = {uid: choose_cells(one, rejected=True).said for uid, one in saved.recordings.items()}
+            return [f"{uid}: {said} (column accepted)" for uid, said in every.items() if said]
 
         found.append(Output(f"{title}.nwb", whole))
     return found
@@ -344,6 +352,18 @@ def _outlines(load: Load, plane: int | None, image: str, path: Path) -> Sequence
     return write_outlines(path, labels, classes, image or path.stem, plane)
 
 
+def _all_outlines(
+    load: Load, plane: int | None, image: str, rejected: frozenset[int], path: Path
+) -> Sequence[str]:
+    """Write outlines of all cells of a layer, and say how many of them are rejected."""
+    from napari_biofm.signals.curation import said_of_rejected
+
+    labels, classes = load()
+    n = len(np.unique(labels[labels > 0]))
+    said = said_of_rejected(len(rejected), n, included=True)
+    return [*write_outlines(path, labels, classes, image or path.stem, plane), *([said] if said else [])]
+
+
 def write_outlines(
     path: Path, labels: Labels, classes: Mapping[int, str], image: str, plane: int | None
 ) -> Sequence[str]:
@@ -438,16 +458,23 @@ def _of_layer(saved: Saved, layer: SavedLayer) -> tuple[Labels, Mapping[int, str
     return np.asarray(layer.data), classes
 
 
-def _cells_of_layer(saved: Saved, layer: SavedLayer, path: Path) -> Sequence[str]:
-    table = saved.cells.get(layer.uid)
-    if table is not None:
-        write_table(table, path)
-        return ()
-    from napari_biofm.api.cells import measure
+def _cells_of_layer(
+    saved: Saved, layer: SavedLayer, out: frozenset[int], rejected: bool, path: Path
+) -> Sequence[str]:
+    """Write the table of cells of a layer, without the rows of those in `out` unless `rejected`."""
+    from napari_biofm.signals.curation import said_of_rejected
 
-    labels, classes = _of_layer(saved, layer)
-    write_table(with_classes(measure(labels, layer=layer.name, name=layer.name), classes), path)
-    return ("these cells were not measured in the session: shapes only",)
+    table, told = saved.cells.get(layer.uid), []
+    if table is None:
+        from napari_biofm.api.cells import measure
+
+        labels, classes = _of_layer(saved, layer)
+        table = with_classes(measure(labels, layer=layer.name, name=layer.name), classes)
+        told.append("these cells were not measured in the session: shapes only")
+    away = np.isin(table.obs["label"].to_numpy(np.int64), list(out))
+    said = said_of_rejected(int(away.sum()), table.n_obs, rejected)
+    write_table(table if rejected or not away.any() else table[~away].copy(), path)
+    return [*told, *([said] if said else [])]
 
 
 def _image_of(saved: Saved) -> str:

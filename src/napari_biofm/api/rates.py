@@ -35,7 +35,11 @@ class SpikeRate:
 
 
 def spike_rate(
-    traces: AnyRecording | NDArray[Any], *, frame_rate: float | None = None, channel: WhichChannel = None
+    traces: AnyRecording | NDArray[Any],
+    *,
+    frame_rate: float | None = None,
+    channel: WhichChannel = None,
+    rejected: bool = False,
 ) -> SpikeRate:
     """Infer spikes per second from calcium traces.
 
@@ -43,7 +47,8 @@ def spike_rate(
     ----------
     traces : recording of cells or its path; or dF/F (n, T) as a fraction (0.1 is 10 %), NaN marks gaps.
     frame_rate : Hz; needed for an array.
-    channel : of a recording, counted from 0; None takes all cells.
+    channel : of a recording, counted from 0; None takes all cells that are not rejected.
+    rejected : whether None takes rejected cells, too.
 
     Raises
     ------
@@ -57,18 +62,18 @@ def spike_rate(
         rows, rate = np.atleast_2d(traces).astype(np.float32), float(frame_rate)
         _check_baseline(rows, "the array")
     else:
-        rows, rate, said = _calcium_rows(opened(traces), channel)
+        recording = opened(traces)
+        rows, rate, said = _calcium_rows(recording, channels_of(recording, channel, rejected))
     result, low, high = physio_fm().rate(rows, rate)
     return SpikeRate(result, low, high, rate, said)
 
 
 def _calcium_rows(
-    recording: Recording, channel: WhichChannel
+    recording: Recording, chosen: list[int]
 ) -> tuple[NDArray[np.float32], float, tuple[str, ...]]:
     """Return dF/F as a fraction (n, T), NaN for cells of which there are z-scores only, and the frame rate."""
     from napari_biofm.events.physio_fm.input_encoding import network_unit
 
-    chosen = channels_of(recording, channel)
     units = {recording.channels[c].unit for c in chosen}
     others = units - {"dF/F", "%", "z", "%dF/F", "% dF/F"}
     if others or units == {"z"}:

@@ -16,6 +16,7 @@ from napari_biofm.api.exporting import saved_session
 from napari_biofm.api.pages import WIDTH, facts_table, histogram, page, small_picture, text_of
 from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.files import write_text
+from napari_biofm.signals.curation import choose_cells, rejected_labels
 from napari_biofm.types import BiofmError, SessionError, no_events
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def describe_session(source: str | Path) -> dict[str, Any]:
 
     Returns
     -------
-    dict that JSON can hold: `layers` (name, kind, shape, cells, classes by hand and predicted), `recordings` (name, channels,
+    dict that JSON can hold: `layers` (name, kind, shape, cells, classes by hand and predicted), `recordings` (name, channels, rejected cells,
     sweeps, seconds, events by class, verdicts), `links`, `clocks`, `edits` by kind, and `problems` as `validate_session`.
 
     Raises
@@ -151,6 +152,7 @@ def _recording(saved: Saved, uid: str) -> dict[str, Any]:
         "path": "" if recording.path is None else str(recording.path),
         "channels": [f"{c.name} ({c.unit}, {c.sampling_rate:g} Hz)" for c in recording.channels[:8]],
         "n_channels": recording.n_channels,
+        "rejected_cells": len(rejected_labels(recording)),
         "sweeps": recording.n_sweeps,
         "seconds": round(_seconds(recording), 3),
         "events": dict(Counter(events["class"].tolist())),
@@ -288,6 +290,11 @@ def _recording_part(saved: Saved, uid: str, row: Mapping[str, Any]) -> str:
     facts = [
         ("File", row["path"] or "no file: its samples lie in the session"),
         ("Channels", ", ".join(row["channels"]) + (f" and {more} more" if more else "")),
+        *(
+            [("Rejected cells", said)]
+            if (said := choose_cells(saved.recordings[uid], rejected=True).said)
+            else []
+        ),
         ("Sweeps", f"{row['sweeps']}, {row['seconds']:g} s in all"),
         ("Events", _counted(row["events"]) or "none"),
     ]

@@ -68,25 +68,26 @@ def read_recording(
     return recording if part is None else read_part(recording, part)
 
 
-def channels_of(recording: Recording, channel: WhichChannel) -> list[int]:
+def channels_of(recording: Recording, channel: WhichChannel, rejected: bool = False) -> list[int]:
     """Return the channel asked for, or those of cells: no commands, triggers or other signals.
 
     Parameters
     ----------
     recording : with its channels.
     channel : number from 0, several of them, "all" for every channel, or None for those of cells.
+    rejected : whether None takes rejected cells, too.
 
     Raises
     ------
     RecordingError
-        If the recording has no such channel.
+        If the recording has no such channel, or None is given and all cells are rejected.
     """
     if channel is None:
-        return signal_channels(recording)
+        return signal_channels(recording, rejected)
     if channel == "all":
         return list(range(recording.n_channels))
     if not isinstance(channel, int | str):
-        return [one for each in channel for one in channels_of(recording, each)]
+        return [one for each in channel for one in channels_of(recording, each, rejected)]
     if not isinstance(channel, int):
         raise RecordingError(f"channel {channel!r} asked for: give its number, counted from 0, or 'all'")
     if not 0 <= channel < recording.n_channels:
@@ -110,6 +111,7 @@ def detect_events(
     decay_s: float | None = None,
     taught: AdaptedHead | str | Path | None = None,
     kinds: Mapping[int, KindChoice] | None = None,
+    rejected: bool = False,
     progress: ProgressListener | None = None,
 ) -> Events:
     """Find events in a recording.
@@ -129,6 +131,7 @@ def detect_events(
         given is learned from the recording.
     taught : what physio-FM was taught, or the path of its file.
     kinds : of `kinds_of`, where it was asked before; else it is asked for the kind "auto".
+    rejected : whether rejected cells of a recording of cells are searched, too.
     progress : called with each step.
 
     Returns
@@ -148,7 +151,13 @@ def detect_events(
     shape = {name: value for name, value in (("rise_s", rise_s), ("decay_s", decay_s)) if value is not None}
     settings = DetectionSettings(kind, preset, all_scores, {**shape, **(options or {})})
     task = task_of(
-        trace, detector, settings, channels_of(trace, channel), sweeps, head=_head_of(taught), kinds=kinds
+        trace,
+        detector,
+        settings,
+        channels_of(trace, channel, rejected),
+        sweeps,
+        head=_head_of(taught),
+        kinds=kinds,
     )
     return run_task(task, progress)
 
@@ -247,6 +256,7 @@ def features(
     detector: str = DEFAULT_DETECTOR,
     kind: Kind = "auto",
     epoch: str | None = None,
+    rejected: bool = False,
     progress: ProgressListener | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Describe every sweep and every event of a recording by numbers.
@@ -259,6 +269,7 @@ def features(
     detector, kind : used where no events are given.
     epoch : letter or number of the command's epoch that sweeps are measured in; None takes the one that varies
         across sweeps. The columns `epoch_...` say which was used.
+    rejected : whether rejected cells of a recording of cells are described, too.
     progress : called with each step.
 
     Returns
@@ -271,8 +282,11 @@ def features(
     trace = opened(recording)
     table = events
     if table is None:
-        table = detect_events(trace, detector=detector, kind=kind, channel=channel, progress=progress)
-    return run_task(features_task(trace, table, channels_of(trace, channel), epoch=epoch), progress)
+        table = detect_events(
+            trace, detector=detector, kind=kind, channel=channel, rejected=rejected, progress=progress
+        )
+    chosen = channels_of(trace, channel, rejected)
+    return run_task(features_task(trace, table, chosen, epoch=epoch), progress)
 
 
 def classify_rhythm(clips: Mapping[str, NDArray[Any]], sampling_rate: float) -> list[tuple[str, str, float]]:

@@ -41,6 +41,7 @@ def export(
     images: Sequence[str | Path] = (),
     classes: Mapping[int, str] | None = None,
     plane: int | None = None,
+    rejected: bool = False,
     force: bool = False,
     resume: bool = False,
     progress: ProgressListener | None = None,
@@ -56,6 +57,7 @@ def export(
     images : of files of masks, one for each: for intensities, names, and the shape of outlines.
     classes : of files of masks: class by label, beside those a file has.
     plane : of stacks, counted from 0, for formats that hold one plane.
+    rejected : whether tables of sessions hold the rows of rejected cells, too.
     force : replace files that exist.
     resume : keep files that exist and make the others.
     progress : called with each step.
@@ -86,7 +88,7 @@ def export(
         if path in masks:
             continue
         of_it = (
-            outputs_of_session(path, wanted, plane)
+            outputs_of_session(path, wanted, plane, rejected)
             if kind_of(path) == "session"
             else outputs_of_run(path, wanted, plane)
         )

@@ -65,6 +65,7 @@ _CHANNEL = Parameter(None, (str, int), "channel, by name or counted from 0")
 _MODEL = Parameter("biofm-image", (str,), "name of the catalogue, or path of weights")
 _DEVICE = Parameter("auto", (str,), "where the network runs", ("auto", "cpu", "cuda", "mps"))
 _RECORDED = Parameter(None, (str, int, list), 'channel(s) from 0, or "all"; those of cells when not given')
+_REJECTED = Parameter(False, (bool,), "rejected cells, too (suite2p's iscell, CaImAn's components)")
 _PLANE = Parameter(
     None,
     (str, int),
@@ -169,6 +170,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 "kind": Parameter("auto", (str,), "kind of signal"),
                 "preset": Parameter("balanced", (str,), "how sure", ("balanced", "precise")),
                 "channel": _RECORDED,
+                "rejected": _REJECTED,
                 "options": Parameter(None, (dict,), "numbers for the detector, by name"),
                 "filters": Parameter(None, (dict,), "of the copy that is searched: lowpass, highpass, notch ..."),
                 "head": Parameter(None, (str,), "file of what physio-FM was taught, relative to the recipe"),
@@ -179,6 +181,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             "numbers of every sweep and event",
             {
                 "channel": _RECORDED,
+                "rejected": _REJECTED,
                 "epoch": Parameter(None, (str, int), "epoch of the command"),
                 "detector": Parameter("physio-fm", (str,), "where no events were found before"),
                 "kind": Parameter("auto", (str,), "kind of signal, where no events were found before"),

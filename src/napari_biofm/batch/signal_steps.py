@@ -54,10 +54,21 @@ def events(bench: Bench, given: Parameters) -> None:
         kind=given["kind"],
         preset=given["preset"],
         channel=given["channel"],
+        rejected=given["rejected"],
         options=given["options"],
         taught=None if given["head"] is None else bench.path(given["head"]),
     )
     bench.facts["events"] = len(bench.events)
+    _say_rejected(bench, given)
+
+
+def _say_rejected(bench: Bench, given: Parameters) -> None:
+    """Note with the item how many rejected cells were left out, or are included."""
+    from napari_biofm.signals.curation import choose_cells
+
+    said = choose_cells(bench.recording, given["rejected"]).said if given["channel"] is None else ""
+    if said and said not in bench.facts.get("notes", []):
+        bench.facts["notes"] = [*bench.facts.get("notes", []), said]
 
 
 def features(bench: Bench, given: Parameters) -> None:
@@ -74,7 +85,9 @@ def features(bench: Bench, given: Parameters) -> None:
         detector=given["detector"],
         kind=given["kind"],
         epoch=epoch,
+        rejected=given["rejected"],
     )
+    _say_rejected(bench, given)
     write_table(bench, "features", pd.DataFrame(found))
 
 

@@ -67,14 +67,16 @@ class MapOverlay(Overlay):
 
     def _values(self) -> tuple[np.ndarray, np.ndarray]:
         if self.what == RATE:
-            ids = np.array(sorted(self.controller.centres()), np.int64)
+            ids = np.array(sorted(self.controller.counted_centres()), np.int64)
             clock, events = self.controller.clock, self.controller.population()
             imaged = None if clock is None else clock.imaged_s
             return ids, event_rates(events, ids, *self.controller.span, imaged)
         table = self.controller.cells()
         if table is None or self.what not in table.obs:
             return np.zeros(0, np.int64), np.zeros(0)
-        return table.obs["label"].to_numpy(np.int64), table.obs[self.what].to_numpy(float)
+        ids = table.obs["label"].to_numpy(np.int64)
+        values = table.obs[self.what].to_numpy(float)
+        return ids, np.where(np.isin(ids, self.controller.left_out()), np.nan, values)
 
     def _show_bar(self) -> None:
         bar = getattr(self.layer, "colorbar", None)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.api.images import read_masks
-from napari_biofm.api.matching import match_cells
+from napari_biofm.api.matching import masks_of_cells, match_cells
 from napari_biofm.cli.common import inputs_exist, note
+from napari_biofm.cli.reading import add_rejected
 from napari_biofm.files import write_text
 from napari_biofm.types import CellsError
 
@@ -18,8 +18,9 @@ from napari_biofm.types import CellsError
 def add_match(what: Any) -> None:
     """Add the verb to the parser."""
     verb = what.add_parser("match", help="pair the cells of two sessions of one field")
-    verb.add_argument("first", type=Path, metavar="MASK", help="label image of the first session")
-    verb.add_argument("second", type=Path, metavar="MASK", help="label image of the second session")
+    cells = "label image, or results of suite2p, CaImAn or NWB with masks, of the {} session"
+    verb.add_argument("first", type=Path, metavar="MASK", help=cells.format("first"))
+    verb.add_argument("second", type=Path, metavar="MASK", help=cells.format("second"))
     verb.add_argument(
         "--out", type=Path, required=True, metavar="CSV", help="a row per cell of either session"
     )
@@ -36,6 +37,7 @@ def add_match(what: Any) -> None:
     verb.add_argument(
         "--least-score", type=float, default=0.3, metavar="0..1", help="pairs below it are none (default 0.3)"
     )
+    add_rejected(verb)
     verb.set_defaults(run=run_match)
 
 
@@ -44,7 +46,10 @@ def run_match(args: argparse.Namespace) -> None:
     inputs_exist([args.first, args.second])
     if args.masks_out is not None and args.masks_out.suffix.lower() not in (".tif", ".tiff"):
         raise CellsError(f"{args.masks_out.name}: masks are written as .tif")
-    a, b = read_masks(args.first), read_masks(args.second)
+    (a, of_a), (b, of_b) = (masks_of_cells(one, args.rejected) for one in (args.first, args.second))
+    for path, said in ((args.first, of_a), (args.second, of_b)):
+        if said:
+            note(f"{path.name}: {said}" + ("" if args.rejected else " (--rejected includes them)"))
     found = match_cells(a, b, most_px=args.most_px, least_score=args.least_score)
     lines = ["first,second,overlap,distance_px,score,margin"]
     pairs = zip(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.api.collections import collect, compare_groups, fit_between, fit_curve, recordings_in
 from napari_biofm.cli.common import inputs_exist, note, shown
-from napari_biofm.cli.reading import add_channel, add_reading, open_one
+from napari_biofm.cli.reading import add_channel, add_reading, add_rejected, open_one
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.events.options import option_from_text
 from napari_biofm.files import CsvWriter, opened_csv, plain_cell, read_cell, write_text
@@ -66,6 +66,7 @@ def add_verbs(verbs: Any) -> None:
     )
     verb.add_argument("--option", action="append", default=[], metavar="NAME=NUMBER", help="of the detector")
     add_channel(verb)
+    add_rejected(verb)
     add_reading(verb)
     verb.set_defaults(run=run_collect)
 
@@ -121,7 +122,7 @@ def run_collect(args: argparse.Namespace) -> None:
         made = collect(
             sources, what=args.what, rows=args.rows, names=args.names, detector=args.detector, kind=args.kind,
             preset=args.preset, channel=args.channel, options=dict(map(option_from_text, args.option)),
-            progress=shown("collect"),
+            rejected=args.rejected, progress=shown("collect"),
         )  # fmt: skip
         failed |= made.failed
         _write_columns(args.out, made.table)

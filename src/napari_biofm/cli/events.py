@@ -12,7 +12,7 @@ from typing import Any, get_args
 from napari_biofm.api.protocols import kinds_of
 from napari_biofm.api.signals import channels_of, detect_events, detection_quality
 from napari_biofm.cli.common import inputs_exist, note, shown
-from napari_biofm.cli.reading import add_channel, add_reading, open_one, say_kinds
+from napari_biofm.cli.reading import add_channel, add_reading, add_rejected, open_one, say_kinds
 from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.files import CsvWriter, write_text
 from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
@@ -77,6 +77,7 @@ def add_verb(verbs: Any) -> None:
             help=f"{name} time constant of the template (detectors template, deconvolution), in seconds",
         )
     add_channel(events)
+    add_rejected(events)
     events.add_argument(
         "--quality",
         action="store_true",
@@ -167,13 +168,14 @@ def _quality(args: argparse.Namespace, recipe: Any, head: Any) -> None:
             f"--quality looks at one recording and writes a .json, not {len(args.files)} and {args.out.name}: give one file "
             "and --out quality.json"
         )
+    recording = recipe.prepared(open_one(args.files[0], args))
     report = detection_quality(
-        recipe.prepared(open_one(args.files[0], args)),
+        recording,
         detector=recipe.detector,
         kind=recipe.settings.kind,
         preset=recipe.settings.preset,
         options=recipe.settings.options,
-        channel=args.channel,
+        channel=channels_of(recording, args.channel, args.rejected),
         taught=head,
         progress=shown(args.files[0].name),
     )
@@ -187,10 +189,10 @@ def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tupl
     from napari_biofm.events.table import to_csv
 
     recording = recipe.prepared(open_one(path, args))
-    channels = channels_of(recording, args.channel)
+    channels = channels_of(recording, args.channel, args.rejected)
     kinds = None
     if head is None and recipe.settings.kind == "auto":
-        kinds = kinds_of(recording, detector=recipe.detector, channel=args.channel)
+        kinds = kinds_of(recording, detector=recipe.detector, channel=channels)
         say_kinds(path.name, recording, kinds)
     table = detect_events(
         recording,
@@ -198,7 +200,7 @@ def _table(path: Path, args: argparse.Namespace, recipe: Any, head: Any) -> tupl
         kind=recipe.settings.kind,
         preset=recipe.settings.preset,
         options=recipe.settings.options,
-        channel=args.channel,
+        channel=channels,
         all_scores=args.all_scores,
         taught=head,
         kinds=kinds,

@@ -56,6 +56,11 @@ def add_verbs(verbs: Any) -> None:
         metavar="N",
         help="plane of a stack, counted from 0, for formats that hold one plane",
     )
+    verb.add_argument(
+        "--rejected",
+        action="store_true",
+        help="tables of sessions hold rejected cells and their events, too (default: left out; outlines and NWB hold all)",
+    )
     verb.add_argument("--json", action="store_true", help="what was written as JSON on stdout")
     add_replacing(verb)
     verb.set_defaults(run=run_export)
@@ -71,7 +76,7 @@ def run_export(args: argparse.Namespace) -> int:
         raise BatchError("--classes belongs to one file of masks; export the others apart.")
     classes = None if args.classes is None else read_classes_by_label(args.classes)
     done = export(
-        args.sources, args.out, args.to, images=args.image, classes=classes, plane=args.plane, force=args.force,
+        args.sources, args.out, args.to, images=args.image, classes=classes, plane=args.plane, rejected=args.rejected, force=args.force,
         resume=args.resume, progress=shown("export"),
     )  # fmt: skip
     if args.json:

@@ -22,7 +22,7 @@ from napari_biofm.api.signals import (
     physio_fm,
 )
 from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz, written_as
-from napari_biofm.cli.reading import add_channel, add_reading, open_recording
+from napari_biofm.cli.reading import add_channel, add_reading, add_rejected, open_recording
 from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.files import CsvWriter, numpy_archive, opened_csv, write_json, write_text
 from napari_biofm.types import Kind, RecordingError
@@ -47,6 +47,8 @@ def add_verbs(verbs: Any) -> None:
         verb.add_argument("--out", type=Path, required=True, help="the result")
         add_channel(verb)
         add_reading(verb)
+        if name in ("rate", "features"):
+            add_rejected(verb)
         verb.set_defaults(run=run)
         if name == "idealize":
             help_text = "also write summary, dwells and histograms with fits as CSV into this folder"
@@ -143,14 +145,16 @@ def run_rate(args: argparse.Namespace) -> None:
     """Write spikes/s of every trace: cells, or the sweeps of a channel."""
     as_csv = written_as(args.out, *TABLES) == CSV
     recording = open_recording(args)
-    result = spike_rate(recording, channel=args.channel)
+    chosen = channels_of(recording, args.channel, args.rejected)
+    result = spike_rate(recording, channel=chosen)
     for warning in result.warnings:
         note(warning)
     if not as_csv:
-        write_npz(args.out, rate=result.rate, low=result.low, high=result.high)
+        cells = {"labels": recording.labels[chosen]} if recording.is_cells else {}
+        write_npz(args.out, rate=result.rate, low=result.low, high=result.high, **cells)
         return
     columns = {"time_s": np.round(np.arange(result.rate.shape[1]) / result.frame_rate, 9)}
-    names = recording.labels if recording.is_cells else np.arange(len(result.rate))
+    names = recording.labels[chosen] if recording.is_cells else np.arange(len(result.rate))
     for i, name in enumerate(names.tolist()):
         parts = {"rate": result.rate, "low": result.low, "high": result.high}
         columns |= {f"{part}_{name}": values[i] for part, values in parts.items()}
@@ -215,6 +219,7 @@ def run_features(args: argparse.Namespace) -> None:
         detector=args.detector,
         kind=args.kind,
         epoch=args.epoch,
+        rejected=args.rejected,
         progress=shown(args.file.name),
     )
     write_text(args.out, to_csv(numbers))

@@ -49,6 +49,15 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_rejected(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of rejected cells."""
+    parser.add_argument(
+        "--rejected",
+        action="store_true",
+        help="rejected cells, too (suite2p's iscell, CaImAn's components, verdicts; default: they are left out)",
+    )
+
+
 def _channel(text: str) -> int | Literal["all"]:
     return "all" if text == "all" else int(text)
 
@@ -72,8 +81,14 @@ def open_one(path: Path, args: argparse.Namespace) -> Recording:
     for text in hints_in_words(recording, hints):
         note(f"warning: {path.name}: {text}")
     if channel is None:
-        for text in skipped_channels(recording):
-            note(f"{path.name}: {text} (--channel N or --channel all searches others)")
+        other = (
+            "--rejected includes them"
+            if recording.is_cells
+            else "--channel N or --channel all searches others"
+        )
+        rejected = bool(getattr(args, "rejected", False))
+        for text in skipped_channels(recording, rejected):
+            note(f"{path.name}: {text}" + ("" if rejected else f" ({other})"))
     return recording
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from napari_biofm.events.classical.choice import finer_kind
 from napari_biofm.events.kinds import KINDS
 from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import accepted_cells
 from napari_biofm.types import Kind, Progress, Task, Trace
 
 _MOST_SWEEPS = 8  # that vote
@@ -68,7 +69,8 @@ def choose_kinds(
 
     Up to eight sweeps vote, among them those that span most: a protocol has silent sweeps, and those do not make
     a firing cell a silent one. The kind with the largest mean probability is taken; action potentials that are seen in
-    one sweep go before smaller potentials in the others. Traces of cells are of one kind: eight of them vote.
+    one sweep go before smaller potentials in the others. Traces of cells are of one kind: eight of them vote, none that is
+    rejected where there are others.
 
     Parameters
     ----------
@@ -83,7 +85,9 @@ def choose_kinds(
     found: dict[int, KindChoice] = {}
     total = max(1, len(channels))
     if recording.is_cells and len(channels):
-        voters = [channels[i] for i in np.unique(np.linspace(0, len(channels) - 1, _MOST_SWEEPS).astype(int))]
+        accepted = accepted_cells(recording)
+        able = [c for c in channels if accepted[c]] or list(channels)
+        voters = [able[i] for i in np.unique(np.linspace(0, len(able) - 1, _MOST_SWEEPS).astype(int))]
         choice = _choice(detector, [recording.sweep(0, c) for c in voters], channels[0])
         yield Progress(total, total, f"taken for {choice.text}")
         return {c: KindChoice(c, choice.kind, choice.share, choice.sweeps) for c in channels}

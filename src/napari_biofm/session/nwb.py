@@ -19,6 +19,7 @@ from napari_biofm.files import atomic_write, plain_json
 from napari_biofm.session.nwb_sweeps import add_sweeps, safe_name, session_start, starts_at
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import CURATION, accepted_cells, is_curated, rejected_labels
 from napari_biofm.timeline import Clock, clock_of, event_seconds
 from napari_biofm.types import SessionError
 
@@ -38,7 +39,8 @@ def write_nwb(
 
     Masks become a `PlaneSegmentation`, traces of cells `RoiResponseSeries` (dF/F or fluorescence), patch
     sweeps `CurrentClampSeries` or `VoltageClampSeries` with their electrode, other channels `TimeSeries`,
-    events a table with the cell each belongs to. All times are seconds of the session, which starts with the earliest
+    events a table with the cell each belongs to. Rejected cells are included; where anything was said of cells, the column
+    `accepted` of the regions tells them. All times are seconds of the session, which starts with the earliest
     recording; frame times are those of the movie's clock. `nwb_read.read_nwb_session` opens it as a session again.
 
     Parameters
@@ -95,6 +97,7 @@ def write_nwb(
                 "measured_on": None
                 if recording.measured_on is None
                 else dataclasses.asdict(recording.measured_on),
+                "curation": {key: recording.metadata[key] for key in CURATION if key in recording.metadata},
                 "provenance": dict(saved.provenance.get(uid, {})),
                 "clock": _clock_index(saved, recording),
                 "series": add(nwb, saved, uid, recording, regions),
@@ -156,8 +159,15 @@ def _add_regions(nwb: Any, saved: Saved) -> dict[str, Any]:
             imaging_plane=plane,
         )
         table.add_column(name="label", description="label value in the mask image; the id of the cell")
+        rejected = rejected_of_layer(saved, layer)
+        if rejected is not None:
+            table.add_column(
+                name="accepted", description="whether the region counts as a cell: by hand, else by the file"
+            )
         for label, y, x in _pixels(np.asarray(layer.data)):
-            table.add_roi(pixel_mask=[(int(a), int(b), 1.0) for a, b in zip(x, y, strict=True)], label=label)
+            said = {} if rejected is None else {"accepted": label not in rejected}
+            pixels = [(int(a), int(b), 1.0) for a, b in zip(x, y, strict=True)]
+            table.add_roi(pixel_mask=pixels, label=label, **said)
         made[layer.uid] = table
     return made
 
@@ -182,7 +192,7 @@ def _add_traces(
     """
     import pynwb
 
-    layer = _layer_of(saved, recording)
+    layer = layer_of(saved, recording)
     known = (
         np.asarray(regions[layer.uid]["label"].data) if layer is not None and layer.uid in regions else None
     )
@@ -267,7 +277,22 @@ def _add_events(nwb: Any, saved: Saved) -> None:
     _module(nwb, "events", f"events found by napari-biofm {__version__}").add(table)
 
 
-def _layer_of(saved: Saved, recording: Recording) -> SavedLayer | None:
+def rejected_of_layer(saved: Saved, layer: SavedLayer) -> frozenset[int] | None:
+    """Return the labels of a layer that are rejected in all traces of it that say so; None where none says anything."""
+    said = [
+        one
+        for one in saved.recordings.values()
+        if one.is_cells and is_curated(one) and layer_of(saved, one) is layer
+    ]
+    if not said:
+        return None
+    accepted = {label for one in said for label in one.labels[accepted_cells(one)].tolist()}
+    return frozenset(
+        label for one in said for label in rejected_labels(one).tolist() if label not in accepted
+    )
+
+
+def layer_of(saved: Saved, recording: Recording) -> SavedLayer | None:
     """Return the labels layer that traces are of: the one they know, else the one with the most of their cells."""
     layers = [layer for layer in saved.layers if layer.data is not None and layer.data.ndim == 2]
     on = recording.measured_on

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_biofm import __version__
 from napari_biofm.files import CsvWriter, atomic_write
+from napari_biofm.signals.curation import choose_cells
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.nwb_icephys import NO_DATE, PLACEHOLDER, add_sweeps
 from napari_biofm.signals.readers.optional import need
@@ -118,6 +119,8 @@ def methods(
         + f") holds {recording.n_sweeps} sweep{'s' * (recording.n_sweeps != 1)} of {', '.join(about)}{more}."
     ]
     said += _opened(recording)
+    if rejected := choose_cells(recording, rejected=True).said:
+        said.append(f"{rejected} in the table of events.")
     if stamps := recording.metadata.get("timestamps"):
         said.append(f"Its samples carry time stamps: {stamps}.")
     if recording.command_unknown:

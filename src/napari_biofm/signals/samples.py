@@ -135,6 +135,29 @@ class RescaledSamples:
 
 
 @dataclass(frozen=True)
+class PickedSamples:
+    """Some channels of another source, in another order if need be.
+
+    Attributes
+    ----------
+    source : of all channels.
+    channels : those that are meant, by their number in the source.
+    """
+
+    source: Samples
+    channels: tuple[int, ...]
+
+    def n_samples(self, sweep: int, channel: int) -> int:
+        return self.source.n_samples(sweep, self.channels[channel])
+
+    def raw(self, sweep: int, channel: int, start: int, stop: int) -> Raw:
+        return self.source.raw(sweep, self.channels[channel], start, stop)
+
+    def scale(self, channel: int) -> tuple[float, float] | None:
+        return self.source.scale(self.channels[channel])
+
+
+@dataclass(frozen=True)
 class Mapped:
     """Where a memory-mapped array lies, so that another process maps it instead of receiving it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ def trace_features(
     traces: Recording | None = None,
     bin_s: float = 0.5,
     imaged_s: float | None = None,
+    rejected: Collection[int] = (),
 ) -> NDArray[np.float32]:
     """Describe the activity of each cell.
 
@@ -54,6 +55,7 @@ def trace_features(
     traces : recording whose channels are cells, for the last three features.
     bin_s : bin of synchrony, seconds.
     imaged_s : seconds between start and stop during which cells could be seen, all of them if None.
+    rejected : labels of cells that are left out: their rows say nothing.
 
     Returns
     -------
@@ -85,6 +87,7 @@ def trace_features(
             table[row, 6] = _correlation(counts, everybody - counts)
     if traces is not None:
         table[:, 7:10] = _of_traces(traces, ids)
+    table[np.isin(ids, list(rejected))] = np.nan
     return table
 
 

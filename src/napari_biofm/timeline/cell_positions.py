@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.curation import choose_cells, rejected_labels
 from napari_biofm.signals.recording import FRAME_CLOCK
 from napari_biofm.timeline.clock import Clock
 from napari_biofm.timeline.overlay import NOT_SHOWN
@@ -121,6 +122,7 @@ class CellEvents:
     rows : (n,) row in that recording's event table.
     recordings : ids of the recordings looked at.
     elsewhere : recordings with linked events that have no place on this clock.
+    rejected : (n,) labels of rejected cells whose traces were left out.
     """
 
     seconds: NDArray[np.float64]
@@ -131,6 +133,7 @@ class CellEvents:
     rows: NDArray[np.int64]
     recordings: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    rejected: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -146,6 +149,7 @@ class CellEvents:
             self.rows[index],
             self.recordings,
             self.elsewhere,
+            self.rejected,
         )
 
     def of_recordings(self, uids: Collection[str]) -> CellEvents:
@@ -205,6 +209,7 @@ def cell_events(
     clock: Clock | None = None,
     masks: str | None = None,
     movie_part: str | None = None,
+    rejected: bool = False,
 ) -> CellEvents:
     """Bring the events of all recordings to their cells and to one clock.
 
@@ -217,13 +222,18 @@ def cell_events(
         no known place in time; its events are left out and its id is returned in `elsewhere`.
     masks : id of the labels layer whose cells are meant; traces measured on other masks are left out.
     movie_part : channel or plane of the movie that is meant; traces of its other parts are left out.
+    rejected : whether events in traces of rejected cells count; what was recorded from a linked cell does in any case.
     """
+    without: set[int] = set()
     columns: list[tuple[NDArray[Any], ...]] = []
     elsewhere = []
     for i, (uid, (recording, events)) in enumerate(found.items()):
         on = recording.measured_on
         own = is_of_masks(recording, masks) and (on is None or movie_part is None or on.part == movie_part)
-        cells = {c: a.label for c, a in enumerate(recording.channels) if own and a.label is not None}
+        counted = set(choose_cells(recording, rejected).channels.tolist()) if own else set()
+        cells = {c: a.label for c, a in enumerate(recording.channels) if c in counted and a.label is not None}
+        if own and not rejected:
+            without.update(rejected_labels(recording).tolist())
         cells.update(cells_of.get(uid, {}))
         rows = np.flatnonzero(np.isin(events["channel"], list(cells)) & ~np.isin(events["class"], NOT_SHOWN))
         if len(rows) == 0:
@@ -248,5 +258,5 @@ def cell_events(
     empty = (np.zeros(0), np.zeros(0, np.int64), np.zeros(0, "U12"), np.zeros(0, np.float32))
     columns.append((*empty, np.zeros(0, np.int64), np.zeros(0, np.int64)))
     a, b, c, d, e, f = (np.concatenate(column) for column in zip(*columns, strict=True))
-    joined = CellEvents(a, b, c, d, e, f, tuple(found), tuple(elsewhere))
+    joined = CellEvents(a, b, c, d, e, f, tuple(found), tuple(elsewhere), tuple(sorted(without)))
     return joined.take(np.argsort(joined.seconds, kind="stable"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.curation import choose_cells
 from napari_biofm.timeline.cell_positions import event_seconds
 from napari_biofm.timeline.clock import Clock
 from napari_biofm.types import Events, TimelineError
@@ -40,7 +41,7 @@ class CellWithSpikes:
 def activity_of_movie(
     recordings: Mapping[str, Recording], n_frames: int, linked: Collection[int] = (), movie: str = ""
 ) -> NDArray[np.float32] | None:
-    """Return what the cells of a movie do, frame by frame: the linked ones, else the mean of all.
+    """Return what the cells of a movie do, frame by frame: the linked ones, else the mean of those that are not rejected.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ def activity_of_movie(
         if movie and recording.measured_on is not None and recording.measured_on.movie != movie:
             continue
         channels = [c for c, channel in enumerate(recording.channels) if channel.label in linked]
-        channels = channels or list(range(min(recording.n_channels, MOST_CELLS)))
+        counted = choose_cells(recording).channels.tolist() or list(range(recording.n_channels))
+        channels = channels or counted[:MOST_CELLS]
         return np.asarray(np.nanmean([recording.values(0, c) for c in channels], axis=0), np.float32)
     return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.analyses.calcium.common import Cells, Floats, cells_of
-from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
+from napari_biofm.analyses.description import Analysis, Column, Curve, OfCells, Plot, Result, Source, option
 from napari_biofm.types import RecordingError
 
 MOST_PIXELS = 1024  # along a side of a map
@@ -23,7 +23,7 @@ NAMES = (
 
 
 @dataclass(frozen=True)
-class BeatsParameters:
+class BeatsParameters(OfCells):
     """How beats are found and listed."""
 
     rows: Literal["cell", "beat"] = option("cell", "A row per cell and one for the field, or a row per beat.")
@@ -212,7 +212,7 @@ def _plot_intervals(field: dict[str, Floats]) -> Plot:
 
 
 @dataclass(frozen=True)
-class PropagationParameters:
+class PropagationParameters(OfCells):
     """Where cells lie, and how beats are found."""
 
     masks: str = option("", "Label image of the cells, where the traces do not know it.", role="file")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.analyses.calcium.common import Cells, Floats, cells_of, given_file, row_of
-from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
+from napari_biofm.analyses.description import Analysis, Column, Curve, OfCells, Plot, Result, Source, option
 from napari_biofm.signals.curation import file_accepts, verdicts_of
 from napari_biofm.types import RecordingError
 
@@ -214,7 +214,7 @@ KERNELS_MS: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class RateParameters:
+class RateParameters(OfCells):
     """Which cell is drawn, and the indicator."""
 
     cell: int | None = option(None, "Label of the cell that is drawn; not given: the first.", low=0)
@@ -228,7 +228,7 @@ def cell_rates(source: Source, p: RateParameters) -> Result:
     from napari_biofm.api.rates import spike_rate
 
     cells = cells_of(source)
-    found = spike_rate(source.the_recording)
+    found = spike_rate(source.the_recording, channel="all")
     noise = noise_level(cells.values, cells.rate)
     row = row_of(cells, p.cell)
     notes = [*found.warnings, "rates and bands are those of spikes smoothed with a Gaussian of 50 ms"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.analyses.calcium.common import Cells, Floats, cells_of
-from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
+from napari_biofm.analyses.description import Analysis, Column, Curve, OfCells, Plot, Result, Source, option
 from napari_biofm.types import RecordingError
 
 MOST_DRAWN = 1000  # cells along a side of a drawn matrix
@@ -17,7 +17,7 @@ GROUP = "Cells together"
 
 
 @dataclass(frozen=True)
-class CorrelationsParameters:
+class CorrelationsParameters(OfCells):
     """How traces are smoothed and clusters are cut."""
 
     smooth_s: float = option(0.2, "Standard deviation of the Gaussian before correlating.", unit="s", low=0)
@@ -106,7 +106,7 @@ def _smoothed(cells: Cells, smooth_s: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class AssembliesParameters:
+class AssembliesParameters(OfCells):
     """How assemblies are found."""
 
     method: Literal["ica", "pca", "nmf"] = option(
@@ -197,7 +197,7 @@ def _decomposed(scores: Floats, n: int, p: AssembliesParameters) -> tuple[Floats
 
 
 @dataclass(frozen=True)
-class OrderParameters:
+class OrderParameters(OfCells):
     """How the order is found."""
 
     method: Literal["auto", "rastermap", "tree"] = option(
@@ -241,7 +241,7 @@ def raster_order(source: Source, p: OrderParameters) -> Result:
 
 
 @dataclass(frozen=True)
-class SynchronyParameters:
+class SynchronyParameters(OfCells):
     """Bins and chance."""
 
     bin_s: float = option(

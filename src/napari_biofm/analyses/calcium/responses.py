@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.analyses.calcium.common import Cells, Floats, cells_of, fdr, given_file, row_of
-from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
+from napari_biofm.analyses.description import Analysis, Column, Curve, OfCells, Plot, Result, Source, option
 from napari_biofm.types import RecordingError
 
 LEAST_TRIALS = 3
 
 
 @dataclass(frozen=True)
-class ResponsesParameters:
+class ResponsesParameters(OfCells):
     """When stimuli were given, what is measured around them, and how it is tested."""
 
     times: str = option("", "When stimuli began, such as 10, 25.5, 40.", unit="s")

@@ -24,6 +24,7 @@ from napari_biofm.images.io.projections import PROJECTIONS as PICTURES
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
+from napari_biofm.signals.curation import rejected_labels
 from napari_biofm.signals.export import write_nwb
 from napari_biofm.types import BiofmError, SegmentationParameters
 
@@ -225,7 +226,9 @@ def events_steps(
     if made.get("options"):
         step["options"] = dict(made["options"])
     channels = list(made.get("channels", ()))
-    if channels != list(signal_channels(recording))[:NOTED]:
+    if channels == signal_channels(recording, rejected=True)[:NOTED]:
+        step |= {"rejected": True} if len(rejected_labels(recording)) else {}
+    else:
         step["channel"] = channels
     done = recording.metadata.get("processing")
     if done:

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_biofm.session import CellKey, Session
 from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import choose_cells, rejected_labels, said_of_rejected
 from napari_biofm.timeline import CellEvents, Clock, cell_centres, cell_events, is_of_masks, is_of_movie
 
 
@@ -56,6 +57,7 @@ class TimelineController:
         self.movie_uid: str | None = None
         self.labels_uid: str | None = None
         self.recording_uid: str | None = None
+        self.rejected = False  # whether rejected cells count
         self.version = 0  # of the pixels of cells: another number after every edit
         self._centres: dict[str, dict[int, tuple[float, float]]] = {}
         self._events: CellEvents | None = None
@@ -121,6 +123,12 @@ class TimelineController:
             self.chosen.emit()
             self.events_moved.emit()
 
+    def include_rejected(self, on: bool) -> None:
+        """Have rejected cells count, too, or leave them out."""
+        if on != self.rejected:
+            self.rejected = on
+            self.things_changed()
+
     # ------------------------------------------------------------------ cells
 
     def things_changed(self, *_: Any) -> None:
@@ -151,6 +159,27 @@ class TimelineController:
                 found.update(cell_centres(plane))
             self._centres[self.labels_uid] = dict(sorted(found.items()))
         return self._centres[self.labels_uid]
+
+    def rejected_labels(self) -> list[int]:
+        """Return the labels of the rejected cells in play, ascending; cells with a linked recording are none of them."""
+        traces = self.traces()
+        linked = {label for cells in self.linked_cells().values() for label in cells.values()}
+        found = [] if traces is None else rejected_labels(traces).tolist()
+        return sorted(set(found) & set(self.centres()) - linked)
+
+    def left_out(self) -> list[int]:
+        """Return the labels of the cells that do not count: the rejected ones, unless they are included."""
+        return [] if self.rejected else self.rejected_labels()
+
+    def counted_centres(self) -> dict[int, tuple[float, float]]:
+        """Return (y, x) of each cell that counts, pixels."""
+        out = set(self.left_out())
+        return {label: at for label, at in self.centres().items() if label not in out}
+
+    def said_of_rejected(self) -> str:
+        """Return how many rejected cells were left out or are included, "" where none is rejected."""
+        n = len(self.rejected_labels())
+        return said_of_rejected(n, len(self.centres()), self.rejected)
 
     def cell_at(self, position: Any, view_direction: Any = None, displayed: Any = None) -> CellKey | None:
         """Return the cell under a position of the canvas (world coordinates), None on background."""
@@ -191,7 +220,9 @@ class TimelineController:
         part = self.movie_part()
         if self._events is None or self._part != part:
             found = {uid: (e.recording, e.events) for uid, e in self.session.recordings.items()}
-            self._events = cell_events(found, self.linked_cells(), self.clock, self.labels_uid, part)
+            self._events = cell_events(
+                found, self.linked_cells(), self.clock, self.labels_uid, part, self.rejected
+            )
             self._part = part
         return self._events
 
@@ -223,3 +254,8 @@ class TimelineController:
         part = self.movie_part()
         own = [one for one in own if one.measured_on is None or one.measured_on.part == part] or own
         return next(reversed(own or traces), None)
+
+    def counted_traces(self) -> Recording | None:
+        """Return the traces of the cells in play without the rejected ones, unless those are included."""
+        traces = self.traces()
+        return None if traces is None else choose_cells(traces, self.rejected).recording

@@ -40,7 +40,8 @@ def _in_words(recording: Recording, events: Events, kinds: Mapping[int, KindChoi
             for c in sorted(kinds)[:6]
             if not kinds[c].given
         ]
-    return " ".join([*said, *(f"{text[0].upper()}{text[1:]}." for text in skipped_channels(recording)[:4])])
+    skipped = skipped_channels(recording, rejected=True)
+    return " ".join([*said, *(f"{text[0].upper()}{text[1:]}." for text in skipped[:4])])
 
 
 class _Request(NamedTuple):
@@ -189,7 +190,7 @@ class EventsController:
         except BiofmError as error:
             self.failed.emit(error)
             return None
-        channels = signal_channels(recording)
+        channels = signal_channels(recording, rejected=True)  # a verdict can be taken back: events stay
         if not recording.is_cells:  # who shows nothing but a trigger or a pressure asks for it
             drawn = list(self._channels())
             channels = [c for c in channels if c in drawn] or drawn or channels

@@ -13,6 +13,7 @@ from napari_biofm.controllers.trace.ports import Shown
 from napari_biofm.events.recipe import Recipe
 from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.session import Session
+from napari_biofm.signals.curation import choose_cells
 from napari_biofm.signals.display import TraceLines
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
 from napari_biofm.signals.filters import FilterSettings
@@ -78,12 +79,18 @@ class Exports:
         except (BiofmError, OSError) as error:
             self.failed.emit(error)
             return
-        self.message.emit(f"Written: {path.name}")
+        self.message.emit(f"Written: {path.name}{self._rejected(key)}")
+
+    def _rejected(self, key: str) -> str:
+        """Return how many rejected cells are in a table of events or in NWB, "" where none is."""
+        recording = self._shown.recording
+        said = choose_cells(recording, rejected=True).said if recording is not None else ""
+        return f". {said}." if said and key.startswith(("events", "nwb")) else ""
 
     def _in_background(self, path: Path, write: Callable[..., Any], *args: Any) -> None:
         self._run(
             write, path, *args, name=f"Write {path.name}",
-            on_done=lambda _: self.message.emit(f"Written: {path.name}"),
+            on_done=lambda _: self.message.emit(f"Written: {path.name}{self._rejected(path.suffix[1:])}"),
         )  # fmt: skip
 
     def methods_text(self) -> str:

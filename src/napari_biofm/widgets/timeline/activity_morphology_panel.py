@@ -82,11 +82,14 @@ class ActivityMorphologyPanel(Panel):
         events = self.controller.population()
         span = float(clock.times[0]), float(clock.at_frames([clock.n_frames])[0])
         features = trace_features(
-            events, tables, ids, *span, self.controller.traces(), imaged_s=clock.imaged_s
-        )
+            events, tables, ids, *span, self.controller.counted_traces(),
+            imaged_s=clock.imaged_s, rejected=self.controller.left_out(),
+        )  # fmt: skip
         session.set_cells(uid, add_trace_features(table, features, {"start_s": span[0], "stop_s": span[1]}))
         active = int((features[:, 0] > 0).sum())
-        self.words.setText(f"{len(ids)} cells, {active} with events: {len(TRACE_FEATURES)} columns added.")
+        self.words.setText(
+            f"{len(ids)} cells, {active} with events: {len(TRACE_FEATURES)} columns added.{self.rejected_words()}"
+        )
         return session.cells(uid)
 
     def add_patch(self) -> None:
@@ -115,7 +118,7 @@ class ActivityMorphologyPanel(Panel):
     def add_vectors(self) -> None:
         """Describe the traces by the physio model in a job, as an embedding of vectors in the table of cells."""
         labels = self.controller.labels
-        traces = self.controller.traces()
+        traces = self.controller.counted_traces()
         if labels is None or traces is None:
             self.host.tell("Choose cells and measure their traces under 'Cells' first.")
             return
@@ -148,7 +151,7 @@ class ActivityMorphologyPanel(Panel):
         self.controller.session.set_cells(uid, table)
         without = f" {lacking} cells without a trace took the median." if lacking else ""
         self.words.setText(
-            f"Vectors of {len(vectors) - lacking} traces, {vectors.shape[1]} numbers each.{without}"
+            f"Vectors of {len(vectors) - lacking} traces, {vectors.shape[1]} numbers each.{without}{self.rejected_words()}"
         )
 
     def test(self) -> None:
@@ -159,11 +162,12 @@ class ActivityMorphologyPanel(Panel):
         names = list(table.uns["blocks"]["regionprops"]["columns"])
         looks = np.asarray(table.obsm["regionprops"], float)
         few = [i for i, name in enumerate(names) if "intensity" not in name][:12]
+        counted = ~np.isin(table.obs["label"].to_numpy(np.int64), self.controller.left_out())
         enable(self.test_button, False)
         self.host.run(
             associate,
-            looks[:, few],
-            np.asarray(table.obsm[BLOCK], float),
+            looks[counted][:, few],
+            np.asarray(table.obsm[BLOCK], float)[counted],
             [names[i] for i in few],
             list(TRACE_FEATURES),
             name="Test what goes together",
@@ -173,7 +177,7 @@ class ActivityMorphologyPanel(Panel):
         )
 
     def _show(self, found: Associations) -> None:
-        self.words.setText(found.in_words())
+        self.words.setText(found.in_words() + self.rejected_words())
         order = np.argsort(found.p_correlation.ravel())[:50]
         self.table.setRowCount(len(order))
         for row, flat in enumerate(order):

@@ -70,7 +70,7 @@ class AroundPanel(Panel):
             return
         seconds, whose = self.seconds()
         if len(seconds) == 0:
-            self.words.setText(f"No events of {whose} yet.")
+            self.words.setText(f"No events of {whose} yet.{self.rejected_words()}")
             return
         self._traces()
         frames = [max(1, round(box.value() * clock.imaging_rate)) for box in (self.before, self.after)]
@@ -103,12 +103,14 @@ class AroundPanel(Panel):
             metadata={OVERLAY: "around"},
             **placed,
         )
-        self.words.setText(f"{n} events of {whose} averaged; the mean before the event is subtracted.")
+        self.words.setText(
+            f"{n} events of {whose} averaged; the mean before the event is subtracted.{self.rejected_words()}"
+        )
 
     def _traces(self) -> None:
         """Draw the mean trace of the cells meant, each around its own events, with the standard error."""
         self.plot.clear()
-        clock, recording = self.controller.clock, self.controller.traces()
+        clock, recording = self.controller.clock, self.controller.counted_traces()
         if clock is None or recording is None or not is_of_movie(recording, clock):
             self.words.setText("No traces of these cells in this movie yet: measure them under 'Cells'.")
             return

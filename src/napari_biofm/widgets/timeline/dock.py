@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QTabWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QPushButton, QTabWidget
 
 from napari_biofm.canvas.picking import click_picker
 from napari_biofm.canvas.pointing import PointedEvent, event_pointer
@@ -48,6 +48,7 @@ class TimelineDock(Dock):
         self.movie = Chooser("no movie open", "The image layer whose frames are placed in time.")
         self.labels = Chooser("no cells yet", "The labels layer with the cells.")
         self.recording = Chooser("no recording open", "The recording made at the same time.")
+        self.rejected = QCheckBox("Rejected cells, too")
         self.align_panel = AlignPanel(self, self.controller)
         self.link_panel = LinkPanel(self, self.controller)
         self.show_panel = ShowPanel(self, self.controller, self.viewer)
@@ -93,6 +94,7 @@ class TimelineDock(Dock):
         form.addRow("Movie", self.movie)
         form.addRow("Cells", self.labels)
         form.addRow("Recording", self.recording)
+        form.addRow("", self.rejected)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.align_panel, "Align")
         self.tabs.addTab(self.link_panel, "Cells")
@@ -126,6 +128,8 @@ class TimelineDock(Dock):
         self.listen(self.viewer.dims.events.current_step, self.sync.slider_moved)
         self.listen(session.history.changed, self._history_changed)
         self.listen(controller.chosen, self._show_chosen)
+        self.listen(controller.events_moved, self._offer_rejected)
+        self.rejected.toggled.connect(controller.include_rejected)
         self.movie.chosen.connect(lambda uid: self._chose("movie", uid))
         self.labels.chosen.connect(lambda uid: self._chose("labels", uid))
         self.recording.chosen.connect(lambda uid: self._chose("recording", uid))
@@ -167,6 +171,16 @@ class TimelineDock(Dock):
             (self.recording, self.controller.recording_uid),
         ):
             box.choose(uid)
+
+    def _offer_rejected(self) -> None:
+        """Say how many cells are rejected; the box is there where any is."""
+        said = self.controller.said_of_rejected()
+        self.rejected.setVisible(bool(said))
+        self.rejected.setToolTip(
+            f"{said}. On: rejected cells count in raster, overlays, averages, rates and tables."
+            if said
+            else ""
+        )
 
     def _layers_changed(self, event: Any = None) -> None:
         movies = [(layer.name, layer_id(layer)) for layer in self.viewer.layers if is_movie(layer)]

@@ -48,6 +48,11 @@ class Panel(QWidget):
         self.words = note(words)
         self.column = QVBoxLayout(self)
 
+    def rejected_words(self) -> str:
+        """Return a sentence, after a space, on rejected cells left out or included; "" where none is rejected."""
+        said = self.controller.said_of_rejected()
+        return f" {said}." if said else ""
+
 
 def number_box(
     low: float, high: float, decimals: int, suffix: str, tooltip: str, value: float | None = None

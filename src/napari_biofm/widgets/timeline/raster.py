@@ -75,13 +75,15 @@ class RasterPanel(Panel):
         controller, events = self.controller, self.controller.events()
         start, stop = span = controller.span
         order, classes = self.order.currentText(), classes_of_cells(controller.cells())
-        self.ids = row_order(order, controller.centres(), events, span, classes)
+        self.ids = row_order(order, controller.counted_centres(), events, span, classes)
         self.raster_plot.setLimits(xMin=start, xMax=stop, yMin=-0.5, yMax=max(len(self.ids), 1) + 0.5)
         self.raster_plot.setRange(xRange=(start, stop), yRange=(0, max(len(self.ids), 1)), padding=0)
         n = int(np.isin(events.labels, self.ids).sum())
         silent = len(self.ids) - len(np.intersect1d(events.labels, self.ids))
         without = f"; {silent} without any" if silent else ""
-        self.words.setText(f"{n} events of {len(self.ids)} cells{without}" if n else self._why_empty())
+        said = controller.said_of_rejected()
+        found = f"{n} events of {len(self.ids)} cells{without}" if n else self._why_empty()
+        self.words.setText(f"{found}; {said}" if said else found)
         self.fill()
         self.show_selection()
         self.show_time(controller.session.time_s)

@@ -113,8 +113,8 @@ class ShowPanel(Panel):
 
     def _measure_levels(self) -> None:
         """Scale the traces in a job, unless that was done for these traces and this clock."""
-        recording, clock = self.controller.traces(), self.controller.clock
-        of = (id(recording), id(clock))
+        recording, clock = self.controller.counted_traces(), self.controller.clock
+        of = (id(self.controller.traces()), id(clock), self.controller.rejected)
         if recording is None or clock is None or of == self._levels_of:
             return
         self._levels_of = of
