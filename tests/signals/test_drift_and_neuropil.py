@@ -6,7 +6,8 @@ from scipy import ndimage
 
 from napari_biofm.signals.calcium import TraceSettings, extract_traces
 from napari_biofm.signals.calcium.drift import common_drift
-from napari_biofm.signals.calcium.neuropil import neuropil_share
+from napari_biofm.signals.calcium.neuropil import neuropil_share, other_shares
+from napari_biofm.signals.calcium.settings import neuropil_choice
 from napari_biofm.types import RecordingError, run_task
 
 RATE = 10.0
@@ -74,13 +75,38 @@ def test_a_factor_that_does_not_suit_the_cells_is_told(uneven):
     for k in range(6):
         movie[:, labels == k + 1] += 100 * (1 + transients(rng, n, 0.5))[:, None]
     movie = (movie + rng.normal(0, 1, movie.shape) + 100).astype(np.float32)
-    usual = TraceSettings(dark_level=100.0, check_motion=False)
+    usual = TraceSettings(dark_level=100.0, check_motion=False, neuropil="factor")
     found = run_task(extract_traces(movie, labels, RATE, usual))
+    np.testing.assert_allclose(found.neuropil_shares, 0.7)
     assert any("--neuropil regression" in one for one in found.warnings) == uneven
     read = TraceSettings(dark_level=100.0, check_motion=False, neuropil="regression")
     found = run_task(extract_traces(movie, labels, RATE, read))
     assert not any("--neuropil regression" in one for one in found.warnings)
     np.testing.assert_allclose(found.neuropil_shares, [1.05, 0.7] * 3 if uneven else 0.7, atol=0.06)
+    auto = run_task(extract_traces(movie, labels, RATE, TraceSettings(dark_level=100.0, check_motion=False)))
+    assert any("is read from each cell" in one for one in auto.warnings) == uneven
+    if uneven:
+        np.testing.assert_array_equal(auto.neuropil_shares, found.neuropil_shares)
+    else:
+        np.testing.assert_array_equal(auto.neuropil_shares, np.float32(0.7))
+
+
+@pytest.mark.parametrize(("n", "seed"), [(300, 0), (450, 1), (450, 2), (900, 3)])
+def test_a_factor_that_suits_stays_in_short_and_noisy_movies(n, seed):
+    rng = np.random.default_rng(seed)
+    around = 40 + 6 * ndimage.gaussian_filter1d(rng.standard_normal((1, n)), 6) * 5
+    cells = 0.7 * around + 80 * np.array([1 + transients(rng, n, 0.8) for _ in range(12)])
+    light = (cells + rng.normal(0, 3, (12, n))).astype(np.float32)
+    surround = (around + rng.normal(0, 0.4, (12, n))).astype(np.float32)
+    assert other_shares(light, surround, RATE, TraceSettings()) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("factor", "way", "taken"),
+    [(None, None, (0.7, "auto")), (0.5, None, (0.5, "factor")), (0.5, "auto", (0.5, "auto"))],
+)
+def test_a_factor_that_is_given_alone_is_for_all_cells(factor, way, taken):
+    assert neuropil_choice(factor, way) == taken
 
 
 def test_an_unknown_way_with_neuropil_is_refused():

@@ -312,8 +312,8 @@ def traces(
     masks: Labels | str | Path,
     *,
     frame_rate: float | None = None,
-    neuropil_factor: float = 0.7,
-    neuropil: Neuropil = "factor",
+    neuropil_factor: float | None = None,
+    neuropil: Neuropil | None = None,
     correct_bleaching: bool = False,
     bad_frames: BadFrames = "exclude",
     dark_level: float | None = None,
@@ -329,8 +329,9 @@ def traces(
     movie : (T, Y, X) array-like that accepts slices, or the path of one; never read whole.
     masks : (Y, X) labels, or the path of a label image.
     frame_rate : Hz; it goes before what the file says, and is needed where the file does not say.
-    neuropil_factor : how much of the surround is subtracted.
-    neuropil : "factor" subtracts that share from every cell, "regression" reads the share from each cell.
+    neuropil_factor : how much of the surround is subtracted; 0.7 if None.
+    neuropil : "factor" subtracts that share from every cell, "regression" reads the share from each cell, "auto" takes
+        the factor unless the cells clearly hold another share. None is "factor" where a factor is given, else "auto".
     correct_bleaching : whether the decay of the whole field is divided out of the z-scores; dF/F follows it anyway.
     bad_frames : what becomes of black, saturated and torn frames and of those without numbers: "exclude" makes them
         gaps, "bridge" draws lines over gaps of up to a second, "keep" takes what is there.
@@ -352,6 +353,7 @@ def traces(
     from napari_biofm.images.io.movie_facts import MovieFacts
     from napari_biofm.images.io.movies import Movie, open_movie
     from napari_biofm.signals.calcium import TraceSettings, extract_traces
+    from napari_biofm.signals.calcium.settings import neuropil_choice
     from napari_biofm.timeline.metadata import chosen_rate
 
     if isinstance(movie, str | Path):
@@ -364,10 +366,11 @@ def traces(
     shape = tuple(int(n) for n in source.frames.shape[1:])
     labels = read_masks(masks, shape) if isinstance(masks, str | Path) else np.asarray(masks)
     from_file = dark_level is None and source.dark_level is not None
+    factor, way = neuropil_choice(neuropil_factor, neuropil)
     settings = TraceSettings(
-        neuropil_factor=neuropil_factor, correct_bleaching=correct_bleaching, bad_frames=bad_frames,
+        neuropil_factor=factor, correct_bleaching=correct_bleaching, bad_frames=bad_frames,
         dark_level=source.dark_level if from_file else dark_level,
-        dark_source=f"of the header of {name}" if from_file else "", values=values, neuropil=neuropil,
+        dark_source=f"of the header of {name}" if from_file else "", values=values, neuropil=way,
     )  # fmt: skip
     found = run_task(extract_traces(source.frames, labels, rate, settings), progress)
     told = tuple(one for one in (source.message, said) if one)

@@ -149,9 +149,14 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             "brightness and dF/F of every cell of a movie",
             {
                 "frame_rate": Parameter(None, (float,), "Hz, where the file does not say", low=1e-6),
-                "neuropil_factor": Parameter(0.7, (float,), "share of the surround that is subtracted", low=0),
+                "neuropil_factor": Parameter(
+                    None, (float,), "share of the surround that is subtracted; 0.7 if not given", low=0
+                ),
                 "neuropil": Parameter(
-                    "factor", (str,), "that share for all, or read from each cell", ("factor", "regression")
+                    None,
+                    (str,),
+                    "that share for all, read from each cell, or what suits the cells (the usual)",
+                    ("auto", "factor", "regression"),
                 ),
                 "bad_frames": Parameter("exclude", (str,), "frames without use", ("exclude", "bridge", "keep")),
                 "dark_level": Parameter(None, (float,), "what a pixel without light reads"),

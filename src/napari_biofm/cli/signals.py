@@ -39,15 +39,16 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--neuropil-factor",
         type=float,
-        default=0.7,
+        default=None,
         metavar="SHARE",
-        help="share of the surround that is subtracted (default 0.7)",
+        help="share of the surround that is subtracted, from all cells if given (default 0.7)",
     )
     verb.add_argument(
         "--neuropil",
         choices=get_args(Neuropil),
-        default="factor",
-        help="factor: that share for every cell; regression: read from each cell (default factor)",
+        default=None,
+        help="factor: that share for every cell; regression: read from each cell; auto: the factor unless cells clearly "
+        "hold another share (default auto)",
     )
     verb.add_argument(
         "--correct-bleaching",

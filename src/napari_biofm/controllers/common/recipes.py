@@ -295,7 +295,7 @@ def traces_steps(base: Draft, recording: Recording, rate: float, part: str = "")
     part : channel or plane of the movie.
     """
     settings = dict(recording.metadata.get("settings", {}))
-    names = ("neuropil_factor", "bad_frames", "dark_level", "correct_bleaching", "values")
+    names = ("neuropil_factor", "neuropil", "bad_frames", "dark_level", "correct_bleaching", "values")
     step: dict[str, Any] = {k: settings[k] for k in names if settings.get(k) is not None}
     step["frame_rate"] = float(rate)
     if part:

@@ -17,7 +17,7 @@ from napari_biofm.signals.calcium.baseline import LEAST_SHARE, bleaching_of, rel
 from napari_biofm.signals.calcium.drift import common_drift, unsteady
 from napari_biofm.signals.calcium.groups import PixelGroups, pixel_groups
 from napari_biofm.signals.calcium.motion import MotionCheck, motion_in_words
-from napari_biofm.signals.calcium.neuropil import neuropil_share
+from napari_biofm.signals.calcium.neuropil import other_shares, shares_of
 from napari_biofm.signals.calcium.result import CellTraces
 from napari_biofm.signals.calcium.settings import TraceSettings
 from napari_biofm.signals.calcium.survey import Survey, survey
@@ -28,8 +28,6 @@ from napari_biofm.types import LazyArray, Progress, RecordingError, Task
 
 _CHUNK_BYTES = 48 << 20  # of float32 frames held at once
 _MOST_CELLS, _LEAST_CELLS = 64, 6  # that bleaching is read from
-_READ_CELLS, _READ_FRAMES = 24, 10_000  # that the share of the neuropil is read from, to compare
-_FAR_SHARE, _FAR_CELLS = 0.1, 0.25  # away from the factor, and the share of cells that are: worth a word
 _BRIDGED_S = 1.0  # the longest gap over which a line is drawn
 Values = NDArray[np.float32]
 
@@ -74,14 +72,18 @@ def extract_traces(
     neuropil[~groups.there[len(ids) :]] = field  # no annulus left between cells: the whole field
     dark = first.dark.level
     decay, shares = np.ones(len(field), np.float32), np.zeros(len(raw), np.float32)
-    drift = None
+    drift, share_words = None, ""
     if not first.is_dff:
-        shares = _shares(raw - np.float32(dark), neuropil - np.float32(dark), rate, settings)
-        cells = _usual_cells(raw, neuropil, shares, dark)
-        usual = _usual_course(cells, field - np.float32(dark))
-        decay = bleaching_of(usual, rate)
-        drift = common_drift(cells / decay, rate, settings)
-        decay = decay if drift is None else decay * drift
+        light, around = raw - np.float32(dark), neuropil - np.float32(dark)
+        shares = shares_of(light, around, rate, settings)
+        decay, drift = _common_course(raw, neuropil, shares, field, dark, rate, settings)
+        if (
+            drift is None and settings.neuropil != "regression"
+        ):  # a lamp that wanders moves cell and surround alike
+            other, share_words = other_shares(light, around, rate, settings)
+            if other is not None:
+                shares = other
+                decay, drift = _common_course(raw, neuropil, shares, field, dark, rate, settings)
     dff, zscore, trusted, moving = yield from _relative(raw, neuropil, decay, first, rate, settings, shares)
     bleaching = decay if settings.correct_bleaching else np.ones_like(decay)
     frames, shifts = (
@@ -94,9 +96,7 @@ def extract_traces(
         "" if settings.correct_bleaching or first.is_dff else _bleaching_in_words(field - dark),
         "" if drift is None else _drift_in_words(drift),
         _moving_in_words(ids[moving], settings.window),
-        _shares_in_words(raw - np.float32(dark), neuropil - np.float32(dark), rate, settings)
-        if drift is None and not first.is_dff  # a lamp that wanders moves cell and surround alike
-        else "",
+        share_words,
     ]
     return CellTraces(
         ids.astype(np.int64), raw, neuropil, dff, rate, bleaching, shifts, frames,
@@ -158,32 +158,20 @@ def _frames_per_chunk(movie: Any, n_pixels: int) -> int:
     return most
 
 
-def _shares(light: Values, surround: Values, rate: float, settings: TraceSettings) -> Values:
-    """Return the share of the neuropil that is subtracted from each cell (n,)."""
-    usual = settings.neuropil_factor
-    if settings.neuropil == "factor":
-        return np.full(len(light), usual, np.float32)
-    pairs = zip(light, surround, strict=True)
-    return np.array([neuropil_share(cell, around, rate, usual) for cell, around in pairs], np.float32)
-
-
-def _shares_in_words(light: Values, surround: Values, rate: float, settings: TraceSettings) -> str:
-    """Return what to know where some cells hold another share of their surround than the factor, as in uneven light."""
-    usual = settings.neuropil_factor
-    if settings.neuropil != "factor" or usual == 0:
-        return ""
-    rows = np.unique(np.linspace(0, len(light) - 1, min(len(light), _READ_CELLS)).astype(int))
-    pairs = [(light[row, :_READ_FRAMES], surround[row, :_READ_FRAMES]) for row in rows]
-    found = np.array([neuropil_share(cell, around, rate, usual) for cell, around in pairs])
-    off = int((np.abs(found - usual) > _FAR_SHARE).sum())
-    if off < max(_FAR_CELLS * len(found), 2):
-        return ""
-    low, high = np.percentile(found, [5, 95])
-    return (
-        f"{off} of {len(found)} cells that were looked at hold another share of their surround ({low:.2f} to {high:.2f}) than "
-        f"the {usual:g} that is subtracted: waves of the neuropil remain in their traces. Neuropil by regression "
-        "(--neuropil regression) reads the share from each cell."
-    )
+def _common_course(
+    raw: Values,
+    neuropil: Values,
+    shares: Values,
+    field: Values,
+    dark: float,
+    rate: float,
+    settings: TraceSettings,
+) -> tuple[Values, Values | None]:
+    """Return what all cells follow (T,): the decay of the light with its drift, and the drift if there is one."""
+    cells = _usual_cells(raw, neuropil, shares, dark)
+    decay = bleaching_of(_usual_course(cells, field - np.float32(dark)), rate)
+    drift = common_drift(cells / decay, rate, settings)
+    return (decay if drift is None else decay * drift), drift
 
 
 def _usual_cells(raw: Values, neuropil: Values, shares: Values, dark: float) -> Values:

@@ -9,7 +9,8 @@ from napari_biofm.types import RecordingError
 
 BadFrames = Literal["exclude", "bridge", "keep"]
 MovieValues = Literal["auto", "fluorescence", "dff"]
-Neuropil = Literal["factor", "regression"]
+Neuropil = Literal["auto", "factor", "regression"]
+USUAL_FACTOR = 0.7
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class TraceSettings:
     ----------
     neuropil_factor : share of the neuropil that is subtracted from the cell; 0 leaves it in.
     neuropil : "factor" takes that share for all cells, "regression" reads it from each cell over frames without its own
-        activity (the factor stays where the surround does not change enough).
+        activity (the factor stays where the surround does not change enough), "auto" takes the factor unless the cells
+        clearly hold another share, and reads it from each cell then.
     inner, outer : pixels between the cell and its annulus, and to the annulus' far side.
     percentile, window : of the running baseline F0, and its length in seconds.
     correct_bleaching : divide by a fitted exponential decay of the whole field, so that z-scores do not fade with the
@@ -33,7 +35,7 @@ class TraceSettings:
     values : what the pixels are: "fluorescence", "dff" where the movie holds dF/F already, "auto" looks.
     """
 
-    neuropil_factor: float = 0.7
+    neuropil_factor: float = USUAL_FACTOR
     inner: int = 2
     outer: int = 9
     percentile: float = 8.0
@@ -44,7 +46,7 @@ class TraceSettings:
     dark_level: float | None = None
     dark_source: str = ""
     values: MovieValues = "auto"
-    neuropil: Neuropil = "factor"
+    neuropil: Neuropil = "auto"
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -54,3 +56,14 @@ class TraceSettings:
         ):
             if value not in known:
                 raise RecordingError(f"{name} is {value!r}; choose one of {', '.join(known)}")
+
+
+def neuropil_choice(factor: float | None, way: Neuropil | None) -> tuple[float, Neuropil]:
+    """Return the factor and the way that follow from what was given: a factor alone is meant for all cells.
+
+    Parameters
+    ----------
+    factor : share of the neuropil; None if nobody said.
+    way : how the share is found; None if nobody said.
+    """
+    return USUAL_FACTOR if factor is None else factor, way or ("auto" if factor is None else "factor")

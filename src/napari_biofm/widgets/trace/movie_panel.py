@@ -6,12 +6,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_biofm.signals.calcium import TraceSettings
-from napari_biofm.signals.calcium.settings import BadFrames, MovieValues
+from napari_biofm.signals.calcium.settings import BadFrames, MovieValues, Neuropil
 from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import choice, form, note, number, row
 
 BAD_FRAMES: dict[str, BadFrames] = {"gaps": "exclude", "bridged": "bridge", "kept": "keep"}
 VALUES: dict[str, MovieValues] = {"found out": "auto", "fluorescence": "fluorescence", "dF/F": "dff"}
+SHARES: dict[str, Neuropil] = {"found out": "auto", "same for all": "factor", "read from each": "regression"}
 _NO_DARK = -1e6  # shown as a word: nothing was typed
 EMPTY = "Open a movie (T, Y, X) and segment its cells: then their traces can be made here."
 
@@ -31,8 +32,12 @@ class MoviePanel(QWidget):
         self.masks = choice((), "Labels layer with one value per cell, on one frame: (Y, X).")
         self.rate = number(0, 0, 1e5, "Frames per second of the movie.", suffix=" Hz", lowest="?")
         self.factor = number(0.7, 0, 1, "Share of the neuropil around a cell that is subtracted from it.")
-        self.shares = QCheckBox("Read the share from each cell")
-        self.shares.setToolTip("By regression on the neuropil, over frames without the cell's own activity.")
+        self.shares = choice(
+            SHARES,
+            "The same share for all cells, or the one that is read from each cell by regression on the neuropil, over "
+            "frames without the cell's own activity; found out: read where cells clearly hold another share.",
+        )
+        self.factor.valueChanged.connect(self._factor_typed)
         self.percentile = number(
             8, 0, 50, "Percentile of the running window that is taken for F0.", suffix=" %"
         )
@@ -65,7 +70,7 @@ class MoviePanel(QWidget):
         )
         boxes = (
             ("Movie", self.movie), ("Cells", self.masks), ("Frame rate", self.rate),
-            ("Neuropil", self.factor), ("Percentile", self.percentile), ("Window", self.window_s),
+            ("Neuropil", self.factor), ("Share is", self.shares), ("Percentile", self.percentile), ("Window", self.window_s),
             ("Bad frames", self.bad), ("Dark level", self.dark), ("Pixels are", self.values),
         )  # fmt: skip
         self._rates: dict[str, float | None] = {}
@@ -75,7 +80,7 @@ class MoviePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(form(boxes))
         layout.addLayout(row(self.motion, self.mode, None))
-        for widget in (self.shares, self.bleaching, self.go, self.message):
+        for widget in (self.bleaching, self.go, self.message):
             layout.addWidget(widget)
         layout.addStretch(1)
 
@@ -90,8 +95,13 @@ class MoviePanel(QWidget):
             bad_frames=BAD_FRAMES[self.bad.currentText()],
             dark_level=None if self.dark.value() <= _NO_DARK else self.dark.value(),
             values=VALUES[self.values.currentText()],
-            neuropil="regression" if self.shares.isChecked() else "factor",
+            neuropil=SHARES[self.shares.currentText()],
         )
+
+    def _factor_typed(self, _: float) -> None:
+        """Take a factor that was typed for all cells."""
+        if SHARES[self.shares.currentText()] == "auto":
+            self.shares.setCurrentText("same for all")
 
     def offer(
         self,
