@@ -250,6 +250,7 @@ def _load_head(path: Path) -> object:
 
 def _prompts(path: Path) -> object:
     from napari_biofm.cli import main
+    from napari_biofm.types import BiofmError
 
     image = path.parent / "image.tif"
     if not image.exists():
@@ -259,6 +260,8 @@ def _prompts(path: Path) -> object:
     )
     if code == 70:
         raise AssertionError("exit code 70")
+    if code:
+        raise BiofmError(f"exit code {code}")
     return code
 
 
