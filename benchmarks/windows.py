@@ -22,12 +22,13 @@ os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
 os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
 SIZES = ((1280, 720), (1366, 768))
 THEMES = ("dark", "light")
-SEGMENT, CLICK, CELLS, TRACES, TIMELINE = DOCKS = (
+SEGMENT, CLICK, CELLS, TRACES, TIMELINE, CONDITIONS = DOCKS = (
     "Segment cells",
     "Point and click",
     "Cell states",
     "Traces and events",
     "Timeline",
+    "Conditions",
 )
 GROUPS = (
     *((name,) for name in DOCKS),
@@ -35,6 +36,7 @@ GROUPS = (
     (CLICK, TRACES),
     (TRACES, TIMELINE),
     (CELLS, TRACES),
+    (CELLS, CONDITIONS),
 )
 SETTLE_S = 0.4
 SLACK = 2  # pixels that a style may take from a text's room without a letter being lost
