@@ -192,10 +192,16 @@ def watch_for_errors() -> list[str]:
 
 
 def forget_notifications() -> None:
-    """Empty napari's list of what it ever told: it is kept for good."""
+    """Close what napari told, as a person does, and empty its list, which is kept for good.
+
+    A notification goes by itself only in a window that is active, which none is on a virtual screen.
+    """
+    from napari._qt.dialogs.qt_notification import NapariQtNotification
     from napari.utils.notifications import notification_manager
 
     notification_manager.records.clear()
+    for one in list(NapariQtNotification._instances):
+        one.close_button.click()
 
 
 # ------------------------------------------------------------------ docks
