@@ -172,6 +172,13 @@ class SegmentationParameters:
         that holds nothing else.
     least_contrast : how far an object has to stand above its ground, in units of what the ground itself varies by over
         patches of its size; noise reaches 7. 0 keeps all.
+    normalise : percentiles (low, high) of the intensities of each channel that become 0 and 1 for the model; None leaves
+        it to the model.
+
+    Raises
+    ------
+    ImageError
+        If `normalise` is not two numbers with 0 <= low < high <= 100.
     """
 
     diameter: float | None = None
@@ -180,6 +187,34 @@ class SegmentationParameters:
     min_size: int = 15
     relative_size: float = 0.05
     least_contrast: float = 8.0
+    normalise: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.normalise is not None:  # a list where it comes from a file
+            object.__setattr__(self, "normalise", as_percentiles(self.normalise))
+
+
+def as_percentiles(values: Sequence[float]) -> tuple[float, float]:
+    """Return percentiles of intensities, lower and upper.
+
+    Parameters
+    ----------
+    values : two numbers, 0 <= low < high <= 100.
+
+    Raises
+    ------
+    ImageError
+        If they are not.
+    """
+    try:
+        low, high = (float(value) for value in values)
+    except (TypeError, ValueError):
+        low, high = 1.0, 0.0
+    if not 0 <= low < high <= 100:
+        raise ImageError(
+            f"normalise = {values!r}: give two percentiles, low and high, with 0 <= low < high <= 100"
+        )
+    return low, high
 
 
 @dataclass(frozen=True)

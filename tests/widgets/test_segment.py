@@ -10,7 +10,9 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+import napari_biofm as biofm
 from napari_biofm.controllers.common.layers import is_helper
+from napari_biofm.controllers.common.recipes import segmentation_steps
 from napari_biofm.controllers.segment import which_model
 from napari_biofm.engine import make_engine
 from napari_biofm.images.io.projections import MEAN
@@ -164,6 +166,29 @@ def test_what_is_left_out_can_be_set_in_the_form(viewer: Any, dock: SegmentDock)
     assert {"Smallest (share)", "Least contrast"} <= set(names)
     dock.relative_size.value, dock.least_contrast.value = 0, 0
     assert (dock.parameters.relative_size, dock.parameters.least_contrast) == (0, 0)
+
+
+def test_percentiles_of_contrast_can_be_set_and_are_never_upside_down(
+    viewer: Any, dock: SegmentDock, tmp_path: Any
+) -> None:
+    assert dock.parameters.normalise is None and not dock.normalise.low.enabled
+    assert dock.normalise.high.native.text() == "auto"
+    dock.normalise.high.value = 90
+    dock.normalise.low.value = 1
+    assert dock.parameters.normalise == (1, 90)
+    image = simulate_field((96, 96), 8, seed=1).image
+    viewer.add_image(image, name="field")
+    dock.model.value = "classical"
+    press(dock)
+    masks = viewer.layers["field cells"].data
+    wanted = biofm.segment(image, model="classical", normalise=(1, 90)).masks
+    np.testing.assert_array_equal(masks, wanted)
+    draft = segmentation_steps(viewer, dock.session, dock.session.labels or "")
+    assert "normalise = [1.0, 90.0]" in draft.save(tmp_path / "recipe.toml").read_text()
+    (again,) = biofm.run_recipe(tmp_path / "recipe.toml").out.rglob("*mask*.tif")
+    np.testing.assert_array_equal(biofm.read_masks(again), masks)
+    dock.normalise.high.value = 0.5
+    assert dock.parameters.normalise == (dock.normalise.low.value, 0.5) and dock.normalise.low.value < 0.5
 
 
 def test_which_model_shows_outlines_of_all_side_by_side_and_says_how_they_agree(

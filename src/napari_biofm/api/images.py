@@ -29,6 +29,7 @@ from napari_biofm.types import (
     SegmentationParameters,
     Segmenter,
     Task,
+    as_percentiles,
     run_task,
 )
 
@@ -127,6 +128,7 @@ def segment(
     min_size: int = 15,
     relative_size: float = 0.05,
     least_contrast: float = 8.0,
+    normalise: Sequence[float] | None = None,
     is_stack: bool | None = None,
     axes: str | None = None,
     channel: Channel | None = None,
@@ -148,6 +150,8 @@ def segment(
     relative_size : smallest object kept, as a share of the image's usual object; 0 keeps specks.
     least_contrast : how far an object has to stand above its ground, in units of what the ground itself varies by over
         patches of its size; noise reaches 7. 0 keeps all.
+    normalise : percentiles (low, high) of the intensities of each channel that become 0 and 1 for the model, e.g. (1, 99);
+        None leaves it to the model.
     is_stack : whether the first axis of an array is Z or time; None decides by the number of axes (3 axes are a
         stack unless the last has at most 16 entries). For a file its own axes decide.
     axes : of a file: letters of TZCYXS, one an axis, where it does not name them or names them wrongly.
@@ -174,8 +178,9 @@ def segment(
     -----
     Flows follow Stringer et al., Nature Methods 18:100 (2021).
     """
+    given = None if normalise is None else as_percentiles(normalise)
     parameters = SegmentationParameters(
-        diameter, flow_threshold, cellprob_threshold, min_size, relative_size, least_contrast
+        diameter, flow_threshold, cellprob_threshold, min_size, relative_size, least_contrast, given
     )
     channels = chosen_channels(channel, second_channel)
     if isinstance(image, str | Path):

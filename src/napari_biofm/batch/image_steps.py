@@ -34,6 +34,7 @@ def segment(bench: Bench, given: Parameters) -> None:
         given["min_size"],
         given["relative_size"],
         given["least_contrast"],
+        given["normalise"],
     )
     found = segment_opened(
         image, is_stack, parameters, channels=names, model=given["model"], device=given["device"]

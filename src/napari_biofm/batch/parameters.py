@@ -26,6 +26,7 @@ class Parameter:
     text : what it is, with its unit.
     choices : values that are allowed, () for any.
     low : least number allowed.
+    numbers : how many numbers a list holds; 0 for a list of any length and content.
     """
 
     default: Any
@@ -33,6 +34,7 @@ class Parameter:
     text: str
     choices: tuple[str, ...] = ()
     low: float = -math.inf
+    numbers: int = 0
 
     def check(self, where: str, value: Any) -> None:
         """Raise `BatchError` if the value does not fit.
@@ -45,6 +47,10 @@ class Parameter:
         if not fits or (isinstance(value, bool) and bool not in self.types):
             wanted = " or ".join(_KINDS[one] for one in self.types)
             raise BatchError(f"{where} = {value!r}: give {wanted} ({self.text}).")
+        if self.numbers and isinstance(value, list):
+            plain = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+            if len(value) != self.numbers or len(plain) != self.numbers:
+                raise BatchError(f"{where} = {value!r}: give {self.numbers} numbers ({self.text}).")
         for one in value if isinstance(value, list) else [value]:
             counted = isinstance(one, int) and int in self.types  # a number, or one of the words
             if self.choices and not counted and one not in self.choices:
@@ -114,6 +120,13 @@ STEPS: Mapping[str, Step] = MappingProxyType(
                 ),
                 "relative_size": Parameter(0.05, (float,), "smallest object, share of the usual one", low=0),
                 "least_contrast": Parameter(8.0, (float,), "contrast of an object over its ground", low=0),
+                "normalise": Parameter(
+                    None,
+                    (list,),
+                    "percentiles, low and high, that become 0 and 1 for the model; as the model does when not given",
+                    low=0,
+                    numbers=2,
+                ),
                 "device": _DEVICE,
             },
         ),

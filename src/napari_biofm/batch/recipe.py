@@ -209,6 +209,9 @@ def schema() -> dict[str, Any]:
             properties[key] = {"type": [kinds[t] for t in one.types], "description": one.text}
             if one.default is not None:
                 properties[key]["default"] = one.default
+            if one.numbers:
+                numbers = {"type": "number", "minimum": one.low}
+                properties[key] |= {"items": numbers, "minItems": one.numbers, "maxItems": one.numbers}
             if one.choices:
                 properties[key]["enum"] = list(one.choices)
         steps.append(

@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stack.tif --axes ZYX --out masks",
         "movie.tif --projection variation --out masks",
         "cells.tif --channel membrane --second-channel DAPI --diameter 40 --out masks",
+        "faint.tif --normalise 1 95 --out masks",
         "fields/*.tif --out masks --resume",
     ),
     "embed": ("field.tif --masks masks/field_mask.tif --out cells.h5ad",),

@@ -40,7 +40,7 @@ def add_verbs(verbs: Any) -> None:
         help="instance masks of images",
         description="Finds the cells of images, of stacks in 3D, or of one picture of a movie. Axes that the file does not name "
         "are told by --axes; --projection takes one picture of a movie or stack instead of all planes. Each image is "
-        "normalised to its own percentiles by the models.",
+        "normalised to its own percentiles by the models; --normalise says to which.",
     )
     segment.add_argument(
         "images", nargs="+", type=Path, metavar="IMG", help="images, stacks, movies, plates of OME-Zarr"
@@ -78,6 +78,10 @@ def add_verbs(verbs: Any) -> None:
     segment.add_argument(
         "--least-contrast", type=float, default=8.0, metavar="N",
         help="contrast over what the ground varies by; 0 keeps all (default 8)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--normalise", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="percentiles of each channel that become 0 and 1 for the model, e.g. 1 99 (default: as the model does)",
     )  # fmt: skip
     segment.add_argument(
         "--channel", metavar="NAME|N", help="channel to segment, by name or counted from 0 (default: all)"
@@ -220,6 +224,7 @@ def run_segment(args: argparse.Namespace) -> None:
         args.min_size,
         args.relative_size,
         args.least_contrast,
+        args.normalise,
     )
     warm_up(model)
     rows: list[dict[str, Any]] = []

@@ -70,7 +70,7 @@ class InstanSeg:
         self, image: torch.Tensor, pixel_size: float | None = None, normalise: bool = True,
         return_image_tensor: bool = True, target: str = "all_outputs", rescale_output: bool = True, **kwargs: Any,
     ) -> torch.Tensor:  # fmt: skip
-        type(self).asked |= {"image": image, "pixel_size": pixel_size}
+        type(self).asked |= {"image": image, "pixel_size": pixel_size, "normalise": normalise}
         cells = bright(image[0].numpy())
         nuclei = np.where(ndi.binary_erosion(cells > 0, iterations=2), cells, 0)
         return torch.from_numpy(np.stack([nuclei, cells])[None]).float()
@@ -93,7 +93,7 @@ class Cellpose:
 
     def eval(
         self, x: np.ndarray, batch_size: int = 8, channels: Any = (0, 0), channel_axis: int | None = None,
-        invert: bool = False, normalize: bool = True, diameter: float | None = 30.0, do_3D: bool = False,
+        invert: bool = False, normalize: Any = True, diameter: float | None = 30.0, do_3D: bool = False,
         **kwargs: Any,
     ) -> tuple[np.ndarray, list[Any], np.ndarray, float]:  # fmt: skip
         type(self).asked |= {
@@ -101,6 +101,7 @@ class Cellpose:
             "channels": channels,
             "channel_axis": channel_axis,
             "diameter": diameter,
+            "normalize": normalize,
         } | kwargs
         return bright(x if x.ndim == 2 else x[..., 0]), [], np.zeros(256), diameter or 17.0
 
@@ -185,6 +186,22 @@ def test_cellpose_3_gets_the_second_channel_as_nuclei(packages: None) -> None:
     assert Cellpose.asked["flow_threshold"] == 0.4
     run_task(make_segmenter("cellpose3-nuclei").segment(image[..., 0], DEFAULT))
     assert Cellpose.asked["channels"] == [0, 0] and Cellpose.asked["weights"] == "nuclei"
+
+
+def test_percentiles_are_told_to_each_program_in_its_own_words(packages: None) -> None:
+    image = np.arange(2500, dtype=np.float32).reshape(50, 50)
+    given = SegmentationParameters(normalise=(10, 90))
+    run_task(make_segmenter("stardist-fluo").segment(image, given))
+    np.testing.assert_allclose(np.percentile(StarDist2D.asked["img"], (10, 90)), (0, 1), atol=1e-6)
+    run_task(make_segmenter("cellpose3-cyto3").segment(image, given))
+    assert Cellpose.asked["normalize"] == {"percentile": [10.0, 90.0]}
+    run_task(make_segmenter("cellpose3-cyto3").segment(image, DEFAULT))
+    assert Cellpose.asked["normalize"] is True
+    run_task(make_segmenter("instanseg-fluo").segment(image, given))
+    assert InstanSeg.asked["normalise"] is False
+    np.testing.assert_allclose(np.percentile(InstanSeg.asked["image"], (10, 90)), (0, 1), atol=1e-6)
+    run_task(make_segmenter("instanseg-fluo").segment(image, DEFAULT))
+    assert InstanSeg.asked["normalise"] is True and InstanSeg.asked["image"].max() == 2499
 
 
 def test_a_failure_of_the_program_is_told_with_its_name(

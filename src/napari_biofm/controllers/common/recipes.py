@@ -122,7 +122,8 @@ def _segment_step(
     if stack is not None and dict(stack).get("mode") != STACKED:
         return None
     known = SegmentationParameters.__dataclass_fields__
-    step = {k: v for k, v in dict(made.get("parameters", {})).items() if k in known and v is not None}
+    noted = dict(made.get("parameters", {})).items()
+    step = {k: list(v) if isinstance(v, tuple) else v for k, v in noted if k in known and v is not None}
     step["model"] = str(made.get("choice") or made.get("model"))
     if channel is not None:
         step["channel"] = channel

@@ -180,7 +180,11 @@ class SegmentController:
         layer = layer_by_id(self._viewer, uid)
         if layer is None:
             return
-        used = {**segmentation.provenance, "parameters": vars(parameters), "remasked": True}
+        seen = segmentation.provenance.get("parameters", {}).get(
+            "normalise"
+        )  # by the network, which did not run again
+        told = {**vars(parameters), "normalise": seen}
+        used = {**segmentation.provenance, "parameters": told, "remasked": True}
         now = np.asarray(full_data(layer))
         try:
             edit = LabelsEdit.whole(uid, "New thresholds", now, masks, {"parameters": vars(parameters)})

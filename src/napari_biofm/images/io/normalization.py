@@ -42,16 +42,38 @@ def as_channels(image: NDArray[Any], channels: Sequence[int] | None = None) -> N
     return np.array(pixels[..., wanted], np.float32)
 
 
-def as_rgb8(image: NDArray[Any], channels: Sequence[int] | None = None) -> NDArray[np.uint8]:
+def contrast_limits(pixels: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.float64]:
+    """Return two percentiles of each channel of (..., C), as (C, 2) intensities.
+
+    Parameters
+    ----------
+    pixels : channels last, finite.
+    percentiles : lower and upper.
+    """
+    flat = pixels.reshape(-1, pixels.shape[-1])
+    return np.asarray(np.percentile(flat, percentiles, axis=0).T, np.float64)
+
+
+def as_rgb8(
+    image: NDArray[Any],
+    channels: Sequence[int] | None = None,
+    percentiles: tuple[float, float] | None = None,
+) -> NDArray[np.uint8]:
     """Return an image as (Y, X, 3) uint8, the way Segment Anything was trained.
 
-    8-bit images keep their values; others are stretched from their 0.1 to their 99.9 percentile.
     One channel is shown in grey; a second and third become green and blue.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, C) of any real dtype.
+    channels : as for `as_channels`.
+    percentiles : that become 0 and 255; by default 8-bit images keep their values, and others are stretched from their
+        0.1 to their 99.9 percentile.
     """
-    keep = np.asarray(image).dtype == np.uint8
+    keep = percentiles is None and np.asarray(image).dtype == np.uint8
     pixels = as_channels(image, channels)
     if not keep:
-        low, high = np.percentile(pixels, (0.1, 99.9), axis=(0, 1))
+        low, high = contrast_limits(pixels, percentiles or (0.1, 99.9)).T
         pixels = np.clip((pixels - low) / np.maximum(high - low, 1e-12), 0, 1) * 255
     rgb = np.zeros((*pixels.shape[:2], 3), np.uint8)
     rgb[..., : pixels.shape[-1]] = np.rint(pixels)

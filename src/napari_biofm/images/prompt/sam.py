@@ -105,7 +105,9 @@ class SAM(WeightsAdapter):
         image : (Y, X) or (Y, X, C); other dtypes than uint8 are stretched to 8 bits.
         viewport : part of the image to begin with.
         """
-        pixels = as_rgb8(image, self.channels)
+        return (yield from self._prepare(as_rgb8(image, self.channels), viewport))
+
+    def _prepare(self, pixels: NDArray[np.uint8], viewport: Box | None) -> Task[Prepared]:
         grid = _grid(pixels.shape)
         tiles: dict[int, PreparedTile] = {}
         for done, index in enumerate(grid.order(viewport), 1):
@@ -167,7 +169,8 @@ class SAM(WeightsAdapter):
             return Segmentation(
                 np.zeros(np.shape(image)[:2], np.int32), provenance=self._provenance(parameters)
             )
-        prepared = yield from self.prepare(image, viewport)
+        pixels = as_rgb8(image, self.channels, parameters.normalise)
+        prepared = yield from self._prepare(pixels, viewport)
         found: list[Candidate] = []
         batches = [
             (tile, part)

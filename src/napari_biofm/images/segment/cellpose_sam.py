@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.images.io.normalization import as_channels, is_blank
+from napari_biofm.images.io.normalization import as_channels, contrast_limits, is_blank
 from napari_biofm.images.protocols import Box, StackMode, StackOptions
 from napari_biofm.images.segment import cellpose_api as cellpose
 from napari_biofm.images.segment import volumes
@@ -138,6 +138,8 @@ class CellposeSAM(WeightsAdapter):
         if is_blank(pixels):
             yield Progress(1, 1, "the image is blank: no cells")
             return self._nothing(pixels.shape[:2], parameters)
+        if limits is None and parameters.normalise is not None:
+            limits = contrast_limits(pixels, parameters.normalise)
         if limits is not None:
             pixels = self._between(pixels, limits)
         maps = yield from self.run(pixels, parameters, viewport, normalised=limits is not None)
@@ -188,7 +190,9 @@ class CellposeSAM(WeightsAdapter):
         else:
             options = StackOptions(**segmentation.provenance.get("stack", {}))
             masks = volumes.stack_masks(self, flows, cell_prob, parameters, options)
-        provenance = {**segmentation.provenance, "parameters": asdict(parameters), "remasked": True}
+        seen = segmentation.provenance.get("parameters", {}).get("normalise")
+        told = {**asdict(parameters), "normalise": seen}
+        provenance = {**segmentation.provenance, "parameters": told, "remasked": True}
         return replace(segmentation, masks=masks, flows=flows, cell_prob=cell_prob, provenance=provenance)
 
     def segment_stack(
@@ -203,6 +207,8 @@ class CellposeSAM(WeightsAdapter):
         """Segment a z-stack or a time series; see `volumes`, and `segment` for `limits`."""
         pixels = np.stack([as_channels(plane, self.channels) for plane in np.asarray(stack)])
         options = StackOptions(mode, anisotropy, stitch_threshold)
+        if limits is None and parameters.normalise is not None:
+            limits = contrast_limits(pixels, parameters.normalise)
         if limits is not None:
             pixels = self._between(pixels, limits)
         flows, cell_prob = yield from volumes.stack_maps(

@@ -7,6 +7,7 @@ tissue and crowded cells. The vectors are statistics of a small bank of Gaussian
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,12 @@ SCALES = (0.7, 1.4, 2.8, 5.6)  # pixels, of the filter bank
 STRIDE = 2.0
 
 
-def to_grey(image: Image) -> NDArray[np.float32]:
-    """Return one plane in 0..1: channels averaged, the 1st and 99.8th percentile mapped to 0 and 1."""
+def to_grey(image: Image, percentiles: tuple[float, float] | None = None) -> NDArray[np.float32]:
+    """Return one plane in 0..1: channels averaged, two percentiles (1 and 99.8) mapped to 0 and 1."""
     plane = np.asarray(image, np.float32)
     if plane.ndim == 3:
         plane = plane.mean(axis=2)
-    low, high = np.percentile(plane, (1.0, 99.8))
+    low, high = np.percentile(plane, percentiles or (1.0, 99.8))
     return np.asarray(np.clip((plane - low) / max(float(high - low), 1e-12), 0, 1), np.float32)
 
 
@@ -48,7 +49,7 @@ class ClassicalSegmenter:
         """Return masks of a (Y, X) or (Y, X, C) image; see `types.Segmenter`."""
         pixels = check_image(image)
         yield Progress(0, 3, "threshold")
-        grey = to_grey(pixels)
+        grey = to_grey(pixels, parameters.normalise)
         foreground = _foreground(grey)
         yield Progress(1, 3, "split touching objects")
         masks = _split(foreground, parameters)
@@ -59,7 +60,7 @@ class ClassicalSegmenter:
             masks,
             features=features,
             diameter=diameter,
-            provenance={"model": self.name, "diameter_px": diameter},
+            provenance={"model": self.name, "diameter_px": diameter, "parameters": asdict(parameters)},
         )
 
     def embed(self, image: Image) -> Task[FeatureMap]:

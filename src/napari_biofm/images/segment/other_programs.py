@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.io.checks import check_image
-from napari_biofm.images.io.normalization import as_channels, is_blank
+from napari_biofm.images.io.normalization import as_channels, contrast_limits, is_blank
 from napari_biofm.types import (
     Capabilities,
     Image,
@@ -115,13 +115,16 @@ class StarDistFluorescence(_OtherProgram):
         scale = None if parameters.diameter is None else self.trained / parameters.diameter
         threshold = _shifted(float(model.thresholds.prob), parameters.cellprob_threshold)
         masks, _ = model.predict_instances(
-            self._prepared(pixels), prob_thresh=threshold, scale=scale, show_tile_progress=False
+            self._prepared(pixels, parameters.normalise),
+            prob_thresh=threshold,
+            scale=scale,
+            show_tile_progress=False,
         )
         return masks, {"diameter_px": parameters.diameter, "prob_thresh": threshold}
 
-    def _prepared(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+    def _prepared(self, pixels: NDArray[Any], percentiles: tuple[float, float] | None) -> NDArray[np.float32]:
         plane = pixels.astype(np.float32)
-        return _stretched(plane.mean(-1) if plane.ndim == 3 else plane)
+        return _stretched(plane.mean(-1) if plane.ndim == 3 else plane, percentiles)
 
 
 class StarDistTissue(StarDistFluorescence):
@@ -129,8 +132,8 @@ class StarDistTissue(StarDistFluorescence):
 
     name, weights = "stardist-he", "2D_versatile_he"
 
-    def _prepared(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        return _stretched(_three_colours(pixels, self.name).astype(np.float32))
+    def _prepared(self, pixels: NDArray[Any], percentiles: tuple[float, float] | None) -> NDArray[np.float32]:
+        return _stretched(_three_colours(pixels, self.name).astype(np.float32), percentiles)
 
 
 class InstanSegFluorescence(_OtherProgram):
@@ -150,11 +153,15 @@ class InstanSegFluorescence(_OtherProgram):
         size = None if parameters.diameter is None else CELL_UM / parameters.diameter
         import torch
 
-        channels = np.moveaxis(self._prepared(pixels), -1, 0)  # told apart by place, not by size
+        given = self._prepared(pixels)
+        if parameters.normalise is not None:
+            low, high = contrast_limits(given, parameters.normalise).T
+            given = ((given - low) / np.maximum(high - low, 1e-12)).astype(np.float32)
+        channels = np.moveaxis(given, -1, 0)  # told apart by place, not by size
         found = model.eval_small_image(
             torch.from_numpy(np.ascontiguousarray(channels)),
             pixel_size=size,
-            normalise=True,
+            normalise=parameters.normalise is None,
             return_image_tensor=False,
             target="all_outputs",
         )
@@ -191,8 +198,10 @@ class Cellpose3Cells(_OtherProgram):
 
     def _run(self, model: Any, pixels: NDArray[Any], parameters: SegmentationParameters) -> Any:
         planes, channels = self._prepared(pixels)
+        own = True if parameters.normalise is None else {"percentile": list(parameters.normalise)}
         masks, _, _, diameter = model.eval(
             planes,
+            normalize=own,
             channels=channels,
             channel_axis=-1 if planes.ndim == 3 else None,
             diameter=parameters.diameter,
@@ -221,9 +230,9 @@ class Cellpose3Nuclei(Cellpose3Cells):
         return (plane.mean(-1) if plane.ndim == 3 else plane), [0, 0]
 
 
-def _stretched(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (Y, X[, C]) with the 1st and 99.8th percentile of all channels at 0 and 1, as StarDist was trained."""
-    low, high = np.percentile(pixels, (1.0, 99.8))
+def _stretched(pixels: NDArray[np.float32], percentiles: tuple[float, float] | None) -> NDArray[np.float32]:
+    """Return (Y, X[, C]) with two percentiles of all channels at 0 and 1; as StarDist was trained, 1 and 99.8."""
+    low, high = np.percentile(pixels, percentiles or (1.0, 99.8))
     return np.asarray((pixels - low) / max(float(high - low), 1e-12), np.float32)
 
 

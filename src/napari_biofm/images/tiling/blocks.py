@@ -36,6 +36,7 @@ MARGIN = 128
 _STEPS = 100  # of progress per block
 _TAKEN = 0.5  # fraction of an object that is taken when an earlier block gave it
 _SAMPLES = 1_000_000  # pixels looked at for the limits of intensity
+USUAL = (1.0, 99.0)  # percentiles that become 0 and 1 in all parts of an image
 
 
 class BlockLog(Protocol):
@@ -102,7 +103,8 @@ def segment_blocks(
         raise ImageError(f"labels of shape {tuple(out.shape)} cannot hold those of an image of shape {shape}")
     scaled = stack is not None or takes_limits(segmenter)
     if scaled and limits is None:
-        limits = limits_of(image) if stack is None else limits_of_stack(image)
+        percentiles = parameters.normalise or USUAL
+        limits = (limits_of if stack is None else limits_of_stack)(image, *percentiles)
     plane = shape[lead], shape[lead + 1]
     boxes = list(block_boxes(plane, block))
     highest, diameter = (0, parameters.diameter) if log is None else (log.highest, log.diameter)
@@ -156,7 +158,7 @@ def block_boxes(shape: tuple[int, int], block: int) -> Iterator[Box]:
             yield y0, x0, y1, x1
 
 
-def limits_of(image: LazyArray, low: float = 1.0, high: float = 99.0) -> NDArray[np.float64]:
+def limits_of(image: LazyArray, low: float = USUAL[0], high: float = USUAL[1]) -> NDArray[np.float64]:
     """Return two percentiles of every channel, (C, 2), from a sample of rows of the whole image."""
     height, width = image.shape[:2]
     rows = max(1, min(height, _SAMPLES // max(1, width)))
@@ -166,10 +168,12 @@ def limits_of(image: LazyArray, low: float = 1.0, high: float = 99.0) -> NDArray
     return np.nanpercentile(flat.astype(np.float64), (low, high), axis=0).T
 
 
-def limits_of_stack(image: LazyArray) -> NDArray[np.float64]:
+def limits_of_stack(image: LazyArray, low: float = USUAL[0], high: float = USUAL[1]) -> NDArray[np.float64]:
     """Return the limits of intensity of a stack (Z, Y, X) or (Z, Y, X, C) from at most nine of its planes."""
     picked = np.unique(np.linspace(0, len(image) - 1, 9).astype(int))
-    found: NDArray[np.float64] = np.mean([limits_of(np.asarray(image[int(z)])) for z in picked], axis=0)
+    found: NDArray[np.float64] = np.mean(
+        [limits_of(np.asarray(image[int(z)]), low, high) for z in picked], axis=0
+    )
     return found
 
 

@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from napari_biofm.images.io.checks import NOT_FINITE
 from napari_biofm.images.io.lazy import LARGE, LARGE_STACK, LazyImage
 from napari_biofm.images.protocols import Limits, StackOptions, segments_stacks, takes_limits
-from napari_biofm.images.tiling.blocks import BLOCK, MARGIN, block_boxes, limits_of_stack, segment_blocks
+from napari_biofm.images.tiling.blocks import (
+    BLOCK,
+    MARGIN,
+    USUAL,
+    block_boxes,
+    limits_of_stack,
+    segment_blocks,
+)
 from napari_biofm.images.tiling.labels_on_disk import LabelsOnDisk
 from napari_biofm.images.tiling.pass_store import PassStore
 from napari_biofm.images.tiling.stitching import names_from_below
@@ -185,7 +192,8 @@ def _planes(
 ) -> Task[None]:
     """Segment planes one by one; "stitch" joins each with the one before, on one scale of intensity."""
     joined = stack.mode == "stitch"
-    limits = limits_of_stack(image) if joined and takes_limits(segmenter) else None
+    percentiles = parameters.normalise or USUAL
+    limits = limits_of_stack(image, *percentiles) if joined and takes_limits(segmenter) else None
     highest, diameter = log.highest, log.diameter
     for z in range(len(image)):
         if z not in log:

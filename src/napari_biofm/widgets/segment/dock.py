@@ -26,7 +26,7 @@ from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.segment.channel_boxes import ChannelBoxes
-from napari_biofm.widgets.segment.form import ThresholdForm
+from napari_biofm.widgets.segment.form import PercentileBoxes, ThresholdForm
 from napari_biofm.widgets.segment.model_choice import ModelChooser
 from napari_biofm.widgets.segment.preview import ThresholdPreview
 from napari_biofm.widgets.segment.teach_panel import TeachPanel
@@ -106,6 +106,7 @@ class SegmentDock(Dock):
             step=1,
             tooltip="Mean cell diameter in pixels; 0 lets the model estimate it.",
         )
+        self.normalise = PercentileBoxes()
         self.estimate_button = PushButton(
             text="Estimate", tooltip="Tell tiles, time and memory before anything is run."
         )
@@ -123,6 +124,7 @@ class SegmentDock(Dock):
                 self.model,
                 self.device,
                 self.diameter,
+                self.normalise.container,
                 self.estimate_button,
                 self.which_button,
             ],
@@ -171,6 +173,7 @@ class SegmentDock(Dock):
             min_size=self.min_size.value,
             relative_size=self.relative_size.value,
             least_contrast=self.least_contrast.value,
+            normalise=self.normalise.value,
         )
 
     # ------------------------------------------------------------------ jobs

@@ -1,9 +1,47 @@
-"""The thresholds of the Segment dock."""
+"""The thresholds of the Segment dock, and the limits of contrast."""
 
 from __future__ import annotations
 
 from magicgui.widgets import Container, FloatSlider, FloatSpinBox, PushButton, SpinBox
 from magicgui.widgets.bases import Widget
+
+from napari_biofm.widgets.common.buttons import enable
+
+
+class PercentileBoxes:
+    """Two percentiles of intensity in a row; `container` holds them.
+
+    The upper one at 0 leaves it to the model.
+    """
+
+    def __init__(self) -> None:
+        tip = (
+            "Percentiles of each channel that become 0 and 1 for the model, e.g. 1 and 99. The right box at auto "
+            "leaves it to the model."
+        )
+        self.low, self.high = (FloatSpinBox(value=0, min=0, max=100, step=0.5, tooltip=tip) for _ in range(2))
+        self.low.native.setAccessibleName("Lower percentile")
+        self.high.native.setAccessibleName("Upper percentile")
+        self.high.native.setSpecialValueText("auto")
+        self.container = Container(
+            widgets=[self.low, self.high],
+            layout="horizontal",
+            labels=False,
+            label="Normalise (%)",
+            tooltip=tip,
+        )
+        self.container.margins = (0, 0, 0, 0)
+        self.high.changed.connect(self._enable)
+        self._enable()
+
+    @property
+    def value(self) -> tuple[float, float] | None:
+        """Lower and upper percentile; None leaves it to the model."""
+        return (self.low.value, self.high.value) if self.high.value > 0 else None
+
+    def _enable(self, *_: object) -> None:
+        self.low.max = max(0.0, self.high.value - 0.1)
+        enable(self.low.native, self.high.value > 0, "Off: give the upper percentile in the box beside it.")
 
 
 class ThresholdForm:

@@ -19,7 +19,9 @@ LOW, HIGH = 1.0, 99.8  # percentiles brought to 0 and 1
 _SAMPLE = 1 << 18  # pixels looked at to find percentiles
 
 
-def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
+def to_planes(
+    image: Image, polarity: bool = True, percentiles: tuple[float, float] = (LOW, HIGH)
+) -> NDArray[np.float32]:
     """Bring an image to three planes of about 0 to 1.
 
     Channels without contrast are dropped (an alpha channel, an empty dye); of more than three the three of
@@ -34,6 +36,7 @@ def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
     ----------
     image : (Y, X) or (Y, X, C), any real dtype; NaN and infinity count as background.
     polarity : whether to invert pictures on a bright ground.
+    percentiles : of each channel that become 0 and 1.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def to_planes(image: Image, polarity: bool = True) -> NDArray[np.float32]:
     channels = _channels(image)
     step = max(1, int(np.sqrt(channels.shape[1] * channels.shape[2] / _SAMPLE)))
     sample = channels[:, ::step, ::step].reshape(len(channels), -1)
-    low, high = np.percentile(sample, (LOW, HIGH), axis=1).astype(np.float64)
+    low, high = np.percentile(sample, percentiles, axis=1).astype(np.float64)
     flat = high <= low
     if flat.any():  # few bright pixels on a constant ground: percentiles meet, extremes do not
         low[flat], high[flat] = channels[flat].min((1, 2)), channels[flat].max((1, 2))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.segment.embedded import passes
-from napari_biofm.images.segment.embedded.input_planes import to_planes
+from napari_biofm.images.segment.embedded.input_planes import HIGH, LOW, to_planes
 from napari_biofm.images.segment.embedded.weights import build as build_network
 from napari_biofm.images.segment.embedded.weights import read as read_weights
 from napari_biofm.images.segment.flows import masks_from_flows
@@ -195,7 +195,7 @@ class EmbeddedModel:
         """
         diameter = chosen.diameter
         while True:
-            found = yield from self._pass(image, diameter, keep_decoded)
+            found = yield from self._pass(image, diameter, keep_decoded, chosen.normalise)
             yield Progress(1, 1, "following flows")
             flows, cell_prob = passes.at_image_size(found)
             if not keep_decoded:
@@ -210,7 +210,13 @@ class EmbeddedModel:
             diameter = measured
             del found, masks, flows, cell_prob
 
-    def _pass(self, image: Image, diameter: float | None, keep_decoded: bool = False) -> Task[passes.Pass]:
+    def _pass(
+        self,
+        image: Image,
+        diameter: float | None,
+        keep_decoded: bool = False,
+        normalise: tuple[float, float] | None = None,
+    ) -> Task[passes.Pass]:
         if diameter is not None and not (np.isfinite(diameter) and diameter > 0):
             raise ImageError(
                 f"diameter {diameter} is not a positive number of pixels; give one, or none to estimate it"
@@ -221,7 +227,7 @@ class EmbeddedModel:
                 f"image of shape {np.shape(image)} has {pixels / 1e6:.0f} million pixels, more than "
                 f"{LARGEST_IMAGE / 1e6:.0f}; segment it in parts or at a lower resolution"
             )
-        planes = to_planes(image)
+        planes = to_planes(image, percentiles=normalise or (LOW, HIGH))
         task = passes.run_pass(self.network, planes, diameter, self.settings, self.device, keep_decoded)
         while True:
             try:
