@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.places import leads_outside, outside_words
 from napari_biofm.types import ImageError, LazyArray
 
 if TYPE_CHECKING:
     from tifffile import TiffFile
 
 TIFF_ENDINGS = (".tif", ".tiff", ".lsm", ".stk")
+_OTHER_FILE = re.compile(r"""\bFileName\s*=\s*["']([^"']*)["']""")  # of a plane, in OME-XML
 ALPHA = (1, 2)  # associated and unassociated, in the tag ExtraSamples
 DISPLAY_ONLY = 0.95  # rank correlation of index and lightness from which a palette is a table for display
 
@@ -121,11 +123,20 @@ def opened_tiff(path: Path) -> Iterator[TiffFile]:
     Parameters
     ----------
     path : the file.
+
+    Raises
+    ------
+    ImageError
+        If its OME metadata name a file outside its folder, which tifffile would open.
     """
     import tifffile
 
     with tifffile.TiffFile(path) as file:
         len(file.pages)
+        if file.is_ome:
+            for name in map(html.unescape, _OTHER_FILE.findall(file.ome_metadata or "")):
+                if leads_outside(path, name):
+                    raise ImageError(f"{path.name}: {outside_words(path, 'a plane', name)}.")
         yield file
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_biofm.hdf5_files import check_hdf5
+from napari_biofm.places import leads_outside, outside_words
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import Channel, Recording
 from napari_biofm.signals.samples import Raw
@@ -83,9 +85,22 @@ def read_neo(path: Path, *, stream: int = 0) -> Recording:
     )
 
 
+def _check_named(path: Path) -> None:
+    """Raise `RecordingError` where a header of BrainVision names files outside its folder."""
+    if path.suffix.lower() != ".vhdr":
+        return
+    with path.open(encoding="latin-1") as file:
+        for line in file:
+            key, _, name = line.strip().partition("=")
+            if key in ("DataFile", "MarkerFile") and name and leads_outside(path, name):
+                raise RecordingError(f"{path.name}: {outside_words(path, key, name)}.")
+
+
 def _open(path: Path) -> Any:
     rawio = need("neo.rawio", path)
     try:
+        check_hdf5(path)
+        _check_named(path)
         find = getattr(rawio, "get_rawio", None) or rawio.get_rawio_class
         kind = find(str(path))
         if kind is None:
