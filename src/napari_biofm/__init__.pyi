@@ -28,6 +28,7 @@ from .api.channels import (
 )
 from .api.clicks import (
     click,
+    propagate,
 )
 from .api.clocks import (
     movie_clock,
@@ -180,6 +181,7 @@ __all__ = [
     "channel_summary",
     "classify_rhythm",
     "click",
+    "propagate",
     "collect",
     "compare_groups",
     "compound_head",

@@ -311,6 +311,7 @@ class Capabilities:
     keeps_passes : can keep finished tiles on disk, so that a stopped pass goes on where it was.
     vectors : pools vectors of cells from its feature map by a recipe of its own.
     crops : gives vectors of single cells cut from their image.
+    propagates : carries masks of a plane through the following ones.
     """
 
     segments: bool = False
@@ -326,6 +327,7 @@ class Capabilities:
     keeps_passes: bool = False
     vectors: bool = False
     crops: bool = False
+    propagates: bool = False
 
 
 @runtime_checkable

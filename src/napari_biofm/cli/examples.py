@@ -24,6 +24,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "field.tif --out compared",
         "field.tif --models biofm-image,classical --region 0,0,512,512 --out compared",
     ),
+    "propagate": (
+        "stack.tif --masks plane_mask.tif --plane 12 --out stack_mask.tif",
+        "movie.tif --masks first_mask.tif --model sam2.1_hiera_tiny --out movie_mask.tif",
+    ),
     "click": ("field.tif --prompts prompts.json --out clicked",),
     "cells fit": (
         "--crops crops.tif --labels labels.csv --out head",

@@ -1,4 +1,4 @@
-"""Verbs on images: segment, which-model, embed, click."""
+"""Verbs on images: segment, which-model, embed, click, propagate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import imageio.v3 as imageio
 import numpy as np
 
 from napari_biofm.api.cells import embed
-from napari_biofm.api.clicks import click
+from napari_biofm.api.clicks import click, propagate
 from napari_biofm.api.images import (
     chosen_channels,
     describe_image,
@@ -19,7 +19,7 @@ from napari_biofm.api.images import (
     plane_to_compare,
     segment_opened,
 )
-from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown
+from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown, written_as
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.engine.memory import peak_memory_mb
 from napari_biofm.files import CsvWriter, atomic_write
@@ -162,6 +162,34 @@ def add_verbs(verbs: Any) -> None:
     click.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
     add_replacing(click)
     click.set_defaults(run=run_click)
+    add_propagate(verbs)
+
+
+def add_propagate(verbs: Any) -> None:
+    """Add `propagate`."""
+    verb = verbs.add_parser(
+        "propagate",
+        help="carry the cells of one plane or frame through a stack or movie",
+        description="Carries every cell of one plane forwards and backwards. A cell ends before the first plane where its area "
+        "jumps, it overlaps its neighbour little, the score falls or it fades; where and why is told.",
+    )
+    verb.add_argument("stack", type=Path, metavar="STACK", help="stack over z or movie")
+    verb.add_argument(
+        "--masks", type=Path, required=True, metavar="MASK",
+        help="label image of that plane, or of the stack, of which that plane is taken",
+    )  # fmt: skip
+    verb.add_argument(
+        "--plane", type=int, default=0, metavar="N", help="plane to begin with, counted from 0 (default 0)"
+    )
+    verb.add_argument("--out", type=Path, required=True, metavar="TIF", help="labels of all planes")
+    verb.add_argument(
+        "--model", default="auto", metavar="NAME",
+        help="click model of `models list`, level-sets, or SAM 2 where sam2 is installed; auto takes the best click model",
+    )  # fmt: skip
+    verb.add_argument("--axes", metavar="TZCYX", help="what the axes are (default: as the file says)")
+    verb.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+    add_replacing(verb)
+    verb.set_defaults(run=run_propagate)
 
 
 def _picture(text: str) -> int | str:
@@ -338,3 +366,21 @@ def run_click(args: argparse.Namespace) -> None:
     )
     _, written = save_clicks(clicked, args.out, stem, archive)
     note(f"{len(clicked.masks)} objects by {clicked.model}, masks in {written.name}")
+
+
+def run_propagate(args: argparse.Namespace) -> None:
+    """Write the labels of all planes, and say how far each cell went."""
+    inputs_exist([args.stack, args.masks])
+    written_as(args.out, ".tif", ".tiff")
+    if kept(args.out, force=args.force, resume=args.resume):
+        return
+    done = propagate(
+        args.stack, args.masks, plane=args.plane, axes=args.axes, model=args.model, device=args.device,
+        progress=shown(args.stack.name),
+    )  # fmt: skip
+    write_mask(args.out, done.labels)
+    for cell in done.cells:
+        for end, reason in ((cell.first, cell.reason_before), (cell.last, cell.reason_after)):
+            if reason:
+                note(f"cell {cell.label} ends at plane {end}: {reason}.")
+    note(f"{len(done.cells)} cells carried through {len(done.labels)} planes by {done.model}")

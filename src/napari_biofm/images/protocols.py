@@ -6,7 +6,7 @@ believed what its `capabilities` say; a test compares them with its class.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeGuard
 
@@ -138,6 +138,16 @@ class CropEncoder(Protocol):
 
     def crop_vectors(self, crops: NDArray[Any]) -> Vectors:
         """Return (N, d) float32 for crops (N, Y, X[, C]); a crop's vector depends on no other crop."""
+        ...
+
+
+class MaskFollower(Model, Protocol):
+    """`propagates`: carries masks of a plane through the following planes or frames."""
+
+    def carry(
+        self, stack: NDArray[Any], masks: Mapping[int, NDArray[np.bool_]]
+    ) -> Generator[dict[int, tuple[NDArray[np.bool_], float]], None, None]:
+        """Yield mask (Y, X) and score by id for plane 1, 2, ... of (n, Y, X[, C]); `masks` are those of plane 0."""
         ...
 
 

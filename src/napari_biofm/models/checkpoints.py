@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _CHUNK = 1 << 22
+_HIERA = {(96, 12): "t", (96, 16): "s", (112, 24): "b+", (144, 48): "l"}  # width and number of blocks
 _VIT_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -37,7 +38,7 @@ class Checkpoint:
     ----------
     path : the file.
     state : tensors by name, on the CPU, with wrappers' prefixes removed.
-    family : "cellpose-sam", "cellpose-dino", "sam", "mobile-sam", "embedded" or "unknown".
+    family : "cellpose-sam", "cellpose-dino", "sam", "mobile-sam", "sam2", "embedded" or "unknown".
     architecture : e.g. "vit_b"; "custom" where the width is nobody's.
     """
 
@@ -90,7 +91,9 @@ def open_checkpoint(path: Path | str, family: str | None = None, sha256: str | N
     if found == "cellpose-3":
         raise ModelError(f"{path} is a Cellpose 1 to 3 model; Cellpose 4 cannot run it, retrain it there")
     if found == "unknown":
-        raise ModelError(f"{path} holds weights of no known model; Cellpose 4 and SAM files are understood")
+        raise ModelError(
+            f"{path} holds weights of no known model; Cellpose 4, SAM and SAM 2 files are understood"
+        )
     if family is not None and found != family:
         raise ModelError(
             f"{path} holds {found} ({architecture}) weights, not {family}; "
@@ -115,11 +118,22 @@ def identify(state: Mapping[str, Any]) -> tuple[str, str]:
     if "image_encoder.patch_embed.proj.weight" in state and "mask_decoder.iou_token.weight" in state:
         width = int(state["image_encoder.patch_embed.proj.weight"].shape[0])
         return "sam", _VIT_WIDTH.get(width, "custom")
+    if "image_encoder.trunk.patch_embed.proj.weight" in state and "maskmem_tpos_enc" in state:
+        return "sam2", _hiera(state)
     if any(key.startswith("image_encoder.layers.") for key in state):
         return "mobile-sam", "vit_t"
     if "stem.0.weight" in state and "mask_decoder.out.weight" in state:
         return "embedded", "unet"
     return "unknown", ""
+
+
+def _hiera(state: Mapping[str, Any]) -> str:
+    """Return which of SAM 2's configurations has the sizes of `state`, e.g. "sam2.1_hiera_t"."""
+    trunk = "image_encoder.trunk."
+    width = int(state[f"{trunk}patch_embed.proj.weight"].shape[0])
+    depth = len({key.split(".")[3] for key in state if key.startswith(f"{trunk}blocks.")})
+    size = _HIERA.get((width, depth), "custom")
+    return f"{'sam2.1' if 'no_obj_embed_spatial' in state else 'sam2'}_hiera_{size}"
 
 
 def _read(path: Path) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from napari_biofm.types import ModelError
 
-Family = Literal["cellpose-sam", "cellpose-dino", "sam", "mobile-sam", "embedded"]
+Family = Literal["cellpose-sam", "cellpose-dino", "sam", "mobile-sam", "sam2", "embedded"]
 
 MB = 1_000_000
 
@@ -179,6 +179,27 @@ def _micro_sam(name: str, title: str, resource: str, size: int) -> ModelEntry:
     )
 
 
+def _sam2(size: str, bytes_: int, memory: int) -> ModelEntry:
+    name = f"sam2.1_hiera_{size}"
+    return ModelEntry(
+        name=name,
+        family="sam2",
+        title=f"SAM 2.1, {size.replace('_', ' ')}: carries masks through z and t",
+        urls=(
+            f"https://dl.fbaipublicfiles.com/segment_anything_2/092824/{name}.pt",
+            f"https://huggingface.co/facebook/sam2.1-hiera-{size.replace('_', '-')}/resolve/main/{name}.pt",
+        ),
+        file_name=f"{name}.pt",
+        sha256=None,
+        size=bytes_,
+        licence="Apache-2.0",
+        licence_note=_SAM_NOTE,
+        memory=memory,
+        requires=("torch", "sam2"),
+        architecture=name,
+    )
+
+
 REGISTRY: tuple[ModelEntry, ...] = (
     _cellpose(
         "cpsam_v2",
@@ -233,6 +254,10 @@ REGISTRY: tuple[ModelEntry, ...] = (
         requires=("torch", "segment_anything", "timm"),
         architecture="vit_t",
     ),
+    _sam2("tiny", 156 * MB, 2_000 * MB),
+    _sam2("small", 184 * MB, 2_000 * MB),
+    _sam2("base_plus", 324 * MB, 3_000 * MB),
+    _sam2("large", 898 * MB, 5_000 * MB),
 )
 
 

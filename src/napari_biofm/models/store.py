@@ -375,6 +375,8 @@ def overview(folder: Path | str | None = None) -> list[dict[str, Any]]:
     """
     rows = []
     for entry in registry.entries():
+        if entry.family == "sam2" and entry.missing:
+            continue  # of a program that is not installed
         path = find(entry.name, folder)
         rows.append({**entry.as_dict(), "path": str(path) if path else None, "usable": not entry.obstacle})
     for own in imported_models(folder).values():

@@ -28,6 +28,7 @@ METHODS = {
     "keeps_passes": "keep_passes",
     "vectors": "vectors",
     "crops": "crop_vectors",
+    "propagates": "carry",
 }
 ALL = {**FAMILIES, **ADAPTERS}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,6 +206,58 @@ def propagate_stack(
         return Piece.of(masks[0]), float(scores[0])
 
     return (yield from propagate(lambda k: stack[k], answer, piece, 0, range(1, len(stack)), limits))
+
+
+def propagate_followed(
+    stack: NDArray[Any],
+    piece: Piece,
+    model: str,
+    device: str = "auto",
+    limits: Limits | None = None,
+) -> Task[Propagated]:
+    """Carry `piece` of plane 0 of a stack through its other planes by a model with a memory, such as SAM 2.
+
+    Parameters
+    ----------
+    stack : (n, Y, X) or (n, Y, X, C), in the order of the way.
+    model : of the catalogue, that carries masks.
+    """
+    from napari_biofm.images.segment.catalogue import make_follower
+
+    yield Progress(0, max(1, len(stack) - 1), f"{model}: loading")
+    shape = (int(stack.shape[1]), int(stack.shape[2]))
+    masks = {1: piece.within((0, 0), shape).mask}
+    with closing(make_follower(model, device).carry(stack, masks)) as following:
+
+        def answer(_index: int, _prompt: Prompt, _moved: Piece) -> tuple[Piece, float]:
+            mask, score = next(following)[1]
+            return Piece.of(mask), score
+
+        return (yield from propagate(lambda k: stack[k], answer, piece, 0, range(1, len(stack)), limits))
+
+
+def followed_pieces(
+    stack: NDArray[Any], pieces: Mapping[int, Piece], model: str, device: str = "auto"
+) -> Task[list[dict[int, tuple[Piece, float]]]]:
+    """Return mask and score of all cells in plane 1, 2, ... of a stack, from one pass of a model with a memory.
+
+    Parameters
+    ----------
+    stack : (n, Y, X) or (n, Y, X, C), in the order of the way.
+    pieces : the cells in plane 0, by id.
+    model : of the catalogue, that carries masks.
+    """
+    from napari_biofm.images.segment.catalogue import make_follower
+
+    shape = (int(stack.shape[1]), int(stack.shape[2]))
+    masks = {label: piece.within((0, 0), shape).mask for label, piece in pieces.items()}
+    yield Progress(0, len(stack), f"{model}: loading")
+    found = []
+    with closing(make_follower(model, device).carry(stack, masks)) as following:
+        for number, one in enumerate(following, 1):
+            found.append({label: (Piece.of(mask), score) for label, (mask, score) in one.items()})
+            yield Progress(number, len(stack), f"plane {number} of {len(stack) - 1}")
+    return found
 
 
 def propagate_basins(

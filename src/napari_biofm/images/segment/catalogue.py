@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from napari_biofm.engine.warm import keep
-from napari_biofm.images.protocols import CropEncoder
+from napari_biofm.images.protocols import CropEncoder, MaskFollower
 from napari_biofm.models import registry, store
 from napari_biofm.models.store import Weights
 from napari_biofm.types import Capabilities, Embedder, Model, ModelError, Promptable, Segmenter
@@ -172,6 +172,7 @@ ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
         "sam": Adapter("napari_biofm.images.prompt.sam", "SAM", _SAM),
         "mobile-sam": Adapter("napari_biofm.images.prompt.mobile_sam", "MobileSAM", _SAM),
         "embedded": Adapter("napari_biofm.images.segment.embedded.model", "EmbeddedModel", _EMBEDDED),
+        "sam2": Adapter("napari_biofm.images.prompt.sam2", "SAM2", Capabilities(propagates=True)),
         "onnx": Adapter("napari_biofm.images.segment.onnx_encoder", "OnnxEncoder", Capabilities(crops=True)),
     }
 )
@@ -302,6 +303,21 @@ def make_crop_encoder(name: str | Path = DEFAULT_MODEL, device: str = "auto") ->
     """
     lacks = "gives no vectors of single cells cut from their image"
     return cast(CropEncoder, _make(name, device, lambda c: c.crops, lacks))
+
+
+def make_follower(name: str | Path, device: str = "auto") -> MaskFollower:
+    """Return a model that carries masks through planes; see `make_model`.
+
+    Parameters
+    ----------
+    name, device : as for `make_model`.
+
+    Raises
+    ------
+    ModelError
+        Also if the model carries none; names those that do.
+    """
+    return cast(MaskFollower, _make(name, device, lambda c: c.propagates, "carries no masks through planes"))
 
 
 def _make(name: str | Path, device: str, can: Can, lacks: str) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,22 @@ from napari_biofm.controllers.common.ports import RunJob, TellError
 from napari_biofm.images.edit.labels_edit import LabelsEdit
 from napari_biofm.images.edit.linking import Tracking, link_array, n_tracks, relabel_edit
 from napari_biofm.images.prompt.backends import FLOW_BASINS, LEVEL_SETS
-from napari_biofm.images.prompt.propagate import Propagated, Step, propagate_basins, propagate_stack
+from napari_biofm.images.prompt.propagate import (
+    Propagated,
+    Step,
+    propagate_basins,
+    propagate_followed,
+    propagate_stack,
+)
+from napari_biofm.images.segment.catalogue import models_here
 from napari_biofm.teaching.relabelling import link_over_time
 from napari_biofm.types import BiofmError, Progress, SessionError
+from napari_biofm.widgets.annotate.layer_choice import short_box
 from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.common.forms import note
 
 NOTHING_NEW = "Off: no planes are done; press Propagate first."
+NO_FOLLOWER = "Off: SAM 2 is not here. pip install sam2, then napari-biofm models download sam2.1_hiera_tiny, and open the dock again."
 FLAT = "The labels in play have no z or t: open a stack or a movie to go through its planes."
 
 
@@ -64,6 +74,10 @@ class TimePanel(QWidget):
             "Link over time",
             "Follow all cells along the first axis; each gets its track's id. Divisions are found.",
         )
+        self.by = short_box("What carries the cell: the choice under 'Clicks by', or SAM 2.")
+        self.by.addItem("as clicks", "")
+        self.by.about_to_open.connect(self.offer_models)
+        self.offer_models()
         self.outcome = note()
         self.go_button.clicked.connect(self.propagate)
         self.keep_button.clicked.connect(self.keep)
@@ -72,6 +86,7 @@ class TimePanel(QWidget):
         form = QFormLayout()
         form.addRow("Along", self.axis)
         form.addRow("To plane", self.last)
+        form.addRow("By", self.by)
         row = QHBoxLayout()
         for button in (self.go_button, self.keep_button, self.drop_button):
             row.addWidget(button)
@@ -83,6 +98,14 @@ class TimePanel(QWidget):
         layout.addWidget(self.link_button)
         layout.addStretch(1)
         self._offer(False)
+
+    def offer_models(self) -> None:
+        """Offer the models that carry masks and are here."""
+        with suppress(BiofmError):  # an own file was changed: `models list` tells which
+            for name in models_here(lambda model: model.propagates):
+                if self.by.findData(name) < 0:
+                    self.by.addItem(name, name)
+        enable(self.by, self.by.count() > 1, NO_FOLLOWER)
 
     def refresh_layers(self) -> None:
         """Offer the axes of the labels that are not shown."""
@@ -157,6 +180,8 @@ class TimePanel(QWidget):
 
     def _job(self, axis: int, way: list[int], piece: Any) -> tuple[Any, ...]:
         """Return the job and what it is given beside the pictures: flow basins where the planes have them."""
+        if self.by.currentData():
+            return propagate_followed, piece, self.by.currentData()
         predictor = self._annotator.predictor
         found = predictor.segmentation() if predictor.backend == FLOW_BASINS else None
         if found is None or found.flows is None or found.cell_prob is None or found.cell_prob.ndim != 3:
