@@ -205,10 +205,9 @@ class TimePanel(QWidget):
             self.keep()
             return
         plane = way[outcome.stopped_at]
+        done = f"{len(self._steps)} planes are done: keep them. " if self._steps else ""
         self.outcome.setText(
-            f"Stopped at plane {plane}: {outcome.reason}. {len(self._steps)} planes are done. Keep them, "
-            f"correct the "
-            f"cell in plane {plane}, then propagate from there."
+            f"Stopped at plane {plane}: {outcome.reason}. {done}Correct the cell in plane {plane}, then propagate from there."
         )
         self._offer(bool(self._steps))
         self._show_plane(view, axis, plane)
