@@ -16,6 +16,7 @@ from napari_biofm.actions import (
     History,
     JudgeCells,
     ReplaceMasks,
+    SetBehaviour,
     SetUnit,
     UseDetector,
     replay,
@@ -29,6 +30,7 @@ from napari_biofm.selection import CellKey
 from napari_biofm.session import Session
 from napari_biofm.session.state import State
 from napari_biofm.signals import Recording
+from napari_biofm.signals.behaviour import Behaviour, behaviour_of
 from napari_biofm.signals.curation import verdicts_of
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE, CellsError, Segmentation, SessionError
@@ -265,6 +267,13 @@ class Walk(RuleBasedStateMachine):
         before = verdicts_of(self.session.recordings["cells"].recording).get(label, "")
         if before != verdict:
             self.session.do(JudgeCells("cells", ((label, before, verdict),)))
+
+    @rule(threshold=st.integers(0, 3))
+    def set_behaviour(self, threshold: int) -> None:
+        before = behaviour_of(self.session.recordings["traces"].recording)
+        after = Behaviour(0, 0.5, float(threshold)) if threshold else None
+        if before != after:
+            self.session.do(SetBehaviour("traces", before, after))
 
     @rule(threshold=st.integers(0, 3))
     def use_detector(self, threshold: int) -> None:

@@ -5,6 +5,7 @@ An action is applied by `Session.do` and by nothing else. Its record in the log 
 """
 
 from napari_biofm.actions.base import Action, SessionState
+from napari_biofm.actions.behaviour import SetBehaviour
 from napari_biofm.actions.cells import JudgeCells
 from napari_biofm.actions.classes import EditClasses, LabelCells, edit_classes, label_cells
 from napari_biofm.actions.clocks import SetClock
@@ -29,6 +30,7 @@ __all__ = [
     "LabelCells",
     "ReplaceMasks",
     "SessionState",
+    "SetBehaviour",
     "SetClock",
     "SetEvents",
     "SetUnit",

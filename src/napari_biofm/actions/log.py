@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from napari_biofm.actions.base import Action, SessionState
+from napari_biofm.actions.behaviour import SetBehaviour
 from napari_biofm.actions.cells import JudgeCells
 from napari_biofm.actions.classes import EditClasses, LabelCells
 from napari_biofm.actions.clocks import SetClock
@@ -34,6 +35,7 @@ MAKERS: dict[str, Callable[[Mapping[str, Any]], Action]] = {
     SetClock.kind: SetClock.from_record,
     SetUnit.kind: SetUnit.from_record,
     JudgeCells.kind: JudgeCells.from_record,
+    SetBehaviour.kind: SetBehaviour.from_record,
     UseDetector.kind: UseDetector.from_record,
     Group.kind: _group,
 }

@@ -19,10 +19,12 @@ from napari_biofm.files import atomic_write, plain_json
 from napari_biofm.session.nwb_sweeps import add_sweeps, safe_name, session_start, starts_at
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
+from napari_biofm.signals.behaviour import BEHAVIOUR
 from napari_biofm.signals.curation import CURATION, accepted_cells, is_curated, rejected_labels
 from napari_biofm.timeline import Clock, clock_of, event_seconds
 from napari_biofm.types import SessionError
 
+KEPT = (*CURATION, BEHAVIOUR)  # of the metadata of recordings, what a person said
 INDEX_NAME, INDEX_VERSION = "napari_biofm", 1  # in the scratch of a file: how to open it as a session
 
 
@@ -97,7 +99,7 @@ def write_nwb(
                 "measured_on": None
                 if recording.measured_on is None
                 else dataclasses.asdict(recording.measured_on),
-                "curation": {key: recording.metadata[key] for key in CURATION if key in recording.metadata},
+                "said": {key: recording.metadata[key] for key in KEPT if key in recording.metadata},
                 "provenance": dict(saved.provenance.get(uid, {})),
                 "clock": _clock_index(saved, recording),
                 "series": add(nwb, saved, uid, recording, regions),

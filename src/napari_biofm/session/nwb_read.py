@@ -122,7 +122,7 @@ def _recording(file: Any, about: Mapping[str, Any]) -> Recording:
         measured_on=on,
         command_source=source,
         protocol=str(about.get("protocol", "")),
-        metadata={**made.metadata, **about.get("curation", {})},
+        metadata={**made.metadata, **about.get("said", {})},
     )
 
 

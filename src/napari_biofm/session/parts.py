@@ -18,6 +18,7 @@ from napari_biofm.files import numpy_archive
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.packing import pack, unpack
 from napari_biofm.signals import Channel, Recording, read_recording
+from napari_biofm.signals.behaviour import BEHAVIOUR, behaviour_from, with_behaviour
 from napari_biofm.signals.curation import JUDGED, with_verdicts
 from napari_biofm.signals.filters import FilterSettings, filtered
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, MeasuredOn
@@ -321,6 +322,7 @@ def _as_it_was(recording: Recording, about: Mapping[str, Any]) -> Recording:
     if judged:
         there = set(recording.labels.tolist())
         recording = with_verdicts(recording, {int(k): v for k, v in judged.items() if int(k) in there})
+    recording = with_behaviour(recording, behaviour_from(about.get(BEHAVIOUR)))
     done = about.get("processing")
     return filtered(recording, FilterSettings(**done)) if done else recording
 

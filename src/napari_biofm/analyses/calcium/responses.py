@@ -25,6 +25,20 @@ class ResponsesParameters(OfCells):
     value: str = option("", "Column of that CSV which says what each stimulus was (angle, sound ...).")
     pulses: str = option("", "Recording on the clock of the movie whose pulses are the stimuli.", role="file")
     pulse_channel: int = option(0, "Channel of the pulses, counted from 0.", low=0)
+    behaviour: str = option(
+        "",
+        "CSV with a time and a value column, or a recording, whose crossings of the threshold are the stimuli.",
+        role="file",
+    )
+    behaviour_channel: int = option(0, "Channel of it, counted from 0; the column of time is none.", low=0)
+    threshold: float | None = option(None, "Value that the behaviour signal crosses, in its unit.")
+    falling: bool = option(False, "A stimulus is where the behaviour signal falls below the threshold.")
+    least_s: float = option(
+        0.5,
+        "The behaviour signal stays beyond the threshold so long, and was not beyond it before.",
+        unit="s",
+        low=0,
+    )
     offset_s: float = option(0.0, "Second of the traces at which the clock of the stimuli is 0.", unit="s")
     before_s: float = option(1.0, "Baseline before each stimulus.", unit="s", low=0.01)
     from_s: float = option(0.0, "The response is the mean from here after the stimulus.", unit="s")
@@ -153,9 +167,22 @@ def _stimuli(p: ResponsesParameters) -> tuple[Floats, NDArray[np.str_] | None, s
 
         found = triggers_of(read_recording(given_file(p.pulses)), p.pulse_channel)
         return np.asarray(found.times) + p.offset_s, None, f"from the pulses in {p.pulses}"
+    if p.behaviour:
+        from napari_biofm.signals.behaviour import Behaviour, behaviour_events, read_behaviour, with_behaviour
+
+        if p.threshold is None:
+            raise RecordingError("which value of the behaviour signal is a stimulus? Give its threshold")
+        recording = read_behaviour(given_file(p.behaviour))
+        chosen = Behaviour(p.behaviour_channel, p.offset_s, p.threshold, p.falling, p.least_s)
+        with_behaviour(recording, chosen)  # raises where there is no such channel
+        at = behaviour_events(recording, chosen)
+        about, way = recording.channels[p.behaviour_channel], "below" if p.falling else "above"
+        return at, None, f"where {about.name} goes {way} {p.threshold:g} {about.unit} in {p.behaviour}"
     typed = numbers_in(p.times, "times")
     if not typed:
-        raise RecordingError("when were the stimuli? Give times, a CSV (stimuli) or a recording of pulses")
+        raise RecordingError(
+            "when were the stimuli? Give times, a CSV (stimuli), a recording of pulses or a behaviour signal"
+        )
     return np.sort(np.array(typed, np.float64)) + p.offset_s, None, "at given times"
 
 

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from psygnal import Signal
 
+from napari_biofm.actions import Group, SetBehaviour
 from napari_biofm.session import CellKey, Session
 from napari_biofm.signals import Recording
+from napari_biofm.signals.behaviour import Behaviour, behaviour_events, behaviour_of
 from napari_biofm.signals.curation import choose_cells, rejected_labels, said_of_rejected
 from napari_biofm.timeline import CellEvents, Clock, cell_centres, cell_events, is_of_masks, is_of_movie
 
@@ -212,6 +214,31 @@ class TimelineController:
             if link.cell.layer == self.labels_uid:
                 linked.setdefault(link.recording, {})[link.channel] = link.cell.label
         return linked
+
+    # ------------------------------------------------------------------ behaviour
+
+    def behaviour(self) -> tuple[str, Recording, Behaviour] | None:
+        """Return id and recording of the behaviour signal, and what is said of it; None where none is set."""
+        for uid, recording in self.recordings.items():
+            found = behaviour_of(recording)
+            if found is not None:
+                return uid, recording, found
+        return None
+
+    def set_behaviour(self, uid: str | None, behaviour: Behaviour | None) -> None:
+        """Make a channel of a recording the behaviour signal in place of another, as an edit that can be undone."""
+        steps = []
+        for other, recording in self.recordings.items():
+            before, after = behaviour_of(recording), behaviour if other == uid else None
+            if before != after:
+                steps.append(SetBehaviour(other, before, after))
+        if steps:
+            self.session.do(Group("set behaviour", tuple(steps)) if len(steps) > 1 else steps[0])
+
+    def behaviour_seconds(self) -> np.ndarray:
+        """Return when events of the behaviour signal begin, (n,) seconds of the session."""
+        found = self.behaviour()
+        return np.zeros(0) if found is None else behaviour_events(found[1], found[2])
 
     # ------------------------------------------------------------------ events and traces
 

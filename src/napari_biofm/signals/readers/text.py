@@ -48,7 +48,8 @@ def read_text(path: Path, *, sampling_rate: float | None = None, unit: str | Non
     """
     table = read_table(path)
     titles = [
-        _title(name, said, i) for i, (name, said) in enumerate(zip(table.names, table.units, strict=True))
+        name_and_unit(name, said, i)
+        for i, (name, said) in enumerate(zip(table.names, table.units, strict=True))
     ]
     column, axis = _time(path, table, titles, sampling_rate)
     keep = [i for i in range(len(titles)) if i != column]
@@ -78,7 +79,7 @@ def read_text(path: Path, *, sampling_rate: float | None = None, unit: str | Non
     )
 
 
-def _title(name: str, unit: str, number: int) -> tuple[str, str]:
+def name_and_unit(name: str, unit: str, number: int) -> tuple[str, str]:
     """Return name and unit of a column, "" for a unit that is not said."""
     match = _UNIT.match(name)
     if match and not unit:

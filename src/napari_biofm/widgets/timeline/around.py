@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QComboBox, QFormLayout
 
 from napari_biofm.controllers.common.layers import OVERLAY, placing_of
 from napari_biofm.controllers.common.movie_layers import movie_frames
@@ -18,6 +18,7 @@ from napari_biofm.widgets.common.buttons import enable, push_button
 from napari_biofm.widgets.timeline.panel import Host, Panel, number_box
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
 
+CELLS, BEHAVIOUR = "events of cells", "events of behaviour"
 COLOURS = ("#9aa7e0", "#e0b89a")  # of dF/F and of z-scores
 
 
@@ -34,6 +35,9 @@ class AroundPanel(Panel):
     def __init__(self, host: Host, controller: TimelineController, viewer: Any) -> None:
         super().__init__(host, controller, "Select a cell to average around its events.")
         self.viewer = viewer
+        self.what = QComboBox()
+        self.what.addItems([CELLS, BEHAVIOUR])
+        self.what.setToolTip("Events of cells, or those of the behaviour signal (tab Behaviour).")
         self.before = number_box(0.01, 600, 2, " s", "Seconds shown before the event.", 0.5)
         self.after = number_box(0.01, 600, 2, " s", "Seconds shown from the event on.", 2.0)
         self.button = push_button(
@@ -46,6 +50,7 @@ class AroundPanel(Panel):
         self.plot.getAxis("left").enableAutoSIPrefix(False)
         self.plot.setMinimumHeight(160)
         form = QFormLayout()
+        form.addRow("Around", self.what)
         form.addRow("Before", self.before)
         form.addRow("After", self.after)
         self.column.addLayout(form)
@@ -56,6 +61,8 @@ class AroundPanel(Panel):
 
     def seconds(self) -> tuple[np.ndarray, str]:
         """Return the times of the events meant, and whose they are."""
+        if self.what.currentText() == BEHAVIOUR:
+            return self.controller.behaviour_seconds(), "behaviour"
         labels = self.controller.selected_labels()
         if not labels:
             return self.controller.population().seconds, "all cells"
@@ -70,7 +77,8 @@ class AroundPanel(Panel):
             return
         seconds, whose = self.seconds()
         if len(seconds) == 0:
-            self.words.setText(f"No events of {whose} yet.{self.rejected_words()}")
+            where = " Set them in the tab Behaviour." if whose == "behaviour" else self.rejected_words()
+            self.words.setText(f"No events of {whose} yet.{where}")
             return
         self._traces()
         frames = [max(1, round(box.value() * clock.imaging_rate)) for box in (self.before, self.after)]
@@ -108,7 +116,7 @@ class AroundPanel(Panel):
         )
 
     def _traces(self) -> None:
-        """Draw the mean trace of the cells meant, each around its own events, with the standard error."""
+        """Draw the mean trace of the cells meant, each around its own events or those of behaviour, with the standard error."""
         self.plot.clear()
         clock, recording = self.controller.clock, self.controller.counted_traces()
         if clock is None or recording is None or not is_of_movie(recording, clock):
@@ -121,7 +129,9 @@ class AroundPanel(Panel):
         for unit, colour in zip(sorted(units), COLOURS, strict=False):
             mine = [c for c in channels if recording.channels[c].unit == unit]
             labels = [int(recording.channels[c].label or 0) for c in mine]
-            if chosen:  # a patched cell's spikes before what was found in its trace
+            if self.what.currentText() == BEHAVIOUR:  # the same for every cell
+                own = [self.controller.behaviour_seconds() for _ in labels]
+            elif chosen:  # a patched cell's spikes before what was found in its trace
                 own = [self.controller.events_of([label]).seconds for label in labels]
             else:
                 own = [everybody.seconds[everybody.labels == label] for label in labels]

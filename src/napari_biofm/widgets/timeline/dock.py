@@ -22,7 +22,9 @@ from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 from napari_biofm.widgets.timeline.activity_morphology_panel import ActivityMorphologyPanel
 from napari_biofm.widgets.timeline.align import AlignPanel
 from napari_biofm.widgets.timeline.around import AroundPanel
+from napari_biofm.widgets.timeline.behaviour_panel import BehaviourPanel
 from napari_biofm.widgets.timeline.chooser import Chooser
+from napari_biofm.widgets.timeline.in_step import InStepRow
 from napari_biofm.widgets.timeline.link import LinkPanel
 from napari_biofm.widgets.timeline.player import Player
 from napari_biofm.widgets.timeline.raster import RasterPanel
@@ -53,11 +55,13 @@ class TimelineDock(Dock):
         self.link_panel = LinkPanel(self, self.controller)
         self.show_panel = ShowPanel(self, self.controller, self.viewer)
         self.raster_panel = RasterPanel(self, self.controller)
+        self.behaviour_panel = BehaviourPanel(self, self.controller)
         self.around_panel = AroundPanel(self, self.controller, self.viewer)
         self.activity_morphology_panel = ActivityMorphologyPanel(self, self.controller)
         self.session_panel = SessionPanel(self, self.controller, self.viewer)
         self._said: str | None = None  # before the mouse came to an event
-        self.player = Player(self.viewer, self.controller)
+        self.in_step = InStepRow(self, self.controller, self.viewer)
+        self.player = Player(self.viewer, self.controller, self.in_step.box.isChecked)
         self.pointed = PointedEvent(self.viewer, self.controller, self._tell_pointed)
         self.words = note()
         self.undo_button = QPushButton("Undo")
@@ -100,6 +104,7 @@ class TimelineDock(Dock):
         self.tabs.addTab(self.link_panel, "Cells")
         self.tabs.addTab(self.show_panel, "Show")
         self.tabs.addTab(self.raster_panel, "Raster")
+        self.tabs.addTab(self.behaviour_panel, "Behaviour")
         self.tabs.addTab(self.around_panel, "Around events")
         self.tabs.addTab(self.activity_morphology_panel, "Activity and morphology")
         self.tabs.addTab(self.session_panel, "Session")
@@ -109,6 +114,7 @@ class TimelineDock(Dock):
         layout = self.scrolled_column()
         layout.addLayout(form)
         layout.addWidget(self.player)
+        layout.addWidget(self.in_step)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.job_bar)
         layout.addWidget(self.words)

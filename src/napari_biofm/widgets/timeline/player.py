@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -27,10 +28,14 @@ class Player(QWidget):
     ----------
     viewer : napari viewer.
     controller : of the timeline.
+    in_step : whether other movies are shown in step: then the session's time runs, not only from frame to frame.
     """
 
-    def __init__(self, viewer: Any, controller: TimelineController) -> None:
+    def __init__(
+        self, viewer: Any, controller: TimelineController, in_step: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__()
+        self._in_step = in_step
         self.viewer = viewer
         self.controller = controller
         self.button = QPushButton()
@@ -90,9 +95,15 @@ class Player(QWidget):
             self._anchor()  # somebody else moved the slider: go on from there
             return
         began, seconds = self._start
-        due = self._frame_at(movie, seconds + (now - began) * float(self.speed.currentData()))
-        if due != self._last:
-            self._last = due
+        seconds += (now - began) * float(self.speed.currentData())
+        due = self._frame_at(movie, seconds)
+        moved, self._last = due != self._last, due
+        if self._in_step() and self.controller.clock is not None:
+            self.controller.session.set_time(
+                seconds
+            )  # the slider follows; a faster movie shows the frames in between
+            self._count(now)
+        elif moved:
             show_frame(self.viewer, movie, due)
             self._count(now)
         if due >= n_frames(movie) - 1:

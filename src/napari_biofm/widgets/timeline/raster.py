@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.session import CellKey, Pointed
 from napari_biofm.timeline.maps import BY_CLASS, ROW_ORDERS, classes_of_cells, raster, row_order
+from napari_biofm.widgets.timeline.behaviour_track import BehaviourTrack
 from napari_biofm.widgets.timeline.panel import Host, Panel
 
 BINS = 1200
@@ -60,6 +61,7 @@ class RasterPanel(Panel):
         self._resting.timeout.connect(self._point)
         self._under: Pointed | None = None
         self._lay_out()
+        self.behaviour = BehaviourTrack(host, controller, self.plots, self.raster_plot)
         self.order.currentTextChanged.connect(lambda _: self.refresh())
         self.raster_plot.sigXRangeChanged.connect(lambda *_: self._refill.start())
         self.plots.scene().sigMouseClicked.connect(self._clicked)
