@@ -106,7 +106,7 @@ def test_the_cursor_moves_every_movie_to_the_frame_of_its_own_clock(scene: Any) 
 
 
 def test_another_movie_in_play_swaps_them_and_another_recording_lets_go(scene: Any) -> None:
-    viewer, dock, uid = scene
+    viewer, dock, _ = scene
     dock.in_step.box.setChecked(True)
     dock.movie.choose(layer_id(viewer.layers["camera"]))
     assert "calcium (in step)" in viewer.layers and "camera (in step)" not in viewer.layers

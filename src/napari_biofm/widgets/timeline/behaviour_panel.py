@@ -53,7 +53,7 @@ class BehaviourPanel(Panel):
             0, 1e4, 3, " s", "The signal stays beyond the threshold so long, and was not before.", 0.5
         )
         self.use_button = push_button("Use", "Show the signal under the raster. Can be undone.")
-        self.clear_button = push_button("None", "Take the behaviour signal away. Can be undone.")
+        self.clear_button = push_button("Take away", "Take the behaviour signal away. Can be undone.")
         self.test_button = push_button(
             "Which cells respond",
             "Test every cell against the behaviour's events (responsive-cells) and choose those that respond.",
