@@ -7,7 +7,7 @@ import json
 import numpy as np
 from tests.session.test_journal import edit_of_each_kind, kept
 
-from napari_biofm.actions import JudgeCells, ReplaceMasks, from_record, replay
+from napari_biofm.actions import JudgeCells, ReplaceMasks, SetBehaviour, from_record, replay
 from napari_biofm.actions.log import MAKERS
 from napari_biofm.images.edit.labels_edit import ArrayTarget, LabelsEdit
 from napari_biofm.session import Session
@@ -15,6 +15,7 @@ from napari_biofm.session.saving import load_session, save_session
 from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
 from napari_biofm.session.state import State
 from napari_biofm.signals import Recording
+from napari_biofm.signals.behaviour import Behaviour
 from napari_biofm.signals.curation import verdicts_of
 
 
@@ -29,6 +30,7 @@ def edited(tmp_path):
         first.recordings[uid], first.events[uid] = entry.recording, session.event_table(uid)
     edit_of_each_kind(session, target)
     session.do(JudgeCells(judged, ((9, "", "reject"),)))
+    session.do(SetBehaviour(judged, None, Behaviour(0, 0.5, 2.0)))
     masks = np.where(target.data == 3, 6, target.data)
     edit = LabelsEdit.whole("cells", "New thresholds", target.data.copy(), masks)
     session.do(ReplaceMasks(edit, {}, {"flow": 0.5}))

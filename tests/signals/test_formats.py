@@ -14,6 +14,7 @@ import pytest
 from scipy.io import savemat
 
 from napari_biofm.signals import Recording, read_part, read_recording
+from napari_biofm.signals.curation import accepted_cells
 from napari_biofm.signals.readers import optional
 from napari_biofm.types import RecordingError
 
@@ -317,6 +318,10 @@ def test_caiman_results_are_cells_with_masks(tmp_path: Path) -> None:
     assert (
         recording.rois[0, 0] == 1 and recording.rois[0, 1] == 1 and recording.rois[1, 2] == 2
     )  # column by column
+    with h5py.File(path, "a") as file:  # saved before its components were evaluated: nobody rejected any
+        del file["estimates/idx_components"]
+        file["estimates/idx_components"] = "NoneType"
+    assert accepted_cells(read_recording(path)).all()
 
 
 def test_a_missing_library_is_named_with_the_way_to_get_it(

@@ -132,7 +132,7 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
         raise RecordingError(f"part {part} of {len(there)} asked for in {path.name}; they count from 0")
     key = there[part]
     n_cells, n_frames = estimates[key].shape
-    accepted = set(_indices(estimates, "idx_components"))
+    accepted = _indices(estimates, "idx_components")
     unit = CAIMAN_PARTS[key][1]
     channels = tuple(Channel(f"cell {i + 1}", unit, rate, i + 1) for i in range(n_cells))
     arrays = [[H5Trace(str(path), f"estimates/{key}", (n_frames,), i) for i in range(n_cells)]]
@@ -145,7 +145,7 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
         format="CaImAn",
         metadata={
             "source": f"estimates/{key}",
-            "accepted": sorted(i + 1 for i in accepted),
+            **({} if accepted is None else {"accepted": sorted(i + 1 for i in accepted)}),
             "parts": [CAIMAN_PARTS[k][0] for k in there],
             "part": part,
             "part_option": "part",
@@ -155,10 +155,11 @@ def _caiman(path: Path, file: Any, sampling_rate: float | None, part: int) -> Re
     )
 
 
-def _indices(estimates: Any, key: str) -> list[int]:
+def _indices(estimates: Any, key: str) -> list[int] | None:
+    """Return the numbers that CaImAn kept, None where it did not judge its components."""
     item = estimates.get(key)
     if item is None or getattr(item, "dtype", None) is None or item.dtype.kind not in "iu":
-        return []
+        return None
     return [int(i) for i in whole_dataset(item)]
 
 
