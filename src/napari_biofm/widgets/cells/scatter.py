@@ -31,7 +31,7 @@ class LassoBox(pg.ViewBox):
     def __init__(self) -> None:
         super().__init__(enableMenu=False)
         self._path: list[tuple[float, float]] = []
-        self._line = pg.PlotCurveItem(pen=pg.mkPen("#ffffff", width=1))
+        self._line = pg.PlotCurveItem(pen=pg.mkPen("#d98e04", width=1))
         self._line.setZValue(20)
         self.addItem(self._line, ignoreBounds=True)
 

@@ -92,7 +92,7 @@ class TimelinePanel(QWidget):
         self.plot.setMouseEnabled(y=False)
         self.picture = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.picture)
-        self.frame_line = pg.InfiniteLine(angle=90, pen=pg.mkPen("#ffffff", width=1))
+        self.frame_line = pg.InfiniteLine(angle=90, pen=pg.mkPen("#d98e04", width=1))
         self.plot.addItem(self.frame_line)
         self.frame_line.hide()
         self.plot.setXRange(0, 10)  # until there is a timeline

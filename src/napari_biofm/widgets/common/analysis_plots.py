@@ -11,6 +11,7 @@ import pyqtgraph as pg
 from napari_biofm.analyses.description import Curve, Plot
 from napari_biofm.signals.display.colours import Colours
 from napari_biofm.widgets.common.plot_style import colour_axes
+from napari_biofm.widgets.common.scalebars import ScaleBar
 
 MOST_NAMES = 24  # that stand beside a matrix
 LEAST_HEIGHT = 150  # pixels of one plot
@@ -24,11 +25,19 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
         self._colours = colours
         self.setBackground(colours.background)
         self.items: list[pg.PlotItem] = []
+        self._plots: Sequence[Plot] = ()
+        self.bars: list[ScaleBar] = []
+
+    def recolour(self, colours: Colours) -> None:
+        """Draw the same plots in other colours."""
+        if colours != self._colours:
+            self._colours = colours
+            self.show_plots(self._plots)
 
     def show_plots(self, plots: Sequence[Plot]) -> None:
         """Draw these in place of what was there."""
         self.clear()
-        self.items = []
+        self.items, self.bars, self._plots = [], [], plots
         for i, plot in enumerate(plots):
             item = self.addPlot(row=i, col=0)
             colour_axes(item, self._colours)
@@ -48,6 +57,12 @@ class AnalysisPlots(pg.GraphicsLayoutWidget):
                 self._draw(item, curve, colour)
             if plot.y_range is not None:
                 item.setYRange(*plot.y_range, padding=0.1)
+            if plot.scale_bars:  # as in the figure
+                for side in ("left", "bottom"):
+                    item.hideAxis(side)
+                self.bars.append(
+                    ScaleBar(item.getViewBox(), plot.y_unit, self._colours.foreground, plot.x_unit)
+                )
             self.items.append(item)
         self.setMinimumHeight(
             LEAST_HEIGHT * max(1, len(plots) + sum(plot.matrix is not None for plot in plots))

@@ -20,6 +20,7 @@ from napari_biofm.widgets.common.accessible import name_parts
 from napari_biofm.widgets.common.background import Background
 from napari_biofm.widgets.common.job_bar import JobBar
 from napari_biofm.widgets.common.opening import RIGHT_WIDTH
+from napari_biofm.widgets.common.plot_style import colours_of, recolour
 from napari_biofm.widgets.common.qt_parts import Closing, when_destroyed
 from napari_biofm.widgets.common.recovery_bar import RecoveryBar, is_first
 from napari_biofm.widgets.common.scrolled import Scrolled
@@ -59,6 +60,7 @@ class Dock(Closing):
         self._gone = False
         self.is_placed = False
         when_destroyed(self, lambda one: one and one.let_go(), self)
+        self.listen(napari_viewer.events.theme, self._follow_theme)
 
     def scrolled_column(self) -> QVBoxLayout:
         """Return the layout to fill; it scrolls where the window is lower than what is in it."""
@@ -182,8 +184,13 @@ class Dock(Closing):
         if not self.is_placed:
             self.is_placed = True
             name_parts(self)
+            self._follow_theme()
             self._offer_recovery()
             QTimer.singleShot(0, self._take_place)
+
+    def _follow_theme(self, _: object = None) -> None:
+        """Draw the plots in the colours of napari's theme, which may have changed."""
+        recolour(self, colours_of(self.viewer))
 
     def session_recovered(self, opened: Opened) -> None:
         """Take up a session that was brought back; for docks that must choose layers."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pyqtgraph as pg
+from qtpy.QtWidgets import QWidget
 
 from napari_biofm.signals.display.colours import Colours
+
+SIDES = ("left", "bottom", "top", "right")
 
 
 def colours_of(viewer: Any) -> Colours:
@@ -20,9 +23,39 @@ def colours_of(viewer: Any) -> Colours:
         return Colours()
 
 
+@runtime_checkable
+class Recoloured(Protocol):
+    """A widget that draws more than axes in the colours of the theme."""
+
+    def recolour(self, colours: Colours) -> None:
+        """Draw in other colours."""
+
+
+def recolour(dock: QWidget, colours: Colours) -> None:
+    """Draw all plots in a dock in these colours: background, axes, their labels, and what the widgets themselves know."""
+    for widget in dock.findChildren(QWidget):
+        if isinstance(widget, Recoloured):
+            widget.recolour(colours)
+        if isinstance(widget, pg.GraphicsView):
+            widget.setBackground(colours.background)
+            for plot in [item for item in widget.scene().items() if isinstance(item, pg.PlotItem)]:
+                _recolour_plot(plot, colours)
+
+
+def _recolour_plot(plot: pg.PlotItem, colours: Colours) -> None:
+    for side in SIDES:
+        axis = plot.getAxis(side)
+        axis.setPen(colours.faint)
+        axis.setTextPen(colours.foreground)
+        if axis.labelText:
+            axis.setLabel(axis.labelText, axis.labelUnits or None, color=colours.foreground)
+    if plot.titleLabel.isVisible():
+        plot.titleLabel.setText(plot.titleLabel.text, color=colours.foreground)
+
+
 def colour_axes(plot: pg.PlotItem | pg.PlotWidget, colours: Colours) -> None:
     """Draw the axes of a plot in these colours, with numbers in the unit of the label."""
-    for side in ("left", "bottom", "top", "right"):
+    for side in SIDES:
         axis = plot.getAxis(side)
         axis.setPen(colours.faint)
         axis.setTextPen(colours.foreground)

@@ -7,6 +7,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.timeline.offset_hints import scaled_activity
 from napari_biofm.widgets.timeline.raster import ACCENT, BACKGROUND
 
@@ -48,6 +49,10 @@ class OffsetPlot(pg.PlotWidget):
         self._held = False  # by the mouse
         self._lead = 0.0  # from the left edge of the band to the offset
         self.clear_all()
+
+    def recolour(self, colours: Colours) -> None:
+        """Draw the pulses in the colours of the theme."""
+        self.spikes.setPen(colours.accent)
 
     def show_movie(
         self, times: NDArray[np.float64], values: NDArray[np.float32] | None, offset: float

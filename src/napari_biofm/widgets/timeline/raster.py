@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 
 from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.session import CellKey, Pointed
+from napari_biofm.signals.display.colours import Colours
 from napari_biofm.timeline.maps import BY_CLASS, ROW_ORDERS, classes_of_cells, raster, row_order
 from napari_biofm.widgets.timeline.behaviour_track import BehaviourTrack
 from napari_biofm.widgets.timeline.panel import Host, Panel
@@ -71,6 +72,11 @@ class RasterPanel(Panel):
         host.listen(controller.session.selection_changed, lambda _: self.show_selection())
         host.listen(controller.session.cells_changed, self._cells_changed)
         self.refresh()
+
+    def recolour(self, colours: Colours) -> None:
+        """Draw the time in the colours of the theme."""
+        for cursor in self.cursors:
+            cursor.setPen(colours.accent)
 
     def refresh(self) -> None:
         """Show the events as they are now, the whole of the movie."""

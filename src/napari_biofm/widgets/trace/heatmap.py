@@ -91,6 +91,11 @@ class CellHeatmap(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(900, 180)
 
+    def recolour(self, colours: Colours) -> None:
+        """Draw marks and the time line in other colours."""
+        self._marks.setBrush(colours.accent)
+        self._line.setPen(colours.accent)
+
     def set_recording(self, recording: Recording | None) -> None:
         """Show the cells of another recording; nothing for one without cells."""
         self.event_loop_task.stop()

@@ -77,6 +77,12 @@ class TracePlots(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(900, 420)
 
+    def recolour(self, colours: Colours) -> None:
+        """Draw in other colours, where one looked."""
+        if colours != self.colours:
+            self.colours = colours
+            self._rebuild()
+
     # ------------------------------------------------------------------ what is shown
 
     @property

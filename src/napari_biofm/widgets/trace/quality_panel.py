@@ -61,6 +61,10 @@ class QualityPanel(QWidget):
         self.canvas.clear()
         self.canvas.setLabel("left", "Power", color=self._foreground)
 
+    def recolour(self, colours: Colours) -> None:
+        """Write later labels in other colours."""
+        self._foreground = colours.foreground
+
     def ask(self) -> None:
         """Ask for the numbers of the chosen channel."""
         if self.channel.count():

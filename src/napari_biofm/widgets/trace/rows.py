@@ -10,8 +10,8 @@ import pyqtgraph as pg
 
 from napari_biofm.signals.display.colours import Colours
 from napari_biofm.widgets.common.plot_style import colour_axes
+from napari_biofm.widgets.common.scalebars import ScaleBar
 from napari_biofm.widgets.trace.curves import LazyCurve, TraceViewBox
-from napari_biofm.widgets.trace.scalebars import ScaleBar
 
 
 class Scales(enum.Enum):

@@ -40,6 +40,12 @@ class SingleChannelPanel(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.canvas, 1)
 
+    def recolour(self, colours: Colours) -> None:
+        """Draw the same in other colours."""
+        if colours != self._colours:
+            self._colours = colours
+            self._draw()
+
     def set_busy(self, busy: bool) -> None:
         """Idealise once at a time."""
         self.button.setEnabled(not busy)

@@ -17,11 +17,12 @@ class ScaleBar:
     view : view box it is drawn in.
     unit : of the y axis.
     colour : of lines and text.
+    across : unit of the x axis; seconds are written with the prefix people use.
     """
 
-    def __init__(self, view: pg.ViewBox, unit: str, colour: str) -> None:
+    def __init__(self, view: pg.ViewBox, unit: str, colour: str, across: str = "s") -> None:
         self._view = view
-        self._unit = unit
+        self._unit, self._across = unit, across
         self._line = pg.PlotCurveItem(pen=pg.mkPen(colour, width=1))
         self._along = pg.TextItem(color=colour, anchor=(0.5, 0.0))
         self._up = pg.TextItem(color=colour, anchor=(0.0, 0.5))
@@ -43,6 +44,6 @@ class ScaleBar:
         room = (self._up.boundingRect().width() + 4) / max(self._view.width(), 1)  # for the text beside it
         right, bottom = x1 - max(0.08, min(room, 0.5)) * (x1 - x0), y0 + 0.22 * (y1 - y0)
         self._line.setData([right - width, right, right], [bottom, bottom, bottom + height])
-        self._along.setText(with_prefix(width))
+        self._along.setText(with_prefix(width) if self._across == "s" else f"{width:g} {self._across}")
         self._along.setPos(right - width / 2, bottom)
         self._up.setPos(right, bottom + height / 2)
