@@ -15,6 +15,7 @@ from napari_biofm.session.nwb import write_nwb  # noqa: E402
 from napari_biofm.session.nwb_read import read_nwb_session  # noqa: E402
 from napari_biofm.session.snapshot import Saved, SavedLayer  # noqa: E402
 from napari_biofm.signals import Recording  # noqa: E402
+from napari_biofm.signals.nwb_about import NwbAbout  # noqa: E402
 from napari_biofm.signals.recording import MeasuredOn  # noqa: E402
 from napari_biofm.timeline import Clock  # noqa: E402
 from napari_biofm.types import EVENT_DTYPE, SessionError, Trace  # noqa: E402
@@ -42,7 +43,7 @@ def everything():
 
 @pytest.fixture
 def written(tmp_path):
-    return write_nwb(tmp_path / "day.nwb", everything(), subject_id="m1", age="P60D")
+    return write_nwb(tmp_path / "day.nwb", everything(), about=NwbAbout(subject_id="m1", age="P60D"))
 
 
 def test_pynwb_finds_nothing_wrong(written):
@@ -155,7 +156,7 @@ def test_nothing_is_invented(tmp_path):
         plane = nwb.imaging_planes["ImagingPlane"]
         assert np.isnan(plane.excitation_lambda) and np.isnan(plane.optical_channel[0].emission_lambda)
         assert "placeholder" in nwb.session_description
-    path = write_nwb(tmp_path / "mouse.nwb", everything(), species="Mus musculus")
+    path = write_nwb(tmp_path / "mouse.nwb", everything(), about=NwbAbout(species="Mus musculus"))
     with pynwb.NWBHDF5IO(str(path), "r") as io:
         subject = io.read().subject
         assert subject.species == "Mus musculus" and subject.age is None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from napari_biofm.session.snapshot import Saved, SavedLayer
+    from napari_biofm.signals.nwb_about import NwbAbout
 
 OUTLINES: Mapping[str, str] = MappingProxyType(
     {"imagej": "_rois.zip", "geojson": ".geojson", "coco": "_coco.json", "cellpose": "_seg.npy"}
@@ -133,6 +134,7 @@ def outputs_of_masks(
     images: Sequence[Path] = (),
     classes: Mapping[int, str] | None = None,
     plane: int | None = None,
+    about: NwbAbout | None = None,
 ) -> list[Output]:
     """Return the files that label images, or outlines of other programs, become.
 
@@ -143,6 +145,7 @@ def outputs_of_masks(
     images : one per file of masks, or none: for intensities, for names, and for the shape of outlines.
     classes : class by label, beside those a file has.
     plane : of a stack, counted from 0, for formats that hold one plane.
+    about : the experiment and the animal, for NWB.
 
     Raises
     ------
@@ -170,12 +173,16 @@ def outputs_of_masks(
             if f in TABLES
         ]
         if "nwb" in formats:
-            found.append(Output(f"{name}.nwb", partial(_masks_as_nwb, load, path)))
+            found.append(Output(f"{name}.nwb", partial(_masks_as_nwb, load, path, about)))
     return found
 
 
 def outputs_of_session(
-    source: Path, formats: Sequence[str], plane: int | None = None, rejected: bool = False
+    source: Path,
+    formats: Sequence[str],
+    plane: int | None = None,
+    rejected: bool = False,
+    about: NwbAbout | None = None,
 ) -> list[Output]:
     """Return the files that a saved session becomes.
 
@@ -185,6 +192,7 @@ def outputs_of_session(
     formats : of `FORMATS`.
     plane : of stacks, counted from 0, for formats that hold one plane.
     rejected : whether tables hold the rows of rejected cells. Outlines and NWB hold all cells and say so.
+    about : the experiment and the animal, for NWB.
 
     Raises
     ------
@@ -230,7 +238,7 @@ def outputs_of_session(
     if "nwb" in formats:
 
         def whole(path: Path) -> Sequence[str]:
-            write_nwb(path, saved)
+            write_nwb(path, saved, about=about)
             every = {uid: choose_cells(one, rejected=True).said for uid, one in saved.recordings.items()}
             return [f"{uid}: {said} (column accepted)" for uid, said in every.items() if said]
 
@@ -414,13 +422,15 @@ def with_classes(table: AnnData, classes: Mapping[int, str]) -> AnnData:
     return table
 
 
-def _masks_as_nwb(load: Load, source: Path, path: Path) -> Sequence[str]:
+def _masks_as_nwb(load: Load, source: Path, about: NwbAbout | None, path: Path) -> Sequence[str]:
     labels, _ = load()
-    write_masks_as_nwb(path, labels, stem_of(source), source.resolve())
+    write_masks_as_nwb(path, labels, stem_of(source), source.resolve(), about)
     return ()
 
 
-def write_masks_as_nwb(path: Path, labels: Labels, name: str, source: Path, **more: Any) -> None:
+def write_masks_as_nwb(
+    path: Path, labels: Labels, name: str, source: Path, about: NwbAbout | None = None, **more: Any
+) -> None:
     """Write masks of one plane as NWB.
 
     Parameters
@@ -429,6 +439,7 @@ def write_masks_as_nwb(path: Path, labels: Labels, name: str, source: Path, **mo
     labels : (Y, X).
     name : of the masks.
     source : where they are.
+    about : the experiment and the animal, where they are known.
     **more : what else `session.snapshot.Saved` holds: recordings, events.
 
     Raises
@@ -443,7 +454,7 @@ def write_masks_as_nwb(path: Path, labels: Labels, name: str, source: Path, **mo
         raise ImageError(f"{path.name}: NWB takes masks of one plane, not of shape {labels.shape}.")
     masks = np.asarray(labels, np.int32)
     layer = SavedLayer("masks", "labels", name, str(source), masks, shape=labels.shape)
-    write_nwb(path, Saved(layers=(layer,), labels="masks", **more))
+    write_nwb(path, Saved(layers=(layer,), labels="masks", **more), about=about)
 
 
 def _of_layer(saved: Saved, layer: SavedLayer) -> tuple[Labels, Mapping[int, str]]:

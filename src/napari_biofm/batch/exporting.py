@@ -30,6 +30,7 @@ from napari_biofm.batch.table_steps import write_table_csv
 from napari_biofm.files import atomic_write
 from napari_biofm.images.io.names import stem_of
 from napari_biofm.session.saving import INDEX
+from napari_biofm.signals.nwb_about import NwbAbout, nwb_about
 from napari_biofm.types import BatchError, BiofmError, ProgressListener
 
 
@@ -44,6 +45,7 @@ def export(
     rejected: bool = False,
     force: bool = False,
     resume: bool = False,
+    about: Mapping[str, str] | None = None,
     progress: ProgressListener | None = None,
 ) -> Exported:
     """Write masks, a session, or the results of a run as files for other programs.
@@ -60,6 +62,8 @@ def export(
     rejected : whether tables of sessions hold the rows of rejected cells, too.
     force : replace files that exist.
     resume : keep files that exist and make the others.
+    about : of NWB files: `species`, `age`, `sex`, `subject_id`, `genotype`, `session_description`, `experimenter`, `lab`,
+        `institution`. What is not given is what the source's own NWB file says, else left out.
     progress : called with each step.
 
     Returns
@@ -77,20 +81,22 @@ def export(
     for name in wanted:
         if name not in FORMATS:
             raise BatchError(f"there is no format {name!r}{did_you_mean(name, FORMATS)}")
+    said = None if about is None else nwb_about(about)
     sources = [source] if isinstance(source, str | Path) else list(source)
     paths = list(dict.fromkeys(Path(one) for one in sources))
     for path in paths:
         if not path.exists():
             raise BatchError(f"{path} does not exist.")
     masks = [path for path in paths if kind_of(path) == "masks"]
-    found = outputs_of_masks(masks, wanted, [Path(one) for one in images], classes, plane) if masks else []
+    pictures = [Path(one) for one in images]
+    found = outputs_of_masks(masks, wanted, pictures, classes, plane, said) if masks else []
     for path in paths:
         if path in masks:
             continue
         of_it = (
-            outputs_of_session(path, wanted, plane, rejected)
+            outputs_of_session(path, wanted, plane, rejected, said)
             if kind_of(path) == "session"
-            else outputs_of_run(path, wanted, plane)
+            else outputs_of_run(path, wanted, plane, said)
         )
         if not of_it:
             raise nothing_to_export(path, wanted)
@@ -110,7 +116,9 @@ def kind_of(path: Path) -> str:
     return "session" if (path / INDEX).is_file() or path.suffix.lower() == ".nwb" else "masks"
 
 
-def outputs_of_run(folder: Path, formats: Sequence[str], plane: int | None = None) -> list[Output]:
+def outputs_of_run(
+    folder: Path, formats: Sequence[str], plane: int | None = None, about: NwbAbout | None = None
+) -> list[Output]:
     """Return the files that the results of a run become: its tables, and outlines and NWB of each item.
 
     Parameters
@@ -118,6 +126,7 @@ def outputs_of_run(folder: Path, formats: Sequence[str], plane: int | None = Non
     folder : of the run.
     formats : of `FORMATS`.
     plane : of stacks, counted from 0, for formats that hold one plane.
+    about : the experiment and the animal, for NWB.
 
     Raises
     ------
@@ -148,7 +157,7 @@ def outputs_of_run(folder: Path, formats: Sequence[str], plane: int | None = Non
                 if kind in OUTLINES
             ]
         if "nwb" in formats:
-            found.append(Output(f"{name}.nwb", partial(_as_nwb, one, folder)))
+            found.append(Output(f"{name}.nwb", partial(_as_nwb, one, folder, about)))
     return found
 
 
@@ -173,7 +182,7 @@ def _outlines(one: Field, folder: Path, plane: int | None, path: Path) -> Sequen
     return write_outlines(path, labels, classes_of(one, folder), str(one.path), plane)
 
 
-def _as_nwb(one: Field, folder: Path, path: Path) -> Sequence[str]:
+def _as_nwb(one: Field, folder: Path, about: NwbAbout | None, path: Path) -> Sequence[str]:
     """Write masks with traces and events of an image, or a recording with its events."""
     from napari_biofm.api.signals import read_recording
     from napari_biofm.signals.export import write_nwb as write_recording
@@ -182,7 +191,7 @@ def _as_nwb(one: Field, folder: Path, path: Path) -> Sequence[str]:
     if one.masks is None:
         given = OpenedRun.open(folder).recipe()
         rate, unit = (None, None) if given is None else (given.sampling_rate, given.unit)
-        write_recording(path, read_recording(one.path, sampling_rate=rate, unit=unit), events)
+        write_recording(path, read_recording(one.path, sampling_rate=rate, unit=unit), events, about)
         return ()
     traces = folder / ITEMS / one.key / "traces.npz"
     try:
@@ -191,5 +200,5 @@ def _as_nwb(one: Field, folder: Path, path: Path) -> Sequence[str]:
         raise BatchError(f"{traces}: {error}") from error
     kept = {"traces": events} if events is not None and recordings else {}
     labels: Any = masks_of(one)
-    write_masks_as_nwb(path, labels, stem_of(one.path), one.masks, recordings=recordings, events=kept)
+    write_masks_as_nwb(path, labels, stem_of(one.path), one.masks, about, recordings=recordings, events=kept)
     return ()

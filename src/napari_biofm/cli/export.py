@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_biofm.api.exporting import FORMATS
 from napari_biofm.cli.common import inputs_exist, note, print_json, shown
+from napari_biofm.cli.nwb_about import about_given, add_about
 from napari_biofm.cli.results import add_replacing
 from napari_biofm.types import BatchError
 
@@ -62,6 +63,7 @@ def add_verbs(verbs: Any) -> None:
         help="tables of sessions hold rejected cells and their events, too (default: left out; outlines and NWB hold all)",
     )
     verb.add_argument("--json", action="store_true", help="what was written as JSON on stdout")
+    add_about(verb)
     add_replacing(verb)
     verb.set_defaults(run=run_export)
 
@@ -74,10 +76,11 @@ def run_export(args: argparse.Namespace) -> int:
     inputs_exist([*args.sources, *args.image, *([args.classes] if args.classes else [])])
     if args.classes is not None and len(args.sources) > 1:
         raise BatchError("--classes belongs to one file of masks; export the others apart.")
+    about = about_given(args, "nwb" in args.to)
     classes = None if args.classes is None else read_classes_by_label(args.classes)
     done = export(
         args.sources, args.out, args.to, images=args.image, classes=classes, plane=args.plane, rejected=args.rejected, force=args.force,
-        resume=args.resume, progress=shown("export"),
+        resume=args.resume, about=about, progress=shown("export"),
     )  # fmt: skip
     if args.json:
         print_json(

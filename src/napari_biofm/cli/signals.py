@@ -10,9 +10,11 @@ from napari_biofm.api.images import read_masks
 from napari_biofm.api.signals import traces
 from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.events import add_verb as add_events
+from napari_biofm.cli.nwb_about import about_given, add_about
 from napari_biofm.cli.reading import add_reading, open_recording
 from napari_biofm.signals.calcium.settings import BadFrames, MovieValues, Neuropil
 from napari_biofm.signals.calcium.tables import ENDINGS, write_traces
+from napari_biofm.signals.nwb_about import nwb_about
 from napari_biofm.signals.recording import COMMAND_UNKNOWN, NOTES
 from napari_biofm.types import RecordingError
 
@@ -74,6 +76,7 @@ def add_verbs(verbs: Any) -> None:
         default="auto",
         help="what the pixels are",
     )
+    add_about(verb)
     verb.set_defaults(run=run_traces)
 
 
@@ -123,6 +126,8 @@ def run_traces(args: argparse.Namespace) -> None:
     inputs_exist([args.movie, args.masks])
     if args.out.suffix.lower() not in FILES:
         raise RecordingError(f"{args.out.name}: traces are written as {', '.join(FILES)}; choose one of them")
+    said = about_given(args, args.out.suffix.lower() == ".nwb")
+    about = None if said is None else nwb_about(said)
     measured = traces(
         args.movie,
         args.masks,
@@ -143,6 +148,6 @@ def run_traces(args: argparse.Namespace) -> None:
     if args.out.suffix.lower() == ".nwb":
         from napari_biofm.session.traces_nwb import write_traces_nwb
 
-        write_traces_nwb(measured, read_masks(args.masks), args.out)
+        write_traces_nwb(measured, read_masks(args.masks), args.out, about)
     else:
         write_traces(measured, args.out)

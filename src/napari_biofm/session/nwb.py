@@ -21,10 +21,13 @@ from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
 from napari_biofm.signals.behaviour import BEHAVIOUR
 from napari_biofm.signals.curation import CURATION, accepted_cells, is_curated, rejected_labels
+from napari_biofm.signals.nwb_about import NwbAbout, about_of, arguments_of_file
+from napari_biofm.signals.nwb_icephys import NO_DATE
 from napari_biofm.timeline import Clock, clock_of, event_seconds
 from napari_biofm.types import SessionError
 
 KEPT = (*CURATION, BEHAVIOUR)  # of the metadata of recordings, what a person said
+DESCRIPTION = "Cells and signals, annotated with napari-biofm."
 INDEX_NAME, INDEX_VERSION = "napari_biofm", 1  # in the scratch of a file: how to open it as a session
 
 
@@ -32,10 +35,7 @@ def write_nwb(
     path: Path,
     saved: Saved,
     *,
-    subject_id: str | None = None,
-    species: str | None = None,
-    age: str | None = None,
-    description: str = "Cells and signals, annotated with napari-biofm.",
+    about: NwbAbout | None = None,
 ) -> Path:
     """Export a session as NWB 2. What nobody said is left out, or "unknown" and NaN where NWB asks for it.
 
@@ -49,8 +49,7 @@ def write_nwb(
     ----------
     path : file to write, ending in .nwb; replaced atomically.
     saved : of `snapshot`.
-    subject_id, species, age : of the animal, where they are known. `age` in ISO 8601, e.g. "P60D".
-    description : of the session.
+    about : the experiment and the animal; not given: what the recordings' own NWB files say, else nothing.
 
     Raises
     ------
@@ -63,17 +62,16 @@ def write_nwb(
         raise SessionError("NWB export needs pynwb: pip install 'napari-biofm[formats]'.") from error
     if not saved.recordings and not any(layer.data is not None for layer in saved.layers):
         raise SessionError("There is nothing to export yet: neither cells nor recordings.")
-    start = session_start(saved)
+    about = about_of(*saved.recordings.values()) if about is None else about
+    description, start = about.session_description or DESCRIPTION, session_start(saved)
     if start is None:
-        description += " No recording says when it began: the start of the session is a placeholder."
+        description += f" {NO_DATE}"
     begin = start or datetime(1970, 1, 1, tzinfo=UTC)
-    known = {"subject_id": subject_id, "species": species, "age": age}
-    given = {key: value for key, value in known.items() if value is not None}
     nwb = pynwb.NWBFile(
         session_description=description,
         identifier=str(uuid.uuid4()),
         session_start_time=begin.replace(tzinfo=begin.tzinfo or UTC),
-        subject=pynwb.file.Subject(**given) if given else None,
+        **arguments_of_file(about),
     )
     regions = _add_regions(nwb, saved)
     index: dict[str, Any] = {

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from napari_biofm.events.reviewed import REVIEWED_DTYPE
 from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.session import CellKey, Link
-from napari_biofm.session.nwb import INDEX_NAME, INDEX_VERSION
+from napari_biofm.session.nwb import DESCRIPTION, INDEX_NAME, INDEX_VERSION
 from napari_biofm.session.nwb_sweeps import starts_at
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Channel, Recording
+from napari_biofm.signals.nwb_about import METADATA, about_in_file
 from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.signals.units import si_unit
 from napari_biofm.timeline import Clock
@@ -68,7 +69,14 @@ def _index(path: Path, file: Any) -> dict[str, Any]:
 
 def _saved(file: Any, index: Mapping[str, Any]) -> Saved:
     layers = tuple(_layer(file, one) for one in index["layers"])
-    recordings = {str(one["uid"]): _recording(file, one) for one in index["recordings"]}
+    said = about_in_file(Path(file.filename))
+    if said.session_description == DESCRIPTION:  # that of nobody
+        said = dataclasses.replace(said, session_description="")
+    about = {METADATA: said.given} if said.given else {}
+    made = {str(one["uid"]): _recording(file, one) for one in index["recordings"]}
+    recordings = {
+        uid: dataclasses.replace(one, metadata={**one.metadata, **about}) for uid, one in made.items()
+    }
     saved = Saved(
         layers=layers,
         recordings=recordings,

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from napari_biofm.session.nwb import write_nwb
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals.calcium import CellTraces
+from napari_biofm.signals.nwb_about import NwbAbout
 from napari_biofm.signals.recording import MeasuredOn, Recording
 
 
-def write_traces_nwb(traces: CellTraces, masks: NDArray[np.integer], path: Path) -> Path:
+def write_traces_nwb(
+    traces: CellTraces, masks: NDArray[np.integer], path: Path, about: NwbAbout | None = None
+) -> Path:
     """Write traces as NWB 2: dF/F (z-scores where F0 cannot be trusted), raw brightness and neuropil of each cell.
 
     Parameters
@@ -22,6 +25,7 @@ def write_traces_nwb(traces: CellTraces, masks: NDArray[np.integer], path: Path)
     traces : of the cells.
     masks : (Y, X) labels that they were measured on.
     path : ending in .nwb; replaced atomically.
+    about : the experiment and the animal, where they are known.
 
     Returns
     -------
@@ -44,4 +48,5 @@ def write_traces_nwb(traces: CellTraces, masks: NDArray[np.integer], path: Path)
         SavedLayer("movie", "image", "movie", shape=(traces.dff.shape[1], *labels.shape)),
         SavedLayer("masks", "labels", "cells", data=labels, shape=labels.shape),
     )
-    return write_nwb(path, Saved(layers=layers, recordings=recordings, labels="masks", image="movie"))
+    saved = Saved(layers=layers, recordings=recordings, labels="masks", image="movie")
+    return write_nwb(path, saved, about=about)

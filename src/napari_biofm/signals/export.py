@@ -15,6 +15,7 @@ from napari_biofm import __version__
 from napari_biofm.files import CsvWriter, atomic_write
 from napari_biofm.signals.curation import choose_cells
 from napari_biofm.signals.filters import FilterSettings
+from napari_biofm.signals.nwb_about import NwbAbout, about_of, arguments_of_file
 from napari_biofm.signals.nwb_icephys import NO_DATE, PLACEHOLDER, add_sweeps
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
@@ -170,11 +171,20 @@ def _opened(recording: Recording) -> list[str]:
     return said
 
 
-def write_nwb(path: Path, recording: Recording, events: Events | None = None) -> None:
+def write_nwb(
+    path: Path, recording: Recording, events: Events | None = None, about: NwbAbout | None = None
+) -> None:
     """Write a recording and its events as NWB, in SI units.
 
     Sweeps of cells become clamp series of their electrodes with the protocol's commands as stimuli (see
     `nwb_icephys.add_sweeps`), other channels plain series, events a table in the processing module "events". Samples are read while they are written. Where the file has no date, its start is a placeholder, and says so.
+
+    Parameters
+    ----------
+    path : of the file.
+    recording : that is written.
+    events : of it.
+    about : the experiment and the animal; not given: what the recording's own NWB file says, else nothing.
 
     Raises
     ------
@@ -183,11 +193,14 @@ def write_nwb(path: Path, recording: Recording, events: Events | None = None) ->
     """
     pynwb = need("pynwb", path)
     start = recording.t0 or PLACEHOLDER
-    said = recording.comment or recording.protocol or recording.name
+    about = about_of(recording) if about is None else about
+    said = about.session_description or recording.comment or recording.protocol or recording.name
+    said = said.replace(NO_DATE, "").strip()  # of a file that was exported before
     nwb = pynwb.NWBFile(
-        session_description=said if recording.t0 is not None else f"{said}. {NO_DATE}",
+        session_description=said if recording.t0 is not None else f"{said.rstrip('.')}. {NO_DATE}",
         identifier=recording.sha256 or recording.name,
         session_start_time=start.replace(tzinfo=start.tzinfo or UTC),
+        **arguments_of_file(about),
     )
     add_sweeps(nwb, recording)
     if events is not None and len(events):

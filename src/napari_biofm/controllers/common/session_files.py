@@ -17,6 +17,7 @@ from napari_biofm.session.nwb import write_nwb
 from napari_biofm.session.recovery import recover
 from napari_biofm.session.saving import SessionWriter
 from napari_biofm.session.snapshot import Saved, SavedLayer, restore, snapshot
+from napari_biofm.signals.nwb_about import NwbAbout, about_of
 from napari_biofm.types import BiofmError
 
 RECOVERED = " (recovered)"  # behind the names of labels, to tell them from those of a file
@@ -100,10 +101,19 @@ class SessionFiles:
 
         self._write("Saving to", "Saved to", "Not saved.", folder, write)
 
-    def export_nwb(self, path: Path) -> None:
-        """Have the session written as NWB beside the window."""
+    @property
+    def known_about(self) -> NwbAbout:
+        """What NWB files of the session's recordings say of the experiment and the animal."""
+        return about_of(*(entry.recording for entry in self._session.recordings.values()))
+
+    def export_nwb(self, path: Path, about: NwbAbout | None = None) -> None:
+        """Have the session written as NWB beside the window; `about` is said of the experiment and the animal."""
         self._write(
-            "Exporting to", "Exported to", "Not exported.", path, lambda saved: write_nwb(path, saved)
+            "Exporting to",
+            "Exported to",
+            "Not exported.",
+            path,
+            lambda saved: write_nwb(path, saved, about=about),
         )
 
     def open_from(self, folder: Path) -> bool:

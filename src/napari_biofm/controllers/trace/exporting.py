@@ -17,6 +17,7 @@ from napari_biofm.signals.curation import choose_cells
 from napari_biofm.signals.display import TraceLines
 from napari_biofm.signals.export import methods, write_events, write_nwb, write_samples
 from napari_biofm.signals.filters import FilterSettings
+from napari_biofm.signals.nwb_about import NwbAbout, about_of
 from napari_biofm.types import BiofmError
 
 
@@ -52,8 +53,14 @@ class Exports:
         self._session, self._shown, self._lines, self._run = session, shown, lines, run
         self._span, self._filters, self._save_figure = span, filters, save_figure
 
-    def write(self, key: str, path: Path) -> None:
-        """Write one of `export_panel.EXPORTS` to a file."""
+    @property
+    def known_about(self) -> NwbAbout:
+        """What the NWB file of the shown recording says of the experiment and the animal."""
+        recording = self._shown.recording
+        return NwbAbout() if recording is None else about_of(recording)
+
+    def write(self, key: str, path: Path, about: NwbAbout | None = None) -> None:
+        """Write one of `export_panel.EXPORTS` to a file; `about` is said in NWB."""
         recording, uid = self._shown.recording, self._shown.uid
         if recording is None or uid is None:
             self.message.emit("Open a recording first: there is nothing to export.")
@@ -70,7 +77,7 @@ class Exports:
                 )
                 return
             elif key == "nwb":
-                self._in_background(path, write_nwb, recording, table.events)
+                self._in_background(path, write_nwb, recording, table.events, about)
                 return
             elif key == "settings":
                 Recipe.from_provenance(recording, table.provenance).write(path)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.hdf5_files import check_hdf5
+from napari_biofm.signals.nwb_about import METADATA, about_in_file
 from napari_biofm.signals.nwb_icephys import PLACEHOLDER
 from napari_biofm.signals.readers.nwb_cells import cell_parts
 from napari_biofm.signals.readers.nwb_patch import Stimuli, patch_parts
@@ -101,6 +102,7 @@ def _read(path: Path, nwb: Any, pynwb: Any, number: int, mask_order: str) -> Rec
         "parts": names,
         "part": number,
         "part_option": "series",
+        METADATA: about_in_file(path).given,
         **found.pop("more", {}),
     }
     if said:

@@ -23,6 +23,7 @@ from napari_biofm.controllers.timeline.movies import n_frames, show_frame, shown
 from napari_biofm.timeline.movie_file import write_movie
 from napari_biofm.types import BiofmError
 from napari_biofm.widgets.common.buttons import push_button
+from napari_biofm.widgets.common.nwb_dialog import ask_about
 from napari_biofm.widgets.common.session_menu import (
     fill_recent,
     open_session,
@@ -125,8 +126,9 @@ class SessionPanel(Panel):
 
     def _ask_nwb(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Export NWB", "session.nwb", "NWB (*.nwb)")
-        if name:
-            self.files.export_nwb(Path(name))
+        about = ask_about(self, self.files.known_about) if name else None
+        if about is not None:
+            self.files.export_nwb(Path(name), about)
 
     def _ask_movie(self) -> None:
         if self._exporting:

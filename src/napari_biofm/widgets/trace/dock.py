@@ -43,6 +43,7 @@ from napari_biofm.types import Events
 from napari_biofm.widgets.common.analyse_panel import AnalysePanel
 from napari_biofm.widgets.common.buttons import shortcut
 from napari_biofm.widgets.common.dock import Dock
+from napari_biofm.widgets.common.nwb_dialog import ask_about
 from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
@@ -272,7 +273,7 @@ class TraceDock(Dock):
         self.analyses.channels_summarised.connect(self.single_panel.show_summary)
         self.analyses.channels_note.connect(self.single_panel.show_message)
         self.analyses.channels_busy.connect(self.single_panel.set_busy)
-        self.export_panel.asked.connect(self.exports.write)
+        self.export_panel.asked.connect(self._export)
         self.export_panel.refresh.connect(self.exports.write_methods)
         self.exports.methods_written.connect(self.export_panel.show_methods)
         self.recordings.noted.connect(self.tell)
@@ -361,6 +362,12 @@ class TraceDock(Dock):
         self.events.show()
         self.teaching.count()
         self.recordings.place_time()
+
+    def _export(self, key: str, path: Path) -> None:
+        """Write a file; for NWB the experiment and the animal are asked."""
+        about = ask_about(self, self.exports.known_about) if key == "nwb" else None
+        if key != "nwb" or about is not None:
+            self.exports.write(key, path, about)
 
     def _measure_all(self) -> None:
         """Measure all sweeps between both pairs of cursors."""
