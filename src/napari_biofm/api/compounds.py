@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from napari_biofm.api.vectors import FewLabels, few_label_head
 from napari_biofm.conditions import compounds, sequences
+from napari_biofm.conditions.bert_folder import read_bert_folder
+from napari_biofm.conditions.bert_vectors import bert_vectors
 from napari_biofm.types import Vectors
 
 
@@ -21,7 +24,7 @@ def compound_head(smiles: Sequence[str], labels: Sequence[object], vectors: str 
     ----------
     smiles : (n,) structures; those that do not parse are predicted as "" or NaN.
     labels : (n,) classes or numbers; None, NaN or "" where not known.
-    vectors : `descriptors`, `minimol` or `morgan` (without a baseline).
+    vectors : `descriptors`, `minimol`, `morgan` (without a baseline), or the folder of an encoder on disk.
 
     Raises
     ------
@@ -37,7 +40,11 @@ def compound_head(smiles: Sequence[str], labels: Sequence[object], vectors: str 
 
 
 def sequence_head(
-    names: Sequence[str], texts: Sequence[str], labels: Sequence[object], k: int = 4
+    names: Sequence[str],
+    texts: Sequence[str],
+    labels: Sequence[object],
+    k: int = 4,
+    model: str | Path | None = None,
 ) -> FewLabels:
     """Learn an activity of sequences from few labels, and predict it for all.
 
@@ -49,16 +56,21 @@ def sequence_head(
     texts : (n,) letters.
     labels : (n,) classes or numbers; None, NaN or "" where not known.
     k : letters of the words that are counted.
+    model : folder of a k-mer BERT on disk, such as DNABERT, whose vectors are taken in place of words.
 
     Raises
     ------
     ConditionsError
-        If a sequence has letters that are no nucleotides.
+        If a sequence has letters that are no nucleotides, or the folder holds no such model.
     CellsError
         If there are too few labels or groups.
     """
     found = sequences.checked_sequences(names, texts)
-    words, _ = sequences.kmer_vectors(found, k)
+    words = (
+        sequences.kmer_vectors(found, k)[0]
+        if model is None
+        else bert_vectors(read_bert_folder(Path(model), "sequences"), found.texts)
+    )
     groups = sequences.homologous_groups(found)
     return few_label_head(words, labels, groups.tolist(), letter_shares(found))
 

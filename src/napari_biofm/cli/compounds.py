@@ -24,7 +24,10 @@ def add_verbs(verbs: Any) -> None:
         "--similar", metavar="SMILES", help="adds the column similarity, the most similar first"
     )
     verb.add_argument(
-        "--vectors", choices=("morgan", "descriptors", "minimol"), help="adds the columns v0, v1, ..."
+        "--vectors",
+        metavar="KIND",
+        help="adds the columns v0, v1, ...: morgan, descriptors, minimol, or the folder of a BERT or RoBERTa encoder of SMILES, "
+        "such as ChemBERTa (extra bert; default: none)",
     )
     verb.add_argument(
         "--svg",
@@ -55,10 +58,13 @@ def run(args: argparse.Namespace) -> None:
 
     from napari_biofm.api.compounds import compound_head
     from napari_biofm.cells.table.export import write_rows
-    from napari_biofm.conditions.compounds import read_compounds, similar, vectors
+    from napari_biofm.conditions.compounds import encoder_of, read_compounds, similar, vectors
     from napari_biofm.conditions.likeness import similar_effects, structures_svg
     from napari_biofm.files import write_text
 
+    encoder = None if args.vectors is None else encoder_of(args.vectors)
+    if encoder is not None:
+        note(encoder.text)
     rows = read_table(args.table)
     column = next((c for c in rows.columns if str(c).lower() in ("smiles", "canonical_smiles")), None)
     if column is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_biofm.cli.common import inputs_exist, note
 from napari_biofm.cli.conditions import read_table
-from napari_biofm.types import ConditionsError
+from napari_biofm.types import ConditionsError, Vectors
 
 
 def add_verbs(verbs: Any) -> None:
@@ -20,6 +20,12 @@ def add_verbs(verbs: Any) -> None:
     )
     sequences.add_argument("file", type=Path, metavar="FASTA|GB", help="FASTA or GenBank")
     sequences.add_argument("--k", type=int, default=4, metavar="N", help="letters of a word (default: 4)")
+    sequences.add_argument(
+        "--model",
+        type=Path,
+        metavar="DIR",
+        help="folder of a k-mer BERT on disk, such as DNABERT, whose vectors stand in place of words (extra bert; default: words)",
+    )
     sequences.add_argument(
         "--tree", type=Path, metavar="NWK", help="a tree of the sequences in the Newick format"
     )
@@ -48,7 +54,10 @@ def run_sequences(args: argparse.Namespace) -> None:
 
     from napari_biofm.api.compounds import sequence_head
     from napari_biofm.cells.table.export import write_rows
+    from napari_biofm.conditions.bert_folder import read_bert_folder
+    from napari_biofm.conditions.bert_vectors import bert_vectors
     from napari_biofm.conditions.sequences import (
+        Sequences,
         checked_sequences,
         homologous_groups,
         kmer_vectors,
@@ -63,7 +72,13 @@ def run_sequences(args: argparse.Namespace) -> None:
     found = read_sequences(args.file)
     for sentence in found.notes:
         note(sentence)
-    values, words = kmer_vectors(found, args.k)
+    model = None if args.model is None else read_bert_folder(args.model, "sequences")
+    if model is not None:
+        note(model.text)
+
+    def vectors_of(these: Sequences) -> Vectors:
+        return kmer_vectors(these, args.k)[0] if model is None else bert_vectors(model, these.texts)
+
     if args.variant:
         texts, rows = dict(zip(found.names, found.texts, strict=True)), []
         for asked in args.variant:
@@ -71,12 +86,12 @@ def run_sequences(args: argparse.Namespace) -> None:
             if name not in texts:
                 raise ConditionsError(f"{asked!r}: {args.file.name} has no sequence {name!r}.")
             pair = checked_sequences(["reference", "variant"], [texts[name], variant(texts[name], change)])
-            two = kmer_vectors(pair, args.k)[0]
+            two = vectors_of(pair)
             rows.append((name, change, float(np.linalg.norm(two[1] - two[0]))))
         write_rows(pd.DataFrame(rows, columns=["name", "variant", "distance"]), args.out)
     elif args.labels is not None:
         labels, sentences = _labels_of(args.labels, args.label, found.names)
-        head = sequence_head(found.names, found.texts, labels, args.k)
+        head = sequence_head(found.names, found.texts, labels, args.k, args.model)
         for sentence in (*sentences, *head.notes):
             note(sentence)
         table = pd.DataFrame({
@@ -89,10 +104,14 @@ def run_sequences(args: argparse.Namespace) -> None:
         table = pd.DataFrame({
             "name": found.names, "length": [len(t) for t in found.texts], "homologous": homologous_groups(found),
         })  # fmt: skip
-        write_rows(pd.concat([table, pd.DataFrame(values, columns=words)], axis=1), args.out)
+        values = vectors_of(found)
+        columns = (
+            kmer_vectors(found, args.k)[1] if model is None else [f"v{i}" for i in range(values.shape[1])]
+        )
+        write_rows(pd.concat([table, pd.DataFrame(values, columns=columns)], axis=1), args.out)
     if args.tree is not None:
         write_text(args.tree, tree(word_distances(found), found.names, args.method).newick() + "\n")
-    note(f"{len(found.names)} sequences, {len(words)} words of {args.k} letters")
+    note(f"{len(found.names)} sequences in {args.out.name}")
 
 
 def _labels_of(path: Path, column: str, names: tuple[str, ...]) -> tuple[list[object], list[str]]:

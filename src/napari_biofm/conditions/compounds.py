@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_biofm.conditions.bert_folder import BertFolder, read_bert_folder
+from napari_biofm.conditions.bert_vectors import bert_vectors
 from napari_biofm.types import ConditionsError
 
 BITS, RADIUS = 2048, 2  # of Morgan fingerprints (Rogers and Hahn, J Chem Inf Model 50:742, 2010)
@@ -110,20 +113,22 @@ def vectors(compounds: Compounds, kind: str = "morgan") -> NDArray[np.float32]:
     Parameters
     ----------
     compounds : from `read_compounds`.
-    kind : `morgan` (2048 bits), `descriptors` (RDKit's physical and chemical descriptors), or `minimol` (512 numbers of
-        the network MiniMol, Klaser et al., arXiv 2404.14986).
+    kind : `morgan` (2048 bits), `descriptors` (RDKit's physical and chemical descriptors), `minimol` (512 numbers of
+        the network MiniMol, Klaser et al., arXiv 2404.14986), or the folder of a BERT or RoBERTa encoder of SMILES on disk,
+        such as ChemBERTa (mean over its tokens).
 
     Raises
     ------
     ConditionsError
         If the kind is not known or its package is not installed.
     """
-    if kind not in VECTORS:
-        raise ConditionsError(f"{kind!r} are no vectors of compounds; use {', '.join(VECTORS)}.")
+    folder = None if kind in VECTORS else encoder_of(kind)
     rows = np.flatnonzero(compounds.parsed)
     molecules = [compounds.molecules[i] for i in rows]
     if kind == "morgan":
         found = _bits(molecules)
+    elif folder is not None:
+        found = bert_vectors(folder, [compounds.canonical[i] for i in rows])
     elif kind == "descriptors":
         found = _descriptors(molecules)
     else:
@@ -131,6 +136,27 @@ def vectors(compounds: Compounds, kind: str = "morgan") -> NDArray[np.float32]:
     out = np.full((len(compounds.smiles), found.shape[1]), np.nan, np.float32)
     out[rows] = found
     return out
+
+
+def encoder_of(kind: str) -> BertFolder | None:
+    """Return the encoder that a kind of vectors names, None for those of `VECTORS`.
+
+    Parameters
+    ----------
+    kind : as for `vectors`.
+
+    Raises
+    ------
+    ConditionsError
+        If it is no folder of an encoder of compounds.
+    """
+    if kind in VECTORS:
+        return None
+    if not Path(kind).is_dir():
+        raise ConditionsError(
+            f"{kind!r} are no vectors of compounds; use {', '.join(VECTORS)}, or the folder of an encoder."
+        )
+    return read_bert_folder(Path(kind), "compounds")
 
 
 def _bits(molecules: list[Any]) -> NDArray[np.float32]:

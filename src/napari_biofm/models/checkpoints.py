@@ -146,6 +146,21 @@ def _read(path: Path) -> Any:
     return _read_torch(path)
 
 
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file, or of a torch file that holds tensors only, by name, on the CPU.
+
+    Parameters
+    ----------
+    path : of the file.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged, or holds more than tensors; nothing in it is run.
+    """
+    return _unwrap(_read(path), path)
+
+
 def _is_safetensors(path: Path, head: bytes) -> bool:
     """Tell a safetensors file by its header: a length, then JSON."""
     return path.suffix == ".safetensors" or (len(head) > 8 and head[8:9] == b"{" and head[:2] != b"PK")
