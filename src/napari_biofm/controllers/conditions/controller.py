@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from napari_biofm.conditions.sheets import Sheet
 from napari_biofm.conditions.wells import SHAPES, plate_shape, row_letters, well_name
 from napari_biofm.controllers.common.layers import layer_id
 from napari_biofm.controllers.common.ports import RunJob
+from napari_biofm.controllers.conditions.poses import PosesOfWells
+from napari_biofm.controllers.conditions.well import Well
 from napari_biofm.session import Session
 from napari_biofm.signals.recording import MeasuredOn
 from napari_biofm.types import BiofmError, Segmentation
@@ -30,25 +32,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HERE = ("plate", "well")
-LOW, HIGH = (68, 1, 84), (253, 231, 37)  # ends of the colours of the heat map
 TYPED = ("compound", "dose", "control")  # columns that an empty map offers
-
-
-@dataclass(frozen=True)
-class Well:
-    """A cell of the grid: `text` of the column that is shown, `shade` from 0 to 1 or NaN, `tip` with all that is known."""
-
-    text: str = ""
-    shade: float = float("nan")
-    tip: str = ""
-
-    @property
-    def colour(self) -> tuple[int, int, int] | None:
-        """Red, green and blue of the heat map; None where the well has no value."""
-        if not np.isfinite(self.shade):
-            return None
-        red, green, blue = (int(a + self.shade * (b - a)) for a, b in zip(LOW, HIGH, strict=True))
-        return red, green, blue
 
 
 class ConditionsController:
@@ -77,6 +61,8 @@ class ConditionsController:
         self._image: Any = None  # layers of the field that is shown
         self._cells: Any = None
         self._traces = ""
+        self._told = ""  # of the field that is shown
+        self.poses = PosesOfWells(viewer, run, lambda text: self.said.emit(f"{self._told}\n{text}".strip()))
 
     # ------------------------------------------------------------------ reading
 
@@ -94,6 +80,17 @@ class ConditionsController:
             self._join()
 
         self._try(use)
+
+    def open_poses(self, folder: Path) -> None:
+        """Read docking results, whose best poses stand beside the fields of their compounds' wells."""
+        self.poses.open(folder, None if self.map is None else self.map.table)
+
+    def _show_pose(self, well: str) -> None:
+        rows = [
+            self._by_well(table).get(well, {})
+            for table in (self.wells, None if self.map is None else self.map.table)
+        ]
+        self.poses.show(_short({**rows[0], **rows[1]}.get("compound")), well, self._image)
 
     def set_well(self, well: str, text: str) -> None:
         """Type what was done to a well, in the column that is shown; values of cells are not typed."""
@@ -226,19 +223,25 @@ class ConditionsController:
         fields = [] if self.opened is None else self.opened.of_well(self.plate, well)
         if not fields or self.opened is None:
             self.said.emit(f"No field of {well} is open: open the folder of a run, or a plate.")
+            self._clear()
+            self._show_pose(well)
             return
         chosen = fields[self._n_shown % len(fields)]
         self._n_shown += 1
+
+        def put(found: OpenedField) -> None:
+            self._put(chosen, found)
+            self._show_pose(well)
+
         self._run(
             read_field, chosen, self.opened.folder, name=f"Open {chosen.name}", lane="interactive",
-            on_done=lambda found: self._put(chosen, found),
+            on_done=put,
         )  # fmt: skip
 
     def _put(self, one: Field, found: OpenedField) -> None:
         pixels, masks, classes = found.pixels, found.masks, found.classes
         self._shown, self._cells = one, None
-        for layer in [x for x in self._viewer.layers if x.metadata.get("biofm_well")]:
-            self._viewer.layers.remove(layer)
+        self._clear()
         about = {"biofm_well": one.well, "path": str(one.path)}
         name = f"{one.well} {one.name}".strip()
         has_channels = pixels.ndim > 2 + found.is_stack
@@ -246,6 +249,7 @@ class ConditionsController:
         how = {"channel_axis": pixels.ndim - 1} if has_channels and not rgb else {"rgb": rgb}
         image = self._viewer.add_image(pixels, name=name, metadata=about, **how)
         image = image[0] if isinstance(image, list) else image
+        self._image = image
         if masks is None:
             self._session.set_layers(image=layer_id(image))
             return
@@ -255,10 +259,16 @@ class ConditionsController:
         )
         self._session.set_segmentation(layer_id(labels), Segmentation(masks, provenance={"model": "a run"}))
         self._session.set_layers(image=layer_id(image), labels=layer_id(labels))
-        self._image = image
         self._put_traces(found)
         counts = ", ".join(f"{n} {c}" for c, n in _counts(classes))
-        self.said.emit(f"{one.name}: {len(ids[ids > 0])} cells{f' ({counts})' if counts else ''}.")
+        self._told = f"{one.name}: {len(ids[ids > 0])} cells{f' ({counts})' if counts else ''}."
+        self.said.emit(self._told)
+
+    def _clear(self) -> None:
+        """Take the layers of the former well away."""
+        self._image, self._told = None, ""
+        for layer in [x for x in self._viewer.layers if x.metadata.get("biofm_well")]:
+            self._viewer.layers.remove(layer)
 
     def _put_traces(self, found: OpenedField) -> None:
         """Put the traces of the shown field, with their events, in the place of the former ones."""

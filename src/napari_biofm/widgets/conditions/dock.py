@@ -51,10 +51,12 @@ class ConditionsDock(Dock):
         top.addWidget(button("Open run or plate ...", tip, self._ask_run), 0, 0)
         top.addWidget(button("Open plate map ...", "A row per well, or a grid.", self._ask_map), 0, 1)
         top.addWidget(button("Save plate map ...", "Write the grid as CSV.", self._ask_save), 1, 0)
+        tip = "Docking results: the best pose of a well's compound stands beside its field, in 3D."
+        top.addWidget(button("Open poses ...", tip, self._ask_poses), 2, 0)
         tip = "Cells to wells: counts, medians, fractions of classes."
         top.addWidget(button("Profiles", tip, lambda: control.profile()), 1, 1)
         tip = "Keep the masks of the shown field as corrected by hand; what depends on them is done again: its cells, tables, report."
-        top.addWidget(button("Run again with these masks", tip, lambda: control.correct()), 2, 0, 1, 2)
+        top.addWidget(button("Run again with these masks", tip, lambda: control.correct()), 2, 1)
         top.addWidget(self.plate, 3, 0)
         top.addWidget(self.column, 3, 1)
         layout.addLayout(top)
@@ -108,6 +110,10 @@ class ConditionsDock(Dock):
     def _ask_run(self) -> None:
         if name := QFileDialog.getExistingDirectory(self, "Open run or plate"):
             self.control.open(Path(name))
+
+    def _ask_poses(self) -> None:
+        if name := QFileDialog.getExistingDirectory(self, "Open poses"):
+            self.control.open_poses(Path(name))
 
     def _ask_map(self) -> None:
         if name := QFileDialog.getOpenFileName(self, "Open plate map", "", MAPS)[0]:
