@@ -91,3 +91,12 @@ def test_the_export_asks_checks_remembers_and_leaves_out(
     assert "subject_id" not in about_of(read_recording(tmp_path / "two.nwb")).given
     _export(dock, qtbot, monkeypatch, tmp_path / "three.nwb", lambda dialog: _press(dialog, qtbot, "Cancel"))
     assert not (tmp_path / "three.nwb").exists()
+    dock.session.add_recording(read_recording(tmp_path / "one.nwb"), "again")
+
+    def of_file(dialog: NwbDialog) -> None:
+        assert dialog.boxes["subject_id"].text() == "m17", (
+            "what the open file says goes before what was said last"
+        )
+        _press(dialog, qtbot, "Cancel")
+
+    _export(dock, qtbot, monkeypatch, tmp_path / "three.nwb", of_file)

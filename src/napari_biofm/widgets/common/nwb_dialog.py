@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QLineEdit, QVBoxLayout, QWidget
 
 from napari_biofm.controllers.common.nwb_about import remember_about, remembered_about
@@ -25,8 +27,9 @@ class NwbDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("NWB: experiment and animal")
         self.about = NwbAbout()
-        shown = known if known.given else remembered_about()
-        source = "the open file" if known.given else "your last export"
+        from_file = set(known.given) - {"session_description"}  # which every NWB file has
+        shown = known if from_file else replace(remembered_about(), **known.given)
+        source = "the open file" if from_file else "your last export"
         self.boxes: dict[str, QLineEdit | QComboBox] = {}
         for name, (_, tip) in FIELDS.items():
             value = shown.given.get(name, "")
