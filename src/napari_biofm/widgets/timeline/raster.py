@@ -156,6 +156,7 @@ class RasterPanel(Panel):
         self.raster_plot.setLabel("left", "cell")
         self.raster_plot.setLabel("bottom", "time (s)")
         self.raster_plot.invertY(True)
+        self.raster_plot.getViewBox().setBackgroundColor(BACKGROUND)  # colours of classes are made for it
         self.rate_plot.addItem(self.curve)
         self.raster_plot.addItem(self.image)
         self.raster_plot.addItem(self.chosen)
