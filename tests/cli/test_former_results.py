@@ -148,7 +148,7 @@ def test_what_belongs_together_gets_one_number_and_other_files_are_replaced(tmp_
 
 READ = {
     "atlas", "base", "baseline", "cells", "classes", "confounds", "crops", "events", "head", "ids", "image", "images",
-    "labels", "map", "marks", "masks", "movie", "names", "prompts", "receptor", "reference", "settings", "targets", "vectors", "waveform",
+    "labels", "map", "marks", "masks", "model", "movie", "names", "prompts", "receptor", "reference", "settings", "targets", "vectors", "waveform",
     "within",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,9 @@ def pose_checks(poses: Sequence[Pose], receptor: str | Path | None = None) -> Da
         raise ConditionsError(
             "Checks of poses need PoseBusters: pip install 'napari-biofm[poses]'."
         ) from error
-    from rdkit import rdBase
+    from rdkit import log_handler, rdBase
 
+    log_handler.stream = sys.stderr  # PoseBusters flushes it; where it was closed meanwhile, its checks would fail
     if receptor is not None:
         read_receptor(receptor)
     config = "mol" if receptor is None else "dock"
