@@ -44,7 +44,9 @@ def pose_checks(poses: Sequence[Pose], receptor: str | Path | None = None) -> Da
         ) from error
     from rdkit import log_handler, rdBase
 
-    log_handler.stream = sys.stderr  # PoseBusters flushes it; where it was closed meanwhile, its checks would fail
+    log_handler.stream = (
+        sys.stderr
+    )  # PoseBusters flushes it; where it was closed meanwhile, its checks would fail
     if receptor is not None:
         read_receptor(receptor)
     config = "mol" if receptor is None else "dock"
