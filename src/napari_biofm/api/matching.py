@@ -22,7 +22,14 @@ Cells = Labels | Recording | str | Path
 
 
 def match_cells(
-    first: Cells, second: Cells, *, most_px: float = 8.0, least_score: float = 0.3, rejected: bool = False
+    first: Cells,
+    second: Cells,
+    *,
+    most_px: float = 8.0,
+    least_score: float = 0.3,
+    rejected: bool = False,
+    program: str = "",
+    um_per_pixel: float = 1.0,
 ) -> CellMatch:
     """Pair the cells of two sessions of one field: by overlap and shape after the fields are laid over each other.
 
@@ -33,6 +40,8 @@ def match_cells(
     most_px : centres of a pair lie at most so far from each other after laying over, pixels.
     least_score : 0 to 1; pairs with a lower score are none.
     rejected : whether cells that traces say are rejected are paired, too.
+    program : "roicat" pairs with ROICaT where it is installed; then `most_px` and `least_score` are not used.
+    um_per_pixel : side of a pixel, um, for ROICaT.
 
     Returns
     -------
@@ -43,11 +52,17 @@ def match_cells(
     Raises
     ------
     CellsError
-        If a session has no cell, or traces do not know their masks.
+        If a session has no cell, traces do not know their masks, or the program is not installed or fails.
     """
     from napari_biofm.cells.matching import match_cells as match
 
+    if program not in ("", "roicat"):
+        raise CellsError(f"there is no program '{program}' that pairs cells; there is: roicat")
     a, b = (masks_of_cells(one, rejected)[0] for one in (first, second))
+    if program:
+        from napari_biofm.api.roicat_match import match_with_roicat
+
+        return match_with_roicat(a, b, um_per_pixel)
     return match(a, b, most_px=most_px, least_score=least_score)
 
 

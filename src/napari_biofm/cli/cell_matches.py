@@ -37,6 +37,20 @@ def add_match(what: Any) -> None:
     verb.add_argument(
         "--least-score", type=float, default=0.3, metavar="0..1", help="pairs below it are none (default 0.3)"
     )
+    verb.add_argument(
+        "--with",
+        dest="program",
+        choices=["roicat"],
+        default="",
+        help="pair with ROICaT where it is installed (default: our own; --most-px and --least-score are its)",
+    )
+    verb.add_argument(
+        "--um-per-pixel",
+        type=float,
+        default=1.0,
+        metavar="UM",
+        help="side of a pixel, for ROICaT (um; default 1)",
+    )
     add_rejected(verb)
     verb.set_defaults(run=run_match)
 
@@ -50,7 +64,14 @@ def run_match(args: argparse.Namespace) -> None:
     for path, said in ((args.first, of_a), (args.second, of_b)):
         if said:
             note(f"{path.name}: {said}" + ("" if args.rejected else " (--rejected includes them)"))
-    found = match_cells(a, b, most_px=args.most_px, least_score=args.least_score)
+    found = match_cells(
+        a,
+        b,
+        most_px=args.most_px,
+        least_score=args.least_score,
+        program=args.program,
+        um_per_pixel=args.um_per_pixel,
+    )
     lines = ["first,second,overlap,distance_px,score,margin"]
     pairs = zip(
         found.first, found.second, found.overlap, found.distance, found.score, found.margin, strict=True
