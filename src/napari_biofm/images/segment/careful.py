@@ -164,7 +164,7 @@ def evidence_of(image: NDArray[Any], masks: Labels, enough: float = np.inf) -> E
     if masks.ndim == 2:
         return measure_evidence(image, masks, enough)
     n = int(masks.max()) + 1
-    best = Evidence(*np.zeros((4, n)))
+    best = Evidence(*np.zeros((5, n)))
     for plane, labels in zip(image, masks, strict=True):
         present, compact = np.unique(labels, return_inverse=True)
         if present[0] != 0:
