@@ -3,7 +3,7 @@
     python docs/make_format_pictures.py --data ../shared/data --out docs/images
 
 Real recordings are written to a temporary folder as NWB, suite2p, CaImAn, HDF5, CSV and BrainVision files, and
-dropped on a viewer. Needs a screen (or xvfb-run). Sources and licences are named in docs/signals.md.
+opened in the dock. Needs a screen (or xvfb-run). Sources and licences are named in docs/signals.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIDE = 3  # fields of the mosaic of cells, along each side
 
 
 def main() -> None:
-    """Write each file, drop it, save what is seen."""
+    """Write each file, open it, save what is seen."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
@@ -42,8 +42,9 @@ def main() -> None:
         viewer.window._qt_window.resize(*SIZE)
         with tempfile.TemporaryDirectory() as folder:
             path = PICTURES[name](options.data / "ephys", Path(folder))
-            viewer.open(str(path), plugin="napari-biofm")
+            viewer.window.add_plugin_dock_widget("napari-biofm", "Traces and events")
             dock = next(d for d in viewer.window._qt_window.findChildren(TraceDock))
+            dock.recordings.open(path)
             then = AFTER.get(name)
             for _ in range(60):
                 app.processEvents()
@@ -56,6 +57,7 @@ def main() -> None:
                 app.processEvents()
             if then is not None:
                 then(dock)
+            viewer.reset_view()
             for _ in range(20):
                 app.processEvents()
             window.grab().save(str(options.out / f"signals_{name}.png"))
@@ -151,7 +153,7 @@ def nwb_cells(ephys: Path, folder: Path) -> Path:
     )
     table = ophys.PlaneSegmentation(name="cells", description="by hand", imaging_plane=plane)
     for mask in masks:
-        table.add_roi(image_mask=mask.astype(float))
+        table.add_roi(image_mask=mask.T.astype(float))  # (x, y), as the schema has it
     module = nwb.create_processing_module(name="ophys", description="traces")
     module.add(ophys.ImageSegmentation(name="segmentation", plane_segmentations=[table]))
     region = table.create_roi_table_region(description="all", region=list(range(len(dff))))

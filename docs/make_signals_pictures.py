@@ -74,11 +74,14 @@ def action_potentials(dock: Any, ephys: Path) -> None:
 
 
 def voltage_steps(dock: Any, ephys: Path) -> None:
-    """Overlay sweeps of a step protocol, cursors on the step, the IV plot."""
+    """Overlay sweeps of a step protocol, cursors before the step and in it, the IV plot."""
     _open(dock, ephys / "abf" / "17o05024_vc_steps.abf")
     dock.toolbar.mode.setCurrentText("Overlaid")
     dock.toolbar.cursors.setChecked(True)
+    dock.view.baseline.place(0.3, 0.5)
     dock.cursors.place(0.8, 1.0)
+    dock.plots.show_span(0.2, 1.3)
+    dock.plots.set_sweep(6)
     _tab(dock, "Analyse")
     dock.analyse_panel.choose("steps")
     dock.analyse_panel.run()

@@ -64,7 +64,7 @@ def forecast(dock: Any, data: Path) -> None:
     from napari_biofm.signals import read_recording
 
     dock.session.add_recording(read_recording(data / "ephys" / "ecg" / "s0010_re.hea"))
-    dock.show_channels([1])
+    dock.view.show_channels([1])
     dock.plots.show_span(5.0, 8.0)
     dock.plots.fit_y()
     dock.show_panel(dock.forecast_panel)

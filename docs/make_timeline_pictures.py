@@ -17,7 +17,11 @@ import numpy as np
 
 os.environ.setdefault("NAPARI_BIOFM_ENGINE", "inline")
 os.environ.setdefault("NAPARI_BIOFM_AUTOSAVE", "off")
-SIZE = (1500, 950)
+SIZE = (1500, 1100)
+LOW = 740  # height of the window where only the dock is shown
+CAMERA_RATE, CAMERA_LAG = 30.0, 0.4  # Hz; seconds after the movie
+RUNS = (3.8, 8.1, 13.6, 17.2, 22.9, 26.4)  # seconds of the recording at which the animal begins to run
+RUNNERS = (2, 7, 11, 12, 19, 24, 28)  # cells that answer to it
 
 
 def main() -> None:
@@ -46,7 +50,7 @@ def _settle(n: int = 30) -> None:
         QApplication.processEvents()
 
 
-def _rig() -> tuple[Any, Any, Any, Any]:
+def _rig(n_frames: int = 240, runs: tuple[float, ...] = ()) -> tuple[Any, Any, Any, Any]:
     """Return viewer, timeline dock, trace dock and the truth of a simulated co-recording, all found and linked."""
     from napari_biofm.events.detect import detect_events
     from napari_biofm.session import CellKey, Link
@@ -57,9 +61,11 @@ def _rig() -> tuple[Any, Any, Any, Any]:
     from napari_biofm.widgets.timeline import TimelineDock
     from napari_biofm.widgets.trace import TraceDock
 
-    made = simulate_corecording(n_frames=240, seed=3)
+    made = simulate_corecording(n_frames=n_frames, seed=3)
     viewer = _viewer()
-    viewer.add_image(made.movie, name="movie", metadata={"frame_rate_hz": made.frame_rate}, colormap="gray")
+    viewer.add_image(
+        _answering(made, runs), name="movie", metadata={"frame_rate_hz": made.frame_rate}, colormap="gray"
+    )
     labels = viewer.add_labels(made.field.masks, name="cells", opacity=0.3)
     labels.contour = 1
     dock, traces = TimelineDock(viewer), TraceDock(viewer)
@@ -76,6 +82,7 @@ def _rig() -> tuple[Any, Any, Any, Any]:
         uid, run_task(detect_events(patch, "threshold", channels=[0])), {"detector": "threshold"}
     )
     dock.link_panel.measure_button.click()
+    dock.words.clear()  # what is told of the measurement is long
     dock.recording.choose(uid)
     traces.recordings.show(uid)
     session.select([CellKey(layer_id(labels), made.patched)])
@@ -83,14 +90,37 @@ def _rig() -> tuple[Any, Any, Any, Any]:
     return viewer, dock, traces, made
 
 
+def _answering(made: Any, runs: tuple[float, ...]) -> Any:
+    """Return the movie with some cells brighter from these seconds of the recording on."""
+    movie = made.movie.astype(np.float32)
+    cells = np.isin(made.field.masks, RUNNERS)
+    seconds = made.offset + np.arange(len(movie)) / made.frame_rate
+    for run in runs:
+        since = seconds - run
+        glow = np.where(since > 0, np.exp(-since / 0.7), 0) * (1 - np.exp(-np.maximum(since, 0) / 0.08))
+        movie[:, cells] *= 1 + glow[:, None].astype(np.float32)
+    return movie
+
+
 def _shot(viewer: Any, path: Path) -> None:
+    from napari._qt.dialogs.qt_notification import NapariQtNotification
+
+    for told in viewer.window._qt_window.findChildren(NapariQtNotification):
+        told.close()  # it lies over the image
     _settle()
     viewer.window._qt_window.grab().save(str(path))
 
 
+def _picture(dock: Any, path: Path) -> None:
+    _settle()
+    dock.grab().save(str(path))
+
+
 def rig(options: argparse.Namespace) -> None:
     """The window at an event of the patched cell, every tab of the dock, and the capture."""
-    viewer, dock, _, made = _rig()
+    from qtpy.QtWidgets import QDockWidget
+
+    viewer, dock, traces, made = _rig()
     dock.show_panel.show_points.setChecked(True)
     dock.show_panel.show_flashes.setChecked(True)
     dock.show_panel.show_activity.setChecked(True)
@@ -101,6 +131,10 @@ def rig(options: argparse.Namespace) -> None:
     _shot(viewer, options.out / "timeline.png")
     dock.align_panel.source.setCurrentText("rate and offset")
     dock.align_panel.offset.setValue(made.offset)
+    below = next(f for f in viewer.window._qt_window.findChildren(QDockWidget) if f.isAncestorOf(traces))
+    below.hide()
+    _settle()
+    viewer.window._qt_window.resize(SIZE[0], LOW)
     for name, panel in (
         ("align", dock.align_panel),
         ("session", dock.session_panel),
@@ -109,11 +143,75 @@ def rig(options: argparse.Namespace) -> None:
         if name == "joint":
             dock.activity_morphology_panel.test_button.click()
         dock.tabs.setCurrentWidget(panel)
-        _settle()
-        dock.grab().save(str(options.out / f"timeline_{name}.png"))
+        _picture(dock, options.out / f"timeline_{name}.png")
+    below.show()
+    viewer.window._qt_window.resize(*SIZE)
     dock.tabs.setCurrentWidget(dock.raster_panel)
+    _settle()
     _capture(viewer, dock, options.out / "timeline.gif")
     viewer.close()
+
+
+def behaviour(options: argparse.Namespace) -> None:
+    """Two movies in step with a behaviour signal under the raster, and the tab it is set in."""
+    from napari_biofm.signals import Recording
+    from napari_biofm.timeline import Clock
+    from napari_biofm.widgets.common.viewers import layer_id
+
+    viewer, dock, traces, made = _rig(600, RUNS)
+    viewer.window.remove_dock_widget(traces)
+    session = dock.session
+    begin, stop = made.offset, made.offset + made.movie.shape[0] / made.frame_rate
+    speed = _running(stop + 1, 1000.0)
+    wheel = session.add_recording(
+        Recording.from_arrays([[speed]], 1000.0, ["cm/s"], names=["speed"]), "wheel"
+    )
+    frames = _filmed(speed, 1000.0, begin + CAMERA_LAG, stop)
+    size = made.movie.shape[1:]
+    camera = viewer.add_image(
+        frames, name="camera", translate=(0, size[0] + 6, 0), scale=(1, *np.divide(size[1], frames.shape[1:]))
+    )
+    clock = Clock.from_rate(len(frames), CAMERA_RATE, begin + CAMERA_LAG, recording="patch")
+    session.set_clock(layer_id(camera), clock)
+    panel = dock.behaviour_panel
+    panel.channel.choose((wheel, 0))
+    panel.has_events.setChecked(True)
+    panel.threshold.setValue(5)
+    panel.use_button.click()
+    dock.in_step.box.setChecked(True)
+    dock.show_panel.show_flashes.setChecked(True)
+    session.set_time(RUNS[1] + 0.4)
+    dock.tabs.setCurrentWidget(dock.raster_panel)
+    _settle()
+    viewer.reset_view()
+    _shot(viewer, options.out / "timeline_in_step.png")
+    panel.test_button.click()
+    dock.tabs.setCurrentWidget(panel)
+    viewer.window._qt_window.resize(SIZE[0], LOW)
+    _picture(dock, options.out / "timeline_behaviour.png")
+    viewer.close()
+
+
+def _running(seconds: float, rate: float) -> Any:
+    """Return the speed of a wheel (cm/s) on which an animal begins to run at some moments."""
+    speed = np.abs(np.random.default_rng(2).normal(0, 0.2, round(seconds * rate)))
+    run = 18 * np.hanning(round(1.4 * rate))
+    for start in RUNS:
+        at = round((start - 0.3) * rate)
+        speed[at : at + len(run)] += run[: len(speed) - at]
+    return speed.astype(np.float32)
+
+
+def _filmed(speed: Any, rate: float, start: float, stop: float) -> Any:
+    """Return what a camera sees of the wheel: eight spokes that turn as fast as it does, (T, Y, X) uint8."""
+    turned = np.cumsum(speed) / rate / 8  # radians; its radius is 8 cm
+    at = np.arange(start, stop, 1 / CAMERA_RATE)
+    y, x = np.mgrid[-1:1:96j, -1:1:96j]
+    radius, angle = np.hypot(y, x), np.arctan2(y, x)
+    spokes = np.cos(8 * (angle - turned[(at * rate).astype(int), None, None])) > 0.8
+    rim, first = abs(radius - 0.9) < 0.06, np.cos(angle - turned[(at * rate).astype(int), None, None]) > 0.93
+    lit = np.where(rim, 200, np.where((radius < 0.9) & spokes, 110, 25))
+    return np.where(first & (radius < 0.9) & spokes, 240, lit).astype(np.uint8)
 
 
 def _capture(viewer: Any, dock: Any, path: Path) -> None:
@@ -194,7 +292,7 @@ def raster_of_movie(dock: Any, rate: float = 20.0) -> None:
     dock.link_panel.measure_button.click()
 
 
-PICTURES = {"rig": rig, "calcium": calcium}
+PICTURES = {"rig": rig, "behaviour": behaviour, "calcium": calcium}
 
 if __name__ == "__main__":
     main()

@@ -213,12 +213,26 @@ def test_the_offset_is_dragged_in_the_plot(scene, qtbot):
     panel.rate.setValue(RATE)
     panel.offset.setValue(0.0)
     qtbot.wait(80)
+    np.testing.assert_allclose(panel.plot.spikes.getData()[0][::2], SPIKES)
     view = panel.plot.getViewBox()
     places = [on_plot(panel.plot, view, t, 0.5) for t in (3.0, 3.1, 3.3, 3.5)]
     mouse(panel.plot.viewport(), places)
     assert panel.offset.value() == pytest.approx(0.5, abs=0.1)
     panel.button.click()
     assert dock.controller.clock.times[0] == pytest.approx(panel.offset.value())
+
+
+def test_the_whole_raster_is_seen_above_the_traces(scene, qtbot):
+    _, dock, _ = scene
+    dock.tabs.setCurrentWidget(dock.raster_panel)
+    qtbot.wait(80)
+    plots = dock.raster_panel.plots
+    assert plots.visibleRegion().boundingRect() == plots.rect()
+    for k in range(dock.tabs.count()):  # and no panel gets less room than it needs
+        dock.tabs.setCurrentIndex(k)
+        qtbot.wait(10)
+        panel = dock.tabs.widget(k)
+        assert panel.height() >= panel.layout().minimumHeightForWidth(panel.width()), dock.tabs.tabText(k)
 
 
 def test_play_runs_the_slider_and_the_cursor_in_the_recordings_time(scene, qtbot):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QTabWidget
+from qtpy.QtWidgets import QCheckBox
 
 from napari_biofm.canvas.click_preview import Preview
 from napari_biofm.controllers.annotate.annotator import Annotator
@@ -25,6 +25,7 @@ from napari_biofm.widgets.annotate.toolbox import ThresholdSlider, Toolbox
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
 from napari_biofm.widgets.common.qt_parts import when_destroyed
+from napari_biofm.widgets.common.tabs import LowTabs
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 
 EDITING = "edit masks"  # the mode of clicks while a tool is chosen
@@ -69,7 +70,7 @@ class AnnotateDock(Dock):
         self.time = TimePanel(self.annotator, run=self.run, tell_error=self.tell_error)
         self.series = SeriesPanel(self.annotator, choose=self.layers.choose, tell_error=self.tell_error)
         self.key_table = KeyTable(self.keys)
-        self.panels = QTabWidget()
+        self.panels = LowTabs()
         for panel, title in (
             (self.review, "Review queue"),
             (self.time, "z and t"),

@@ -360,8 +360,7 @@ class AlignPanel(Panel):
             else None
         )
         recording = controller.recording
-        spikes = (
+        self._spikes = (
             np.zeros(0) if recording is None else spike_seconds(recording, controller.session.events(uid))
         )
-        self.plot.show_spikes(spikes)
         self.show_offset()

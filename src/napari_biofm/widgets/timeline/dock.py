@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QPushButton, QTabWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QPushButton
 
 from napari_biofm.canvas.picking import click_picker
 from napari_biofm.canvas.pointing import PointedEvent, event_pointer
@@ -18,6 +18,7 @@ from napari_biofm.session import Session
 from napari_biofm.widgets.common.buttons import enable
 from napari_biofm.widgets.common.dock import Dock
 from napari_biofm.widgets.common.forms import note
+from napari_biofm.widgets.common.tabs import LowTabs
 from napari_biofm.widgets.common.viewers import layer_by_id, layer_id
 from napari_biofm.widgets.timeline.activity_morphology_panel import ActivityMorphologyPanel
 from napari_biofm.widgets.timeline.align import AlignPanel
@@ -99,7 +100,7 @@ class TimelineDock(Dock):
         form.addRow("Cells", self.labels)
         form.addRow("Recording", self.recording)
         form.addRow("", self.rejected)
-        self.tabs = QTabWidget()
+        self.tabs = LowTabs()
         self.tabs.addTab(self.align_panel, "Align")
         self.tabs.addTab(self.link_panel, "Cells")
         self.tabs.addTab(self.show_panel, "Show")
