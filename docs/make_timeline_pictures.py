@@ -228,12 +228,12 @@ def _capture(viewer: Any, dock: Any, path: Path) -> None:
         shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
         small = shot.resize((900, round(900 * shot.height / shot.width)), Image.Resampling.LANCZOS)
         pictures.append(small)
-    palette = _colours_of(pictures)  # one for all, so that only what changes is stored
+    palette = colours_of(pictures)  # one for all, so that only what changes is stored
     drawn = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in pictures]
     drawn[0].save(path, save_all=True, append_images=drawn[1:], duration=80, loop=0)
 
 
-def _colours_of(pictures: list[Any]) -> Any:
+def colours_of(pictures: list[Any]) -> Any:
     """Return a picture with the palette of all `pictures`, in which colours count before greys."""
     from PIL import Image
 
