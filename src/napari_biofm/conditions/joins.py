@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_biofm.conditions.plates import PlateMap
 from napari_biofm.conditions.wells import plain_well, row_letters, wells_in
 from napari_biofm.images.io.names import stem_of
+from napari_biofm.text_columns import filled
 from napari_biofm.types import ConditionsError
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ class Join:
         """Return one row per name: `name`, the columns of the map (empty where there is none), `unmatched` (why)."""
         taken = self.map.table.reindex(list(self.rows)).reset_index(drop=True)
         for column in taken.columns:
-            if taken[column].dtype == object:
-                taken[column] = taken[column].fillna("")
+            taken[column] = filled(taken[column])
         taken.insert(0, "name", list(self.names))
         return taken.assign(unmatched=list(self.reasons))
 
@@ -270,7 +270,7 @@ def with_conditions(
     taken = table.reindex([at[name] for name in names])
     out = rows.copy()
     for name in table.columns:
-        values = taken[name].fillna("") if taken[name].dtype == object else taken[name]
+        values = filled(taken[name])
         if name in rows:
             values = values.where(taken.index.to_numpy() >= 0, rows[name].to_numpy())
         out[name] = values.to_numpy()

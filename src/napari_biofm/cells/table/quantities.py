@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.cells.table.neighbours import neighbour_columns, ring_medians
 from napari_biofm.images.io.masks import compact
+from napari_biofm.text_columns import filled
 from napari_biofm.types import CellsError, Labels, Progress, Task
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def with_quantities(table: AnnData, found: DataFrame) -> AnnData:
     for name in by_label.columns:
         if name not in table.obs:
             column = by_label[name]
-            table.obs[name] = (column.fillna("") if column.dtype == object else column).to_numpy()
+            table.obs[name] = filled(column).to_numpy()
     images = [str(name) for name in table.uns.get("channels", ())]
     table.obs["measured_on"] = ", ".join(images) if images else "shape only"
     return table

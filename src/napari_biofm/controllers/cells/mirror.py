@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_biofm.cells.table.cell_table import text
+from napari_biofm.text_columns import is_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,7 +83,7 @@ def with_columns_of_others(made: DataFrame, former: DataFrame) -> DataFrame:
     made = made.merge(theirs, on="label", how="left")
     if rest.empty:
         return made
-    empty = {c: "" for c in made.columns if c not in others and made[c].dtype == object}
+    empty = {c: "" for c in made.columns if c not in others and is_text(made[c])}
     return pd.concat([made, rest.assign(index=rest["label"], **empty)], ignore_index=True)
 
 
