@@ -22,7 +22,11 @@ WAIT = 60.0
 @pytest.fixture
 def cluster() -> Iterator[Any]:
     made = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": ":0"},  # any free port: tests run beside each other
     )
     yield made
     made.close()

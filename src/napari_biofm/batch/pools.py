@@ -119,6 +119,7 @@ class Cluster:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": ":0"},  # any free port, as runs go beside each other
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )
