@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import napari_biofm as biofm
 from napari_biofm.cli import main
 from napari_biofm.files import load_numpy, numpy_archive
-from napari_biofm.types import BiofmError
+from napari_biofm.types import BiofmError, SessionError
 
 
 def header(shape: tuple[int, ...], descr: str = "<f8") -> bytes:
@@ -72,3 +73,28 @@ def test_what_is_packed_well_is_read(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "a.npz", signal=np.zeros(20_000_000, np.int8))  # 1 : 1000
     with numpy_archive(tmp_path / "a.npz") as archive:
         assert archive["signal"].shape == (20_000_000,)
+
+
+def test_text_in_a_table_of_a_session_claims_no_more_words_than_it_has_room_for(tmp_path: Path) -> None:
+    import anndata
+    import numcodecs
+    import pandas as pd
+
+    from napari_biofm.session.saving import read_table, write_table
+
+    table = anndata.AnnData(
+        np.zeros((3, 2), np.float32), obs=pd.DataFrame({"name": ["a", "b", "c"]}, index=list("xyz"))
+    )
+    write_table(tmp_path / "cells.zarr", table)
+    assert list(read_table(tmp_path / "cells.zarr").obs_names) == ["x", "y", "z"]
+    for about in (tmp_path / "cells.zarr").rglob(".zarray"):
+        array = json.loads(about.read_text())
+        if not any(one["id"] == "vlen-utf8" for one in array["filters"] or ()):
+            continue
+        piece = next(one for one in about.parent.iterdir() if not one.name.startswith("."))
+        codec = numcodecs.get_codec(array["compressor"]) if array["compressor"] else None
+        plain = bytes(codec.decode(piece.read_bytes())) if codec else piece.read_bytes()
+        plain = struct.pack("<I", 400_000_000) + plain[4:]
+        piece.write_bytes(bytes(codec.encode(plain)) if codec else plain)
+    with pytest.raises(SessionError, match=r"claims 400000000 words and has room for"):
+        read_table(tmp_path / "cells.zarr")

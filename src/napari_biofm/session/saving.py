@@ -33,6 +33,7 @@ from napari_biofm.session.parts import (
 )
 from napari_biofm.session.place import alone, fresh_place, put_in_place, remove_partial
 from napari_biofm.session.snapshot import Saved, SavedLayer
+from napari_biofm.sizes import check_zarr_texts
 from napari_biofm.timeline import Clock
 from napari_biofm.types import CellsError, SessionError
 
@@ -344,6 +345,7 @@ def read_table(path: Path) -> Any:
     import anndata
 
     try:
+        check_zarr_texts(path)
         return anndata.read_zarr(path)
     except Exception as error:  # zarr and anndata raise what they like on damaged stores
         raise SessionError(f"The table of cells in {path} cannot be read ({error}).") from error
