@@ -265,3 +265,13 @@ def test_a_file_of_poses_opens_in_the_viewer(results: Path, viewer: Any) -> None
         getattr(viewer, f"add_{kind}")(data, **options)
     assert [type(layer).__name__ for layer in viewer.layers] == ["Surface", "Vectors", "Points"]
     assert viewer.dims.ndisplay == 3 and viewer.layers[2].features["element"][0] == "C"
+
+
+def test_names_and_scores_that_are_no_utf_8_are_left_out(tmp_path: Path) -> None:
+    ligand = _ligand("CCO")
+    ligand.SetProp("_Name", "NAME")
+    ligand.SetProp("minimizedAffinity", "SCORE")
+    path = _sdf(tmp_path / "ethanol.sdf", ligand)
+    path.write_bytes(path.read_bytes().replace(b"NAME", b"caf\xe9").replace(b"SCORE", b"-7\xff.1"))
+    poses, _ = biofm.read_poses(path)
+    assert [(one.compound, np.isnan(one.score)) for one in poses] == [("ethanol", True)]

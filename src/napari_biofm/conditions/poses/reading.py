@@ -144,7 +144,7 @@ def _poses_of(path: Path, smiles: Mapping[str, str], notes: list[str]) -> Iterat
     seen: dict[str, int] = {}
     read = _sdf(path, notes) if path.suffix.lower() == ".sdf" else _pdbqt(path, smiles.get(named, ""), notes)
     for place, molecule, score, said in read:
-        inner = molecule.GetProp("_Name").strip() if molecule.HasProp("_Name") else ""
+        inner = _property(molecule, "_Name").strip()
         many = (
             not ranked and path.suffix.lower() == ".sdf" and inner and not inner.lower().startswith("model")
         )
@@ -169,13 +169,21 @@ def _sdf(path: Path, notes: list[str]) -> Iterator[tuple[int, Any, float, tuple[
             if molecule is None or not molecule.GetNumConformers():
                 notes.append(f"{path.name}, molecule {place + 1} cannot be read")
                 continue
-            score = next((molecule.GetProp(key) for key in SCORES if molecule.HasProp(key)), "")
+            score = next((_property(molecule, key) for key in SCORES if molecule.HasProp(key)), "")
             yield place, molecule, _number(score or _free_energy(molecule)), ()
+
+
+def _property(molecule: Any, key: str) -> str:
+    """Return a property of a molecule as text; "" where it has none, or one that is not UTF-8."""
+    try:
+        return str(molecule.GetProp(key)) if molecule.HasProp(key) else ""
+    except UnicodeDecodeError:
+        return ""
 
 
 def _free_energy(molecule: Any) -> str:
     """Return the score that Meeko writes into SDF as JSON, as text."""
-    text = molecule.GetProp("meeko") if molecule.HasProp("meeko") else ""
+    text = _property(molecule, "meeko")
     found = re.search(r'"free_energy"\s*:\s*(-?[\d.]+)', text)
     return found[1] if found else ""
 
