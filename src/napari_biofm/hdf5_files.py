@@ -35,17 +35,15 @@ def check_hdf5(path: Path) -> None:
     OSError
         If a heap is damaged so, or something in the file is stored in a file outside its folder.
     """
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError:
+    if not path.is_file():
         return
     _check_heaps(path)
-    _check_places(Path(os.path.abspath(path)), stamp)
+    _check_places(Path(os.path.abspath(path)), path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _check_places(path: Path, stamp: int) -> None:  # noqa: ARG001 (part of the key of the cache)
-    """Follow what a file says of other files, and what those say."""
+    """Follow what a file, whose heaps are sound, says of other files, and what those say."""
     try:
         import h5py
     except ImportError:
@@ -55,7 +53,8 @@ def _check_places(path: Path, stamp: int) -> None:  # noqa: ARG001 (part of the 
         one = ahead.pop()
         if not one.is_file() or not h5py.is_hdf5(one):
             continue
-        _check_heaps(one)
+        if one != path:
+            _check_heaps(one)
         try:
             with h5py.File(one, "r") as file:
                 named = list(_named_files(file, h5py))
@@ -189,4 +188,4 @@ def check_texts(path: Path) -> None:
         raise OSError(f"its texts are damaged: libhdf5 ends with signal {-run.returncode}")
     if run.returncode:
         raise OSError((run.stderr.strip().splitlines() or ["its texts are damaged"])[-1][:300])
-    check_hdf5(path)
+    _check_places(Path(os.path.abspath(path)), path.stat().st_mtime_ns)

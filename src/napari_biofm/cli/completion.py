@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_biofm.cli.argparse_compat import arguments_of, verbs_below
-
-PROGRAM = "napari-biofm"
+from napari_biofm.cli.examples import PROGRAM
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note
 from napari_biofm.files import write_json
 from napari_biofm.images.train.sam_settings import SamSettings
+
+if TYPE_CHECKING:
+    from napari_biofm.images.train.finetuning import Tuned
+    from napari_biofm.images.train.sam_tuning import SamTuned
+    from napari_biofm.images.train.teaching import Taught
 
 
 def add_verbs(verbs: Any) -> None:
@@ -149,6 +154,14 @@ def _fraction(text: str) -> float:
     return value
 
 
+def _tell(made: Tuned | SamTuned | Taught, out: Path | None) -> None:
+    """Write the report of a model that was taught where it was asked for, say what it says, and print where the model lies."""
+    if out is not None:
+        write_json(out, {"name": made.name, "path": str(made.path), **made.report})
+    note(made.describe())
+    print(made.path)
+
+
 def run_cellpose(args: argparse.Namespace) -> None:
     """Teach a copy of Cellpose-SAM; the same call goes on where a stopped one was."""
     from napari_biofm.images.train.examples import read_examples
@@ -163,12 +176,9 @@ def run_cellpose(args: argparse.Namespace) -> None:
     )
     examples = read_examples(args.images, args.masks)
     tuned = drain(tune_job(examples, args.name, args.base, settings, args.device), args.name)
-    if args.out is not None:
-        write_json(args.out, {"name": tuned.name, "path": str(tuned.path), **tuned.report})
     for remark in tuned.report["notes"]:
         note(remark)
-    note(tuned.describe())
-    print(tuned.path)
+    _tell(tuned, args.out)
 
 
 def run_sam(args: argparse.Namespace) -> None:
@@ -189,10 +199,7 @@ def run_sam(args: argparse.Namespace) -> None:
     )
     examples = read_examples(args.images, args.masks)
     tuned = drain(tune_sam_job(examples, args.name, args.base, settings, args.device), args.name)
-    if args.out is not None:
-        write_json(args.out, {"name": tuned.name, "path": str(tuned.path), **tuned.report})
-    note(tuned.describe())
-    print(tuned.path)
+    _tell(tuned, args.out)
 
 
 def run_image(args: argparse.Namespace) -> None:
@@ -208,7 +215,4 @@ def run_image(args: argparse.Namespace) -> None:
     else:
         examples = read_images(args.images)
     taught = drain(teach_job(examples, args.name, teacher, settings, args.base), args.name)
-    if args.out is not None:
-        write_json(args.out, {"name": taught.name, "path": str(taught.path), **taught.report})
-    note(taught.describe())
-    print(taught.path)
+    _tell(taught, args.out)
