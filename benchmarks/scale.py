@@ -6,7 +6,8 @@ Fields of 128 px are written, segmented from given masks, and measured: the cost
 network's seconds would hide what grows. Start-up is left out: the time until every
 worker has given a result, and the first field of each. On a machine
 that does other things, seconds of CPU say more than the clock: `two_worker_speedup_of_free_cores` is what two cores give that
-do nothing else.
+do nothing else. `two_runs_speedup` is what the machine itself gives: two runs of one worker each beside each other, which
+share nothing but the machine. Cores that share caches, memory or a thread give less than two.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import argparse
 import json
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--quick", action="store_true", help="up to 100 fields")
     parser.add_argument("--largest", type=int, default=1000, help="number of fields of the largest run")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="measurements of the speed-up, whose median counts"
+    )
     parser.add_argument("--two-at-last", action="store_true", help="the largest run with two workers only")
     args = parser.parse_args()
     largest = 100 if args.quick else args.largest
@@ -57,17 +63,25 @@ def main() -> None:
                     f"{cost.tables:11.2f}{cost.worker_mb:12.0f}{cost.client_mb:12.0f}{cost.kb:12.1f}",
                     flush=True,
                 )
-    if args.json:
         both = max(n for n, workers in costs if workers == 1)
+        turns = []
+        print(f"in turns, s a field of {both} fields: one worker, two workers, two runs of one worker each")
+        for turn in range(args.turns):
+            one, two = (run(folder, both, workers, f"-turn{turn}").field for workers in (1, 2))
+            turns.append((one, two, beside(folder, both, turn)))
+            print("  ".join(f"{seconds:.4f}" for seconds in turns[-1]), flush=True)
+        one, two, apart = np.median(turns, axis=0)
+    if args.json:
         large, small = costs[sizes[-1], 2], costs[sizes[0], 2]
         spent = large.worker_cpu + large.client_cpu
         print(
             json.dumps(
                 {
                     "cost_ratio_largest_to_smallest": round(spent / (small.worker_cpu + small.client_cpu), 3),
-                    "two_worker_speedup": round(costs[both, 1].field / costs[both, 2].field, 2),
+                    "two_worker_speedup": round(one / two, 2),
                     "two_worker_speedup_of_free_cores": round(2 * costs[both, 1].worker_cpu / (
                         costs[both, 2].worker_cpu + costs[both, 2].client_cpu), 2),
+                    "two_runs_speedup": round(one / apart, 2),
                     "fields_per_s": round(1 / large.field, 2),
                     "largest": sizes[-1],
                 }
@@ -106,8 +120,15 @@ def write_fields(folder: Path, n: int) -> None:
         tifffile.imwrite(folder / "masks" / f"f{i:05d}_mask.tif", masks, compression="zlib")
 
 
-def run(folder: Path, n: int, workers: int) -> Cost:
-    """Run on n fields."""
+def beside(folder: Path, n: int, turn: int) -> float:
+    """Seconds per field of two runs of one worker each, on n fields each, beside each other."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        both = list(pool.map(run, [folder] * 2, [n] * 2, [1] * 2, [f"-{turn}a", f"-{turn}b"]))
+    return 1 / sum(1 / cost.field for cost in both)
+
+
+def run(folder: Path, n: int, workers: int, name: str = "") -> Cost:
+    """Run on n fields; `name` tells runs of the same size apart."""
     times: list[float] = []
     cpu: list[float] = []
     seen: set[int] = set()
@@ -123,7 +144,7 @@ def run(folder: Path, n: int, workers: int) -> Cost:
             begun = len(times) - 1
 
     result = run_recipe(
-        folder / "recipe.toml", folder / f"out-{n}-{workers}", jobs=workers, limit=n, listener=hear
+        folder / "recipe.toml", folder / f"out-{n}-{workers}{name}", jobs=workers, limit=n, listener=hear
     )
     done = [row for row in result.rows if row["state"] == "done"]
     first = {row["process"]: row["key"] for row in reversed(done)}  # of each worker: its start-up is in it
