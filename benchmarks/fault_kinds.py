@@ -185,7 +185,7 @@ def served(cuts: list[int]) -> Iterator[str]:
 
 def network_cut(rng: np.random.Generator, folder: Path) -> None:
     """The connection ends several times in a download: no model until it is whole, and it goes on where it was."""
-    from napari_biofm.models import registry, store
+    from napari_biofm.models import downloads, registry
 
     cuts = [int(n) for n in rng.integers(0, len(WEIGHTS) // 4, 3)]
     former = registry.REGISTRY
@@ -199,12 +199,12 @@ def network_cut(rng: np.random.Generator, folder: Path) -> None:
         try:
             for _ in cuts:
                 try:
-                    run_task(store.download("tiny", folder))
+                    run_task(downloads.download("tiny", folder))
                     raise BrokenPromiseError("half a file was taken for a model")
                 except BiofmError as error:
                     promise("\n" not in str(error), str(error))
                 promise(not list(folder.rglob("tiny.pth")), "half a file lies under the model's name")
-            path = run_task(store.download("tiny", folder))
+            path = run_task(downloads.download("tiny", folder))
         finally:
             registry.REGISTRY = former
     promise(Path(path).read_bytes() == WEIGHTS, "the file is not the one that was served")

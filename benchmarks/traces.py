@@ -99,7 +99,8 @@ def run_ours(path: Path) -> dict[str, Any]:
     import pyqtgraph  # noqa: F401  imported before the clock starts, as in every viewer here
     from scipy import signal  # noqa: F401
 
-    from napari_biofm.signals.recording import Channel, Recording
+    from napari_biofm.signals.recorded import Channel
+    from napari_biofm.signals.recording import Recording
     from napari_biofm.signals.samples import InterleavedSamples
     from napari_biofm.widgets.trace.plots import TracePlots
 
@@ -184,7 +185,8 @@ def run_matplotlib(path: Path) -> dict[str, Any]:
     import matplotlib.pyplot as plt
 
     from napari_biofm.signals.pyramid import build_pyramids, scaled_envelope
-    from napari_biofm.signals.recording import Channel, Recording
+    from napari_biofm.signals.recorded import Channel
+    from napari_biofm.signals.recording import Recording
     from napari_biofm.signals.samples import InterleavedSamples
     from napari_biofm.types import run_task
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from annotate_film import Stage
 
 from napari_biofm.controllers.annotate.tools import Tool
-from napari_biofm.images.segment.flows import flows_from_masks
+from napari_biofm.images.segment.ideal_flows import flows_from_masks
 from napari_biofm.simulate import simulate_field, simulate_stack
 from napari_biofm.types import Segmentation
 from napari_biofm.widgets.common.viewers import layer_id

@@ -40,6 +40,7 @@ from .api.collections import (
     fit_between,
     fit_curve,
 )
+from .api.comparing import which_model
 from .api.compounds import (
     compound_head,
     sequence_head,
@@ -53,16 +54,8 @@ from .api.conditions import (
 from .api.demixing import (
     demix,
 )
-from .api.exporting import (
-    Exported,
-)
-from .api.images import (
-    open_image,
-    read_image,
-    read_masks,
-    segment,
-    which_model,
-)
+from .api.export_files import Exported
+from .api.images import open_image, read_image, read_masks, segment
 from .api.matching import (
     match_cells,
 )

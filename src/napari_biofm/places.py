@@ -16,8 +16,22 @@ def beside(path: Path, name: str) -> Path | None:
     path : of the file that names the other.
     name : as it stands there, relative or absolute.
     """
-    folder = Path(os.path.abspath(path.parent))
-    place = Path(os.path.abspath(folder / name))
+    return below(path.parent, name)
+
+
+def below(folder: Path, name: str, *, links: bool = True) -> Path | None:
+    """Return the place of a file of a folder, or None where it lies outside.
+
+    Parameters
+    ----------
+    folder : that holds the file.
+    name : as it is told, relative or absolute.
+    links : whether symbolic links in the folder may lead outside; else they are followed, and what they lead to counts.
+    """
+    place = folder / name
+    if not links:
+        folder, place = folder.resolve(), place.resolve()
+    folder, place = Path(os.path.abspath(folder)), Path(os.path.abspath(place))
     return place if place.is_relative_to(folder) else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.signals.recording import NOTES
+from napari_biofm.signals.recorded import NOTES
 from napari_biofm.types import RecordingError
 
 LayerData = list[tuple[Any, ...]]

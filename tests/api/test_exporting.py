@@ -13,7 +13,8 @@ import tifffile
 from tests.session.test_session_files import LAYERS, MASKS, session
 
 import napari_biofm as biofm
-from napari_biofm.api.exporting import FORMATS, distinct_names
+from napari_biofm.api.export_files import FORMATS
+from napari_biofm.api.export_names import distinct_names
 from napari_biofm.images.io.exchange.formats import read_cells
 from napari_biofm.session.parts import write_events
 from napari_biofm.session.saving import INDEX, save_session

@@ -12,9 +12,10 @@ from tests.events.generators import FS, extracellular, synaptic
 
 import napari_biofm as biofm
 from napari_biofm.cli import main
+from napari_biofm.events.false_events import event_free
 from napari_biofm.events.gaps import runs
+from napari_biofm.events.hidden_events import limit_of
 from napari_biofm.events.kinds import KINDS
-from napari_biofm.events.quality import event_free, limit_of
 from napari_biofm.types import RecordingError
 
 

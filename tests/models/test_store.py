@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from napari_biofm.models import registry, store
+from napari_biofm.models import downloads, registry, store
 from napari_biofm.types import ModelError, run_task
 
 WEIGHTS = bytes(range(256)) * 20_000  # 5 MB
@@ -73,7 +73,7 @@ def entry(monkeypatch, server):
 
 def test_a_download_shows_progress_and_ends_verified(entry, tmp_path):
     steps = []
-    task = store.download("tiny", tmp_path)
+    task = downloads.download("tiny", tmp_path)
     while True:
         try:
             steps.append(next(task))
@@ -89,21 +89,21 @@ def test_a_download_shows_progress_and_ends_verified(entry, tmp_path):
 def test_a_broken_download_leaves_no_model_and_is_continued(entry, tmp_path):
     _Server.cut = 2_000_000
     with pytest.raises(ModelError, match="could not be downloaded"):
-        run_task(store.download("tiny", tmp_path))
+        run_task(downloads.download("tiny", tmp_path))
     assert not (tmp_path / "tiny.pth").exists()
     left = (tmp_path / "tiny.pth.part").stat().st_size
     assert 0 < left <= 2_000_000
-    assert run_task(store.download("tiny", tmp_path)).read_bytes() == WEIGHTS
+    assert run_task(downloads.download("tiny", tmp_path)).read_bytes() == WEIGHTS
     assert _Server.ranges[-1] == f"bytes={left}-"
 
 
 def test_a_cancelled_download_is_continued(entry, tmp_path):
-    task = store.download("tiny", tmp_path)
+    task = downloads.download("tiny", tmp_path)
     while next(task).done < 3_000_000:
         pass
     task.close()
     assert not (tmp_path / "tiny.pth").exists()
-    run_task(store.download("tiny", tmp_path))
+    run_task(downloads.download("tiny", tmp_path))
     assert _Server.ranges[-1] is not None
     assert (tmp_path / "tiny.pth").read_bytes() == WEIGHTS
 
@@ -111,18 +111,18 @@ def test_a_cancelled_download_is_continued(entry, tmp_path):
 def test_a_wrong_file_is_refused_and_thrown_away(entry, tmp_path):
     entry(sha256="0" * 64)
     with pytest.raises(ModelError, match="SHA-256"):
-        run_task(store.download("tiny", tmp_path))
+        run_task(downloads.download("tiny", tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_mirror_serves_when_the_source_is_down(entry, server, tmp_path):
     entry(urls=("http://127.0.0.1:9/none", server))
-    assert run_task(store.download("tiny", tmp_path)).read_bytes() == WEIGHTS
+    assert run_task(downloads.download("tiny", tmp_path)).read_bytes() == WEIGHTS
 
 
 def test_without_a_published_digest_the_first_one_is_recorded_and_kept(entry, tmp_path):
     entry(sha256=None)
-    messages = [step.message for step in store.download("tiny", tmp_path)]
+    messages = [step.message for step in downloads.download("tiny", tmp_path)]
     assert "recorded" in messages[-1]
     (tmp_path / "tiny.pth").write_bytes(WEIGHTS[:-1] + b"x")
     with pytest.raises(ModelError, match="recorded at its first download"):
@@ -130,26 +130,26 @@ def test_without_a_published_digest_the_first_one_is_recorded_and_kept(entry, tm
 
 
 def test_offline_names_the_file_to_copy(entry, tmp_path, monkeypatch):
-    monkeypatch.setenv(store.OFFLINE_VARIABLE, "1")
+    monkeypatch.setenv(downloads.OFFLINE_VARIABLE, "1")
     with pytest.raises(ModelError, match=r"tiny\.pth"):
-        run_task(store.download("tiny", tmp_path))
+        run_task(downloads.download("tiny", tmp_path))
     assert _Server.ranges == []
 
 
 def test_a_folder_of_ones_own_is_used(entry, tmp_path, monkeypatch):
     monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "mine"))
-    assert run_task(store.download("tiny")) == tmp_path / "mine" / "tiny.pth"
+    assert run_task(downloads.download("tiny")) == tmp_path / "mine" / "tiny.pth"
 
 
 def test_unmet_needs_stop_before_the_connection(entry, tmp_path):
     entry(requires=("no_such_package_anywhere",))
     with pytest.raises(ModelError, match="no_such_package_anywhere"):
-        run_task(store.download("tiny", tmp_path))
+        run_task(downloads.download("tiny", tmp_path))
     assert _Server.ranges == []
 
 
 def test_a_file_changed_on_disk_is_refused(entry, tmp_path):
-    run_task(store.download("tiny", tmp_path))
+    run_task(downloads.download("tiny", tmp_path))
     (tmp_path / "tiny.pth").write_bytes(WEIGHTS[:1000])
     with pytest.raises(ModelError, match="delete it"):
         store.resolve("tiny", tmp_path)

@@ -16,7 +16,7 @@ from napari_biofm.session.nwb_read import read_nwb_session  # noqa: E402
 from napari_biofm.session.snapshot import Saved, SavedLayer  # noqa: E402
 from napari_biofm.signals import Recording  # noqa: E402
 from napari_biofm.signals.nwb_about import NwbAbout  # noqa: E402
-from napari_biofm.signals.recording import MeasuredOn  # noqa: E402
+from napari_biofm.signals.recorded import MeasuredOn  # noqa: E402
 from napari_biofm.timeline import Clock  # noqa: E402
 from napari_biofm.types import EVENT_DTYPE, SessionError, Trace  # noqa: E402
 

@@ -20,7 +20,7 @@ from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.curation import ACCEPTED, accepted_cells, verdicts_of, with_verdicts
 from napari_biofm.signals.export import methods
 from napari_biofm.signals.filters import FilterSettings
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.types import EVENT_DTYPE
 
 LABELS = (2, 4, 5, 9)

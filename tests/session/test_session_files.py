@@ -14,7 +14,7 @@ from napari_biofm.session.saving import SessionWriter, load_session, save_sessio
 from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
 from napari_biofm.signals import Recording, read_recording
 from napari_biofm.signals.filters import FilterSettings, filtered
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.simulate import write_abf
 from napari_biofm.timeline import Clock, clock_of
 from napari_biofm.types import EVENT_DTYPE, SessionError

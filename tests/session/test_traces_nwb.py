@@ -15,7 +15,7 @@ from napari_biofm.session.nwb_read import read_nwb_session
 from napari_biofm.session.saving import load_session, save_session
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Recording
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 

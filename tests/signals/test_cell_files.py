@@ -15,7 +15,7 @@ from scipy.io import savemat
 
 from napari_biofm.signals import read_part, read_recording
 from napari_biofm.signals.readers.footprints import labels_of
-from napari_biofm.signals.recording import NOTES
+from napari_biofm.signals.recorded import NOTES
 from napari_biofm.types import RecordingError
 
 N, FRAMES = 3, 50

@@ -16,7 +16,7 @@ from napari_biofm.session.snapshot import snapshot
 from napari_biofm.signals import Recording
 from napari_biofm.signals.curation import ACCEPTED, accepted_cells, verdicts_of, with_verdicts
 from napari_biofm.signals.display.cell_heatmap import row_order
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.types import RecordingError, SessionError
 
 

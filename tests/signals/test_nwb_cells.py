@@ -13,7 +13,7 @@ import pytest
 pynwb = pytest.importorskip("pynwb")
 
 from napari_biofm.signals import read_part, read_recording  # noqa: E402
-from napari_biofm.signals.recording import NOTES  # noqa: E402
+from napari_biofm.signals.recorded import NOTES  # noqa: E402
 from napari_biofm.timeline.cell_positions import event_seconds  # noqa: E402
 from napari_biofm.types import EVENT_DTYPE  # noqa: E402
 

@@ -176,7 +176,7 @@ def test_a_cell_is_propagated_through_z_and_stops_where_it_is_lost(viewer):
 
 
 def test_with_flows_of_all_planes_a_cell_is_hovered_clicked_and_propagated_in_each(viewer):
-    from napari_biofm.images.segment.flows import flows_from_masks
+    from napari_biofm.images.segment.ideal_flows import flows_from_masks
     from napari_biofm.types import Segmentation
     from napari_biofm.widgets.common.viewers import layer_id
 

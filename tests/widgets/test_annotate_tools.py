@@ -302,7 +302,7 @@ def test_a_cell_is_redrawn_by_refine_and_lasso_and_keeps_its_id(viewer):
 
 def flows_of(labels):
     """Flows and cell probability as a network would give them for these labels."""
-    from napari_biofm.images.segment.flows import flows_from_masks
+    from napari_biofm.images.segment.ideal_flows import flows_from_masks
 
     flows = flows_from_masks(labels)
     prob = np.where(labels > 0, 4.0, -4.0).astype(np.float32)

@@ -9,7 +9,7 @@ from napari_biofm.links import Link
 from napari_biofm.selection import CellKey
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 

@@ -27,7 +27,7 @@ from napari_biofm.signals.calcium import TraceSettings
 from napari_biofm.signals.display import SweepMode, TraceLines
 from napari_biofm.signals.export import methods
 from napari_biofm.signals.filters import FilterSettings
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 

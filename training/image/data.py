@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import relabel_sequential
 
 from napari_biofm.images.segment.embedded.input_planes import to_planes
-from napari_biofm.images.segment.flows import flows_from_masks
+from napari_biofm.images.segment.ideal_flows import flows_from_masks
 from training.image.synthetic import scene
 
 SETS = ("dsb2018", "bbbc039", "usiigaci_phc", "omnipose_silver", "yeastvision_silver")

@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_biofm import __version__
 from napari_biofm.actions.log import from_record
-from napari_biofm.api.exporting import saved_session
 from napari_biofm.api.pages import WIDTH, facts_table, histogram, page, small_picture, text_of
+from napari_biofm.api.sessions import saved_session
 from napari_biofm.events.reviewed import verdicts_of
 from napari_biofm.files import write_text
 from napari_biofm.signals.curation import choose_cells, rejected_labels

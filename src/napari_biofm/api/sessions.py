@@ -10,7 +10,7 @@ from napari_biofm.session import Session
 from napari_biofm.session.nwb_read import read_nwb_session
 from napari_biofm.session.saving import load_session
 from napari_biofm.session.saving import save_session as save_folder
-from napari_biofm.session.snapshot import SavedLayer, restore, snapshot
+from napari_biofm.session.snapshot import Saved, SavedLayer, restore, snapshot
 from napari_biofm.types import Labels, SessionError
 
 
@@ -49,6 +49,21 @@ class OpenedSession:
         raise SessionError(f"The session has no labels '{name}'; it has: {known}.")
 
 
+def saved_session(source: Path) -> Saved:
+    """Read a session.
+
+    Parameters
+    ----------
+    source : its folder, or an NWB file that holds one.
+
+    Raises
+    ------
+    SessionError
+        If it is no session, or is damaged.
+    """
+    return read_nwb_session(source) if source.suffix.lower() == ".nwb" else load_session(source)
+
+
 def open_session(folder: str | Path) -> OpenedSession:
     """Open a session that a dock or `save_session` wrote, or the NWB file that a dock exported.
 
@@ -61,8 +76,7 @@ def open_session(folder: str | Path) -> OpenedSession:
     SessionError
         If the folder is no session, is damaged, or was written by a newer version.
     """
-    path = Path(folder)
-    saved = read_nwb_session(path) if path.suffix.lower() == ".nwb" else load_session(path)
+    saved = saved_session(Path(folder))
     session = Session()
     for layer in saved.layers:
         if layer.data is not None:

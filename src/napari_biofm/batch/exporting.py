@@ -9,19 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.api.exporting import (
+from napari_biofm.api.export_files import (
     FORMATS,
     OUTLINES,
     Exported,
     Output,
     nothing_to_export,
-    outputs_of_masks,
-    outputs_of_session,
-    safe_name,
-    write_masks_as_nwb,
-    write_outlines,
     write_outputs,
 )
+from napari_biofm.api.export_formats import write_masks_as_nwb, write_outlines
+from napari_biofm.api.export_masks import outputs_of_masks
+from napari_biofm.api.export_names import safe_name
+from napari_biofm.api.export_session import outputs_of_session
 from napari_biofm.batch.anndata_pieces import write_anndata
 from napari_biofm.batch.jobs import CONDITIONS, ITEMS, OUTPUTS
 from napari_biofm.batch.opened import Field, OpenedRun, classes_of, events_of_item, masks_of

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.api.exporting import FORMATS
+from napari_biofm.api.export_files import FORMATS
 from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.nwb_about import about_given, add_about
 from napari_biofm.cli.results import add_replacing

@@ -12,13 +12,8 @@ import numpy as np
 
 from napari_biofm.api.cells import embed
 from napari_biofm.api.clicks import click, propagate
-from napari_biofm.api.images import (
-    chosen_channels,
-    describe_image,
-    picture_of,
-    plane_to_compare,
-    segment_opened,
-)
+from napari_biofm.api.comparing import plane_to_compare
+from napari_biofm.api.images import chosen_channels, describe_image, picture_of, segment_opened
 from napari_biofm.cli.common import DEVICES, drain, inputs_exist, note, shown, written_as
 from napari_biofm.cli.results import MaskResults, add_replacing, click_files, kept
 from napari_biofm.engine.memory import peak_memory_mb

@@ -94,8 +94,8 @@ def run_list(args: argparse.Namespace) -> None:
 
 def run_download(args: argparse.Namespace) -> None:
     """Fetch the weights of one model; its licence is said first."""
+    from napari_biofm.models.downloads import download
     from napari_biofm.models.registry import get
-    from napari_biofm.models.store import download
 
     entry = get(args.model)
     note(f"{entry.name}: {entry.licence}. {entry.licence_note}")

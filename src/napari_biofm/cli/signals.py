@@ -15,7 +15,7 @@ from napari_biofm.cli.reading import add_reading, open_recording
 from napari_biofm.signals.calcium.settings import BadFrames, MovieValues, Neuropil
 from napari_biofm.signals.calcium.tables import ENDINGS, write_traces
 from napari_biofm.signals.nwb_about import nwb_about
-from napari_biofm.signals.recording import COMMAND_UNKNOWN, NOTES
+from napari_biofm.signals.recorded import COMMAND_UNKNOWN, NOTES
 from napari_biofm.types import RecordingError
 
 FILES = (*ENDINGS, ".nwb")

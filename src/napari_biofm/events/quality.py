@@ -18,8 +18,19 @@ from numpy.typing import NDArray
 from napari_biofm.events import DEFAULT_DETECTOR
 from napari_biofm.events.classical.common import baseline, clean, noise_sd
 from napari_biofm.events.detect import detect_events, taught_detector
-from napari_biofm.events.gaps import filled, runs
+from napari_biofm.events.false_events import false_rates
+from napari_biofm.events.hidden_events import (
+    FEWEST,
+    LEVELS,
+    MORE,
+    average_wave,
+    limit_of,
+    next_level,
+    recall_of,
+    spots_for,
+)
 from napari_biofm.events.kinds import KINDS, KindSpec, kind_of_class
+from napari_biofm.events.searched import Floats, SearchedSweep
 from napari_biofm.signals import Recording
 from napari_biofm.signals.channels import signal_channels
 from napari_biofm.types import (
@@ -29,23 +40,15 @@ from napari_biofm.types import (
     Progress,
     RecordingError,
     Task,
-    Trace,
     relay,
 )
 
 if TYPE_CHECKING:
     from napari_biofm.events.physio_fm.head import AdaptedHead
 
-Floats = NDArray[np.float64]
 
-LEVELS = (0.15, 0.25, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0)  # of the average event
-MORE = 4  # levels beyond them at most: down until half is missed, up until 95 % are found
-HIDDEN = 60  # events per level, where the recording has room for as many
 MOST_SAMPLES = 3_000_000  # looked at per level; a longer recording is represented by its first part
 FEWEST_SAMPLES = 64  # of a sweep that is looked at
-FEWEST = 3  # events that make an average
-LENGTH = 8.0  # of the hidden event, in event lengths of the kind, at most
-SEED = 12
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,6 @@ class DetectionQuality:
         )
 
 
-@dataclass
-class _Place:
-    """One sweep of the channel: its trace, where nothing was found, and the events that were."""
-
-    signal: Trace
-    found_s: Floats
-
-
 def detection_quality(
     recording: Recording,
     detector: str = DEFAULT_DETECTOR,
@@ -200,7 +195,9 @@ def _of_channel(
     for sweep in sweeps:
         signal = recording.sweep(sweep, channel)
         values = np.asarray(signal.values[:MOST_SAMPLES], np.float32)
-        places.append(_Place(replace(signal, values=values), events["time_s"][events["sweep"] == sweep]))
+        places.append(
+            SearchedSweep(replace(signal, values=values), events["time_s"][events["sweep"] == sweep])
+        )
     fs, unit = places[0].signal.sampling_rate, recording.channels[channel].unit
     seconds = sum(len(p.signal.values) for p in places) / fs
     nothing = [
@@ -213,7 +210,7 @@ def _of_channel(
             channel, kind, unit, 0, nan, empty, empty, 0, nan, nan, nan, nan, nan, seconds, nothing[0]
         )
     noise = float(np.nanmedian([_noise(p.signal.values) for p in places]))
-    free, inverted = yield from _false_rates(places, finder, settings, spec)
+    free, inverted = yield from false_rates(places, finder, settings, spec)
     base = DetectionQuality(
         channel, spec.name if spec else settings.kind, unit, len(events), np.nan, np.zeros(0), np.zeros(0), 0, np.nan,
         np.nan, free, inverted, noise, seconds, "",
@@ -225,36 +222,23 @@ def _of_channel(
     wave, peak, typical = average_wave(places, spec, events)
     if wave is None:
         return replace(base, why=f"{len(events)} events were found, {FEWEST} free of others make an average")
-    spots = _spots(places, spec, len(wave), peak)
+    spots = spots_for(places, spec, len(wave), peak)
     hidden = sum(len(s) for s in spots)
     if not hidden:
         return replace(base, typical=typical, why="the recording has no room for a hidden event")
     share: dict[float, float] = {}
     level: float | None = LEVELS[0]
     while level is not None:
-        share[level] = yield from _recall(places, spots, level * wave, peak, finder, settings, spec)
+        share[level] = yield from recall_of(places, spots, level * wave, peak, finder, settings, spec)
         words = f"{100 * share[level]:.0f} % of events of {level * typical:.3g} {unit} found"
         yield Progress(len(share), len(LEVELS) + MORE, words)
-        level = _next_level(share)
+        level = next_level(share)
     levels = np.array(sorted(share))
     amplitude, recall = levels * abs(typical), np.array([share[k] for k in levels])
     return replace(
         base, typical=typical, amplitude=amplitude, recall=recall, hidden=hidden,
         limit_50=limit_of(amplitude, recall, 0.5), limit_95=limit_of(amplitude, recall, 0.95),
     )  # fmt: skip
-
-
-def _next_level(share: dict[float, float]) -> float | None:
-    """Return the level to try next: the usual ones, then smaller or larger ones until the limits lie between levels."""
-    for level in LEVELS:
-        if level not in share:
-            return level
-    low, high = min(share), max(share)
-    if len(share) < len(LEVELS) + MORE and share[low] >= 0.5:
-        return round(low / 1.6, 5)
-    if len(share) < len(LEVELS) + MORE and share[high] < 0.95 and share[high] > 0:
-        return high * 1.6
-    return None
 
 
 def _kind_of(events: Events, settings: DetectionSettings, head: AdaptedHead | None) -> KindSpec | None:
@@ -271,180 +255,6 @@ def _noise(x: NDArray[np.float32]) -> float:
     """Return the robust standard deviation of a trace around its slow course."""
     kept = x[np.isfinite(x)]
     return noise_sd(kept - baseline(kept, max(10, len(kept) // 20))) if len(kept) > 20 else np.nan
-
-
-# --------------------------------------------------------------------------- the event that is hidden
-def average_wave(
-    places: Sequence[_Place], spec: KindSpec, events: Events
-) -> tuple[Floats | None, int, float]:
-    """Return the average event without its baseline, the sample of its time, and its amplitude; None of too few.
-
-    Events that another one follows or precedes closely are left out. The average is faded in and out.
-    """
-    fs = places[0].signal.sampling_rate
-    before, after = _extent(spec, events, fs)
-    cuts = []
-    for place in places:
-        times, x = np.sort(place.found_s), place.signal.values
-        for i, t in enumerate(times):
-            at = round(t * fs)
-            alone = (i == 0 or times[i - 1] < t - before / fs) and (
-                i + 1 == len(times) or times[i + 1] > t + 0.7 * after / fs
-            )
-            if alone and at - before >= 0 and at + after <= len(x):
-                cut = x[at - before : at + after].astype(np.float64)
-                if np.isfinite(cut).all():
-                    cuts.append(cut - np.median(cut[: max(1, before // 2)]))
-    if len(cuts) < FEWEST:
-        return None, before, np.nan
-    wave = np.mean(cuts, axis=0)
-    edge = max(1, before // 2)
-    wave[:edge] *= np.linspace(0, 1, edge)
-    tail = max(1, after // 3)
-    wave[-tail:] *= np.linspace(1, 0, tail)
-    around = slice(max(0, before - round(spec.event_s * fs)), before + max(2, round(2 * spec.event_s * fs)))
-    typical = float(wave[around][np.argmax(np.abs(wave[around]))])
-    return wave, before, typical
-
-
-def _extent(spec: KindSpec, events: Events, fs: float) -> tuple[int, int]:
-    """Return samples before and after the time of an event that its average holds."""
-    decay = events["decay_s"][np.isfinite(events["decay_s"])]
-    length = np.clip(
-        4 * float(np.median(decay)) if len(decay) else 3 * spec.event_s,
-        2 * spec.event_s,
-        LENGTH * spec.event_s,
-    )
-    return max(4, round(1.2 * spec.event_s * fs)), max(6, round(float(length) * fs))
-
-
-def _spots(places: Sequence[_Place], spec: KindSpec, size: int, peak: int) -> list[NDArray[np.intp]]:
-    """Return first samples of hidden events per sweep: on even terms, away from found events, gaps and each other."""
-    fs = places[0].signal.sampling_rate
-    room = size + round(4 * spec.event_s * fs)
-    free = []
-    for place in places:
-        x = place.signal.values
-        busy = ~np.isfinite(x)
-        for t in place.found_s:
-            at = round(t * fs)
-            busy[max(0, at - peak) : at + size - peak] = True
-        starts: list[int] = []
-        for a, b in runs(~busy):
-            starts += list(range(int(a), int(b) - size, room))
-        free.append(np.array(starts, np.intp))
-    total = sum(map(len, free))
-    rng = np.random.default_rng(SEED)
-    keep = np.zeros(total, bool)
-    keep[rng.permutation(total)[:HIDDEN]] = True
-    parts = np.split(keep, np.cumsum([len(f) for f in free])[:-1])
-    jitter = [rng.integers(0, max(1, round(spec.event_s * fs)), len(f)) for f in free]
-    return [(f + j)[k] for f, j, k in zip(free, jitter, parts, strict=True)]
-
-
-def _recall(
-    places: Sequence[_Place],
-    spots: Sequence[NDArray[np.intp]],
-    wave: Floats,
-    peak: int,
-    finder: Detector,
-    settings: DetectionSettings,
-    spec: KindSpec,
-) -> Task[float]:
-    hits, total = 0, 0
-    for i, (place, starts) in enumerate(zip(places, spots, strict=True)):
-        if not len(starts):
-            continue
-        x = place.signal.values.astype(np.float32, copy=True)
-        fs = place.signal.sampling_rate
-        for a in starts:
-            stop = min(len(x), a + len(wave))
-            x[a:stop] += wave[: stop - a].astype(np.float32)
-        times = yield from relay(
-            _times(finder, replace(place.signal, values=x), settings),
-            i,
-            len(places),
-            f"sweep {place.signal.sweep}",
-        )
-        true = (starts + peak) / fs
-        new = times[_apart(times, place.found_s, spec.tolerance_s)] if len(place.found_s) else times
-        hits += sum(bool(len(new)) and float(np.abs(new - t).min()) <= spec.tolerance_s for t in true)
-        total += len(true)
-    return hits / max(total, 1)
-
-
-def _times(finder: Detector, signal: Trace, settings: DetectionSettings) -> Task[Floats]:
-    found = yield from finder.detect(signal, settings)
-    return np.asarray(found["time_s"][~np.isin(found["class"], ("artefact", "rejected"))], np.float64)
-
-
-def _apart(times: Floats, others: Floats, tolerance: float) -> NDArray[np.bool_]:
-    return (
-        np.asarray(np.abs(times[:, None] - others[None]).min(1) > tolerance)
-        if len(times)
-        else np.zeros(0, bool)
-    )
-
-
-def limit_of(amplitude: Floats, recall: Floats, share: float) -> float:
-    """Return the amplitude from which a share of events is found, between levels by a line; NaN where none reaches it.
-
-    Recall is made to rise with amplitude first: chance alone makes it fall between levels.
-    """
-    rising = np.maximum.accumulate(recall)
-    reached = np.flatnonzero(rising >= share)
-    if not len(reached):
-        return float("nan")
-    k = int(reached[0])
-    if k == 0:
-        return float(amplitude[0])
-    low, high = rising[k - 1], rising[k]
-    return float(amplitude[k - 1] + (share - low) / (high - low) * (amplitude[k] - amplitude[k - 1]))
-
-
-# --------------------------------------------------------------------------- false events
-def _false_rates(
-    places: Sequence[_Place], finder: Detector, settings: DetectionSettings, spec: KindSpec | None
-) -> Task[tuple[float, float]]:
-    """Return false events per minute without events, and upside down."""
-    one_way = spec is not None and spec.name in ("ap", "calcium")
-    counts, minutes = np.zeros(2), 0.0
-    for i, place in enumerate(places):
-        x, fs = place.signal.values, place.signal.sampling_rate
-        minutes += len(x) / fs / 60
-        bare = replace(place.signal, values=event_free(x, place.found_s, fs, spec))
-        versions = [bare]
-        if one_way:
-            middle = np.float32(2 * np.nanmedian(x)) if np.isfinite(x).any() else np.float32(0)
-            versions.append(replace(place.signal, values=(middle - x).astype(np.float32)))
-        for k, version in enumerate(versions):
-            times = yield from relay(_times(finder, version, settings), i, len(places), "false events")
-            counts[k] += len(times)
-    rates = counts / max(minutes, 1e-9)
-    return float(rates[0]), float(rates[1]) if one_way else float("nan")
-
-
-def event_free(
-    x: NDArray[np.float32], found_s: Floats, fs: float, spec: KindSpec | None
-) -> NDArray[np.float32]:
-    """Return a trace with the spectrum of a recording's noise: events cut out and filled from beside, phases random.
-
-    Parameters
-    ----------
-    x : (n,) trace; NaN marks gaps. found_s : (m,) s, events. spec : their kind.
-    """
-    length = spec.event_s if spec is not None else 0.01
-    gap = ~np.isfinite(x)
-    for t in found_s:
-        at = round(t * fs)
-        gap[max(0, at - round(length * fs)) : at + max(3, round(4 * length * fs))] = True
-    if gap.all() or len(x) < 16:
-        return np.zeros(len(x), np.float32)
-    y = filled(np.where(gap, np.float32(0), x).astype(np.float64), gap)
-    line = np.linspace(np.median(y[: max(1, len(y) // 20)]), np.median(y[-max(1, len(y) // 20) :]), len(y))
-    spectrum = np.fft.rfft(y - line)
-    phase = np.exp(2j * np.pi * np.random.default_rng(SEED).random(len(spectrum)))
-    return np.asarray(np.fft.irfft(spectrum * phase, len(y)) + line, np.float32)
 
 
 def why_nothing(recording: Recording, channels: Sequence[int]) -> list[str]:

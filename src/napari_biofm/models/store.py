@@ -1,35 +1,26 @@
-"""Weights on disk: one folder of one's own, downloads that resume, files that are whole or absent.
+"""Weights on disk: one folder of one's own, files that are whole or absent.
 
 The folder is, in this order: the argument, the environment variable NAPARI_BIOFM_MODELS, the user's
-cache folder. With NAPARI_BIOFM_OFFLINE=1 no connection is ever opened. Beside every file lies
-`<file>.json`: where it came from, its SHA-256, and the licence.
+cache folder. Beside every file lies `<file>.json`: where it came from, its SHA-256, and the licence.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shutil
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.files import atomic_write, write_text
+from napari_biofm.files import atomic_write
 from napari_biofm.models import registry
 from napari_biofm.models.checkpoints import sha256_of
+from napari_biofm.models.records import read_record, utc_now, write_record
 from napari_biofm.models.registry import ModelEntry
 from napari_biofm.types import ModelError, Progress, Task
 
 FOLDER_VARIABLE = "NAPARI_BIOFM_MODELS"
-OFFLINE_VARIABLE = "NAPARI_BIOFM_OFFLINE"
-_CHUNK = 1 << 20
-_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,11 +59,6 @@ def models_folder(folder: Path | str | None = None) -> Path:
     return Path(folder).expanduser()
 
 
-def is_offline() -> bool:
-    """Say whether the user forbade connections."""
-    return os.environ.get(OFFLINE_VARIABLE, "").lower() in ("1", "true", "yes")
-
-
 def find(name: str, folder: Path | str | None = None) -> Path | None:
     """Return the file of a registered model if it is on this machine, also where Cellpose keeps its own.
 
@@ -105,7 +91,7 @@ def resolve(name_or_path: str | Path, folder: Path | str | None = None) -> Weigh
     """
     path = Path(name_or_path).expanduser()
     if path.is_file():
-        record = _read_record(path)
+        record = read_record(path)
         return Weights(path, digest(path), record.get("name") or path.stem, record.get("family"), None)
     imported = imported_models(folder).get(str(name_or_path))
     if imported is not None:
@@ -132,7 +118,7 @@ def check(entry: ModelEntry, path: Path) -> str:
     entry : what is published of the weights.
     path : their file.
     """
-    recorded = _read_record(path).get("sha256")
+    recorded = read_record(path).get("sha256")
     actual = digest(path)
     expected = entry.sha256 or recorded
     if expected is not None and actual != expected:
@@ -154,99 +140,12 @@ def digest(path: Path) -> str:
     """
     stat = path.stat()
     stamp = [stat.st_size, stat.st_mtime_ns]
-    record = _read_record(path)
+    record = read_record(path)
     if record.get("measured") == stamp:
         return str(record["measured_sha256"])
     value = sha256_of(path)
-    _write_record(path, {**record, "measured": stamp, "measured_sha256": value})
+    write_record(path, {**record, "measured": stamp, "measured_sha256": value})
     return value
-
-
-def download(name: str, folder: Path | str | None = None) -> Task[Path]:
-    """Fetch a registered model, resuming what an earlier try left, and return its file.
-
-    Yields progress in bytes. The file appears under its name only when it is whole and verified.
-
-    Parameters
-    ----------
-    name : of a registered model.
-    folder : of models; None for `NAPARI_BIOFM_MODELS`, else the user's cache.
-
-    Raises
-    ------
-    ModelError
-        When its needs are not met, connections are forbidden, or no source gives the right file.
-    """
-    entry = registry.get(name)
-    registry.check_needs(entry)
-    present = find(name, folder)
-    if present is not None:
-        yield Progress(entry.size, entry.size, f"{name} is here: {present}")
-        check(entry, present)
-        return present
-    target = models_folder(folder) / entry.file_name
-    if is_offline():
-        raise ModelError(
-            f"{name} is not at {target} and {OFFLINE_VARIABLE} forbids downloading; "
-            f"copy {entry.file_name} there from a machine that has it"
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    failures: list[str] = []
-    for url in entry.urls:
-        try:
-            yield from _fetch(url, entry, target)
-            return target
-        except (OSError, ModelError) as error:
-            failures.append(f"{url}: {error}")
-            yield Progress(0, entry.size, f"{url} failed ({error}); trying the next source")
-    raise ModelError(f"{name} could not be downloaded: " + "; ".join(failures))
-
-
-def _fetch(url: str, entry: ModelEntry, target: Path) -> Generator[Progress, None, None]:
-    """Download `url` to `target` through a part file that a later try continues."""
-    part = target.with_name(target.name + ".part")
-    done, total = 0, 0
-    for done, total in _stream(url, part, part.stat().st_size if part.exists() else 0):
-        yield Progress(done, total or entry.size, f"{entry.name}: {done / 1e6:.0f} MB")
-    if total and done < total:
-        raise ModelError(f"the connection ended after {done} of {total} bytes; start again to continue")
-    yield Progress(done, done, f"{entry.name}: verifying")
-    sha256 = sha256_of(part)
-    if entry.sha256 is not None and sha256 != entry.sha256:
-        part.unlink()
-        raise ModelError(f"what came has SHA-256 {sha256[:12]}..., {entry.sha256[:12]}... is published")
-    os.replace(part, target)
-    record = {"name": entry.name, "family": entry.family, "source": url, "sha256": sha256}
-    _write_record(target, {**record, "licence": entry.licence, "downloaded": _now()})
-    note = (
-        "verified" if entry.sha256 else "no digest is published for it, so the one it came with is recorded"
-    )
-    yield Progress(done, done, f"{entry.name}: {note}")
-
-
-def _stream(url: str, part: Path, done: int) -> Iterator[tuple[int, int]]:
-    """Append the rest of `url` to `part`; yield (bytes so far, bytes in all or 0)."""
-    request = urllib.request.Request(url, headers={"User-Agent": "napari-biofm"})
-    if done:
-        request.add_header("Range", f"bytes={done}-")
-    try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and done:  # nothing is left to fetch: the part is whole
-            yield done, done
-            return
-        raise
-    with closing(response):
-        resumed = done > 0 and getattr(response, "status", 200) == 206
-        done = done if resumed else 0
-        length = int(response.headers.get("Content-Length") or 0)
-        total = done + length if length else 0
-        with open(part, "ab" if resumed else "wb") as file:
-            yield done, total
-            while block := response.read(_CHUNK):
-                file.write(block)
-                done += len(block)
-                yield done, total
 
 
 def verify(name: str, folder: Path | str | None = None) -> Task[str]:
@@ -267,9 +166,9 @@ def verify(name: str, folder: Path | str | None = None) -> Task[str]:
     if path is None:
         raise ModelError(f"{name} is not on this machine; run 'napari-biofm models download {name}'")
     yield Progress(0, 1, f"reading {path}")
-    record = _read_record(path)
+    record = read_record(path)
     record.pop("measured", None)
-    _write_record(path, record)
+    write_record(path, record)
     value = check(entry, path)
     yield Progress(1, 1, f"{name}: {value}")
     return value
@@ -320,8 +219,8 @@ def import_model(
     beside = source.with_suffix(".json")
     if family in ("embedded", "onnx"):  # its architecture and how it is to be used
         shutil.copyfile(beside, target.with_suffix(".json"))
-    record = {"name": name, "family": family, "source": str(source), "sha256": sha256, "imported": _now()}
-    _write_record(target, {**record, "about": dict(about or {})})
+    record = {"name": name, "family": family, "source": str(source), "sha256": sha256, "imported": utc_now()}
+    write_record(target, {**record, "about": dict(about or {})})
     return Weights(target, sha256, name, family, None, dict(about or {}))
 
 
@@ -357,7 +256,7 @@ def imported_models(folder: Path | str | None = None) -> dict[str, Weights]:
         path = record_path.with_name(record_path.name.removesuffix(".json"))
         if not path.is_file():
             continue
-        record = _read_record(path)
+        record = read_record(path)
         sha256 = digest(path)
         if sha256 != record.get("sha256"):
             raise ModelError(f"{path} is not the file that was imported; import it again under a new name")
@@ -384,25 +283,3 @@ def overview(folder: Path | str | None = None) -> list[dict[str, Any]]:
         row["licence"] = own.about.get("licence", "yours")
         rows.append({**row, "sha256": own.sha256, "size": own.path.stat().st_size, "usable": True})
     return rows
-
-
-def _record_path(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(_record_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write the record beside `path`; a folder that cannot be written to goes without."""
-    with contextlib.suppress(OSError):
-        write_text(_record_path(path), json.dumps(record, indent=1))
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -20,7 +20,7 @@ from napari_biofm.session.nwb_sweeps import starts_at
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals import Channel, Recording
 from napari_biofm.signals.nwb_about import METADATA, about_in_file
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.signals.units import si_unit
 from napari_biofm.timeline import Clock
 from napari_biofm.types import Events, SessionError, Trace

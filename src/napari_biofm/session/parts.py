@@ -17,12 +17,29 @@ from napari_biofm.events.table import as_dtype
 from napari_biofm.files import numpy_archive
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.packing import pack, unpack
+from napari_biofm.places import below
 from napari_biofm.signals import Channel, Recording, read_recording
 from napari_biofm.signals.behaviour import BEHAVIOUR, behaviour_from, with_behaviour
 from napari_biofm.signals.curation import JUDGED, with_verdicts
 from napari_biofm.signals.filters import FilterSettings, filtered
-from napari_biofm.signals.recording import CHANGED, OPENED_WITH, MeasuredOn
+from napari_biofm.signals.recorded import CHANGED, OPENED_WITH, MeasuredOn
 from napari_biofm.types import EVENT_DTYPE, BiofmError, Events, Labels, SessionError
+
+
+def part_inside(folder: Path, name: object, named_by: Path, kind: str) -> Path:
+    """Return the path of a part, links followed; SessionError where it lies outside the folder of the session.
+
+    Parameters
+    ----------
+    folder : of the session or journal.
+    name : of the part, as the index holds it.
+    named_by : the index, for the message. kind : "session" or "journal".
+    """
+    path = below(folder, str(name), links=False)
+    if path is None:
+        raise SessionError(f"{named_by} names {name}, which lies outside the {kind}.")
+    return path
+
 
 # ------------------------------------------------------------------ labels: OME-Zarr 0.5
 

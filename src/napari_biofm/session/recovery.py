@@ -27,7 +27,7 @@ from napari_biofm.selection import CellKey
 from napari_biofm.session.journal_files import ROOM_AGAIN
 from napari_biofm.session.journal_list import DAMAGED, HEAD, LABELS_0_1, SESSION_0_1, look_at, read_head
 from napari_biofm.session.journal_parts import leaves, read_masks
-from napari_biofm.session.parts import classes_from_json, read_back
+from napari_biofm.session.parts import classes_from_json, part_inside, read_back
 from napari_biofm.session.saving import load_session, read_table
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.session.state import State
@@ -281,12 +281,8 @@ def _at(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"at": entry["at"]} if "at" in entry else {}
 
 
-def _inside(folder: Path, name: Any) -> Path:
-    """Return a path of the base, which must stay inside the folder."""
-    path = (folder / str(name)).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise SessionError(f"{folder} names {name}, which lies outside the journal.")
-    return path
+def _inside(folder: Path, name: object) -> Path:
+    return part_inside(folder, name, folder, "journal")
 
 
 # ------------------------------------------------------------------ version 0.1

@@ -21,6 +21,7 @@ from napari_biofm.session import CellKey, Link
 from napari_biofm.session.parts import (
     classes_from_json,
     classes_to_json,
+    part_inside,
     possible_paths,
     read_back,
     read_events,
@@ -351,12 +352,8 @@ def read_table(path: Path) -> Any:
         raise SessionError(f"The table of cells in {path} cannot be read ({error}).") from error
 
 
-def _inside(folder: Path, name: Any) -> Path:
-    """Return a path of the index, which must stay inside the folder."""
-    path = (folder / str(name)).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise SessionError(f"{folder / INDEX} names {name}, which lies outside the session.")
-    return path
+def _inside(folder: Path, name: object) -> Path:
+    return part_inside(folder, name, folder / INDEX, "session")
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -14,7 +14,7 @@ from napari_biofm.actions import UseDetector, edit_classes, label_cells
 from napari_biofm.actions.log import moved
 from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.session import CellKey, Link, Session
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.types import Events
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from napari_biofm.session.nwb import write_nwb
 from napari_biofm.session.snapshot import Saved, SavedLayer
 from napari_biofm.signals.calcium import CellTraces
 from napari_biofm.signals.nwb_about import NwbAbout
-from napari_biofm.signals.recording import MeasuredOn, Recording
+from napari_biofm.signals.recorded import MeasuredOn
+from napari_biofm.signals.recording import Recording
 
 
 def write_traces_nwb(

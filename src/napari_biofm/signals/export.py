@@ -18,7 +18,8 @@ from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.nwb_about import NwbAbout, about_of, arguments_of_file
 from napari_biofm.signals.nwb_icephys import NO_DATE, PLACEHOLDER, add_sweeps
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import CHANGED, OPENED_WITH, Recording
+from napari_biofm.signals.recorded import CHANGED, OPENED_WITH
+from napari_biofm.signals.recording import Recording
 from napari_biofm.types import MEASURED_DTYPE, Events, RecordingError
 
 _NOT_EVENTS = ("artefact", "rejected")

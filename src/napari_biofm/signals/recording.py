@@ -9,69 +9,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_biofm.signals.arrays import as_sweeps, checked_rate
+from napari_biofm.signals.recorded import CHANGED, COMMAND_UNKNOWN, Channel, MeasuredOn, Tag
 from napari_biofm.signals.roles import Role, find_roles
 from napari_biofm.signals.samples import ArraySamples, Raw, RescaledSamples, Samples, scaled
 from napari_biofm.signals.units import clean_unit, si_unit
 from napari_biofm.types import RecordingError, Trace
 
 CommandSource = Callable[[int, int], Trace | None]  # (sweep, channel) -> the commanded waveform
-# keys of `Recording.metadata`
-COMMAND_UNKNOWN = "command_unknown"  # why a command that was given cannot be rebuilt
-OPENED_WITH = "opened_with"  # options of `read_recording`: what the file did not say, or which part of it
-NOTES = "notes"  # what the user should know of a file that was not all as it should be, sentences
-FRAME_CLOCK = (
-    "frame_clock"  # of a movie that paused: (first frame, second) of each stretch, on the file's clock
-)
-CHANGED = "changed"  # what `with_channel` put right, in order
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One thing that was recorded: an electrode, a command line, or a cell.
-
-    Attributes
-    ----------
-    name : as in the file, e.g. "IN 0", or "cell 17".
-    unit : unit of the values, e.g. "pA", "mV", "dF/F"; "?" if the file does not say.
-    sampling_rate : Hz.
-    label : cell_id when the channel is a cell's trace, else None.
-    holding : holding level of the commanded quantity in SI (V in voltage clamp), or None.
-    """
-
-    name: str
-    unit: str
-    sampling_rate: float
-    label: int | None = None
-    holding: float | None = None
-
-
-@dataclass(frozen=True)
-class Tag:
-    """A comment somebody left at a time, in seconds from the start of the recording."""
-
-    time_s: float
-    comment: str
-
-
-@dataclass(frozen=True)
-class MeasuredOn:
-    """What traces of cells were measured on.
-
-    Attributes
-    ----------
-    movie : unique id of the movie's layer.
-    masks : unique id of the labels layer whose cells they are.
-    part : which channel or plane of the movie, "" where it has one.
-    """
-
-    movie: str
-    masks: str
-    part: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +94,7 @@ class Recording:
         RecordingError
             If the sampling rate is not a positive number or the shapes do not fit.
         """
-        arrays = _as_sweeps(values, cells=labels is not None)
+        arrays = as_sweeps(values, cells=labels is not None)
         n_channels = len(arrays[0]) if arrays else 0
         rate = checked_rate(sampling_rate)
         units = [unit] * n_channels if isinstance(unit, str) else list(unit)
@@ -404,37 +354,3 @@ class Recording:
                 f"it has {n}"
             )
         return start, stop
-
-
-def checked_rate(sampling_rate: SupportsFloat) -> float:
-    """Return the sampling rate in Hz, or raise `RecordingError` if it is not a positive number."""
-    rate = float(sampling_rate)
-    if not (np.isfinite(rate) and rate > 0):
-        raise RecordingError(f"a sampling rate of {sampling_rate} Hz: give a positive number")
-    return rate
-
-
-def _as_sweeps(values: Any, *, cells: bool) -> list[list[Any]]:
-    """Bring `values` to sweeps of channels of one-dimensional array-likes."""
-    if isinstance(values, (list, tuple)) and values and hasattr(values[0], "shape"):
-        if any(len(one.shape) != 1 for one in values):
-            raise RecordingError("a list of arrays is a list of sweeps: give (n_samples,) arrays")
-        return [list(values)] if cells else [[one] for one in values]
-    if isinstance(values, (list, tuple)) and values and _is_list_of_arrays(values[0]):
-        return [list(sweep) for sweep in values]
-    if not hasattr(values, "ndim"):
-        values = np.asarray(values)
-    if values.ndim == 1:
-        return [[values]]
-    if values.ndim == 2:
-        return [list(values)] if cells else [[sweep] for sweep in values]
-    if values.ndim == 3:
-        return [list(sweep) for sweep in values]
-    raise RecordingError(
-        f"values of {values.ndim} dimensions: give (n_samples,), (n_sweeps, n_samples) or "
-        "(n_sweeps, n_channels, n_samples)"
-    )
-
-
-def _is_list_of_arrays(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and bool(value) and all(hasattr(one, "shape") for one in value)

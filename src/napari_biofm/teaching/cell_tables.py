@@ -7,8 +7,7 @@ wait for its end, so that none is lost; a job brings rows only, and they are put
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -36,6 +35,7 @@ from napari_biofm.teaching.pixels import (
     plane_of_table,
     write_plane,
 )
+from napari_biofm.teaching.touched import Touched
 from napari_biofm.types import CellsError, FeatureMap
 
 if TYPE_CHECKING:
@@ -57,28 +57,6 @@ class Run(Protocol):
         on_done: Callable[[Any], None],
         on_end: Callable[[], None],
     ) -> Any: ...
-
-
-@dataclass
-class Touched:
-    """Changes of masks that were not measured yet.
-
-    Attributes
-    ----------
-    ids : label values of the cells that changed.
-    everywhere : whether any cell may have changed.
-    """
-
-    ids: set[int] = field(default_factory=set)
-    everywhere: bool = False
-
-    def add(self, ids: Iterable[int] | None, everywhere: bool = False) -> None:
-        """Take note of one more change."""
-        self.everywhere |= everywhere or ids is None
-        self.ids.update(int(i) for i in ids or () if i)
-
-    def __bool__(self) -> bool:
-        return self.everywhere or bool(self.ids)
 
 
 class CellTables:

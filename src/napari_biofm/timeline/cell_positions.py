@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.curation import choose_cells, rejected_labels
-from napari_biofm.signals.recording import FRAME_CLOCK
+from napari_biofm.signals.recorded import FRAME_CLOCK
 from napari_biofm.timeline.clock import Clock
 from napari_biofm.timeline.overlay import NOT_SHOWN
 from napari_biofm.types import Events

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.signals import Recording
 from napari_biofm.signals.calcium.settings import TraceSettings
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.signals.samples import Mapped
 from napari_biofm.types import DetectionSettings, Events, LazyArray, Task
 

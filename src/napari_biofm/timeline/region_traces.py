@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.io.nifti import Volumes, region_series
 from napari_biofm.signals import Recording
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.types import Progress, Task
 
 

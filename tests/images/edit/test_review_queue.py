@@ -164,7 +164,7 @@ def test_a_series_keeps_its_progress(tmp_path):
 
 
 def flows_of_stack(labels):
-    from napari_biofm.images.segment.flows import flows_from_masks
+    from napari_biofm.images.segment.ideal_flows import flows_from_masks
 
     flows = np.stack([flows_from_masks(plane) for plane in labels], axis=1)
     return flows, np.where(labels > 0, 4.0, -4.0).astype(np.float32)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_biofm.images.segment.flows import flow_basins, flow_errors, flows_from_masks, masks_from_flows
+from napari_biofm.images.segment.flows import flow_basins, masks_from_flows
+from napari_biofm.images.segment.ideal_flows import flow_errors, flows_from_masks
 from napari_biofm.types import ImageError, SegmentationParameters
 
 

@@ -8,7 +8,7 @@ import pytest
 from napari_biofm.images.prompt.flow_basins import Basins, plane_of
 from napari_biofm.images.protocols import StackOptions
 from napari_biofm.images.segment import jobs, stacks
-from napari_biofm.images.segment.flows import flows_from_masks
+from napari_biofm.images.segment.ideal_flows import flows_from_masks
 from napari_biofm.types import (
     Capabilities,
     ImageError,

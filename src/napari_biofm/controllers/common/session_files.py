@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from psygnal import Signal
 
-from napari_biofm.api.exporting import saved_session
+from napari_biofm.api.sessions import saved_session
 from napari_biofm.controllers.common.recent_sessions import remember_session
 from napari_biofm.session import Session
 from napari_biofm.session.journal_list import settle

@@ -25,7 +25,7 @@ from napari_biofm.controllers.common.ports import RunJob
 from napari_biofm.controllers.conditions.poses import PosesOfWells
 from napari_biofm.controllers.conditions.well import Well
 from napari_biofm.session import Session
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.types import BiofmError, Segmentation
 
 if TYPE_CHECKING:

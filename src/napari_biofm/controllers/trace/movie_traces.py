@@ -18,7 +18,7 @@ from napari_biofm.images.motion.settings import Mode, Motion, MotionSettings
 from napari_biofm.session import Session
 from napari_biofm.signals import Recording
 from napari_biofm.signals.calcium import CellTraces, TraceSettings, extract_traces
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.signals.samples import packed, unpacked
 from napari_biofm.timeline.metadata import chosen_rate
 from napari_biofm.timeline.region_traces import measure_regions

@@ -11,7 +11,7 @@ from napari_biofm.actions import SetUnit
 from napari_biofm.controllers.common.ports import Listen
 from napari_biofm.session import Pointed, Session
 from napari_biofm.signals import Recording, read_part
-from napari_biofm.signals.recording import NOTES
+from napari_biofm.signals.recorded import NOTES
 from napari_biofm.timeline import clock_of, recording_time, session_time
 from napari_biofm.types import BiofmError
 

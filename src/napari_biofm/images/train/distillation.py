@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.images.segment.embedded import passes, weights
 from napari_biofm.images.segment.embedded.input_planes import to_planes
-from napari_biofm.images.segment.flows import flows_from_masks
+from napari_biofm.images.segment.ideal_flows import flows_from_masks
 from napari_biofm.types import (
     Image,
     Labels,

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.signals.recording import Recording, checked_rate
+from napari_biofm.signals.arrays import checked_rate
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import release_pages, unpacked
 from napari_biofm.types import LazyArray, Progress, RecordingError, Task
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.arrays import checked_rate
 from napari_biofm.signals.calcium.bad_frames import FrameFacts, bad_in_words
 from napari_biofm.signals.calcium.baseline import LEAST_SHARE, bleaching_of, relative_to_baseline
 from napari_biofm.signals.calcium.drift import common_drift, unsteady
@@ -22,7 +23,6 @@ from napari_biofm.signals.calcium.result import CellTraces
 from napari_biofm.signals.calcium.settings import TraceSettings
 from napari_biofm.signals.calcium.survey import Survey, survey
 from napari_biofm.signals.filters import bridged
-from napari_biofm.signals.recording import checked_rate
 from napari_biofm.signals.samples import Mapped, release_pages, unpacked
 from napari_biofm.types import LazyArray, Progress, RecordingError, Task
 

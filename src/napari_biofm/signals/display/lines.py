@@ -12,7 +12,8 @@ from napari_biofm.signals.display.layout import ScaleMode, SweepMode, joined, sw
 from napari_biofm.signals.display.source import NOTHING, Line, TraceSource, extremes
 from napari_biofm.signals.filters import FilterSettings
 from napari_biofm.signals.readings import Reading, readings
-from napari_biofm.signals.recording import Recording, Tag
+from napari_biofm.signals.recorded import Tag
+from napari_biofm.signals.recording import Recording
 from napari_biofm.types import Events
 
 AT_ONCE = 4_000_000  # samples that are read without showing progress

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_biofm.signals.plausible import unit_hints
-from napari_biofm.signals.recording import OPENED_WITH, Recording
+from napari_biofm.signals.recorded import OPENED_WITH
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError
 

@@ -25,7 +25,8 @@ from napari_biofm.signals.readers.pyabf_compat import (
     sample_dtype,
     synch_section,
 )
-from napari_biofm.signals.recording import COMMAND_UNKNOWN, Channel, Recording, Tag
+from napari_biofm.signals.recorded import COMMAND_UNKNOWN, Channel, Tag
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import InterleavedSamples
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import Channel, Recording, Tag
+from napari_biofm.signals.recorded import Channel, Tag
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError

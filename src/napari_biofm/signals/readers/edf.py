@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import Channel, Recording, Tag
+from napari_biofm.signals.recorded import Channel, Tag
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import Raw
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError

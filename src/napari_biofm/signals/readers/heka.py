@@ -20,7 +20,8 @@ import numpy as np
 from napari_biofm.signals.readers.heka_stimulus import Commands, Output, output_of
 from napari_biofm.signals.readers.heka_traces import text_of, trace_of
 from napari_biofm.signals.readers.heka_waves import UnknownCommandError
-from napari_biofm.signals.recording import COMMAND_UNKNOWN, Recording
+from napari_biofm.signals.recorded import COMMAND_UNKNOWN
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.signals.units import si_unit
 from napari_biofm.types import RecordingError

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.files import check_map
-from napari_biofm.signals.recording import Channel
+from napari_biofm.signals.recorded import Channel
 from napari_biofm.signals.samples import packed, unpacked
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import LazyArray, RecordingError

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.hdf5_files import check_hdf5
+from napari_biofm.signals.arrays import checked_rate
 from napari_biofm.signals.readers.matlab_v5 import variables
 from napari_biofm.signals.readers.optional import need
 from napari_biofm.signals.readers.text_table import agreed_rate
-from napari_biofm.signals.recording import Channel, Recording, checked_rate
+from napari_biofm.signals.recorded import Channel
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import ArraySamples, as_float32
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.sizes import whole_dataset

@@ -11,7 +11,8 @@ import numpy as np
 from napari_biofm.hdf5_files import check_hdf5
 from napari_biofm.places import leads_outside, outside_words
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import Channel, Recording
+from napari_biofm.signals.recorded import Channel
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import Raw
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError

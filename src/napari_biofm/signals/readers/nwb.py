@@ -27,7 +27,8 @@ from napari_biofm.signals.readers.nwb_series import (
     unit_of,
 )
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import Channel, Recording
+from napari_biofm.signals.recorded import Channel
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 

@@ -16,7 +16,7 @@ from napari_biofm.signals.readers.footprints import Footprint, labels_of
 from napari_biofm.signals.readers.nwb_series import has_clock, rate_of, start_of
 from napari_biofm.signals.readers.optional import H5Trace
 from napari_biofm.signals.readers.stamps import Retimed, clock_of, stamps_of
-from napari_biofm.signals.recording import FRAME_CLOCK, NOTES, Channel
+from napari_biofm.signals.recorded import FRAME_CLOCK, NOTES, Channel
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.types import RecordingError
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.nwb_series import SeriesOnDisk, has_clock, scale_of, start_of, unit_of
-from napari_biofm.signals.recording import Channel
+from napari_biofm.signals.recorded import Channel
 from napari_biofm.signals.samples import ArraySamples, scaled
 from napari_biofm.types import Trace
 

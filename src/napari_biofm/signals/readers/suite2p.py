@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from napari_biofm.files import load_numpy
 from napari_biofm.hdf5_files import check_hdf5
+from napari_biofm.signals.arrays import checked_rate
 from napari_biofm.signals.readers.footprints import labels_of
 from napari_biofm.signals.readers.matlab import is_version_7_3, read_version_5
-from napari_biofm.signals.recording import NOTES, Channel, Recording, checked_rate
+from napari_biofm.signals.recorded import NOTES, Channel
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.sizes import whole_dataset
 from napari_biofm.types import RecordingError

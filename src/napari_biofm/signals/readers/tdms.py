@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.signals.arrays import checked_rate
 from napari_biofm.signals.readers.optional import need
-from napari_biofm.signals.recording import Channel, Recording, checked_rate
+from napari_biofm.signals.recorded import Channel
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import ArraySamples, as_float32
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.signals.arrays import checked_rate
 from napari_biofm.signals.readers.text_table import (
     TextTable,
     TimeAxis,
@@ -17,7 +18,7 @@ from napari_biofm.signals.readers.text_table import (
     time_axis,
     time_factor,
 )
-from napari_biofm.signals.recording import Recording, checked_rate
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import as_float32
 from napari_biofm.types import RecordingError
 

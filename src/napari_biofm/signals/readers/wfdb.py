@@ -10,7 +10,8 @@ import numpy as np
 from napari_biofm.signals.readers.wfdb_header import checked_header, parse_header
 from napari_biofm.signals.readers.wfdb_samples import WfdbSamples
 from napari_biofm.signals.readers.wfdb_segments import SegmentedSamples, read_segments
-from napari_biofm.signals.recording import Channel, Recording
+from napari_biofm.signals.recorded import Channel
+from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.heka_traces import Regained
-from napari_biofm.signals.recording import Channel, Recording
+from napari_biofm.signals.recorded import Channel
+from napari_biofm.signals.recording import Recording
 from napari_biofm.signals.samples import ArraySamples
 from napari_biofm.signals.units import clean_unit
 from napari_biofm.types import RecordingError

@@ -19,7 +19,7 @@ from napari_biofm.controllers.segment.pixels import STACKS, describe_large
 from napari_biofm.controllers.segment.which_model import ModelComparer
 from napari_biofm.images.io.projections import PROJECTIONS
 from napari_biofm.images.segment.jobs import import_job
-from napari_biofm.models import store
+from napari_biofm.models import downloads
 from napari_biofm.types import Segmentation, SegmentationParameters
 from napari_biofm.widgets.common.buttons import enable
 from napari_biofm.widgets.common.dock import Dock
@@ -227,7 +227,7 @@ class SegmentDock(Dock):
     def download(self, name: str) -> None:
         """Fetch the weights of a registered model."""
         self.run(
-            store.download,
+            downloads.download,
             name,
             name=f"Download {name}",
             on_done=lambda path: self.tell(f"{name} is here: {path}"),

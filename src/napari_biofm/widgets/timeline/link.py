@@ -18,7 +18,7 @@ from napari_biofm.controllers.timeline.controller import TimelineController
 from napari_biofm.controllers.timeline.movies import frame_rate
 from napari_biofm.session import CellKey, Link
 from napari_biofm.signals.calcium import TraceSettings
-from napari_biofm.signals.recording import MeasuredOn
+from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.timeline.cell_traces import measure_cells
 from napari_biofm.timeline.metadata import chosen_rate
 from napari_biofm.types import BiofmError
