@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.api.compounds import letter_shares
 from napari_biofm.api.vectors import few_label_head
 from napari_biofm.conditions.sequences import (
     Sequences,
@@ -30,6 +29,7 @@ from napari_biofm.conditions.sequences import (
     reverse_complement,
     word_distances,
 )
+from napari_biofm.conditions.treatments import letter_shares
 from napari_biofm.conditions.trees import Node, robinson_foulds, tree
 
 LETTERS = list("ACGT")

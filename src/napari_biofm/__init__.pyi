@@ -99,6 +99,10 @@ from .api.signals import (
     read_recording,
     traces,
 )
+from .api.treatments import (
+    treatment_effects,
+    treatment_vectors,
+)
 from .api.vectors import (
     FewLabels,
     few_label_head,
@@ -225,6 +229,8 @@ __all__ = [
     "spike_rate",
     "step_curve",
     "traces",
+    "treatment_effects",
+    "treatment_vectors",
     "undo_correction",
     "validate_session",
     "what_if",

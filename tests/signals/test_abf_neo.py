@@ -32,7 +32,10 @@ def test_numbers_scales_rates_and_starts_equal_neo(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         peer = rawio.AxonRawIO(str(path))
-        peer.parse_header()
+        try:
+            peer.parse_header()
+        except ValueError as error:  # releases such as 0.14.1
+            pytest.skip(f"this release of neo refuses the date: {error}")
     ours, channels = read_recording(path), peer.header["signal_channels"]
     assert len(channels) == ours.n_channels
     assert [UNITS.get(c.unit, c.unit) for c in ours.channels] == [

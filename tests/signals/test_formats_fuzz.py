@@ -149,6 +149,8 @@ def test_a_header_with_absurd_numbers_never_crashes(record: Path, name: str) -> 
     "fmt", ["8", "16x999999999", "16:999999999", "16+999999999", "212", "311", "516", "99"]
 )
 def test_absurd_formats_never_crash(record: Path, fmt: str) -> None:
+    if int(fmt[:2]) == 51:  # FLAC: what the decoder's import takes is not the file's
+        pytest.importorskip("soundfile")
     header = record.with_name("r_1.hea")
     header.write_text(header.read_text().replace("16x2", fmt).replace(".dat 16 ", f".dat {fmt} "))
     _read(header)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import tifffile
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QPushButton
+from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
 
 from napari_biofm.batch.opened import OpenedRun
 from napari_biofm.batch.run import run_recipe
@@ -189,3 +191,65 @@ def test_hits_and_doses_of_the_wells_are_told_and_drawn(viewer: Any, qtbot: Any,
     assert "compound 1" in panel.summary.text() and "compound 4: no EC50" in panel.summary.text()
     dock.analysing.save(tmp_path / "dose.svg")
     assert "<svg" in (tmp_path / "dose.svg").read_text()
+
+
+def test_vectors_of_compounds_stand_beside_what_was_measured(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    """A map with SMILES, wells with a value: chosen, computed, drawn, shown in the grid, saved."""
+    pytest.importorskip("rdkit")
+    from tests.conditions.test_treatments import chains
+
+    wells = chains().assign(n_cells=50)
+    wells[["well", "smiles"]].to_csv(tmp_path / "map.csv", index=False)
+    dock = ConditionsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Conditions")
+    panel = dock.vectors_panel
+    dock.tabs.setCurrentIndex(2)
+    assert "Open a plate map with a column smiles" in panel.summary.text()
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert "Open a plate map" in notification_manager.records[-1].message
+    dock.control.read_map(tmp_path / "map.csv")
+    assert panel.summary.text() == "Works on the plate map."
+    panel.set_value("vectors", "descriptors")
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert "24 different entries of smiles" in panel.summary.text() and len(panel.plots.items) == 1
+    wells[["well", "area", "n_cells"]].head(40).to_parquet(tmp_path / "wells.parquet")
+    (tmp_path / "x_A01.tif").touch()
+    dock.control.open(tmp_path)
+    dock.control.use_wells(pd.read_parquet(tmp_path / "wells.parquet"))
+    assert panel.summary.text() == "Works on the wells." and panel.values["vectors"] == "descriptors"
+    panel.set_value("value", "area")
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert "area: R2 0.9" in panel.summary.text() and len(panel.plots.items) == 2
+    dock.column.setCurrentText("predicted")
+    shown = [dock.grid.item(row, column) for row in (0, 3) for column in range(12)]
+    assert all(item.text() for item in shown), "wells that were not measured have a prediction, too"
+    assert shown[0].background().color() != shown[2].background().color()
+    dock.grid.item(0, 0).setText("7")
+    assert "predicted was computed" in dock.words.text()
+    panel.set_value("with_vectors", True)
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert panel.table.columnCount() == 60, "all are saved, some are shown"
+    dock.vectors.save(tmp_path / "out.csv")
+    assert {"v0", "v200", "predicted_left_out"} <= set(pd.read_csv(tmp_path / "out.csv"))
+    assert dock.vectors.command.startswith("napari-biofm treatments 'the wells' --vectors descriptors")
+
+
+def test_a_file_or_a_folder_of_vectors_is_chosen_by_a_button(
+    viewer: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "map.csv").write_text("well,compound\nA1,a\nA2,b\n")
+    (tmp_path / "made.csv").write_text("id,x\na,1\nb,2\n")
+    dock = ConditionsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Conditions")
+    dock.control.read_map(tmp_path / "map.csv")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "made.csv"), ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    panel = dock.vectors_panel
+    buttons = {one.text(): one for one in panel.findChildren(QPushButton)}
+    buttons["Folder ..."].click()
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert "config.json is missing" in notification_manager.records[-1].message
+    first = next(one for one in panel.findChildren(QPushButton) if one.text() == "File ...")
+    first.click()
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    assert panel.table.item(1, 1).text() == "b" and panel.table.item(1, 2).text() == "b"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Table = Mapping[str, NDArray[Any]]  # column name -> (n_rows,) array
 Takes = Literal["recording", "recordings", "events", "traces", "cells", "table"]
-Role = Literal["", "channel", "sweep", "sweeps", "from", "to", "column", "class", "epoch", "file"]
+Role = Literal["", "channel", "sweep", "sweeps", "from", "to", "column", "class", "epoch", "file", "vectors"]
 Style = Literal["line", "points", "both", "steps", "bars", "band"]
 _OPTION = "option"  # key of the metadata of a dataclass field
 

@@ -27,6 +27,7 @@ MODULES: tuple[str, ...] = (
     "napari_biofm.analyses.calcium.beats",
     "napari_biofm.analyses.connectivity",
     "napari_biofm.analyses.wells",
+    "napari_biofm.analyses.treatments",
 )  # each holds a tuple `ANALYSES`
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from napari_biofm.api.vectors import FewLabels, few_label_head
-from napari_biofm.conditions import compounds, sequences
+from napari_biofm.conditions import compounds, sequences, treatments
 from napari_biofm.conditions.bert_folder import read_bert_folder
 from napari_biofm.conditions.bert_vectors import bert_vectors
-from napari_biofm.types import Vectors
 
 
 def compound_head(smiles: Sequence[str], labels: Sequence[object], vectors: str = "descriptors") -> FewLabels:
@@ -72,19 +69,4 @@ def sequence_head(
         else bert_vectors(read_bert_folder(Path(model), "sequences"), found.texts)
     )
     groups = sequences.homologous_groups(found)
-    return few_label_head(words, labels, groups.tolist(), letter_shares(found))
-
-
-def letter_shares(found: sequences.Sequences) -> Vectors:
-    """Return what of each sequence is G or C, and the logarithm of its length.
-
-    Parameters
-    ----------
-    found : sequences.
-
-    Returns
-    -------
-    (n, 2) float32.
-    """
-    rows = [(sum(t.count(c) for c in "GC") / len(t), float(np.log(len(t)))) for t in found.texts]
-    return np.array(rows, np.float32).reshape(len(rows), 2)
+    return few_label_head(words, labels, groups.tolist(), treatments.letter_shares(found))

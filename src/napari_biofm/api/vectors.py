@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.api.cells import fit_classifier, predict
-from napari_biofm.cells.values.regression import RegressionHead, score_regression
+from napari_biofm.cells.classify.scores import cross_validate
+from napari_biofm.cells.values.regression import RegressionHead, held_out, score_regression
 from napari_biofm.conditions.outside import joined_vectors, read_vectors
 from napari_biofm.types import CellsError, ConditionsError, Vectors, run_task
 
@@ -30,6 +31,7 @@ class FewLabels:
     probability : (n,) of the predicted class; None for numbers.
     score : macro-F1, or R2 for numbers, on groups left out. baseline : the same of the other vectors, None without.
     notes : sentences on the scores.
+    left_out : (n,) what is predicted for each row with a label while its group is left out, which `score` is of.
     """
 
     predicted: NDArray[np.object_] | NDArray[np.float32]
@@ -37,6 +39,7 @@ class FewLabels:
     score: float
     baseline: float | None
     notes: tuple[str, ...]
+    left_out: NDArray[np.object_] | NDArray[np.float32]
 
 
 def join_vectors(
@@ -132,7 +135,26 @@ def few_label_head(
         f"macro-F1 {model.macro_f1:.3f} ({model.low:.3f} to {model.high:.3f}) on {_left_out(told)} left out"
     )
     notes = [words + ("" if other is None else f"; baseline {other:.3f}"), *found.scores.warnings]
-    return FewLabels(classes, probabilities.max(1), model.macro_f1, other, tuple(notes))
+    return FewLabels(
+        classes,
+        probabilities.max(1),
+        model.macro_f1,
+        other,
+        tuple(notes),
+        _left_out_classes(vectors, names, told),
+    )
+
+
+def _left_out_classes(
+    vectors: Vectors, names: Sequence[str], groups: Sequence[str] | None
+) -> NDArray[np.object_]:
+    """Return the class of each row as it is predicted while its group is left out; "" where there is none."""
+    named = np.array([bool(name) for name in names]) & np.isfinite(vectors).all(1)
+    known: list[int] = np.flatnonzero(named).tolist()
+    kept = None if groups is None else [groups[i] for i in known]
+    out = np.full(len(names), "", object)
+    out[known] = run_task(cross_validate(vectors[known], [names[i] for i in known], kept))[1]
+    return out
 
 
 def _left_out(groups: list[str] | None) -> str:
@@ -158,4 +180,4 @@ def _values(
     predicted = RegressionHead().fit(vectors, y, ["label"], groups).predict(vectors)[:, 0]
     words = f"R2 {score.r2[0]:.3f} on {_left_out(groups)} left out (permuted {score.chance[0]:.3f}, p {score.p[0]:.2f})"
     notes = (words + ("" if other is None else f"; baseline {other:.3f}"), *score.warnings)
-    return FewLabels(predicted, None, float(score.r2[0]), other, notes)
+    return FewLabels(predicted, None, float(score.r2[0]), other, notes, held_out(vectors, y, groups)[:, 0])

@@ -145,6 +145,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "profiles": ("cells.csv --map plate.csv --negative DMSO --out wells.csv --hits hits.csv",),
     "hits": ("wells.csv --value area --by compound --out hits.csv",),
     "dose": ("wells.csv --value area --out dose.csv --svg plots",),
+    "treatments": (
+        "wells.csv --vectors descriptors --value event_rate --out predicted.csv --figure map.svg",
+        "wells.csv --vectors words --column construct --fasta constructs.fa --value area --out predicted.csv",
+    ),
     "compounds": ("plate.csv --similar CCO --svg similar.svg --out compounds.csv",),
     "vectors": ("cells.csv --vectors dino.npy --ids ids.txt --by cell --out joined.csv",),
     "sequences": ("samples.fasta --k 4 --tree tree.nwk --out vectors.csv",),

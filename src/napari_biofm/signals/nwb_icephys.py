@@ -65,7 +65,12 @@ def add_sweeps(
             if electrode is not None:
                 clamp = stimulus if stimulus is not None and hasattr(stimulus, "electrode") else None
                 rows.append(
-                    nwb.add_intracellular_recording(electrode=electrode, response=series, stimulus=clamp)
+                    nwb.add_intracellular_recording(
+                        electrode=electrode,
+                        response=series,
+                        stimulus=clamp,
+                        **_spans(recording, sweep, c, clamp),
+                    )
                 )
         if rows:
             together.append(int(nwb.add_icephys_simultaneous_recording(recordings=[int(r) for r in rows])))
@@ -74,6 +79,16 @@ def add_sweeps(
             simultaneous_recordings=together, stimulus_type=recording.protocol or "not stated"
         )
     return written
+
+
+def _spans(recording: Recording, sweep: int, c: int, stimulus: Any) -> dict[str, int]:
+    """Return which samples of both series belong together: all; pynwb before 3.1 cannot count those that come piece by piece."""
+    spans = {"response_start_index": 0, "response_index_count": recording.n_samples(sweep, c)}
+    if stimulus is not None:
+        command = recording.command(sweep, c)
+        assert command is not None
+        spans |= {"stimulus_start_index": 0, "stimulus_index_count": len(command.values)}
+    return spans
 
 
 def _electrodes(nwb: Any, recording: Recording, prefix: str, cell_of: Mapping[int, int]) -> dict[int, Any]:

@@ -182,18 +182,55 @@ def _checked(X: Vectors, Y: NDArray[np.floating], targets: Sequence[str]) -> tup
     return vectors, values
 
 
+def held_out(
+    X: Vectors,
+    Y: NDArray[np.floating],
+    groups: Sequence[Any] | None = None,
+    *,
+    n_folds: int = 5,
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Return what is predicted for each row while it, with its whole group, is left out: what `score_regression` scores.
+
+    Parameters
+    ----------
+    X : (n, d) vectors. Y : (n, t) targets; NaN where not measured.
+    groups : (n,) left out as wholes where there are two at least.
+    n_folds, seed : of the folds.
+
+    Returns
+    -------
+    (n, t); NaN for rows without a vector or a value.
+    """
+    vectors, values = _checked(X, Y, [str(i) for i in range(Y.shape[1])])
+    usable: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(1), bool)
+    grouped = has_groups(groups)
+    out = np.full(values.shape, np.nan, np.float32)
+    for rows, columns in _patterns(values, usable):
+        kept = [groups[i] for i in rows] if grouped and groups is not None else None
+        folds = make_folds(np.zeros(len(rows), np.int64), kept, n_folds, seed)
+        out[np.ix_(rows, columns)] = _held_out(vectors[rows], values[np.ix_(rows, columns)], folds, kept)
+    return out
+
+
 def _held_out_r2(x: Vectors, y: Matrix, folds: Sequence[Any], groups: list[Any] | None) -> Matrix:
     """Return R2 (t,) of predictions of the rows left out, over all folds together."""
+    found = _held_out(x, y, folds, groups)
+    done = np.isfinite(found).all(1)
+    rest = ((y[done] - found[done]) ** 2).sum(0)
+    total = ((y[done] - y[done].mean(0)) ** 2).sum(0)
+    return np.asarray(1 - rest / np.maximum(total, 1e-12))
+
+
+def _held_out(x: Vectors, y: Matrix, folds: Sequence[Any], groups: list[Any] | None) -> Matrix:
+    """Return predictions (n, t) of the rows left out; NaN for rows in no fold."""
     found = np.full(y.shape, np.nan)
     for train, test in folds:
         scaler = Scaler.fit(x[train])
         kept = None if groups is None else [groups[i] for i in train]
         weights, offsets = _ridge(scaler.apply(x[train]).astype(float), y[train], kept)
         found[test] = scaler.apply(x[test]) @ weights + offsets
-    done = np.isfinite(found).all(1)
-    rest = ((y[done] - found[done]) ** 2).sum(0)
-    total = ((y[done] - y[done].mean(0)) ** 2).sum(0)
-    return np.asarray(1 - rest / np.maximum(total, 1e-12))
+    return found
 
 
 def _ridge(x: Matrix, y: Matrix, groups: Sequence[Any] | None) -> tuple[Matrix, Matrix]:

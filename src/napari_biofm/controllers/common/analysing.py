@@ -17,6 +17,7 @@ from napari_biofm.files import write_text
 from napari_biofm.signals import Recording
 from napari_biofm.types import BiofmError
 
+NO_TABLE = "Make a table by another analysis first, or open one with Table."
 LAST = ""  # the table that tables are made of: that of the last result
 
 
@@ -29,6 +30,8 @@ class Analysing:
     source : returns what an analysis works on; raises `BiofmError` where it is not there.
     run : runs the job.
     add : puts a recording that an analysis made into the session under a name; None where the dock has no place for it.
+    only : names of the analyses that are offered; all that the dock can run if not given.
+    missing : what is said where there is no table yet.
     """
 
     done = Signal(object)  # Result
@@ -44,7 +47,10 @@ class Analysing:
         source: Callable[[Analysis], Source],
         run: RunJob,
         add: Callable[[Recording, str], object] | None = None,
+        only: tuple[str, ...] = (),
+        missing: str = NO_TABLE,
     ) -> None:
+        self._only, self._missing = only, missing
         self._takes: tuple[Takes, ...] = (*takes, "table")
         self._source, self._run, self._add = source, run, add
         self._table = Source()
@@ -53,7 +59,7 @@ class Analysing:
     @property
     def offered(self) -> list[Analysis]:
         """The analyses that the dock can run, in groups."""
-        found = analyses_of(self._takes)
+        found = [one for one in analyses_of(self._takes) if not self._only or one.name in self._only]
         groups = list(dict.fromkeys(one.group for one in found))
         return sorted(found, key=lambda one: groups.index(one.group))
 
@@ -64,7 +70,7 @@ class Analysing:
             parameters = chosen.made(given)
             source = self._table if "table" in chosen.takes else self._source(chosen)
             if "table" in chosen.takes and not source.table:
-                raise BiofmError("Make a table by another analysis first, or open one with Table.")
+                raise BiofmError(self._missing)
         except BiofmError as error:
             self.failed.emit(error)
             return

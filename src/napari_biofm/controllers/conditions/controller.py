@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_biofm.analyses.description import Result
 from napari_biofm.analyses.wells import table_of
 from napari_biofm.batch.correct import corrected_field
 from napari_biofm.batch.draft import Draft
@@ -23,7 +23,8 @@ from napari_biofm.conditions.wells import SHAPES, plate_shape, row_letters, well
 from napari_biofm.controllers.common.layers import layer_id
 from napari_biofm.controllers.common.ports import RunJob
 from napari_biofm.controllers.conditions.poses import PosesOfWells
-from napari_biofm.controllers.conditions.well import Well
+from napari_biofm.controllers.conditions.treated import TreatedWells
+from napari_biofm.controllers.conditions.well import Well, counts_of, features_of
 from napari_biofm.session import Session
 from napari_biofm.signals.recorded import MeasuredOn
 from napari_biofm.types import BiofmError, Segmentation
@@ -62,6 +63,7 @@ class ConditionsController:
         self._cells: Any = None
         self._traces = ""
         self._told = ""  # of the field that is shown
+        self.treated = TreatedWells()
         self.poses = PosesOfWells(viewer, run, lambda text: self.said.emit(f"{self._told}\n{text}".strip()))
 
     # ------------------------------------------------------------------ reading
@@ -75,7 +77,7 @@ class ConditionsController:
 
         def use() -> None:
             self.opened = OpenedRun.open(folder)
-            self._use_wells(self.opened.wells)
+            self.use_wells(self.opened.wells)
             self.said.emit(f"{len(self.opened.fields)} fields in {folder.name}.")
             self._join()
 
@@ -92,11 +94,17 @@ class ConditionsController:
         ]
         self.poses.show(_short({**rows[0], **rows[1]}.get("compound")), well, self._image)
 
+    def use_vectors(self, result: Result) -> None:
+        """Show what vectors of compounds or sequences told of each well."""
+        self.treated.put(result)
+        self.changed.emit()
+
     def set_well(self, well: str, text: str) -> None:
         """Type what was done to a well, in the column that is shown; values of cells are not typed."""
         known = set(TYPED if self.map is None else (*TYPED, *self.map.columns))
         if self.column not in known:
-            self.said.emit(f"{self.column} was measured; choose a column of the plate map to type into.")
+            made = "computed" if self.column in self.treated.columns else "measured"
+            self.said.emit(f"{self.column} was {made}; choose a column of the plate map to type into.")
             self.changed.emit()
             return
         rows: dict[tuple[str, str], dict[str, str]] = {}
@@ -122,6 +130,7 @@ class ConditionsController:
 
     def _use_map(self, plates: PlateMap) -> None:
         self.map = plates
+        self.treated.use(self.wells, self.map)
         self._join()
 
     def _join(self) -> None:
@@ -157,7 +166,7 @@ class ConditionsController:
         if self.wells is not None:
             numbers = [str(c) for c in self.wells.columns if self.wells[c].dtype.kind in "biuf"]
             known += [c for c in numbers if c not in known]
-        return known
+        return [*known, *(c for c in self.treated.columns if c not in known)]
 
     def choose(self, plate: str, column: str) -> None:
         """Show another plate or column."""
@@ -186,7 +195,8 @@ class ConditionsController:
         """Return what each well shows."""
         n_rows, n_columns = self.shape()
         said = self._by_well(None if self.map is None else self.map.table)
-        values = self._by_well(self.wells)
+        values, made = self._by_well(self.wells), self._by_well(self.treated.found)
+        values = {well: {**values.get(well, {}), **made.get(well, {})} for well in {*values, *made}}
         shades = {
             well: float(row[self.column]) for well, row in {**said, **values}.items()
             if isinstance(row.get(self.column), (int, float, np.number))
@@ -255,12 +265,12 @@ class ConditionsController:
             return
         ids = np.unique(masks)
         labels = self._cells = self._viewer.add_labels(
-            masks, name=f"{name} cells", metadata={"biofm_well": one.well}, features=_features(ids, classes)
+            masks, name=f"{name} cells", metadata={"biofm_well": one.well}, features=features_of(ids, classes)
         )
         self._session.set_segmentation(layer_id(labels), Segmentation(masks, provenance={"model": "a run"}))
         self._session.set_layers(image=layer_id(image), labels=layer_id(labels))
         self._put_traces(found)
-        counts = ", ".join(f"{n} {c}" for c, n in _counts(classes))
+        counts = ", ".join(f"{n} {c}" for c, n in counts_of(classes))
         self._told = f"{one.name}: {len(ids[ids > 0])} cells{f' ({counts})' if counts else ''}."
         self.said.emit(self._told)
 
@@ -310,9 +320,9 @@ class ConditionsController:
         fresh = OpenedRun.open(self.opened.folder)
         fields = [replace(f, plate=plates[f.key][0], well=plates[f.key][1]) for f in fresh.fields]
         self.opened = replace(fresh, fields=tuple(fields))
-        self._use_wells(self.opened.wells if self.opened.wells is not None else self.wells)
+        self.use_wells(self.opened.wells if self.opened.wells is not None else self.wells)
         if self._shown is not None and self._shown.key == one.key and self._cells in self._viewer.layers:
-            rows = _features(np.unique(np.asarray(self._cells.data)), field.classes)
+            rows = features_of(np.unique(np.asarray(self._cells.data)), field.classes)
             if rows is not None:
                 self._cells.features = rows
             self._put_traces(field)
@@ -329,17 +339,18 @@ class ConditionsController:
             return
 
         def done(wells: DataFrame) -> None:
-            self._use_wells(wells)
+            self.use_wells(wells)
             self.said.emit(f"{len(wells)} wells.")
             self._join()
 
         self._run(profile_wells, self.opened.folder, self.map, name="Profiles of wells", on_done=done)
 
-    def _use_wells(self, wells: DataFrame | None) -> None:
+    def use_wells(self, wells: DataFrame | None) -> None:
         """Keep a table of wells, for the grid and for analyses."""
         self.wells = wells
         if wells is not None:
             self.profiled.emit("the wells", table_of(wells))
+        self.treated.use(wells, self.map)
 
     def draft(self) -> Draft:
         """Return the recipe of the opened run with this plate map and the step profiles."""
@@ -371,18 +382,6 @@ class ConditionsController:
             and "control" in table
             and int((table["control"] == "negative").sum()) >= MIN_CONTROLS
         )
-
-
-def _features(ids: Any, classes: Mapping[int, str]) -> dict[str, Any] | None:
-    """Return the class of each label for napari's features, None where nothing was classified."""
-    if not classes:
-        return None
-    return {"index": ids, "class": np.array([classes.get(int(i), "") for i in ids], object)}
-
-
-def _counts(classes: Any) -> list[tuple[str, int]]:
-    names = list(classes.values())
-    return [(name, names.count(name)) for name in sorted(set(names))]
 
 
 def _short(value: Any) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,3 +26,16 @@ class Well:
             return None
         red, green, blue = (int(a + self.shade * (b - a)) for a, b in zip(LOW, HIGH, strict=True))
         return red, green, blue
+
+
+def features_of(ids: Any, classes: Mapping[int, str]) -> dict[str, Any] | None:
+    """Return the class of each label for napari's features, None where nothing was classified."""
+    if not classes:
+        return None
+    return {"index": ids, "class": np.array([classes.get(int(i), "") for i in ids], object)}
+
+
+def counts_of(classes: Mapping[int, str]) -> list[tuple[str, int]]:
+    """Return the classes in order of their names, with the number of cells of each."""
+    names = list(classes.values())
+    return [(name, names.count(name)) for name in sorted(set(names))]

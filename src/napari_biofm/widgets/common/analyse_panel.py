@@ -27,7 +27,7 @@ from napari_biofm.widgets.common.buttons import button
 from napari_biofm.widgets.common.forms import note, row
 from napari_biofm.widgets.common.scrolled import Scrolled
 
-MOST_ROWS = 1000  # shown; all are saved
+MOST_ROWS, MOST_COLUMNS = 1000, 60  # shown; all are saved
 Offers = Callable[[], Mapping[str, Sequence[str]]]  # values of a role ("channel", "sweep", "from", "to" ...)
 
 
@@ -94,6 +94,7 @@ class AnalysePanel(QWidget):
         ]
         layout = QVBoxLayout(self)
         layout.addWidget(self.choice)
+        self.choice.setVisible(len(self._known) > 1)
         layout.addWidget(self.help)
         layout.addLayout(row(self.run_button, self.cursors_button, table, stretched=self.run_button))
         layout.addWidget(self.summary)
@@ -143,14 +144,38 @@ class AnalysePanel(QWidget):
         self.views.setCurrentIndex(0)
         self._boxes = {one.name: self._box(one) for one in self.analysis.options}
         for one in self.analysis.options:
-            self.form.addRow(one.label, self._boxes[one.name])
+            self.form.addRow(one.label, self._with_files(one))
         roles = {one.role for one in self.analysis.options}
         self.cursors_button.setVisible(bool(roles & {"from", "to"}))
         self.fill()
 
+    def _with_files(self, one: Option) -> QWidget:
+        """Return the box of a parameter, with buttons where it may name a file or a folder."""
+        box, whole = self._boxes[one.name], QWidget()
+        if one.role not in ("file", "vectors"):
+            return box
+        asks = [button("File ...", f"Choose a file. {one.help}", lambda: self._ask(one, False))]
+        if one.role == "vectors":
+            asks.append(button("Folder ...", f"Choose a folder. {one.help}", lambda: self._ask(one, True)))
+        layout = row(box, *asks, stretched=box)
+        layout.setContentsMargins(0, 0, 0, 0)
+        whole.setLayout(layout)
+        return whole
+
+    def _ask(self, one: Option, folder: bool) -> None:
+        name = (
+            QFileDialog.getExistingDirectory(self, one.label)
+            if folder
+            else QFileDialog.getOpenFileName(self, one.label)[0]
+        )
+        if name:
+            self.set_value(one.name, name)
+
     def _box(self, one: Option) -> QWidget:
         offered = [*one.choices] or self._columns if one.role == "column" else [*one.choices]
-        offered = offered or list(self._offers().get(one.role, ())) * (one.role in ("channel", "class"))
+        offered = offered or list(self._offers().get(one.role, ())) * (
+            one.role in ("channel", "class", "vectors")
+        )
         default = "" if one.default is None else str(one.default)
         if one.kind is bool:
             box: QWidget = QCheckBox()
@@ -160,6 +185,9 @@ class AnalysePanel(QWidget):
             box.setEditable(not one.choices)
             box.addItems(offered if default in offered or one.choices else [default, *offered])
             box.setCurrentText(default)
+            if one.role == "vectors":  # a path does not make the dock wide
+                box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+                box.setMinimumContentsLength(8)
         else:
             box = QLineEdit(default)
             box.setPlaceholderText("not given" if one.optional else "")
@@ -212,9 +240,10 @@ class AnalysePanel(QWidget):
         shown = min(result.n_rows, MOST_ROWS)
         self.table.clear()
         self.table.setRowCount(shown)
-        self.table.setColumnCount(len(result.columns))
-        self.table.setHorizontalHeaderLabels([one.header for one in result.columns])
-        for j, column in enumerate(result.columns):
+        columns = result.columns[:MOST_COLUMNS]
+        self.table.setColumnCount(len(columns))
+        self.table.setHorizontalHeaderLabels([one.header for one in columns])
+        for j, column in enumerate(columns):
             there = self.table.horizontalHeaderItem(j)
             if there is not None:
                 there.setToolTip(column.meaning)

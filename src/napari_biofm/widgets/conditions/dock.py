@@ -18,6 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_biofm.analyses.description import Source
+from napari_biofm.analyses.treatments import NAME as TREATMENTS
+from napari_biofm.conditions.treatments import KINDS
 from napari_biofm.controllers.common.analysing import Analysing
 from napari_biofm.controllers.conditions.controller import ConditionsController
 from napari_biofm.widgets.common.analyse_panel import AnalysePanel
@@ -28,6 +30,7 @@ from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.common.scrolled import Scrolled
 
+NO_WELLS = "Open a plate map with a column smiles or sequence on the tab Plate, and the wells of a run with Profiles."
 MAPS = "Plate maps (*.csv *.tsv *.txt *.xlsx)"
 
 
@@ -45,6 +48,12 @@ class ConditionsDock(Dock):
         self.analysing = Analysing((), source=lambda _: Source(), run=self.run)
         self.analyse_panel = AnalysePanel(self.analysing, colours_of(self.viewer))
         self.analyse_panel.choose("hits")
+        self.vectors = Analysing(
+            (), source=lambda _: Source(), run=self.run, only=(TREATMENTS,), missing=NO_WELLS
+        )
+        offers = {"vectors": KINDS}
+        self.vectors_panel = AnalysePanel(self.vectors, colours_of(self.viewer), lambda: offers)
+        self.vectors_panel.summary.setText(NO_WELLS)
         self.tabs, plate = QTabWidget(), QWidget()
         layout, top = QVBoxLayout(plate), QGridLayout()
         tip = "The folder of a run, a plate of OME-Zarr, or a folder of images."
@@ -65,6 +74,7 @@ class ConditionsDock(Dock):
         layout.addWidget(self.recipe)
         self.tabs.addTab(plate, "Plate")
         self.tabs.addTab(Scrolled(self.analyse_panel), "Analyse")
+        self.tabs.addTab(Scrolled(self.vectors_panel), "Vectors")
         whole = QVBoxLayout(self)
         for widget in (self.tabs, self.words, self.job_bar):
             whole.addWidget(widget)
@@ -74,10 +84,13 @@ class ConditionsDock(Dock):
         self.column.currentTextChanged.connect(lambda name: control.choose(control.plate, name))
         self.listen(control.changed, self._draw)
         self.listen(control.said, lambda text: self.words.setText(text))
-        for source in (control, self.analysing):
+        for source in (control, self.analysing, self.vectors):
             self.listen(source.failed, self.tell_error)
-        self.listen(self.analysing.message, self.tell)
+        for one in (self.analysing, self.vectors):
+            self.listen(one.message, self.tell)
         self.listen(control.profiled, self.analysing.use_table)
+        self.listen(control.treated.table_changed, self.vectors.use_table)
+        self.listen(self.vectors.done, control.use_vectors)
         self._draw()
 
     def _draw(self) -> None:
