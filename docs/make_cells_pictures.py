@@ -25,6 +25,14 @@ PHENOTYPES = ("Interphase", "Prometaphase", "MetaphaseAlignment", "Anaphase", "A
 N_EACH, BY_HAND, ROW = 57, 15, 19  # nuclei of each phenotype, labelled ones, nuclei in a row of the sheet
 
 
+def _save(viewer: Any, path: Path) -> None:
+    """Write the window as a PNG of 256 colours, which is half as large."""
+    from PIL import Image
+
+    whole = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
+    whole.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 def nuclei(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return image, labels and state of N x N nuclei."""
     rng = np.random.default_rng(seed)
@@ -86,19 +94,19 @@ def main() -> None:
     dock.form.click_button.setChecked(True)
     wait(2)
     folder = Path(__file__).parent / "images"
-    viewer.screenshot(str(folder / "cells_dock.png"), canvas_only=False, flash=False)
+    _save(viewer, folder / "cells_dock.png")
     dock.tabs.setCurrentWidget(dock.plot)
     wait(1)
     chosen = dock.plot.scatter.points[dock.states.prediction.code == 2]
     low, high = np.quantile(chosen, 0.02, axis=0), np.quantile(chosen, 0.98, axis=0)
     dock.plot.scatter.box.drawn.emit(np.array([low, (high[0], low[1]), high, (low[0], high[1])]))
     wait(1)
-    viewer.screenshot(str(folder / "cells_plot.png"), canvas_only=False, flash=False)
+    _save(viewer, folder / "cells_plot.png")
     dock.session.select([])
     dock.tabs.setCurrentWidget(dock.scores)
     dock.score()
     wait(1)
-    viewer.screenshot(str(folder / "cells_scores.png"), canvas_only=False, flash=False)
+    _save(viewer, folder / "cells_scores.png")
     values(dock, states, folder, wait, viewer)
     movie(dock, image, labels, folder, wait, viewer)
     dock.session.close()
@@ -131,7 +139,7 @@ def real_nuclei(data: Path, folder: Path, wait: Any) -> None:
     wait(2)
     viewer.reset_view()
     wait(1)
-    viewer.screenshot(str(folder / "cells_umap.png"), canvas_only=False, flash=False)
+    _save(viewer, folder / "cells_umap.png")
     dock.session.close()
     viewer.close()
 
@@ -177,7 +185,7 @@ def values(dock: Any, states: np.ndarray, folder: Path, wait: Any, viewer: Any) 
     dock.controller.values.learn()
     dock.add_value_layer(dock.values_panel.target_box.currentText())
     wait(1)
-    viewer.screenshot(str(folder / "cells_values.png"), canvas_only=False, flash=False)
+    _save(viewer, folder / "cells_values.png")
     viewer.layers.remove(viewer.layers[-1])
 
 
@@ -194,6 +202,9 @@ def movie(dock: Any, image: np.ndarray, labels: np.ndarray, folder: Path, wait: 
     viewer.add_labels(masks, name="moving", opacity=0.0)
     viewer.dims.set_current_step(0, 0)
     dock.form.layer_box.setCurrentText("moving")
+    part = dock.form.measured_on.part
+    part.setCurrentText("Plane in view")
+    part.activated.emit(part.currentIndex())
     dock.measure()
     for name in STATES:
         code = dock.states.add_class(name)
@@ -203,7 +214,7 @@ def movie(dock: Any, image: np.ndarray, labels: np.ndarray, folder: Path, wait: 
     dock.timeline.below_box.setChecked(True)
     viewer.reset_view()
     wait(2)
-    viewer.screenshot(str(folder / "cells_time.png"), canvas_only=False, flash=False)
+    _save(viewer, folder / "cells_time.png")
 
 
 if __name__ == "__main__":

@@ -106,6 +106,22 @@ def test_no_histogram_is_of_a_rejected_cell_unless_its_channel_is_asked_for() ->
     assert "3 of 8 cells are rejected and left out" in found.notes and "median 1" in found.summary
     one = biofm.analyse("histogram", traces, events=table, of="amplitude", channel=0)
     assert not one.notes and "median 30" in one.summary
+    every = biofm.analyse("histogram", traces, events=table, of="amplitude", rejected=True)
+    assert "3 of 8 cells are rejected and included" in every.notes and "median 30" in every.summary
+
+
+def test_no_averaged_event_is_of_a_rejected_cell_unless_it_is_asked_for(tmp_path: Path) -> None:
+    traces = with_verdicts(
+        recording(), dict.fromkeys((1, 2), "reject")
+    )  # with 3 of the file, which is 30 times as large
+    window = {"before_s": 0.2, "after_s": 0.5}
+    found = biofm.average_event(traces, events(), **window)
+    every = biofm.average_event(traces, events(), rejected=True, **window)
+    np.testing.assert_allclose(found.mean, biofm.average_event(traces, events(), channel=3, **window).mean)
+    np.testing.assert_allclose(every.mean, biofm.average_event(traces, events(), channel=0, **window).mean)
+    told = biofm.analyse("average", traces, events=events(), rejected=True, **window)
+    assert "4 of 8 cells are rejected and included" in told.notes
+    np.testing.assert_allclose(told.table["mean_dF_per_F"], every.mean)
 
 
 def test_events_rates_and_features_leave_rejected_cells_out() -> None:

@@ -12,6 +12,7 @@ from napari_biofm.session import CellKey, Link, journal_list
 from napari_biofm.session.journal_files import FOLDER_VARIABLE
 from napari_biofm.session.journal_list import unsaved
 from napari_biofm.signals import Recording
+from napari_biofm.signals.curation import with_verdicts
 from napari_biofm.timeline import Clock
 from napari_biofm.types import EVENT_DTYPE
 from napari_biofm.widgets.annotate import AnnotateDock
@@ -173,6 +174,18 @@ def test_nwb_leaves_through_the_panel(make_napari_viewer, tmp_path):
     QApplication.processEvents()
     assert (tmp_path / "day.nwb").is_file()
     assert "Exported" in dock.session_panel.words.text()
+
+
+def test_nwb_through_the_panel_says_which_rejected_cells_are_in_it(make_napari_viewer, tmp_path):
+    pytest.importorskip("pynwb")
+    dock = scene(make_napari_viewer())
+    traces = Recording.from_arrays(np.ones((2, 30), np.float32), 10.0, "dF/F", labels=np.array([2, 5]))
+    dock.session.add_recording(with_verdicts(traces, {5: "reject"}), "traces")
+    dock.session_panel.files.export_nwb(tmp_path / "day.nwb")
+    dock.session_panel.background.wait()
+    QApplication.processEvents()
+    said = "traces: 1 of 2 cells is rejected and included (column accepted). Exported to"
+    assert said in dock.session_panel.words.text()
 
 
 def test_a_save_that_fails_is_said_and_nothing_is_lost(make_napari_viewer, tmp_path):

@@ -157,6 +157,15 @@ class NoParameters:
 
 
 @dataclass(frozen=True)
+class OfEvents:
+    """Base of the parameters of analyses of events: whether those of rejected cells count where no channel is given."""
+
+    rejected: bool = option(
+        False, "Events of rejected cells count, too (by hand, iscell, CaImAn's components)."
+    )
+
+
+@dataclass(frozen=True)
 class OfCells:
     """Base of the parameters of analyses of cells: whether rejected cells count. `run_analysis` leaves them out."""
 

@@ -41,7 +41,8 @@ def run_analysis(name: str, source: Source, given: Mapping[str, object]) -> Task
     yield Progress(0, 1, chosen.title)
     source, left_out = _chosen_source(chosen, parameters, source)
     if "events" in chosen.takes and source.events is None:
-        found = detect_events(source.the_recording, rejected="traces" in chosen.takes)
+        rejected = "traces" in chosen.takes or bool(getattr(parameters, "rejected", False))
+        found = detect_events(source.the_recording, rejected=rejected)
         source = dataclasses.replace(source, events=found)
     out = chosen.function(source, parameters)
     result = (yield from out) if inspect.isgenerator(out) else out
@@ -69,7 +70,7 @@ def _chosen_source(chosen: Analysis, parameters: object, source: Source) -> tupl
         return dataclasses.replace(source, recording=cells.recording, events=mine), cells.said
     if "events" not in chosen.takes or getattr(parameters, "channel", 0) is not None:
         return source, ""
-    cells = choose_cells(recording)
+    cells = choose_cells(recording, bool(getattr(parameters, "rejected", False)))
     kept = None if events is None else events[np.isin(events["channel"], cells.channels)]
     return dataclasses.replace(source, events=kept), cells.said
 

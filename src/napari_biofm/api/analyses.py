@@ -92,6 +92,7 @@ def average_event(
     after_s: float = 0.03,
     align: Literal["peak", "rise"] = "peak",
     channel: int | None = None,
+    rejected: bool = False,
 ) -> AveragedEvent:
     """Average the events of one class in one channel.
 
@@ -103,6 +104,7 @@ def average_event(
     before_s, after_s : what is cut around each event, seconds.
     align : on the "peak", or on the steepest "rise" before it.
     channel : counted from 0; None takes the first that has such events.
+    rejected : whether None takes rejected cells, too.
 
     Returns
     -------
@@ -118,6 +120,6 @@ def average_event(
     from napari_biofm.events.average import events_of_class
 
     trace = opened(recording)
-    channels = channels_of(trace, channel)
-    table = detect_events(trace, channel=channel) if events is None else events
+    channels = channels_of(trace, channel, rejected)
+    table = detect_events(trace, channel=channel, rejected=rejected) if events is None else events
     return average(trace, events_of_class(table, name, channels), before_s, after_s, align=align)

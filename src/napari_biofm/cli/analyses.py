@@ -12,7 +12,7 @@ from typing import Any
 from napari_biofm.api.analyses import average_event, readings
 from napari_biofm.api.signals import channels_of
 from napari_biofm.cli.common import drain, inputs_exist, note
-from napari_biofm.cli.reading import add_channel, add_reading, open_recording
+from napari_biofm.cli.reading import add_channel, add_reading, add_rejected, open_recording
 from napari_biofm.files import CsvWriter, write_text
 from napari_biofm.types import Events
 
@@ -54,6 +54,7 @@ def add_verbs(verbs: Any) -> None:
         default="peak",
         help="what of each event lies at time 0: its peak or its steepest rise",
     )
+    add_rejected(average)
 
 
 def _verb(verbs: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
@@ -119,6 +120,7 @@ def run_average(args: argparse.Namespace) -> None:
         after_s=args.after,
         align=args.align,
         channel=args.channel,
+        rejected=args.rejected,
     )
     columns = (averaged.time_s.tolist(), averaged.mean.tolist(), averaged.sd.tolist())
     _write(

@@ -7,7 +7,16 @@ from typing import Literal
 
 import numpy as np
 
-from napari_biofm.analyses.description import Analysis, Column, Curve, Plot, Result, Source, option
+from napari_biofm.analyses.description import (
+    Analysis,
+    Column,
+    Curve,
+    OfEvents,
+    Plot,
+    Result,
+    Source,
+    option,
+)
 from napari_biofm.analyses.ephys.common import CHANNEL_HELP, SWEEPS_HELP, picked_channel, picked_sweeps
 from napari_biofm.types import Events, RecordingError
 
@@ -77,7 +86,7 @@ def steps(source: Source, p: StepsParameters) -> Result:
 
 
 @dataclass(frozen=True)
-class AverageParameters:
+class AverageParameters(OfEvents):
     """Which events, and how they are cut."""
 
     name: str = option("", "Class of the events, such as EPSC; empty: all.", role="class", said_as="class")
@@ -101,6 +110,7 @@ def averaged(source: Source, p: AverageParameters) -> Result:
         after_s=p.after_s,
         align=p.align,
         channel=p.channel,
+        rejected=p.rejected,
     )
     if not found.n:
         raise RecordingError(
@@ -133,7 +143,7 @@ def averaged(source: Source, p: AverageParameters) -> Result:
 
 
 @dataclass(frozen=True)
-class HistogramParameters:
+class HistogramParameters(OfEvents):
     """What is counted."""
 
     of: Literal["amplitude", "interval", "rise_s", "decay_s", "half_width_s", "area"] = option(

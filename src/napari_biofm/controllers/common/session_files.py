@@ -17,6 +17,7 @@ from napari_biofm.session.nwb import write_nwb
 from napari_biofm.session.recovery import recover
 from napari_biofm.session.saving import SessionWriter
 from napari_biofm.session.snapshot import Saved, SavedLayer, restore, snapshot
+from napari_biofm.signals.curation import choose_cells
 from napari_biofm.signals.nwb_about import NwbAbout, about_of
 from napari_biofm.types import BiofmError
 
@@ -108,9 +109,12 @@ class SessionFiles:
 
     def export_nwb(self, path: Path, about: NwbAbout | None = None) -> None:
         """Have the session written as NWB beside the window; `about` is said of the experiment and the animal."""
+        entries = self._session.recordings
+        chosen = {uid: choose_cells(entry.recording, rejected=True).said for uid, entry in entries.items()}
+        rejected = " ".join(f"{uid}: {said} (column accepted)." for uid, said in chosen.items() if said)
         self._write(
             "Exporting to",
-            "Exported to",
+            f"{rejected} Exported to".strip(),
             "Not exported.",
             path,
             lambda saved: write_nwb(path, saved, about=about),
