@@ -16,7 +16,12 @@ def _record_path(path: Path) -> Path:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return the record beside a file of weights; empty where there is none that can be read."""
+    """Return the record beside a file of weights; empty where there is none that can be read.
+
+    Parameters
+    ----------
+    path : of the weights.
+    """
     try:
         record = json.loads(_record_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -25,7 +30,13 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write the record beside `path`; a folder that cannot be written to goes without."""
+    """Write the record beside a file of weights; a folder that cannot be written to goes without.
+
+    Parameters
+    ----------
+    path : of the weights.
+    record : JSON values.
+    """
     with contextlib.suppress(OSError):
         write_text(_record_path(path), json.dumps(record, indent=1))
 
