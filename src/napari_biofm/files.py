@@ -218,13 +218,15 @@ class CsvWriter:
 
 
 def _safe(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
-        return value
+    return value if isinstance(value, str) and _is_number(value) else plain_cell(value)
+
+
+def _is_number(text: str) -> bool:
     try:
-        float(value)
+        float(text)
     except ValueError:
-        return "'" + value
-    return value
+        return False
+    return True
 
 
 def read_cell(text: str) -> str:

@@ -8,18 +8,18 @@ import dataclasses
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.api.collections import collect, compare_groups, fit_between, fit_curve, recordings_in
 from napari_biofm.cli.common import inputs_exist, note, shown
+from napari_biofm.cli.detection import add_detection
 from napari_biofm.cli.reading import add_channel, add_reading, add_rejected, open_one
-from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.events.options import option_from_text
 from napari_biofm.files import CsvWriter, opened_csv, plain_cell, read_cell, write_text
-from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
+from napari_biofm.types import BiofmError, RecordingError
 
 MODELS = ("exp1", "exp2", "exp3", "boltzmann", "boltzmann-iv", "hill", "gaussian", "line")
 
@@ -49,21 +49,7 @@ def add_verbs(verbs: Any) -> None:
         metavar="PATTERN",
         help="of the files' names, such as {genotype}_{cell}_*: columns",
     )
-    verb.add_argument(
-        "--detector",
-        default=DEFAULT_DETECTOR,
-        choices=list(DETECTORS),
-        help="which finds the events; `napari-biofm events --help` says more of each",
-    )
-    verb.add_argument(
-        "--kind", default="auto", choices=get_args(Kind), help="of signal; auto decides per channel"
-    )
-    verb.add_argument(
-        "--preset",
-        default="balanced",
-        choices=get_args(Preset),
-        help="of physio-FM: balanced finds most, precise errs least",
-    )
+    add_detection(verb)
     verb.add_argument("--option", action="append", default=[], metavar="NAME=NUMBER", help="of the detector")
     add_channel(verb)
     add_rejected(verb)

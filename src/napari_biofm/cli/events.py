@@ -7,15 +7,16 @@ import dataclasses
 import io
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from napari_biofm.api.protocols import kinds_of
 from napari_biofm.api.signals import channels_of, detect_events, detection_quality
 from napari_biofm.cli.common import inputs_exist, note, shown
+from napari_biofm.cli.detection import add_detection_over_settings
 from napari_biofm.cli.reading import add_channel, add_reading, add_rejected, open_one, say_kinds
 from napari_biofm.events import DETECTORS, make_detector
 from napari_biofm.files import CsvWriter, write_text
-from napari_biofm.types import BiofmError, Kind, Preset, RecordingError
+from napari_biofm.types import BiofmError, RecordingError
 
 
 def add_verb(verbs: Any) -> None:
@@ -35,29 +36,12 @@ def add_verb(verbs: Any) -> None:
         metavar="CSV|DIR",
         help="a table; a folder for several files; JSON with --quality",
     )
-    events.add_argument(
-        "--detector",
-        default=None,
-        choices=list(DETECTORS),
-        help="which finds the events (default: physio-fm)",
-    )
+    add_detection_over_settings(events)
     events.add_argument(
         "--head",
         type=Path,
         metavar="FILE",
         help="what physio-FM was taught, written by `adapt` or saved in the dock",
-    )
-    events.add_argument(
-        "--kind",
-        default=None,
-        choices=get_args(Kind),
-        help="of signal; auto decides per channel (default: auto)",
-    )
-    events.add_argument(
-        "--preset",
-        default=None,
-        choices=get_args(Preset),
-        help="of physio-FM: balanced finds most, precise errs least (default: balanced)",
     )
     events.add_argument(
         "--settings", type=Path, metavar="JSON", help="saved in the dock; options given here go before it"

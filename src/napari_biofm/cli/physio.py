@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,10 @@ from napari_biofm.api.signals import (
     physio_fm,
 )
 from napari_biofm.cli.common import drain, inputs_exist, note, shown, write_npz, written_as
+from napari_biofm.cli.detection import add_detection
 from napari_biofm.cli.reading import add_channel, add_reading, add_rejected, open_recording
-from napari_biofm.events import DEFAULT_DETECTOR, DETECTORS
 from napari_biofm.files import CsvWriter, numpy_archive, opened_csv, write_json, write_text
-from napari_biofm.types import Kind, RecordingError
+from napari_biofm.types import RecordingError
 
 CLIP_RATE = 300.0  # Hz, of electrocardiogram clips that do not say
 CSV = ".csv"
@@ -64,14 +64,8 @@ def add_verbs(verbs: Any) -> None:
             verb.add_argument("--horizon", type=int, required=True, metavar="N", help="samples")
             verb.add_argument("--sweep", type=int, default=0, help="counted from 0")
         elif name == "features":
-            verb.add_argument(
-                "--detector",
-                default=DEFAULT_DETECTOR,
-                choices=list(DETECTORS),
-                help="which finds the events; `napari-biofm events --help` says more of each",
-            )
+            add_detection(verb, kind="of the events detected", preset=False)
             verb.add_argument("--events", type=Path, default=None, metavar="CSV", help="instead of detecting")
-            verb.add_argument("--kind", default="auto", choices=get_args(Kind), help="of the events detected")
             verb.add_argument(
                 "--epoch",
                 default=None,

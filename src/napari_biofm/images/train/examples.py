@@ -95,6 +95,24 @@ def hold_back(examples: Sequence[Example], fraction: float = 0.25) -> list[Examp
     return [replace(example, held_back=unit in chosen) for unit, example in zip(units, examples, strict=True)]
 
 
+def verdict_of(
+    is_better: bool,
+    same_image: bool = False,
+    word: str = "better",
+    advice: str = "keep the old model, or add examples",
+) -> str:
+    """Return what scores before and after a training say, in words.
+
+    Parameters
+    ----------
+    is_better : whether the score after it is higher.
+    same_image : whether what was scored on are parts of images that were learnt from.
+    word, advice : what it is now, and what to do where it is not.
+    """
+    same = " (they are parts of images it learnt from: hold back another image for a fair score)"
+    return (word if is_better else f"no {word}: {advice}") + (same if same_image else "")
+
+
 def cut_single(examples: Sequence[Example]) -> list[Example]:
     """Cut the end of a single example off, to keep it back: a weak check, but an honest one.
 

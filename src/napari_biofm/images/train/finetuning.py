@@ -27,7 +27,14 @@ import numpy as np
 from napari_biofm.files import atomic_write, write_text
 from napari_biofm.images.segment import cellpose_api as cellpose
 from napari_biofm.images.segment.cellpose_sam import CellposeSAM
-from napari_biofm.images.train.examples import Example, check_examples, cut_single, hold_back, share_origin
+from napari_biofm.images.train.examples import (
+    Example,
+    check_examples,
+    cut_single,
+    hold_back,
+    share_origin,
+    verdict_of,
+)
 from napari_biofm.models import device as devices
 from napari_biofm.models import store
 from napari_biofm.models.checkpoints import open_checkpoint
@@ -78,11 +85,10 @@ class Tuned:
         """Return one sentence for a person."""
         before, after = self.report["before"]["ap50"], self.report["after"]["ap50"]
         count = len(self.report["held_back"])
-        same = " (they are parts of images it learnt from: hold back another image for a fair score)"
-        verdict = "better" if after > before else "no better: keep the old model, or add examples"
+        verdict = verdict_of(after > before, self.report["same_image"])
         return (
             f"{self.name}: AP at IoU 0.5 on {count} held-back image(s) {before:.2f} before, {after:.2f} "
-            f"after, {verdict}{same if self.report['same_image'] else ''}."
+            f"after, {verdict}."
         )
 
 

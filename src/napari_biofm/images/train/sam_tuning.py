@@ -22,7 +22,14 @@ from napari_biofm.images.prompt import sam_api
 from napari_biofm.images.prompt.mobile_sam import MobileSAM
 from napari_biofm.images.prompt.prepared_store import prepare_kept
 from napari_biofm.images.prompt.sam import SAM, Prepared
-from napari_biofm.images.train.examples import Example, check_examples, cut_single, hold_back, share_origin
+from napari_biofm.images.train.examples import (
+    Example,
+    check_examples,
+    cut_single,
+    hold_back,
+    share_origin,
+    verdict_of,
+)
 from napari_biofm.images.train.sam_prompts import Click, box_of, first_click, next_click, overlap
 from napari_biofm.images.train.sam_settings import SamSettings
 from napari_biofm.images.train.sam_training import lessons_of, train_decoder
@@ -52,11 +59,9 @@ class SamTuned:
             for what, key in zip(("one click", "three clicks", "a box"), MEASURES, strict=True)
         )
         better = sum(after[key] - before[key] for key in MEASURES) > 0
-        same = " (they are parts of images it learnt from: hold back another image for a fair score)"
         return (
             f"{self.name}: mean IoU of {after['cells']} cells of {len(self.report['held_back'])} held-back image(s), "
-            f"{numbers}: {'better' if better else 'no better: keep the old model, or add examples'}"
-            f"{same if self.report['same_image'] else ''}."
+            f"{numbers}: {verdict_of(better, self.report['same_image'])}."
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from napari_biofm.images.segment.embedded import weights
 from napari_biofm.images.segment.embedded.model import EmbeddedModel
 from napari_biofm.images.train import distillation
-from napari_biofm.images.train.examples import Example, cut_single, hold_back
+from napari_biofm.images.train.examples import Example, cut_single, hold_back, verdict_of
 from napari_biofm.images.train.finetuning import score
 from napari_biofm.models import store
 from napari_biofm.types import ModelError, Segmenter, Task
@@ -53,9 +53,8 @@ class Taught:
     def describe(self) -> str:
         """Return one sentence for a person."""
         before, after = self.report["before"]["ap50"], self.report["after"]["ap50"]
-        verdict = (
-            "closer" if after > before else "no closer: keep the model in the package, or give more images"
-        )
+        advice = "keep the model in the package, or give more images"
+        verdict = verdict_of(after > before, word="closer", advice=advice)
         return (
             f"{self.name}: AP at IoU 0.5 against {self.report['teacher']} on "
             f"{len(self.report['held_back'])} held-back image(s) {before:.2f} before, {after:.2f} after, {verdict}."
