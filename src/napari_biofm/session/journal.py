@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_biofm.actions.clocks import clock_to_json
 from napari_biofm.actions.events import table_to_json
-from napari_biofm.actions.links import link_to_json
 from napari_biofm.cells.table.classes import CellClasses
 from napari_biofm.session.journal_files import ROOM_AGAIN, JournalFiles
 from napari_biofm.session.journal_parts import (
@@ -29,6 +27,7 @@ from napari_biofm.session.journal_parts import (
     layer_to_json,
     layers_named,
     masks_edited,
+    small_state,
     write_masks,
 )
 from napari_biofm.session.parts import classes_to_json, recording_record, write_samples
@@ -319,20 +318,7 @@ class Journal:
         self._base_is_due, self._bases = False, self._bases + 1
         recordings = [self._recording(uid, e.recording) for uid, e in session.recordings.items()]
         layers = [self._layer(layer) for layer in self._known_layers()]
-        base = {
-            "seq": self._seq,
-            "layers": layers,
-            "recordings": recordings,
-            "links": [link_to_json(link) for link in sorted(session.links)],
-            "clocks": {uid: clock_to_json(clock) for uid, clock in session.clocks.items()},
-            "detector": session.detector,
-            "selection": [[key.layer, key.label] for key in session.selection]
-            if len(session.selection) < 1000
-            else [],
-            "time_s": session.time_s,
-            "image": session.image,
-            "labels": session.labels,
-        }
+        base = {"seq": self._seq, "layers": layers, "recordings": recordings, **small_state(session)}
         name = files.write_json(f"base-{self._bases}.json", base)
         names = [layer["name"] for layer in layers if "masks" in layer]
         files.point_to(base=self._bases, names=[*names, *session.recordings])

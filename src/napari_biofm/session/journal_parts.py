@@ -9,7 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_biofm.actions.clocks import clock_to_json
+from napari_biofm.actions.links import link_to_json
 from napari_biofm.images.edit.labels_edit import Region
+from napari_biofm.session.session import Session
 from napari_biofm.session.snapshot import SavedLayer
 from napari_biofm.types import Progress, SessionError, Task
 
@@ -115,3 +118,17 @@ def layers_named(record: Mapping[str, Any]) -> set[str]:
 def masks_edited(record: Mapping[str, Any]) -> set[str]:
     """Return the ids of the labels layers whose masks an edit changes."""
     return {str(leaf["layer"]) for leaf in leaves(record) if "patches" in leaf}
+
+
+def small_state(session: Session) -> dict[str, Any]:
+    """Return what a session holds beside layers and recordings, as JSON; a selection of 1000 cells or more is left out."""
+    selection = session.selection
+    return {
+        "links": [link_to_json(link) for link in sorted(session.links)],
+        "clocks": {uid: clock_to_json(clock) for uid, clock in session.clocks.items()},
+        "detector": session.detector,
+        "selection": [[key.layer, key.label] for key in selection] if len(selection) < 1000 else [],
+        "time_s": session.time_s,
+        "image": session.image,
+        "labels": session.labels,
+    }

@@ -8,9 +8,7 @@ saved without a window. It is the only thing that changes what it holds: whoever
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +27,10 @@ from napari_biofm.actions import (
 )
 from napari_biofm.cells.table.cell_table import add_embedding
 from napari_biofm.cells.table.classes import CellClasses, read_classes
-from napari_biofm.events.reviewed import REVIEWED_DTYPE, EventTable, reviewed
+from napari_biofm.events.reviewed import EventTable, reviewed
 from napari_biofm.links import Link
 from napari_biofm.selection import CellKey, CellSet
+from napari_biofm.session.entries import Pointed, RecordingEntry
 from napari_biofm.session.state import State
 from napari_biofm.signals.curation import verdicts_of, with_verdicts
 from napari_biofm.types import Events, Segmentation, SessionError, Vectors, no_events
@@ -46,27 +45,6 @@ if TYPE_CHECKING:
     from napari_biofm.images.edit.labels_edit import LabelsTarget
     from napari_biofm.signals import Recording
     from napari_biofm.timeline import Clock
-
-
-@dataclass(frozen=True)
-class Pointed:
-    """The event under the mouse, in whatever view that is: a row of a recording's event table."""
-
-    recording: str
-    row: int
-
-
-def _no_events() -> Events:
-    return np.zeros(0, REVIEWED_DTYPE)
-
-
-@dataclass(frozen=True, eq=False)
-class RecordingEntry:
-    """A recording in play and the events found in it; never changed in place."""
-
-    recording: Recording
-    events: Events = field(default_factory=_no_events)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:
@@ -523,23 +501,3 @@ class Session:
         if event != self._pointed:
             self._pointed = event
             self.pointed_changed.emit(event)
-
-
-_SESSIONS: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
-
-
-def session_of(viewer: object, engine_factory: Callable[[], Engine] | None = None) -> Session:
-    """Return the session of a viewer, making it at the first call.
-
-    napari hands each dock a fresh proxy of its viewer; the session hangs on the viewer behind it.
-
-    Parameters
-    ----------
-    viewer : napari viewer, viewer model or a proxy of one; anything that can be weakly referenced.
-    engine_factory : makes the engine when the first job is submitted; used at the first call only.
-    """
-    real = getattr(viewer, "__wrapped__", viewer)
-    session = _SESSIONS.get(real)
-    if session is None or session.is_closed:
-        session = _SESSIONS[real] = Session(engine_factory=engine_factory)
-    return session

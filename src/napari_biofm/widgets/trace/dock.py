@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QSizePolicy,
     QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -48,13 +46,13 @@ from napari_biofm.widgets.common.plot_style import colours_of
 from napari_biofm.widgets.common.qt_parts import there
 from napari_biofm.widgets.common.recipe_bar import RecipeBar
 from napari_biofm.widgets.common.recording_dialog import ask_for_file, files_of, open_asking
-from napari_biofm.widgets.common.scrolled import Scrolled
 from napari_biofm.widgets.trace.channels_panel import ChannelsPanel
 from napari_biofm.widgets.trace.curation_panel import CurationPanel
 from napari_biofm.widgets.trace.events_panel import EventsPanel
 from napari_biofm.widgets.trace.export_panel import ExportPanel, save_figure
 from napari_biofm.widgets.trace.filters_panel import FiltersPanel
 from napari_biofm.widgets.trace.forecast_panel import ForecastPanel
+from napari_biofm.widgets.trace.grouped_tabs import GroupedTabs
 from napari_biofm.widgets.trace.movie_panel import MoviePanel
 from napari_biofm.widgets.trace.quality_panel import QualityPanel
 from napari_biofm.widgets.trace.single_panel import SingleChannelPanel
@@ -144,7 +142,7 @@ class TraceDock(Dock):
         self.curation_panel = CurationPanel(self.curating)
 
     def _arrange(self) -> None:
-        self.tabs = QTabWidget()
+        self.tabs = GroupedTabs()
         for group, panels in (
             ("Events", (
                 ("Find", self.events_panel, "Find, judge and correct events"),
@@ -164,8 +162,7 @@ class TraceDock(Dock):
                 ("Curate", self.curation_panel, "Accept and reject cells one by one, by key"),
             )),
         ):  # fmt: skip
-            tip = ", ".join(name for name, _, _ in panels) if len(panels) > 1 else panels[0][2]
-            self.tabs.setTabToolTip(self.tabs.addTab(_grouped(panels), group), tip)
+            self.tabs.add_group(group, panels)
         self.tabs.setMinimumWidth(370)
         there(self.tabs.tabBar()).setExpanding(False)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -400,19 +397,5 @@ class TraceDock(Dock):
         self.events.add(sweep, channel, time_s, self.events_panel.new_class.currentText())
 
     def show_panel(self, panel: QWidget) -> None:
-        """Bring the tab that holds a panel to the front, in its group, too."""
-        for tabs in (self.tabs, *self.tabs.findChildren(QTabWidget)):
-            for i in range(tabs.count()):
-                if there(tabs.widget(i)).isAncestorOf(panel):
-                    tabs.setCurrentIndex(i)
-
-
-def _grouped(panels: Sequence[tuple[str, QWidget, str]]) -> QWidget:
-    """Return a panel that scrolls, or several as tabs within their tab."""
-    if len(panels) == 1:
-        return Scrolled(panels[0][1])
-    group = QTabWidget()
-    group.setDocumentMode(True)
-    for name, panel, tip in panels:
-        group.setTabToolTip(group.addTab(Scrolled(panel), name), tip)
-    return group
+        """Bring the tab that holds a panel to the front."""
+        self.tabs.show_panel(panel)
