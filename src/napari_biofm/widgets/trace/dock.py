@@ -10,12 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import (
-    QSizePolicy,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from napari_biofm.canvas.movie_layers import ViewerMovies
 from napari_biofm.controllers.common.analysing import Analysing
