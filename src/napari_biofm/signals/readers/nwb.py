@@ -20,6 +20,7 @@ from napari_biofm.signals.readers.nwb_patch import Stimuli, patch_parts
 from napari_biofm.signals.readers.nwb_series import (
     SeriesOnDisk,
     has_clock,
+    is_numeric,
     rate_of,
     scale_of,
     start_of,
@@ -75,7 +76,7 @@ def read_nwb(path: Path, *, series: int = 0, mask_order: str = "xy") -> Recordin
 
 
 def _read(path: Path, nwb: Any, pynwb: Any, number: int, mask_order: str) -> Recording:
-    acquired = [s for s in nwb.acquisition.values() if isinstance(s, pynwb.TimeSeries) and _is_numeric(s)]
+    acquired = [s for s in nwb.acquisition.values() if isinstance(s, pynwb.TimeSeries) and is_numeric(s)]
     patch = [s for s in acquired if isinstance(s, pynwb.icephys.PatchClampSeries) and has_clock(s)]
     cells = cell_parts(path, nwb, pynwb, mask_order)
     clocked = [s for s in acquired if has_clock(s)]
@@ -190,8 +191,3 @@ def _title(series: Any, name: re.Match[str]) -> str:
 def _name_of(series: Any, together: int = 1) -> str:
     more = f" and {together - 1} more" if together > 1 else ""
     return f"{series.name}{more} ({unit_of(series)[0]})"
-
-
-def _is_numeric(series: Any) -> bool:
-    data = series.data
-    return getattr(data, "dtype", np.dtype(object)).kind in "iuf" and data.ndim <= 2 and data.size > 1

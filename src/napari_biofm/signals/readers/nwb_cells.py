@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.signals.readers.footprints import Footprint, labels_of
-from napari_biofm.signals.readers.nwb_series import has_clock, rate_of, start_of
+from napari_biofm.signals.readers.nwb_series import has_clock, is_numeric, rate_of, start_of
 from napari_biofm.signals.readers.optional import H5Trace
 from napari_biofm.signals.readers.stamps import Retimed, clock_of, stamps_of
 from napari_biofm.signals.recorded import FRAME_CLOCK, NOTES, Channel
@@ -42,9 +42,7 @@ def _roi_series(nwb: Any, pynwb: ModuleType) -> list[tuple[str, Any]]:
                 found += [(rank, container.name, s) for s in container.roi_response_series.values()]
             elif isinstance(container, pynwb.ophys.RoiResponseSeries):
                 found.append((2 * len(_PREFERRED), "", container))
-    known = [
-        one for one in sorted(found, key=lambda one: one[0]) if has_clock(one[2]) and _is_numeric(one[2])
-    ]
+    known = [one for one in sorted(found, key=lambda one: one[0]) if has_clock(one[2]) and is_numeric(one[2])]
     return [(f"{name} {s.name}".strip(), s) for _, name, s in known]
 
 
@@ -253,8 +251,3 @@ def _field_of(table: Any) -> tuple[int, int] | None:
         if size is not None and len(size) >= 2:
             return int(size[1]), int(size[0])
     return None
-
-
-def _is_numeric(series: Any) -> bool:
-    data = series.data
-    return getattr(data, "dtype", np.dtype(object)).kind in "iuf" and data.ndim <= 2 and data.size > 1

@@ -112,3 +112,9 @@ def scale_of(series: TimeSeries) -> tuple[float, float]:
     conversion = float(series.conversion if series.conversion is not None else 1.0)
     offset = float(getattr(series, "offset", 0.0) or 0.0)
     return conversion * factor, offset * factor
+
+
+def is_numeric(series: TimeSeries) -> bool:
+    """Return whether a series holds numbers, of one or of several channels, more than one of them."""
+    data: Any = series.data
+    return getattr(data, "dtype", np.dtype(object)).kind in "iuf" and data.ndim <= 2 and data.size > 1
