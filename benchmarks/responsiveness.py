@@ -35,6 +35,7 @@ DOCKS = {
     "cells": "napari_biofm.widgets.cells:CellsDock",
     "trace": "napari_biofm.widgets.trace:TraceDock",
     "timeline": "napari_biofm.widgets.timeline:TimelineDock",
+    "conditions": "napari_biofm.widgets.conditions:ConditionsDock",
 }
 TICK_MS = 5
 

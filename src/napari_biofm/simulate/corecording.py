@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.simulate.activity import CalciumKinetics, calcium_traces, spike_trains
 from napari_biofm.simulate.field import Field, simulate_field
@@ -85,7 +85,7 @@ def simulate_corecording(
     active = np.array([len(s) for s in spikes]) >= min(8, max((len(s) for s in spikes), default=0))
     distance = np.linalg.norm(cells.centres - centre, axis=1) + 1e6 * ~active
     patched = int(np.argmin(distance)) + 1
-    shifts = ndi.gaussian_filter1d(rng.normal(0, 1, (n_frames, 2)), 25, axis=0, mode="nearest")
+    shifts = scipy.ndimage.gaussian_filter1d(rng.normal(0, 1, (n_frames, 2)), 25, axis=0, mode="nearest")
     shifts = np.asarray(shifts) * motion / (shifts.std() + 1e-9)
     movie = _movie(rng, cells, dff, frame_times, shifts)
     current = current_clamp(spikes[patched - 1], duration, sampling_rate, seed + 2)
@@ -119,14 +119,19 @@ def _movie(
     n_frames, (height, width) = len(frame_times), cells.masks.shape
     level = rng.uniform(150, 250, len(dff)) * np.where(cells.classes == "bright", 2.2, 1.0)
     rest = np.concatenate([[0.0], level])[cells.masks]
-    neuropil = 60 + 25 * ndi.gaussian_filter(rng.normal(0, 1, (height, width)), 20) * 20
-    shared = 0.5 * dff.mean(axis=0) + 0.02 * ndi.gaussian_filter1d(rng.normal(0, 1, n_frames), 10) * 5
+    neuropil = 60 + 25 * scipy.ndimage.gaussian_filter(rng.normal(0, 1, (height, width)), 20) * 20
+    shared = (
+        0.5 * dff.mean(axis=0) + 0.02 * scipy.ndimage.gaussian_filter1d(rng.normal(0, 1, n_frames), 10) * 5
+    )
     bleach = 0.88 + 0.12 * np.exp(-(frame_times - frame_times[0]) / 20.0)
     movie = np.empty((n_frames, height, width), np.uint16)
     factors = np.concatenate([np.zeros((1, n_frames)), dff])
     for t in range(n_frames):
         light = rest * (1 + factors[cells.masks, t]) + neuropil * (1 + shared[t])
-        light = ndi.shift(ndi.gaussian_filter(light, 0.9), shifts[t], order=1, mode="nearest") * bleach[t]
+        light = (
+            scipy.ndimage.shift(scipy.ndimage.gaussian_filter(light, 0.9), shifts[t], order=1, mode="nearest")
+            * bleach[t]
+        )
         counts = rng.poisson(np.maximum(light, 0)) + rng.normal(100, 3, light.shape)
         movie[t] = np.clip(counts, 0, 4095)
     return movie

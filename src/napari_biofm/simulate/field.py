@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 CLASSES = ("round", "elongated", "bright")
 
@@ -103,11 +103,11 @@ def simulate_field(
         masks[window][mine] = label
         nearest[window][mine] = distance[mine]
         level = rng.uniform(900, 1200) if kind == "bright" else rng.uniform(350, 550)
-        texture = ndi.gaussian_filter(rng.normal(0, 1, distance.shape), 1.5)
+        texture = scipy.ndimage.gaussian_filter(rng.normal(0, 1, distance.shape), 1.5)
         texture /= texture.std() + 1e-9
         nucleus = 1 - 0.35 * np.exp(-((distance / 0.45) ** 2))
         light[window][mine] = (level * nucleus * (1 + 0.12 * texture))[mine]
-    image = _camera(rng, ndi.gaussian_filter(light, 0.8), offset=120.0)
+    image = _camera(rng, scipy.ndimage.gaussian_filter(light, 0.8), offset=120.0)
     return Field(image, masks, centres, classes)
 
 
@@ -142,7 +142,7 @@ def simulate_stack(
         masks[mine] = label
         nearest[mine] = distance[mine]
         light[mine] = rng.uniform(400, 1100) * (1 - 0.3 * distance[mine] ** 2)
-    image = _camera(rng, ndi.gaussian_filter(light, (1.2, 0.9, 0.9)), offset=110.0)
+    image = _camera(rng, scipy.ndimage.gaussian_filter(light, (1.2, 0.9, 0.9)), offset=110.0)
     return Field(image, masks, centres, np.full(len(centres), "round"))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal as sps
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def voltage_clamp(
         amplitudes.append(size)
     command = np.full(n, -70.0)
     _test_pulses(values, command, sampling_rate, duration)
-    low = sps.bessel(4, min(3000.0, 0.45 * sampling_rate), fs=sampling_rate, output="sos")
+    low = scipy.signal.bessel(4, min(3000.0, 0.45 * sampling_rate), fs=sampling_rate, output="sos")
     centre = values[: max(1, n // 100)].mean()
-    values = sps.sosfiltfilt(low, values - centre) + centre if n > 30 else values
+    values = scipy.signal.sosfiltfilt(low, values - centre) + centre if n > 30 else values
     return PatchTrace(
         values,
         command,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal as sps
 
 Floats = NDArray[np.float64]
 _FINE = 10  # points computed per sample
@@ -94,8 +94,10 @@ def synaptic_trace(wave: Wave, amplitude: float, how: Recorded) -> SynapticTrace
     gap, fine = length + 0.03, fs * _FINE
     course, noise_filter = wave.at(np.arange(round(length * fine)) / fine), None
     if how.filter_hz:
-        course = sps.sosfilt(sps.bessel(4, how.filter_hz, fs=fine, output="sos", norm="mag"), course)
-        noise_filter = sps.bessel(4, min(how.filter_hz, 0.45 * fs), fs=fs, output="sos", norm="mag")
+        course = scipy.signal.sosfilt(
+            scipy.signal.bessel(4, how.filter_hz, fs=fine, output="sos", norm="mag"), course
+        )
+        noise_filter = scipy.signal.bessel(4, min(how.filter_hz, 0.45 * fs), fs=fs, output="sos", norm="mag")
     course = course / course.max()
     n = round(((how.n + 1) * gap + length) * fs)
     values, onsets = np.zeros(n), []
@@ -106,7 +108,7 @@ def synaptic_trace(wave: Wave, amplitude: float, how: Recorded) -> SynapticTrace
         values[first : first + len(t)] += amplitude * np.interp(t * fine, np.arange(len(course)), course)
         onsets.append(onset)
     noise = rng.normal(size=n)
-    noise = noise if noise_filter is None else sps.sosfilt(noise_filter, noise)
+    noise = noise if noise_filter is None else scipy.signal.sosfilt(noise_filter, noise)
     values += abs(amplitude) / how.snr * noise / noise.std() + how.level
     values += how.hum * np.sin(2 * np.pi * 50 * np.arange(n) / fs + 1)
     top = int(np.argmax(course))

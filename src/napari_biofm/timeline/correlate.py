@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import fft
 
 from napari_biofm.types import Progress, Task, TimelineError
 
@@ -129,7 +129,7 @@ class _Matcher:
         self.start = low + 0.5 / frame_rate  # middle of frame 0 at the lowest offset
         n = len(values)
         self.n_fine = self.n_offsets + (n - 1) * FINE
-        self.size = fft.next_fast_len(self.n_fine + n * FINE, real=True)
+        self.size = scipy.fft.next_fast_len(self.n_fine + n * FINE, real=True)
         self.trace = (values - values.mean()) / values.std()
         self.n = n
         self._trace_f = self._spread(self.trace)
@@ -138,17 +138,17 @@ class _Matcher:
     def _spread(self, values: NDArray[np.float64]) -> NDArray[np.complex128]:
         wide = np.zeros(self.size)
         wide[: (self.n - 1) * FINE + 1 : FINE] = values
-        return np.asarray(np.conj(fft.rfft(wide)))
+        return np.asarray(np.conj(scipy.fft.rfft(wide)))
 
     def scores(self, spikes: NDArray[np.float64], rise: float, decay: float) -> NDArray[np.float64]:
         """Return Pearson correlation at each offset; 0 where the expected response does not vary."""
         expected = self._expected(spikes, rise, decay)
         wide, square = np.zeros(self.size), np.zeros(self.size)
         wide[: self.n_fine], square[: self.n_fine] = expected, expected**2
-        wide_f = fft.rfft(wide)
-        cross = fft.irfft(wide_f * self._trace_f, self.size)[: self.n_offsets]
-        total = fft.irfft(wide_f * self._ones_f, self.size)[: self.n_offsets]
-        squares = fft.irfft(fft.rfft(square) * self._ones_f, self.size)[: self.n_offsets]
+        wide_f = scipy.fft.rfft(wide)
+        cross = scipy.fft.irfft(wide_f * self._trace_f, self.size)[: self.n_offsets]
+        total = scipy.fft.irfft(wide_f * self._ones_f, self.size)[: self.n_offsets]
+        squares = scipy.fft.irfft(scipy.fft.rfft(square) * self._ones_f, self.size)[: self.n_offsets]
         variance = squares / self.n - (total / self.n) ** 2
         floor = 1e-3 * max(float(variance.max()), 1e-12)
         return np.where(variance > floor, cross / self.n / np.sqrt(np.maximum(variance, floor)), 0.0)

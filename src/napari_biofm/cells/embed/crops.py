@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from napari_biofm.cells.table.measure import measure
 from napari_biofm.types import CellsError, Image, Labels, Vectors
@@ -96,16 +96,16 @@ def cut_crops(
     padded = np.pad(np.asarray(image, np.float32), width, mode="symmetric")
     if only is not None:
         values = values[np.isin(values, only)]
-    centres = np.round(ndimage.center_of_mass(labels > 0, labels, values)).astype(int).reshape(-1, 2)
+    centres = np.round(scipy.ndimage.center_of_mass(labels > 0, labels, values)).astype(int).reshape(-1, 2)
     step = (np.arange(size) + 0.5) * (side / size) - side / 2 + half
     factor = (1.0 / max(1.0, side / size / 1.5),) * 2 + (1.0,) * (image.ndim - 2)
     if factor[0] < 1.0:
-        padded = ndimage.gaussian_filter(padded, [0.5 / f if f < 1 else 0 for f in factor])
+        padded = scipy.ndimage.gaussian_filter(padded, [0.5 / f if f < 1 else 0 for f in factor])
     crops = np.empty((len(values), size, size, *image.shape[2:]), np.float32)
     for i, (y, x) in enumerate(centres):
         at = np.meshgrid(y + step, x + step, indexing="ij")
         for c in np.ndindex(*image.shape[2:]):
-            ndimage.map_coordinates(
+            scipy.ndimage.map_coordinates(
                 padded[(..., *c)], at, output=crops[(i, ..., *c)], order=1, mode="nearest"
             )
     return crops
@@ -133,7 +133,7 @@ def _contrast(stack: NDArray[np.float32]) -> NDArray[np.float32]:
                           stack[:, :, -2:].reshape(len(stack), -1, stack.shape[-1])], 1)  # fmt: skip
     level = np.median(rim, axis=1)[:, None, None, :]
     distance = np.sqrt(((stack - level) ** 2).sum(-1))
-    return np.asarray(ndimage.gaussian_filter(distance, (0, 1, 1)), np.float32)
+    return np.asarray(scipy.ndimage.gaussian_filter(distance, (0, 1, 1)), np.float32)
 
 
 def _otsu(stack: NDArray[np.float32], bins: int = 64) -> NDArray[np.float32]:
@@ -159,7 +159,7 @@ def _middle_object(foreground: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ND
     n, height, width = foreground.shape
     inside_plane = np.zeros((3, 3, 3), bool)
     inside_plane[1] = True
-    parts, n_all = ndimage.label(foreground, structure=inside_plane)
+    parts, n_all = scipy.ndimage.label(foreground, structure=inside_plane)
     y, x = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
     near = np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * (min(height, width) / 6) ** 2))
     weight = np.bincount(parts.ravel(), np.broadcast_to(near, parts.shape).ravel(), minlength=n_all + 1)

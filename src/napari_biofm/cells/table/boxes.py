@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_biofm.images.edit.index import Box
 
@@ -19,7 +19,7 @@ def find_boxes(labels: NDArray[Any]) -> dict[int, Box]:
     """Return start and stop of the box of every cell of a label image, by label."""
     ids, dense = np.unique(labels, return_inverse=True)
     cells = ids[ids != 0]
-    slices = ndimage.find_objects(dense.reshape(labels.shape) + int(len(ids) == len(cells)))
+    slices = scipy.ndimage.find_objects(dense.reshape(labels.shape) + int(len(ids) == len(cells)))
     return {
         int(label): (tuple(part.start for part in box), tuple(part.stop for part in box))
         for label, box in zip(cells, slices, strict=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_biofm.cells.table.label_pixels import PixelLists, divide, split_channels
 from napari_biofm.types import Image, Labels, Vectors
@@ -79,7 +79,7 @@ def _depth(labels: Labels) -> NDArray[np.float32]:
         differs = labels[tuple(ahead)] != labels[tuple(behind)]
         inside[tuple(ahead)] &= ~differs
         inside[tuple(behind)] &= ~differs
-    distance = ndimage.distance_transform_edt(np.pad(inside, 1))
+    distance = scipy.ndimage.distance_transform_edt(np.pad(inside, 1))
     core = distance[tuple(slice(1, -1) for _ in labels.shape)]
     return np.where(labels > 0, core + 1.0, 0.0).astype(np.float32)
 
@@ -201,7 +201,7 @@ def _texture(channel: NDArray[Any], labels: Labels, pixels: PixelLists, std: Col
     columns: dict[str, Column] = {}
     smooth = filled
     for sigma in SCALES:
-        smoother = ndimage.gaussian_filter(filled, sigma)
+        smoother = scipy.ndimage.gaussian_filter(filled, sigma)
         band = (smooth - smoother).reshape(-1)[pixels.index].astype(float)
         columns[f"band_{sigma:g}_mean"] = divide(pixels.mean(band), std)
         columns[f"band_{sigma:g}_std"] = divide(pixels.std(band), std)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 GAP, RING = 2.0, 10.0  # pixels from a cell's border where the ring of background begins and ends
 DENSITY = 5.0  # radius, in median diameters, of the disc (ball) whose cells are counted
@@ -26,7 +26,7 @@ def ring_medians(numbers: NDArray[np.int32], channel: NDArray[np.float64]) -> ND
     out = np.full(n, np.median(channel[free]) if free.any() else np.nan)
     if not n or not free.any():
         return out
-    distance, nearest = ndimage.distance_transform_edt(numbers == 0, return_indices=True)
+    distance, nearest = scipy.ndimage.distance_transform_edt(numbers == 0, return_indices=True)
     ring = free & (distance > GAP) & (distance <= RING)
     of = numbers[tuple(axis[ring] for axis in nearest)] - 1
     values = channel[ring]
@@ -51,7 +51,7 @@ def neighbour_columns(
     centres = np.zeros((n, ndim))
     areas = np.bincount(numbers.reshape(-1), minlength=n + 1)[1:].astype(float)
     if n:
-        centres = np.asarray(ndimage.center_of_mass(numbers > 0, numbers, np.arange(1, n + 1))).reshape(
+        centres = np.asarray(scipy.ndimage.center_of_mass(numbers > 0, numbers, np.arange(1, n + 1))).reshape(
             n, ndim
         )
     columns["nearest_cell_px"] = _nearest(centres)
@@ -68,7 +68,7 @@ def _neighbours(numbers: NDArray[np.int32], n: int, reach: float) -> NDArray[np.
     """Count the cells whose border lies within `reach` pixels of each cell's border."""
     if n < 2:
         return np.zeros(n, np.int64)
-    distance, nearest = ndimage.distance_transform_edt(numbers == 0, return_indices=True)
+    distance, nearest = scipy.ndimage.distance_transform_edt(numbers == 0, return_indices=True)
     grown = np.where(distance <= reach / 2 + 0.5, numbers[tuple(nearest)], 0)
     pairs: list[NDArray[np.int64]] = []
     for axis in range(numbers.ndim):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import curve_fit
+import scipy
 
 from napari_biofm.events.classical.common import Floats, Samples, noise_sd
 from napari_biofm.events.classical.filters import convolve, gaussian_derivatives
@@ -64,7 +64,9 @@ def gaussian_fit(values: Samples) -> tuple[float, float]:
         return np.asarray(height * np.exp(-0.5 * ((x - mean) / sd) ** 2))
 
     try:
-        (_, mean, sd), _ = curve_fit(bell, middle, counts, (counts.max(), centre, spread), maxfev=200)
+        (_, mean, sd), _ = scipy.optimize.curve_fit(
+            bell, middle, counts, (counts.max(), centre, spread), maxfev=200
+        )
     except RuntimeError:  # too few samples to make a bell of
         return centre, spread
     good = abs(mean - centre) < spread and 0.3 * spread < abs(sd) < 2 * spread

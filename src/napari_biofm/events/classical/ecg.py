@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage as ndi
-from scipy import signal as sps
+import scipy
 
 from napari_biofm.events.classical.common import (
     Cleaned,
@@ -79,10 +78,10 @@ class PanTompkinsDetector(_EcgDetector):
         fs = signal.sampling_rate
         band = yield from band_passed(cleaned.values, fs, 5.0, 15.0)
         slope = np.gradient(np.asarray(band, np.float64)) * fs
-        energy = ndi.uniform_filter1d(slope**2, max(1, round(0.15 * fs)), mode="nearest")
-        peaks, _ = sps.find_peaks(energy, distance=max(1, round(_REFRACTORY_S * fs)))
+        energy = scipy.ndimage.uniform_filter1d(slope**2, max(1, round(0.15 * fs)), mode="nearest")
+        peaks, _ = scipy.signal.find_peaks(energy, distance=max(1, round(_REFRACTORY_S * fs)))
         peaks = peaks[energy[peaks] > 0]
-        steep = ndi.maximum_filter1d(np.abs(slope), max(1, round(0.15 * fs)), mode="nearest")
+        steep = scipy.ndimage.maximum_filter1d(np.abs(slope), max(1, round(0.15 * fs)), mode="nearest")
         return follow(peaks, energy[peaks], steep[peaks], fs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import signal as sps
+import scipy
 
 from napari_biofm.events.classical.common import (
     BLOCK,
@@ -56,7 +56,7 @@ class SpikeDetector:
         customary = chosen["sigma"]
         floor = criterion_at(lowest_score(settings), customary)
         refractory = max(1, round(chosen["refractory_s"] * fs))
-        peak, found = sps.find_peaks(sign * band, height=floor * noise, distance=refractory)
+        peak, found = scipy.signal.find_peaks(sign * band, height=floor * noise, distance=refractory)
         height = found["peak_heights"]
         keep = cleaned.usable(peak, max(2, round(2e-3 * fs)))
         peak, height = peak[keep], height[keep]
@@ -79,9 +79,9 @@ def band_passed(values: Samples, sampling_rate: float, low: float, high: float) 
     nyquist = 0.45 * sampling_rate
     low = min(max(low, 1e-3), 0.1 * sampling_rate)
     if high < nyquist:
-        sos = sps.butter(2, (low, max(high, 1.5 * low)), "bandpass", fs=sampling_rate, output="sos")
+        sos = scipy.signal.butter(2, (low, max(high, 1.5 * low)), "bandpass", fs=sampling_rate, output="sos")
     else:
-        sos = sps.butter(2, low, "highpass", fs=sampling_rate, output="sos")
+        sos = scipy.signal.butter(2, low, "highpass", fs=sampling_rate, output="sos")
     overlap = int(20 * sampling_rate / low)
     out = np.empty(len(values), np.float32)
     centre = np.float64(np.median(values[:: max(1, len(values) // 100_000)]))
@@ -89,7 +89,7 @@ def band_passed(values: Samples, sampling_rate: float, low: float, high: float) 
         stop = min(start + BLOCK, len(values))
         first, last = max(0, start - overlap), min(len(values), stop + overlap)
         piece = values[first:last] - centre
-        filtered = sps.sosfiltfilt(sos, piece, padlen=min(len(piece) - 1, 3 * 4 * 5))
+        filtered = scipy.signal.sosfiltfilt(sos, piece, padlen=min(len(piece) - 1, 3 * 4 * 5))
         out[start:stop] = filtered[start - first : stop - first]
         yield Progress(stop, len(values), f"{low:g} to {min(high, nyquist):g} Hz")
     return out

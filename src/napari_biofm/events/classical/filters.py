@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage as ndi
-from scipy import signal as sps
+import scipy
 
 from napari_biofm.events.classical.common import BLOCK, Floats, Indices, Samples
 from napari_biofm.types import Progress, Task
@@ -31,7 +30,7 @@ def convolve(values: Samples, kernel: Floats, centre: int, message: str = "filte
     for start in range(0, n, block):
         stop = min(start + block, n)
         piece = extended(values, start - (m - 1 - centre), stop + centre)
-        out[start:stop] = sps.oaconvolve(piece, wave, mode="valid")
+        out[start:stop] = scipy.signal.oaconvolve(piece, wave, mode="valid")
         yield Progress(stop, n, message)
     return out
 
@@ -60,7 +59,7 @@ def find_peaks(
     for start in range(0, max(len(values), 1), block):
         first, stop = max(0, start - overlap), min(start + block, len(values))
         piece = values[first : min(stop + overlap, len(values))]
-        peaks, found = sps.find_peaks(
+        peaks, found = scipy.signal.find_peaks(
             piece, height=least, prominence=least, distance=max(1, distance), wlen=max(3, reach | 1)
         )
         inside = (peaks + first >= start) & (peaks + first < stop)
@@ -86,7 +85,9 @@ def boxcar(values: Samples, size: int) -> Samples:
     for start in range(0, len(values), BLOCK):
         stop = min(start + BLOCK, len(values))
         piece = extended(values, start - size, stop + size)
-        out[start:stop] = ndi.uniform_filter1d(piece, size, mode="nearest")[size : size + stop - start]
+        out[start:stop] = scipy.ndimage.uniform_filter1d(piece, size, mode="nearest")[
+            size : size + stop - start
+        ]
     return out
 
 

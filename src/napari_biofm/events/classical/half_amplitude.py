@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.events.classical.common import (
     Floats,
@@ -123,7 +123,7 @@ def idealise(values: Samples, sampling_rate: float, settings: DetectionSettings 
         drift = drift - np.float32(np.median(drift))
     flat = values - drift
     while True:
-        flat = ndi.uniform_filter1d(flat, width | 1, mode="nearest") if width > 1 else flat
+        flat = scipy.ndimage.uniform_filter1d(flat, width | 1, mode="nearest") if width > 1 else flat
         closed, step, noise, most = levels_of(flat)
         if width > 1 or (step != 0 and noise < 0.28 * abs(step)):
             break

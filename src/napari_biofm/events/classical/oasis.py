@@ -12,11 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import ndimage as ndi
-from scipy import signal as sps
-from scipy.fft import next_fast_len
-from scipy.optimize import isotonic_regression
 
 from napari_biofm.events.classical.common import (
     Floats,
@@ -76,7 +73,9 @@ class Deconvolved:
     def rate(self, sampling_rate: float, smooth_s: float = 0.05) -> Floats:
         """Return (n_frames,) spikes/s, smoothed by a Gaussian of `smooth_s`."""
         raw = self.activity / self.unit_jump * sampling_rate
-        return np.asarray(ndi.gaussian_filter1d(raw, max(smooth_s * sampling_rate, 1e-3), mode="constant"))
+        return np.asarray(
+            scipy.ndimage.gaussian_filter1d(raw, max(smooth_s * sampling_rate, 1e-3), mode="constant")
+        )
 
 
 OPTIONS = (
@@ -187,7 +186,7 @@ def ar1(values: Floats, g: float) -> Floats:
     for start in range(0, len(values), span):
         first, last = max(0, start - overlap), min(len(values), start + span + overlap)
         fall = g ** np.arange(last - first)
-        fitted = isotonic_regression(values[first:last] / fall, weights=fall**2).x * fall
+        fitted = scipy.optimize.isotonic_regression(values[first:last] / fall, weights=fall**2).x * fall
         stop = min(start + span, len(values))
         out[start:stop] = fitted[start - first : stop - first]
     return np.maximum(out, 0.0)
@@ -213,7 +212,7 @@ def _floor(values: Samples, fs: float, noise: float, window_s: float) -> Floats:
     rows = sliding_window_view(values, window)[::hop, :: max(1, window // 300)]
     quantiles = np.partition(rows, rows.shape[1] // 5, axis=1)[:, rows.shape[1] // 5].astype(np.float64)
     if len(quantiles) > 2:
-        quantiles = ndi.gaussian_filter1d(quantiles, 1.0, mode="nearest")
+        quantiles = scipy.ndimage.gaussian_filter1d(quantiles, 1.0, mode="nearest")
     line = np.interp(np.arange(n), starts + window / 2, quantiles)
     return np.asarray(line + 0.84 * noise)
 
@@ -221,7 +220,7 @@ def _floor(values: Samples, fs: float, noise: float, window_s: float) -> Floats:
 def spectral_noise(values: Floats) -> float:
     """Return the standard deviation of white noise from the upper half of the spectrum (Welch)."""
     size = min(256, len(values))
-    frequency, power = sps.welch(values, nperseg=size)
+    frequency, power = scipy.signal.welch(values, nperseg=size)
     high = power[frequency > 0.25]
     level = float(np.sqrt(np.median(high) / 2)) if len(high) else 0.0
     return level if level > 0 else max(1e-9, 1e-6 * float(np.ptp(values)))
@@ -238,7 +237,7 @@ def decay_from_autocovariance(flat: Floats, sampling_rate: float, noise: float) 
     n = len(flat)
     lags = max(3, min(n // 4, round(1.0 * sampling_rate)))
     centred = flat - flat.mean()
-    size = next_fast_len(n + lags, real=True)
+    size = scipy.fft.next_fast_len(n + lags, real=True)
     covariance = np.fft.irfft(np.abs(np.fft.rfft(centred, size)) ** 2, size)[: lags + 1] / n
     if covariance[1] <= 0.02 * noise**2:
         return _USUAL_DECAY_S

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage as ndi
-from scipy import signal as sps
+import scipy
 
 from napari_biofm.events.classical.ap import ApDetector, Found
 from napari_biofm.events.classical.common import (
@@ -79,9 +78,9 @@ def without_artefacts(volts: Samples, sampling_rate: float) -> Samples:
     for start in range(0, len(volts), BLOCK):
         stop = min(start + BLOCK, len(volts))
         piece = extended(volts, start - pad, stop + pad)
-        piece = ndi.median_filter(piece, size=size, mode="nearest")
+        piece = scipy.ndimage.median_filter(piece, size=size, mode="nearest")
         if sigma > 0.4:
-            piece = ndi.gaussian_filter1d(piece, sigma, mode="nearest")
+            piece = scipy.ndimage.gaussian_filter1d(piece, sigma, mode="nearest")
         out[start:stop] = piece[pad : pad + stop - start]
     return out
 
@@ -96,7 +95,7 @@ def typical(prominence: Floats) -> float:
 
 def _sharp_peaks(smooth: Samples, fs: float, least: float) -> _Peaks:
     reach = max(3, round(_REACH_S * fs)) | 1
-    peaks, found = sps.find_peaks(
+    peaks, found = scipy.signal.find_peaks(
         smooth, prominence=least, wlen=reach, distance=max(1, round(0.8e-3 * fs)), width=0, rel_height=0.5
     )
     narrow = found["widths"] <= max(_WIDEST_S * fs, 2.0)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal as sps
-from scipy.fft import next_fast_len
+import scipy
 
 from napari_biofm.events.classical.common import Floats, Samples, noise_sd, thin
 from napari_biofm.events.classical.filters import boxcar
@@ -100,7 +99,7 @@ def excursions(flat: Samples, sampling_rate: float) -> tuple[float, float]:
     gap = max(1, round(5e-3 * sampling_rate))
     totals = []
     for z in (smooth / noise, smooth / -noise):
-        _, found = sps.find_peaks(z, height=5.0, distance=gap)
+        _, found = scipy.signal.find_peaks(z, height=5.0, distance=gap)
         totals.append(float(np.minimum(found["peak_heights"], 30).sum()))
     return totals[0], totals[1]
 
@@ -120,7 +119,7 @@ def _learn(flat: Samples, fs: float, sign: float) -> Shape:
     before, after = max(3, round(3e-3 * fs)), max(8, round(60e-3 * fs))
     if noise <= 0 or len(upright) < 4 * (before + after):
         return default
-    peaks, _ = sps.find_peaks(smooth, height=5 * noise, distance=max(1, round(2e-3 * fs)))
+    peaks, _ = scipy.signal.find_peaks(smooth, height=5 * noise, distance=max(1, round(2e-3 * fs)))
     heights = np.asarray(smooth[peaks], np.float64)
     keep = thin(peaks, heights, round(10e-3 * fs))
     peaks, heights = peaks[keep], heights[keep]
@@ -166,7 +165,7 @@ def _best_shape(data: Floats, fs: float, rises: Floats, decays: Floats) -> tuple
     n = len(data)
     pairs = np.array([(r, d) for r in rises for d in decays if d > r] or [(rises[0], decays[-1])])
     shapes = biexponential(np.arange(n)[None, :] / fs, pairs[:, :1], pairs[:, 1:])
-    size = next_fast_len(2 * n, real=True)
+    size = scipy.fft.next_fast_len(2 * n, real=True)
     cross = np.fft.irfft(np.fft.rfft(data, size) * np.conj(np.fft.rfft(shapes, size)), size)
     onsets = np.arange(0, max(2, n // 8))
     left = n - 1 - onsets

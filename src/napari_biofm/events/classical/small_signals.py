@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal as sps
 
 from napari_biofm.events.classical.common import baseline, clean, noise_sd
 from napari_biofm.events.classical.filters import boxcar
@@ -111,11 +111,11 @@ def _widths(x: NDArray[np.float32], least: float, reach: int) -> tuple[float, li
 
     The prominence alone would not do: noise has both signs, and from trough to peak it spans twice its size.
     """
-    peaks, found = sps.find_peaks(x, height=least, prominence=least, wlen=2 * reach + 1)
+    peaks, found = scipy.signal.find_peaks(x, height=least, prominence=least, wlen=2 * reach + 1)
     strongest = peaks[np.argsort(-found["prominences"], kind="stable")[:_MANY]]
     if not len(strongest):
         return 0.0, [], []
-    width = sps.peak_widths(x, strongest, 0.5, wlen=2 * reach + 1)[0]
+    width = scipy.signal.peak_widths(x, strongest, 0.5, wlen=2 * reach + 1)[0]
     steeper = []
     for at, wide in zip(strongest.tolist(), width.tolist(), strict=True):
         lag = max(1, round(wide / 8))
@@ -143,15 +143,17 @@ def looks_cell_attached(*signals: Trace) -> bool:
     verdicts: list[bool] = []
     for values in (piece for signal in signals for piece in pieces_of(signal)):
         rest = values - baseline(values, max(10, round(0.05 * fs)))
-        sos = sps.butter(2, (200, min(4000, 0.45 * fs)), "bandpass", fs=fs, output="sos")
-        band = sps.sosfiltfilt(sos, rest.astype(np.float64))
+        sos = scipy.signal.butter(2, (200, min(4000, 0.45 * fs)), "bandpass", fs=fs, output="sos")
+        band = scipy.signal.sosfiltfilt(sos, rest.astype(np.float64))
         verdicts += [_is_biphasic(rest, int(k), fs) for k in _apart(np.abs(band), 8 * noise_sd(band), fs)]
     return len(verdicts) >= FEWEST and float(np.mean(verdicts)) >= 0.6
 
 
 def _apart(height: Floats, least: float, fs: float) -> NDArray[np.intp]:
     """Return the highest moments above `least`, 4 ms or more apart."""
-    peaks, found = sps.find_peaks(height, height=max(least, 1e-12), distance=max(1, round(4e-3 * fs)))
+    peaks, found = scipy.signal.find_peaks(
+        height, height=max(least, 1e-12), distance=max(1, round(4e-3 * fs))
+    )
     return np.asarray(peaks[np.argsort(-found["peak_heights"], kind="stable")[:_MANY]], np.intp)
 
 

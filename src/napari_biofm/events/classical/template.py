@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.fft import next_fast_len
+import scipy
 
 from napari_biofm.events.classical.common import BLOCK, Floats, Samples
 from napari_biofm.events.classical.filters import extended
@@ -73,4 +73,4 @@ def _running_sum(data: Floats, m: int) -> Floats:
 
 
 def _fft_size(n: int) -> int:
-    return int(next_fast_len(n, real=True))
+    return int(scipy.fft.next_fast_len(n, real=True))

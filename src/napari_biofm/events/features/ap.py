@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
 
 from napari_biofm.events.classical.dvdt import slope_mv_per_ms
 from napari_biofm.events.features.definitions import Columns
@@ -255,7 +255,7 @@ def _steepest(volts: Floats, slope: Floats, first: Indices, last: Indices, sign:
         if high - low < 6:
             found[i] = np.nan
             continue
-        curve = make_interp_spline(np.arange(low, high), volts[low:high], k=5).derivative()
+        curve = scipy.interpolate.make_interp_spline(np.arange(low, high), volts[low:high], k=5).derivative()
         fine = np.linspace(max(at - 1, low), min(at + 1, high - 1), 41)
         found[i] = sign * float(np.max(sign * curve(fine)))
     return found

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal as sps
-from scipy.interpolate import CubicSpline
 
 from napari_biofm.events.features.definitions import Columns, Values, mean_sd
 from napari_biofm.types import Events
@@ -91,8 +90,8 @@ def _bands(times: Floats, nn: Floats) -> Values:
     if len(nn) < 20 or times[-1] - times[0] < _SHORTEST_S:
         return {}
     grid = np.arange(times[0], times[-1], 1 / _RESAMPLED_HZ)
-    even = sps.detrend(CubicSpline(times, nn)(grid))
-    frequency, power = sps.welch(even, _RESAMPLED_HZ, nperseg=min(len(even), 256))
+    even = scipy.signal.detrend(scipy.interpolate.CubicSpline(times, nn)(grid))
+    frequency, power = scipy.signal.welch(even, _RESAMPLED_HZ, nperseg=min(len(even), 256))
     step = frequency[1] - frequency[0]
     low, high = (
         float(power[(frequency >= a) & (frequency < b)].sum() * step) for a, b in ((0.04, 0.15), (0.15, 0.4))

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import curve_fit
-from scipy.signal import savgol_filter
 
 from napari_biofm.events.features.definitions import Values
 from napari_biofm.signals.membrane import MembraneTest
@@ -90,7 +89,7 @@ def step_features(volts: Floats, fs: float, start: int, stop: int, rest: int = 0
 def _smooth(volts: Floats, fs: float) -> Floats:
     """Return potentials as parabolas fitted over 15 ms around each sample (Savitzky & Golay, Anal Chem 36:1627, 1964)."""
     width = min(round(_PARABOLA_S * fs), len(volts)) // 2 * 2 - 1
-    return np.asarray(savgol_filter(volts, width, 2)) if width >= 5 else volts
+    return np.asarray(scipy.signal.savgol_filter(volts, width, 2)) if width >= 5 else volts
 
 
 def decay_to(piece: Floats, fs: float) -> float:
@@ -118,7 +117,7 @@ def decay_to_constant(piece: Floats, fs: float) -> float:
     guess = (float(piece[-1]), float(piece[0] - piece[-1]), max(t[-1] / 3, 1 / fs))
     bounds = ([-np.inf, -np.inf, 0.2 / fs], [np.inf, np.inf, 20 * t[-1]])
     try:
-        fit, _ = curve_fit(model, t, piece, guess, bounds=bounds, maxfev=2000)
+        fit, _ = scipy.optimize.curve_fit(model, t, piece, guess, bounds=bounds, maxfev=2000)
     except RuntimeError:  # no exponential: nan says so
         return _NAN
     explained = 1 - np.var(piece - model(t, *fit)) / np.var(piece)

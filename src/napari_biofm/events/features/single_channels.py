@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from napari_biofm.events.channels.idealization import Idealized, idealize
 from napari_biofm.events.features.channel import (
@@ -89,7 +89,7 @@ class AmplitudeHistogram:
     @property
     def fitted(self) -> Floats:
         """(n,) counts that the fit expects."""
-        below = ndtr((self.edges[:, None] - self.mean) / self.sd) @ self.share
+        below = scipy.special.ndtr((self.edges[:, None] - self.mean) / self.sd) @ self.share
         return np.asarray(self.counts.sum() * np.diff(below))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from napari_biofm.events.measuring.bins import Bins, Floats
 from napari_biofm.events.measuring.shapes import Shapes, in_bins
@@ -64,8 +64,8 @@ def hum(values: NDArray[Any], sampling_rate: float, events: NDArray[Any] | float
 
 def _twice(values: Floats, size: int) -> Floats:
     half = max(1, size // 2)
-    once = uniform_filter1d(values, half, mode="constant")
-    return np.asarray(uniform_filter1d(once, half, mode="constant"))
+    once = scipy.ndimage.uniform_filter1d(values, half, mode="constant")
+    return np.asarray(scipy.ndimage.uniform_filter1d(once, half, mode="constant"))
 
 
 def _powers(rest: Floats, sampling_rate: float) -> tuple[Floats, int]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from napari_biofm.events.measuring.bins import Bins, Floats
 
@@ -90,7 +90,9 @@ def smoothed(late: Floats, smooth: Floats, rate: Floats) -> tuple[Floats, Floats
     """Return an exponential that begins at 0 and falls at a rate, convolved with a Gaussian; and the rate used."""
     rate = np.minimum(rate, _STEEPEST / smooth)
     steep = rate * smooth
-    return np.exp(np.minimum(0.5 * steep**2 - rate * late, 40.0)) * ndtr(late / smooth - steep), rate
+    return np.exp(np.minimum(0.5 * steep**2 - rate * late, 40.0)) * scipy.special.ndtr(
+        late / smooth - steep
+    ), rate
 
 
 def in_bins(shapes: Shapes, bins: Bins) -> Floats:

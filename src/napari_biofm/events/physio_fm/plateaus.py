@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from napari_biofm.events.classical.common import clean
 from napari_biofm.events.classical.oasis import spectral_noise
@@ -28,7 +28,7 @@ def plateaus(x: Floats, fs: float, white: float) -> list[tuple[float, float]]:
     ----------
     x : (n,) trace without gaps. white : standard deviation of its white noise.
     """
-    smooth = uniform_filter1d(x, max(1, round(SMOOTH_S * fs)))
+    smooth = scipy.ndimage.uniform_filter1d(x, max(1, round(SMOOTH_S * fs)))
     floor = float(np.quantile(smooth, 0.1))
     found = []
     for a, b in runs(smooth - floor >= 0.5 * (smooth.max() - floor)):
@@ -71,7 +71,7 @@ def one_per_plateau(signal: Trace, events: Events) -> Events:
 def _rises(x: Floats, fs: float, white: float, times: Floats) -> tuple[Floats, Floats]:
     """Return by how much the trace rises at moments, in standard errors and of the height before."""
     width, reach = max(1, round(0.1 * fs)), max(2, round(0.3 * fs))
-    smooth, floor = uniform_filter1d(x, width), float(np.quantile(x, 0.1))
+    smooth, floor = scipy.ndimage.uniform_filter1d(x, width), float(np.quantile(x, 0.1))
     sure, share = np.zeros(len(times)), np.zeros(len(times))
     for i, t in enumerate(times):
         at = int(t * fs)

@@ -9,8 +9,8 @@ import itertools
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import butter, resample_poly, sosfiltfilt, welch
 
 Floats = NDArray[np.float64]
 Named = dict[str, float]
@@ -32,13 +32,13 @@ def at_rate(x: NDArray[Any], sampling_rate: float) -> Floats:
         return x
     up, down = round(RATE), round(sampling_rate)
     common = np.gcd(up, down)
-    return np.asarray(resample_poly(x, up // common, down // common))
+    return np.asarray(scipy.signal.resample_poly(x, up // common, down // common))
 
 
 def band(x: Floats, low: float, high: float) -> Floats:
     """Return a clip between two frequencies, without delay."""
-    sos = butter(2, [low, high], "bandpass", fs=RATE, output="sos")
-    return np.asarray(sosfiltfilt(sos, x, padlen=min(len(x) - 1, int(2 * RATE))))
+    sos = scipy.signal.butter(2, [low, high], "bandpass", fs=RATE, output="sos")
+    return np.asarray(scipy.signal.sosfiltfilt(sos, x, padlen=min(len(x) - 1, int(2 * RATE))))
 
 
 def placed(x: Floats, beats: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
@@ -283,7 +283,7 @@ def atria(x: Floats, beats: NDArray[np.int64]) -> Named:
         rest[b - before : b - before + length] -= factor * mean[:length]
         quiet[max(0, b - 18) : b + 18] = False
     rest = rest[inside[0] : inside[-1]] * quiet[inside[0] : inside[-1]]
-    f, power = welch(rest, RATE, nperseg=min(len(rest), 1024), nfft=2048)
+    f, power = scipy.signal.welch(rest, RATE, nperseg=min(len(rest), 1024), nfft=2048)
     wide, atrial = (f > 1) & (f < 40), (f >= 4) & (f <= 10)
     total = power[wide].sum() + 1e-12
     top = f[atrial][power[atrial].argmax()]
@@ -306,7 +306,7 @@ def quality(raw: Floats, x: Floats) -> Named:
     ----------
     raw : (n,) clip as recorded. x : (n,) between 0.5 and 40 Hz.
     """
-    f, power = welch(raw, RATE, nperseg=min(len(raw), int(4 * RATE)))
+    f, power = scipy.signal.welch(raw, RATE, nperseg=min(len(raw), int(4 * RATE)))
     total = power[(f > 0.1) & (f < 75)].sum() + 1e-12
     bands = {f"band_{a:g}": float(np.log10(power[(f >= a) & (f < b)].sum() / total + 1e-6)) for a, b in BANDS}
     share = power[(f > 0.5) & (f < 40)] / (power[(f > 0.5) & (f < 40)].sum() + 1e-12)

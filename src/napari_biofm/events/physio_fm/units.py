@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
-from scipy.signal import fftconvolve, find_peaks
 
 from napari_biofm.events.classical.common import clean, noise_sd
 from napari_biofm.events.classical.extracellular import band_passed, further_side
@@ -81,12 +80,12 @@ def _of_block(piece: Trace, start: int, fs: float, found: Candidates) -> tuple[C
     sigma = noise_sd(band) or max(1e-6 * float(np.ptp(band)), 1e-30)
     sign = further_side(band, sigma, surely=1.5)
     depth = sign * band / sigma
-    trough, _ = find_peaks(depth, height=SHALLOWEST, distance=max(1, round(APART_S * fs)))
+    trough, _ = scipy.signal.find_peaks(depth, height=SHALLOWEST, distance=max(1, round(APART_S * fs)))
     trough = trough[cleaned.usable(trough, max(2, round(1e-3 * fs)))]
     peeled = _peeled(depth.astype(np.float64), trough, fs)
     beside = np.where(depth[trough] > LARGE, depth[trough], peeled[trough])
     trough, beside = (v[beside >= np.maximum(SHALLOWEST, 0.5 * depth[trough])] for v in (trough, beside))
-    peak, _ = find_peaks(-depth, height=COUNTED, distance=max(1, round(APART_S * fs)))
+    peak, _ = scipy.signal.find_peaks(-depth, height=COUNTED, distance=max(1, round(APART_S * fs)))
     deep = int((depth[trough] > COUNTED).sum())
     index, logit = _said(trough, start, fs, found)
     rows = np.stack(
@@ -185,14 +184,14 @@ def _matched(depth: Floats, peeled: Floats, trough: NDArray[np.intp], fs: float)
     height = depth[inner]
     count = int(np.clip((height > 3.8).sum(), 8, _DEEPEST))
     chosen = inner[np.argsort(-height, kind="stable")[:count]]
-    covariance = linalg.toeplitz(_autocovariance(depth, inner[height > 4], size))
+    covariance = scipy.linalg.toeplitz(_autocovariance(depth, inner[height > 4], size))
     covariance += 0.05 * covariance[0, 0] * np.eye(size)
     out = np.zeros(len(depth))
     for _ in range(2):  # the second time with the troughs that fit best
         shape = np.median(np.stack([depth[k - before : k + after] for k in chosen]), axis=0)
-        kernel = linalg.solve(covariance, shape, assume_a="pos")
+        kernel = scipy.linalg.solve(covariance, shape, assume_a="pos")
         kernel = kernel / np.sqrt(max(float(shape @ kernel), 1e-12))
-        filtered = fftconvolve(depth, kernel[::-1], "valid")
+        filtered = scipy.signal.fftconvolve(depth, kernel[::-1], "valid")
         out[:] = 0
         out[before : before + len(filtered)] = filtered
         chosen = inner[np.argsort(-out[inner], kind="stable")[:count]]
@@ -200,7 +199,7 @@ def _matched(depth: Floats, peeled: Floats, trough: NDArray[np.intp], fs: float)
     best = out[around].max(1)
     if peeled is depth:
         return np.asarray(best)
-    out[before : before + len(filtered)] = fftconvolve(peeled, kernel[::-1], "valid")
+    out[before : before + len(filtered)] = scipy.signal.fftconvolve(peeled, kernel[::-1], "valid")
     return np.asarray(np.where(depth[trough] > LARGE, best, out[around].max(1)))
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.labels_edit import LabelsTarget, Patch
 from napari_biofm.types import Progress, SessionError, Task
@@ -62,14 +62,16 @@ class LabelIndex:
         if top <= 0:
             return
         if top <= _DENSE:
-            found = enumerate(ndi.find_objects(slab.astype(np.int32, copy=False)), start=1)
+            found = enumerate(scipy.ndimage.find_objects(slab.astype(np.int32, copy=False)), start=1)
             boxes = ((label, box) for label, box in found if box is not None)
         else:
             ids, dense = np.unique(slab, return_inverse=True)
             shift = int(ids[0] == 0)
             dense = dense.reshape(slab.shape) + (1 - shift)
             boxes = (
-                (int(ids[k - 1 + shift]), box) for k, box in enumerate(ndi.find_objects(dense), 1) if box
+                (int(ids[k - 1 + shift]), box)
+                for k, box in enumerate(scipy.ndimage.find_objects(dense), 1)
+                if box
             )
         for label, box in boxes:
             start = (box[0].start + begin, *(s.start for s in box[1:]))

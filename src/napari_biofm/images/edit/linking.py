@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from napari_biofm.images.edit.labels_edit import ArrayTarget, LabelsEdit, LabelsTarget
 from napari_biofm.types import ImageError, Progress, Task
@@ -199,7 +199,7 @@ def _match(
     union = old.areas[:, None] + new.areas[None] - overlap
     cost = far / limit + 1 - overlap / np.maximum(union, 1)
     cost = np.where((far <= limit) | (overlap > 0), cost, 1e6)
-    rows, columns = linear_sum_assignment(cost)
+    rows, columns = scipy.optimize.linear_sum_assignment(cost)
     return [(int(a), int(b)) for a, b in zip(rows, columns, strict=True) if cost[a, b] < 1e6]
 
 

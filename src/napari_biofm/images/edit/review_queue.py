@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.view import Piece
 from napari_biofm.types import ImageError
@@ -66,7 +66,7 @@ def review_items(
     n = len(ids)
     area = np.bincount(dense.ravel(), minlength=n).astype(float)
     found: dict[int, list[tuple[float, str]]] = {k: [] for k in range(1, n)}
-    boxes = ndi.find_objects(dense)
+    boxes = scipy.ndimage.find_objects(dense)
     _odd_size(area, found)
     _border(boxes, labels.shape, found)
     _pieces(dense, boxes, area, found)
@@ -117,10 +117,10 @@ def _pieces(
         if box is None:
             continue
         mask = dense[box] == k
-        _, parts = ndi.label(mask, np.ones((3,) * mask.ndim))
+        _, parts = scipy.ndimage.label(mask, np.ones((3,) * mask.ndim))
         if parts > 1:
             found[k].append((0.8, f"in {parts} pieces"))
-        holes = int(ndi.binary_fill_holes(mask).sum() - area[k])
+        holes = int(scipy.ndimage.binary_fill_holes(mask).sum() - area[k])
         if holes > 0.02 * area[k] and holes > 3:
             found[k].append((0.5, f"has holes of {holes} px"))
 
@@ -167,7 +167,7 @@ def _disagreement(
             found[k].append((1.2 - best, words))
     missed = np.flatnonzero(table[1:, 1:].sum(axis=0) < 0.3 * table[:, 1:].sum(axis=0)) + 1
     return [
-        (np.array(ndi.center_of_mass(second == j)), 1.0, "the second segmentation has a cell here")
+        (np.array(scipy.ndimage.center_of_mass(second == j)), 1.0, "the second segmentation has a cell here")
         for j in missed
     ]
 
@@ -215,4 +215,4 @@ def outline(centre: tuple[float, ...], piece: Piece | None, shape: tuple[int, ..
         far = np.hypot(*np.mgrid[-RING : RING + 1, -RING : RING + 1])
         corner = tuple(round(c) - RING for c in centre)
         piece = Piece((corner[0], corner[1]), far <= RING - 1)
-    return Piece.of(ndi.binary_dilation(piece.mask) & ~piece.mask, piece.origin)
+    return Piece.of(scipy.ndimage.binary_dilation(piece.mask) & ~piece.mask, piece.origin)

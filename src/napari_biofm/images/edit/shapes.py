@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.view import Mask
 from napari_biofm.types import SessionError
@@ -16,7 +16,7 @@ from napari_biofm.types import SessionError
 
 def filled(mask: Mask) -> Mask:
     """Return the mask without holes."""
-    return np.asarray(ndi.binary_fill_holes(mask), bool)
+    return np.asarray(scipy.ndimage.binary_fill_holes(mask), bool)
 
 
 def smoothed(mask: Mask, radius: float = 2.0) -> Mask:
@@ -25,7 +25,7 @@ def smoothed(mask: Mask, radius: float = 2.0) -> Mask:
 
     The mask must have a margin of background of about `radius`.
     """
-    blurred = ndi.gaussian_filter(mask.astype(np.float32), radius, mode="nearest")
+    blurred = scipy.ndimage.gaussian_filter(mask.astype(np.float32), radius, mode="nearest")
     area = int(mask.sum())
     if not area:
         return mask.copy()
@@ -37,21 +37,25 @@ def smoothed(mask: Mask, radius: float = 2.0) -> Mask:
 def grown(mask: Mask, pixels: int) -> Mask:
     """Return the mask grown (or shrunk, where negative) by a distance in pixels."""
     if pixels >= 0:
-        return np.asarray(ndi.distance_transform_edt(~mask) <= pixels, bool) if mask.any() else mask.copy()
+        return (
+            np.asarray(scipy.ndimage.distance_transform_edt(~mask) <= pixels, bool)
+            if mask.any()
+            else mask.copy()
+        )
     padded = np.pad(mask, 1)
-    inside = ndi.distance_transform_edt(padded) > -pixels
+    inside = scipy.ndimage.distance_transform_edt(padded) > -pixels
     return np.asarray(inside[(slice(1, -1),) * mask.ndim], bool)
 
 
 def deepest_point(mask: Mask) -> NDArray[np.float64]:
     """Return the index of the pixel that lies farthest from the outside; what is off the array is outside."""
-    depth = ndi.distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim]
+    depth = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim]
     return np.array(np.unravel_index(depth.argmax(), depth.shape), np.float64)
 
 
 def largest_part(mask: Mask) -> Mask:
     """Return the largest connected part."""
-    parts, n = ndi.label(mask)
+    parts, n = scipy.ndimage.label(mask)
     if n <= 1:
         return np.asarray(mask, bool)
     sizes = np.bincount(parts.reshape(-1))
@@ -64,12 +68,14 @@ def bridged(first: Mask, second: Mask, free: Mask, limit: int = 6) -> Mask:
     pixels.
     """
     union = first | second
-    gap = np.minimum(ndi.distance_transform_edt(~first), ndi.distance_transform_edt(~second))
-    between = ndi.distance_transform_edt(~first) + ndi.distance_transform_edt(~second)
+    gap = np.minimum(
+        scipy.ndimage.distance_transform_edt(~first), scipy.ndimage.distance_transform_edt(~second)
+    )
+    between = scipy.ndimage.distance_transform_edt(~first) + scipy.ndimage.distance_transform_edt(~second)
     nearest = between[free & ~union].min(initial=np.inf)
     if nearest > limit + 1:
         return np.asarray(union, bool)
-    closed = ndi.binary_closing(np.pad(union, limit), iterations=int(np.ceil(nearest / 2)) + 1)
+    closed = scipy.ndimage.binary_closing(np.pad(union, limit), iterations=int(np.ceil(nearest / 2)) + 1)
     closed = closed[(slice(limit, -limit),) * union.ndim]
     return np.asarray(union | (closed & free & (gap <= limit)), bool)
 
@@ -110,9 +116,9 @@ def _necks(
     to `markers`); where two share a hill, it is levelled at the lower seed, so that it is shared out by
     distance.
     """
-    depth: NDArray[np.float64] = ndi.gaussian_filter(ndi.distance_transform_edt(np.pad(mask, 1)), 1.0)[
-        (slice(1, -1),) * mask.ndim
-    ]
+    depth: NDArray[np.float64] = scipy.ndimage.gaussian_filter(
+        scipy.ndimage.distance_transform_edt(np.pad(mask, 1)), 1.0
+    )[(slice(1, -1),) * mask.ndim]
     tops = [{_climb(depth, at) for at in group} for group in places]
     shared = any(a & b for i, a in enumerate(tops) for b in tops[:i])
     if shared:
@@ -160,11 +166,11 @@ def cut(mask: Mask, line: NDArray[np.float64]) -> list[Mask]:
     Parts, largest first; a single one where the line does not cross the cell.
     """
     barrier = draw_line(mask.shape, line, diagonal=False)
-    parts, n = ndi.label(mask & ~barrier)
-    _, n_before = ndi.label(mask)
+    parts, n = scipy.ndimage.label(mask & ~barrier)
+    _, n_before = scipy.ndimage.label(mask)
     if n <= n_before:
         return [mask.copy()]
-    nearest = ndi.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+    nearest = scipy.ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
     parts = np.where(mask, parts[tuple(nearest)], 0)
     found = [parts == k for k in range(1, n + 1)]
     return sorted((part for part in found if part.any()), key=lambda p: -int(p.sum()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.types import Image
 
@@ -78,8 +78,8 @@ def _hot(plane: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[Any]]:
     middle = np.median(sample, 1)
     usual = float(np.nanquantile(np.abs(sample[:, 4] - middle), 0.95))
     low, high = np.nanpercentile(middle, (0.5, 99.5))
-    neighbours = ndi.maximum_filter(padded, footprint=_AROUND)[1:-1, 1:-1]
-    lowest = ndi.minimum_filter(padded, footprint=_AROUND)[1:-1, 1:-1]
+    neighbours = scipy.ndimage.maximum_filter(padded, footprint=_AROUND)[1:-1, 1:-1]
+    lowest = scipy.ndimage.minimum_filter(padded, footprint=_AROUND)[1:-1, 1:-1]
     finest = 3.0 if plane.dtype.kind in "iu" else 1e-12
     limit = max(_FIRST * usual, _MATTERS * float(high - low), finest)
     centre = padded[1:-1, 1:-1]
@@ -132,8 +132,8 @@ def _bars(image: Image) -> NDArray[np.bool_]:
 
 
 def _bars_of(same: NDArray[np.bool_], planes: Any, low: Any, high: Any) -> NDArray[np.bool_]:
-    labels, _ = ndi.label(same)
-    boxes = ndi.find_objects(labels)
+    labels, _ = scipy.ndimage.label(same)
+    boxes = scipy.ndimage.find_objects(labels)
     bars = [k for k, box in enumerate(boxes, 1) if _is_bar(labels, k, box, planes, low, high)]
     marks = np.zeros(same.shape, bool)
     if not 1 <= len(bars) <= MOST_BARS:
@@ -164,7 +164,7 @@ def _sharp(piece: NDArray[np.bool_], box: Any, planes: Any, low: Any, high: Any)
     """Whether the pixels around a piece differ from it by .35 of the range, without a blurred edge."""
     window = tuple(slice(max(0, s.start - 2), s.stop + 2) for s in box)
     inside = piece[window]
-    ring = ndi.binary_dilation(inside, np.ones((3, 3))) & ~inside
+    ring = scipy.ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside
     if not ring.any() or inside.size == inside.sum():
         return False
     differ = np.zeros(ring.shape)
@@ -180,13 +180,13 @@ def _covered(image: Image, marks: NDArray[np.bool_]) -> Image:
     """
     out = image.copy()
     usual = float(np.median(image[~marks].reshape(int((~marks).sum()), -1).mean(1)))
-    grown = ndi.binary_dilation(marks, np.ones((3, 3)))
+    grown = scipy.ndimage.binary_dilation(marks, np.ones((3, 3)))
     rng = np.random.default_rng(0)
-    labels, n = ndi.label(ndi.binary_dilation(grown, iterations=4))
-    for k, box in enumerate(ndi.find_objects(labels, n), 1):
+    labels, n = scipy.ndimage.label(scipy.ndimage.binary_dilation(grown, iterations=4))
+    for k, box in enumerate(scipy.ndimage.find_objects(labels, n), 1):
         window = tuple(slice(max(0, s.start - 12), s.stop + 12) for s in box)
         hole = grown[window] & (labels[window] == k)
-        ring = ndi.binary_dilation(hole, iterations=10) & ~grown[window]
+        ring = scipy.ndimage.binary_dilation(hole, iterations=10) & ~grown[window]
         source = out[window][ring]
         if len(source):
             grey = source.reshape(len(source), -1).mean(1)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.shapes import split
 from napari_biofm.images.edit.view import Mask, Piece
@@ -142,7 +142,7 @@ def _without(piece: Piece, point: NDArray[np.float64], positives: NDArray[np.flo
 
 def _deepest(mask: Mask, away: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the point deepest inside a mask and not near `away`."""
-    depth = ndi.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    depth = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     y, x = np.indices(mask.shape)
     far = np.hypot(y - away[0], x - away[1])
     best = np.argmax(np.where(mask, np.minimum(depth, far / 2) + 1e-3 * far, -1))

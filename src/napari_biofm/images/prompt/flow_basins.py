@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.view import Piece
 from napari_biofm.images.prompt.correction import Answer, box_slices, corrected, points_of, union
@@ -67,7 +67,7 @@ class Basins:
     def from_arrays(cls, basins: NDArray[np.integer], cell_prob: NDArray[np.floating]) -> Basins:  # type: ignore[type-arg]
         """Make the table of basins (Y, X) and logits (Y, X)."""
         labels = np.ascontiguousarray(basins, np.int32)
-        return cls(labels, np.asarray(cell_prob, np.float32), tuple(ndi.find_objects(labels)))
+        return cls(labels, np.asarray(cell_prob, np.float32), tuple(scipy.ndimage.find_objects(labels)))
 
 
 class FlowBasins:
@@ -230,11 +230,11 @@ def region(table: Basins, basin: int, threshold: float, point: NDArray[np.float6
         if inside[at]:
             threshold = min(threshold, float(prob[at]) - 0.25)
     mask = inside & (prob > threshold)
-    parts, n = ndi.label(mask)
+    parts, n = scipy.ndimage.label(mask)
     if n > 1:
         chosen = parts[at] if at is not None and parts[at] else np.bincount(parts.ravel())[1:].argmax() + 1
         mask = parts == chosen
-    return Piece.of(ndi.binary_fill_holes(mask) & (inside | mask), (box[0].start, box[1].start))
+    return Piece.of(scipy.ndimage.binary_fill_holes(mask) & (inside | mask), (box[0].start, box[1].start))
 
 
 def _one(
@@ -267,7 +267,7 @@ def _bridged(table: Basins, piece: Piece, wanted: set[int]) -> Piece:
     wide = piece.padded(SEAM + 1, table.shape)
     box = tuple(slice(o, e) for o, e in zip(wide.origin, wide.stop, strict=True))
     within = np.isin(table.basins[box], sorted(wanted - {0}))
-    closed = ndi.binary_closing(np.pad(wide.mask, SEAM), iterations=SEAM)[SEAM:-SEAM, SEAM:-SEAM]
+    closed = scipy.ndimage.binary_closing(np.pad(wide.mask, SEAM), iterations=SEAM)[SEAM:-SEAM, SEAM:-SEAM]
     return Piece.of(wide.mask | (closed & within), wide.origin)
 
 
@@ -284,7 +284,7 @@ def _in_box(
         return Piece.of(np.zeros((1, 1), bool))
     sizes = {k: max(region(table, k, threshold).area, 1) for k in found}
     chosen = [k for k in found if held[k] > 0.5 * sizes[k]] or [max(found, key=lambda k: held[k])]
-    return Piece.of(ndi.binary_fill_holes(np.isin(shown, chosen)), (rows.start, columns.start))
+    return Piece.of(scipy.ndimage.binary_fill_holes(np.isin(shown, chosen)), (rows.start, columns.start))
 
 
 def _score(table: Basins, piece: Piece) -> float:

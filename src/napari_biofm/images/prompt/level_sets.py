@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numba import njit
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.view import Piece
 from napari_biofm.images.prompt.correction import Answer, box_slices, corrected, points_of
@@ -50,7 +50,7 @@ class Plane:
         part = part[..., None] if part.ndim == 2 else part
         steps = np.abs(np.diff(part.mean(axis=2), axis=1))
         noise = float(np.median(steps)) * 1.4826 / np.sqrt(2) if steps.size else 0.0
-        return ndi.gaussian_filter(part, (1.0, 1.0, 0.0)).astype(np.float32), noise
+        return scipy.ndimage.gaussian_filter(part, (1.0, 1.0, 0.0)).astype(np.float32), noise
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -206,7 +206,7 @@ def _in_window(
         best = _best_level(level, values, away, any(inner))
         if best is not None:
             score, t = best
-            mask = ndi.binary_fill_holes(level >= t)
+            mask = scipy.ndimage.binary_fill_holes(level >= t)
             if mask.mean() > LARGEST_SHARE:
                 continue  # the ground around cells, not a cell
             found.append((score, Piece.of(mask, (rows.start, columns.start))))
@@ -265,7 +265,7 @@ def _in_box(plane: Plane, box: tuple[float, float, float, float]) -> list[tuple[
         score = mean * np.exp(-(((fill - np.pi / 4) / 0.3) ** 2))
         score *= np.clip(2 - 2 * edge / (2 * sum(level.shape) - 4), 0.02, 1)  # not the ground around the cell
         t = int(score.argmax())
-        mask = ndi.binary_fill_holes(level >= t)
+        mask = scipy.ndimage.binary_fill_holes(level >= t)
         found.append((float(1 - np.exp(-score[t] / 12)), Piece.of(mask, (rows.start, columns.start))))
     return sorted(found, key=lambda item: -item[0])
 

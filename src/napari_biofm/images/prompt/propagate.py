@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.edit.shapes import deepest_point
 from napari_biofm.images.edit.view import Piece
@@ -131,7 +131,7 @@ def contrast(picture: NDArray[Any], piece: Piece) -> float:
     wide = piece.padded(5, (int(picture.shape[0]), int(picture.shape[1])))
     window = tuple(slice(o, e) for o, e in zip(wide.origin, wide.stop, strict=True))
     grey = _grey(picture[window])
-    ring = ndi.binary_dilation(wide.mask, iterations=4) & ~ndi.binary_dilation(wide.mask)
+    ring = scipy.ndimage.binary_dilation(wide.mask, iterations=4) & ~scipy.ndimage.binary_dilation(wide.mask)
     return float(grey[wide.mask].mean() - grey[ring].mean()) if ring.any() else 0.0
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_biofm.images.protocols import Box
 from napari_biofm.types import Labels
@@ -102,7 +102,7 @@ def merge(candidates: list[Candidate], shape: tuple[int, int], min_size: int) ->
         visible = candidate.mask & free[window]
         if visible.sum() < max(min_size, 0.5 * candidate.area, 1):
             continue
-        pieces, count = ndimage.label(visible)
+        pieces, count = scipy.ndimage.label(visible)
         if count > 1:  # an object is one piece
             visible = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
         number += 1

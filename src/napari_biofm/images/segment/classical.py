@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.io.checks import check_image
 from napari_biofm.types import (
@@ -72,7 +72,7 @@ class ClassicalSegmenter:
 def _foreground(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
     from skimage.filters import threshold_otsu
 
-    smooth = ndi.gaussian_filter(grey, 1.0)
+    smooth = scipy.ndimage.gaussian_filter(grey, 1.0)
     if min(smooth.shape) < 3 or float(np.ptp(smooth)) < 1e-6:
         return np.zeros(grey.shape, bool)
     bright = smooth > threshold_otsu(smooth)
@@ -84,14 +84,14 @@ def _foreground(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
     noise = 1.4826 * float(np.median(np.abs(grey - smooth))) + 1e-6
     if abs(float(inside.mean() - outside.mean())) < 3 * noise:  # Otsu splits noise as readily as cells
         return np.zeros(grey.shape, bool)
-    return np.asarray(ndi.binary_fill_holes(ndi.binary_opening(bright)))
+    return np.asarray(scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_opening(bright)))
 
 
 def _split(foreground: NDArray[np.bool_], parameters: SegmentationParameters) -> NDArray[np.int32]:
     from skimage.feature import peak_local_max
     from skimage.segmentation import relabel_sequential, watershed
 
-    distance = ndi.gaussian_filter(ndi.distance_transform_edt(foreground), 1.0)
+    distance = scipy.ndimage.gaussian_filter(scipy.ndimage.distance_transform_edt(foreground), 1.0)
     radius = (parameters.diameter or 2 * _typical_radius(distance)) / 2
     peaks = peak_local_max(
         distance,
@@ -109,10 +109,10 @@ def _split(foreground: NDArray[np.bool_], parameters: SegmentationParameters) ->
 
 
 def _typical_radius(distance: NDArray[np.floating[Any]]) -> float:
-    parts, n = ndi.label(distance > 0)
+    parts, n = scipy.ndimage.label(distance > 0)
     if n == 0:
         return 1.0
-    peaks = np.atleast_1d(ndi.maximum(distance, parts, np.arange(1, n + 1)))
+    peaks = np.atleast_1d(scipy.ndimage.maximum(distance, parts, np.arange(1, n + 1)))
     return float(max(np.median(peaks), 1.0))
 
 
@@ -137,8 +137,8 @@ def filter_bank(grey: NDArray[np.float32]) -> FeatureMap:
     step = int(STRIDE)
     planes = []
     for sigma in SCALES:
-        planes.append(ndi.gaussian_filter(grey, sigma)[::step, ::step])
-        planes.append(sigma * ndi.gaussian_gradient_magnitude(grey, sigma)[::step, ::step])
-        planes.append(sigma**2 * ndi.gaussian_laplace(grey, sigma)[::step, ::step])
+        planes.append(scipy.ndimage.gaussian_filter(grey, sigma)[::step, ::step])
+        planes.append(sigma * scipy.ndimage.gaussian_gradient_magnitude(grey, sigma)[::step, ::step])
+        planes.append(sigma**2 * scipy.ndimage.gaussian_laplace(grey, sigma)[::step, ::step])
     data = np.stack(planes).astype(np.float16)
     return FeatureMap(data, STRIDE, (grey.shape[0], grey.shape[1]), "filter-bank")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.segment.outlines import outline_contrast
 from napari_biofm.types import Image, Labels
@@ -122,8 +122,8 @@ def _finite(plane: NDArray[Any]) -> NDArray[np.float32]:
 
 def _texture(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log of the variance within some pixels, by which cells in phase contrast stand out."""
-    fine = plane - ndi.gaussian_filter(plane, 2.0)
-    power = ndi.gaussian_filter(fine * fine, 1.0)
+    fine = plane - scipy.ndimage.gaussian_filter(plane, 2.0)
+    power = scipy.ndimage.gaussian_filter(fine * fine, 1.0)
     finest = 1e-3 * float(np.median(power)) + 1e-6 * float(power.max())
     return np.asarray(np.log(power + max(finest, 1e-12)), np.float32)
 
@@ -142,7 +142,7 @@ class _Surroundings:
             self.distance = np.zeros(self.labels.shape)
             self.nearest = self.labels
         else:
-            self.distance, index = ndi.distance_transform_edt(outside, return_indices=True)
+            self.distance, index = scipy.ndimage.distance_transform_edt(outside, return_indices=True)
             self.nearest = self.labels[tuple(index)]
         wide = np.clip(0.4 * self.diameter, *RING)[self.nearest]
         self.ring = outside & (self.distance > GAP) & (self.distance <= GAP + wide)
@@ -193,9 +193,9 @@ class _Surroundings:
         inner = (self._ring_pixels < self.area) & (self.area > 0)
         if not inner.any() or np.isinf(contrast[inner]).all():
             return contrast
-        clumps, n = ndi.label(self.labels > 0, np.ones((3, 3)))
+        clumps, n = scipy.ndimage.label(self.labels > 0, np.ones((3, 3)))
         known = np.where(np.isinf(contrast), 0, contrast)[self.labels]
-        best = np.asarray(ndi.maximum(known, clumps, np.arange(n + 1)))
+        best = np.asarray(scipy.ndimage.maximum(known, clumps, np.arange(n + 1)))
         clump = np.zeros(self.n, np.int64)
         clump[self.labels.ravel()] = clumps.ravel()
         return np.where(inner, np.maximum(contrast, best[clump]), contrast)
@@ -218,7 +218,7 @@ class _Surroundings:
         if not len(wide):
             return result
         within = np.isin(self.labels, wide)
-        depth = ndi.distance_transform_edt(np.pad(within, 1, mode="edge"))[1:-1, 1:-1]
+        depth = scipy.ndimage.distance_transform_edt(np.pad(within, 1, mode="edge"))[1:-1, 1:-1]
         band = np.maximum(2, self.diameter / 8)
         here, there = band[self.labels], band[self.nearest]
         rim = within & (depth <= here)
@@ -255,8 +255,8 @@ def _response(plane: Any, ground: Any, sigma: float, far: float | None, step: in
 
 def _blurred(value: Any, weight: Any, sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Blur what has weight only; returns the blurred values and how much of the kernel had weight."""
-    held = ndi.gaussian_filter(weight, sigma, mode="constant")
-    return ndi.gaussian_filter(value, sigma, mode="constant") / np.maximum(held, 1e-6), held
+    held = scipy.ndimage.gaussian_filter(weight, sigma, mode="constant")
+    return scipy.ndimage.gaussian_filter(value, sigma, mode="constant") / np.maximum(held, 1e-6), held
 
 
 def suppressed(
@@ -276,6 +276,6 @@ def suppressed(
         return cell_prob
     if not kept.any():
         return np.minimum(cell_prob, NO_CELL)
-    to_gone = ndi.distance_transform_edt(~gone)
-    near = (to_gone <= reach) & (to_gone < ndi.distance_transform_edt(kept == 0))
+    to_gone = scipy.ndimage.distance_transform_edt(~gone)
+    near = (to_gone <= reach) & (to_gone < scipy.ndimage.distance_transform_edt(kept == 0))
     return np.where(near, np.minimum(cell_prob, NO_CELL), cell_prob).astype(np.float32)

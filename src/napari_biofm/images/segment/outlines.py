@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.types import Labels
 
@@ -42,7 +42,7 @@ def outline_contrast(
     floor : what noise is at least, as that of rounded numbers.
     """
     found = np.zeros(int(masks.max(initial=0)) + 1)
-    boxes = ndi.find_objects(masks)
+    boxes = scipy.ndimage.find_objects(masks)
     noises: dict[float, float] = {}
     margin = LINE + BEYOND + 1
     for label in which:
@@ -51,7 +51,7 @@ def outline_contrast(
             continue
         around = tuple(slice(max(0, one.start - margin), one.stop + margin) for one in box)
         own = masks[around] == label
-        depth = ndi.distance_transform_edt(np.pad(own, 1))[1:-1, 1:-1]
+        depth = scipy.ndimage.distance_transform_edt(np.pad(own, 1))[1:-1, 1:-1]
         sigma = _octave((own & (depth <= 1.5)).sum() / SECTORS)
         if sigma not in noises:
             noises[sigma] = max(noise_of(plane, sigma), floor, 1e-9)
@@ -73,7 +73,9 @@ def noise_of(plane: NDArray[np.float32], sigma: float) -> float:
     """
     spreads = []
     for wide in (sigma, 2 * sigma):
-        near = np.abs(ndi.gaussian_filter(plane, wide) - ndi.gaussian_filter(plane, 2.5 * wide))
+        near = np.abs(
+            scipy.ndimage.gaussian_filter(plane, wide) - scipy.ndimage.gaussian_filter(plane, 2.5 * wide)
+        )
         near = near[near > 1e-6 * float(near.max())]
         spreads.append(float(np.quantile(near, QUIET)) / _NORMAL if near.size else 0.0)
     return max(spreads)
@@ -89,7 +91,7 @@ def _line_heights(plane: NDArray[np.float32], own: NDArray[np.bool_], depth: Flo
     deepest = depth.max()
     core = own & (depth > min(0.5 * deepest, deepest - 1)) if deepest > 2 else own
     inside = float(plane[core].mean())
-    away = np.where(own, 0.5 - depth, ndi.distance_transform_edt(~own) - 0.5)
+    away = np.where(own, 0.5 - depth, scipy.ndimage.distance_transform_edt(~own) - 0.5)
     step = np.floor(away).astype(int) + INSIDE
     n_steps = INSIDE + LINE + BEYOND
     near = (step >= 0) & (step < n_steps)

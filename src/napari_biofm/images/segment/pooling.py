@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
 
 from napari_biofm.types import FeatureMap, ImageError, Labels, Vectors
 
@@ -83,7 +83,7 @@ def pool(
     table = features.data.reshape(channels, -1)[:, used].T.astype(np.float32)
 
     def average(weights: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-        matrix = sparse.coo_array((weights, (rows, columns)), (ids.size, used.size)).tocsr()
+        matrix = scipy.sparse.coo_array((weights, (rows, columns)), (ids.size, used.size)).tocsr()
         total = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), np.finfo(np.float32).tiny)
         return np.asarray((matrix @ values) / total[:, None], np.float32)
 
@@ -140,7 +140,7 @@ def _core(
     centre = padded[1:-1, 1:-1]
     for neighbour in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
         inner &= centre == neighbour
-    depth = ndimage.distance_transform_edt(inner)[y, x].astype(np.float32)
+    depth = scipy.ndimage.distance_transform_edt(inner)[y, x].astype(np.float32)
     deepest = np.zeros(n_cells, np.float32)
     np.maximum.at(deepest, rows, depth)
     return np.asarray(depth >= 0.5 * deepest[rows])

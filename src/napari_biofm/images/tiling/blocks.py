@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_biofm.images.protocols import Box, Limits, StackOptions, segments_stacks, takes_limits
 from napari_biofm.types import (
@@ -189,7 +189,7 @@ def _add(
     after = before.copy()
     low = np.array(core[:2]) - seen[:2] - slack
     high = np.array(core[2:]) - seen[:2] + slack
-    for label, window in enumerate(ndimage.find_objects(found), 1):
+    for label, window in enumerate(scipy.ndimage.find_objects(found), 1):
         if window is None:
             continue
         mask = found[window] == label

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_biofm.images.io.masks import compact
 from napari_biofm.types import Labels
@@ -26,7 +26,7 @@ def outlines(labels: Labels) -> Iterator[tuple[int, list[Loop], list[Loop]]]:
     labels : (Y, X) integers.
     """
     ids, numbers = compact(labels)
-    for number, box in enumerate(ndimage.find_objects(numbers), 1):
+    for number, box in enumerate(scipy.ndimage.find_objects(numbers), 1):
         loops = traced(numbers[box] == number)
         shift = np.array([box[0].start, box[1].start], float)
         outer = [loop + shift for loop in loops if _area(loop) > 0]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from napari_biofm.images.segment.embedded.passes import Pass
 from napari_biofm.images.segment.flows import flow_basins
@@ -209,7 +209,7 @@ def _corrected(
         window = slice(y0, y1), slice(x0, x1)
         changed = (after[window] & ~before[window]) if positive else (before[window] & ~after[window])
         changed &= _within_reach(before[window], y - y0, x - x0)
-        pieces = ndi.label(changed)[0]
+        pieces = scipy.ndimage.label(changed)[0]
         out[window][pieces == pieces[y - y0, x - x0]] = positive
     elif bool(before[y, x]) != positive:
         radius = max(1.0, 2.0 / min(found.zoom))
@@ -342,7 +342,7 @@ def _onto_image(
     (y0, y1, wy), (x0, x1, wx) = weights
     lines = logits[y0] * (1 - wy)[:, None] + logits[y1] * wy[:, None]
     picture = lines[:, x0] * (1 - wx) + lines[:, x1] * wx > 0
-    pieces, count = ndi.label(picture)
+    pieces, count = scipy.ndimage.label(picture)
     if count > 1:
         local = clicked - [spans[0].start, spans[1].start]
         local = local[((local >= 0) & (local < picture.shape)).all(1)]
