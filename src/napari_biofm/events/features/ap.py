@@ -1,7 +1,8 @@
 """Action potentials: threshold, amplitude, widths, after-hyperpolarisation, slopes.
 
 Definitions follow eFEL (Blue Brain Project) where it has them, so that numbers can be compared; slopes
-are central differences over two samples or 0.1 ms, whichever is longer.
+are central differences over two samples or 0.1 ms, whichever is longer. Those of 5 ms and more (heart cells, pacemakers) have
+landmarks of their own, see `classical.long_action_potentials`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import scipy
 from numpy.typing import NDArray
 
 from napari_biofm.events.classical.dvdt import slope_mv_per_ms
+from napari_biofm.events.classical.long_action_potentials import long_action_potentials, running_mean
 from napari_biofm.events.features.definitions import Columns
+from napari_biofm.events.measuring.long_spikes import threshold_of
+from napari_biofm.types import Trace
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -28,6 +32,7 @@ _REFINE_S = 0.5e-3
 _LOOK_BACK_S = 10e-3
 _AHP_RISE_S = 1e-3  # a trough is the AHP if nothing within this time is lower
 _SLOW_S = 5e-3  # the slow AHP is looked for from here on
+_REST_S = 1.0  # after a long action potential, in which the lowest potential is looked for
 _SPLINE = 8  # samples to either side that carry the spline
 
 AP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
@@ -37,9 +42,11 @@ AP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "amplitude_mV": "peak minus threshold",
         "rise_time_ms": "from threshold to peak",
         "rise_rate_mV_per_ms": "amplitude over rise time",
-        "fall_time_ms": f"from peak to where dV/dt is above {END_SLOPE:g} mV/ms again after the fall",
+        "fall_time_ms": f"from peak to where dV/dt is above {END_SLOPE:g} mV/ms again after the fall; of long ones to the last fifth",
         "fall_rate_mV_per_ms": "change of potential over fall time, negative",
         "duration_ms": "rise time plus fall time",
+        "apd_50_ms": "duration: from the steepest rise to where half of the way from peak to after-hyperpolarisation is done",
+        "apd_90_ms": "the same of nine tenths of the way",
         "half_width_ms": "width halfway between threshold and peak, between samples by straight lines",
         "half_width_from_ahp_ms": "width halfway between peak and after-hyperpolarisation",
         "width_at_threshold_ms": "from threshold to the first sample after the peak that is back below it",
@@ -49,7 +56,7 @@ AP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "max_rise_of_samples_mV_per_ms": "largest dV/dt as central difference of samples, as eFEL; low at slow rates",
         "max_fall_of_samples_mV_per_ms": "smallest dV/dt as central difference of samples, as eFEL",
         "phase_slope_per_ms": "slope of dV/dt against V at threshold, over two samples to either side",
-        "ahp_mV": "first trough after the peak that nothing within 1 ms undercuts",
+        "ahp_mV": "first trough after the peak that nothing within 1 ms undercuts; of long ones the lowest potential in 1 s after them",
         "ahp_from_peak_mV": "peak minus trough",
         "ahp_from_threshold_mV": "threshold minus trough; negative where the trough stays above threshold",
         "ahp_time_ms": "from peak to trough",
@@ -64,12 +71,17 @@ AP_DEFINITIONS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Where each action potential begins, peaks, ends and undershoots: (n_events,) sample indices."""
+    """Where each action potential begins, peaks, ends and undershoots: (n_events,) sample indices.
+
+    `rise` and `fall`: samples over which slopes of its way up and down are taken; 0 where those of samples are, as for short ones.
+    """
 
     begin: Indices
     peak: Indices
     end: Indices
     ahp: Indices
+    rise: Indices
+    fall: Indices
 
 
 def landmarks(volts: Floats, sampling_rate: float, peaks: Indices) -> Landmarks:
@@ -94,7 +106,26 @@ def landmarks(volts: Floats, sampling_rate: float, peaks: Indices) -> Landmarks:
         stop = int(limits[i + 2])
         ahp[i] = _first_trough(volts, int(p), stop, rise)
         end[i] = _end(slope, int(p), max(int(ahp[i]), int(p) + 1))
-    return Landmarks(begin, peak, end, ahp)
+    none = np.zeros(len(peak), np.intp)
+    marks = Landmarks(begin, peak, end, ahp, none, none.copy())
+    _mark_long_ones(volts, sampling_rate, marks)
+    return marks
+
+
+def _mark_long_ones(volts: Floats, fs: float, marks: Landmarks) -> None:
+    """Set the landmarks of action potentials with a plateau or a slow upstroke, whose course the short rules do not see."""
+    peak = marks.peak
+    for one in long_action_potentials(Trace(volts.astype(np.float32), fs, "mV")):
+        near = np.flatnonzero((peak >= one.foot) & (peak <= one.peak + _REFINE_S * fs + 1))
+        if len(near):
+            i = int(near[-1])
+            stop = int(peak[i + 1]) if i + 1 < len(peak) else len(volts)
+            last = min(one.end, stop - 1)
+            rest = running_mean(volts[last : min(stop, last + round(_REST_S * fs))], max(1, round(5e-3 * fs)))
+            marks.begin[i], peak[i], marks.end[i] = threshold_of(volts, fs, "mV", one), one.peak, last
+            marks.ahp[i] = last + int(np.argmin(rest))
+            marks.rise[i] = max(1, round(0.1e-3 * fs), one.rise // 5)
+            marks.fall[i] = max(1, round(0.1e-3 * fs), (last - one.peak) // 50)
 
 
 def _highest(volts: Floats, p: int, reach: int) -> int:
@@ -151,12 +182,14 @@ def ap_features(volts: Floats, sampling_rate: float, marks: Landmarks) -> Column
         "fall_time_ms": fall,
         "fall_rate_mV_per_ms": _ratio(volts[end] - top, fall),
         "duration_ms": rise + fall,
+        "apd_50_ms": durations(volts, slope, marks, 0.5) * ms,
+        "apd_90_ms": durations(volts, slope, marks, 0.9) * ms,
         "half_width_ms": half_widths(volts, marks, threshold) * ms,
         "half_width_from_ahp_ms": half_widths(volts, marks, trough) * ms,
         "width_at_threshold_ms": _width_at_threshold(volts, marks) * ms,
         "width_at_minus_20_mV_ms": _width_at(volts, peak, WIDTH_LEVEL) * ms,
-        "max_rise_mV_per_ms": _steepest(volts, slope, begin, peak, +1) / ms,
-        "max_fall_mV_per_ms": _steepest(volts, slope, peak, ahp, -1) / ms,
+        "max_rise_mV_per_ms": _steepest(volts, slope, begin, peak, +1, marks.rise) / ms,
+        "max_fall_mV_per_ms": _steepest(volts, slope, peak, ahp, -1, marks.fall) / ms,
         "max_rise_of_samples_mV_per_ms": _each(np.max, slope, begin, peak),
         "max_fall_of_samples_mV_per_ms": _each(np.min, slope, peak, ahp),
         "phase_slope_per_ms": _phase_slope(volts, slope, begin),
@@ -212,6 +245,25 @@ def half_widths(volts: Floats, marks: Landmarks, foot: Floats) -> Floats:
     return width
 
 
+def durations(volts: Floats, slope: Floats, marks: Landmarks, share: float) -> Floats:
+    """Return samples from the steepest rise to where a share of the way from peak to trough is done; NaN where it never is.
+
+    Parameters
+    ----------
+    slope : (n_samples,) mV/ms. share : 0 to 1.
+    """
+    found = np.full(len(marks.peak), np.nan)
+    for i, (begin, peak, ahp) in enumerate(zip(marks.begin, marks.peak, marks.ahp, strict=True)):
+        level = volts[peak] - share * (volts[peak] - volts[ahp])
+        above = np.flatnonzero(volts[peak:ahp] >= level)
+        if len(above) and peak > begin:
+            a = int(peak + above[-1])
+            step = volts[a] - volts[a + 1]
+            steepest = begin + int(np.argmax(slope[begin : peak + 1]))
+            found[i] = a + (float((volts[a] - level) / step) if step > 0 else 0.0) - steepest
+    return found
+
+
 def _width_at_threshold(volts: Floats, marks: Landmarks) -> Floats:
     """Return samples from begin until the potential of the begin is reached again; nan if never."""
     stops = np.append(marks.peak, len(volts))[1:]
@@ -240,14 +292,23 @@ def _phase_slope(volts: Floats, slope: Floats, begin: Indices) -> Floats:
     return _ratio(slope[b] - slope[a], volts[b] - volts[a])
 
 
-def _steepest(volts: Floats, slope: Floats, first: Indices, last: Indices, sign: int) -> Floats:
+def _steepest(
+    volts: Floats, slope: Floats, first: Indices, last: Indices, sign: int, width: Indices
+) -> Floats:
     """Return the steepest slope (mV per sample) of each stretch, interpolated between samples.
 
     A central difference averages over two sampling intervals, which at 20 kHz takes a sixth of the slope of a
-    fast action potential. The slope of a quintic spline is exact for what the sampling rate can carry.
+    fast action potential. The slope of a quintic spline is exact for what the sampling rate can carry. Where `width` is not 0,
+    it is that of means over as many samples: a long action potential is so gentle that single samples show but noise.
     """
     found = np.full(len(first), np.nan)
-    for i, (a, b) in enumerate(zip(first, last, strict=True)):
+    for i, (a, b, w) in enumerate(zip(first, last, width, strict=True)):
+        if w:
+            smooth = running_mean(volts[max(0, a - w) : b + w + 1], int(w))
+            found[i] = (
+                sign * float(np.max(sign * (smooth[w:] - smooth[:-w]))) / w if len(smooth) > w else np.nan
+            )
+            continue
         piece = sign * slope[a : max(b, a) + 1]
         alike = np.flatnonzero(piece >= piece.max() - 1e-3 * abs(piece.max()))
         at = int(a) + int(alike[len(alike) // 2])  # the middle of what is straight

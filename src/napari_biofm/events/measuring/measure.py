@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.events.kinds import kind_of_class
-from napari_biofm.events.measuring import spikes
+from napari_biofm.events.measuring import long_spikes, spikes
 from napari_biofm.events.measuring.bins import Floats, Sums
 from napari_biofm.events.measuring.mains import course_of, hum
 from napari_biofm.events.measuring.naming import directions
@@ -269,13 +269,14 @@ def _sharp(signal: Trace, table: Events, rows: NDArray[np.intp], kind: str) -> N
     for first, last in _parts(table["time_s"][rows] * fs):
         here = rows[first:last]
         at = np.rint(table["time_s"][here] * fs).astype(np.intp)
-        margin = round(0.5 * fs) + 16
+        margin = round((long_spikes.MARGIN_S if kind == "ap" else 0.5) * fs) + 16
         begin, end = max(0, int(at[0]) - margin), min(n, int(at[-1]) + margin)
         values = np.asarray(signal.values[begin:end])
         at = np.clip(at - begin, 0, len(values) - 1)
         sign = np.sign(table["amplitude"][here])
         if kind == "ap":
             made = spikes.action_potentials(values, fs, signal.unit, at)
+            made = long_spikes.with_long_ones(values, fs, signal.unit, at, made)
         elif kind in ("spike", "loose"):
             made = spikes.extracellular(values, fs, at, np.where(sign > 0, 1.0, -1.0))
         else:

@@ -17,6 +17,7 @@ from napari_biofm.events.physio_fm.evidence import calcium_evidence, in_calcium
 from napari_biofm.events.physio_fm.inference import recognise
 from napari_biofm.events.physio_fm.input_encoding import network_unit
 from napari_biofm.events.physio_fm.judge import judge_of, judged, silent
+from napari_biofm.events.physio_fm.long_action_potentials import with_long_action_potentials
 from napari_biofm.events.physio_fm.plateaus import one_per_plateau
 from napari_biofm.events.physio_fm.resampling import ResampledTrace, Resampling, choose_resampling
 from napari_biofm.events.physio_fm.runner import NetworkRunner
@@ -82,6 +83,8 @@ def detect_stock(runner: NetworkRunner, signal: Trace, settings: DetectionSettin
         slow = yield from _slow_events(runner, signal, kind, settings, best)
         if slow is not None:
             return slow
+    if kind == "ap":
+        events = with_long_action_potentials(signal, events)
     return no_events() if _is_quiet(runner, signal, kind, settings, events) else events
 
 
