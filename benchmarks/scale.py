@@ -146,16 +146,22 @@ def run(folder: Path, n: int, workers: int, name: str = "") -> Cost:
     result = run_recipe(
         folder / "recipe.toml", folder / f"out-{n}-{workers}{name}", jobs=workers, limit=n, listener=hear
     )
-    done = [row for row in result.rows if row["state"] == "done"]
-    first = {row["process"]: row["key"] for row in reversed(done)}  # of each worker: its start-up is in it
-    rows = [row for row in done if row["key"] not in first.values()]
-    worker_cpu = sum(float(row["cpu_seconds"]) for row in rows) / len(rows)
+    first: set[int] = set()  # processes whose first item was seen: their start-up is in it
+    n_rows, worker_cpu, worker_mb = 0, 0.0, 0.0
+    for row in result.rows:
+        if row["state"] == "done" and row["process"] in first:
+            n_rows += 1
+            worker_cpu += float(row["cpu_seconds"])
+            worker_mb = max(worker_mb, float(row["peak_memory_mb"]))
+        elif row["state"] == "done":
+            first.add(row["process"])
+    worker_cpu /= n_rows
     begun = min(begun, n - 2)
     client_cpu = (cpu[-1] - cpu[begun]) / (n - 1 - begun) - (worker_cpu if workers == 1 else 0)
     disk = sum(p.stat().st_size for p in result.out.rglob("*") if p.is_file())
     return Cost(
         times[begun], (times[-1] - times[begun]) / (n - 1 - begun), worker_cpu, max(client_cpu, 0.0),
-        time.perf_counter() - started - times[-1], max(float(row["peak_memory_mb"]) for row in rows), peak_memory_mb(),
+        time.perf_counter() - started - times[-1], worker_mb, peak_memory_mb(),
         disk / n / 1e3,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_info
 
-from napari_biofm.batch.pools import MOST, QUIET, TRIM, Cluster, items_in_a_task
+from napari_biofm.batch.pools import MOST, QUIET, TRIM, Cluster, ThisProcess, items_in_a_task
 from napari_biofm.batch.work import one_thread, threads_as_before
 
 
@@ -96,3 +96,20 @@ def test_workers_keep_their_memory_and_dask_its_quiet() -> None:
         assert all(dask.config.get(name) == value for name, value in QUIET.items()) and distributed
     finally:
         pool.close()
+
+
+def test_items_that_need_numba_run_in_a_process_that_started_its_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import numba
+    from tests.batch.test_run import make_jobs
+
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", numba.config.NUMBA_DEFAULT_NUM_THREADS)
+    numba.get_num_threads()
+    pool = ThisProcess()
+    try:
+        (done,) = pool.run(lambda job: {"n": numba.njit(lambda x: x + 1)(len(job.item.key))}, make_jobs(1))
+    finally:
+        pool.close()
+    assert done[1] == {"n": 3}

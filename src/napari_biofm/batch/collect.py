@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from napari_biofm.batch.items import Item
+from napari_biofm.batch.items import Item, kept_small
 from napari_biofm.batch.jobs import CONDITIONS, ITEMS, PIECE, TABLES
+from napari_biofm.batch.lazy import LazySequence
 from napari_biofm.files import atomic_write
 from napari_biofm.images.io.names import image_id
 from napari_biofm.types import BatchError
@@ -27,7 +29,7 @@ OF_ITEMS = (
 FRONT = 2  # columns of a piece before what is known of its sample: item and file
 
 
-def collect_tables(out: Path, items: Sequence[Item]) -> dict[str, int]:
+def collect_tables(out: Path, items: LazySequence[Item]) -> dict[str, int]:
     """Write `cells.parquet`, `events.parquet` and the like from the pieces of the items.
 
     What the plate map or the table of files says of an item stands in each of its rows, as it is said now: another plate
@@ -46,42 +48,39 @@ def collect_tables(out: Path, items: Sequence[Item]) -> dict[str, int]:
     return {name: n for name in TABLES if (n := _collect(out, name, items, said)) is not None}
 
 
-def write_conditions(out: Path, items: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
+def write_conditions(out: Path, items: Sequence[Item], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write `conditions.parquet`: a row per file with its state, its counts, and what is known of its sample.
 
     Parameters
     ----------
     out : folder of the run.
-    items : all of them, each with its row of the manifest.
+    items : all of them.
+    rows : of the manifest, one for each.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    said = _said([item for item, _ in items])
-    columns: dict[str, Any] = {
-        "item": pa.array([item.key for item, _ in items], pa.string()),
-        "file": pa.array([image_id(item.path) for item, _ in items], pa.string()),
-        "path": pa.array([str(item.path) for item, _ in items], pa.string()),
-        "masks": pa.array([str(item.masks) if item.masks else None for item, _ in items], pa.string()),
-    }
-    for name, kind in (
-        ("kind", pa.string()),
-        ("state", pa.string()),
-        ("objects", pa.int64()),
-        ("events", pa.int64()),
-        ("corrected", pa.string()),
-    ):
-        columns[name] = pa.array([row.get(name) for _, row in items], kind)
-    for name, kind in said.items():
-        values = [item.columns.get(name) for item, _ in items]
-        if pa.types.is_string(kind):
-            values = [None if value is None else str(value) for value in values]
-        columns[name if name not in columns else f"sample_{name}"] = pa.array(values, kind)
-    with atomic_write(out / CONDITIONS) as temporary:
-        pq.write_table(pa.table(columns), temporary)
+    said = _said(items)
+    known = {name: pa.string() for name in ("item", "file", "path", "masks", "kind", "state")}
+    known |= {"objects": pa.int64(), "events": pa.int64(), "corrected": pa.string()}
+    names = {name: name if name not in known else f"sample_{name}" for name in said}
+    schema = pa.schema([*known.items(), *((names[name], kind) for name, kind in said.items())])
+
+    def line(item: Item, row: Mapping[str, Any]) -> dict[str, Any]:
+        values = {**{name: row.get(name) for name in known}, "item": item.key, "path": str(item.path)}
+        values |= {"file": image_id(item.path), "masks": str(item.masks) if item.masks else None}
+        for name, kind in said.items():
+            value = item.columns.get(name)
+            values[names[name]] = str(value) if value is not None and pa.types.is_string(kind) else value
+        return values
+
+    lines = map(line, items, rows)
+    with atomic_write(out / CONDITIONS) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        while part := list(islice(lines, GROUP)):
+            writer.write_table(pa.Table.from_pylist(part, schema))
 
 
-def items_of_run(out: Path) -> list[Item]:
+def items_of_run(out: Path) -> LazySequence[Item]:
     """Return the items of a run as its `conditions.parquet` names them, without a look at their files.
 
     Parameters
@@ -97,16 +96,17 @@ def items_of_run(out: Path) -> list[Item]:
 
     if not (out / CONDITIONS).is_file():
         raise BatchError(f"{out}: holds no finished run; finish it with napari-biofm run ... --resume.")
-    items = []
-    for row in pq.read_table(out / CONDITIONS).to_pylist():
-        known = {k: v for k, v in row.items() if k not in OF_ITEMS and v is not None}
-        columns = {
-            k.removeprefix("sample_") if k.removeprefix("sample_") in OF_ITEMS else k: v
-            for k, v in known.items()
-        }
-        masks = Path(row["masks"]) if row.get("masks") else None
-        items.append(Item(row["item"], Path(row["path"]), row["kind"], masks, columns))
-    return items
+    with pq.ParquetFile(out / CONDITIONS) as file:
+        return kept_small(_item(row) for part in file.iter_batches() for row in part.to_pylist())
+
+
+def _item(row: Mapping[str, Any]) -> Item:
+    known = {k: v for k, v in row.items() if k not in OF_ITEMS and v is not None}
+    columns = {
+        k.removeprefix("sample_") if k.removeprefix("sample_") in OF_ITEMS else k: v for k, v in known.items()
+    }
+    masks = Path(row["masks"]) if row.get("masks") else None
+    return Item(row["item"], Path(row["path"]), row["kind"], masks, columns)
 
 
 def read_piece(path: Path) -> Any:
@@ -134,25 +134,28 @@ def _said(items: Sequence[Item]) -> dict[str, Any]:
     return kinds
 
 
-def _collect(out: Path, name: str, items: Sequence[Item], said: dict[str, Any]) -> int | None:
+def _collect(out: Path, name: str, items: LazySequence[Item], said: dict[str, Any]) -> int | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    def piece(item: Item) -> Path:
+        return out / ITEMS / item.key / f"{name}{PIECE}"
+
     target = out / f"{name}.parquet"
-    pieces = [(item, p) for item in items if (p := out / ITEMS / item.key / f"{name}{PIECE}").is_file()]
-    if not pieces:
+    items = items.chosen(piece(item).is_file() for item in items)
+    if not items:
         target.unlink(missing_ok=True)
         return None
     try:
-        schema = _schema([piece for _, piece in pieces])
+        schema = _schema(map(piece, items))
         front = [
             pa.field(one if one not in schema.names else f"sample_{one}", kind) for one, kind in said.items()
         ]
         rows, waiting = 0, _Waiting()
         whole = pa.schema([*list(schema)[:FRONT], *front, *list(schema)[FRONT:]])
         with atomic_write(target) as temporary, pq.ParquetWriter(temporary, whole) as writer:
-            for item, piece in pieces:
-                table = read_piece(piece)
+            for item in items:
+                table = read_piece(piece(item))
                 rows += table.num_rows
                 columns = [_column(table, field) for field in schema]
                 known = [_constant(item.columns.get(one), kind, table.num_rows) for one, kind in said.items()]
@@ -202,7 +205,7 @@ class _Waiting:
         self._tables, self._rows = [], 0
 
 
-def _schema(pieces: Sequence[Path]) -> Any:
+def _schema(pieces: Iterable[Path]) -> Any:
     """Return columns of all pieces, numbers as wide as the widest; empty pieces decide no type."""
     import pyarrow as pa
 

@@ -149,12 +149,12 @@ def _again(folder: Path, item: Item, change: Callable[[Path, Mapping[str, Any]],
     path = folder / CORRECTED / f"{item.key}.tif"
     with told_of_disk(folder), FolderLock(folder):
         manifest = Manifest(folder)
-        rows = {row["key"]: row for row in manifest.rows()}
+        rows = manifest.rows()
         before = {one: one.read_bytes() for one in (path, path.with_suffix(".json")) if one.is_file()}
         try:
-            change(path, rows.get(item.key, {}))
-            todo = jobs_of(recipe, items_of_run(folder), folder)
-            job = next(one for one in todo if one.item.key == item.key)
+            change(path, rows.of(item.key) or {})
+            items = items_of_run(folder)
+            job = next(one for one in jobs_of(recipe, items, folder) if one.item.key == item.key)
             with threads_as_before():
                 row = work_on(job)
             if row["state"] != "done":
@@ -165,12 +165,10 @@ def _again(folder: Path, item: Item, change: Callable[[Path, Mapping[str, Any]],
             for one, data in before.items():
                 one.write_bytes(data)
             raise
-        rows[item.key] = row
         manifest.record(row, __version__)
         manifest.flush()
-        known = [one for one in todo if one.item.key in rows]
         where = f"{item.path.name} again in this process"
-        return put_together(recipe, folder, known, rows, len(known) - 1, where, started)
+        return put_together(recipe, folder, items, manifest, len(rows) - 1, where, started)
 
 
 def corrected_items(run: str | Path) -> dict[str, dict[str, Any]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import SupportsFloat
 
+from napari_biofm.batch.lazy import LazySequence
 from napari_biofm.batch.parameters import IMAGE, RECORDING
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.conditions.joins import Join, join_names
@@ -58,7 +61,7 @@ class Item:
     columns: Mapping[str, str | float] = field(default_factory=dict)
 
 
-def items_of(recipe: Recipe) -> list[Item]:
+def items_of(recipe: Recipe) -> LazySequence[Item]:
     """Return the items of a recipe, sorted by their keys.
 
     Raises
@@ -68,29 +71,68 @@ def items_of(recipe: Recipe) -> list[Item]:
     ConditionsError
         If the plate map cannot be used.
     """
-    found: dict[tuple[Path, str], dict[str, str]] = {}
+    nothing: dict[str, str] = {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for kind, patterns in ((IMAGE, recipe.images), (RECORDING, recipe.recordings)):
         for pattern in patterns:
             for path in _matches(recipe.folder, pattern, kind):
                 for one in fields_of(path) if kind == IMAGE else [path]:
-                    found.setdefault((one, kind), {})
+                    found.setdefault((str(one), kind), nothing)
     if recipe.files is not None:
         for path, kind, columns in _listed(recipe):
             for one in fields_of(path) if kind == IMAGE else [path]:
-                found[(one, kind)] = columns
+                found[(str(one), kind)] = columns
     conditions = (
-        _conditions(recipe, list(dict.fromkeys(path for path, _ in found))) if recipe.conditions else {}
+        _conditions(recipe, [Path(text) for text in dict.fromkeys(text for text, _ in found)])
+        if recipe.conditions
+        else {}
     )
-    masks = None if recipe.masks is None else recipe.folder / recipe.masks
-    if masks is not None and not masks.is_dir():
-        raise BatchError(f"the folder of masks {masks} is not there.")
-    images = [path for path, kind in found if kind == IMAGE]
-    by_mask = _masks(masks, images) if masks is not None else {}
-    items = []
-    for (path, kind), columns in found.items():
+    folder = None if recipe.masks is None else recipe.folder / recipe.masks
+    if folder is not None and not folder.is_dir():
+        raise BatchError(f"the folder of masks {folder} is not there.")
+    masks = None
+    if folder is not None:
+        masks = MaskNames(folder, (Path(text) for text, kind in found if kind == IMAGE))
+
+    def item(text: str, kind: str, columns: dict[str, str]) -> Item:
+        path = Path(text)
         row = {**_of_plate(path), **columns, **conditions.get(path, {})}
-        items.append(Item(_key(path, recipe.folder), path, kind, by_mask.get(path), row))
-    return sorted(items, key=lambda item: (item.key, str(item.path)))
+        mask = masks.of(path) if masks is not None and kind == IMAGE else None
+        return Item(_key(path, recipe.folder), path, kind, mask, row)
+
+    return kept_small(item(text, kind, columns) for (text, kind), columns in found.items())
+
+
+def kept_small(items: Iterable[Item]) -> LazySequence[Item]:
+    """Return items sorted by their keys, kept as text: paths as objects take five times the memory.
+
+    Parameters
+    ----------
+    items : in any order.
+    """
+    kept = sorted((_packed(one) for one in items), key=lambda one: (one[0], os.path.join(*one[2])))
+    return LazySequence(lambda i: _unpacked(kept[i]), range(len(kept)))
+
+
+_Place = tuple[str, str]  # folder and name: items share the text of their folder
+_Packed = tuple[str, str, _Place, _Place | None, tuple[str, ...], tuple[str | float, ...]]
+
+
+def _packed(item: Item) -> _Packed:
+    values = tuple(sys.intern(one) if type(one) is str else one for one in item.columns.values())
+    names = tuple(sys.intern(name) for name in item.columns)
+    masks = None if item.masks is None else _place(item.masks)
+    return item.key, sys.intern(item.kind), _place(item.path), masks, names, values
+
+
+def _place(path: Path) -> _Place:
+    return sys.intern(str(path.parent)), path.name
+
+
+def _unpacked(packed: _Packed) -> Item:
+    key, kind, place, masks, names, values = packed
+    columns = dict(zip(names, values, strict=True))
+    return Item(key, Path(*place), kind, None if masks is None else Path(*masks), columns)
 
 
 def _key(path: Path, folder: Path) -> str:
@@ -111,16 +153,17 @@ def _matches(folder: Path, pattern: str, kind: str) -> Iterator[Path]:
         yield start.absolute()
         return
     if start.is_dir():
-        inside = [p for p in sorted(start.iterdir()) if p.suffix.lower() in endings]
+        inside = [one.path for one in os.scandir(start) if Path(one.name).suffix.lower() in endings]
     elif any(c in pattern for c in "*?["):
         anchor = Path(whole.anchor) if whole.is_absolute() else folder
-        inside = sorted(anchor.glob(str(whole.relative_to(whole.anchor)) if whole.is_absolute() else pattern))
+        found = anchor.glob(str(whole.relative_to(whole.anchor)) if whole.is_absolute() else pattern)
+        inside = [str(one) for one in found]
     else:
         raise BatchError(f"{start}: there is no such file or folder.")
-    chosen = [p.absolute() for p in inside if kind != IMAGE or not is_mask_name(p)]
+    chosen = [text for text in sorted(inside) if kind != IMAGE or not is_mask_name(Path(text))]
     if not chosen:
         raise BatchError(f"{pattern!r} matches no {kind} in {folder}.")
-    yield from chosen
+    yield from (Path(text).absolute() for text in chosen)
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -188,9 +231,3 @@ def _conditions(recipe: Recipe, paths: Sequence[Path]) -> dict[Path, dict[str, s
 
 def _plain(value: object) -> str | float:
     return float(value) if isinstance(value, SupportsFloat) and not isinstance(value, str) else str(value)
-
-
-def _masks(folder: Path, images: list[Path]) -> dict[Path, Path]:
-    names = MaskNames(folder, images)
-    found = {image: names.of(image) for image in images}
-    return {image: mask for image, mask in found.items() if mask is not None}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from napari_biofm.types import BatchError
 
 NAME = "manifest.sqlite"
 PAUSE = 1.0  # s between commits
+PAGE = 500  # rows that are in memory at a time
+Row = dict[str, Any]
 COLUMNS = {
     "key": "TEXT PRIMARY KEY", "path": "TEXT", "kind": "TEXT", "state": "TEXT", "error": "TEXT",
     "fingerprint": "TEXT", "input_sha256": "TEXT", "input_bytes": "INTEGER", "seconds": "REAL",
@@ -63,7 +65,7 @@ class Manifest:
         known["version"] = version
         known["facts"] = json.dumps({k: v for k, v in row.items() if k not in COLUMNS})
         self._waiting.append(list(known.values()))
-        if time.monotonic() - self._written > PAUSE:
+        if len(self._waiting) >= PAGE or time.monotonic() - self._written > PAUSE:
             self.flush()
 
     def flush(self) -> None:
@@ -75,16 +77,75 @@ class Manifest:
         self._waiting.clear()
         self._written = time.monotonic()
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return all rows by key."""
+    def rows(self) -> Rows:
+        """Return all rows by key; they are read from the file when they are asked for."""
+        self.flush()
+        return Rows(self.path)
+
+    def keep_only(self, keys: Iterable[str]) -> None:
+        """Forget items that are no longer part of the run."""
         self.flush()
         with self._open() as db:
-            db.row_factory = sqlite3.Row
-            found = [dict(row) for row in db.execute("SELECT * FROM items ORDER BY key")]
-        return found
+            db.execute("CREATE TEMP TABLE kept (key TEXT PRIMARY KEY)")
+            db.executemany("INSERT OR IGNORE INTO kept VALUES (?)", ((key,) for key in keys))
+            db.execute("DELETE FROM items WHERE key NOT IN (SELECT key FROM kept)")
 
-    def keep_only(self, keys: set[str]) -> None:
-        """Forget items that are no longer part of the run."""
-        gone = [row["key"] for row in self.rows() if row["key"] not in keys]
-        with self._open() as db:
-            db.executemany("DELETE FROM items WHERE key = ?", [(key,) for key in gone])
+
+class Rows(Sequence[Row]):
+    """Rows of a manifest in the order of their keys, as the file has them when they are asked for.
+
+    A run of a million items has two gigabytes of them: no more than a page is in memory.
+
+    Parameters
+    ----------
+    path : of the manifest.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __len__(self) -> int:
+        return int(self._read("SELECT count(*) AS n FROM items")[0]["n"])
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(len(self))[at]]
+        n = len(self)
+        if not -n <= at < n:
+            raise IndexError(f"row {at} of {n}")
+        return _whole(self._read("SELECT * FROM items ORDER BY key LIMIT 1 OFFSET ?", at % n)[0])
+
+    def __iter__(self) -> Iterator[Row]:
+        last = ""
+        while page := self._read("SELECT * FROM items WHERE key > ? ORDER BY key LIMIT ?", last, PAGE):
+            yield from map(_whole, page)
+            last = page[-1]["key"]
+
+    def of(self, key: str) -> Row | None:
+        """Return the row of an item, None where there is none.
+
+        Parameters
+        ----------
+        key : of the item.
+        """
+        found = self._read("SELECT * FROM items WHERE key = ?", key)
+        return _whole(found[0]) if found else None
+
+    def _read(self, query: str, *values: Any) -> list[Row]:
+        try:
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=30)) as db:
+                db.row_factory = sqlite3.Row
+                return [dict(row) for row in db.execute(query, values)]
+        except sqlite3.Error as error:
+            raise BatchError(f"{self._path}: the rows of the run cannot be read: {error}.") from error
+
+
+def _whole(row: Row) -> Row:
+    """Return a row with its facts beside the other columns."""
+    return {**json.loads(row.pop("facts") or "{}"), **row}

@@ -6,8 +6,9 @@ import logging
 import os
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from itertools import islice
 from typing import Any, Protocol
 
 from napari_biofm import __version__
@@ -22,8 +23,9 @@ MOST = 50  # items in a task
 GONE = "The scheduler is gone. Finished items are kept: run again with --resume when it is back."
 CONNECT_TIMEOUT = 8.0  # s
 QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
+NUMBA = "NUMBA_NUM_THREADS"
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", NUMBA: "1",
     "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONSAFEPATH": "1",
 }  # fmt: skip
 TRIM = "MALLOC_TRIM_THRESHOLD_"
@@ -49,7 +51,7 @@ class Pool(Protocol):
 
     description: str
 
-    def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def run(self, work: Work, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
         """Yield each job with its row as it is done, in any order."""
         ...
 
@@ -65,9 +67,11 @@ class ThisProcess:
 
     def __init__(self) -> None:
         self._before = dict(os.environ)
-        os.environ.update({k: v for k, v in ONE_THREAD.items() if k not in os.environ})
+        # numba refuses to compile where its number changes after its threads were started, and uses one without being told
+        known = {*os.environ, NUMBA}
+        os.environ.update({k: v for k, v in ONE_THREAD.items() if k not in known})
 
-    def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def run(self, work: Work, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
         with threads_as_before():
             for job in jobs:
                 yield job, work(job)
@@ -165,7 +169,7 @@ class Cluster:
                     "version everywhere."
                 )
 
-    def run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def run(self, work: Work, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
         """Yield each job with its row as it is done; a worker that dies costs the item another try.
 
         Raises
@@ -178,23 +182,27 @@ class Cluster:
         except (OSError, TimeoutError, CancelledError, RuntimeError) as error:
             raise BatchError(GONE) from error
 
-    def _run(self, work: Work, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def _run(self, work: Work, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
         from distributed import as_completed
 
-        waiting, alone = deque(jobs), deque[Job]()
+        waiting, alone, left = iter(jobs), deque[Job](), len(jobs)
         n_workers = max(1, len(self._client.scheduler_info()["workers"]))
         known: dict[str, list[Job]] = {}
         done = as_completed([], loop=self._client.loop)
         several = 1  # items in a task: as many as take half a second, so that handing out costs little
 
         def hand_out(n: int) -> None:
+            nonlocal left
             for _ in range(n):
-                share = max(1, min(several, len(waiting) // (2 * AHEAD * n_workers)))  # short ones at the end
-                first = [alone.popleft()] if alone else []
-                part = first or [waiting.popleft() for _ in range(min(share, len(waiting)))]
+                share = max(1, min(several, left // (2 * AHEAD * n_workers)))  # short ones at the end
+                if alone:
+                    part = [alone.popleft()]
+                else:
+                    part = list(islice(waiting, share))
+                    left -= len(part)
                 if not part:
                     return
-                key = f"biofm-{part[0].item.key}-{uuid.uuid4().hex[:8]}"
+                key = f"biofm-{uuid.uuid4().hex}"  # Dask keeps what comes before the last part for ever
                 future = self._client.submit(_work_on_all, work, part, pure=False, key=key, retries=0)
                 known[future.key] = part
                 done.add(future)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ class BatchResult:
     Attributes
     ----------
     out : folder of the results.
-    rows : of the manifest, one per item, by key.
+    rows : of the manifest, one per item, by key; read from it when they are asked for, so that they are not all in memory.
     tables : number of rows of each joint table.
     kept : number of items whose results were there from a former run.
     seconds : from start to end, without what was kept.
@@ -24,7 +25,7 @@ class BatchResult:
     """
 
     out: Path
-    rows: list[dict[str, Any]]
+    rows: Sequence[dict[str, Any]]
     tables: dict[str, int] = field(default_factory=dict)
     kept: int = 0
     seconds: float = 0.0

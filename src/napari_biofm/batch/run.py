@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from napari_biofm.batch.disk import told_of_disk
 from napari_biofm.batch.folder_lock import FolderLock
 from napari_biofm.batch.items import Item, items_of
 from napari_biofm.batch.jobs import CONDITIONS, CORRECTED, ITEMS, OUTPUTS, TABLES, Job
+from napari_biofm.batch.lazy import LazySequence
 from napari_biofm.batch.manifest import NAME as MANIFEST
-from napari_biofm.batch.manifest import Manifest
-from napari_biofm.batch.parameters import TABLE
+from napari_biofm.batch.manifest import Manifest, Rows
+from napari_biofm.batch.parameters import IMAGE, RECORDING, TABLE
 from napari_biofm.batch.pools import make_pool
 from napari_biofm.batch.recipe import Recipe
 from napari_biofm.batch.report import write_report
@@ -76,7 +77,6 @@ def run_recipe(
         chosen = recipe if isinstance(recipe, Recipe) else Recipe.read(Path(recipe))
     folder = _folder(chosen, out)
     items = items_of(chosen)[:limit]
-    todo = jobs_of(chosen, items, folder)
     with told_of_disk(folder):
         _prepare(folder, resume=resume, force=force)
         with FolderLock(folder):
@@ -84,7 +84,7 @@ def run_recipe(
                 _clear(folder)
             _remove_unfinished(folder)
             write_text(folder / RECIPE, chosen.text(anywhere=True))
-            return _run(chosen, folder, todo, scheduler, jobs, resume, listener)
+            return _run(chosen, folder, items, scheduler, jobs, resume, listener)
 
 
 def planned(recipe: Recipe, limit: int | None = None) -> list[tuple[Item, list[str]]]:
@@ -100,48 +100,47 @@ def planned(recipe: Recipe, limit: int | None = None) -> list[tuple[Item, list[s
 def _run(
     recipe: Recipe,
     folder: Path,
-    todo: Sequence[Job],
+    items: LazySequence[Item],
     scheduler: str,
-    jobs: int,
+    n_workers: int,
     resume: bool,
     listener: Listener | None,
 ) -> BatchResult:
     started = time.perf_counter()
-    manifest = Manifest(folder)
-    rows: dict[str, dict[str, Any]] = {}
+    manifest, jobs = Manifest(folder), jobs_of(recipe, items, folder)
+    there = bytearray(len(jobs))
     if resume:
-        for job in todo:
+        for i, job in enumerate(jobs):
             row = finished(job)
             if row is not None:
-                rows[job.item.key] = row
+                there[i] = True
                 manifest.record(row, __version__)
-    kept = len(rows)
-    missing = [job for job in todo if job.item.key not in rows]
+    kept = sum(there)
+    missing = jobs.chosen(not one for one in there)
     where = "nothing was left to do"
     if missing:
-        pool = make_pool(scheduler, jobs, len(missing))
+        pool = make_pool(scheduler, n_workers, len(missing))
         where = pool.description
         try:
-            for n_done, (job, row) in enumerate(pool.run(work_on, missing), kept + 1):
+            for n_done, (_job, row) in enumerate(pool.run(work_on, missing), kept + 1):
                 if row.get("stop"):
                     raise BatchError(row["error"])
-                rows[job.item.key] = row
                 manifest.record(row, __version__)
                 if listener is not None:
-                    listener(n_done, len(todo), row)
+                    listener(n_done, len(jobs), row)
         finally:
             pool.close()
             _remove_unfinished(folder)
             manifest.flush()
-    manifest.keep_only({job.item.key for job in todo})
-    return put_together(recipe, folder, todo, rows, kept, where, started)
+    manifest.keep_only(item.key for item in items)
+    return put_together(recipe, folder, items, manifest, kept, where, started)
 
 
 def put_together(
     recipe: Recipe,
     folder: Path,
-    todo: Sequence[Job],
-    rows: Mapping[str, dict[str, Any]],
+    items: LazySequence[Item],
+    manifest: Manifest,
     kept: int,
     where: str,
     started: float,
@@ -151,27 +150,39 @@ def put_together(
     Parameters
     ----------
     folder : of the run.
-    todo : of all items, in order.
-    rows : of the manifest, by key.
+    items : of the run, in order.
+    manifest : which has a row of each; items without one are left out.
     kept : number of items that were there before.
     where : on what the others ran.
     started : when, in the seconds of `time.perf_counter`.
     """
-    ordered = [rows[job.item.key] for job in todo]
-    done = [job.item for job in todo if rows[job.item.key]["state"] == "done"]
-    tables = collect_tables(folder, done)
-    write_conditions(folder, [(job.item, rows[job.item.key]) for job in todo])
+    rows = manifest.rows()
+    known = items.chosen(row is not None for row in _rows_for(items, rows))
+    tables = collect_tables(
+        folder, items.chosen(row is not None and row["state"] == "done" for row in _rows_for(items, rows))
+    )
+    write_conditions(folder, known, (row for row in _rows_for(known, rows) if row is not None))
     notes, problems = _on_tables(recipe, folder)
-    corrected = sum(row.get("corrected") is not None for row in ordered)
+    corrected = sum(row["corrected"] is not None for row in rows)
     if corrected:
         notes = (
             f"{corrected} items have masks corrected by hand, which stay; to take one back: {UNDO}",
             *notes,
         )
     seconds = time.perf_counter() - started
-    result = BatchResult(folder, ordered, tables, kept, seconds, where, notes, problems)
+    result = BatchResult(folder, rows, tables, kept, seconds, where, notes, problems)
     write_report(result, recipe)
     return result
+
+
+def _rows_for(items: Sequence[Item], rows: Rows) -> Iterator[Mapping[str, Any] | None]:
+    """Yield the row of each item, None where there is none; both are in the order of their keys."""
+    others = iter(rows)
+    row = next(others, None)
+    for item in items:
+        while row is not None and row["key"] < item.key:
+            row = next(others, None)
+        yield row if row is not None and row["key"] == item.key else None
 
 
 def _on_tables(recipe: Recipe, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -188,7 +199,7 @@ def _on_tables(recipe: Recipe, folder: Path) -> tuple[tuple[str, ...], tuple[str
     return tuple(notes), tuple(problems)
 
 
-def jobs_of(recipe: Recipe, items: Sequence[Item], folder: Path) -> list[Job]:
+def jobs_of(recipe: Recipe, items: Sequence[Item], folder: Path) -> LazySequence[Job]:
     """Return what is to be done for each item; masks corrected by hand take the place of those that steps make.
 
     Parameters
@@ -196,20 +207,25 @@ def jobs_of(recipe: Recipe, items: Sequence[Item], folder: Path) -> list[Job]:
     items : in order.
     folder : of the run.
     """
-    corrected = {path.stem: path for path in (folder / CORRECTED).glob("*.tif")}
-    jobs = []
-    for i, item in enumerate(items):
-        steps = tuple((one.name, dict(one.parameters)) for one in recipe.steps_for(item.kind))
-        fingerprint, masks = recipe.fingerprint(item.kind), corrected.get(item.key)
+    corrected = {path.stem: (path, content_hash(path)) for path in (folder / CORRECTED).glob("*.tif")}
+    steps = {
+        kind: tuple((one.name, dict(one.parameters)) for one in recipe.steps_for(kind))
+        for kind in (IMAGE, RECORDING)
+    }
+    fingerprints = {kind: recipe.fingerprint(kind) for kind in steps}
+
+    def job(i: int) -> Job:
+        item = items[i]
+        fingerprint = fingerprints[item.kind]
+        masks, digest = corrected.get(item.key, (None, ""))
         if masks is not None:
-            fingerprint = hashlib.sha256(f"{fingerprint} {content_hash(masks)}".encode()).hexdigest()
-        jobs.append(
-            Job(
-                item, steps, folder, fingerprint, recipe.labels, i < SPARE * recipe.thumbnails, recipe.folder,
-                recipe.sampling_rate, recipe.unit, masks,
-            )
+            fingerprint = hashlib.sha256(f"{fingerprint} {digest}".encode()).hexdigest()
+        return Job(
+            item, steps[item.kind], folder, fingerprint, recipe.labels, i < SPARE * recipe.thumbnails,
+            recipe.folder, recipe.sampling_rate, recipe.unit, masks,
         )  # fmt: skip
-    return jobs
+
+    return LazySequence(job, range(len(items)))
 
 
 def _folder(recipe: Recipe, out: str | Path | None) -> Path:

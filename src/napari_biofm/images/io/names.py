@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +128,17 @@ class MaskNames:
     endings : what masks are called.
     """
 
-    def __init__(self, folder: Path, images: Sequence[Path], endings: Iterable[str] = MASK_ENDINGS) -> None:
+    def __init__(self, folder: Path, images: Iterable[Path], endings: Iterable[str] = MASK_ENDINGS) -> None:
         self._folder, self._resolved, self._endings = folder, folder.resolve(), tuple(endings)
         self._kept = kept_names(folder)
         self._files = {os.path.normcase(one.name) for one in os.scandir(folder) if one.is_file()}
-        self._by_stem: dict[str, list[str]] = {}
+        self._twins: dict[str, list[str]] = {}  # names of images that share a stem
+        first: dict[str, str] = {}
         for one in images:
-            self._by_stem.setdefault(stem_of(one).casefold(), []).append(one.name)
+            stem = stem_of(one).casefold()
+            if stem in first:
+                self._twins.setdefault(stem, [first[stem]]).append(one.name)
+            first.setdefault(stem, one.name)
 
     def of(self, image: Path) -> Path | None:
         """Return the file that holds the masks of one of the images; None where there is none.
@@ -148,7 +152,7 @@ class MaskNames:
         if kept is not None and (self._folder / kept).is_file():
             return self._folder / kept
         plain = [] if self._resolved == image.parent.resolve() else [""]
-        twins = self._by_stem.get(stem_of(image).casefold(), [])
+        twins = self._twins.get(stem_of(image).casefold(), [])
         for base in dict.fromkeys((image.name, stem_of(image))):
             for ending in (*self._endings, *plain):
                 for suffix in LABEL_SUFFIXES:
