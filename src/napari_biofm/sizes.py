@@ -12,6 +12,21 @@ SMALL = 1 << 30  # bytes that are read whatever the file stores
 MOST_PACKED = 200  # times the stored bytes; packed measurements stay far below
 
 
+def memory_words(error: BaseException) -> str:
+    """Return what to do where memory ran out, with what was too large where that is known.
+
+    Parameters
+    ----------
+    error : numpy's names the size, the shape and the type of the array.
+    """
+    lacking = " ".join(str(error).split()).removeprefix("Unable to allocate ").rstrip(".")
+    what = f": no room for {lacking}" if lacking else ""
+    return (
+        f"Not enough memory{what}. What was open stays as it was. Close layers or other programs, or take a smaller part "
+        "of the image or recording, and try again."
+    )
+
+
 def check_size(what: str, claimed: int, stored: int) -> None:
     """Raise where something would fill the memory.
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from napari_biofm.actions.base import Action, Record, SessionState
 from napari_biofm.images.edit.labels_edit import undone
-from napari_biofm.types import SessionError
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Group:
             for action in self.actions:
                 action.apply(state)
                 done.append(action)
-        except SessionError:
+        except BaseException:  # also where memory runs out: all of it is done, or nothing
             for action in reversed(done):
                 action.inverse().apply(state)
             raise

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_biofm.sizes import memory_words
+
 SHARED_MIN = 1 << 16
 _COPIED = "copied"
 _OBJECT = "object"
@@ -62,7 +64,8 @@ class UnreadableError(Exception):
     """A message whose content could not be rebuilt here; `kind` and `number` still say what it was."""
 
     def __init__(self, kind: str, number: int, reason: Exception) -> None:
-        super().__init__(f"{type(reason).__name__}: {reason}")
+        no_room = isinstance(reason, MemoryError)
+        super().__init__(memory_words(reason) if no_room else f"{type(reason).__name__}: {reason}")
         self.kind = kind
         self.number = number
 
@@ -188,7 +191,13 @@ class Channel:
                 self._take_back(parts[0])
                 continue
             kind, number, data, blocks = parts
-            buffers = [self._copy(name, size) for name, size in blocks]
+            buffers: list[memoryview] = []
+            lacking: MemoryError | None = None
+            try:
+                buffers += [self._copy(name, size) for name, size in blocks]
+            except MemoryError as error:  # the line stays in order, and the sender gets its blocks back
+                buffers.clear()
+                lacking = error
             if blocks:
                 self._receipts.put([name for name, _ in blocks])
                 # Never wait here: if both ends wrote and none read, both would wait for ever. A sender
@@ -198,6 +207,8 @@ class Channel:
                         self._send_receipts()
                     finally:
                         self._lock.release()
+            if lacking is not None:
+                raise UnreadableError(kind, number, lacking) from lacking
             try:
                 return kind, number, pickle.loads(data, buffers=buffers)  # noqa: S301 - our own process
             except Exception as error:
@@ -223,8 +234,8 @@ class Channel:
 
     @staticmethod
     def _copy(name: str, size: int) -> memoryview:
-        block = _attach(name)
         own = np.empty(size, np.uint8)
+        block = _attach(name)
         source = np.ndarray(size, np.uint8, block.buf)
         np.copyto(own, source)
         del source

@@ -17,6 +17,7 @@ from typing import Any
 from napari_biofm.engine.base import Job, JobState, Lane
 from napari_biofm.engine.channel import Parcel, UnreadableError, pack
 from napari_biofm.engine.worker_process import START_TIMEOUT, WorkerProcess
+from napari_biofm.sizes import memory_words
 from napari_biofm.types import EngineError
 
 Function = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -127,7 +128,8 @@ class LaneQueue:
         try:
             self._waiting.append(_Entry(job, pack(function)))
         except Exception as error:  # noqa: BLE001 (pickling an argument runs its own code)
-            reason = f"'{job.name}' could not be sent to the worker process: {error}"
+            why = memory_words(error) if isinstance(error, MemoryError) else str(error)
+            reason = f"'{job.name}' could not be sent to the worker process: {why}"
             job.ended(JobState.FAILED, error=EngineError(reason))
 
     def _cancel(self, job: Job) -> None:
@@ -162,7 +164,7 @@ class LaneQueue:
                 continue
             try:
                 worker.channel.send_parcel("run", entry.job.number, entry.parcel)
-            except (OSError, ValueError):
+            except (OSError, ValueError, MemoryError):
                 worker.stop()  # the reader tells
 
     def _try_to_start(self) -> None:
@@ -210,6 +212,9 @@ class LaneQueue:
             try:
                 kind, number, content = worker.channel.receive()
             except (EOFError, OSError):
+                break
+            except MemoryError:  # in the middle of a message: what follows on the line cannot be understood
+                worker.stop()
                 break
             except UnreadableError as error:
                 kind, number = "failed", error.number

@@ -29,6 +29,8 @@ def _listen(channel: Channel, jobs: queue.Queue[Any], cancelled: set[int]) -> No
             message = channel.receive()
         except (EOFError, OSError):
             os._exit(0)  # the window is gone; nothing is owed to anybody
+        except MemoryError:  # in the middle of a message: the line cannot be used any more
+            os._exit(1)
         except UnreadableError as error:
             channel.send(
                 "failed", error.number, EngineError(f"The worker process cannot read this job: {error}")

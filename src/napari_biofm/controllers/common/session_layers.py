@@ -169,6 +169,16 @@ def put_layers(viewer: Any, saved: Saved, suffix: str = "") -> tuple[dict[str, s
     -------
     The layers' ids now by their ids when saved, and what the user should know.
     """
+    before = list(viewer.layers)
+    try:
+        return _put_layers(viewer, saved, suffix)
+    except BaseException:  # memory that ran out, as a rule: all layers come, or none
+        for layer in [one for one in viewer.layers if one not in before]:
+            viewer.layers.remove(layer)
+        raise
+
+
+def _put_layers(viewer: Any, saved: Saved, suffix: str) -> tuple[dict[str, str], list[str]]:
     now: dict[str, str] = {}
     said: list[str] = []
     for record in saved.layers:

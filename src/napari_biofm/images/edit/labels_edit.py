@@ -261,7 +261,7 @@ class LabelsEdit:
             for patch in self.patches:
                 self._write_checked(target, patch)
                 done.append(patch)
-        except SessionError:
+        except BaseException:  # also where memory runs out: all of it is written, or nothing
             for patch in reversed(done):
                 self._write_checked(target, patch.reversed())
             raise

@@ -15,6 +15,7 @@ from napari_biofm.controllers.common.session_layers import ViewerLayers
 from napari_biofm.engine import Job, Lane
 from napari_biofm.session import Session
 from napari_biofm.session.journal_files import autosave_folder
+from napari_biofm.sizes import memory_words
 from napari_biofm.types import BiofmError, Progress
 from napari_biofm.widgets.common.accessible import name_parts
 from napari_biofm.widgets.common.background import Background
@@ -174,6 +175,8 @@ class Dock(Closing):
 
         if isinstance(error, BiofmError):
             show_error(str(error))
+        elif isinstance(error, MemoryError):
+            show_error(memory_words(error))
         else:
             notification_manager.receive_error(type(error), error, error.__traceback__)
 

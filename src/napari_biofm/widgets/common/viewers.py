@@ -8,13 +8,14 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import notification_manager, show_error, show_info
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_biofm.controllers.common.layers import layer_by_id, layer_id
 from napari_biofm.engine import Engine, make_engine
 from napari_biofm.session import Session, session_of
+from napari_biofm.sizes import memory_words
 from napari_biofm.types import EngineError
 from napari_biofm.widgets.common.autosave import start_autosave
 from napari_biofm.widgets.common.labels_watch import LabelsWatch
@@ -60,6 +61,13 @@ def _tell_skipped(message: str) -> None:
     show_info(message)
 
 
+def _in_words(notification: Any) -> None:
+    """Say what is to be done where memory ran out in a click, before napari shows it."""
+    error = getattr(notification, "exception", None)
+    if isinstance(error, MemoryError):
+        notification.message = memory_words(error)
+
+
 def _stopper(watch: weakref.ref[LabelsWatch]) -> Callable[[], None]:
     """Return what stops a watch, where it did not go with its viewer already."""
 
@@ -87,6 +95,7 @@ def viewer_session(viewer: Any) -> Session:
     session = session_of(viewer, engine_factory=_make_engine)
     if session not in _TIED:
         _TIED.add(session)
+        notification_manager.notification_ready.connect(_in_words)  # once, however often it is asked for
         real = getattr(viewer, "__wrapped__", viewer)
         watch = LabelsWatch(real, session)
         real.layers.events.inserted.connect(lambda event: watch.add(event.value))
