@@ -9,6 +9,7 @@ block failed or a line is missing.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -125,7 +126,16 @@ def timed(page: Path, sample: Path) -> tuple[float, list[str]]:
 
 def main() -> int:
     """Check the pages that are named, else all; returns the exit code."""
-    pages = [PAGES / f"{Path(name).stem}.md" for name in sys.argv[1:]] or sorted(PAGES.glob("*.md"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = [page.stem for page in sorted(PAGES.glob("*.md"))]
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"of {', '.join(known)} (default: all)")
+    names = [Path(name).stem for name in parser.parse_args().pages]
+    for name in names:
+        if name not in known:
+            parser.error(f"there is no page {name}: give some of {', '.join(known)}")
+    pages = [PAGES / f"{name}.md" for name in names or known]
     bad = 0
     with tempfile.TemporaryDirectory() as name:
         sample = Path(name) / "sample"
