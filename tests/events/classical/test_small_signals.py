@@ -7,6 +7,7 @@ import pytest
 from tests.events.generators import detect, f1, real, synaptic
 
 from napari_biofm.events.classical.choice import guess_kind
+from napari_biofm.events.classical.small_signals import looks_cell_attached
 from napari_biofm.events.detect import detect_events
 from napari_biofm.events.physio_fm.model import PhysioFM
 from napari_biofm.signals import Recording
@@ -98,6 +99,27 @@ def test_spikes_of_a_loose_patch_are_spikes(detector: str) -> None:
         0.95 if detector == "physio-fm" else 0.85
     )  # 4 sigma finds noise
     assert np.median(found["amplitude"]) == pytest.approx(-60, rel=0.25)
+
+
+@pytest.mark.parametrize("gaps", [[20_000], [1000, 39_000]], ids=["once a second", "pairs"])
+def test_artefacts_of_a_stimulator_are_no_spikes_of_a_loose_patch(gaps: list[int]) -> None:
+    rng = np.random.default_rng(6)
+    x, truth = synaptic(rng, 40, 20.0, 6.0, decay=5e-3)
+    x = x.astype(np.float64)
+    places = np.cumsum(np.tile(gaps, 20))
+    places = places[places < len(x) - 100]
+    for a in places:
+        x[a : a + 8] += 600
+        x[a + 8 : a + 16] -= 400
+    assert guess_kind(Trace(x.astype(np.float32), 20e3, "pA")) == "psc"
+    found = real(detect("physio-fm", x, 20e3, "pA"))
+    assert set(found["class"]) <= {"PSC", "EPSC", "IPSC"}
+    assert f1(truth, found["time_s"], 0.01) >= 0.9
+    sweeps = [
+        Trace(x[a - 3000 : a + 15_000].astype(np.float32), 20e3, "pA", i)
+        for i, a in enumerate(places[1 : 6 : len(gaps)])
+    ]
+    assert not looks_cell_attached(*sweeps)
 
 
 def test_synaptic_currents_and_action_potentials_stay_what_they_are() -> None:

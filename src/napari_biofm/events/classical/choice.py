@@ -89,20 +89,20 @@ def _has_openings(signal: Trace) -> bool:
     share = float(np.mean(n_open > 0))
     still = float(np.mean(np.abs(values - closed - step * n_open) < 2 * noise))
     jumps = 0.01 < share < 0.99 and still > 0.9 and int(np.sum(np.diff(n_open) > 0)) >= 10
-    return jumps and _is_reversible(values, signal.sampling_rate)
+    return jumps and _is_reversible(values, signal.sampling_rate, 2 * max(1, steps) * abs(step))
 
 
-def _is_reversible(values: NDArray[np.float32], sampling_rate: float) -> bool:
+def _is_reversible(values: NDArray[np.float32], sampling_rate: float, most: float) -> bool:
     """Say whether a trace looks alike forwards and backwards in time.
 
     A channel at equilibrium does: it opens as abruptly as it closes. Synaptic currents rise faster than they decay,
     so that their large changes within 1 ms are skewed (Colquhoun & Hawkes, Phil Trans R Soc B 300:1, 1982, on
-    microscopic reversibility).
+    microscopic reversibility). Changes beyond `most`, as artefacts make them, do not count.
     """
     lag = max(1, round(1e-3 * sampling_rate))
     change = np.asarray(values[lag:] - values[:-lag], np.float64)
     noise = 1.4826 * float(np.median(np.abs(change - np.median(change))))
-    large = change[np.abs(change) > 4 * noise]
+    large = change[(np.abs(change) > 4 * noise) & (np.abs(change) <= most)]
     if len(large) <= 20:
         return True
     return abs(float(np.mean(large**3) / np.mean(large**2) ** 1.5)) < MOST_SKEWED

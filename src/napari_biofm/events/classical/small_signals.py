@@ -20,6 +20,7 @@ LARGEST_PSP_V = 0.015
 LONGEST_SPIKE_S = 1.5e-3
 FEWEST = 4  # spikes, below which there is no verdict
 FEWEST_PSPS = 6
+SAME_S = 0.2e-3  # by which intervals of a stimulator differ at most; no cell fires so evenly
 STANDS_OUT = 6.0  # standard deviations of the noise
 CLEAR = 2.0  # times steeper up than down, where there are fewer than FEWEST_PSPS
 _MANY = 200
@@ -130,7 +131,8 @@ def looks_cell_attached(*signals: Trace) -> bool:
     """Return whether a current holds spikes of a loose or cell-attached patch: short, and of both signs.
 
     At least four events leave the 200 to 4,000 Hz band by 8 standard deviations; most of them are narrower than 1.5 ms at
-    half height and swing to the other side by 15 % or more within 2.5 ms. A synaptic current does neither.
+    half height and swing to the other side by 15 % or more within 2.5 ms. A synaptic current does neither. Where those come at the
+    same few intervals to a fifth of a millisecond, or at the same time of each sweep, they are artefacts of a stimulator.
 
     Parameters
     ----------
@@ -141,12 +143,34 @@ def looks_cell_attached(*signals: Trace) -> bool:
     if base != "A" or fs < 5000:
         return False
     verdicts: list[bool] = []
+    spikes: list[NDArray[np.intp]] = []
     for values in (piece for signal in signals for piece in pieces_of(signal)):
         rest = values - baseline(values, max(10, round(0.05 * fs)))
         sos = scipy.signal.butter(2, (200, min(4000, 0.45 * fs)), "bandpass", fs=fs, output="sos")
         band = scipy.signal.sosfiltfilt(sos, rest.astype(np.float64))
-        verdicts += [_is_biphasic(rest, int(k), fs) for k in _apart(np.abs(band), 8 * noise_sd(band), fs)]
-    return len(verdicts) >= FEWEST and float(np.mean(verdicts)) >= 0.6
+        places = np.sort(_apart(np.abs(band), 8 * noise_sd(band), fs))
+        short = np.array([_is_biphasic(rest, int(k), fs) for k in places], bool)
+        verdicts += short.tolist()
+        spikes.append(places[short])
+    if len(verdicts) < FEWEST or float(np.mean(verdicts)) < 0.6:
+        return False
+    return not _are_stimuli(spikes, fs)
+
+
+def _are_stimuli(places: list[NDArray[np.intp]], fs: float) -> bool:
+    """Return whether events come as a stimulator gives them: at a few intervals, or times of a sweep, again and again.
+
+    Parameters
+    ----------
+    places : samples, sorted, of each piece of trace.
+    """
+    gaps = np.concatenate([np.diff(at) for at in places])
+    firsts = np.array([at[0] for at in places if len(at)])
+    values = np.sort(gaps if len(gaps) >= FEWEST - 1 else firsts)
+    if len(values) < FEWEST - 1:
+        return False
+    distinct = 1 + int(np.sum(np.diff(values) > max(2.0, SAME_S * fs)))
+    return distinct <= max(1, len(values) // 3)
 
 
 def _apart(height: Floats, least: float, fs: float) -> NDArray[np.intp]:
