@@ -203,9 +203,10 @@ def test_noise_is_that_of_cascade():
     from napari_biofm.analyses.calcium.curation import noise_level
 
     noise = np.random.default_rng(0).normal(0, 0.1, (1, 20000))
-    assert noise_level(noise, 30.0)[0] == pytest.approx(
-        100 * 0.1 * np.sqrt(2) * 0.6745 / np.sqrt(30), rel=0.03
-    )
+    truth = pytest.approx(100 * 0.1 * np.sqrt(2) * 0.6745 / np.sqrt(30), rel=0.03)
+    assert noise_level(noise, 30.0, "dF/F")[0] == truth
+    assert noise_level(100 * noise, 30.0, "%")[0] == truth
+    assert np.isnan(noise_level(noise, 30.0, "a.u.")[0])
 
 
 # beats

@@ -173,7 +173,12 @@ def histogram(values: Floats, label: str, bins: int | None = None) -> Histogram:
         spread = np.subtract(*np.quantile(finite, [0.75, 0.25]))
         width = 2 * spread / len(finite) ** (1 / 3)
         bins = int(np.clip(np.ceil(np.ptp(finite) / width), 5, 100)) if width > 0 else 5
-    counts, edges = np.histogram(finite, bins)
+    reach, largest = (finite[0], finite[-1]), float(np.abs(finite).max())
+    if (
+        reach[1] - reach[0] <= 1e-9 * largest or largest == 0
+    ):  # all alike: a tenth of the value around it, in any unit
+        reach = (reach[0] - (0.1 * largest or 0.5), reach[1] + (0.1 * largest or 0.5))
+    counts, edges = np.histogram(finite, bins, reach)
     return Histogram(edges, counts.astype(np.int64), finite, label)
 
 

@@ -62,16 +62,19 @@ def signal_to_noise(values: Floats, rate: float) -> Floats:
     return np.divide(top, noise, out=np.zeros(len(values)), where=noise > 0)
 
 
-def noise_level(values: Floats, rate: float) -> Floats:
-    """Return the noise of dF/F (n,) in % / sqrt(Hz): median absolute step over the root of the frame rate.
+def noise_level(values: Floats, rate: float, unit: str) -> Floats:
+    """Return the noise of dF/F (n,) in % / sqrt(Hz): median absolute step over the root of the frame rate; NaN of other units.
 
     As in CASCADE: Rupprecht et al., Nat Neurosci 24:1324 (2021).
 
     Parameters
     ----------
-    values : (n, T) dF/F as a fraction. rate : Hz.
+    values : (n, T). rate : Hz. unit : "dF/F", a fraction, or "%".
     """
-    return np.asarray(100 * np.nanmedian(np.abs(np.diff(values, axis=1)), axis=1) / np.sqrt(rate), np.float64)
+    percent = {"dF/F": 100.0, "%": 1.0}.get(unit, np.nan)
+    return np.asarray(
+        percent * np.nanmedian(np.abs(np.diff(values, axis=1)), axis=1) / np.sqrt(rate), np.float64
+    )
 
 
 def compactness(masks: NDArray[np.int32], ids: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
@@ -154,7 +157,7 @@ def curate(source: Source, p: CurationParameters) -> Result:
     columns = (
         Column("cell", cells.ids), Column("accepted", accepted), Column("reason", np.array(["; ".join(why) for why in reasons])),
         Column("snr", snr, "", "99th percentile above the median over the noise of a frame"),
-        Column("noise_level", noise_level(cells.values, cells.rate) if cells.unit == "dF/F" else np.full(n, np.nan), "",
+        Column("noise_level", noise_level(cells.values, cells.rate, cells.unit), "",
                "% / sqrt(Hz), as in CASCADE; empty where traces are no dF/F"),
         Column("events_per_min", rates), Column("pixels", pixels), Column("compactness", shape, "", "1 is a disc"),
         Column("neighbour_r", alike, "", "highest correlation with a neighbour"),
@@ -229,7 +232,7 @@ def cell_rates(source: Source, p: RateParameters) -> Result:
 
     cells = cells_of(source)
     found = spike_rate(source.the_recording, channel="all")
-    noise = noise_level(cells.values, cells.rate)
+    noise = noise_level(cells.values, cells.rate, cells.unit)
     row = row_of(cells, p.cell)
     notes = [*found.warnings, "rates and bands are those of spikes smoothed with a Gaussian of 50 ms"]
     if p.indicator in KERNELS_MS:
@@ -252,7 +255,8 @@ def cell_rates(source: Source, p: RateParameters) -> Result:
         Curve(cells.times, found.low[row], "90 % band", "band", high=found.high[row], faint=True),
         Curve(cells.times, found.rate[row], f"cell {cells.ids[row]}"),
     )
-    summary = f"Median rate of {len(cells.ids)} cells {np.nanmedian(columns[1].values):.3g} spikes/s, noise {np.nanmedian(noise):.3g} %/sqrt(Hz)."
+    summary = f"Median rate of {len(cells.ids)} cells {np.nanmedian(columns[1].values):.3g} spikes/s"
+    summary += f", noise {np.nanmedian(noise):.3g} %/sqrt(Hz)." if np.isfinite(noise).any() else "."
     return Result(columns, (Plot("Time", "Spike rate", curves, "s", "1/s"),), summary, tuple(notes))
 
 

@@ -29,6 +29,7 @@ from napari_biofm.events.channels.ladder import (
 )
 from napari_biofm.events.channels.meaning import could_be_more, read_levels, steady
 from napari_biofm.events.channels.steps import Floats
+from napari_biofm.signals.units import si_unit
 from napari_biofm.types import EVENT_DTYPE, Events, Trace, no_events
 
 PIECE = 200_000  # samples decoded at once; longer recordings go piece by piece, two at a time
@@ -87,6 +88,23 @@ def idealize(signal: Trace) -> Idealized:
     -------
     Idealized; one level and zeros where nothing opens.
     """
+    base, factor = si_unit(signal.unit)
+    if base != "A":
+        return _idealize(signal)
+    picoamperes = (
+        factor * 1e12
+    )  # in amperes the currents of channels are no larger than what counts as nothing below
+    scaled = np.asarray(np.asarray(signal.values[:], np.float64) * picoamperes, np.float32)
+    done = _idealize(replace(signal, values=scaled))
+    return replace(
+        done,
+        levels=done.levels / picoamperes,
+        baseline=np.asarray(done.baseline / picoamperes, np.float32),
+        noise=done.noise / picoamperes,
+    )
+
+
+def _idealize(signal: Trace) -> Idealized:
     values = np.asarray(signal.values[:], np.float64)
     bad = ~np.isfinite(values)
     if bad.any() and not bad.all():
