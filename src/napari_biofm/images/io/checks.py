@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike
 
 from napari_biofm.types import Image, ImageError, LazyArray
 
+SMALL = 1e-4  # largest value of float images in SI units (A, W): what counts as nothing elsewhere is not small beside them
+LARGER = 2.0**40  # by which they are multiplied
 NOT_FINITE = "{} holds no finite value, only NaN or inf; export it again from its source."
 
 
@@ -32,7 +34,7 @@ def check_image(image: LazyArray | ArrayLike, name: str = "the image") -> Image:
     """Return `image` as an array that is safe to compute with.
 
     Booleans become uint8; NaN and infinities of a float image become its finite minimum and maximum,
-    so that a few bad pixels do not spoil the rest.
+    so that a few bad pixels do not spoil the rest. Float images of values below 1e-4, as in SI units, are multiplied by 2 to the 40.
 
     Parameters
     ----------
@@ -56,10 +58,23 @@ def check_image(image: LazyArray | ArrayLike, name: str = "the image") -> Image:
     if array.dtype.kind != "f":
         return array
     finite = np.isfinite(array)
-    if finite.all():
-        return array
     if not finite.any():
         raise ImageError(NOT_FINITE.format(name))
     values = array[finite]
-    filled: Image = np.nan_to_num(array, nan=values.min(), neginf=values.min(), posinf=values.max())
-    return filled
+    filled: Image = array
+    if not finite.all():
+        filled = np.nan_to_num(array, nan=values.min(), neginf=values.min(), posinf=values.max())
+    return in_usual_size(filled)
+
+
+def in_usual_size(image: Image) -> Image:
+    """Return an image whose values are not so small that computing takes them for nothing.
+
+    Parameters
+    ----------
+    image : of any shape and dtype. Float images of values below 1e-4, as in SI units, are multiplied by 2 to the 40.
+    """
+    if image.dtype.kind != "f" or not image.size:
+        return image
+    largest = max(abs(float(np.nanmin(image))), abs(float(np.nanmax(image))))
+    return np.asarray(image, np.float64) * LARGER if 0 < largest < SMALL else image

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_biofm.images.io.channels import with_useful_channels
-from napari_biofm.images.io.checks import check_finite
+from napari_biofm.images.io.checks import check_finite, in_usual_size
 from napari_biofm.images.left_out import SPECKS, merged, with_told
 from napari_biofm.images.protocols import Box, StackOptions, begins_anywhere, segments_stacks
 from napari_biofm.images.segment.careful import careful
@@ -64,6 +64,7 @@ def segment_pixels(
         For an image without a finite value.
     """
     check_finite(pixels)
+    pixels = in_usual_size(np.asarray(pixels))
     pixels, told = with_useful_channels(pixels, 2 + (stack is not None), channels)
     found = yield from _segment(careful(segmenter), pixels, parameters, stack, viewport)
     return replace(found, provenance=with_told(found.provenance, {}, told))
