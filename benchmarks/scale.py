@@ -67,10 +67,10 @@ def main() -> None:
         turns = []
         print(f"in turns, s a field of {both} fields: one worker, two workers, two runs of one worker each")
         for turn in range(args.turns):
-            one, two = (run(folder, both, workers, f"-turn{turn}").field for workers in (1, 2))
-            turns.append((one, two, beside(folder, both, turn)))
+            alone, pair = (run(folder, both, workers, f"-turn{turn}").field for workers in (1, 2))
+            turns.append((alone, pair, beside(folder, both, turn)))
             print("  ".join(f"{seconds:.4f}" for seconds in turns[-1]), flush=True)
-        one, two, apart = np.median(turns, axis=0)
+        two, apart = np.median([(one / pair, one / runs) for one, pair, runs in turns], axis=0)
     if args.json:
         large, small = costs[sizes[-1], 2], costs[sizes[0], 2]
         spent = large.worker_cpu + large.client_cpu
@@ -78,10 +78,10 @@ def main() -> None:
             json.dumps(
                 {
                     "cost_ratio_largest_to_smallest": round(spent / (small.worker_cpu + small.client_cpu), 3),
-                    "two_worker_speedup": round(one / two, 2),
+                    "two_worker_speedup": round(float(two), 2),
                     "two_worker_speedup_of_free_cores": round(2 * costs[both, 1].worker_cpu / (
                         costs[both, 2].worker_cpu + costs[both, 2].client_cpu), 2),
-                    "two_runs_speedup": round(one / apart, 2),
+                    "two_runs_speedup": round(float(apart), 2),
                     "fields_per_s": round(1 / large.field, 2),
                     "largest": sizes[-1],
                 }
