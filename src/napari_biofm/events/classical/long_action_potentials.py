@@ -22,6 +22,7 @@ LEAST_MV = 40.0  # of amplitude
 PEAK_MV = -30.0  # that the potential rises above
 WIDTH_S = (5e-3, 5.0)  # at half amplitude
 COARSE_HZ = 2000.0
+BLOCK = 200_000  # coarse samples read at a time
 SMOOTH_S = 1e-3
 AROUND_S = 0.5  # in which the potential before and after is looked for
 REGENERATIVE = (
@@ -60,13 +61,15 @@ def long_action_potentials(signal: Trace) -> list[LongActionPotential]:
     signal : one channel of one sweep; volts in any unit.
     """
     fs, factor = signal.sampling_rate, millivolts(signal.unit)
-    values = np.asarray(signal.values, np.float32)
     step = max(1, int(fs // COARSE_HZ))
-    n = len(values) // step
+    n = len(signal.values) // step
     rate = fs / step
     if n < 20:
         return []
-    coarse = values[: n * step].reshape(n, step).mean(1, dtype=np.float64) * factor
+    coarse = np.empty(n)
+    for a in range(0, n, BLOCK):  # long recordings stay on disk
+        part = np.asarray(signal.values[a * step : min(a + BLOCK, n) * step], np.float32)
+        coarse[a : a + BLOCK] = part.reshape(-1, step).mean(1, dtype=np.float64) * factor
     known = np.isfinite(coarse)
     if known.sum() < 20:
         return []
@@ -89,7 +92,7 @@ def long_action_potentials(signal: Trace) -> list[LongActionPotential]:
         foot, top = float(level[before:a].min()), float(smooth[a:b].max())
         if top - foot < LEAST_MV or top < PEAK_MV or level[b:after].min() - foot > RETURN * (top - foot):
             continue
-        piece = values[before * step : after * step].astype(np.float64) * factor
+        piece = np.asarray(signal.values[before * step : after * step], np.float64) * factor
         one = _regenerative(piece, (a - before) * step, (b - before) * step, foot, fs)
         if one is not None:
             first = before * step
