@@ -79,7 +79,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "beats": ("traces.npz --out beats.csv --figure beats.svg",),
     "propagation": ("traces.npz --masks mask.tif --pixel-um 0.65 --out delays.csv --figure map.svg",),
     # recordings
-    "info": ("cell3.abf", "cell3.abf --json"),
+    "info": ("cell3.abf", "cell3.abf --json", "movie.tif"),
     "read": ("cell3.abf --sweep 2 --from 0.1 --to 0.4 --out part.npz",),
     "events": (
         "minis.abf --out events.csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from napari_biofm.cli.common import inputs_exist, note, print_json, shown
 from napari_biofm.cli.events import add_verb as add_events
 from napari_biofm.cli.nwb_about import about_given, add_about
 from napari_biofm.cli.reading import add_reading, open_recording
+from napari_biofm.images.io.description import describe_image, is_image
 from napari_biofm.signals.calcium.settings import BadFrames, MovieValues, Neuropil
 from napari_biofm.signals.calcium.tables import ENDINGS, write_traces
 from napari_biofm.signals.nwb_about import nwb_about
@@ -23,8 +25,13 @@ FILES = (*ENDINGS, ".nwb")
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of this room to the parser."""
-    info = verbs.add_parser("info", help="what is inside a recording")
-    info.add_argument("file", type=Path, metavar="FILE", help="a recording; .npz and .npy too")
+    info = verbs.add_parser("info", help="what is inside a recording, or a picture, stack or movie")
+    info.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a recording (.npz and .npy too), an image file or zarr folder",
+    )
     info.add_argument("--json", action="store_true", help="JSON instead of words")
     add_reading(info)
     info.set_defaults(run=run_info)
@@ -92,7 +99,10 @@ def add_movie_reading(verb: argparse.ArgumentParser) -> None:
 
 
 def run_info(args: argparse.Namespace) -> None:
-    """Print what is inside a recording."""
+    """Print what is inside a recording, or an image."""
+    if is_image(args.file):
+        _image_info(describe_image(args.file), as_json=args.json)
+        return
     recording = open_recording(args)
     summary = recording.summary()
     for about, role in zip(summary["channels"], recording.roles, strict=True):
@@ -119,6 +129,23 @@ def run_info(args: argparse.Namespace) -> None:
         print(f"  note: {said}")
     for tag in summary["tags"]:
         print(f"  tag at {tag['time_s']:.3f} s: {tag['comment']}")
+
+
+def _image_info(told: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what is inside an image."""
+    if as_json:
+        print_json(dict(told))
+        return
+    shape = " x ".join(map(str, told["shape"]))
+    print(f"{told['name']}: image, {shape} ({told['axes'] or 'axes not named'}), {told['dtype']}")
+    for i, name in enumerate(told["channels"]):
+        print(f"  channel {i}: {name}")
+    size, rate = told["pixel_size_um"], told["frame_rate_hz"]
+    print("  pixel size: " + ("unknown" if size is None else " x ".join(f"{one:g}" for one in size) + " um"))
+    if rate is not None:
+        print(f"  frame rate: {rate:g} Hz ({told['frame_rate_source']})")
+    for said in told["notes"]:
+        print(f"  note: {said}")
 
 
 def run_traces(args: argparse.Namespace) -> None:
