@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.signal import bessel, sosfilt
 
-from napari_biofm.events.channels.idealization import idealize, opening_events
+from napari_biofm.events.channels.idealization import idealize
 from napari_biofm.events.channels.ladder import Ladder, decode, evidence, whitened
+from napari_biofm.events.channels.openings import opening_events
 from napari_biofm.events.channels.steps import Noise
 from napari_biofm.types import Trace
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_biofm.events.average import histogram
-from napari_biofm.events.channels.idealization import idealize, opening_events
+from napari_biofm.events.channels.idealization import idealize
+from napari_biofm.events.channels.openings import opening_events
 from napari_biofm.types import Trace
 
 FS = 10_000.0

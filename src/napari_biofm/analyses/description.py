@@ -175,6 +175,11 @@ class OfCells:
     )
 
 
+def counts_rejected(parameters: object) -> bool:
+    """Return whether parameters ask for what belongs to rejected cells, too."""
+    return isinstance(parameters, OfCells | OfEvents) and parameters.rejected
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """What an analysis works on; which parts are there follows from what it takes.

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from napari_biofm import __version__
-from napari_biofm.analyses.description import Analysis, OfCells, Option, Result, Source, Table
+from napari_biofm.analyses.description import (
+    Analysis,
+    OfCells,
+    Option,
+    Result,
+    Source,
+    Table,
+    counts_rejected,
+)
 from napari_biofm.analyses.registry import analysis
 from napari_biofm.analyses.tables import read_table
 from napari_biofm.api.signals import detect_events, opened, read_recording
@@ -41,7 +49,7 @@ def run_analysis(name: str, source: Source, given: Mapping[str, object]) -> Task
     yield Progress(0, 1, chosen.title)
     source, left_out = _chosen_source(chosen, parameters, source)
     if "events" in chosen.takes and source.events is None:
-        rejected = "traces" in chosen.takes or bool(getattr(parameters, "rejected", False))
+        rejected = "traces" in chosen.takes or counts_rejected(parameters)
         found = detect_events(source.the_recording, rejected=rejected)
         source = dataclasses.replace(source, events=found)
     out = chosen.function(source, parameters)
@@ -70,7 +78,7 @@ def _chosen_source(chosen: Analysis, parameters: object, source: Source) -> tupl
         return dataclasses.replace(source, recording=cells.recording, events=mine), cells.said
     if "events" not in chosen.takes or getattr(parameters, "channel", 0) is not None:
         return source, ""
-    cells = choose_cells(recording, bool(getattr(parameters, "rejected", False)))
+    cells = choose_cells(recording, counts_rejected(parameters))
     kept = None if events is None else events[np.isin(events["channel"], cells.channels)]
     return dataclasses.replace(source, events=kept), cells.said
 

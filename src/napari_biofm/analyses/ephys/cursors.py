@@ -14,13 +14,12 @@ from napari_biofm.analyses.ephys.common import (
     Floats,
     boxcar,
     command_between,
-    crossing_after,
-    crossing_before,
     extreme,
     picked_channel,
     picked_sweeps,
     samples_between,
 )
+from napari_biofm.events.crossings import crossing_after, crossing_before
 from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_biofm.analyses.ephys.common import Floats, boxcar, crossing_before, extreme
+from napari_biofm.analyses.ephys.common import Floats, boxcar, extreme
+from napari_biofm.events.crossings import crossing_before
 from napari_biofm.events.features.passive import decay_to
 from napari_biofm.signals.recording import Recording
 from napari_biofm.types import RecordingError

@@ -30,7 +30,7 @@ from napari_biofm.events.channels.ladder import (
 from napari_biofm.events.channels.meaning import could_be_more, read_levels, steady
 from napari_biofm.events.channels.steps import Floats
 from napari_biofm.signals.units import si_unit
-from napari_biofm.types import EVENT_DTYPE, Events, Trace, no_events
+from napari_biofm.types import Trace
 
 PIECE = 200_000  # samples decoded at once; longer recordings go piece by piece, two at a time
 OVERLAP = 2000  # samples that pieces share
@@ -374,28 +374,3 @@ def _open_samples(level: NDArray[np.int8]) -> float:
     """Return the mean samples that one channel stays open."""
     closings = int(np.clip(-np.diff(level.astype(int)), 0, None).sum())
     return float(level.sum(dtype=np.int64) / max(closings, 1))
-
-
-def opening_events(signal: Trace) -> Events:
-    """Return the openings of a recording as events: one row per step to more open channels.
-
-    `time_s` is when the trace is half way, the filter's delay included, as for all other events; `decay_s` holds how
-    long the channel count stays at or above the new level.
-    """
-    ideal = idealize(signal)
-    steps = ideal.n_open.astype(int)
-    up = np.flatnonzero(np.diff(steps) > 0) + 1
-    if not len(up):
-        return no_events()
-    table = np.zeros(len(up), EVENT_DTYPE)
-    table["sweep"], table["channel"], table["unit"] = signal.sweep, signal.channel, signal.unit[:8]
-    table["time_s"], table["class"] = up / signal.sampling_rate + ideal.delay_s, "open"
-    table["amplitude"] = ideal.levels[steps[up]] - ideal.levels[steps[up - 1]]
-    table["rise_s"] = np.nan
-    down = np.flatnonzero(np.diff(steps) < 0) + 1
-    following = np.searchsorted(down, up)
-    ends = np.append(down, len(steps))[following]
-    table["decay_s"] = (ends - up) / signal.sampling_rate
-    unit, sigma = abs(ideal.levels[1]), float(ideal.noise.mean())
-    table["score"] = np.clip(unit / (unit + sigma), 0, 1)
-    return table

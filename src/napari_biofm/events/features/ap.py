@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_biofm.events.classical.dvdt import slope_mv_per_ms
 from napari_biofm.events.classical.long_action_potentials import long_action_potentials, running_mean
+from napari_biofm.events.crossings import crossing_before
 from napari_biofm.events.features.definitions import Columns
 from napari_biofm.events.measuring.long_spikes import threshold_of
 from napari_biofm.types import Trace
@@ -124,8 +125,7 @@ def _mark_long_ones(volts: Floats, fs: float, marks: Landmarks) -> None:
             rest = running_mean(volts[last : min(stop, last + round(_REST_S * fs))], max(1, round(5e-3 * fs)))
             marks.begin[i], peak[i], marks.end[i] = threshold_of(volts, fs, "mV", one), one.peak, last
             marks.ahp[i] = last + int(np.argmin(rest))
-            marks.rise[i] = max(1, round(0.1e-3 * fs), one.rise // 5)
-            marks.fall[i] = max(1, round(0.1e-3 * fs), (last - one.peak) // 50)
+            marks.rise[i], marks.fall[i] = one.rise_width(fs), one.fall_width(fs)
 
 
 def _highest(volts: Floats, p: int, reach: int) -> int:
@@ -255,12 +255,9 @@ def durations(volts: Floats, slope: Floats, marks: Landmarks, share: float) -> F
     found = np.full(len(marks.peak), np.nan)
     for i, (begin, peak, ahp) in enumerate(zip(marks.begin, marks.peak, marks.ahp, strict=True)):
         level = volts[peak] - share * (volts[peak] - volts[ahp])
-        above = np.flatnonzero(volts[peak:ahp] >= level)
-        if len(above) and peak > begin:
-            a = int(peak + above[-1])
-            step = volts[a] - volts[a + 1]
+        if peak > begin:
             steepest = begin + int(np.argmax(slope[begin : peak + 1]))
-            found[i] = a + (float((volts[a] - level) / step) if step > 0 else 0.0) - steepest
+            found[i] = peak + crossing_before(-volts[peak : ahp + 1], int(ahp - peak), -level) - steepest
     return found
 
 

@@ -13,6 +13,7 @@ from napari_biofm.events.classical.long_action_potentials import (
     long_action_potentials,
     running_mean,
 )
+from napari_biofm.events.crossings import crossing_after, crossing_before
 from napari_biofm.events.measuring.bins import Floats, Indices
 from napari_biofm.events.measuring.spikes import THRESHOLD_SLOPE, Peaks
 from napari_biofm.types import Trace
@@ -48,26 +49,27 @@ def threshold_of(values: NDArray[np.floating], fs: float, unit: str, one: LongAc
     ----------
     values : (n_samples,). fs : Hz. unit : of the values.
     """
-    first, smooth, half = _course(values, fs, one)
-    return first + _threshold(smooth[: one.peak - first + 1], half, fs, millivolts(unit))
+    first, smooth = _course(values, fs, one)
+    return first + _threshold(smooth[: one.peak - first + 1], one.rise_width(fs) // 2, fs, millivolts(unit))
 
 
-def _course(values: NDArray[np.floating], fs: float, one: LongActionPotential) -> tuple[int, Floats, int]:
-    """Return the first sample of the course, its values as smooth as the rise allows, and half that width."""
+def _course(values: NDArray[np.floating], fs: float, one: LongActionPotential) -> tuple[int, Floats]:
+    """Return the first sample of the course, and its values as smooth as the rise allows."""
     first = max(0, one.foot - 5 * one.rise - round(0.01 * fs))
     x = np.asarray(values[first : one.end + round(0.1 * fs)], np.float64)
-    width = max(1, round(0.1e-3 * fs), one.rise // 5)
-    return first, running_mean(x, width), max(1, width // 2)
+    return first, running_mean(x, one.rise_width(fs))
 
 
 def _read(values: NDArray[np.floating], fs: float, unit: str, one: LongActionPotential) -> dict[str, float]:
-    first, smooth, _ = _course(values, fs, one)
-    peak, threshold = one.peak - first, threshold_of(values, fs, unit, one) - first
+    first, smooth = _course(values, fs, one)
+    peak, end = one.peak - first, one.end - first
+    threshold = _threshold(smooth[: peak + 1], one.rise_width(fs) // 2, fs, millivolts(unit))
     base, top = float(smooth[threshold]), float(smooth[peak])
-    up = {q: _crossing(smooth, peak, base + q * (top - base), -1) for q in (0.1, 0.2, 0.5, 0.8, 0.9)}
-    down = _crossing(smooth, one.end - first, base + 0.5 * (top - base), -1)
+    up = {q: crossing_before(smooth, peak, base + q * (top - base)) for q in (0.1, 0.2, 0.5, 0.8, 0.9)}
+    half = base + 0.5 * (top - base)
+    down = crossing_before(-smooth, end, -half)  # the last time that it falls through
     if not down > peak:  # it fell no further than to the half of what is above threshold
-        down = _crossing(smooth, peak, base + 0.5 * (top - base), 1)
+        down = crossing_after(smooth, peak, half)
     return {
         "peak": float(one.peak), "baseline": base, "amplitude": top - base,
         "rise_20_80": up[0.8] - up[0.2], "rise_10_90": up[0.9] - up[0.1],
@@ -76,23 +78,11 @@ def _read(values: NDArray[np.floating], fs: float, unit: str, one: LongActionPot
 
 
 def _threshold(x: Floats, half: int, fs: float, factor: float) -> int:
-    """Return the sample from which the upstroke at the end of a stretch is steep."""
-    slope = np.zeros(len(x))
+    """Return the sample from which the upstroke at the end of a stretch is steep; slopes over twice `half` samples."""
+    half, slope = max(1, half), np.zeros(len(x))
     if len(x) > 2 * half:
         slope[half:-half] = (x[2 * half :] - x[: -2 * half]) * factor * fs / (2e3 * half)
     steepest = int(np.argmax(slope))
     most = slope[steepest]
     gentle = np.flatnonzero(slope[:steepest] < (THRESHOLD_SLOPE if most > THRESHOLD_SLOPE else 0.1 * most))
     return int(gentle[-1]) + 1 if len(gentle) else 0
-
-
-def _crossing(x: Floats, start: int, level: float, way: int) -> float:
-    """Return where a trace crosses a level nearest to `start`, backwards (-1) or forwards (1); NaN if nowhere."""
-    above = x >= level
-    change = np.flatnonzero(above[1:] != above[:-1])  # between k and k + 1
-    change = change[change < start] if way < 0 else change[change >= start]
-    if not len(change):
-        return float("nan")
-    k = int(change[-1] if way < 0 else change[0])
-    step = x[k + 1] - x[k]
-    return k + float((level - x[k]) / step) if step else float(k)

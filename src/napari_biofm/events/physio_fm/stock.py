@@ -63,7 +63,7 @@ def detect_stock(runner: NetworkRunner, signal: Trace, settings: DetectionSettin
     check(signal)
     kind = settings.kind if settings.kind != "auto" else recognise(runner, signal)[0]
     if kind == "channel":
-        from napari_biofm.events.channels.idealization import opening_events
+        from napari_biofm.events.channels.openings import opening_events
 
         return opening_events(signal)
     if kind == "ecg":  # beats are judged by the beats around them

@@ -58,12 +58,12 @@ def check_image(image: LazyArray | ArrayLike, name: str = "the image") -> Image:
     if array.dtype.kind != "f":
         return array
     finite = np.isfinite(array)
+    if finite.all():
+        return in_usual_size(array)
     if not finite.any():
         raise ImageError(NOT_FINITE.format(name))
     values = array[finite]
-    filled: Image = array
-    if not finite.all():
-        filled = np.nan_to_num(array, nan=values.min(), neginf=values.min(), posinf=values.max())
+    filled: Image = np.nan_to_num(array, nan=values.min(), neginf=values.min(), posinf=values.max())
     return in_usual_size(filled)
 
 

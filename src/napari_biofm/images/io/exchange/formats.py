@@ -13,7 +13,7 @@ from napari_biofm.images.io.exchange.cellpose_npy import read_seg, write_seg
 from napari_biofm.images.io.exchange.coco import read_coco, write_coco
 from napari_biofm.images.io.exchange.geojson import geojson_of, read_geojson
 from napari_biofm.images.io.exchange.imagej import read_rois, write_rois
-from napari_biofm.images.io.exchange.painted import ReadCells, painted
+from napari_biofm.images.io.exchange.painted import MALFORMED, ReadCells, painted
 from napari_biofm.images.io.masks import as_labels, read_labels
 from napari_biofm.types import ImageError, Labels
 
@@ -148,15 +148,7 @@ def _read_coco(path: Path, shape: tuple[int, int] | None) -> ReadCells:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         size, parts, dense, classes, notes = read_coco(found, path.name)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-        UnicodeDecodeError,
-    ) as error:
+    except MALFORMED as error:
         raise ImageError(f"{path.name} is no COCO file of one image ({error}).") from error
     if shape is not None and size is not None and size != shape:
         raise ImageError(f"{path.name} is of an image of shape {size}, not {shape}.")

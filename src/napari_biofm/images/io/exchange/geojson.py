@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_biofm.images.io.exchange.painted import ReadCells, painted
+from napari_biofm.images.io.exchange.painted import MALFORMED, ReadCells, painted
 from napari_biofm.images.io.exchange.polygons import Loop, outlines
 from napari_biofm.types import ImageError, Labels
 
@@ -71,15 +71,7 @@ def read_geojson(path: Path, shape: tuple[int, int] | None) -> ReadCells:
             named = (about.get("classification") or {}).get("name")
             if named:
                 classes[label] = str(named)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-        UnicodeDecodeError,
-    ) as error:
+    except MALFORMED as error:
         raise ImageError(f"{path.name} is no GeoJSON of outlines ({error}).") from error
     labels, notes = painted(parts, shape, path.name)
     if left_out:

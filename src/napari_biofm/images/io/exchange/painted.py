@@ -11,6 +11,9 @@ from napari_biofm.images.io.exchange.polygons import Loop, filled
 from napari_biofm.images.io.masks import as_labels
 from napari_biofm.types import ImageError, Labels
 
+# what reading JSON of another structure raises (UnicodeDecodeError is a ValueError)
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+
 
 @dataclass(frozen=True, eq=False)
 class ReadCells:
